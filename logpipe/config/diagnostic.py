@@ -1,0 +1,47 @@
+"""What we tell the user about a configuration: a place, a sentence, a code and a way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a configuration: `line` and `column` count from 1, 0 means the whole file."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+NOWHERE = Position("<generated>")
+"""The place of what no file contains: defaults, and elements made by the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing to tell the user; shown as `file:line:col: severity: message (hint) [code]`."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    message: str
+    position: Position
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.position}: {self.severity}: {self.message}{hint} [{self.code}]"
+
+
+def error(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
+    """Return a diagnostic that keeps the configuration from running."""
+    return Diagnostic(code, "error", message, position, hint)
+
+
+def warning(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
+    """Return a diagnostic that the configuration runs in spite of; `--strict` makes it an error."""
+    return Diagnostic(code, "warning", message, position, hint)

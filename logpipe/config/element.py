@@ -1,0 +1,72 @@
+"""The tree that a configuration file is parsed into: sections with their parameters, each with its place."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from logpipe.config.diagnostic import NOWHERE, Position
+
+
+class Unset(enum.Enum):
+    """What `"#{use_default}"` leaves in place of a value: take the parameter's default."""
+
+    DEFAULT = "default"
+
+
+USE_DEFAULT: Final = Unset.DEFAULT
+
+Value: TypeAlias = str | None | Unset
+"""A parameter's text; None after `use_nil`, USE_DEFAULT after `use_default`."""
+
+
+@dataclass(slots=True)
+class Param:
+    """One `name value` line. `position` is the name's place, `value_position` the value's first character."""
+
+    name: str
+    value: Value
+    position: Position = NOWHERE
+    value_position: Position = NOWHERE
+
+
+@dataclass(slots=True)
+class Element:
+    """One `<name arg> … </name>` section; the whole file is an element called ROOT.
+
+    A parameter that is written twice keeps its last value, as in fluentd. `included_from` lists the `@include`
+    lines that led here, outermost first.
+    """
+
+    name: str
+    arg: str = ""
+    params: dict[str, Param] = field(default_factory=dict)
+    elements: list[Element] = field(default_factory=list)
+    position: Position = NOWHERE
+    arg_position: Position = NOWHERE
+    included_from: tuple[Position, ...] = ()
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return a parameter's text, or `default` where it is absent, nil or asks for its default."""
+        param = self.params.get(name)
+        return param.value if param is not None and isinstance(param.value, str) else default
+
+    def sections(self, *names: str) -> Iterator[Element]:
+        """Yield the nested sections of these names, in file order."""
+        return (element for element in self.elements if element.name in names)
+
+    def set(self, name: str, value: Value, position: Position = NOWHERE) -> None:
+        """Write a parameter, over one of the same name."""
+        self.params[name] = Param(name, value, position, position)
+
+    @property
+    def type(self) -> str:
+        """The plugin's type, from `@type` or 0.12's `type`; empty where there is none."""
+        return self.get("@type") or self.get("type") or ""
+
+    @property
+    def title(self) -> str:
+        """How a person would point at it: `<match app.**>`."""
+        return f"<{self.name} {self.arg}>" if self.arg else f"<{self.name}>"

@@ -1,0 +1,75 @@
+"""Every exception that logpipe raises on purpose.
+
+LogpipeError
+├── ConfigError          the configuration cannot be used; carries the diagnostics
+├── ExpressionError      an expression does not compile, or failed on a record
+├── ParseError           a line is not in the format its parser expects
+├── FormatError          a record cannot be written in the wanted format
+├── BufferFull           a buffer has no room and was told to refuse
+├── RecordTooLarge       one record does not fit in a chunk or a message
+└── DeliveryError        an output could not deliver; each subclass says what the engine does next
+    ├── RetryLater       try again, after `after` seconds if given
+    └── PermanentError   never try this chunk again: secondary or backup
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from logpipe.config.diagnostic import Diagnostic
+
+
+class LogpipeError(Exception):
+    """The base of all."""
+
+
+class ConfigError(LogpipeError):
+    """The configuration cannot be used: `diagnostics` says what is wrong, each with its place."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        super().__init__("\n".join(str(diagnostic) for diagnostic in diagnostics))
+        self.diagnostics = list(diagnostics)
+
+
+class ExpressionError(LogpipeError):
+    """An expression does not compile (`offset` is the place in its text), or failed on a record."""
+
+    def __init__(self, message: str, *, offset: int | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.offset = offset
+        self.hint = hint
+
+
+class ParseError(LogpipeError):
+    """A line is not in the format its parser expects."""
+
+
+class FormatError(LogpipeError):
+    """A record cannot be written in the wanted format."""
+
+
+class BufferFull(LogpipeError):  # noqa: N818 - named for what the receiver should know
+    """A buffer has no room and `overflow_action` says to refuse."""
+
+
+class RecordTooLarge(LogpipeError):  # noqa: N818 - named for what the receiver should know
+    """One record is larger than a chunk or a message may be."""
+
+
+class DeliveryError(LogpipeError):
+    """An output could not deliver a chunk."""
+
+
+class RetryLater(DeliveryError):  # noqa: N818 - named for what the receiver should do
+    """The peer asks for patience: try the chunk again, after `after` seconds if given."""
+
+    def __init__(self, message: str, *, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class PermanentError(DeliveryError):
+    """The chunk can never be delivered here: it goes to `<secondary>` or to the backup folder, without a retry."""
