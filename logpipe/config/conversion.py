@@ -1,0 +1,65 @@
+"""From a setting's annotation to the function that reads its text."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Literal, NewType
+
+from logpipe.config import values
+
+Size = NewType("Size", int)
+"""A number of bytes."""
+
+Seconds = NewType("Seconds", float)
+"""A duration in seconds."""
+
+_SIMPLE: Final[dict[Any, Callable[[str], Any]]] = {
+    str: values.convert_string,
+    int: values.convert_integer,
+    float: values.convert_float,
+    bool: values.convert_bool,
+    Size: values.convert_size,
+    Seconds: values.convert_time,
+}
+
+
+def converter(hint: Any) -> Callable[[str], Any]:
+    """Return the function that turns a parameter's text into a value of type `hint`.
+
+    The function raises ValueError with a sentence on text it cannot read. Known hints: str, int, float, bool, Size,
+    Seconds, re.Pattern[str], Literal of strings, list and dict of these, and each of them or None.
+    """
+    if hint in _SIMPLE:
+        return _SIMPLE[hint]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in {typing.Union, types.UnionType}:
+        (inner,) = (argument for argument in arguments if argument is not type(None))
+        return converter(inner)
+    if origin is Literal:
+        return partial(values.convert_enum, choices=arguments)
+    if hint is re.Pattern or origin is re.Pattern:
+        return values.convert_regexp
+    if origin is list or hint is list:
+        return partial(_list, inner=converter(arguments[0]) if arguments else None)
+    if origin is dict or hint is dict:
+        return partial(_dict, inner=converter(arguments[1]) if arguments and arguments[1] is not Any else None)
+    raise TypeError(f"no conversion to {hint!r}: give the setting a convert function")
+
+
+def _list(text: str, *, inner: Callable[[str], Any] | None) -> list[Any]:
+    found = values.convert_array(text)
+    return found if inner is None else [_inner(item, inner) for item in found]
+
+
+def _dict(text: str, *, inner: Callable[[str], Any] | None) -> dict[str, Any]:
+    found = values.convert_hash(text)
+    return found if inner is None else {key: _inner(item, inner) for key, item in found.items()}
+
+
+def _inner(item: Any, inner: Callable[[str], Any]) -> Any:
+    # JSON items come typed already; fluentd reads their text form with the item's rule
+    return inner(item if isinstance(item, str) else values.text_of(item)) if item is not None else None

@@ -1,0 +1,420 @@
+"""Settings, declared once: an `Options` class gives conversion, validation, lints, reference and masking.
+
+A setting is a class attribute with an annotation (its type) and `param`, `argument`, `section`, `raw_section` or
+`plugin_section` (its sentence and its default). `Options.read` fills an instance from an element and reports every
+mistake it finds, never stopping at the first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, dataclass_transform
+
+from logpipe.config.conversion import converter
+from logpipe.config.diagnostic import Diagnostic, Position, error, warning
+from logpipe.config.element import Element, Param, Unset
+from logpipe.errors import LogpipeError
+
+Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
+"""A group of fluentd 0.12's flat parameters that today stand in a section of their own."""
+
+Report: TypeAlias = Callable[[Diagnostic], None]
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Final = _Required()
+"""The default of a setting that has none."""
+
+ENGINE_PARAMS: Final = frozenset({"@type", "@id", "@label", "@log_level", "type", "id", "log_level"})
+"""Parameters that every plugin section may hold and that the engine reads."""
+
+
+class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
+    """A setting, or several together, cannot be used; `param` is the one to point at, "" the whole section."""
+
+    def __init__(self, message: str, *, param: str = "") -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One declared setting: what `param` and its sisters were told, and the name and type of its attribute."""
+
+    role: Literal["param", "argument", "section", "raw", "plugin"]
+    doc: str
+    default: Any = REQUIRED
+    name: str = ""
+    alias: str = ""
+    secret: bool = False
+    deprecated: str = ""
+    removed: str = ""
+    many: bool = False
+    required: bool = False
+    plugin_kind: str = ""
+    default_type: str = ""
+    defaults: Mapping[str, str] | None = None
+    convert: Callable[[str], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginConf:
+    """A nested plugin section, read: what a host builds a parser, a formatter or an output from."""
+
+    kind: str
+    type: str
+    plugin_class: type[Any]
+    options: Options
+    element: Element
+
+
+FindPlugin: TypeAlias = Callable[[str, str, Element, Report], PluginConf | None]
+"""(kind, type, element, report) to a nested plugin's settings; reports an unknown type itself and returns None."""
+
+
+def param(
+    doc: str,
+    *,
+    default: Any = REQUIRED,
+    name: str = "",
+    alias: str = "",
+    secret: bool = False,
+    deprecated: str = "",
+    removed: str = "",
+    convert: Callable[[str], Any] | None = None,
+) -> Any:
+    """Declare a `name value` line.
+
+    `default` may be written as a user would write it ("8m"). `name` is the user's word where it is no Python name.
+    `convert` replaces the annotation's conversion: text to value, ValueError with a sentence on nonsense.
+    `deprecated` and `removed` say what to use instead; a removed setting is an error, as in fluentd.
+    """
+    return Setting(
+        "param",
+        doc,
+        default,
+        name=name,
+        alias=alias,
+        secret=secret,
+        deprecated=deprecated,
+        removed=removed,
+        convert=convert,
+    )
+
+
+def argument(doc: str, *, default: Any = REQUIRED) -> Any:
+    """Declare the section's argument: the ARG of `<buffer ARG>`."""
+    return Setting("argument", doc, default)
+
+
+def section(doc: str, *, name: str = "", many: bool = False, required: bool = False) -> Any:
+    """Declare a nested section with its own Options class.
+
+    Annotate with that class, `Class | None` where it may be absent, or `list[Class]` with `many`.
+    """
+    return Setting("section", doc, name=name, many=many, required=required)
+
+
+def raw_section(doc: str, *, name: str = "") -> Any:
+    """Declare a section whose parameters are the user's own names (`<record>`); the value is a `list[Element]`."""
+    return Setting("raw", doc, name=name, many=True)
+
+
+def plugin_section(
+    doc: str,
+    *,
+    kind: str,
+    name: str = "",
+    default_type: str = "",
+    many: bool = False,
+    required: bool = False,
+    defaults: Mapping[str, str] | None = None,
+) -> Any:
+    """Declare a section that holds another plugin (`<parse>`, `<format>`, `<store>`).
+
+    The value is a `PluginConf` to hand to `host.parser`, `host.formatter` or `host.outlet`; with `many` a list of
+    them; None where the section is absent and there is no `default_type`. `defaults` are parameters that this
+    section has where the user wrote none.
+    """
+    return Setting(
+        "plugin",
+        doc,
+        name=name,
+        many=many,
+        required=required,
+        plugin_kind=kind,
+        default_type=default_type,
+        defaults=defaults,
+    )
+
+
+@dataclass_transform(
+    kw_only_default=True,
+    frozen_default=True,
+    field_specifiers=(param, argument, section, raw_section, plugin_section),
+)
+class Options:
+    """The settings of one section. Instances are frozen."""
+
+    _settings: ClassVar[dict[str, Setting]] = {}
+    _extra: ClassVar[re.Pattern[str] | None] = None
+    """Matches parameter names that are the class's own business, beside the declared ones (`format1` … `format20`)."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Setting)}
+        cls._settings = {**cls._settings, **own}
+        for name in own:
+            delattr(cls, name)
+
+    def __init__(self, **given: Any) -> None:
+        types = hints(type(self))
+        for name, setting in self._settings.items():
+            value = given.pop(name) if name in given else default_value(setting, types[name])
+            if value is REQUIRED:
+                raise TypeError(f"{type(self).__name__} needs {name}")
+            object.__setattr__(self, name, value)
+        if given:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(given)}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} is frozen")
+
+    @classmethod
+    def settings(cls) -> Mapping[str, Setting]:
+        """Return every declared setting by attribute name."""
+        return cls._settings
+
+    @classmethod
+    def read(cls, element: Element, report: Report, *, find: FindPlugin | None = None) -> Self:
+        """Return the settings of `element`; every mistake goes to `report`, none is raised.
+
+        What could not be read has its default, or None: look at the reports before using the result. `find`
+        resolves nested plugin sections.
+        """
+        reader = _Reader(cls, element, report, find)
+        options = object.__new__(cls)
+        for name, value in reader.values():
+            object.__setattr__(options, name, value)
+        reader.report_unknown()
+        if not reader.failed:
+            for complaint in options.check():
+                invalid = complaint if isinstance(complaint, InvalidSetting) else InvalidSetting(complaint)
+                report(complain(element, invalid))
+        return options
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what is wrong with settings taken together; called when each by itself is right."""
+        return iter(())
+
+
+def complain(element: Element, invalid: InvalidSetting) -> Diagnostic:
+    """Return an invalid setting as a diagnostic with the place of its parameter."""
+    place = element.params.get(invalid.param)
+    position = place.value_position if place is not None else element.position
+    return error("invalid-parameter", f"{describe(element)}: {invalid}", position)
+
+
+def describe(element: Element) -> str:
+    """Return how messages name a section: `<match app.**> @type kafka2`."""
+    return f"{element.title} @type {element.type}" if element.type else element.title
+
+
+@cache
+def hints(cls: type[Options]) -> dict[str, Any]:
+    """Return the type of each setting of `cls`."""
+    return typing.get_type_hints(cls)
+
+
+def default_value(setting: Setting, hint: Any) -> Any:
+    """Return a setting's default as its type; text is read as a user's would be."""
+    if setting.role in {"section", "plugin", "raw"}:
+        return [] if setting.many else None
+    if isinstance(setting.default, str):
+        return (setting.convert or converter(hint))(setting.default)
+    if isinstance(setting.default, (list, dict)):
+        return setting.default.copy()
+    return setting.default
+
+
+class _Reader:
+    """Reads one element into the values of one Options class."""
+
+    def __init__(self, cls: type[Options], element: Element, report: Report, find: FindPlugin | None) -> None:
+        self._cls = cls
+        self._element = element
+        self._report = report
+        self._find = find
+        self.failed = False
+
+    def values(self) -> Iterator[tuple[str, Any]]:
+        types = hints(self._cls)
+        for name, setting in self._cls.settings().items():
+            word = setting.name or name
+            match setting.role:
+                case "param":
+                    yield name, self._param(word, setting, types[name])
+                case "argument":
+                    yield name, self._argument(setting, types[name])
+                case "section":
+                    yield name, self._sections(word, setting, types[name])
+                case "raw":
+                    yield name, list(self._element.sections(word))
+                case "plugin":
+                    yield name, self._plugins(word, setting)
+
+    def _error(self, code: str, message: str, position: Position, hint: str = "") -> None:
+        self.failed = True
+        self._report(error(code, f"{describe(self._element)}: {message}", position, hint))
+
+    def _param(self, word: str, setting: Setting, hint: Any) -> Any:
+        given = self._element.params.get(word)
+        if given is None and setting.alias:
+            given = self._element.params.get(setting.alias)
+        if given is not None:
+            self._lint(given, setting)
+        if given is None or given.value is Unset.DEFAULT:
+            return self._default(word, setting, hint, given)
+        return self._convert(given, setting, hint)
+
+    def _default(self, word: str, setting: Setting, hint: Any, given: Param | None) -> Any:
+        value = default_value(setting, hint)
+        if value is not REQUIRED:
+            return value
+        if given is not None:
+            self._error("no-default", f'"{word}" has no default: write its value', given.value_position)
+        elif not setting.removed:
+            self._error(
+                "missing-parameter", f'"{word}" is required: {setting.doc}', self._element.position, f"add: {word} …"
+            )
+        return None
+
+    def _lint(self, given: Param, setting: Setting) -> None:
+        if setting.removed:
+            self._error("removed-parameter", f'"{given.name}" was removed', given.position, setting.removed)
+        elif setting.deprecated:
+            message = f'{describe(self._element)}: "{given.name}" is deprecated'
+            self._report(warning("deprecated-parameter", message, given.position, setting.deprecated))
+
+    def _convert(self, given: Param, setting: Setting, hint: Any) -> Any:
+        if given.value is None:
+            if setting.default is None:
+                return None
+            self._error("nil-parameter", f'"{given.name}" is required but nil is specified', given.value_position)
+            return None
+        assert isinstance(given.value, str)  # noqa: S101 - Unset was handled by the caller
+        try:
+            return self._converted(given.value, setting, hint)
+        except ValueError as problem:
+            self._error("invalid-value", f'"{given.name}": {problem}', given.value_position)
+            return None
+
+    def _converted(self, text: str, setting: Setting, hint: Any) -> Any:
+        value = (setting.convert or converter(hint))(text)
+        if value is None and setting.default is not None:
+            # compat: fluentd's bool turns on, 1 and TRUE into nil, which only a nil default accepts
+            raise ValueError(f"{text!r} is neither true nor false: write true or false")
+        return value
+
+    def _argument(self, setting: Setting, hint: Any) -> Any:
+        if not self._element.arg:
+            value = default_value(setting, hint)
+            if value is REQUIRED:
+                self._error("missing-argument", f"an argument is required: {setting.doc}", self._element.position)
+                return None
+            return value
+        try:
+            return converter(hint)(self._element.arg)
+        except ValueError as problem:
+            self._error("invalid-argument", str(problem), self._element.arg_position)
+            return None
+
+    def _sections(self, word: str, setting: Setting, hint: Any) -> Any:
+        found = self._found(word, setting)
+        cls = _options_class(hint)
+        read = [cls.read(element, self._report, find=self._find) for element in found]
+        if setting.many:
+            return read
+        if read:
+            return read[0]
+        return None if _optional(hint) else cls.read(Element(word, position=self._element.position), self._report)
+
+    def _found(self, word: str, setting: Setting) -> list[Element]:
+        found = list(self._element.sections(word))
+        if not found and setting.required:
+            self._error("missing-section", f"<{word}> is required: {setting.doc}", self._element.position)
+        if len(found) > 1 and not setting.many:
+            self._error("repeated-section", f"<{word}> cannot be written twice", found[1].position)
+        return found
+
+    def _plugins(self, word: str, setting: Setting) -> Any:
+        found = self._found(word, setting)
+        if not found and setting.default_type:
+            found = [Element(word, position=self._element.position)]
+        confs = [conf for element in found if (conf := self._plugin(element, word, setting)) is not None]
+        if setting.many:
+            return confs
+        return confs[0] if confs else None
+
+    def _plugin(self, element: Element, word: str, setting: Setting) -> PluginConf | None:
+        for name, value in (setting.defaults or {}).items():
+            if name not in element.params:
+                element.set(name, value, element.position)
+        kind_of_plugin = element.type or setting.default_type
+        if not kind_of_plugin:
+            self._error("missing-type", f'<{word}> needs an "@type"', element.position)
+            return None
+        if self._find is None:
+            raise LookupError(f"<{word}> holds a plugin, and nobody was given to find it")
+        conf = self._find(setting.plugin_kind, kind_of_plugin, element, self._report)
+        self.failed = self.failed or conf is None
+        return conf
+
+    def report_unknown(self) -> None:
+        settings = self._cls.settings().items()
+        params = {setting.name or name for name, setting in settings if setting.role == "param"}
+        params |= {setting.alias for _, setting in settings if setting.alias}
+        extra = self._cls._extra  # noqa: SLF001 - a class attribute of the class being read
+        for name, given in self._element.params.items():
+            if name not in params and name not in ENGINE_PARAMS and not (extra and extra.fullmatch(name)):
+                self._unknown("parameter", f'parameter "{name}"', name, params, given.position)
+        sections = {setting.name or name for name, setting in settings if setting.role in {"section", "raw", "plugin"}}
+        for element in self._element.elements:
+            if element.name not in sections and element.name not in ENGINE_SECTIONS:
+                self._unknown("section", f"section <{element.name}>", element.name, sections, element.position)
+
+    def _unknown(self, what: str, subject: str, name: str, known: set[str], position: Position) -> None:
+        message = f"{describe(self._element)}: {subject} is not used"
+        self._report(warning(f"unknown-{what}", message, position, did_you_mean(name, known)))
+
+
+ENGINE_SECTIONS: Final = frozenset({"buffer", "secondary", "@include"})
+"""Sections that the engine reads; it says itself where they do not belong."""
+
+
+def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
+    """Return a hint naming the nearest known name, or "" where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f'did you mean "{near[0]}"?' if near else ""
+
+
+def _options_class(hint: Any) -> type[Options]:
+    """Return the Options class in `Class`, `Class | None` or `list[Class]`."""
+    candidates = (hint, *typing.get_args(hint))
+    found = next((item for item in candidates if isinstance(item, type) and issubclass(item, Options)), None)
+    if found is None:
+        raise TypeError(f"a section must be annotated with an Options class, not {hint!r}")
+    return found
+
+
+def _optional(hint: Any) -> bool:
+    return type(None) in typing.get_args(hint)
