@@ -1,0 +1,1 @@
+"""Ruby expressions: read, checked and turned into Python functions; knows nothing about configuration files."""

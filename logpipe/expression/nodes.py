@@ -1,0 +1,299 @@
+"""The syntax tree of a Ruby expression: what `parser` builds and `compiler` reads.
+
+Every node carries `offset`, the place of its first character in the expression's text, so that each error can point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(slots=True)
+class Node:
+    """The base of all."""
+
+    offset: int
+
+
+@dataclass(slots=True)
+class Literal(Node):
+    """`nil`, `true`, `false`, a number: a value that never changes."""
+
+    value: int | float | None
+
+
+@dataclass(slots=True)
+class Str(Node):
+    """A string: texts and code in between. One text makes it constant."""
+
+    parts: list[str | Node]
+
+    @property
+    def constant(self) -> str | None:
+        """The text, where nothing in it has to be computed."""
+        if all(isinstance(part, str) for part in self.parts):
+            return "".join(part for part in self.parts if isinstance(part, str))
+        return None
+
+
+@dataclass(slots=True)
+class Sym(Node):
+    """`:name`, or `:"a#{b}"`."""
+
+    text: Str
+
+
+@dataclass(slots=True)
+class Regexp(Node):
+    """`/source/flags`; the source's own escapes are kept."""
+
+    source: Str
+    flags: str
+
+
+@dataclass(slots=True)
+class Array(Node):
+    """`[a, b, *c]`, `%w[a b]`."""
+
+    items: list[Node]
+
+
+@dataclass(slots=True)
+class Hash(Node):
+    """`{k => v, k: v, **h}`; a key of None spreads the value. `braces` is false for the trailing `k: v` of a call."""
+
+    pairs: list[tuple[Node | None, Node]]
+    braces: bool = True
+
+
+@dataclass(slots=True)
+class Range(Node):
+    """`low..high`; `exclusive` for three dots, None for an open end."""
+
+    low: Node | None
+    high: Node | None
+    exclusive: bool
+
+
+@dataclass(slots=True)
+class Splat(Node):
+    """`*value` among arguments or items."""
+
+    value: Node
+
+
+@dataclass(slots=True)
+class BlockPass(Node):
+    """`&:sym` or `&block` as the last argument."""
+
+    value: Node
+
+
+@dataclass(slots=True)
+class Local(Node):
+    """A local variable or block parameter that was assigned before."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class Name(Node):
+    """A bare word without arguments that is no local variable: a helper such as `tag`, or 0.12's field of a record."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class Const(Node):
+    """`Time`, `Digest::MD5`: the full path."""
+
+    path: str
+
+
+@dataclass(slots=True)
+class InstanceVariable(Node):
+    """`@x`: nil until assigned, as in Ruby."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class GlobalVariable(Node):
+    """`$~`, `$1`, `$&`: what the last match left. Other globals are refused."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class Call(Node):
+    """`receiver.name(args) { block }`; no receiver for Kernel's functions. Operators are calls too: `+`, `[]`."""
+
+    receiver: Node | None
+    name: str
+    args: list[Node]
+    block: Block | BlockPass | None = None
+    safe: bool = False
+    """Whether it was written `&.`."""
+
+
+@dataclass(slots=True)
+class And(Node):
+    """`left && right`."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(slots=True)
+class Or(Node):
+    """`left || right`."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(slots=True)
+class Not(Node):
+    """`!value`, `not value`."""
+
+    value: Node
+
+
+@dataclass(slots=True)
+class Defined(Node):
+    """`defined?(value)`."""
+
+    value: Node
+
+
+@dataclass(slots=True)
+class If(Node):
+    """`if`, `unless` (branches swapped), the ternary and the modifiers."""
+
+    test: Node
+    then: Node
+    otherwise: Node
+
+
+@dataclass(slots=True)
+class When(Node):
+    """One `when a, b then body`."""
+
+    tests: list[Node]
+    body: Node
+
+
+@dataclass(slots=True)
+class Case(Node):
+    """`case subject when … else … end`; without a subject the tests are conditions."""
+
+    subject: Node | None
+    whens: list[When]
+    otherwise: Node
+
+
+@dataclass(slots=True)
+class While(Node):
+    """`while test body end`; `until` has its test negated. `body_first` for `begin … end while test`."""
+
+    test: Node
+    body: Node
+    body_first: bool = False
+
+
+@dataclass(slots=True)
+class Rescue(Node):
+    """`rescue A, B => name` and its body; no classes means StandardError."""
+
+    classes: list[Node]
+    name: str | None
+    body: Node
+
+
+@dataclass(slots=True)
+class Begin(Node):
+    """`begin body rescue … else … ensure … end`, and the `rescue` modifier."""
+
+    body: Node
+    rescues: list[Rescue]
+    otherwise: Node | None = None
+    ensure: Node | None = None
+
+
+@dataclass(slots=True)
+class Seq(Node):
+    """Statements; the value is the last one's, nil where there is none."""
+
+    statements: list[Node]
+
+
+@dataclass(slots=True)
+class Assign(Node):
+    """`target = value`; the target is a Local, an InstanceVariable, an index Call, or a setter Call."""
+
+    target: Node
+    value: Node
+
+
+@dataclass(slots=True)
+class OpAssign(Node):
+    """`target op= value` with op one of `+ - * / % ** << | & || &&` and the like."""
+
+    target: Node
+    op: str
+    value: Node
+
+
+@dataclass(slots=True)
+class MultiAssign(Node):
+    """`a, (b, *c) = value`."""
+
+    targets: list[Target]
+    value: Node
+
+
+@dataclass(slots=True)
+class Parameter(Node):
+    """A parameter of a block or lambda: a name, perhaps with a default, a `*rest`, or a nested `(a, b)`."""
+
+    name: str = ""
+    default: Node | None = None
+    rest: bool = False
+    nested: list[Parameter] | None = None
+    keyword: bool = False
+
+
+@dataclass(slots=True)
+class Block(Node):
+    """`{ |a, b| body }`, and a lambda's parameters and body."""
+
+    parameters: list[Parameter]
+    body: Node
+    trailing_comma: bool = False
+
+
+@dataclass(slots=True)
+class Lambda(Node):
+    """`->(x) { … }` or `lambda { |x| … }`."""
+
+    block: Block
+
+
+@dataclass(slots=True)
+class Jump(Node):
+    """`next`, `break`, `return`, with a value or nil."""
+
+    kind: str
+    value: Node
+
+
+@dataclass(slots=True)
+class Refused(Node):
+    """What the parser understands but nothing may run, such as backticks; compiling it is an error with `reason`."""
+
+    reason: str
+    hint: str
+
+
+Target: TypeAlias = Node | Parameter

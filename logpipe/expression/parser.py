@@ -1,0 +1,484 @@
+"""Ruby text to a tree: precedence climbing for operators, one function for each form that begins with a keyword.
+
+Only the grammar is known here; which methods, constants and words may be used is the compiler's business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from logpipe.errors import ExpressionError
+from logpipe.expression import parser_calls, parser_keywords
+from logpipe.expression.lexer import Lexer, Token
+from logpipe.expression.lexer_literals import LiteralReader, Parsed
+from logpipe.expression.nodes import (
+    And,
+    Array,
+    Assign,
+    Begin,
+    Call,
+    Const,
+    Defined,
+    GlobalVariable,
+    Hash,
+    If,
+    InstanceVariable,
+    Literal,
+    Local,
+    MultiAssign,
+    Name,
+    Node,
+    Not,
+    OpAssign,
+    Or,
+    Parameter,
+    Range,
+    Refused,
+    Regexp,
+    Rescue,
+    Seq,
+    Splat,
+    Str,
+    Sym,
+    While,
+)
+
+MAX_LENGTH: Final = 65_536
+MAX_DEPTH: Final = 48
+
+_BINARY: Final = {
+    "||": 2, "&&": 3, "<=>": 5, "==": 5, "===": 5, "!=": 5, "=~": 5, "!~": 5, "<": 6, "<=": 6, ">": 6, ">=": 6,
+    "|": 7, "^": 7, "&": 8, "<<": 9, ">>": 9, "+": 10, "-": 10, "*": 11, "/": 11, "%": 11, "**": 13,
+}  # fmt: skip
+_UNARY_MINUS: Final = 12
+_ASSIGNMENTS: Final = frozenset({"+=", "-=", "*=", "/=", "%=", "**=", "<<=", ">>=", "|=", "&=", "^=", "||=", "&&="})
+_ENDS: Final = frozenset(
+    {"eof", "nl", ";", ")", "]", "}", "then", "do", "end", ",", "=>", ":", "if", "unless", "and", "or"}
+)
+_GROUP_NAME: Final = re.compile(r"\(\?<([a-z_]\w*)>")
+
+
+def parse(text: str, *, variables: Iterable[str] = ()) -> Node:
+    """Parse a whole text; `variables` are names known from outside, which never take arguments.
+
+    Raises:
+        ExpressionError: the text is no Ruby that we read; `offset` says where.
+    """
+    parser = Parser(text, variables=variables)
+    node = parser.statements(("eof",))
+    parser.expect("eof")
+    return node
+
+
+def parse_interpolated(text: str, *, variables: Iterable[str] = ()) -> Str:
+    r"""Parse a text as between double quotes, where every quote is literal: Ruby's `%Q[…]` around it.
+
+    Raises:
+        ExpressionError: code in it does not parse, or a bracket has no partner, as in Ruby.
+    """
+    source = f"%Q[{text}]"
+    parser = Parser(source, variables=variables, shift=-3)
+    token = parser.token
+    if token.kind != "str" or token.end != len(source):
+        raise ExpressionError(
+            "a ] without its [ ends the text early", offset=max(0, token.end - 4), hint="write \\] for a lone bracket"
+        )
+    parsed = token.value
+    return Str(0, parsed.parts) if isinstance(parsed, Parsed) else Str(0, [])
+
+
+def code_end(text: str, start: int) -> int:
+    """Return the offset of the `}` that closes code which begins at `start`.
+
+    Raises:
+        ExpressionError: no brace closes it, or a token in it cannot be read.
+    """
+    parser = Parser(text, start=start)
+    parser.statements(("}",))
+    return parser.expect("}").start
+
+
+class Parser:
+    """The tokens of one text, and the variables seen so far."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        start: int = 0,
+        variables: Iterable[str] = (),
+        scopes: list[set[str]] | None = None,
+        depth: int = 0,
+        shift: int = 0,
+    ) -> None:
+        if len(text) > MAX_LENGTH:
+            raise ExpressionError(f"an expression of more than {MAX_LENGTH} characters", offset=0, hint="shorten it")
+        self.text = text
+        self.scopes = scopes if scopes is not None else [set(variables)]
+        self.no_do = 0
+        self._depth = depth
+        self._shift = shift
+        self._lexer = Lexer(text, start, is_local=self.is_local, literals=LiteralReader(text, self._parse_code))
+        self.token = self._read()
+
+    # tokens
+
+    def _read(self) -> Token:
+        try:
+            return self._lexer.next()
+        except ExpressionError as error:
+            if self._shift and error.offset is not None:
+                error.offset = max(0, error.offset + self._shift)
+            raise
+
+    def advance(self) -> Token:
+        """Return the current token and read the next."""
+        token = self.token
+        self.token = self._read()
+        return token
+
+    def at(self, *kinds: str) -> bool:
+        """Whether the current token is one of these."""
+        return self.token.kind in kinds
+
+    def accept(self, *kinds: str) -> Token | None:
+        """Take the current token if it is one of these."""
+        return self.advance() if self.token.kind in kinds else None
+
+    def expect(self, *kinds: str) -> Token:
+        """Take the current token, which must be one of these.
+
+        Raises:
+            ExpressionError: it is another.
+        """
+        if self.token.kind not in kinds:
+            raise self.unexpected(" or ".join(kinds))
+        if self.token.kind == "eof" or kinds == ("}",):
+            return self.token  # what follows is not ours to read
+        return self.advance()
+
+    def unexpected(self, wanted: str = "") -> ExpressionError:
+        """Describe the current token as out of place."""
+        found = "the end" if self.token.kind == "eof" else "a line break" if self.token.kind == "nl" else None
+        found = found or repr(self.text[self.token.start : self.token.end])
+        hint = f"{'the end' if wanted == 'eof' else wanted} is expected here" if wanted else "a value is expected here"
+        return ExpressionError(f"unexpected {found}", offset=self.token.start, hint=hint)
+
+    def skip_newlines(self) -> None:
+        """Pass over line breaks, where they mean nothing."""
+        while self.token.kind == "nl":
+            self.advance()
+
+    def is_local(self, name: str) -> bool:
+        """Whether the name was assigned before."""
+        return any(name in scope for scope in self.scopes)
+
+    def declare(self, name: str) -> None:
+        """Make a name a local variable from here on."""
+        if not self.is_local(name):
+            self.scopes[-1].add(name)
+
+    def _parse_code(self, position: int) -> tuple[Node, int]:
+        inner = Parser(self.text, start=position, scopes=self.scopes, depth=self._depth + 1)
+        node = inner.statements(("}",))
+        return node, inner.expect("}").end
+
+    # statements
+
+    def statements(self, ends: tuple[str, ...]) -> Node:
+        """Parse statements up to one of these tokens, which is left alone."""
+        first = self.token.start
+        found: list[Node] = []
+        while True:
+            while self.accept("nl", ";"):
+                pass
+            if self.token.kind in ends or self.token.kind == "eof":
+                break
+            found.append(self.statement())
+            if not self.at("nl", ";", *ends):
+                raise self.unexpected(" or ".join(ends) if "eof" not in ends else "an operator or the end")
+        return found[0] if len(found) == 1 else Seq(first, found)
+
+    def statement(self) -> Node:
+        """Parse one statement with its modifiers."""
+        node = self.alternatives()
+        while True:
+            offset = self.token.start
+            if self.accept("if"):
+                node = If(offset, self.alternatives(), node, Literal(offset, None))
+            elif self.accept("unless"):
+                node = If(offset, self.alternatives(), Literal(offset, None), node)
+            elif self.at("while", "until"):
+                negated = self.advance().kind == "until"
+                test = self.alternatives()
+                test = Not(test.offset, test) if negated else test
+                node = While(offset, test, node, body_first=isinstance(node, Begin))
+            elif self.accept("rescue"):
+                node = Begin(offset, node, [Rescue(offset, [], None, self.alternatives())])
+            else:
+                return node
+
+    def alternatives(self) -> Node:
+        """Parse `and`, `or`, `not`, and an assignment to several targets."""
+        node = self._negation()
+        if self.at(",") and _assignable(node) and self._depth_of_commas_allowed():
+            node = self._several_targets(node)
+        while self.at("and", "or"):
+            operator = self.advance()
+            self.skip_newlines()
+            right = self._negation()
+            node = (And if operator.kind == "and" else Or)(node.offset, node, right)
+        return node
+
+    def _depth_of_commas_allowed(self) -> bool:
+        """Whether a comma here can only separate targets: `a, b = …` and nothing else follows."""
+        return re.match(r"[^=;\n]*[^=!<>;\n]=(?![=~>])", self.text[self.token.start :]) is not None and self.no_do == 0
+
+    def _several_targets(self, first: Node) -> Node:
+        targets: list[Node | Parameter] = [self.target(first)]
+        while self.accept(","):
+            if self.at("="):
+                break
+            targets.append(parser_calls.assignment_target(self))
+        self.expect("=")
+        self.skip_newlines()
+        value: Node = self.expression()
+        if self.at(","):
+            items = [value]
+            while self.accept(","):
+                items.append(parser_calls.splat_or_expression(self))
+            value = Array(value.offset, items)
+        return MultiAssign(first.offset, targets, value)
+
+    def _negation(self) -> Node:
+        if token := self.accept("not"):
+            return Not(token.start, self._negation())
+        if self.at("*"):
+            return self._several_targets_from_splat()
+        return self.expression()
+
+    def _several_targets_from_splat(self) -> Node:
+        offset = self.token.start
+        targets: list[Node | Parameter] = [parser_calls.assignment_target(self)]
+        while self.accept(","):
+            targets.append(parser_calls.assignment_target(self))
+        self.expect("=")
+        return MultiAssign(offset, targets, self.expression())
+
+    # expressions
+
+    def expression(self) -> Node:
+        """Parse an expression with its assignments; no modifiers, no `and`.
+
+        Raises:
+            ExpressionError: it is nested too deeply, or is none.
+        """
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise ExpressionError(
+                "the expression is nested too deeply", offset=self.token.start, hint="use a variable for inner parts"
+            )
+        try:
+            return self._assignment(self._ternary())
+        finally:
+            self._depth -= 1
+
+    def _assignment(self, left: Node) -> Node:
+        if not self.at("=", *_ASSIGNMENTS) or not _assignable(left):
+            return left
+        operator = self.advance()
+        self.skip_newlines()
+        target = self.target(left)
+        value = parser_calls.splat_or_expression(self)
+        if isinstance(value, Splat):
+            value = Array(value.offset, [value])
+        if rescue := self.accept("rescue"):
+            value = Begin(rescue.start, value, [Rescue(rescue.start, [], None, self.expression())])
+        if operator.kind == "=":
+            return Assign(left.offset, target, value)
+        return OpAssign(left.offset, target, operator.kind[:-1], value)
+
+    def target(self, node: Node) -> Node:
+        """Return what an assignment to `node` writes to; a bare name becomes a variable."""
+        if isinstance(node, Name):
+            self.declare(node.name)
+            return Local(node.offset, node.name)
+        return node
+
+    def _ternary(self) -> Node:
+        test = self._range()
+        if not self.at("?"):
+            return test
+        offset = self.advance().start
+        self.skip_newlines()
+        then = self._assignment(self._ternary())
+        self.skip_newlines()
+        if self.at("label"):  # `a ? b : c` written `a ? b :c` lexes fine, `x ?y: z` ends here
+            raise self.unexpected(":")
+        self.expect(":")
+        self.skip_newlines()
+        return If(offset, test, then, self._assignment(self._ternary()))
+
+    def _range(self) -> Node:
+        if self.at("..", "..."):
+            operator = self.advance()
+            return Range(operator.start, None, self._binary(2), operator.kind == "...")
+        low = self._binary(2)
+        if not self.at("..", "..."):
+            return low
+        operator = self.advance()
+        high = None if self.at(*_ENDS) else self._binary(2)
+        return Range(low.offset, low, high, operator.kind == "...")
+
+    def _binary(self, minimum: int) -> Node:
+        left = self._unary()
+        while (level := _BINARY.get(self.token.kind, 0)) >= minimum:
+            operator = self.advance()
+            self.skip_newlines()
+            if level == _BINARY["&&"] and self.at("not"):
+                right = self._negation()
+            else:
+                right = self._binary(level if operator.kind == "**" else level + 1)
+            if operator.kind in ("||", "&&"):
+                right = self._assignment(right)
+            left = self._operation(operator, left, right)
+        return left
+
+    def _operation(self, operator: Token, left: Node, right: Node) -> Node:
+        match operator.kind:
+            case "||":
+                return Or(left.offset, left, right)
+            case "&&":
+                return And(left.offset, left, right)
+            case "!=" | "!~":
+                opposite = "==" if operator.kind == "!=" else "=~"
+                return Not(operator.start, Call(operator.start, left, opposite, [right]))
+            case "=~" if isinstance(left, Regexp) and left.source.constant is not None:
+                for name in _GROUP_NAME.findall(left.source.constant):
+                    self.declare(name)
+        return Call(operator.start, left, operator.kind, [right])
+
+    def _unary(self) -> Node:
+        token = self.token
+        match token.kind:
+            case "!":
+                self.advance()
+                return Not(token.start, self._unary())
+            case "-":
+                self.advance()
+                if self.token.kind == "number" and not self.token.space:
+                    return self._negative_number(token)
+                return Call(token.start, self._binary(_UNARY_MINUS), "-@", [])
+            case "+" | "~":
+                self.advance()
+                return Call(token.start, self._unary(), token.kind + "@" if token.kind == "+" else "~", [])
+            case "&":
+                raise self.unexpected()
+            case "defined?":
+                self.advance()
+                return Defined(token.start, self._unary())
+        return parser_calls.postfix(self, self.primary())
+
+    def _negative_number(self, sign: Token) -> Node:
+        number = self.advance()
+        value = number.value if isinstance(number.value, (int, float)) else 0
+        if self.at("**"):
+            self.advance()
+            power = Call(number.start, Literal(number.start, value), "**", [self._binary(_BINARY["**"])])
+            return Call(sign.start, power, "-@", [])
+        return parser_calls.postfix(self, Literal(sign.start, -value))
+
+    def primary(self) -> Node:
+        """Parse a value without operators and calls after it."""
+        token = self.token
+        if form := parser_keywords.FORMS.get(token.kind):
+            return form(self)
+        offset = token.start
+        match token.kind:
+            case "number":
+                self.advance()
+                return Literal(offset, token.value if isinstance(token.value, (int, float)) else 0)
+            case "str":
+                return self._adjacent_strings()
+            case "sym":
+                self.advance()
+                return Sym(offset, Str(offset, _parsed(token).parts))
+            case "xstr":
+                self.advance()
+                return Refused(offset, "a command in backticks", "use an exec input or a plugin")
+            case "regexp":
+                self.advance()
+                return Regexp(offset, Str(offset, _parsed(token).parts), _parsed(token).flags)
+            case "words" | "symbols":
+                self.advance()
+                words = [Str(offset, parts) for parts in _parsed(token).words]
+                return Array(offset, [Sym(offset, word) if token.kind == "symbols" else word for word in words])
+            case "ivar":
+                self.advance()
+                return InstanceVariable(offset, token.text)
+            case "gvar":
+                self.advance()
+                return GlobalVariable(offset, token.text)
+            case "::":
+                self.advance()
+                return Const(offset, self.expect("const").text)
+            case "ident" | "const":
+                return parser_calls.word(self)
+            case "(":
+                return self._parenthesised()
+            case "[":
+                self.advance()
+                return Array(offset, parser_calls.arguments(self, "]"))
+            case "{":
+                return self._hash()
+            case "->":
+                return parser_calls.arrow_lambda(self)
+        raise self.unexpected()
+
+    def _adjacent_strings(self) -> Str:
+        token = self.advance()
+        parts = list(_parsed(token).parts)
+        while self.at("str"):
+            parts += _parsed(self.advance()).parts
+        return Str(token.start, parts)
+
+    def _parenthesised(self) -> Node:
+        opening = self.advance()
+        held, self.no_do = self.no_do, 0
+        node = self.statements((")",))
+        self.expect(")")
+        self.no_do = held
+        if isinstance(node, Seq) and not node.statements:
+            return Literal(opening.start, None)
+        return node
+
+    def _hash(self) -> Node:
+        offset = self.advance().start
+        held, self.no_do = self.no_do, 0
+        pairs: list[tuple[Node | None, Node]] = []
+        self.skip_newlines()
+        while not self.at("}"):
+            pairs.append(parser_calls.pair(self))
+            self.skip_newlines()
+            if not self.accept(","):
+                break
+            self.skip_newlines()
+        if not self.at("}"):
+            raise self.unexpected("}")
+        self.advance()
+        self.no_do = held
+        return Hash(offset, pairs)
+
+
+def _parsed(token: Token) -> Parsed:
+    """Return the literal of a token that carries one."""
+    return token.value if isinstance(token.value, Parsed) else Parsed("str", token.end)
+
+
+def _assignable(node: Node) -> bool:
+    """Whether the node can stand left of an equals sign."""
+    if isinstance(node, Call):
+        return node.receiver is not None and (node.name == "[]" or (not node.args and node.name[0].isalpha()))
+    return isinstance(node, (Name, Local, InstanceVariable))

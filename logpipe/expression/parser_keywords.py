@@ -1,0 +1,211 @@
+"""The forms that begin with a keyword: `if`, `case`, `begin`, loops, jumps, and the constants `nil true false self`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from logpipe.errors import ExpressionError
+from logpipe.expression import parser_calls
+from logpipe.expression.nodes import (
+    Begin,
+    Case,
+    If,
+    Jump,
+    Literal,
+    Local,
+    MultiAssign,
+    Name,
+    Node,
+    Not,
+    Parameter,
+    Rescue,
+    Seq,
+    Str,
+    When,
+    While,
+)
+
+if TYPE_CHECKING:
+    from logpipe.expression.parser import Parser
+
+
+def _nil(parser: Parser) -> Node:
+    return Literal(parser.advance().start, None)
+
+
+def _true(parser: Parser) -> Node:
+    return Literal(parser.advance().start, True)
+
+
+def _false(parser: Parser) -> Node:
+    return Literal(parser.advance().start, False)
+
+
+def _self(parser: Parser) -> Node:
+    return Name(parser.advance().start, "self")
+
+
+def _if(parser: Parser) -> Node:
+    offset = parser.advance().start
+    test = _condition(parser)
+    _then(parser)
+    then = parser.statements(("elsif", "else", "end"))
+    if parser.at("elsif"):
+        return If(offset, test, then, _if(parser))
+    otherwise = _else(parser, offset)
+    parser.expect("end")
+    return If(offset, test, then, otherwise)
+
+
+def _unless(parser: Parser) -> Node:
+    offset = parser.advance().start
+    test = _condition(parser)
+    _then(parser)
+    body = parser.statements(("else", "end"))
+    otherwise = _else(parser, offset)
+    parser.expect("end")
+    return If(offset, test, otherwise, body)
+
+
+def _condition(parser: Parser) -> Node:
+    """Parse the test of a form whose body may begin with `do` or `then`."""
+    parser.no_do += 1
+    test = parser.alternatives()
+    parser.no_do -= 1
+    return test
+
+
+def _then(parser: Parser) -> None:
+    if not parser.at("then", "nl", ";"):
+        raise parser.unexpected("then or a line break")
+    while parser.accept("nl", ";"):
+        pass
+    parser.accept("then")
+
+
+def _else(parser: Parser, offset: int) -> Node:
+    return parser.statements(("end",)) if parser.accept("else") else Literal(offset, None)
+
+
+def _case(parser: Parser) -> Node:
+    offset = parser.advance().start
+    subject = None if parser.at("nl", ";", "when") else parser.alternatives()
+    while parser.accept("nl", ";"):
+        pass
+    if parser.at("in"):
+        raise ExpressionError("case … in is not supported", offset=parser.token.start, hint="use case … when")
+    whens: list[When] = []
+    while token := parser.accept("when"):
+        tests = [parser_calls.splat_or_expression(parser)]
+        while parser.accept(","):
+            parser.skip_newlines()
+            tests.append(parser_calls.splat_or_expression(parser))
+        _then(parser)
+        whens.append(When(token.start, tests, parser.statements(("when", "else", "end"))))
+    if not whens:
+        raise parser.unexpected("when")
+    otherwise = _else(parser, offset)
+    parser.expect("end")
+    return Case(offset, subject, whens, otherwise)
+
+
+def _while(parser: Parser) -> Node:
+    opening = parser.advance()
+    test = _condition(parser)
+    parser.accept("do")
+    body = parser.statements(("end",))
+    parser.expect("end")
+    return While(opening.start, Not(test.offset, test) if opening.kind == "until" else test, body)
+
+
+def _for(parser: Parser) -> Node:
+    """`for a, b in list` runs its body in the surrounding scope, as a block whose parameters are outer variables."""
+    from logpipe.expression.nodes import Block, Call  # noqa: PLC0415 - only this form needs them
+
+    offset = parser.advance().start
+    targets = [parser_calls.assignment_target(parser)]
+    while parser.accept(","):
+        targets.append(parser_calls.assignment_target(parser))
+    parser.expect("in")
+    values = _condition(parser)
+    parser.accept("do")
+    body = parser.statements(("end",))
+    parser.expect("end")
+    parameters = [Parameter(offset, f"for_{number}") for number in range(len(targets))]
+    assigned: Node = MultiAssign(offset, targets, _array_of(parameters, offset))
+    return Call(offset, values, "each", [], Block(offset, parameters, Seq(offset, [assigned, body])))
+
+
+def _array_of(parameters: list[Parameter], offset: int) -> Node:
+    from logpipe.expression.nodes import Array  # noqa: PLC0415 - only this form needs it
+
+    return Array(offset, [Local(offset, parameter.name) for parameter in parameters])
+
+
+def _begin(parser: Parser) -> Node:
+    offset = parser.advance().start
+    node = body_with_rescue(parser, offset)
+    parser.expect("end")
+    return node if isinstance(node, Begin) else Begin(offset, node, [])
+
+
+def body_with_rescue(parser: Parser, offset: int) -> Node:
+    """Parse statements with their rescue, else and ensure clauses, up to `end`, which is left alone."""
+    body = parser.statements(("rescue", "else", "ensure", "end"))
+    rescues: list[Rescue] = []
+    while token := parser.accept("rescue"):
+        classes: list[Node] = []
+        while not parser.at("nl", ";", "then", "=>"):
+            classes.append(parser_calls.splat_or_expression(parser))
+            if not parser.accept(","):
+                break
+        name = None
+        if parser.accept("=>"):
+            name = parser.expect("ident").text
+            parser.declare(name)
+        if not parser.at("rescue", "else", "ensure", "end"):
+            _then(parser)
+        rescues.append(Rescue(token.start, classes, name, parser.statements(("rescue", "else", "ensure", "end"))))
+    otherwise = parser.statements(("ensure", "end")) if parser.accept("else") else None
+    ensure = parser.statements(("end",)) if parser.accept("ensure") else None
+    if not rescues and otherwise is None and ensure is None:
+        return body
+    return Begin(offset, body, rescues, otherwise, ensure)
+
+
+def _jump(parser: Parser) -> Node:
+    token = parser.advance()
+    ends = parser.at("nl", ";", "eof", "}", ")", "end", "if", "unless", "else", "elsif", "when", "rescue", "ensure")
+    return Jump(token.start, token.kind, Literal(token.start, None) if ends else parser.expression())
+
+
+def _file(parser: Parser) -> Node:
+    return Str(parser.advance().start, ["(eval)"])
+
+
+def _no_definitions(parser: Parser) -> Node:
+    token = parser.token
+    raise ExpressionError(f"{token.kind} is not supported in an expression", offset=token.start, hint="use a lambda")
+
+
+FORMS: Final[dict[str, Callable[[Parser], Node]]] = {
+    "nil": _nil,
+    "true": _true,
+    "false": _false,
+    "self": _self,
+    "if": _if,
+    "unless": _unless,
+    "case": _case,
+    "while": _while,
+    "until": _while,
+    "for": _for,
+    "begin": _begin,
+    "next": _jump,
+    "break": _jump,
+    "return": _jump,
+    "__FILE__": _file,
+    **dict.fromkeys(
+        ("def", "class", "module", "alias", "undef", "BEGIN", "END", "super", "yield", "redo", "retry"), _no_definitions
+    ),
+}
