@@ -1,5 +1,6 @@
 """The public API: all that a plugin imports."""
 
+from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import Seconds, Size
 from logpipe.config.diagnostic import Diagnostic, Position
 from logpipe.config.element import Element
@@ -26,6 +27,7 @@ from logpipe.errors import (
     RetryLater,
 )
 from logpipe.event import Event, EventBatch, Receipt, Record, Time
+from logpipe.expression import Pattern, RecordAccessor, compile_regexp, split_regexp
 from logpipe.metrics import Counter
 from logpipe.plugin import (
     AsyncFilter,
@@ -49,6 +51,7 @@ __all__ = [
     "AsyncFilter",
     "Buffer",
     "BufferFull",
+    "BufferOptions",
     "Chunk",
     "ChunkKey",
     "Clock",
@@ -73,12 +76,14 @@ __all__ = [
     "ParseError",
     "Parsed",
     "Parser",
+    "Pattern",
     "PermanentError",
     "Plugin",
     "PluginConf",
     "Position",
     "Receipt",
     "Record",
+    "RecordAccessor",
     "RecordTooLarge",
     "RetryLater",
     "Seconds",
@@ -86,8 +91,10 @@ __all__ = [
     "StoredChunk",
     "Time",
     "argument",
+    "compile_regexp",
     "param",
     "plugin_section",
     "raw_section",
     "section",
+    "split_regexp",
 ]
