@@ -400,8 +400,8 @@ class Buffer(Plugin[O]):
 class StoredChunk(Chunk, Protocol):
     """A chunk as its buffer keeps it."""
 
-    def append(self, batch: EventBatch, payloads: list[bytes] | None) -> int:
-        """Add the events of a batch, with their payloads where the output makes them; returns the bytes added.
+    def append(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> None:
+        """Add the events of a batch, with their payloads where the output makes them; `size` is their bytes.
 
         A persistent chunk must be safe before `sync` returns, not before `append` does.
         """

@@ -34,7 +34,19 @@ class _Required:
 REQUIRED: Final = _Required()
 """The default of a setting that has none."""
 
-ENGINE_PARAMS: Final = frozenset({"@type", "@id", "@label", "@log_level", "type", "id", "log_level"})
+ENGINE_PARAMS: Final = frozenset(
+    {
+        "@type",
+        "@id",
+        "@label",
+        "@log_level",
+        "type",
+        "id",
+        "log_level",
+        "slow_flush_log_threshold",
+        "time_as_integer",
+    }
+)
 """Parameters that every plugin section may hold and that the engine reads."""
 
 

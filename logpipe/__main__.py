@@ -1,0 +1,8 @@
+"""`python -m logpipe`."""
+
+import sys
+
+from logpipe.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

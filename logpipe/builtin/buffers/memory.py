@@ -1,0 +1,74 @@
+"""`<buffer> @type memory`: chunks in this process; a receipt settles when its events are delivered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from logpipe import Buffer, BufferOptions, ChunkKey, EventBatch, StoredChunk
+
+
+class MemoryBufferOptions(BufferOptions):
+    """Nothing beside what every buffer understands."""
+
+
+class MemoryChunk:
+    """Events as they came, or the payloads their output made of them."""
+
+    __slots__ = ("_batches", "_payloads", "count", "id", "key", "progress", "size")
+
+    def __init__(self, key: ChunkKey) -> None:
+        self.id = uuid.uuid4().hex
+        self.key = key
+        self.size = 0
+        self.count = 0
+        self.progress: Any = None
+        self._batches: list[EventBatch] = []
+        self._payloads: list[bytes] = []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self) -> Iterator[EventBatch]:
+        """Yield the batches as they came."""
+        return iter(self._batches)
+
+    def payloads(self) -> Iterator[bytes]:
+        """Yield the payloads as they came."""
+        return iter(self._payloads)
+
+    def append(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> None:
+        """Keep the batch, or its payloads and no more than its receipt."""
+        if batch.receipt is not None:
+            batch.receipt.hold()
+        if payloads is None:
+            self._batches.append(batch)
+        else:
+            self._payloads.extend(payloads)
+            self._batches.append(EventBatch(batch.tag, [], [], batch.receipt))
+        self.count += len(batch)
+        self.size += size
+
+    async def sync(self) -> None:
+        """Do nothing: memory survives no kill -9, which is why the receipts are held."""
+
+    def release(self) -> None:
+        """Settle what is owed, and forget the events."""
+        batches, self._batches, self._payloads = self._batches, [], []
+        for batch in batches:
+            if batch.receipt is not None:
+                batch.receipt.release()
+
+
+class MemoryBuffer(Buffer[MemoryBufferOptions], type="memory"):
+    """Chunks in memory."""
+
+    def new_chunk(self, key: ChunkKey) -> MemoryChunk:
+        """Return an empty chunk."""
+        return MemoryChunk(key)
+
+    async def purge(self, chunk: StoredChunk) -> None:
+        """Release the receipts of a chunk that was delivered or given up."""
+        if isinstance(chunk, MemoryChunk):
+            chunk.release()

@@ -1,0 +1,242 @@
+"""The command line: fluentd's flags to run, and commands to look at a configuration without running it."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+COMMANDS: Final = {
+    "check": "say what is wrong with configuration files, without running them",
+    "plugins": "list the plugins that a configuration may name",
+    "docs": "write the reference of every setting",
+}
+
+CONFIG_PATHS: Final = (
+    "/etc/fluent/fluent.conf",
+    "/etc/fluent/fluentd.conf",
+    "/etc/td-agent/td-agent.conf",
+    "/etc/logpipe/logpipe.conf",
+)
+
+# fluentd's flags that mean nothing to a program in Python: taken, and said to be without effect
+IGNORED: Final = {
+    "--use-v1-config": 0,
+    "--suppress-config-dump": 0,
+    "--log-event-verbose": 0,
+    "--disable-input-metrics": 0,
+    "--enable-input-metrics": 0,
+    "--enable-size-metrics": 0,
+    "--disable-shared-socket": 0,
+    "--with-source-only": 0,
+    "--suppress-repeated-stacktrace": "?",
+    "--emit-error-log-interval": 1,
+    "--log-rotate-age": 1,
+    "--log-rotate-size": 1,
+    "--conf-encoding": 1,
+    "--show-plugin-config": 1,
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names what it does not know, with what was perhaps meant."""
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        known, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            near = difflib.get_close_matches(unknown[0], [*flags, *COMMANDS], n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            self.error(f"unknown argument {unknown[0]}{hint}")
+        return known
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` lists what there is\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    program = Path(sys.argv[0]).name if Path(sys.argv[0]).name in {"td-agent", "fluentd"} else "logpipe"
+    if "--version" in given[:1]:
+        return _version(program)
+    if given and given[0] in COMMANDS:
+        commands: dict[str, Callable[[str, list[str]], int]] = {"check": _check, "plugins": _plugins, "docs": _docs}
+        return commands[given[0]](f"{program} {given[0]}", given[1:])
+    return _run(program, given)
+
+
+def _version(program: str) -> int:
+    from importlib.metadata import version
+
+    print(f"{program} {version('logpipe')}" if program == "logpipe" else f"{program} (logpipe {version('logpipe')})")
+    return 0
+
+
+def _run_parser(program: str) -> _Parser:
+    commands = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
+    parser = _Parser(
+        prog=program,
+        description="A log pipeline that runs Fluentd's configuration files unchanged.",
+        epilog=f"commands (`{program} COMMAND --help` for more):\n{commands}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("-c", "--config", metavar="PATH", help=f"configuration file (default: $FLUENT_CONF, {', '.join(CONFIG_PATHS)})")
+    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files; may be repeated")
+    add(
+        "-I", metavar="PATH", action="append", default=[], dest="load_path", help="folder to import Python modules from"
+    )
+    add("-r", metavar="NAME", action="append", default=[], dest="require", help="Python module to import at start")
+    add("-o", "--log", metavar="PATH", help="write the log to this file")
+    add("-i", "--inline-config", metavar="TEXT", help="text to append to the configuration; \\n is a new line")
+    add("-v", "--verbose", action="count", default=0, help="write debug messages (-vv: trace)")
+    add("-q", "--quiet", action="count", default=0, help="write warnings and errors only (-qq: errors)")
+    add("-d", "--daemon", metavar="PIDFILE", help="run in the background and write the process id to this file")
+    add("--dry-run", action="store_true", help="check the configuration and exit: 0 if it can run, 1 if not")
+    add("--strict", action="store_true", help="take warnings about the configuration for errors")
+    add("--no-supervisor", action="store_true", help="run in one process")
+    add("--under-supervisor", metavar="N", nargs="?", const=0, type=int, help=argparse.SUPPRESS)
+    add("--workers", metavar="N", type=int, help="number of worker processes")
+    add("--user", help="user to run as")
+    add("--group", help="group to run as")
+    add("--umask", help="umask, octal (default 0077)")
+    add("--without-source", action="store_true", help="run without any <source>")
+    add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
+    add("--config-file-type", choices=["guess", "yaml", "yml"], default="guess", help="language of the configuration")
+    add("--strict-config-value", action="store_true", help="refuse values that are no numbers or booleans")
+    add("--version", action="store_true", help="print the version and exit")
+    add("-s", "--setup", nargs="?", const="/etc/fluent", metavar="DIR", help="write a sample configuration and exit")
+    add("-g", "--gemfile", metavar="PATH", help="no effect: logpipe plugins are Python packages")
+    add("-G", "--gem-path", metavar="PATH", help="no effect")
+    for flag, count in IGNORED.items():
+        options: dict[str, Any] = {"action": "store_true"} if count == 0 else {"nargs": "?"} if count == "?" else {}
+        add(flag, help=argparse.SUPPRESS, **({"const": "", **options} if count == "?" else options))
+    return parser
+
+
+def _run(program: str, arguments: list[str]) -> int:
+    parser = _run_parser(program)
+    given = parser.parse(arguments)
+    if given.version:
+        return _version(program)
+    path = given.config or os.environ.get("FLUENT_CONF") or _default_config(program)
+    if path is None:
+        parser.error(f"no configuration: none of {', '.join(CONFIG_PATHS)} exists; give one with -c")
+    if given.dry_run:
+        return _check_files(program, [path], given)
+
+    from logpipe.supervisor import Settings, run
+
+    ignored = [flag for flag in IGNORED if flag in {argument.partition("=")[0] for argument in arguments}]
+    settings = Settings(
+        config=Path(path),
+        arguments=tuple(arguments),
+        plugin_dirs=_plugin_dirs(given.plugin),
+        log_path=Path(given.log) if given.log else None,
+        log_level=_level(given.verbose, given.quiet),
+        inline=given.inline_config,
+        dialect="v0" if given.use_v0_config else "v1",
+        file_type=given.config_file_type,
+        strict=given.strict,
+        without_source=given.without_source,
+        workers=given.workers,
+        worker_id=given.under_supervisor,
+        no_supervisor=given.no_supervisor,
+        daemon=Path(given.daemon) if given.daemon else None,
+        user=given.user,
+        group=given.group,
+        umask=int(given.umask, 8) if given.umask else 0o077,
+        load_path=tuple(given.load_path),
+        require=tuple(given.require),
+        ignored_flags=tuple(ignored),
+    )
+    return run(settings)
+
+
+def _default_config(program: str) -> str | None:
+    paths = CONFIG_PATHS if program != "td-agent" else ("/etc/td-agent/td-agent.conf", *CONFIG_PATHS)
+    return next((path for path in paths if Path(path).is_file()), None)
+
+
+def _plugin_dirs(given: Sequence[str]) -> tuple[Path, ...]:
+    default = os.environ.get("FLUENT_PLUGIN") or "/etc/fluent/plugin"
+    folders = [*([default] if Path(default).is_dir() else []), *given]
+    return tuple(Path(folder) for folder in folders)
+
+
+def _level(verbose: int, quiet: int) -> str | None:
+    if verbose:
+        return "debug" if verbose == 1 else "trace"
+    if quiet:
+        return "warn" if quiet == 1 else "error"
+    return None
+
+
+def _check(program: str, arguments: list[str]) -> int:
+    parser = _Parser(prog=program, description=COMMANDS["check"], allow_abbrev=False)
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="configuration files, each checked by itself")
+    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
+    add("--strict", action="store_true", help="exit with 2 if there are warnings")
+    add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
+    add("-i", "--inline-config", metavar="TEXT", help="text to append to each configuration")
+    return _check_files(program, parser.parse(arguments).files, parser.parse(arguments))
+
+
+def _check_files(program: str, files: Sequence[str], given: argparse.Namespace) -> int:
+    from logpipe.supervisor import check
+
+    worst = 0
+    for path in files:
+        found = check(
+            Path(path),
+            plugin_dirs=_plugin_dirs(given.plugin),
+            inline=given.inline_config,
+            dialect="v0" if given.use_v0_config else "v1",
+        )
+        for text in found.rendered:
+            print(text, file=sys.stderr)
+        errors, warnings = found.errors, found.warnings
+        print(f"{path}: {'ok' if not errors else 'not usable'}, {errors} errors, {warnings} warnings")
+        worst = 1 if errors or worst == 1 else 2 if given.strict and warnings else worst
+    del program
+    return worst
+
+
+def _plugins(program: str, arguments: list[str]) -> int:
+    parser = _Parser(prog=program, description=COMMANDS["plugins"], allow_abbrev=False)
+    parser.add_argument("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
+    given = parser.parse(arguments)
+
+    from logpipe.registry import Registry
+
+    rows = [
+        (found.kind, found.type, found.origin, found.target)
+        for found in Registry(_plugin_dirs(given.plugin)).installed()
+    ]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, (9, 22, 24, 0), strict=True)).rstrip())
+    return 0
+
+
+def _docs(program: str, arguments: list[str]) -> int:
+    parser = _Parser(prog=program, description=COMMANDS["docs"], allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="exit with 1 if the committed pages are not current")
+    parser.add_argument("--folder", default="docs/reference", help="where the pages are (default: docs/reference)")
+    given = parser.parse(arguments)
+
+    from logpipe.config.reference import write_pages
+    from logpipe.registry import Registry
+
+    registry = Registry()
+    classes = [registry.find(found.kind, found.type) for found in registry.installed()]
+    stale = write_pages(classes, Path(given.folder), check=given.check)
+    for path in stale:
+        print(f"{path} {'is not current: run `make docs`' if given.check else 'written'}")
+    return 1 if given.check and stale else 0

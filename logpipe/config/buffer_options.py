@@ -1,0 +1,103 @@
+"""The settings of `<buffer>` that the engine reads, whatever keeps the chunks; a buffer's Options extend them.
+
+Names and defaults: fluentd's plugin/output.rb and plugin/buffer.rb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from logpipe.config.conversion import Seconds, Size
+from logpipe.config.options import InvalidSetting, Options, argument, param
+
+
+class BufferOptions(Options):
+    """What every `<buffer CHUNK_KEYS>` understands."""
+
+    chunk_keys: list[str] = argument(
+        "What events must share to go into one chunk: `tag`, `time`, field names, `$.a.b`; none: one chunk for all.",
+        default=[],
+    )
+    timekey: Seconds | None = param("Length of a time slice; needed with the chunk key `time`.", default=None)
+    timekey_wait: Seconds = param("How long after its end a slice waits for late events.", default="600")
+    timekey_use_utc: bool = param("Cut slices and fill time placeholders in UTC.", default=False)
+    timekey_zone: str | None = param("Zone of slices and time placeholders; the machine's where unset.", default=None)
+    flush_at_shutdown: bool | None = param(
+        "Deliver what is left when stopping; unset: yes unless the buffer survives a restart.", default=None
+    )
+    flush_mode: Literal["default", "lazy", "interval", "immediate"] = param(
+        "When a chunk is queued: by age (interval), at once (immediate), by slice or size only (lazy); default is lazy "
+        "with the chunk key `time`, else interval.",
+        default="default",
+    )
+    flush_interval: Seconds = param("Age at which a chunk is queued.", default="60")
+    flush_thread_count: int = param("How many chunks are delivered at the same time.", default=1)
+    flush_thread_interval: float = param(
+        "Accepted for fluentd's sake: logpipe wakes when there is work, not on a timer.", default=1.0
+    )
+    flush_thread_burst_interval: float = param(
+        "Accepted for fluentd's sake: logpipe does not pause between chunks.", default=1.0
+    )
+    delayed_commit_timeout: Seconds = param(
+        "Accepted for fluentd's sake: outputs of logpipe have their own deadlines.", default="60"
+    )
+    overflow_action: Literal["throw_exception", "block", "drop_oldest_chunk"] = param(
+        "What happens when the buffer is full: refuse and let the input read again later, make the input wait, or drop "
+        "the oldest chunk and count it.",
+        default="throw_exception",
+    )
+    retry_forever: bool = param("Never give up a chunk.", default=False)
+    retry_timeout: Seconds = param("How long a failing output is tried before its queue is given up.", default="259200")
+    retry_max_times: int | None = param(
+        "How many times a failing output is tried again; unset: no limit.", default=None
+    )
+    retry_secondary_threshold: float = param("Share of the retry time after which `<secondary>` is used.", default=0.8)
+    retry_type: Literal["exponential_backoff", "periodic"] = param(
+        "How the wait between attempts grows.", default="exponential_backoff"
+    )
+    retry_wait: Seconds = param("The first wait between attempts.", default="1")
+    retry_exponential_backoff_base: float = param("Factor from one wait to the next.", default=2.0)
+    retry_max_interval: Seconds | None = param("The longest wait between attempts.", default=None)
+    retry_randomize: bool = param("Spread waits by an eighth, so that agents do not retry in step.", default=True)
+    chunk_limit_size: Size = param("Largest size of a chunk.", default="8m")
+    total_limit_size: Size = param("Largest size of all chunks together.", default="512m")
+    queue_limit_length: int | None = param(
+        "0.12's limit: a number of chunks, which makes `total_limit_size` that many times `chunk_limit_size`.",
+        default=None,
+    )
+    chunk_limit_records: int | None = param("Most events in a chunk; unset: no limit.", default=None)
+    chunk_full_threshold: float = param("Share of `chunk_limit_size` from which a chunk counts as full.", default=0.95)
+    queued_chunks_limit_size: int | None = param(
+        "Chunks are not queued by age while this many are queued; unset: `flush_thread_count`.", default=None
+    )
+    compress: Literal["text", "gzip", "zstd"] = param("Compression of stored chunks.", default="text")
+    decompression_size_limit: Size = param("Largest size of a chunk after decompression.", default="256m")
+    disable_chunk_backup: bool = param("Throw away chunks that are given up instead of saving them.", default=False)
+
+    @property
+    def mode(self) -> Literal["lazy", "interval", "immediate"]:
+        """The flush mode in force."""
+        if self.flush_mode == "default":
+            return "lazy" if "time" in self.chunk_keys else "interval"
+        return self.flush_mode
+
+    @property
+    def limit(self) -> int:
+        """The size of all chunks together that may not be passed, bytes."""
+        if self.queue_limit_length is not None:
+            return self.chunk_limit_size * self.queue_limit_length
+        return self.total_limit_size
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield chunk keys and limits that cannot work together."""
+        if "time" in self.chunk_keys and not self.timekey:
+            yield InvalidSetting("the chunk key time needs timekey, the length of a slice: add timekey 1d")
+        for key in self.chunk_keys:
+            if key.startswith("$["):
+                # compat: fluentd's output.rb refuses the bracket form here
+                yield f"the chunk key {key} must be written as $.a.b"
+        if self.flush_thread_count < 1:
+            yield InvalidSetting("flush_thread_count must be at least 1", param="flush_thread_count")
+        if self.chunk_limit_size > self.limit:
+            yield InvalidSetting("chunk_limit_size is larger than the whole buffer may be", param="chunk_limit_size")

@@ -1,0 +1,245 @@
+"""From elements to a graph that has touched nothing yet: plugins constructed, routers filled, mistakes reported."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from logpipe.config.compat import convert
+from logpipe.config.diagnostic import Diagnostic, error, warning
+from logpipe.config.element import Element
+from logpipe.config.options import (
+    InvalidSetting,
+    PluginConf,
+    Report,
+    complain,
+    describe,
+    did_you_mean,
+)
+from logpipe.engine.delivery import BufferedOutlet
+from logpipe.engine.host import PluginHost, World
+from logpipe.engine.log import LEVELS, PluginLog
+from logpipe.engine.outlets import OutletBuilder
+from logpipe.engine.router import Router, Rule
+from logpipe.engine.tag_pattern import compile_pattern
+from logpipe.plugin import AsyncFilter, Filter, Input, Plugin
+from logpipe.registry import Registry, UnknownPluginError
+
+P = TypeVar("P")
+
+ROOT = "@ROOT"
+ERROR = "@ERROR"
+FLUENT_LOG = "@FLUENT_LOG"
+DIRECTIVES = ("source", "filter", "match", "label", "system", "worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A plugin with its host."""
+
+    plugin: Plugin[Any]
+    host: PluginHost
+
+
+@dataclass(slots=True)
+class Stages:
+    """Every plugin of a graph, in the order they were built."""
+
+    inputs: list[Stage] = field(default_factory=list)
+    filters: list[Stage] = field(default_factory=list)
+    outputs: list[Stage] = field(default_factory=list)
+
+
+class Builder:
+    """Builds one worker's stages and routers; look at `failed` before using them."""
+
+    def __init__(self, registry: Registry, world: World, report: Report, *, log: logging.Logger) -> None:
+        self.world = world
+        self.stages = Stages()
+        self.routers: dict[str, Router] = {}
+        self.failed = False
+        self.log = log
+        self._registry = registry
+        self._report_to = report
+        self._ids: dict[str, Element] = {}
+        self._numbers: dict[str, int] = {}
+        self._outlets = OutletBuilder(self)
+
+    @property
+    def buffered_outlets(self) -> list[BufferedOutlet]:
+        """Every buffered output, in the order they were built."""
+        return self._outlets.buffered
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Pass a diagnostic on, and remember that there was an error."""
+        self.failed = self.failed or diagnostic.severity == "error"
+        self._report_to(diagnostic)
+
+    def build(self, root: Element, *, with_sources: bool = True) -> None:
+        """Build everything in the order of fluentd's root_agent.rb: labels, `@ERROR`, root, sources."""
+        elements = list(_expand_workers(root, self.world.worker_id))
+        labels = self._labels(elements)
+        self.routers[ROOT] = self._router(ROOT)
+        for name in labels:
+            self.routers[name] = self._router(name)
+        self.world.dead_letters.label = self.routers.get(ERROR)
+        for name in sorted(labels, key=lambda name: name == ERROR):
+            self._fill(self.routers[name], labels[name].elements)
+        self._fill(self.routers[ROOT], elements)
+        for element in elements:
+            if element.name == "source" and with_sources:
+                self._source(element)
+            elif element.name not in DIRECTIVES and not element.name.startswith("@"):
+                hint = did_you_mean(element.name, DIRECTIVES)
+                message = f"section {element.title} is not used"
+                self.report(warning("unknown-section", message, element.position, hint))
+
+    def _labels(self, elements: list[Element]) -> dict[str, Element]:
+        labels: dict[str, Element] = {}
+        for element in elements:
+            if element.name != "label":
+                continue
+            problem = _label_problem(element, labels)
+            if problem:
+                self.report(error("invalid-label", f"{element.title}: {problem}", element.position))
+            labels.setdefault(element.arg, element)
+        return labels
+
+    def _router(self, name: str) -> Router:
+        return Router(name, log=self.log, dead_letters=self.world.dead_letters, is_error_label=name == ERROR)
+
+    def _fill(self, router: Router, elements: list[Element]) -> None:
+        for element in elements:
+            if element.name not in {"filter", "match"}:
+                continue
+            try:
+                matches = compile_pattern(element.arg)
+            except ValueError as problem:
+                self.report(error("invalid-pattern", f"{element.title}: {problem}", element.arg_position))
+                continue
+            found = self._outlets.top(element, router) if element.name == "match" else self._filter(element, router)
+            if found is not None:
+                stage, host = found
+                router.add(Rule(matches, stage, host))
+
+    def _filter(self, element: Element, router: Router) -> tuple[Filter[Any] | AsyncFilter[Any], PluginHost] | None:
+        conf = self.configured("filter", element)
+        if conf is None:
+            return None
+        host = self.host(conf, router)
+        plugin = self.construct(conf, host)
+        if not isinstance(plugin, (Filter, AsyncFilter)):
+            return None
+        self.stages.filters.append(Stage(plugin, host))
+        return plugin, host
+
+    def _source(self, element: Element) -> None:
+        conf = self.configured("input", element)
+        if conf is None:
+            return
+        host = self.host(conf, self.routers[ROOT])
+        plugin = self.construct(conf, host)
+        if isinstance(plugin, Input):
+            self.stages.inputs.append(Stage(plugin, host))
+
+    def configured(self, kind: str, element: Element) -> PluginConf | None:
+        """Read a top-level plugin section; None, with the reasons reported, where it cannot be used."""
+        if not element.type:
+            message = f'{element.title}: missing "@type"'
+            self.report(error("missing-type", message, element.position, "add: @type NAME"))
+            return None
+        return self.find(kind, element.type, element, self.report)
+
+    def find(self, kind: str, name: str, element: Element, report: Report) -> PluginConf | None:
+        """Read a plugin section of that kind and type; None, with the reasons reported, where it cannot be used."""
+        place = element.params.get("@type") or element.params.get("type")
+        position = place.value_position if place is not None else element.position
+        try:
+            cls = self._registry.find(kind, name)
+        except UnknownPluginError as problem:
+            report(error("unknown-plugin", f"{element.title}: {problem}", position, problem.hint))
+            return None
+        convert(element, cls.compat)
+        failed = False
+
+        def watch(diagnostic: Diagnostic) -> None:
+            nonlocal failed
+            failed = failed or diagnostic.severity == "error"
+            report(diagnostic)
+
+        options = cls.options_class.read(element, watch, find=self.find)
+        return None if failed else PluginConf(kind, name, cls, options, element)
+
+    def host(self, conf: PluginConf, router: Router) -> PluginHost:
+        """Return a new host for a plugin, with the router that `@label` names."""
+        element = conf.element
+        plugin_id = self._plugin_id(conf)
+        logger = self.log.getChild(plugin_id)
+        level = element.get("@log_level") or element.get("log_level")
+        if level in LEVELS:
+            logger.setLevel(LEVELS[level])
+        label = element.get("@label")
+        if label is not None and label not in self.routers:
+            place = element.params["@label"].value_position
+            message = f'{describe(element)}: label "{label}" is not defined'
+            hint = did_you_mean(label, self.routers) or f"add: <label {label}>"
+            self.report(error("unknown-label", message, place, hint))
+        target = self.routers.get(label or ROOT, self.routers[ROOT]) if label else router
+        return PluginHost(
+            plugin_id,
+            kind=conf.kind,
+            type_name=conf.type,
+            world=self.world,
+            router=target,
+            log=PluginLog(logger, plugin_id, element.position),
+            builder=self._outlets,
+            in_error_label=router.name == ERROR,
+        )
+
+    def _plugin_id(self, conf: PluginConf) -> str:
+        given = conf.element.get("@id") or conf.element.get("id")
+        if given:
+            if given in self._ids:
+                first = self._ids[given].position
+                message = f'{describe(conf.element)}: duplicated plugin id "{given}", first used at {first}'
+                self.report(error("duplicate-id", message, conf.element.position, "give each plugin its own @id"))
+            self._ids.setdefault(given, conf.element)
+            return given
+        name = f"{conf.kind}_{conf.type}"
+        number = self._numbers[name] = self._numbers.get(name, 0) + 1
+        return name if number == 1 else f"{name}_{number}"
+
+    def construct(self, conf: PluginConf, host: PluginHost) -> Plugin[Any] | None:
+        """Construct a plugin; None, with the reason reported, where its settings cannot work."""
+        return self.guarded(conf, lambda: conf.plugin_class(conf.options, host))
+
+    def guarded(self, conf: PluginConf, make: Callable[[], P]) -> P | None:
+        """Return what `make` makes; a setting it refuses is reported with its place."""
+        try:
+            return make()
+        except InvalidSetting as invalid:
+            self.report(complain(conf.element, invalid))
+        return None
+
+
+def _label_problem(element: Element, labels: dict[str, Element]) -> str:
+    if not element.arg:
+        return "a label needs a name: write <label @NAME>"
+    if element.arg == ROOT:
+        return "@ROOT is the name of what stands outside labels"
+    if element.arg in labels:
+        return f"the label is defined twice, first at {labels[element.arg].position}"
+    if not any(True for _ in element.sections("match")):
+        return "a label needs at least one <match>"
+    return ""
+
+
+def _expand_workers(root: Element, worker_id: int) -> Iterator[Element]:
+    """Yield the root's sections; what stands in a `<worker>` of this worker comes after all others, as in fluentd."""
+    yield from (element for element in root.elements if element.name != "worker")
+    for element in root.sections("worker"):
+        first, _, last = element.arg.partition("-")
+        if first.strip().isdecimal() and int(first) <= worker_id <= int(last or first):
+            yield from element.elements

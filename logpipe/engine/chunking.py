@@ -1,0 +1,242 @@
+"""Which chunk a batch goes to, when a chunk is full, and what happens when the whole buffer is.
+
+A batch enters here from the router and leaves in a queued chunk, which delivery.py takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import orjson
+
+from logpipe.config.buffer_options import BufferOptions
+from logpipe.engine.chunk_keys import Place
+from logpipe.errors import BufferFull, RecordTooLarge
+from logpipe.event import EventBatch, Record
+from logpipe.plugin import Buffer, ChunkKey, Clock, Host, Output, StoredChunk
+
+SAMPLE: Final = 8
+"""Records that are measured to estimate the size of a batch."""
+
+
+class Staging:
+    """The chunks of one output: those that still take events, and the queue of those that wait for delivery."""
+
+    def __init__(
+        self,
+        output: Output[Any],
+        buffer: Buffer[Any],
+        options: BufferOptions,
+        place: Place,
+        host: Host,
+    ) -> None:
+        self.options = options
+        self.queue: deque[StoredChunk] = deque()
+        self.ready = asyncio.Event()
+        self.in_flight = 0
+        """Bytes of chunks that are being delivered."""
+        self.dropped = host.counter("drop_oldest_chunk_count", "Chunks dropped because the buffer was full.")
+        self._buffer = buffer
+        self._encode: Callable[[EventBatch], list[bytes]] | None = output.encode
+        self._place = place
+        self._host = host
+        self._clock: Clock = host.clock
+        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
+        self._staged: dict[ChunkKey, tuple[StoredChunk, float]] = {}
+        self._room = asyncio.Event()
+        self._size = 0
+        self._full_said = False
+        self._full_size = int(options.chunk_limit_size * options.chunk_full_threshold)
+        self._records_limit = options.chunk_limit_records or (1 << 62)
+        self._count_gauges(host)
+
+    def _count_gauges(self, host: Host) -> None:
+        host.gauge("buffer_queue_length", lambda: len(self.queue))
+        host.gauge("buffer_stage_length", lambda: len(self._staged))
+        host.gauge("buffer_total_queued_size", lambda: self._size)
+        host.gauge("buffer_stage_byte_size", lambda: sum(chunk.size for chunk, _ in self._staged.values()))
+        host.gauge("buffer_queue_byte_size", lambda: sum(chunk.size for chunk in self.queue))
+        host.gauge("buffer_available_buffer_space_ratios", lambda: 100 * max(0.0, 1 - self._size / self.options.limit))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all chunks: staged, queued and being delivered."""
+        return self._size
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, staged or queued."""
+        return not self._staged and not self.queue
+
+    async def process(self, batch: EventBatch) -> None:
+        """Take a batch into chunks; returns when it is as safe as the buffer makes it.
+
+        Raises:
+            BufferFull: there is no room and `overflow_action` is throw_exception.
+        """
+        if self._size >= self.options.limit:
+            await self._make_room()
+        chunks = {chunk.id: chunk for key, part in self._place(batch) for chunk in self._append(key, part)}
+        if self._buffer.persistent:
+            for chunk in chunks.values():
+                await chunk.sync()
+
+    def resume(self, chunks: list[StoredChunk]) -> None:
+        """Queue what a previous run left behind."""
+        for chunk in chunks:
+            self._size += chunk.size
+            self._enqueue(chunk)
+
+    def _append(self, key: ChunkKey, batch: EventBatch) -> Iterator[StoredChunk]:
+        payloads = None if self._encode is None else self._encode(batch)
+        size = estimate_size(batch.records) if payloads is None else sum(map(len, payloads))
+        pending = [(batch, payloads, size)]
+        while pending:
+            part, part_payloads, part_size = pending.pop()
+            chunk = self._chunk_with_room(key, part_size, len(part))
+            if chunk is not None:
+                chunk.append(part, part_payloads, part_size)
+                self._size += part_size
+                yield chunk
+                self._after_append(key, chunk)
+            elif len(part) > 1:
+                pending.extend(reversed(_halves(part, part_payloads)))
+            else:
+                limit = self.options.chunk_limit_size
+                error = RecordTooLarge(f"a record of {part_size} bytes is over chunk_limit_size {limit}")
+                self._host.emit_error(part.tag, part.times[0], part.records[0], error, receipt=part.receipt)
+
+    def _chunk_with_room(self, key: ChunkKey, size: int, count: int) -> StoredChunk | None:
+        """Return a chunk that takes so much, a new one if need be; None where even an empty one would not."""
+        staged = self._staged.get(key)
+        if staged is not None:
+            chunk = staged[0]
+            if chunk.size + size <= self.options.chunk_limit_size and len(chunk) + count <= self._records_limit:
+                return chunk
+            self._enqueue_staged(key)
+        if size > self.options.chunk_limit_size or count > self._records_limit:
+            return None
+        chunk = self._buffer.new_chunk(key)
+        self._staged[key] = (chunk, self._clock.monotonic())
+        return chunk
+
+    def _after_append(self, key: ChunkKey, chunk: StoredChunk) -> None:
+        full = chunk.size >= self._full_size or len(chunk) >= self._records_limit
+        if full or self.options.mode == "immediate":
+            self._enqueue_staged(key)
+
+    def _enqueue_staged(self, key: ChunkKey) -> None:
+        staged = self._staged.pop(key, None)
+        if staged is not None:
+            self._enqueue(staged[0])
+
+    def _enqueue(self, chunk: StoredChunk) -> None:
+        self.queue.append(chunk)
+        self.ready.set()
+
+    def enqueue_due(self) -> None:
+        """Queue the staged chunks whose time has come; called by the delivery's timer."""
+        most = self.options.queued_chunks_limit_size or self.options.flush_thread_count
+        due = self._is_slice_over if self.options.timekey and "time" in self.options.chunk_keys else self._is_old
+        for key in [key for key, (_, created) in self._staged.items() if due(key, created)]:
+            if len(self.queue) >= most:
+                return
+            self._enqueue_staged(key)
+
+    def _is_old(self, _key: ChunkKey, created: float) -> bool:
+        return self.options.mode == "interval" and self._clock.monotonic() >= created + self.options.flush_interval
+
+    def _is_slice_over(self, key: ChunkKey, created: float) -> bool:
+        if self.options.mode == "interval":
+            return self._is_old(key, created)
+        end = (key.timekey or 0) + float(self.options.timekey or 0) + self.options.timekey_wait
+        return end <= self._clock.now() / 1_000_000_000
+
+    def enqueue_all(self) -> None:
+        """Queue every staged chunk, for a flush."""
+        for key in list(self._staged):
+            self._enqueue_staged(key)
+
+    def take(self) -> StoredChunk | None:
+        """Return the oldest queued chunk for delivery, or None."""
+        if not self.queue:
+            self.ready.clear()
+            return None
+        chunk = self.queue.popleft()
+        self.in_flight += chunk.size
+        return chunk
+
+    def give_back(self, chunk: StoredChunk) -> None:
+        """Put a chunk that could not be delivered back where it was."""
+        self.in_flight -= chunk.size
+        self.queue.appendleft(chunk)
+        self.ready.set()
+
+    async def purge(self, chunk: StoredChunk, *, taken: bool = True) -> None:
+        """Forget a chunk that was delivered or given up; its room is free."""
+        if taken:
+            self.in_flight -= chunk.size
+        self._size -= chunk.size
+        await self._buffer.purge(chunk)
+        if self._size < self.options.limit:
+            self._full_said = False
+            self._room.set()
+
+    async def _make_room(self) -> None:
+        action = self.options.overflow_action
+        if not self._full_said:
+            self._full_said = True
+            self._log.warning(
+                "failed to write data into buffer by buffer overflow action=%s size=%d limit=%d",
+                action,
+                self._size,
+                self.options.limit,
+            )
+        if not self.queue and not self.in_flight and self._staged:
+            # nothing would ever make room: a lazy buffer full of staged chunks gives up its oldest slice early
+            self._enqueue_staged(next(iter(self._staged)))
+        if action == "throw_exception":
+            raise BufferFull(f"buffer space has too many data: {self._size} of {self.options.limit} bytes")
+        while self._size >= self.options.limit:
+            if action == "drop_oldest_chunk" and self.queue:
+                chunk = self.queue.popleft()
+                self.dropped.add(1)
+                self._log.error("drop chunk %s with %d records to make room", chunk.id, len(chunk))
+                await self.purge(chunk, taken=False)
+                continue
+            if action == "drop_oldest_chunk" and self._staged:
+                self._enqueue_staged(next(iter(self._staged)))
+                continue
+            self._room.clear()
+            await self._room.wait()
+
+
+def estimate_size(records: list[Record]) -> int:
+    """Return the size of records as JSON, in bytes: measured for a few, estimated from a sample for many."""
+    if len(records) <= SAMPLE:
+        return sum(map(_measure, records))
+    step = len(records) // SAMPLE
+    sample = records[::step]
+    return sum(map(_measure, sample)) * len(records) // len(sample)
+
+
+def _measure(record: Record) -> int:
+    try:
+        return len(orjson.dumps(record))
+    except TypeError:
+        return len(repr(record))
+
+
+def _halves(batch: EventBatch, payloads: list[bytes] | None) -> list[tuple[EventBatch, list[bytes] | None, int]]:
+    middle = len(batch) // 2
+    halves: list[tuple[EventBatch, list[bytes] | None, int]] = []
+    for part in (slice(None, middle), slice(middle, None)):
+        half = EventBatch(batch.tag, batch.times[part], batch.records[part], batch.receipt)
+        half_payloads = None if payloads is None else payloads[part]
+        size = estimate_size(half.records) if half_payloads is None else sum(map(len, half_payloads))
+        halves.append((half, half_payloads, size))
+    return halves

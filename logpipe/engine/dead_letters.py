@@ -1,0 +1,169 @@
+"""Events that a stage could not handle: to `<label @ERROR>`, or to the log where there is none.
+
+Semantics: fluentd's root_agent.rb, with one cure: an error inside `<label @ERROR>` is dumped to the log instead of
+going round for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from logpipe.engine.router import Router
+from logpipe.event import EventBatch, Receipt, Record, Time
+from logpipe.metrics import Counter
+from logpipe.plugin import Clock, Host
+
+MOST_WAITING: Final = 10_000
+FIRST_BACK_OFF: Final = 0.1
+LONGEST_BACK_OFF: Final = 10.0
+
+
+class _Letter(NamedTuple):
+    tag: str
+    time: Time
+    record: Record
+    receipt: Receipt | None
+
+
+class DeadLetterQueue:
+    """The way to `@ERROR`; a task of the graph empties it."""
+
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any], clock: Clock) -> None:
+        self.label: Router | None = None
+        self.seen: Callable[[str, Time, Record, Exception], object] | None = None
+        """Told of each event, for tests."""
+        self.count = Counter("error_records", "Events that a stage could not handle.")
+        self._log = log
+        self._clock = clock
+        self._letters: deque[_Letter] = deque()
+        self._arrived = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._said: dict[tuple[str, str], int] = {}
+
+    @property
+    def has_label(self) -> bool:
+        """Whether there is a `<label @ERROR>`."""
+        return self.label is not None
+
+    def add(
+        self,
+        tag: str,
+        time: Time,
+        record: Record,
+        error: Exception,
+        receipt: Receipt | None,
+        *,
+        culprit: Host,
+        in_error_label: bool = False,
+    ) -> None:
+        """Take one event; its receipt is held until `@ERROR` has accepted it."""
+        self.count.add(1)
+        if self.seen is not None:
+            self.seen(tag, time, record, error)
+        if self.label is None or in_error_label:
+            self._dump(tag, time, record, error, culprit)
+            return
+        self._say(error, tag, culprit)
+        if receipt is not None:
+            receipt.hold()
+        self._letters.append(_Letter(tag, time, record, receipt))
+        self._arrived.set()
+        self._settled.clear()
+        if len(self._letters) >= MOST_WAITING:
+            self._room.clear()
+
+    def reject(self, batch: EventBatch, error: Exception, *, culprit: Host) -> None:
+        """Take every event of a batch."""
+        for time, record in zip(batch.times, batch.records, strict=True):
+            culprit.emit_error(batch.tag, time, record, error, receipt=batch.receipt)
+
+    async def room(self) -> None:
+        """Return when there are not too many waiting."""
+        if not self._room.is_set():
+            await self._room.wait()
+
+    async def settle(self) -> None:
+        """Return when every event so far was accepted by `@ERROR`."""
+        if not self._settled.is_set():
+            await self._settled.wait()
+
+    async def run(self) -> None:
+        """Emit what arrives, in batches of one tag; tries again for as long as the label refuses."""
+        while True:
+            await self._arrived.wait()
+            letters = self._take()
+            if not letters:
+                self._arrived.clear()
+                self._settled.set()
+                continue
+            await self._emit(letters)
+            if len(self._letters) < MOST_WAITING:
+                self._room.set()
+
+    def _take(self) -> list[_Letter]:
+        letters: list[_Letter] = []
+        while self._letters and (not letters or self._letters[0].tag == letters[0].tag):
+            letters.append(self._letters.popleft())
+        return letters
+
+    async def _emit(self, letters: list[_Letter]) -> None:
+        assert self.label is not None  # noqa: S101 - without a label nothing is queued
+        back_off = FIRST_BACK_OFF
+        # outputs hold this receipt, not the letters': it settles when @ERROR has let go of the events
+        receipt = Receipt(lambda: _release(letters))
+        while True:
+            records = [letter.record.copy() for letter in letters]
+            batch = EventBatch(letters[0].tag, [letter.time for letter in letters], records, receipt)
+            try:
+                await self.label.emit(batch)
+            except Exception:  # noqa: BLE001 - a full or failing label is no reason to lose what failed already
+                await self._clock.sleep(back_off)
+                back_off = min(LONGEST_BACK_OFF, back_off * 2)
+            else:
+                receipt.release()
+                return
+
+    def _say(self, error: Exception, tag: str, culprit: Host) -> None:
+        """Log the 1st, 2nd, 4th, 8th … error of a kind: the events themselves are safe."""
+        kind = (culprit.plugin_id, type(error).__name__)
+        seen = self._said[kind] = self._said.get(kind, 0) + 1
+        if seen & (seen - 1) == 0:
+            culprit.log.warning(
+                "send an error event to @ERROR: error_class=%s error=%r tag=%r count=%d",
+                type(error).__name__,
+                str(error),
+                tag,
+                seen,
+            )
+
+    def _dump(self, tag: str, time: Time, record: Record, error: Exception, culprit: Host) -> None:
+        culprit.log.warning(
+            "dump an error event: error_class=%s error=%r tag=%r time=%d.%09d record=%s",
+            type(error).__name__,
+            str(error),
+            tag,
+            *divmod(time, 1_000_000_000),
+            _printable(record),
+        )
+
+
+def _release(letters: list[_Letter]) -> None:
+    for letter in letters:
+        if letter.receipt is not None:
+            letter.receipt.release()
+
+
+def _printable(record: Record) -> str:
+    try:
+        return orjson.dumps(record, default=repr).decode()
+    except TypeError:
+        return ascii(record)

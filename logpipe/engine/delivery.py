@@ -1,0 +1,231 @@
+"""Delivers queued chunks: flush timing, concurrent writes, the retry schedule, secondary, backup, drain.
+
+A chunk comes from chunking.py and ends delivered, written to `<secondary>`, or saved in the backup folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from logpipe.engine.backup import Backup
+from logpipe.engine.chunking import Staging
+from logpipe.engine.retry import Retry
+from logpipe.errors import PermanentError, RetryLater
+from logpipe.event import EventBatch
+from logpipe.plugin import Buffer, Host, Output, StoredChunk
+
+LONGEST_TICK: Final = 1.0
+SHORTEST_TICK: Final = 0.05
+SLOW_FLUSH_SECONDS: Final = 20.0
+"""fluentd's slow_flush_log_threshold."""
+
+
+class BufferedOutlet:
+    """An output behind its buffer: takes batches in, delivers chunks from its own tasks."""
+
+    def __init__(
+        self,
+        output: Output[Any],
+        buffer: Buffer[Any],
+        staging: Staging,
+        *,
+        host: Host,
+        backup: Backup,
+        settle_errors: Callable[[], Awaitable[None]],
+        secondary: Output[Any] | None = None,
+        slow_flush_seconds: float = SLOW_FLUSH_SECONDS,
+    ) -> None:
+        self.output = output
+        self.buffer = buffer
+        self.staging = staging
+        self.secondary = secondary
+        self.process: Callable[[EventBatch], Awaitable[None]] = staging.process
+        self.host = host
+        self._clock = host.clock
+        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
+        self._options = staging.options
+        self._backup = backup
+        self._slow_flush_seconds = slow_flush_seconds
+        self._settle_errors = settle_errors
+        self._retry: Retry | None = None
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._writing = 0
+        self.written = host.counter("write_count", "Chunks delivered.")
+        self.retried = host.counter("retry_count", "Attempts that failed.")
+        self.secondary_written = host.counter("write_secondary_count", "Chunks delivered by <secondary>.")
+        self.given_up = host.counter("given_up_records", "Events saved in the backup folder after the last retry.")
+        self.emitted = host.counter("emit_records", "Events delivered.")
+
+    async def start(self) -> None:
+        """Start the buffer, queue what a previous run left, and begin to deliver."""
+        await self.buffer.start()
+        self.staging.resume(await self.buffer.resume())
+        if self._options.mode != "immediate":
+            self.host.start_task(self._tick(), name="flush")
+        for number in range(self._options.flush_thread_count):
+            self.host.start_task(self._deliver(), name=f"write-{number}")
+
+    @property
+    def _tick_seconds(self) -> float:
+        # compat: output.rb wakes at an eleventh of the shortest period it must keep
+        period = float(self._options.flush_interval)
+        if self._options.timekey and "time" in self._options.chunk_keys:
+            period = min(float(self._options.timekey), float(self._options.timekey_wait) or 1.0)
+        return min(LONGEST_TICK, max(SHORTEST_TICK, period / 11))
+
+    async def _tick(self) -> None:
+        while True:
+            self.staging.enqueue_due()
+            await self._clock.sleep(self._tick_seconds)
+
+    async def _deliver(self) -> None:
+        while True:
+            await self.staging.ready.wait()
+            if self._retry is not None and not self._draining:
+                wait = self._retry.next_time - self._clock.monotonic()
+                if wait > 0:
+                    await self._clock.sleep(wait)
+                    continue
+            chunk = self.staging.take()
+            if chunk is not None:
+                await self._attempt(chunk)
+
+    async def _attempt(self, chunk: StoredChunk) -> bool:
+        """Try a chunk once; returns whether it is dealt with. It is back in the queue if it is not."""
+        began = self._clock.monotonic()
+        use_secondary = self._retry is not None and self._retry.wants_secondary(began)
+        output = self.secondary if use_secondary and self.secondary is not None else self.output
+        self._writing += 1
+        self._idle.clear()
+        try:
+            await output.write(chunk)
+            await self._settle_errors()
+        except asyncio.CancelledError:
+            self.staging.give_back(chunk)
+            raise
+        except PermanentError as error:
+            await self._give_up_at_once(chunk, error)
+        except Exception as error:  # noqa: BLE001 - whatever the output raises follows the retry settings
+            return await self._failed(chunk, error)
+        else:
+            await self._succeeded(chunk, began, by_secondary=output is self.secondary)
+        finally:
+            self._writing -= 1
+            if not self._writing:
+                self._idle.set()
+        return True
+
+    async def _succeeded(self, chunk: StoredChunk, began: float, *, by_secondary: bool) -> None:
+        self.written.add(1)
+        self.emitted.add(len(chunk))
+        if by_secondary:
+            self.secondary_written.add(1)
+        if self._retry is not None:
+            self._log.warning("retry succeeded%s. chunk_id=%r", " by secondary" if by_secondary else "", chunk.id)
+            self._retry = None
+        elapsed = self._clock.monotonic() - began
+        if elapsed > self._slow_flush_seconds:
+            self._log.warning(
+                "buffer flush took longer time than slow_flush_log_threshold: elapsed_time=%.1f "
+                "slow_flush_log_threshold=%.1f plugin_id=%r",
+                elapsed,
+                self._slow_flush_seconds,
+                self.host.plugin_id,
+            )
+        await self.staging.purge(chunk)
+
+    async def _failed(self, chunk: StoredChunk, error: Exception) -> bool:
+        now = self._clock.monotonic()
+        self.retried.add(1)
+        if self._retry is None:
+            self._retry = Retry(self._options, now, has_secondary=self.secondary is not None)
+        else:
+            self._retry.failed(now)
+        if self._retry.is_over(now):
+            await self._give_up_queue(chunk, error)
+            return True
+        if isinstance(error, RetryLater) and error.after is not None:
+            self._retry.postpone(now + error.after)
+        self._log.warning(
+            "failed to flush the buffer. retry_times=%d next_retry_seconds=%.1f chunk=%r error_class=%s error=%r",
+            self._retry.steps,
+            max(0.0, self._retry.next_time - now),
+            chunk.id,
+            type(error).__name__,
+            str(error),
+        )
+        self.staging.give_back(chunk)
+        return False
+
+    async def _give_up_at_once(self, chunk: StoredChunk, error: PermanentError) -> None:
+        if self.secondary is not None:
+            self._log.warning(
+                "got unrecoverable error in primary. Skip retry and flush chunk to secondary error=%r", str(error)
+            )
+            try:
+                await self.secondary.write(chunk)
+            except Exception as second:  # noqa: BLE001 - the backup folder takes what nobody can
+                self._log.exception("got an error in secondary for unrecoverable error")
+                await self._save(chunk, second)
+            else:
+                self.secondary_written.add(1)
+        else:
+            self._log.warning("got unrecoverable error in primary and no secondary error=%r", str(error))
+            await self._save(chunk, error)
+        await self.staging.purge(chunk)
+
+    async def _give_up_queue(self, chunk: StoredChunk, error: Exception) -> None:
+        """Clear the queue after the last retry, as fluentd does, but into the backup folder."""
+        chunks = [chunk]
+        while (queued := self.staging.take()) is not None:
+            chunks.append(queued)
+        steps = self._retry.steps if self._retry is not None else 0
+        self._retry = None
+        self._log.error(
+            "Hit limit for retries. dropping all chunks in the buffer queue. retry_times=%d records=%d error_class=%s "
+            "error=%r",
+            steps,
+            sum(map(len, chunks)),
+            type(error).__name__,
+            str(error),
+        )
+        for each in chunks:
+            await self._save(each, error)
+            await self.staging.purge(each)
+
+    async def _save(self, chunk: StoredChunk, error: Exception) -> None:
+        self.given_up.add(len(chunk))
+        if self._options.disable_chunk_backup:
+            self._log.error("disable_chunk_backup is true: chunk %s with %d records is lost", chunk.id, len(chunk))
+            return
+        await self._backup.save(chunk, self.host, error)
+
+    async def drain(self) -> None:
+        """Try every chunk once more, if the settings say so; called after the last batch, with a deadline outside.
+
+        A chunk that fails stays owed: its receipts do not settle, or it stays on disk.
+        """
+        wanted = self._options.flush_at_shutdown
+        if not (not self.buffer.persistent if wanted is None else wanted):
+            return
+        self._draining = True
+        self.staging.enqueue_all()
+        while (chunk := self.staging.take()) is not None:
+            if not await self._attempt(chunk):
+                break
+        while self._writing:
+            await self._idle.wait()
+
+    async def stop(self) -> None:
+        """Stop the buffer; the output is stopped by the graph."""
+        await self.buffer.stop()
+        if not self.staging.is_empty:
+            self._log.warning(
+                "stopping with %d bytes not delivered: %s",
+                self.staging.size,
+                "they are in the buffer files" if self.buffer.persistent else "inputs that can will read them again",
+            )

@@ -1,0 +1,270 @@
+"""One worker's whole life: build, start, run, drain, stop.
+
+Start goes from outputs to inputs, so that no event meets an output that is not there; stop goes the other way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+from logpipe.config.diagnostic import Diagnostic, error
+from logpipe.config.element import Element
+from logpipe.config.options import Report
+from logpipe.engine.build import FLUENT_LOG, ROOT, Builder, Stage
+from logpipe.engine.dead_letters import DeadLetterQueue
+from logpipe.engine.delivery import BufferedOutlet
+from logpipe.engine.host import World
+from logpipe.engine.log import LogEvents
+from logpipe.engine.router import Router
+from logpipe.engine.system import SystemOptions
+from logpipe.errors import ConfigError
+from logpipe.event import EventBatch
+from logpipe.plugin import Clock, Input, Output
+from logpipe.registry import Registry
+
+FIRST_BACK_OFF: Final = 1.0
+LONGEST_BACK_OFF: Final = 60.0
+THREADS: Final = 8
+
+
+class SystemClock:
+    """The real time."""
+
+    def now(self) -> int:
+        """Return nanoseconds since the epoch."""
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that long."""
+        await asyncio.sleep(seconds)
+
+
+class Graph:
+    """A built configuration. `run` starts it, and stops it after `request_stop`."""
+
+    def __init__(self, builder: Builder, outlets: list[BufferedOutlet], system: SystemOptions) -> None:
+        self.world = builder.world
+        self.stages = builder.stages
+        self.routers = builder.routers
+        self.outlets = outlets
+        self.started: asyncio.Event = asyncio.Event()
+        self._system = system
+        self._log = builder.log
+        self._stop_asked = asyncio.Event()
+        self._aborted = asyncio.Event()
+        self._log_events: LogEvents | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    def build(
+        cls,
+        root: Element,
+        *,
+        registry: Registry,
+        report: Report,
+        log: logging.Logger | None = None,
+        clock: Clock | None = None,
+        worker_id: int = 0,
+        with_sources: bool = True,
+    ) -> Self:
+        """Build a graph without touching the world.
+
+        Raises:
+            ConfigError: something in the configuration is wrong; all of it went to `report` as well.
+        """
+        log = log or logging.getLogger("logpipe")
+        clock = clock or SystemClock()
+        errors: list[Diagnostic] = []
+
+        def collect(diagnostic: Diagnostic) -> None:
+            if diagnostic.severity == "error":
+                errors.append(diagnostic)
+            report(diagnostic)
+
+        system = read_system(root, collect)
+        world = World(
+            clock=clock,
+            dead_letters=DeadLetterQueue(log, clock),
+            threads=ThreadPoolExecutor(THREADS, thread_name_prefix="logpipe"),
+            hostname=socket.gethostname(),
+            worker_id=worker_id,
+            root_dir=Path(system.root_dir) if system.root_dir else None,
+        )
+        builder = Builder(registry, world, collect, log=log)
+        builder.build(root, with_sources=with_sources and not system.without_source)
+        if errors:
+            raise ConfigError(errors)
+        return cls(builder, builder.buffered_outlets, system)
+
+    def request_stop(self) -> None:
+        """Ask `run` to stop; safe to call more than once, from the event loop's thread."""
+        self._stop_asked.set()
+
+    def abort(self) -> None:
+        """Stop waiting for deliveries: what is not delivered stays in its source or on disk."""
+        self._stop_asked.set()
+        self._aborted.set()
+
+    def flush(self) -> None:
+        """Queue everything that is staged; delivery goes on in the background."""
+        for outlet in self.outlets:
+            outlet.staging.enqueue_all()
+
+    async def run(self) -> None:
+        """Start, work until `request_stop`, drain, stop."""
+        async with asyncio.TaskGroup() as group:
+            self.world.group = group
+            self._tasks.append(group.create_task(self.world.dead_letters.run(), name="dead_letters"))
+            try:
+                await self._start()
+                self.started.set()
+                await self._stop_asked.wait()
+                await self._drain()
+            finally:
+                await self._stop()
+                self.world.group = None
+                for task in self._tasks:
+                    task.cancel()
+        self.world.threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _start(self) -> None:
+        for stage in self._in_start_order():
+            await stage.plugin.start()
+        for outlet in self.outlets:
+            await outlet.start()
+        self._watch_log()
+        for stage in self.stages.inputs:
+            assert isinstance(stage.plugin, Input)  # noqa: S101 - the builder put only inputs there
+            await stage.plugin.start()
+            stage.host.start_task(self._keep_running(stage.plugin, stage), name="run")
+
+    def _in_start_order(self) -> Iterable[Stage]:
+        return (*self.stages.outputs, *self.stages.filters)
+
+    async def _keep_running(self, plugin: Input[Any], stage: Stage) -> None:
+        """Run an input, again after a back-off when it fails."""
+        back_off = FIRST_BACK_OFF
+        while True:
+            began = self.world.clock.monotonic()
+            try:
+                await plugin.run()
+            except Exception:
+                self.world.failures.add(1)
+                stage.host.log.exception("input failed; it starts again in %.0f seconds", back_off)
+            else:
+                return
+            await self.world.clock.sleep(back_off)
+            lasted = self.world.clock.monotonic() - began
+            back_off = FIRST_BACK_OFF if lasted > LONGEST_BACK_OFF else min(LONGEST_BACK_OFF, back_off * 2)
+
+    async def _drain(self) -> None:
+        """Stop reading, then deliver what the settings say, within the shutdown's deadline."""
+        for stage in self.stages.inputs:
+            self._log.info(
+                "shutting down input plugin type=%s plugin_id=%r", stage.host.type_name, stage.host.plugin_id
+            )
+            await stage.host.cancel_tasks("run")
+        group = self.world.group
+        assert group is not None  # noqa: S101 - run has set it
+        delivering = group.create_task(self._deliver_rest(), name="drain")
+        aborted = group.create_task(self._wait_for_abort(), name="abort")
+        timeout = float(self._system.shutdown_timeout)
+        _, pending = await asyncio.wait((delivering, aborted), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if delivering in pending and aborted in pending:
+            self._log.warning("shutdown_timeout of %.0f seconds passed before everything was delivered", timeout)
+        for task in (delivering, aborted):
+            task.cancel()
+        await asyncio.gather(delivering, aborted, return_exceptions=True)
+
+    async def _deliver_rest(self) -> None:
+        await self.world.dead_letters.settle()
+        await asyncio.gather(*(outlet.drain() for outlet in self.outlets))
+        outputs = [stage.plugin for stage in self.stages.outputs if isinstance(stage.plugin, Output)]
+        await asyncio.gather(*(output.flush() for output in outputs))
+        await self.world.dead_letters.settle()
+
+    async def _wait_for_abort(self) -> None:
+        await self._aborted.wait()
+
+    async def _stop(self) -> None:
+        self._unwatch_log()
+        for stages in (self.stages.inputs, self.stages.filters):
+            for stage in stages:
+                await self._stop_stage(stage)
+        for outlet in self.outlets:
+            await self._guarded(outlet.stop, "buffer", outlet.host.plugin_id)
+        for stage in reversed(self.stages.outputs):
+            await self._stop_stage(stage)
+
+    async def _stop_stage(self, stage: Stage) -> None:
+        await self._guarded(stage.plugin.stop, stage.host.kind, stage.host.plugin_id)
+        await stage.host.cancel_tasks()
+
+    async def _guarded(self, stop: Callable[[], Any], kind: str, plugin_id: str) -> None:
+        try:
+            async with asyncio.timeout(self._system.shutdown_timeout):
+                await stop()
+        except Exception:  # noqa: BLE001 - one plugin's trouble must not keep the others from stopping
+            self._log.exception("unexpected error while stopping %s plugin_id=%r", kind, plugin_id)
+
+    def _watch_log(self) -> None:
+        """Route our own messages as events, where the configuration has a place for them."""
+        router = self._log_router()
+        if router is None or self.world.group is None:
+            return
+        self._log_events = LogEvents()
+        self._log.addHandler(self._log_events)
+        work = self._emit_log_events(self._log_events, router)
+        self._tasks.append(self.world.group.create_task(work, name="log_events"))
+
+    def _log_router(self) -> Router | None:
+        if FLUENT_LOG in self.routers:
+            return self.routers[FLUENT_LOG]
+        root = self.routers[ROOT]
+        if not any(root.matches(f"fluent.{level}") for level in ("trace", "debug", "info", "warn", "error", "fatal")):
+            return None
+        # compat: root_agent.rb does the same, with the same advice
+        self._log.info(
+            "a <match> at top level takes logpipe's own log events (fluent.*): define <label @FLUENT_LOG> to keep them "
+            "apart"
+        )
+        return root
+
+    async def _emit_log_events(self, source: LogEvents, router: Router) -> None:
+        """Emit in batches, once a second: what delivering them logs is one more batch a second at most."""
+        while True:
+            await self.world.clock.sleep(1.0)
+            by_tag: dict[str, EventBatch] = {}
+            while source.events:
+                tag, moment, fields = source.events.popleft()
+                batch = by_tag.setdefault(tag, EventBatch(tag, [], []))
+                batch.times.append(moment)
+                batch.records.append(dict(fields))
+            for batch in by_tag.values():
+                with suppress(Exception):  # saying so would make one more event
+                    await router.emit(batch)
+
+    def _unwatch_log(self) -> None:
+        if self._log_events is not None:
+            self._log.removeHandler(self._log_events)
+            self._log_events = None
+
+
+def read_system(root: Element, report: Report) -> SystemOptions:
+    """Return the settings of the one `<system>`, or the defaults."""
+    found = list(root.sections("system"))
+    for extra in found[1:]:
+        report(error("repeated-section", "<system> is duplicated. <system> should be only one", extra.position))
+    return SystemOptions.read(found[0] if found else Element("system"), report)

@@ -1,0 +1,163 @@
+"""The host of one plugin: what the engine lends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from logpipe.config.options import InvalidSetting, PluginConf
+from logpipe.engine.dead_letters import DeadLetterQueue
+from logpipe.engine.placeholders import expand
+from logpipe.engine.router import Router
+from logpipe.event import EventBatch, Receipt, Record, Time
+from logpipe.metrics import Counter, Metrics
+from logpipe.plugin import Chunk, Clock, Formatter, Outlet, Parser
+
+T = TypeVar("T")
+
+
+class Builder(Protocol):
+    """Builds the outputs that outputs hold."""
+
+    def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> Outlet:
+        """Build a `<store>`'s output with its buffer."""
+        ...
+
+
+@dataclass(slots=True)
+class World:
+    """What all plugins of a worker share."""
+
+    clock: Clock
+    dead_letters: DeadLetterQueue
+    threads: ThreadPoolExecutor
+    hostname: str
+    worker_id: int
+    root_dir: Path | None
+    claims: dict[tuple[str, str], str] = field(default_factory=dict)
+    group: asyncio.TaskGroup | None = None
+    """The tasks of the running graph."""
+    failures: Counter = field(default_factory=lambda: Counter("task_failures", "Tasks that failed unexpectedly."))
+
+
+class PluginHost:
+    """Implements `logpipe.Host`."""
+
+    def __init__(
+        self,
+        plugin_id: str,
+        *,
+        kind: str,
+        type_name: str,
+        world: World,
+        router: Router | None,
+        log: logging.LoggerAdapter[Any],
+        builder: Builder,
+        in_error_label: bool = False,
+    ) -> None:
+        self.plugin_id = plugin_id
+        self.kind = kind
+        self.type_name = type_name
+        self.log: logging.Logger | logging.LoggerAdapter[Any] = log
+        self.clock = world.clock
+        self.hostname = world.hostname
+        self.worker_id = world.worker_id
+        self.metrics = Metrics()
+        self.in_error_label = in_error_label
+        self.zone_and_keys: Callable[[], tuple[Any, tuple[str, ...]]] | None = None
+        """The time zone and the chunk keys of the output's `<buffer>`; None for a direct output."""
+        self._world = world
+        self.router = router
+        self._builder = builder
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def root_dir(self) -> Path | None:
+        """The plugin's own folder, where `root_dir` and `@id` are configured."""
+        root = self._world.root_dir
+        return None if root is None else root / f"worker{self.worker_id}" / self.plugin_id
+
+    async def emit(self, batch: EventBatch) -> None:
+        """Send a batch into the router that `@label` names."""
+        if self.router is None:
+            raise RuntimeError(f"{self.kind} {self.plugin_id} has no router to emit to")
+        await self.router.emit(batch)
+
+    def emit_error(
+        self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None
+    ) -> None:
+        """Hand one bad event to `@ERROR`."""
+        self._world.dead_letters.add(
+            tag, time, record, error, receipt, culprit=self, in_error_label=self.in_error_label
+        )
+
+    def counter(self, name: str, doc: str) -> Counter:
+        """Return a counter of this plugin."""
+        return self.metrics.counter(name, doc)
+
+    def gauge(self, name: str, read: Callable[[], float]) -> None:
+        """Register a number that is read when asked."""
+        self.metrics.gauge(name, read)
+
+    def claim(self, kind: str, name: str) -> None:
+        """Reserve what two plugins must not share."""
+        owner = self._world.claims.setdefault((kind, name), self.plugin_id)
+        if owner != self.plugin_id:
+            raise InvalidSetting(f"{kind} {name} is already used by {owner}: give each its own", param=kind)
+
+    def start_task(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run `work` beside the plugin until it ends or the plugin stops."""
+        group = self._world.group
+        if group is None:
+            work.close()
+            raise RuntimeError(f"task {name} of {self.plugin_id} was started before the graph runs")
+        task = group.create_task(self._guard(work, name), name=f"{self.kind}.{self.plugin_id}.{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except Exception:
+            self._world.failures.add(1)
+            self.log.exception("unexpected error in task %s", name)
+
+    async def cancel_tasks(self, name: str = "") -> None:
+        """End the tasks that are still running, or those of one name, and wait until they have ended."""
+        tasks = [task for task in self._tasks if not name or task.get_name().endswith(f".{name}")]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a blocking call in the worker's pool of threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._world.threads, function, *args)
+
+    def parser(self, conf: PluginConf) -> Parser[Any]:
+        """Build the parser of a `<parse>` section."""
+        parser: Parser[Any] = conf.plugin_class(conf.options, self)
+        return parser
+
+    def formatter(self, conf: PluginConf) -> Formatter[Any]:
+        """Build the formatter of a `<format>` section."""
+        formatter: Formatter[Any] = conf.plugin_class(conf.options, self)
+        return formatter
+
+    def outlet(self, conf: PluginConf) -> Outlet:
+        """Build the output of a `<store>` section."""
+        return self._builder.nested_outlet(conf, self)
+
+    @property
+    def chunk_keys(self) -> tuple[str, ...]:
+        """The chunk keys of the output's buffer."""
+        return () if self.zone_and_keys is None else self.zone_and_keys()[1]
+
+    def expand(self, template: str, chunk: Chunk) -> str:
+        """Fill a template's placeholders from what the chunk's events share."""
+        zone, keys = (None, ()) if self.zone_and_keys is None else self.zone_and_keys()
+        return expand(template, chunk, zone=zone, keys=keys, log=self.log)

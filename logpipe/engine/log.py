@@ -1,0 +1,130 @@
+"""The log: lines in fluentd's shape, and the same messages as events for `<label @FLUENT_LOG>`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, MutableMapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+
+from logpipe.config.diagnostic import Position
+
+TRACE: Final = 5
+LEVELS: Final = {
+    "trace": TRACE,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+}
+_NAMES: Final = {number: name for name, number in LEVELS.items()}
+
+# CVE-2017-10906: a record's terminal escapes must not reach the operator's screen
+_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(0x80, 0xA0)) if code not in {9, 10}}
+
+
+def level_name(number: int) -> str:
+    """Return fluentd's word for a level."""
+    return _NAMES.get(number, "info")
+
+
+class PluginLog(logging.LoggerAdapter[logging.Logger]):
+    """Adds a plugin's id and its place in the configuration to each message."""
+
+    def __init__(self, logger: logging.Logger, plugin_id: str, place: Position) -> None:
+        super().__init__(logger, {"plugin_id": plugin_id, "place": place})
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Attach what the formatter and the event handler read."""
+        kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
+        return msg, kwargs
+
+
+class FluentdFormatter(logging.Formatter):
+    """`2026-11-23 05:00:00 +0000 [warn]: #0 [out_kafka] message`, with the place in the configuration from warn on."""
+
+    def __init__(self, *, worker: int | None = None, time_format: str = "%Y-%m-%d %H:%M:%S %z") -> None:
+        super().__init__()
+        self._worker = "" if worker is None else f"#{worker} "
+        self._time_format = time_format
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line, or several where there is a traceback."""
+        stamp = datetime.fromtimestamp(record.created).astimezone().strftime(self._time_format)
+        return f"{stamp} [{level_name(record.levelno)}]: {self._worker}{describe(record)}".translate(_CONTROL)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def __init__(self, *, worker: int | None = None, time_format: str = "%Y-%m-%d %H:%M:%S %z") -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker_id": worker}
+        self._time_format = time_format
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        stamp = datetime.fromtimestamp(record.created).astimezone().strftime(self._time_format)
+        line = {"time": stamp, "level": level_name(record.levelno), "message": describe(record), **self._worker}
+        return orjson.dumps(line).decode()
+
+
+def describe(record: logging.LogRecord) -> str:
+    """Return a message with its plugin, its place and its traceback."""
+    plugin_id, place = getattr(record, "plugin_id", None), getattr(record, "place", None)
+    text = record.getMessage()
+    if plugin_id:
+        text = f"[{plugin_id}] {text}"
+    if place and record.levelno >= logging.WARNING:
+        text = f"{text} config={place}"
+    if record.exc_info and record.exc_info[0] is not None:
+        text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+    return text
+
+
+def set_up(
+    *,
+    level: str,
+    path: Path | None = None,
+    shape: Literal["text", "json"] = "text",
+    time_format: str = "%Y-%m-%d %H:%M:%S %z",
+    worker: int | None = None,
+) -> logging.Logger:
+    """Point the log at a file, or at standard output as fluentd does; returns the root of logpipe's loggers."""
+    logger = logging.getLogger("logpipe")
+    handler: logging.Handler = (
+        logging.StreamHandler(sys.stdout) if path is None else logging.FileHandler(path, encoding="utf-8")
+    )
+    make = JsonFormatter if shape == "json" else FluentdFormatter
+    handler.setFormatter(make(worker=worker, time_format=time_format))
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+    logger.addHandler(handler)
+    logger.setLevel(LEVELS[level])
+    logger.propagate = False
+    logging.addLevelName(TRACE, "TRACE")
+    return logger
+
+
+class LogEvents(logging.Handler):
+    """Keeps messages as events `fluent.LEVEL`, for the graph to route; the oldest go when nobody takes them."""
+
+    def __init__(self, *, most: int = 1000) -> None:
+        super().__init__()
+        self.events: deque[tuple[str, int, Mapping[str, Any]]] = deque(maxlen=most)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one message."""
+        fields: dict[str, Any] = {"message": record.getMessage()}
+        if plugin_id := getattr(record, "plugin_id", None):
+            fields["plugin_id"] = plugin_id
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["error"] = repr(record.exc_info[1])
+        self.events.append((f"fluent.{level_name(record.levelno)}", time.time_ns(), fields))

@@ -1,0 +1,186 @@
+"""Builds outputs: direct ones as they are, buffered ones behind their `<buffer>`, each with its `<secondary>`."""
+
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Any
+
+from logpipe.config.buffer_options import BufferOptions
+from logpipe.config.conversion import converter
+from logpipe.config.diagnostic import error, warning
+from logpipe.config.element import Element
+from logpipe.config.options import InvalidSetting, PluginConf, describe
+from logpipe.engine.backup import Backup
+from logpipe.engine.chunk_keys import compile_place
+from logpipe.engine.chunking import Staging
+from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
+from logpipe.engine.host import PluginHost
+from logpipe.engine.router import Router
+from logpipe.event import EventBatch
+from logpipe.plugin import Buffer, Outlet, Output
+from logpipe.time_format import resolve_zone
+
+if TYPE_CHECKING:
+    from logpipe.engine.build import Builder
+
+
+class Nowhere:
+    """Stands where an output could not be built, so that the rest of the configuration is still checked."""
+
+    async def process(self, batch: EventBatch) -> None:
+        """Refuse: a graph with mistakes never runs."""
+        raise RuntimeError(f"a batch of {batch.tag} reached an output that could not be built")
+
+
+class OutletBuilder:
+    """Builds the outlets of one graph."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self.buffered: list[BufferedOutlet] = []
+
+    def top(self, element: Element, router: Router) -> tuple[Outlet, PluginHost] | None:
+        """Build the output of a `<match>`."""
+        conf = self._builder.configured("output", element)
+        return None if conf is None else self._build(conf, self._builder.host(conf, router))
+
+    def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> Outlet:
+        """Build the output of a `<store>`."""
+        router = parent.router or self._builder.routers["@ROOT"]
+        built = self._build(conf, self._builder.host(conf, router))
+        return Nowhere() if built is None else built[0]
+
+    def _build(self, conf: PluginConf, host: PluginHost) -> tuple[Outlet, PluginHost] | None:
+        from logpipe.engine.build import Stage  # noqa: PLC0415 - the two modules build each other's parts
+
+        cls: type[Output[Any]] = conf.plugin_class
+        written = next(conf.element.sections("buffer"), None)
+        buffered = cls.is_buffered() and (written is not None or not cls.is_direct())
+        if written is not None and not buffered:
+            message = f"{describe(conf.element)}: <buffer> section on a non-buffered plugin"
+            self._builder.report(error("unwanted-section", message, written.position, "remove it"))
+            return None
+        buffer_conf = self._buffer_conf(conf, written) if buffered else None
+        if buffered and buffer_conf is None:
+            return None
+        if buffer_conf is not None:
+            zone = self._zone(buffer_conf)
+            keys = tuple(_options(buffer_conf).chunk_keys)
+            host.zone_and_keys = lambda: (zone, keys)
+        output = self._builder.construct(conf, host)
+        if not isinstance(output, Output):
+            return None
+        self._builder.stages.outputs.append(Stage(output, host))
+        secondary = self._secondary(conf, host, buffered=buffered)
+        if buffer_conf is None:
+            return output, host
+        outlet = self._buffered(conf, buffer_conf, output, host, secondary)
+        return None if outlet is None else (outlet, host)
+
+    def _buffer_conf(self, conf: PluginConf, written: Element | None) -> PluginConf | None:
+        element = written or Element("buffer", position=conf.element.position, arg_position=conf.element.position)
+        if not element.arg and element.arg_position.line == element.position.line:
+            element.arg = conf.plugin_class.buffer_argument
+        for name, value in conf.plugin_class.buffer_defaults.items():
+            if name not in element.params:
+                element.set(name, value, element.position)
+        found = self._builder.find("buffer", element.type or "memory", element, self._builder.report)
+        if found is not None:
+            self._lint_flush(found, element)
+        return found
+
+    def _lint_flush(self, buffer_conf: PluginConf, element: Element) -> None:
+        options = _options(buffer_conf)
+        if "flush_interval" not in element.params or options.mode == "interval":
+            return
+        place = element.params["flush_interval"].position
+        if options.flush_mode == "default":
+            message = "'flush_interval' is ignored because default 'flush_mode' is not 'interval': 'lazy'"
+            hint = "add: flush_mode interval"
+            self._builder.report(warning("ignored-parameter", f"{element.title}: {message}", place, hint))
+        else:
+            message = f"'flush_interval' can't be specified when 'flush_mode' is '{options.flush_mode}'"
+            self._builder.report(error("contradiction", f"{element.title}: {message}", place, "remove one of the two"))
+
+    def _zone(self, buffer_conf: PluginConf) -> tzinfo:
+        options = _options(buffer_conf)
+        if options.timekey_use_utc:
+            return UTC
+        try:
+            return resolve_zone(options.timekey_zone)
+        except ValueError as problem:
+            message = f"{buffer_conf.element.title}: timekey_zone: {problem}"
+            place = buffer_conf.element.params["timekey_zone"].value_position
+            self._builder.report(error("invalid-value", message, place))
+            return UTC
+
+    def _secondary(self, conf: PluginConf, host: PluginHost, *, buffered: bool) -> Output[Any] | None:
+        from logpipe.engine.build import Stage  # noqa: PLC0415 - as above
+
+        element = next(conf.element.sections("secondary"), None)
+        if element is None:
+            return None
+        problem = "Invalid <secondary> section for non-buffered plugin" if not buffered else ""
+        if any(element.sections("buffer", "secondary")):
+            problem = "<secondary> must not hold a <buffer> or <secondary> of its own"
+        if problem:
+            self._builder.report(error("invalid-secondary", f"{describe(conf.element)}: {problem}", element.position))
+            return None
+        if not element.type:
+            element.set("@type", conf.type, element.position)
+        found = self._builder.find("output", element.type, element, self._builder.report)
+        if found is None:
+            return None
+        if not found.plugin_class.is_buffered():
+            message = f"{describe(conf.element)}: @type {found.type} cannot take chunks, so it is no <secondary>"
+            self._builder.report(error("invalid-secondary", message, element.position))
+            return None
+        own = self._builder.host(found, host.router or self._builder.routers["@ROOT"])
+        own.zone_and_keys = host.zone_and_keys
+        output = self._builder.construct(found, own)
+        if not isinstance(output, Output):
+            return None
+        self._builder.stages.outputs.append(Stage(output, own))
+        return output
+
+    def _buffered(
+        self,
+        conf: PluginConf,
+        buffer_conf: PluginConf,
+        output: Output[Any],
+        host: PluginHost,
+        secondary: Output[Any] | None,
+    ) -> BufferedOutlet | None:
+        buffer = self._builder.construct(buffer_conf, host)
+        if not isinstance(buffer, Buffer):
+            return None
+        options = _options(buffer_conf)
+        try:
+            place = compile_place(options, self._zone(buffer_conf))
+        except ValueError as problem:
+            self._builder.report(error("invalid-argument", str(problem), buffer_conf.element.arg_position))
+            return None
+        world = self._builder.world
+        outlet = BufferedOutlet(
+            output,
+            buffer,
+            Staging(output, buffer, options, place, host),
+            host=host,
+            backup=Backup(world.root_dir, world.worker_id),
+            settle_errors=world.dead_letters.settle,
+            secondary=secondary,
+            slow_flush_seconds=self._slow_flush(conf),
+        )
+        self.buffered.append(outlet)
+        return outlet
+
+    def _slow_flush(self, conf: PluginConf) -> float:
+        text = conf.element.get("slow_flush_log_threshold")
+        return SLOW_FLUSH_SECONDS if text is None else float(converter(float)(text))
+
+
+def _options(buffer_conf: PluginConf) -> BufferOptions:
+    if not isinstance(buffer_conf.options, BufferOptions):
+        message = f"@type {buffer_conf.type} does not extend BufferOptions: report it to its authors"
+        raise InvalidSetting(message, param="@type")
+    return buffer_conf.options

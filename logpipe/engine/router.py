@@ -1,0 +1,171 @@
+"""Where events go: for each tag one chain of filters and one outlet, compiled once and kept.
+
+Rules are scanned in file order (fluentd's event_router.rb): every `<filter>` that matches and stands before the first
+matching `<match>` is in the chain.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from logpipe.errors import BufferFull
+from logpipe.event import EventBatch
+from logpipe.metrics import Counter
+from logpipe.plugin import AsyncFilter, Filter, Host, Outlet
+
+MOST_CHAINS: Final = 65536
+"""A node sees thousands of container tags; past this many the oldest chain is compiled again when needed."""
+
+MOST_UNMATCHED: Final = 1024
+
+
+class DeadLetters(Protocol):
+    """Takes events that a stage could not handle."""
+
+    def reject(self, batch: EventBatch, error: Exception, *, culprit: Host) -> None:
+        """Send every event of a batch to `@ERROR`, or to the log where there is none."""
+        ...
+
+    async def room(self) -> None:
+        """Return when there are not too many waiting; this is their back-pressure."""
+        ...
+
+    @property
+    def has_label(self) -> bool:
+        """Whether there is a `<label @ERROR>` with a place for them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One `<filter>` or `<match>`, in file order."""
+
+    matches: Callable[[str], bool]
+    stage: Filter[Any] | AsyncFilter[Any] | Outlet
+    host: Host
+
+
+_Step = tuple[Callable[[EventBatch], EventBatch], Host]
+_AsyncStep = tuple[Callable[[EventBatch], Awaitable[EventBatch]], Host]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What happens to the batches of one tag: runs of synchronous filters, a waiting filter after each, an outlet."""
+
+    runs: tuple[tuple[tuple[_Step, ...], _AsyncStep | None], ...]
+    outlet: Outlet | None
+    host: Host | None
+
+
+class Router:
+    """The rules of the root or of one label."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        log: logging.Logger | logging.LoggerAdapter[Any],
+        dead_letters: DeadLetters,
+        is_error_label: bool = False,
+    ) -> None:
+        self.name = name
+        self.emitted = Counter("emit_records", "Events that came in.")
+        self.unmatched = Counter("unmatched_records", "Events that no <match> wanted.")
+        self._log = log
+        self._dead_letters = dead_letters
+        self._is_error_label = is_error_label
+        self._rules: list[Rule] = []
+        self._chains: dict[str, Chain] = {}
+        self._unmatched_seen: dict[str, int] = {}
+
+    def add(self, rule: Rule) -> None:
+        """Append a rule; file order is routing order."""
+        self._rules.append(rule)
+
+    def matches(self, tag: str) -> bool:
+        """Return whether some outlet wants the tag."""
+        return self.chain(tag).outlet is not None
+
+    def chain(self, tag: str) -> Chain:
+        """Return the compiled chain of a tag."""
+        chain = self._chains.get(tag)
+        if chain is None:
+            while len(self._chains) >= MOST_CHAINS:
+                del self._chains[next(iter(self._chains))]
+            chain = self._chains[tag] = _compile(tag, self._rules)
+        return chain
+
+    async def emit(self, batch: EventBatch) -> None:
+        """Run a batch through its chain; returns when the outlet has accepted it, raises when it has not."""
+        if not batch.records:
+            return
+        self.emitted.value += len(batch.records)
+        chain = self._chains.get(batch.tag) or self.chain(batch.tag)
+        if chain.outlet is None:
+            self._no_match(batch)
+            return
+        for steps, waiting in chain.runs:
+            for process, host in steps:
+                try:
+                    batch = process(batch)
+                except Exception as error:  # noqa: BLE001 - a broken filter costs its batch, never the pipeline
+                    self._dead_letters.reject(batch, error, culprit=host)
+                    return
+            if waiting is not None and batch.records:
+                process_later, host = waiting
+                try:
+                    batch = await process_later(batch)
+                except Exception as error:  # noqa: BLE001 - as above
+                    self._dead_letters.reject(batch, error, culprit=host)
+                    return
+            if not batch.records:
+                return
+        await self._deliver(chain, batch)
+        if not self._is_error_label:
+            await self._dead_letters.room()
+
+    async def _deliver(self, chain: Chain, batch: EventBatch) -> None:
+        assert chain.outlet is not None and chain.host is not None  # noqa: S101, PT018 - emit has looked
+        try:
+            await chain.outlet.process(batch)
+        except BufferFull:
+            # fluentd hands these to @ERROR too; an input that waits and reads again keeps order and loses nothing
+            raise
+        except Exception as error:
+            chain.host.log.warning(
+                "emit transaction failed: error_class=%s error=%r tag=%r", type(error).__name__, str(error), batch.tag
+            )
+            if self._is_error_label or not self._dead_letters.has_label:
+                raise
+            self._dead_letters.reject(batch, error, culprit=chain.host)
+
+    def _no_match(self, batch: EventBatch) -> None:
+        self.unmatched.value += len(batch.records)
+        seen = self._unmatched_seen.get(batch.tag, 0) + 1
+        if len(self._unmatched_seen) < MOST_UNMATCHED:
+            self._unmatched_seen[batch.tag] = seen
+        # compat: agent.rb warns at the 1st, 2nd, 4th … 512th time, then at every 512th
+        if seen & (seen - 1) == 0 if seen <= 512 else seen % 512 == 0:
+            self._log.warning("no patterns matched tag=%r", batch.tag)
+
+
+def _compile(tag: str, rules: Sequence[Rule]) -> Chain:
+    runs: list[tuple[tuple[_Step, ...], _AsyncStep | None]] = []
+    steps: list[_Step] = []
+    for rule in rules:
+        if not rule.matches(tag):
+            continue
+        if isinstance(rule.stage, AsyncFilter):
+            runs.append((tuple(steps), (rule.stage.process, rule.host)))
+            steps = []
+        elif isinstance(rule.stage, Filter):
+            steps.append((rule.stage.process, rule.host))
+        else:
+            if steps:
+                runs.append((tuple(steps), None))
+            return Chain(tuple(runs), rule.stage, rule.host)
+    return Chain((), None, None)

@@ -1,0 +1,104 @@
+"""Tag patterns: the ARG of `<match ARG>` and `<filter ARG>`, each compiled to one regular expression.
+
+Semantics: fluentd's match.rb, whose odd corners (a trailing dot is ignored, `a**` matches `ab`) configurations rely on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from logpipe.errors import ExpressionError
+from logpipe.expression.regexp import compile_regexp
+
+ANYTHING: Final = "**"
+
+
+def compile_pattern(argument: str) -> Callable[[str], bool]:
+    """Return a function that tells whether a tag matches `argument`: patterns divided by blanks, any of which may.
+
+    An empty argument matches every tag.
+
+    Raises:
+        ValueError: a `/regular expression/` is not closed or not valid.
+    """
+    patterns = argument.split() or [ANYTHING]
+    if ANYTHING in patterns:
+        return lambda _tag: True
+    sources = [_regexp(pattern) if pattern.startswith("/") else _Glob(pattern).source() for pattern in patterns]
+    match = compile_regexp("|".join(f"(?:{source})" for source in sources)).match
+    return lambda tag: match(tag) is not None
+
+
+def _regexp(pattern: str) -> str:
+    if len(pattern) < 2 or not pattern.endswith("/"):
+        raise ValueError(f"the regular expression {pattern} is not closed: write a / at its end")
+    try:
+        compile_regexp(pattern[1:-1])
+    except ExpressionError as error:
+        raise ValueError(f"the regular expression {pattern} is not valid: {error}") from error
+    return rf"\A(?:{pattern[1:-1]})\Z"
+
+
+class _Glob:
+    r"""Translates one pattern with `*`, `**`, `{a,b}` and `\` into a regular expression."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._at = 0
+        self._dot = False
+
+    def source(self) -> str:
+        # compat: match.rb anchors with Ruby's \Z, which tolerates one newline at the end
+        return r"\A" + self._alternatives(nested=False)[0] + r"\Z"
+
+    def _alternatives(self, *, nested: bool) -> list[str]:
+        """Return the branches up to the closing brace, or the one branch of a whole pattern."""
+        branches = [""]
+        while self._at < len(self._pattern):
+            char = self._pattern[self._at]
+            if nested and char == "}":
+                break
+            if nested and char == ",":
+                branches[-1] += self._take_dot()
+                self._at += 1
+                branches.append("")
+                continue
+            branches[-1] += self._piece()
+        return branches
+
+    def _piece(self) -> str:
+        if self._pattern.startswith("**", self._at):
+            return self._recursive()
+        char = self._pattern[self._at]
+        before = self._take_dot()
+        self._at += 1
+        if char == "\\":
+            self._at += 1
+            return before + re.escape(self._pattern[self._at - 1 : self._at])
+        if char == ".":
+            self._dot = True
+            return before
+        if char == "*":
+            return before + r"[^.]*"
+        if char == "{":
+            branches = self._alternatives(nested=True)
+            branches[-1] += self._take_dot()
+            self._at += 1
+            return before + "(?:" + "|".join(branches) + ")"
+        return before + re.escape(char)
+
+    def _take_dot(self) -> str:
+        """Return the dot seen last, which counts only when something other than `**` follows it."""
+        pending, self._dot = self._dot, False
+        return r"\." if pending else ""
+
+    def _recursive(self) -> str:
+        # compat: `a.**` also matches `a`, since the dot before `**` only forbids that another character follows
+        before, self._dot = (r"(?![^.])" if self._dot else ""), False
+        self._at += 2
+        if self._pattern.startswith(".", self._at):
+            self._at += 1
+            return before + r"(?:.*\.|\A)"
+        return before + ".*"

@@ -1,0 +1,154 @@
+"""From `@type` to a class: entry points of installed distributions and the folders of `-p`.
+
+Names are read from package metadata; a class is imported when a configuration first uses it, so a dependency of an
+unused plugin costs nothing and may be missing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Final
+
+from logpipe.errors import LogpipeError
+from logpipe.plugin import Plugin
+
+KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer")
+GROUPS: Final = {kind: f"logpipe.{kind}" for kind in KINDS}
+
+# types that ship with logpipe but not in it, so that a bare installation can say what to install
+ELSEWHERE: Final = {
+    ("output", "kafka"): "logpipe-kafka",
+    ("output", "kafka2"): "logpipe-kafka",
+    ("output", "kafka_buffered"): "logpipe-kafka",
+    ("filter", "kubernetes_metadata"): "logpipe-kubernetes",
+}
+
+
+class UnknownPluginError(LogpipeError):
+    """No plugin has that type; `hint` says what may help."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One plugin that a configuration may name."""
+
+    kind: str
+    type: str
+    origin: str
+    """The distribution with its version, or the file of a `-p` folder."""
+    target: str
+    """Module and class."""
+
+
+class Registry:
+    """All plugins that can be named."""
+
+    def __init__(self, folders: Sequence[Path] = (), *, log: logging.Logger | None = None) -> None:
+        self._log = log or logging.getLogger("logpipe")
+        self._entries: dict[tuple[str, str], list[EntryPoint]] = {}
+        for kind, group in GROUPS.items():
+            for entry in entry_points(group=group):
+                self._entries.setdefault((kind, entry.name), []).append(entry)
+        self._local: dict[tuple[str, str], tuple[type[Plugin[Any]], Path]] = {}
+        for folder in folders:
+            self._load_folder(folder)
+
+    def add(self, cls: type[Plugin[Any]], origin: Path) -> None:
+        """Make a class known by its types, before those that are installed."""
+        for name in cls.types:
+            self._local[cls.kind, name] = (cls, origin)
+
+    def find(self, kind: str, name: str) -> type[Plugin[Any]]:
+        """Return the class of a type.
+
+        Raises:
+            UnknownPluginError: there is none, two distributions claim the name, or its module does not import.
+        """
+        if (kind, name) in self._local:
+            return self._local[kind, name][0]
+        entries = self._entries.get((kind, name), [])
+        if not entries:
+            raise UnknownPluginError(f'unknown {kind} plugin "{name}"', self._hint(kind, name))
+        if len({entry.value for entry in entries}) > 1:
+            owners = " and ".join(sorted(_origin(entry) for entry in entries))
+            raise UnknownPluginError(f'{kind} plugin "{name}" is claimed by {owners}', "uninstall one of them")
+        try:
+            loaded = entries[0].load()
+        except ImportError as error:
+            hint = f"reinstall {_origin(entries[0])} with its dependencies"
+            raise UnknownPluginError(f'{kind} plugin "{name}" cannot be imported: {error}', hint) from error
+        if not (isinstance(loaded, type) and issubclass(loaded, Plugin) and name in loaded.types):
+            raise UnknownPluginError(
+                f'{kind} plugin "{name}": {entries[0].value} is no plugin of that type',
+                f"report it to the authors of {_origin(entries[0])}",
+            )
+        return loaded
+
+    def installed(self) -> Iterator[Installed]:
+        """Yield every plugin, sorted by kind and type; imports nothing."""
+        names = sorted({*self._entries, *self._local}, key=lambda name: (KINDS.index(name[0]), name[1]))
+        for kind, name in names:
+            if (kind, name) in self._local:
+                cls, path = self._local[kind, name]
+                yield Installed(kind, name, str(path), f"{cls.__module__}:{cls.__qualname__}")
+            else:
+                for entry in self._entries[kind, name]:
+                    yield Installed(kind, name, _origin(entry), entry.value)
+
+    def _hint(self, kind: str, name: str) -> str:
+        if (kind, name) in ELSEWHERE:
+            distribution = ELSEWHERE[kind, name]
+            return f"it ships as {distribution}: pip install ./plugins/{distribution}"
+        others = [other for other in KINDS if (other, name) in self._entries or (other, name) in self._local]
+        if others:
+            return f"there is {' and '.join(others)} plugin of that name"
+        known = [known for other, known in {*self._entries, *self._local} if other == kind]
+        near = difflib.get_close_matches(name, known, n=1)
+        return f'did you mean "{near[0]}"?' if near else "`logpipe plugins` lists what is installed"
+
+    def _load_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._log.warning("plugin folder %s does not exist", folder)
+            return
+        for path in sorted(folder.glob("*.rb")):
+            self._log.warning("plugin %s is written in Ruby and is not loaded: logpipe plugins are Python", path)
+        for path in sorted(folder.glob("*.py")):
+            for cls in _plugins_in(path):
+                for name in cls.types:
+                    if (cls.kind, name) in self._entries:
+                        self._log.warning("%s plugin %s of %s replaces the installed one", cls.kind, name, path)
+                self.add(cls, path)
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.module
+
+
+def _plugins_in(path: Path) -> list[type[Plugin[Any]]]:
+    """Import a file of a `-p` folder and return the plugin classes it defines."""
+    name = f"logpipe_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UnknownPluginError(f"plugin file {path} cannot be imported", "is it Python?")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UnknownPluginError(f"plugin file {path} cannot be imported: {error!r}", "run it with python") from error
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == name and value.types
+    ]

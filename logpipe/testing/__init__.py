@@ -1,0 +1,28 @@
+"""For tests, ours and third parties': run a stage or a whole configuration in the real engine, and look at it.
+
+`drive` runs one plugin between a feed and a collector; `pipeline` runs a configuration text in which `@type test`
+outputs collect; `check_plugin` asserts what every plugin promises. Time is real unless a `ManualClock` is given.
+"""
+
+from logpipe.testing.clock import DEADLINE, ManualClock, settle, wait_for
+from logpipe.testing.collector import Collector, LogCapture
+from logpipe.testing.contract import build, check_plugin, configure
+from logpipe.testing.fake_host import FakeHost
+from logpipe.testing.pipeline import Pipeline, drive, parse, pipeline
+
+__all__ = [
+    "DEADLINE",
+    "Collector",
+    "FakeHost",
+    "LogCapture",
+    "ManualClock",
+    "Pipeline",
+    "build",
+    "check_plugin",
+    "configure",
+    "drive",
+    "parse",
+    "pipeline",
+    "settle",
+    "wait_for",
+]

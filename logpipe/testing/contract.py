@@ -1,0 +1,73 @@
+"""What every plugin promises, as assertions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from logpipe.config.compat import convert
+from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.element import Element
+from logpipe.config.options import Options, PluginConf
+from logpipe.errors import ConfigError
+from logpipe.event import EventBatch
+from logpipe.plugin import Filter, Formatter, Parser, Plugin
+from logpipe.registry import Registry
+from logpipe.testing.fake_host import FakeHost
+from logpipe.testing.pipeline import parse
+
+
+def configure(cls: type[Plugin[Any]], conf: str = "", *, section: str = "") -> Options:
+    """Return the options of a plugin class read from the body of its section.
+
+    Raises:
+        ConfigError: there are mistakes.
+    """
+    name = section or {"input": "source", "output": "match", "parser": "parse", "formatter": "format"}.get(
+        cls.kind, cls.kind
+    )
+    (element,) = parse(f"<{name}>\n@type {cls.types[0]}\n{conf}\n</{name}>\n").elements
+    convert(element, cls.compat)
+    found: list[Diagnostic] = []
+    registry = Registry()
+
+    def find(kind: str, type_name: str, nested: Element, report: Callable[[Diagnostic], None]) -> PluginConf | None:
+        nested_cls = registry.find(kind, type_name)
+        convert(nested, nested_cls.compat)
+        options = nested_cls.options_class.read(nested, report, find=find)
+        return PluginConf(kind, type_name, nested_cls, options, nested)
+
+    options = cls.options_class.read(element, found.append, find=find)
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        raise ConfigError(found)
+    return options
+
+
+def build(cls: type[Plugin[Any]], conf: str = "", *, host: FakeHost | None = None) -> Any:
+    """Construct a plugin from the body of its section, on a fake host."""
+    return cls(configure(cls, conf), host or FakeHost())
+
+
+async def check_plugin(cls: type[Plugin[Any]], conf: str = "") -> None:
+    """Assert what every plugin promises.
+
+    It has types and a docstring; each setting has a sentence; constructing starts no task; `stop` is quiet without
+    `start` and when called twice; an empty batch passes.
+    """
+    assert cls.types, f"{cls.__name__} has no type"
+    assert cls.__doc__, f"{cls.__name__} has no docstring"
+    for name, setting in cls.options_class.settings().items():
+        assert setting.doc.strip().endswith("."), f"{cls.__name__}.{name}: its sentence does not end with a full stop"
+    host = FakeHost()
+    plugin = build(cls, conf, host=host)
+    assert not host.tasks, f"{cls.__name__} starts tasks when constructed"
+    await plugin.stop()
+    await plugin.stop()
+    empty = EventBatch("test", [], [])
+    if isinstance(plugin, Filter):
+        assert len(plugin.process(empty)) == 0
+    if isinstance(plugin, Parser):
+        assert plugin.parse_lines([], 0).records == []
+    if isinstance(plugin, Formatter):
+        assert plugin.format_batch(empty, lambda _index, _error: None) == []
+    await host.cancel_tasks()

@@ -1,0 +1,90 @@
+"""A host without an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from logpipe.config.options import PluginConf
+from logpipe.event import EventBatch, Receipt, Record, Time
+from logpipe.metrics import Metrics
+from logpipe.plugin import Chunk, Clock, Formatter, Outlet, Parser
+from logpipe.testing.clock import ManualClock
+from logpipe.testing.collector import Collector, CollectorOptions
+
+
+class FakeHost:
+    """A host for parsers and formatters, and for constructing anything without an engine."""
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self.plugin_id = "test"
+        self.log: logging.Logger | logging.LoggerAdapter[Any] = logging.getLogger("logpipe_test.fake")
+        self.clock: Clock = clock or ManualClock()
+        self.hostname = "test-host"
+        self.worker_id = 0
+        self.root_dir: Path | None = None
+        self.metrics = Metrics()
+        self.emitted: list[EventBatch] = []
+        self.errors: list[tuple[str, Time, Record, Exception]] = []
+        self.claims: set[tuple[str, str]] = set()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.counter = self.metrics.counter
+        self.gauge = self.metrics.gauge
+
+    async def emit(self, batch: EventBatch) -> None:
+        """Keep the batch."""
+        self.emitted.append(batch)
+
+    def emit_error(
+        self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None
+    ) -> None:
+        """Keep the event."""
+        del receipt
+        self.errors.append((tag, time, record, error))
+
+    def claim(self, kind: str, name: str) -> None:
+        """Remember what was claimed."""
+        self.claims.add((kind, name))
+
+    def start_task(self, work: Any, *, name: str) -> None:
+        """Run `work` until `cancel_tasks`."""
+        self.tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+
+    async def cancel_tasks(self) -> None:
+        """End what `start_task` began."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks.clear()
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run in a thread."""
+        return await asyncio.to_thread(function, *args)
+
+    def parser(self, conf: PluginConf) -> Parser[Any]:
+        """Build a parser."""
+        parser: Parser[Any] = conf.plugin_class(conf.options, self)
+        return parser
+
+    def formatter(self, conf: PluginConf) -> Formatter[Any]:
+        """Build a formatter."""
+        formatter: Formatter[Any] = conf.plugin_class(conf.options, self)
+        return formatter
+
+    def outlet(self, conf: PluginConf) -> Outlet:
+        """Return a collector."""
+        del conf
+        return Collector(CollectorOptions(), self)
+
+    def expand(self, template: str, chunk: Chunk) -> str:
+        """Return the template as it is."""
+        del chunk
+        return template
+
+    @property
+    def chunk_keys(self) -> tuple[str, ...]:
+        """No chunk keys."""
+        return ()

@@ -1,0 +1,162 @@
+"""Runs a stage or a configuration in the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.element import Element
+from logpipe.config.parser import parse_text
+from logpipe.engine.graph import Graph, SystemClock
+from logpipe.errors import ConfigError
+from logpipe.event import Event, EventBatch, Receipt, Record, Time
+from logpipe.plugin import Clock, Plugin
+from logpipe.registry import Registry
+from logpipe.testing.clock import wait_for
+from logpipe.testing.collector import Collector, LogCapture
+
+_numbers: Iterator[int] = itertools.count()
+
+
+class Pipeline:
+    """A configuration that runs in this process."""
+
+    def __init__(self, graph: Graph, log: LogCapture, warnings: list[Diagnostic]) -> None:
+        self.graph = graph
+        self.log = log
+        self.warnings = warnings
+        self.errors: list[tuple[str, Time, Record, Exception]] = []
+        """What stages handed to `host.emit_error`, whether there is an `@ERROR` or not."""
+
+    async def feed(
+        self,
+        tag: str,
+        *records: Record,
+        times: list[Time] | None = None,
+        receipt: Receipt | None = None,
+        label: str = "@ROOT",
+    ) -> None:
+        """Emit a batch as an input would."""
+        moments = times if times is not None else [self.graph.world.clock.now()] * len(records)
+        await self.graph.routers[label].emit(EventBatch(tag, moments, list(records), receipt))
+
+    def collector(self, name: str = "") -> Collector:
+        """Return the `@type test` output with that `name` setting."""
+        for stage in self.graph.stages.outputs:
+            if isinstance(stage.plugin, Collector) and stage.plugin.options.name == name:
+                return stage.plugin
+        raise LookupError(f'no <match> with @type test and name "{name}"')
+
+    def events(self, pattern: str = "**", *, name: str = "") -> list[Event]:
+        """Return what a collector holds, by tag pattern."""
+        return self.collector(name).events(pattern)
+
+    def records(self, pattern: str = "**", *, name: str = "") -> list[Record]:
+        """Return the records a collector holds, by tag pattern."""
+        return [event.record for event in self.events(pattern, name=name)]
+
+    def plugin(self, cls: type[Plugin[Any]]) -> Any:
+        """Return the first plugin of a class."""
+        stages = self.graph.stages
+        for stage in (*stages.inputs, *stages.filters, *stages.outputs):
+            if isinstance(stage.plugin, cls):
+                return stage.plugin
+        raise LookupError(f"no {cls.__name__} in this configuration")
+
+    def metric(self, name: str) -> float:
+        """Return a counter or gauge by name, added up over all plugins."""
+        stages = self.graph.stages
+        every = (*stages.inputs, *stages.filters, *stages.outputs)
+        return sum(stage.host.metrics.snapshot().get(name, 0) for stage in every)
+
+    async def wait_for(self, condition: Callable[[], object], what: str = "") -> None:
+        """Return when `condition()` is true."""
+        await wait_for(condition, what)
+
+    async def flush(self) -> None:
+        """Queue everything that is staged and wait until it is delivered."""
+        self.graph.flush()
+        await wait_for(lambda: all(outlet.staging.size == 0 for outlet in self.graph.outlets), "the buffers to empty")
+
+
+def parse(text: str, file: str = "test.conf") -> Element:
+    """Return a configuration text's tree.
+
+    Raises:
+        ConfigError: it has mistakes.
+    """
+    found: list[Diagnostic] = []
+    root = parse_text(text, file, report=found.append)
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        raise ConfigError(found)
+    return root
+
+
+@asynccontextmanager
+async def pipeline(
+    text: str,
+    *plugins: type[Plugin[Any]],
+    clock: Clock | None = None,
+    worker_id: int = 0,
+) -> AsyncIterator[Pipeline]:
+    """Run a configuration until the block ends; `plugins` are known by their `@type` beside the installed ones.
+
+    Raises:
+        ConfigError: the configuration has mistakes.
+    """
+    log = logging.getLogger(f"logpipe_test.{next(_numbers)}")
+    log.setLevel(1)
+    log.propagate = False
+    capture = LogCapture()
+    log.addHandler(capture)
+    registry = Registry(log=log)
+    for cls in (Collector, *plugins):
+        registry.add(cls, Path(__file__))
+    found: list[Diagnostic] = []
+    graph = Graph.build(
+        parse(text), registry=registry, report=found.append, log=log, clock=clock or SystemClock(), worker_id=worker_id
+    )
+    running = Pipeline(graph, capture, found)
+    graph.world.dead_letters.seen = lambda *letter: running.errors.append(letter)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(graph.run(), name="graph")
+        started = group.create_task(_started(graph), name="started")
+        await asyncio.wait((task, started), return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        try:
+            if not task.done():
+                yield running
+        finally:
+            graph.request_stop()
+    log.handlers.clear()
+
+
+async def _started(graph: Graph) -> None:
+    await graph.started.wait()
+
+
+@asynccontextmanager
+async def drive(
+    cls: type[Plugin[Any]],
+    conf: str = "",
+    *,
+    arg: str = "**",
+    clock: Clock | None = None,
+    plugins: tuple[type[Plugin[Any]], ...] = (),
+) -> AsyncIterator[Pipeline]:
+    """Run one input, filter or output with `conf` as the body of its section.
+
+    A filter is followed by a collector, an input feeds one; `errors` holds what went to `@ERROR`.
+    """
+    name = {"input": "source", "filter": "filter", "output": "match"}[cls.kind]
+    head = f"<{name}>" if name == "source" else f"<{name} {arg}>"
+    collect = "" if name == "match" else "<match **>\n  @type test\n</match>\n"
+    text = f"{head}\n  @type {cls.types[0]}\n{conf}\n</{name}>\n{collect}<label @FLUENT_LOG>\n<match **>\n@type null\n"
+    async with pipeline(text + "</match>\n</label>\n", cls, *plugins, clock=clock) as running:
+        yield running
