@@ -95,8 +95,11 @@ class Host(Protocol):
     clock: Clock
     hostname: str
     worker_id: int
-    root_dir: Path | None
-    """`<system> root_dir`/workerN/PLUGIN_ID where both are configured: the plugin's own folder."""
+
+    @property
+    def root_dir(self) -> Path | None:
+        """`<system> root_dir`/workerN/PLUGIN_ID where it is configured: the plugin's own folder."""
+        ...
 
     async def emit(self, batch: EventBatch) -> None:
         """Send a batch into the router that `@label` names; for inputs and for outputs that emit again.

@@ -146,9 +146,9 @@ def _work(settings: Settings, root: Element, found: list[Diagnostic], log: loggi
     log.info("starting logpipe pid=%d config=%s", os.getpid(), settings.config)
     try:
         _runner().run(_run_graph(graph, log))
-    except* LogpipeError as group:
-        for error in group.exceptions:
-            log.critical("cannot start: %s", error)
+    except ExceptionGroup as group:
+        for failure in group.exceptions:
+            log.critical("cannot run: %s", failure, exc_info=None if isinstance(failure, LogpipeError) else failure)
         return 1 if settings.worker_id is None else UNRECOVERABLE
     log.info("logpipe stopped")
     return 0

@@ -12,7 +12,6 @@ import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, dataclass_transform
 
 from logpipe.config.conversion import converter
@@ -78,13 +77,17 @@ class Setting:
     convert: Callable[[str], Any] | None = None
 
 
+PluginClass: TypeAlias = type[Any]
+"""A plugin's class; the contract lies a layer above and cannot be named here."""
+
+
 @dataclass(frozen=True, slots=True)
 class PluginConf:
     """A nested plugin section, read: what a host builds a parser, a formatter or an output from."""
 
     kind: str
     type: str
-    plugin_class: type[Any]
+    plugin_class: PluginClass
     options: Options
     element: Element
 
@@ -241,10 +244,14 @@ def describe(element: Element) -> str:
     return f"{element.title} @type {element.type}" if element.type else element.title
 
 
-@cache
+_HINTS: Final[dict[type[Any], dict[str, Any]]] = {}
+
+
 def hints(cls: type[Options]) -> dict[str, Any]:
     """Return the type of each setting of `cls`."""
-    return typing.get_type_hints(cls)
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
 
 
 def default_value(setting: Setting, hint: Any) -> Any:

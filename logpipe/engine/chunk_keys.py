@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.event import EventBatch, Record, Time
-from logpipe.expression.accessor import compile_getter
+from logpipe.expression.accessor import RecordAccessor
 from logpipe.plugin import ChunkKey
 
 Place: TypeAlias = Callable[[EventBatch], Iterable[tuple[ChunkKey, EventBatch]]]
@@ -17,14 +17,14 @@ Place: TypeAlias = Callable[[EventBatch], Iterable[tuple[ChunkKey, EventBatch]]]
 SECOND = 1_000_000_000
 
 
-def compile_place(options: BufferOptions, zone: tzinfo) -> Place:
+def compile_place(options: BufferOptions, zone: tzinfo | None) -> Place:
     """Return the function that divides batches among chunks; without chunk keys, or by tag alone, it looks at none."""
     names = [key for key in options.chunk_keys if key not in {"tag", "time"}]
     by_tag, by_time = "tag" in options.chunk_keys, "time" in options.chunk_keys
     if not names and not by_time:
         return _by_tag if by_tag else _together
     slot = timekey_function(int(options.timekey or 0), zone) if by_time else None
-    getters = [(name, compile_getter(name)) for name in names]
+    getters = [(name, RecordAccessor(name).get) for name in names]
     return _Divider(slot, getters, by_tag=by_tag)
 
 
@@ -39,7 +39,7 @@ def _by_tag(batch: EventBatch) -> Iterable[tuple[ChunkKey, EventBatch]]:
     return ((ChunkKey(tag=batch.tag), batch),)
 
 
-def timekey_function(timekey: int, zone: tzinfo) -> Callable[[Time], int]:
+def timekey_function(timekey: int, zone: tzinfo | None) -> Callable[[Time], int]:
     """Return the function from an event's time to the start of its slice, seconds since the epoch.
 
     Slices are cut in the zone's local time (fluentd's plugin/buffer.rb and output.rb), summer time included.

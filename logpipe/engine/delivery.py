@@ -42,7 +42,6 @@ class BufferedOutlet:
         self.buffer = buffer
         self.staging = staging
         self.secondary = secondary
-        self.process: Callable[[EventBatch], Awaitable[None]] = staging.process
         self.host = host
         self._clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
@@ -59,6 +58,10 @@ class BufferedOutlet:
         self.secondary_written = host.counter("write_secondary_count", "Chunks delivered by <secondary>.")
         self.given_up = host.counter("given_up_records", "Events saved in the backup folder after the last retry.")
         self.emitted = host.counter("emit_records", "Events delivered.")
+
+    async def process(self, batch: EventBatch) -> None:
+        """Take a batch into the buffer."""
+        await self.staging.process(batch)
 
     async def start(self) -> None:
         """Start the buffer, queue what a previous run left, and begin to deliver."""

@@ -18,7 +18,7 @@ from logpipe.engine.host import PluginHost
 from logpipe.engine.router import Router
 from logpipe.event import EventBatch
 from logpipe.plugin import Buffer, Outlet, Output
-from logpipe.time_format import resolve_zone
+from logpipe.time_format import find_zone
 
 if TYPE_CHECKING:
     from logpipe.engine.build import Builder
@@ -74,7 +74,7 @@ class OutletBuilder:
         secondary = self._secondary(conf, host, buffered=buffered)
         if buffer_conf is None:
             return output, host
-        outlet = self._buffered(conf, buffer_conf, output, host, secondary)
+        outlet: Outlet | None = self._buffered(conf, buffer_conf, output, host, secondary)
         return None if outlet is None else (outlet, host)
 
     def _buffer_conf(self, conf: PluginConf, written: Element | None) -> PluginConf | None:
@@ -102,12 +102,15 @@ class OutletBuilder:
             message = f"'flush_interval' can't be specified when 'flush_mode' is '{options.flush_mode}'"
             self._builder.report(error("contradiction", f"{element.title}: {message}", place, "remove one of the two"))
 
-    def _zone(self, buffer_conf: PluginConf) -> tzinfo:
+    def _zone(self, buffer_conf: PluginConf) -> tzinfo | None:
+        """Return the zone of time slices, None for the machine's own."""
         options = _options(buffer_conf)
         if options.timekey_use_utc:
             return UTC
+        if not options.timekey_zone:
+            return None
         try:
-            return resolve_zone(options.timekey_zone)
+            return find_zone(options.timekey_zone)
         except ValueError as problem:
             message = f"{buffer_conf.element.title}: timekey_zone: {problem}"
             place = buffer_conf.element.params["timekey_zone"].value_position

@@ -116,7 +116,8 @@ async def pipeline(
     capture = LogCapture()
     log.addHandler(capture)
     registry = Registry(log=log)
-    for cls in (Collector, *plugins):
+    registry.add(Collector, Path(__file__))
+    for cls in plugins:
         registry.add(cls, Path(__file__))
     found: list[Diagnostic] = []
     graph = Graph.build(

@@ -1,0 +1,219 @@
+"""Which stages a tag meets, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from logpipe import ConfigError, Filter, Options, Record, Time, param
+from logpipe.testing import drive, pipeline
+
+QUIET = "<label @FLUENT_LOG>\n<match **>\n@type null\n</match>\n</label>\n"
+
+
+class MarkOptions(Options):
+    """Settings of the filter below."""
+
+    word: str = param("What to append.")
+
+
+class Mark(Filter[MarkOptions], type="mark"):
+    """Appends a word to the field `path`."""
+
+    def filter(self, tag: str, time: Time, record: Record) -> Record | None:
+        del tag, time
+        if record.get("bad") == self.options.word:
+            raise ValueError("a bad record")
+        record["path"] = [*record.get("path", []), self.options.word]
+        return record
+
+
+async def test_first_match_wins_and_filters_behind_it_do_not_run():
+    """A filter counts only if it stands before the match that takes the tag."""
+    text = """
+    <filter a.**>
+      @type mark
+      word one
+    </filter>
+    <match a.b>
+      @type test
+      name ab
+    </match>
+    <filter a.**>
+      @type mark
+      word two
+    </filter>
+    <match **>
+      @type test
+      name rest
+    </match>
+    """
+    async with pipeline(text + QUIET, Mark) as running:
+        await running.feed("a.b", {})
+        await running.feed("a.c", {})
+        await running.feed("c", {})
+
+        assert running.records(name="ab") == [{"path": ["one"]}]
+        assert running.records("a.c", name="rest") == [{"path": ["one", "two"]}]
+        assert running.records("c", name="rest") == [{}]
+
+
+async def test_a_tag_that_nobody_wants_is_warned_about_less_and_less():
+    """The warning comes at the first, second, fourth … time."""
+    async with pipeline("<match a>\n@type test\n</match>\n" + QUIET) as running:
+        for _ in range(5):
+            await running.feed("b", {})
+
+        assert running.log.texts("warning").count("no patterns matched tag='b'") == 3
+
+
+async def test_one_bad_record_goes_to_the_error_label_and_the_rest_goes_on():
+    """The batch loses only what failed, and @ERROR gets it unharmed."""
+    text = """
+    <filter **>
+      @type mark
+      word one
+    </filter>
+    <match **>
+      @type test
+    </match>
+    <label @ERROR>
+      <match **>
+        @type test
+        name errors
+      </match>
+    </label>
+    """
+    async with pipeline(text + QUIET, Mark) as running:
+        await running.feed("a", {"n": 1}, {"bad": "one"}, {"n": 3})
+        await running.wait_for(lambda: running.records(name="errors"))
+
+        assert [record["n"] for record in running.records()] == [1, 3]
+        assert running.records(name="errors") == [{"bad": "one"}]
+
+
+async def test_without_an_error_label_the_event_is_in_the_log():
+    """The last trace of a bad event is complete, with control characters escaped."""
+    async with drive(Mark, "word one") as stage:
+        await stage.feed("a", {"bad": "one", "text": "\x1b[2J"}, times=[1_500_000_000_000_000_123])
+
+        (dumped,) = [text for text in stage.log.texts("warning") if text.startswith("dump an error event")]
+        assert 'tag=\'a\' time=1500000000.000000123 record={"bad":"one","text":"\\u001b[2J"}' in dumped
+
+
+async def test_an_error_inside_the_error_label_is_not_sent_there_again():
+    """fluentd recurses here until its stack ends; we say it and go on."""
+    text = """
+    <filter **>
+      @type mark
+      word one
+    </filter>
+    <match **>
+      @type test
+    </match>
+    <label @ERROR>
+      <filter **>
+        @type mark
+        word one
+      </filter>
+      <match **>
+        @type test
+        name errors
+      </match>
+    </label>
+    """
+    async with pipeline(text + QUIET, Mark) as running:
+        await running.feed("a", {"bad": "one"})
+        await running.wait_for(lambda: any("dump an error event" in text for text in running.log.texts()))
+
+        assert running.records(name="errors") == []
+        assert len(running.errors) == 2
+
+
+async def test_an_output_that_raises_sends_the_batch_to_the_error_label():
+    """With @ERROR the input is not bothered; without it, it is."""
+    text = "<match **>\n@type test\n</match>\n"
+    errors = "<label @ERROR>\n<match **>\n@type test\nname errors\n</match>\n</label>\n"
+    async with pipeline(text + errors + QUIET) as running:
+        running.collector().refuse = OSError("no route")
+        await running.feed("a", {"n": 1})
+        await running.wait_for(lambda: running.records(name="errors") == [{"n": 1}])
+    async with pipeline(text + QUIET) as running:
+        running.collector().refuse = OSError("no route")
+        with pytest.raises(OSError, match="no route"):
+            await running.feed("a", {"n": 1})
+
+
+async def test_our_own_log_goes_to_its_label():
+    """What is logged while running arrives as fluent.LEVEL events."""
+    text = "<match a>\n@type test\n</match>\n<label @FLUENT_LOG>\n<match **>\n@type test\nname log\n</match>\n</label>\n"
+    async with pipeline(text) as running:
+        await running.feed("unwanted", {})
+        await running.wait_for(lambda: running.events("fluent.warn", name="log"))
+
+        (event,) = running.events("fluent.warn", name="log")
+        assert event.record["message"] == "no patterns matched tag='unwanted'"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<match a>\n@type test\n@label @NO\n</match>", 'label "@NO" is not defined'),
+        ("<label @A>\n</label>", "a label needs at least one <match>"),
+        ("<label>\n<match **>\n@type test\n</match>\n</label>", "a label needs a name"),
+        ("<match /a>\n@type test\n</match>", "the regular expression /a is not closed"),
+        ("<match a>\n</match>", 'missing "@type"'),
+        ("<match a>\n@type tset\n</match>", 'unknown output plugin "tset"'),
+        ("<match a>\n@type test\n@id x\n</match>\n<match b>\n@type test\n@id x\n</match>", 'duplicated plugin id "x"'),
+    ],
+)
+async def test_mistakes_in_the_graph_have_a_place(text: str, expected: str):
+    """Each is reported with file, line and column."""
+    with pytest.raises(ConfigError) as raised:
+        async with pipeline(text):
+            pass
+    assert expected in str(raised.value)
+    assert str(raised.value).startswith("test.conf:")
+
+
+async def test_all_mistakes_are_found_in_one_run():
+    """An operator mends ten mistakes in one go."""
+    text = "<source>\n@type nope\n</source>\n<match a>\n@type nope\n</match>\n<filter b>\n@type mark\n</filter>\n"
+    with pytest.raises(ConfigError) as raised:
+        async with pipeline(text, Mark):
+            pass
+    assert len(raised.value.diagnostics) == 3
+
+
+async def test_what_stands_in_a_worker_comes_after_the_rest():
+    """A root match beats a worker's, and other workers' sections are not there."""
+    text = """
+    <worker 0>
+      <match a>
+        @type test
+        name worker
+      </match>
+      <match b>
+        @type test
+        name worker_b
+      </match>
+    </worker>
+    <worker 1>
+      <match c>
+        @type test
+        name other
+      </match>
+    </worker>
+    <match a>
+      @type test
+      name root
+    </match>
+    """
+    async with pipeline(text + QUIET) as running:
+        await running.feed("a", {})
+        await running.feed("b", {})
+        assert len(running.records(name="root")) == 1
+        assert len(running.records(name="worker_b")) == 1
+        names: list[Any] = [stage.plugin.options for stage in running.graph.stages.outputs]
+        assert "other" not in {getattr(options, "name", "") for options in names}
