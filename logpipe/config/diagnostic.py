@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,25 @@ NOWHERE = Position("<generated>")
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing to tell the user; shown as `file:line:col: severity: message (hint) [code]`."""
+    """One thing to tell the user; shown as `file:line:col: severity: message (hint) [code]`.
+
+    `included_from` lists the `@include` lines that led to the place, outermost first.
+    """
 
     code: str
     severity: Literal["error", "warning"]
     message: str
     position: Position
     hint: str = ""
+    included_from: tuple[Position, ...] = ()
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
         return f"{self.position}: {self.severity}: {self.message}{hint} [{self.code}]"
+
+
+Report: TypeAlias = Callable[[Diagnostic], None]
+"""Whom to tell."""
 
 
 def error(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:

@@ -1,0 +1,96 @@
+"""Sections that are opened and not closed, or closed and not opened: which tag is the wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from logpipe.config.mistakes import Mistake, blank, line_end, open_tag
+
+_TAG: Final = re.compile(r"^[ \t\r]*(?P<tag><(?P<slash>/?)(?P<name>[a-zA-Z0-9_]+)[^\n]*)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    name: str
+    offset: int
+    line: int
+    title: str
+
+
+class _Balance:
+    """Walks over the tags of a text, which lines begin with, and notes what to say and what to change."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.mistakes: list[Mistake] = []
+        self._changes: list[tuple[int, int, str]] = []
+        self._open: list[_Tag] = []
+
+    def walk(self) -> None:
+        line, counted = 1, 0
+        for found in _TAG.finditer(self.text):
+            offset = found.start("tag")
+            line, counted = line + self.text.count("\n", counted, offset), offset
+            tag = _Tag(found["name"], offset, line, found["tag"].split(">")[0].strip() + ">")
+            if not found["slash"]:
+                self._open.append(tag)
+            elif self._open and self._open[-1].name == tag.name:
+                self._open.pop()
+            else:
+                self._unmatched(tag)
+
+    def _unmatched(self, tag: _Tag) -> None:
+        if any(section.name == tag.name for section in self._open):
+            self._close_inner(tag)
+        elif self._open and difflib.SequenceMatcher(None, self._open[-1].name, tag.name).ratio() >= 0.7:
+            section = self._open.pop()
+            message = f"the end tag </{tag.name}> does not match {section.title} of line {section.line}"
+            self._note("unmatched-tag", message, tag.offset, f"write </{section.name}>")
+            self._changes.append((tag.offset, tag.offset + len(tag.name) + 2, f"</{section.name}"))
+        else:
+            hint = f"remove it, or add the missing <{tag.name}> above"
+            self._note("unmatched-tag", f"the end tag </{tag.name}> closes nothing", tag.offset, hint)
+            self._changes.append((tag.offset, line_end(self.text, tag.offset), ""))
+
+    def _close_inner(self, tag: _Tag) -> None:
+        while (section := self._open.pop()).name != tag.name:
+            message = f"the section {section.title} is not closed before </{tag.name}> on line {tag.line}"
+            self._note("unclosed-section", message, section.offset, f"add </{section.name}> above line {tag.line}")
+            # a carriage return ends a line of configuration without moving the lines below
+            self._changes.append((tag.offset, tag.offset, f"</{section.name}>\r"))
+
+    def close_rest(self) -> None:
+        """Close what the end of the file leaves open."""
+        for section in reversed(self._open):
+            hint = f"add </{section.name}> where it should end"
+            self._note("unclosed-section", f"the section {section.title} is never closed", section.offset, hint)
+            self._changes.append((len(self.text), len(self.text), f"\n</{section.name}>\n"))
+
+    def _note(self, code: str, message: str, offset: int, hint: str) -> None:
+        self.mistakes.append(Mistake(code, message, offset, hint))
+
+    def mended(self) -> str:
+        """Return the text with every tag in balance."""
+        text = self.text
+        for start, end, new in reversed(self._changes):
+            text = f"{text[:start]}{new}{text[end:]}" if new else blank(text, start, end)
+        return text
+
+
+def balance_tags(text: str, *, end_closes: bool) -> tuple[list[Mistake], str]:
+    """Return what is wrong with the tags of `text`, and the text with every tag in balance.
+
+    With `end_closes` the end of the file closes what is open, as in dialect v0.
+    """
+    for found in _TAG.finditer(text):
+        if ">" not in found["tag"]:
+            mistake, mended = open_tag(text, found.start("tag"))
+            return [mistake], mended
+    tags = _Balance(text)
+    tags.walk()
+    if not end_closes:
+        tags.close_rest()
+    return tags.mistakes, tags.mended()

@@ -1,0 +1,244 @@
+"""What a person got wrong where the grammar stopped, said so that the person can mend it.
+
+Each explanation comes with a mended text, in which that mistake is gone and every other character still has its line,
+so that reading can go on and one run finds all mistakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from lark import Token, UnexpectedInput, UnexpectedToken
+
+TYPOGRAPHIC_QUOTES: Final = "“”„‟‘’‚‛«»"  # noqa: RUF001 - these are what people paste by mistake
+
+_AS_TEXT: Final = "a value that starts with [ or { is read as JSON: put it in single quotes to keep it as text"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake in a text; `offset` is its place."""
+
+    code: str
+    message: str
+    offset: int
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where the grammar stopped: what it would have accepted there, and the tokens of what it had not finished."""
+
+    text: str
+    offset: int
+    expected: AbstractSet[str]
+    stack: list[Token]
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the text ended too early."""
+        return not self.text[self.offset :].strip()
+
+    @property
+    def char(self) -> str:
+        """The character that was not expected; a line feed at the end."""
+        return self.text[self.offset : self.offset + 1] or "\n"
+
+    def last(self, *kinds: str) -> Token:
+        """Return the innermost unfinished token of these kinds; the grammar was inside it, so there is one."""
+        return next(token for token in reversed(self.stack) if token.type in kinds)
+
+    def value_start(self) -> Token:
+        """Return the token that the unfinished value begins with."""
+        before = next(at for at in reversed(range(len(self.stack))) if self.stack[at].type == "_SEP")
+        return self.stack[before + 1]
+
+    def word(self) -> str:
+        """Return the unexpected text for a message: up to the end of the line, not too long."""
+        rest = self.text[self.offset : line_end(self.text, self.offset)].strip()
+        return rest if len(rest) <= 30 else f"{rest[:29]}…"
+
+
+def stop_of(problem: UnexpectedInput, text: str) -> Stop:
+    """Return where parsing `text` stopped."""
+    stack = [item for item in problem.state.value_stack if isinstance(item, Token)]
+    if not isinstance(problem, UnexpectedToken):
+        return Stop(text, problem.pos_in_stream or 0, problem.allowed, stack)  # type: ignore[attr-defined]  # only this kind has it
+    ended = problem.token.type == "$END"
+    return Stop(text, len(text) if ended else problem.token.start_pos or 0, problem.expected, stack)
+
+
+def explain(stop: Stop) -> tuple[Mistake, str]:
+    """Return the mistake where tags are not the matter, and the text without it."""
+    return next(explanation for known, explanation in _EXPLANATIONS if known(stop))(stop)
+
+
+def _in_code(stop: Stop) -> tuple[Mistake, str]:
+    begin = stop.last("CODE_BEGIN")
+    hint = "close every quote, bracket and brace inside #{…}"
+    if stop.char == "#":
+        hint = "a # outside quotes starts a comment in Ruby: put the text in quotes of its own"
+    return Mistake("open-code", "the code after #{ is never closed with }", _start(begin), hint), _without(stop, begin)
+
+
+def _in_quotes(stop: Stop) -> tuple[Mistake, str]:
+    quote = stop.last("QUOTE")
+    if stop.at_end:
+        mistake = Mistake("open-quote", 'the quote " is never closed', _start(quote), 'add " where the text ends')
+    elif stop.text[stop.offset - 1] == "\r":
+        hint = "write \\n in place of the line break, or save the file with Unix line ends"
+        mistake = Mistake("line-break", "a quoted text cannot go on after CR LF", stop.offset - 1, hint)
+    else:
+        hint = f'write \\n for a line break; or add the missing " on line {quote.line}'
+        mistake = Mistake("line-break", "a quoted text cannot have an empty line", stop.offset, hint)
+    return mistake, _without(stop, quote)
+
+
+def _in_single_quotes(stop: Stop) -> tuple[Mistake, str]:
+    hint = "add ' where the text ends; a text over several lines needs double quotes"
+    return Mistake("open-quote", "the quote ' is not closed on its line", stop.offset, hint), _without(stop)
+
+
+def _in_json_text(stop: Stop) -> tuple[Mistake, str]:
+    quote = stop.last("QUOTE")
+    if stop.char in "\r\n":
+        mistake = Mistake("open-quote", 'the quote " is not closed on its line', _start(quote), 'add " where it ends')
+    elif stop.char == "\\":
+        mistake = Mistake("bad-json", "\\u in JSON needs four hexadecimal digits", stop.offset, "write \\u00e9, or é")
+    else:
+        message = f"the control character {stop.char!r} cannot stand in a JSON text"
+        mistake = Mistake("bad-json", message, stop.offset, "write a tab as \\t, others as \\u and four digits")
+    return mistake, _without_json(stop)
+
+
+def _in_json(stop: Stop) -> tuple[Mistake, str]:
+    begin = stop.last("LIST_BEGIN", "OBJECT_BEGIN")
+    bracket = "]" if begin.type == "LIST_BEGIN" else "}"
+    if stop.at_end:
+        mistake = Mistake("bad-json", f"the JSON value is never closed with {bracket}", _start(begin), _AS_TEXT)
+        return mistake, _without_json(stop)
+    if "COLON" in stop.expected:
+        wanted = ":"
+    elif "NEXT" in stop.expected:
+        wanted = f", or {bracket}"
+    else:
+        wanted = "a value" if "NUMBER" in stop.expected else "a name in double quotes"
+    message = f"this is not JSON: expected {wanted}, found {stop.word() or 'the end of the line'}"
+    hint = f'{stop.char} is a typographic quote: write "' if stop.char in TYPOGRAPHIC_QUOTES else _AS_TEXT
+    return Mistake("bad-json", message, stop.offset, hint), _without_json(stop)
+
+
+def _in_tag(stop: Stop) -> tuple[Mistake, str]:
+    tag = stop.last("OPEN", "CLOSE")
+    end = line_end(stop.text, _start(tag))
+    if stop.offset >= end:
+        return open_tag(stop.text, _start(tag))
+    message = f"unexpected {stop.word()} in the tag {tag}>"
+    hint = "put an argument with quotes or blanks in one pair of quotes"
+    close = stop.text.find(">", stop.offset, end)
+    mended = blank(stop.text, stop.offset, close) if close > 0 else f"{stop.text[:end]}>{stop.text[end:]}"
+    return Mistake("bad-tag", message, stop.offset, hint), mended
+
+
+def open_tag(text: str, start: int) -> tuple[Mistake, str]:
+    """Return the mistake of a tag that has no `>` on its line, and the text with one."""
+    line = text[start : line_end(text, start)]
+    tag = line.split(" #")[0].rstrip()
+    at = start + len(tag)
+    mended = f"{text[:at]}>{text[at + (len(tag) < len(line)) :]}"
+    return Mistake("open-tag", f"the tag {tag} is never closed with >", start, f"write {tag}>"), mended
+
+
+def _after_tag(stop: Stop) -> tuple[Mistake, str]:
+    tag = stop.last("OPEN", "CLOSE")
+    mistake = Mistake(
+        "text-after-tag", f"unexpected {stop.word()} after {tag}>", stop.offset, "start a new line after >"
+    )
+    return mistake, blank(stop.text, stop.offset, line_end(stop.text, stop.offset))
+
+
+def _after_value(stop: Stop) -> tuple[Mistake, str]:
+    begin = stop.value_start()
+    if begin.type == "QUOTE" and "\n" in stop.text[_start(begin) : stop.offset]:
+        hint = f'the text now ends on line {stop.last("QUOTE").line}, before {stop.word()}: add " where it should end'
+        return Mistake("open-quote", 'the quote " is not closed on its line', _start(begin), hint), _without(
+            stop, begin
+        )
+    what, hint = "quoted value", "put single quotes around the whole value to keep the quotes in it"
+    if begin.type in {"LIST_BEGIN", "OBJECT_BEGIN"}:
+        what, hint = "JSON value", _AS_TEXT
+    mistake = Mistake("text-after-value", f"unexpected {stop.word()} after the {what}", stop.offset, hint)
+    return mistake, _without(stop, begin)
+
+
+def _after_name(stop: Stop) -> tuple[Mistake, str]:
+    message = f"unexpected {stop.word()} after the quoted name"
+    return Mistake("text-after-name", message, stop.offset, "put a blank between name and value"), _without(stop)
+
+
+def _at_line(stop: Stop) -> tuple[Mistake, str]:
+    if stop.char == "<":
+        hint = "a section's name has letters, digits and _ only, right after <"
+        return Mistake("bad-tag", f"{stop.word()} is no section tag", stop.offset, hint), _without(stop)
+    if "PARAM" in stop.expected:
+        hint = "dialect v0 knows names of letters, digits and _ only; most files are v1"
+    else:
+        hint = "a line holds one parameter, one tag or a comment"
+    return Mistake("syntax-error", f"unexpected {stop.word()}", stop.offset, hint), _without(stop)
+
+
+def _expects(*terminals: str) -> Callable[[Stop], bool]:
+    return lambda stop: not stop.expected.isdisjoint(terminals)
+
+
+_EXPLANATIONS: Final[tuple[tuple[Callable[[Stop], bool], Callable[[Stop], tuple[Mistake, str]]], ...]] = (
+    (_expects("CODE_TEXT", "CODE_STRING_TEXT"), _in_code),
+    (_expects("TEXT"), _in_quotes),
+    (lambda stop: stop.char == "'" and "SINGLE" in stop.expected, _in_single_quotes),
+    (_expects("JSON_TEXT"), _in_json_text),
+    (_expects("NEXT", "LIST_END", "OBJECT_END", "COLON", "NUMBER"), _in_json),
+    (_expects("_GT"), _in_tag),
+    (lambda stop: "_EOL" in stop.expected and stop.stack[-1].type == "_GT", _after_tag),
+    (lambda stop: "_EOL" in stop.expected and any(token.type == "_SEP" for token in stop.stack), _after_value),
+    (_expects("_SEP"), _after_name),
+    (lambda _: True, _at_line),
+)
+"""What the grammar waited for tells the mistake; the first that fits is taken."""
+
+
+def line_end(text: str, offset: int) -> int:
+    """Return the offset of the end of the line at `offset`."""
+    end = text.find("\n", offset)
+    return len(text) if end < 0 else end
+
+
+def blank(text: str, start: int, end: int) -> str:
+    """Return the text with blanks in place of what stands from `start` to `end`; line ends stay."""
+    kept = "".join(char if char == "\n" else " " for char in text[start:end])
+    return f"{text[:start]}{kept}{text[end:]}"
+
+
+def _start(token: Token) -> int:
+    return token.start_pos or 0
+
+
+def _without(stop: Stop, token: Token | None = None) -> str:
+    """Return the text without the line that holds `token`, or without the line of the stop."""
+    offset = stop.offset if token is None else _start(token)
+    return blank(stop.text, stop.text.rfind("\n", 0, offset) + 1, line_end(stop.text, offset))
+
+
+def _without_json(stop: Stop) -> str:
+    """Return the text without the lines of an unfinished JSON value: on to its last bracket or the next tag."""
+    start = _start(stop.value_start())
+    last = stop.value_start()[0].translate({ord("["): "]", ord("{"): "}"})
+    end = line_end(stop.text, stop.offset)
+    while end < len(stop.text) and not stop.text[start:end].rstrip().endswith(last):
+        following = line_end(stop.text, end + 1)
+        if stop.text[end:following].lstrip().startswith("<"):
+            break
+        end = following
+    return blank(stop.text, stop.text.rfind("\n", 0, start) + 1, end)
