@@ -1,0 +1,97 @@
+"""Time zones: what users write, and what the clock on the wall shows there.
+
+A zone is a `tzinfo`, or None for the machine's own, which the environment variable TZ may set.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_NUMERIC: Final = re.compile(r"([+-])(\d\d)(?::?(\d\d))?", re.ASCII)
+_NAME: Final = re.compile(r"[^/]+/[^/]+(?:/[^/]+)?")
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the zero of wall clocks, in no zone
+_CYCLE: Final = 146_097 * 86_400
+"""Seconds after which the calendar repeats: 400 years."""
+_FIRST: Final = -62_135_510_400
+_LAST: Final = 253_402_214_400
+"""What `datetime` can show in any zone: the years 1 to 9999, less a day at both ends."""
+
+
+class Wall(NamedTuple):
+    """What a clock on a wall shows at one second."""
+
+    moment: datetime
+    """Date and time of day, without a zone; its year is off by `years`."""
+    years: int
+    """A multiple of 400 to add to the year, for times beyond what `datetime` can hold."""
+    offset: int
+    """Seconds east of UTC."""
+    name: str
+    """`UTC`, the local zone's abbreviation, or empty: like Ruby's times, those of another zone know only its offset."""
+    second: int
+    """Seconds since the epoch."""
+
+
+def find_zone(text: str) -> tzinfo:
+    """Return the zone that `text` names: `+09:00`, `+0900`, `+09` or `Asia/Tokyo`.
+
+    Raises:
+        ValueError: it names none; abbreviations such as JST are refused, as in fluentd's timezone.rb.
+    """
+    if numeric := _NUMERIC.fullmatch(text):
+        sign = -1 if numeric[1] == "-" else 1
+        return fixed_zone(sign * (int(numeric[2]) * 3600 + int(numeric[3] or 0) * 60))
+    if _NAME.fullmatch(text):
+        try:
+            return ZoneInfo(text)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    raise ValueError(f'unsupported timezone "{text}": write an offset like +09:00 or a name like Asia/Tokyo')
+
+
+def fixed_zone(offset: int) -> tzinfo:
+    """Return the zone that is always `offset` seconds east of UTC; with 0 it is still not UTC, and shows `+00:00`.
+
+    Raises:
+        ValueError: it is a day or more.
+    """
+    return timezone(timedelta(seconds=offset), "")
+
+
+def wall_clock(second: int, zone: tzinfo | None) -> Wall:
+    """Return what the clock in `zone` shows, `second` seconds after the epoch."""
+    cycles = 0 if _FIRST < second < _LAST else (second - _FIRST) // _CYCLE
+    shown = second - cycles * _CYCLE
+    if zone is None:
+        local = time.localtime(shown)
+        return Wall(datetime(*local[:6]), 400 * cycles, local.tm_gmtoff, local.tm_zone, second)  # noqa: DTZ001 - see Wall
+    moment = datetime.fromtimestamp(shown, zone)
+    offset = moment.utcoffset() or timedelta(0)
+    name = "UTC" if zone is UTC else ""
+    return Wall(moment.replace(tzinfo=None), 400 * cycles, int(offset.total_seconds()), name, second)
+
+
+def since_epoch(wall: int, zone: tzinfo | None) -> int:
+    """Return the seconds since the epoch when the clock in `zone` shows `wall`, seconds since 1970-01-01 00:00.
+
+    A time that the clock shows twice is taken for the first, one that it skips for the time an hour on.
+
+    Raises:
+        OverflowError, ValueError: no clock can show it.
+    """
+    if zone is UTC:
+        return wall
+    return int((_EPOCH + timedelta(seconds=wall)).replace(tzinfo=zone).timestamp())
+
+
+def days_since_epoch(year: int, month: int, day: int) -> int:
+    """Return a date's distance from 1970-01-01; days past the month's end run on into the next, as in Ruby.
+
+    Raises:
+        ValueError: the year or the month is out of range.
+    """
+    return date(year, month, 1).toordinal() + day - 1 - 719_163
