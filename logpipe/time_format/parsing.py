@@ -129,8 +129,14 @@ def _split_parser(read: Callable[[Any], Moment], separator: str, *, otherwise: C
     It remembers, for each text after the fraction (`Z`, `+09:00`), the times of the texts before it.
     """
 
+    def start(head: str, suffix: str) -> int:
+        time = read(f"{head}{separator}0{suffix}").time
+        if read(f"{head}{separator}1{suffix}").time - time != _NANOS // 10:
+            raise ParseError("what stands there is not read as the fraction")
+        return time
+
     def starts(suffix: str) -> Memo[str, int]:
-        return Memo(lambda head: read(f"{head}{separator}0{suffix}").time)
+        return Memo(lambda head: start(head, suffix))
 
     by_suffix: Memo[str, Memo[str, int]] = Memo(starts)
 
