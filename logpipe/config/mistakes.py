@@ -51,6 +51,12 @@ class Stop:
         """Return the innermost unfinished token of these kinds; the grammar was inside it, so there is one."""
         return next(token for token in reversed(self.stack) if token.type in kinds)
 
+    @property
+    def in_json(self) -> bool:
+        """Whether a JSON value is unfinished."""
+        in_value = any(token.type == "_SEP" for token in self.stack)
+        return in_value and "_EOL" not in self.expected and self.value_start().type in {"LIST_BEGIN", "OBJECT_BEGIN"}
+
     def value_start(self) -> Token:
         """Return the token that the unfinished value begins with."""
         before = next(at for at in reversed(range(len(self.stack))) if self.stack[at].type == "_SEP")
@@ -120,6 +126,9 @@ def _in_json(stop: Stop) -> tuple[Mistake, str]:
     if stop.at_end:
         mistake = Mistake("bad-json", f"the JSON value is never closed with {bracket}", _start(begin), _AS_TEXT)
         return mistake, _without_json(stop)
+    if stop.char in "]}" and stop.text[: stop.offset].rstrip().endswith(","):
+        message = f"this is not JSON: a comma before {stop.char}"
+        return Mistake("bad-json", message, stop.offset, "remove the comma"), _without_json(stop)
     if "COLON" in stop.expected:
         wanted = ":"
     elif "NEXT" in stop.expected:
@@ -137,7 +146,9 @@ def _in_tag(stop: Stop) -> tuple[Mistake, str]:
     if stop.offset >= end:
         return open_tag(stop.text, _start(tag))
     message = f"unexpected {stop.word()} in the tag {tag}>"
-    hint = "put an argument with quotes or blanks in one pair of quotes"
+    hint = "put the whole argument in one pair of quotes"
+    if tag.type == "CLOSE":
+        hint = "an end tag holds a section's name of letters, digits and _, nothing else"
     close = stop.text.find(">", stop.offset, end)
     mended = blank(stop.text, stop.offset, close) if close > 0 else f"{stop.text[:end]}>{stop.text[end:]}"
     return Mistake("bad-tag", message, stop.offset, hint), mended
@@ -199,7 +210,7 @@ _EXPLANATIONS: Final[tuple[tuple[Callable[[Stop], bool], Callable[[Stop], tuple[
     (_expects("TEXT"), _in_quotes),
     (lambda stop: stop.char == "'" and "SINGLE" in stop.expected, _in_single_quotes),
     (_expects("JSON_TEXT"), _in_json_text),
-    (_expects("NEXT", "LIST_END", "OBJECT_END", "COLON", "NUMBER"), _in_json),
+    (lambda stop: stop.in_json, _in_json),
     (_expects("_GT"), _in_tag),
     (lambda stop: "_EOL" in stop.expected and stop.stack[-1].type == "_GT", _after_tag),
     (lambda stop: "_EOL" in stop.expected and any(token.type == "_SEP" for token in stop.stack), _after_value),

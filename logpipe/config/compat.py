@@ -1,0 +1,300 @@
+"""Parameters of fluentd 0.12 in today's places: what stood flat in a plugin's section moves into sub-sections.
+
+The mapping is that of fluentd's plugin_helper/compat_parameters.rb.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from logpipe.config.diagnostic import Position, Report, error, warning
+from logpipe.config.element import Element, Param
+from logpipe.config.json_text import dump_json
+from logpipe.config.options import Group
+from logpipe.config.values import convert_bool
+
+_ENGINE: Final[Mapping[str, str]] = {"type": "@type", "id": "@id", "log_level": "@log_level"}
+
+_BUFFER: Final[Mapping[str, str]] = {
+    "buffer_type": "@type",
+    "buffer_path": "path",
+    "num_threads": "flush_thread_count",
+    "flush_interval": "flush_interval",
+    "try_flush_interval": "flush_thread_interval",
+    "queued_chunk_flush_interval": "flush_thread_burst_interval",
+    "disable_retry_limit": "retry_forever",
+    "retry_limit": "retry_max_times",
+    "max_retry_wait": "retry_max_interval",
+    "buffer_chunk_limit": "chunk_limit_size",
+    "buffer_queue_limit": "queue_limit_length",
+    "buffer_queue_full_action": "overflow_action",
+    "flush_at_shutdown": "flush_at_shutdown",
+    "time_slice_wait": "timekey_wait",
+    "timezone": "timekey_zone",
+}
+
+
+def _same(names: str) -> dict[str, str]:
+    return {name: name for name in names.split()}
+
+
+_PARSER: Final = _same(
+    "keys time_key time_format delimiter keep_time_key null_empty_string null_value_pattern json_parser"
+    " label_delimiter format_firstline message_key with_priority message_format rfc5424_time_format"
+)
+_INJECT: Final = _same("time_key time_format timezone tag_key")
+_FORMATTER: Final = {
+    "format": "@type",
+    **_same(
+        "delimiter force_quotes keys fields json_parser label_delimiter output_time output_tag localtime utc timezone"
+        " message_key add_newline output_type"
+    ),
+}
+
+_MULTILINE: Final = re.compile(r"format(?:[1-9]|1[0-9]|20)")
+_TIMEKEYS: Final = (("%S", "1"), ("%M", "60"), ("%H", "3600"), ("%d", "86400"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One parameter of 0.12 that now stands elsewhere: `old` flat, `new` as `@type` or `<buffer> path`."""
+
+    old: str
+    new: str
+    position: Position
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.old} is read as {self.new}"
+
+
+def convert(
+    element: Element,
+    groups: Collection[Group],
+    *,
+    report: Report | None = None,
+    keep: Collection[str] = (),
+    default_chunk_key: str = "",
+) -> list[Rewrite]:
+    """Move 0.12's flat parameters of a plugin's section into today's sub-sections; return what was moved.
+
+    A sub-section that the user wrote is left alone, and so are the flat parameters that would belong into it. Moved
+    parameters keep their place in the file.
+
+    Args:
+        element: the section; it is changed.
+        groups: whose flat parameters the plugin knows.
+        report: is told what cannot be converted.
+        keep: names that the plugin reads flat itself; they are copied, not moved.
+        default_chunk_key: the chunk key of a `<buffer>` made here; `time` for outputs that cut by time.
+    """
+    flat = _Flat(element, report or (lambda _diagnostic: None))
+    for old, new in _ENGINE.items():
+        if flat.has(old) and new not in element.params:
+            flat.move(element, old, new)
+    for group, (name, triggers, fill) in _GROUPS.items():
+        if group in groups and not any(element.sections(name)) and any(map(flat.has, triggers)):
+            section = Element(name, position=element.position, arg_position=element.position)
+            fill(flat, section)
+            element.elements.append(section)
+            if group == "buffer" and not section.arg:
+                _slice_by_default(section, default_chunk_key)
+    if "parser" in groups:
+        _move_multiline(flat)
+    if "buffer" in groups:
+        _report_lost(flat, keep)
+    flat.remove(keep)
+    return flat.rewrites
+
+
+class _Flat:
+    """The flat parameters that the user wrote, and what became of them."""
+
+    def __init__(self, element: Element, report: Report) -> None:
+        self.element = element
+        self.report = report
+        self.rewrites: list[Rewrite] = []
+        self._params = dict(element.params)
+        self._done: set[str] = set()
+
+    def has(self, name: str) -> bool:
+        return name in self._params
+
+    def names(self) -> list[str]:
+        return list(self._params)
+
+    def text(self, name: str) -> str:
+        param = self._params.get(name)
+        return param.value if param is not None and isinstance(param.value, str) else ""
+
+    def true(self, name: str) -> bool:
+        return self.has(name) and bool(convert_bool(self.text(name)))
+
+    def place(self, name: str) -> Position:
+        return self._params[name].position
+
+    def move(self, section: Element, old: str, new: str, value: str | None = None) -> None:
+        """Write the parameter `old` into `section` as `new`; with another value where one is given."""
+        param = self._params[old]
+        changed = param.value if value is None else value
+        section.params[new] = Param(new, changed, param.position, param.value_position)
+        self.done(old, new if section is self.element else f"<{section.name}> {new}")
+
+    def done(self, old: str, shown: str) -> None:
+        """Note that `old` is read as what is `shown`, and nothing is left for it to say."""
+        self._done.add(old)
+        self.rewrites.append(Rewrite(old, shown, self._params[old].position))
+
+    def move_all(self, section: Element, mapping: Mapping[str, str]) -> None:
+        for old, new in mapping.items():
+            if self.has(old):
+                self.move(section, old, new)
+
+    def remove(self, keep: Collection[str]) -> None:
+        for name in self._done.difference(keep):
+            self.element.params.pop(name, None)
+
+    def complain(self, name: str, message: str, hint: str) -> None:
+        self.report(error("cannot-convert", f"{self.element.title}: {message}", self.place(name), hint))
+
+    def zone(self, section: Element, new: str, *, when_utc: bool) -> None:
+        """Turn `utc` or `localtime` into the flag `new`, which is `when_utc` for UTC."""
+        for name, meaning in (("localtime", not when_utc), ("utc", when_utc)):
+            if self.has(name):
+                self.move(section, name, new, "true" if self.true(name) == meaning else "false")
+                return
+
+
+def _fill_buffer(flat: _Flat, buffer: Element) -> None:
+    flat.move_all(buffer, _BUFFER)
+    if buffer.get("overflow_action") == "exception":
+        buffer.params["overflow_action"].value = "throw_exception"
+    if not flat.has("time_slice_format"):
+        return
+    written = flat.text("time_slice_format")
+    timekey = next((seconds for directive, seconds in _TIMEKEYS if directive in written), "")
+    if not timekey:
+        flat.complain("time_slice_format", f'"{written}" cuts no slices of a day or less', "add %d, %H, %M or %S")
+        return
+    flat.move(buffer, "time_slice_format", "timekey", timekey)
+    buffer.arg, buffer.arg_position = "time", flat.place("time_slice_format")
+    if _one_zone(flat):
+        flat.zone(buffer, "timekey_use_utc", when_utc=True)
+
+
+def _slice_by_default(buffer: Element, chunk_key: str) -> None:
+    buffer.arg = chunk_key
+    if chunk_key == "time":
+        # compat: 0.12's time_slice_format is %Y%m%d
+        buffer.set("timekey", "86400", buffer.position)
+
+
+def _fill_parse(flat: _Flat, parse: Element) -> None:
+    flat.move_all(parse, _PARSER)
+    written = flat.text("format")
+    if written.startswith("/") and written.endswith("/"):
+        flat.move(parse, "format", "expression", written[1:-1])
+        parse.set("@type", "regexp", flat.place("format"))
+    elif written:
+        flat.move(parse, "format", "@type")
+    if flat.text("types"):
+        flat.move(parse, "types", "types", _types(flat))
+        for name in ("types_delimiter", "types_label_delimiter"):
+            if flat.has(name):
+                flat.done(name, "<parse> types")
+    if _one_zone(flat):
+        flat.zone(parse, "localtime", when_utc=False)
+
+
+def _types(flat: _Flat) -> str:
+    pairs = flat.text("types").split(flat.text("types_delimiter") or ",")
+    split = (pair.partition(flat.text("types_label_delimiter") or ":") for pair in pairs if pair)
+    return dump_json({name: kind if colon else None for name, colon, kind in split})
+
+
+def _fill_inject(flat: _Flat, inject: Element) -> None:
+    flat.move_all(inject, _INJECT)
+    _name_time(flat, inject, "include_time_key")
+    if flat.true("include_tag_key") and "tag_key" not in inject.params:
+        flat.move(inject, "include_tag_key", "tag_key", "tag")
+    elif flat.has("include_tag_key"):
+        flat.done("include_tag_key", "<inject> tag_key")
+    # compat: here, and only here, `utc false` beside `localtime true` is no contradiction
+    agrees = (flat.text("utc") != "false") != (flat.text("localtime") != "false")
+    if agrees or _one_zone(flat):
+        flat.zone(inject, "localtime", when_utc=False)
+
+
+def _fill_extract(flat: _Flat, extract: Element) -> None:
+    flat.move_all(extract, _INJECT)
+    written = flat.text("format")
+    if flat.true("time_as_epoch"):
+        _name_time(flat, extract, "")
+    elif written.startswith("/") and written.endswith("/"):
+        # compat: 0.12's regexp parser takes the time from the group called time
+        for name, value in (("time_key", "time"), ("time_type", "string")):
+            if name not in extract.params:
+                extract.set(name, value, flat.place("format"))
+    if _one_zone(flat):
+        flat.zone(extract, "localtime", when_utc=False)
+
+
+def _name_time(flat: _Flat, section: Element, flag: str) -> None:
+    """Name the time's field and its kind, for the 0.12 flags that only say that there is one."""
+    if flag and flat.has(flag):
+        if flat.true(flag):
+            section.params.setdefault("time_key", Param("time_key", "time", flat.place(flag), flat.place(flag)))
+            section.params.setdefault("time_type", Param("time_type", "string", flat.place(flag), flat.place(flag)))
+        flat.done(flag, f"<{section.name}> time_key")
+    if flat.true("time_as_epoch"):
+        place = flat.place("time_as_epoch")
+        section.params.setdefault("time_key", Param("time_key", "time", place, place))
+        flat.move(section, "time_as_epoch", "time_type", "unixtime")
+
+
+def _fill_format(flat: _Flat, section: Element) -> None:
+    flat.move_all(section, _FORMATTER)
+    if flat.true("time_as_epoch"):
+        flat.move(section, "time_as_epoch", "time_type", "unixtime")
+
+
+def _one_zone(flat: _Flat) -> bool:
+    if flat.has("localtime") and flat.has("utc"):
+        flat.complain("utc", '"utc" and "localtime" contradict each other', "write only one of them")
+        return False
+    return True
+
+
+def _move_multiline(flat: _Flat) -> None:
+    # compat: plugin/in_tail.rb copies format1 … format20 into <parse>, the user's own too
+    parse = next(flat.element.sections("parse"), None)
+    for name in flat.names():
+        if parse is not None and _MULTILINE.fullmatch(name):
+            flat.move(parse, name, name)
+
+
+def _report_lost(flat: _Flat, keep: Collection[str]) -> None:
+    # compat: plugin_helper/compat_parameters.rb forgets retry_wait, and fluentd then ignores it
+    if flat.has("retry_wait") and "retry_wait" not in keep:
+        message = f'{flat.element.title}: "retry_wait" has no effect outside <buffer>, in fluentd neither'
+        hint = "move it into <buffer>; without it the first retry comes after 1s"
+        flat.report(warning("lost-parameter", message, flat.place("retry_wait"), hint))
+        flat.element.params.pop("retry_wait")
+
+
+_ZONES: Final = ("localtime", "utc")
+_Fill = Callable[[_Flat, Element], None]
+_GROUPS: Final[Mapping[Group, tuple[str, Collection[str], _Fill]]] = {
+    "buffer": ("buffer", {*_BUFFER, "time_slice_format"}, _fill_buffer),
+    "parser": (
+        "parse",
+        {*_PARSER, *_ZONES, "format", "types", "types_delimiter", "types_label_delimiter"},
+        _fill_parse,
+    ),
+    "inject": ("inject", {*_INJECT, *_ZONES, "include_time_key", "include_tag_key"}, _fill_inject),
+    "extract": ("extract", {*_INJECT, *_ZONES, "format"}, _fill_extract),
+    "formatter": ("format", set(_FORMATTER), _fill_format),
+}
+"""Each group's section, the parameters that call for it, and what fills it."""
