@@ -86,15 +86,15 @@ class BufferedOutlet:
             await self._clock.sleep(self._tick_seconds)
 
     async def _deliver(self) -> None:
-        while True:
+        while not self._draining:
             await self.staging.ready.wait()
-            if self._retry is not None and not self._draining:
-                wait = self._retry.next_time - self._clock.monotonic()
+            if self._retry is not None:
+                # a wait of 0 still lets others run, where neither the output nor the clock would
+                wait = max(0.0, self._retry.next_time - self._clock.monotonic())
+                await self._clock.sleep(wait)
                 if wait > 0:
-                    await self._clock.sleep(wait)
                     continue
-            chunk = self.staging.take()
-            if chunk is not None:
+            if not self._draining and (chunk := self.staging.take()) is not None:
                 await self._attempt(chunk)
 
     async def _attempt(self, chunk: StoredChunk) -> bool:

@@ -158,6 +158,6 @@ async def drive(
     name = {"input": "source", "filter": "filter", "output": "match"}[cls.kind]
     head = f"<{name}>" if name == "source" else f"<{name} {arg}>"
     collect = "" if name == "match" else "<match **>\n  @type test\n</match>\n"
-    text = f"{head}\n  @type {cls.types[0]}\n{conf}\n</{name}>\n{collect}<label @FLUENT_LOG>\n<match **>\n@type null\n"
+    text = f"{head}\n  @type {cls.types[0]}\n{conf}\n</{name}>\n{collect}<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n"
     async with pipeline(text + "</match>\n</label>\n", cls, *plugins, clock=clock) as running:
         yield running

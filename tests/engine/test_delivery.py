@@ -24,7 +24,7 @@ from logpipe import (
 )
 from logpipe.testing import ManualClock, Pipeline, pipeline, settle
 
-QUIET = "<label @FLUENT_LOG>\n<match **>\n@type null\n</match>\n</label>\n"
+QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"
 
 
 class SinkOptions(Options):

@@ -9,7 +9,7 @@ import pytest
 from logpipe import ConfigError, Filter, Options, Record, Time, param
 from logpipe.testing import drive, pipeline
 
-QUIET = "<label @FLUENT_LOG>\n<match **>\n@type null\n</match>\n</label>\n"
+QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"
 
 
 class MarkOptions(Options):
