@@ -2,18 +2,10 @@
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import Seconds, Size
+from logpipe.config.declare import InvalidSetting, argument, param, plugin_section, raw_section, section
 from logpipe.config.diagnostic import Diagnostic, Position
 from logpipe.config.element import Element
-from logpipe.config.options import (
-    InvalidSetting,
-    Options,
-    PluginConf,
-    argument,
-    param,
-    plugin_section,
-    raw_section,
-    section,
-)
+from logpipe.config.options import Options, PluginConf
 from logpipe.errors import (
     BufferFull,
     ConfigError,
@@ -46,6 +38,7 @@ from logpipe.plugin import (
     Plugin,
     StoredChunk,
 )
+from logpipe.time_format import compile_formatter, find_zone
 
 __all__ = [
     "AsyncFilter",
@@ -91,7 +84,9 @@ __all__ = [
     "StoredChunk",
     "Time",
     "argument",
+    "compile_formatter",
     "compile_regexp",
+    "find_zone",
     "param",
     "plugin_section",
     "raw_section",

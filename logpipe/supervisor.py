@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.diagnostic import Diagnostic, Report
 from logpipe.config.element import Element
-from logpipe.config.options import Report
 from logpipe.config.parser import parse_file
 from logpipe.config.render import render
 from logpipe.engine import malloc

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from logpipe.config.conversion import Seconds, Size
-from logpipe.config.options import InvalidSetting, Options, argument, param
+from logpipe.config.declare import InvalidSetting, argument, param
+from logpipe.config.options import Options
 
 
 class BufferOptions(Options):

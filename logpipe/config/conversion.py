@@ -9,7 +9,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, NewType
 
-from logpipe.config import values
+from logpipe.config.values import (
+    convert_array,
+    convert_bool,
+    convert_enum,
+    convert_float,
+    convert_hash,
+    convert_integer,
+    convert_regexp,
+    convert_size,
+    convert_string,
+    convert_time,
+    text_of,
+)
 
 Size = NewType("Size", int)
 """A number of bytes."""
@@ -18,12 +30,12 @@ Seconds = NewType("Seconds", float)
 """A duration in seconds."""
 
 _SIMPLE: Final[dict[Any, Callable[[str], Any]]] = {
-    str: values.convert_string,
-    int: values.convert_integer,
-    float: values.convert_float,
-    bool: values.convert_bool,
-    Size: values.convert_size,
-    Seconds: values.convert_time,
+    str: convert_string,
+    int: convert_integer,
+    float: convert_float,
+    bool: convert_bool,
+    Size: convert_size,
+    Seconds: convert_time,
 }
 
 
@@ -40,9 +52,9 @@ def converter(hint: Any) -> Callable[[str], Any]:
         (inner,) = (argument for argument in arguments if argument is not type(None))
         return converter(inner)
     if origin is Literal:
-        return partial(values.convert_enum, choices=arguments)
+        return partial(convert_enum, choices=arguments)
     if hint is re.Pattern or origin is re.Pattern:
-        return values.convert_regexp
+        return convert_regexp
     if origin is list or hint is list:
         return partial(_list, inner=converter(arguments[0]) if arguments else None)
     if origin is dict or hint is dict:
@@ -51,15 +63,15 @@ def converter(hint: Any) -> Callable[[str], Any]:
 
 
 def _list(text: str, *, inner: Callable[[str], Any] | None) -> list[Any]:
-    found = values.convert_array(text)
+    found = convert_array(text)
     return found if inner is None else [_inner(item, inner) for item in found]
 
 
 def _dict(text: str, *, inner: Callable[[str], Any] | None) -> dict[str, Any]:
-    found = values.convert_hash(text)
+    found = convert_hash(text)
     return found if inner is None else {key: _inner(item, inner) for key, item in found.items()}
 
 
 def _inner(item: Any, inner: Callable[[str], Any]) -> Any:
     # JSON items come typed already; fluentd reads their text form with the item's rule
-    return inner(item if isinstance(item, str) else values.text_of(item)) if item is not None else None
+    return inner(item if isinstance(item, str) else text_of(item)) if item is not None else None

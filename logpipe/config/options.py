@@ -15,23 +15,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, dataclass_transform
 
 from logpipe.config.conversion import converter
-from logpipe.config.diagnostic import Diagnostic, Position, error, warning
+from logpipe.config.declare import (
+    REQUIRED,
+    InvalidSetting,
+    Setting,
+    argument,
+    param,
+    plugin_section,
+    raw_section,
+    section,
+)
+from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element, Param, Unset
-from logpipe.errors import LogpipeError
 
 Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
 """A group of fluentd 0.12's flat parameters that today stand in a section of their own."""
 
-Report: TypeAlias = Callable[[Diagnostic], None]
-
-
-class _Required:
-    def __repr__(self) -> str:
-        return "REQUIRED"
-
-
-REQUIRED: Final = _Required()
-"""The default of a setting that has none."""
 
 ENGINE_PARAMS: Final = frozenset(
     {
@@ -47,34 +46,6 @@ ENGINE_PARAMS: Final = frozenset(
     }
 )
 """Parameters that every plugin section may hold and that the engine reads."""
-
-
-class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
-    """A setting, or several together, cannot be used; `param` is the one to point at, "" the whole section."""
-
-    def __init__(self, message: str, *, param: str = "") -> None:
-        super().__init__(message)
-        self.param = param
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One declared setting: what `param` and its sisters were told, and the name and type of its attribute."""
-
-    role: Literal["param", "argument", "section", "raw", "plugin"]
-    doc: str
-    default: Any = REQUIRED
-    name: str = ""
-    alias: str = ""
-    secret: bool = False
-    deprecated: str = ""
-    removed: str = ""
-    many: bool = False
-    required: bool = False
-    plugin_kind: str = ""
-    default_type: str = ""
-    defaults: Mapping[str, str] | None = None
-    convert: Callable[[str], Any] | None = None
 
 
 PluginClass: TypeAlias = type[Any]
@@ -94,82 +65,6 @@ class PluginConf:
 
 FindPlugin: TypeAlias = Callable[[str, str, Element, Report], PluginConf | None]
 """(kind, type, element, report) to a nested plugin's settings; reports an unknown type itself and returns None."""
-
-
-def param(
-    doc: str,
-    *,
-    default: Any = REQUIRED,
-    name: str = "",
-    alias: str = "",
-    secret: bool = False,
-    deprecated: str = "",
-    removed: str = "",
-    convert: Callable[[str], Any] | None = None,
-) -> Any:
-    """Declare a `name value` line.
-
-    `default` may be written as a user would write it ("8m"). `name` is the user's word where it is no Python name.
-    `convert` replaces the annotation's conversion: text to value, ValueError with a sentence on nonsense.
-    `deprecated` and `removed` say what to use instead; a removed setting is an error, as in fluentd.
-    """
-    return Setting(
-        "param",
-        doc,
-        default,
-        name=name,
-        alias=alias,
-        secret=secret,
-        deprecated=deprecated,
-        removed=removed,
-        convert=convert,
-    )
-
-
-def argument(doc: str, *, default: Any = REQUIRED) -> Any:
-    """Declare the section's argument: the ARG of `<buffer ARG>`."""
-    return Setting("argument", doc, default)
-
-
-def section(doc: str, *, name: str = "", many: bool = False, required: bool = False) -> Any:
-    """Declare a nested section with its own Options class.
-
-    Annotate with that class, `Class | None` where it may be absent, or `list[Class]` with `many`.
-    """
-    return Setting("section", doc, name=name, many=many, required=required)
-
-
-def raw_section(doc: str, *, name: str = "") -> Any:
-    """Declare a section whose parameters are the user's own names (`<record>`); the value is a `list[Element]`."""
-    return Setting("raw", doc, name=name, many=True)
-
-
-def plugin_section(
-    doc: str,
-    *,
-    kind: str,
-    name: str = "",
-    default_type: str = "",
-    many: bool = False,
-    required: bool = False,
-    defaults: Mapping[str, str] | None = None,
-) -> Any:
-    """Declare a section that holds another plugin (`<parse>`, `<format>`, `<store>`).
-
-    The value is a `PluginConf` to hand to `host.parser`, `host.formatter` or `host.outlet`; with `many` a list of
-    them; None where the section is absent and there is no `default_type`. `defaults` are parameters that this
-    section has where the user wrote none.
-    """
-    return Setting(
-        "plugin",
-        doc,
-        name=name,
-        many=many,
-        required=required,
-        plugin_kind=kind,
-        default_type=default_type,
-        defaults=defaults,
-    )
 
 
 @dataclass_transform(
@@ -359,7 +254,7 @@ class _Reader:
 
     def _sections(self, word: str, setting: Setting, hint: Any) -> Any:
         found = self._found(word, setting)
-        cls = _options_class(hint)
+        cls = options_class(hint)
         read = [cls.read(element, self._report, find=self._find) for element in found]
         if setting.many:
             return read
@@ -426,7 +321,7 @@ def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
     return f'did you mean "{near[0]}"?' if near else ""
 
 
-def _options_class(hint: Any) -> type[Options]:
+def options_class(hint: Any) -> type[Options]:
     """Return the Options class in `Class`, `Class | None` or `list[Class]`."""
     candidates = (hint, *typing.get_args(hint))
     found = next((item for item in candidates if isinstance(item, type) and issubclass(item, Options)), None)

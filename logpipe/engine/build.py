@@ -8,16 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from logpipe.config.compat import convert
-from logpipe.config.diagnostic import Diagnostic, error, warning
+from logpipe.config.declare import InvalidSetting
+from logpipe.config.diagnostic import Diagnostic, Report, error, warning
 from logpipe.config.element import Element
-from logpipe.config.options import (
-    InvalidSetting,
-    PluginConf,
-    Report,
-    complain,
-    describe,
-    did_you_mean,
-)
+from logpipe.config.options import PluginConf, complain, describe, did_you_mean
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import PluginHost, World
 from logpipe.engine.log import LEVELS, PluginLog

@@ -15,9 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from logpipe.config.diagnostic import Diagnostic, error
+from logpipe.config.diagnostic import Diagnostic, Report, error
 from logpipe.config.element import Element
-from logpipe.config.options import Report
 from logpipe.engine.build import FLUENT_LOG, ROOT, Builder, Stage
 from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.delivery import BufferedOutlet

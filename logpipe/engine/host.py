@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from logpipe.config.options import InvalidSetting, PluginConf
+from logpipe.config.declare import InvalidSetting
+from logpipe.config.options import PluginConf
 from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.placeholders import expand
 from logpipe.engine.router import Router

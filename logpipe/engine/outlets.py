@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import converter
+from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import error, warning
 from logpipe.config.element import Element
-from logpipe.config.options import InvalidSetting, PluginConf, describe
+from logpipe.config.options import PluginConf, describe
 from logpipe.engine.backup import Backup
 from logpipe.engine.chunk_keys import compile_place
 from logpipe.engine.chunking import Staging

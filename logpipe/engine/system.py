@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from logpipe.config.conversion import Seconds, Size
-from logpipe.config.options import InvalidSetting, Options, argument, param, section
+from logpipe.config.declare import InvalidSetting, argument, param, section
+from logpipe.config.options import Options
 
 NOT_YET = "accepted for fluentd's sake; it has no effect yet"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from logpipe.config.options import Options, param
+from logpipe.config.declare import param
+from logpipe.config.options import Options
 from logpipe.engine.tag_pattern import compile_pattern
 from logpipe.event import Event, EventBatch
 from logpipe.plugin import Host, Output

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.element import Element
@@ -22,6 +22,8 @@ from logpipe.testing.clock import wait_for
 from logpipe.testing.collector import Collector, LogCapture
 
 _numbers: Iterator[int] = itertools.count()
+
+_OWN_LOG: Final = "<label @FLUENT_LOG>\n  <match **>\n    @type test\n    name own_log\n  </match>\n</label>\n"
 
 
 class Pipeline:
@@ -158,6 +160,6 @@ async def drive(
     name = {"input": "source", "filter": "filter", "output": "match"}[cls.kind]
     head = f"<{name}>" if name == "source" else f"<{name} {arg}>"
     collect = "" if name == "match" else "<match **>\n  @type test\n</match>\n"
-    text = f"{head}\n  @type {cls.types[0]}\n{conf}\n</{name}>\n{collect}<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n"
-    async with pipeline(text + "</match>\n</label>\n", cls, *plugins, clock=clock) as running:
+    text = f"{head}\n  @type {cls.types[0]}\n{conf}\n</{name}>\n{collect}{_OWN_LOG}"
+    async with pipeline(text, cls, *plugins, clock=clock) as running:
         yield running

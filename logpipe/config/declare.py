@@ -1,0 +1,122 @@
+"""How an Options class declares its settings: one call each, with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from logpipe.errors import LogpipeError
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Final = _Required()
+"""The default of a setting that has none."""
+
+
+class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
+    """A setting, or several together, cannot be used; `param` is the one to point at, "" the whole section."""
+
+    def __init__(self, message: str, *, param: str = "") -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One declared setting: what `param` and its sisters were told, and the name and type of its attribute."""
+
+    role: Literal["param", "argument", "section", "raw", "plugin"]
+    doc: str
+    default: Any = REQUIRED
+    name: str = ""
+    alias: str = ""
+    secret: bool = False
+    deprecated: str = ""
+    removed: str = ""
+    many: bool = False
+    required: bool = False
+    plugin_kind: str = ""
+    default_type: str = ""
+    defaults: Mapping[str, str] | None = None
+    convert: Callable[[str], Any] | None = None
+
+
+def param(
+    doc: str,
+    *,
+    default: Any = REQUIRED,
+    name: str = "",
+    alias: str = "",
+    secret: bool = False,
+    deprecated: str = "",
+    removed: str = "",
+    convert: Callable[[str], Any] | None = None,
+) -> Any:
+    """Declare a `name value` line.
+
+    `default` may be written as a user would write it ("8m"). `name` is the user's word where it is no Python name.
+    `convert` replaces the annotation's conversion: text to value, ValueError with a sentence on nonsense.
+    `deprecated` and `removed` say what to use instead; a removed setting is an error, as in fluentd.
+    """
+    return Setting(
+        "param",
+        doc,
+        default,
+        name=name,
+        alias=alias,
+        secret=secret,
+        deprecated=deprecated,
+        removed=removed,
+        convert=convert,
+    )
+
+
+def argument(doc: str, *, default: Any = REQUIRED) -> Any:
+    """Declare the section's argument: the ARG of `<buffer ARG>`."""
+    return Setting("argument", doc, default)
+
+
+def section(doc: str, *, name: str = "", many: bool = False, required: bool = False) -> Any:
+    """Declare a nested section with its own Options class.
+
+    Annotate with that class, `Class | None` where it may be absent, or `list[Class]` with `many`.
+    """
+    return Setting("section", doc, name=name, many=many, required=required)
+
+
+def raw_section(doc: str, *, name: str = "") -> Any:
+    """Declare a section whose parameters are the user's own names (`<record>`); the value is a `list[Element]`."""
+    return Setting("raw", doc, name=name, many=True)
+
+
+def plugin_section(
+    doc: str,
+    *,
+    kind: str,
+    name: str = "",
+    default_type: str = "",
+    many: bool = False,
+    required: bool = False,
+    defaults: Mapping[str, str] | None = None,
+) -> Any:
+    """Declare a section that holds another plugin (`<parse>`, `<format>`, `<store>`).
+
+    The value is a `PluginConf` to hand to `host.parser`, `host.formatter` or `host.outlet`; with `many` a list of
+    them; None where the section is absent and there is no `default_type`. `defaults` are parameters that this
+    section has where the user wrote none.
+    """
+    return Setting(
+        "plugin",
+        doc,
+        name=name,
+        many=many,
+        required=required,
+        plugin_kind=kind,
+        default_type=default_type,
+        defaults=defaults,
+    )
