@@ -1,0 +1,79 @@
+"""Where the API server is and what to show it: settings, environment and the service account's folder."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from logpipe_kubernetes.options import KubernetesMetadataOptions
+
+_SECRETS: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """All that a connection needs; an empty file name stands for none."""
+
+    url: str
+    """As the user wrote it; what records hold as master_url."""
+    api: str
+    """What URLs begin with: `https://HOST:PORT/api/v1`."""
+    ca_file: str
+    client_cert: str
+    client_key: str
+    token_file: str
+    verify_ssl: bool
+    ssl_partial_chain: bool
+    open_timeout: float
+    read_timeout: float
+
+
+def api_url(options: KubernetesMetadataOptions, environ: Mapping[str, str]) -> str:
+    """Return the API server's URL as records show it, "" where none is configured."""
+    if options.kubernetes_url is not None:
+        return options.kubernetes_url
+    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "")
+    return f"https://{_bracketed(host)}:{port}/api" if host and port else ""
+
+
+def find_access(options: KubernetesMetadataOptions, environ: Mapping[str, str] = os.environ) -> Access | None:
+    """Return how to reach the API server, None where none is configured. Looks at files, so it may block."""
+    url = api_url(options, environ)
+    if not url:
+        return None
+    secrets = Path(options.secret_dir or environ.get("LOGPIPE_KUBERNETES_SECRET_DIR") or _SECRETS)
+    return Access(
+        url=url,
+        api=f"{_api_root(url)}/{options.api_version}",
+        ca_file=options.ca_file or _if_file(secrets / "ca.crt"),
+        client_cert=options.client_cert or "",
+        client_key=options.client_key or "",
+        token_file=options.bearer_token_file or _if_file(secrets / "token"),
+        verify_ssl=options.verify_ssl,
+        ssl_partial_chain=options.ssl_partial_chain,
+        open_timeout=options.open_timeout,
+        read_timeout=options.read_timeout,
+    )
+
+
+def _bracketed(host: str) -> str:
+    try:
+        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    except ValueError:
+        return host
+
+
+def _api_root(url: str) -> str:
+    # compat: kubeclient's handle_uri appends /api where the path does not end with it
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/api') else path + '/api'}"
+
+
+def _if_file(path: Path) -> str:
+    return str(path) if path.is_file() else ""

@@ -1,0 +1,61 @@
+"""merge_json_log of versions up to 1.0: an application's JSON becomes fields of the record."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from logpipe import Record
+
+_WHITE: Final = " \t\n\v\f\r\0"
+_LONG_NUMBER: Final = re.compile(r"\d{18}")
+"""orjson makes floats of integers past 64 bits."""
+
+
+def json_merger(key: str, *, preserve: bool) -> Callable[[list[Record]], list[Record]]:
+    """Return a function that merges the JSON object in field `key` of each record under the record's own fields.
+
+    What is no JSON object stays as it is. Records that are merged are new ones, the rest are the ones given.
+    """
+
+    def merge(record: Record) -> Record:
+        text = record.get(key)
+        if not isinstance(text, str):
+            return record
+        text = text.strip(_WHITE)
+        if not (text.startswith("{") and text.endswith("}")):
+            return record
+        try:
+            found = _parse(text)
+        except ValueError:
+            return record
+        # compat: filter_kubernetes_metadata.rb 0.24, the record's own fields win
+        found.update(record)
+        if not preserve:
+            del found[key]
+        return found
+
+    return lambda records: [merge(record) for record in records]
+
+
+def _parse(text: str) -> Record:
+    """Return the object that `text` holds.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    read = orjson.loads if _LONG_NUMBER.search(text) is None else _read_exactly
+    found: Record = read(text)
+    return found
+
+
+def _read_exactly(text: str) -> Any:
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")

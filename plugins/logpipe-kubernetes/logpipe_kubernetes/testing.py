@@ -1,0 +1,301 @@
+"""A stand-in for the Kubernetes API server, for tests and demonstrations: real HTTP, faults on demand.
+
+It does what the Kubernetes documentation ("API concepts") says of lists, watches, bookmarks, resource versions and
+their expiry, for pods and namespaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import orjson
+from aiohttp import web
+
+ApiObject: TypeAlias = dict[str, Any]
+
+
+def container_tag(pod: str, *, namespace: str = "shop", container: str = "web", container_id: str) -> str:
+    """Return the tag that `tail` with `tag kubernetes.*` gives to the lines of a container."""
+    return f"kubernetes.var.log.containers.{pod}_{namespace}_{container}-{container_id}.log"
+
+
+def pod(
+    name: str,
+    *,
+    namespace: str = "shop",
+    uid: str = "",
+    node: str = "node-1",
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    containers: Mapping[str, str] | None = None,
+    created: str = "2016-06-15T11:00:00Z",
+) -> ApiObject:
+    """Return a Pod object; `containers` maps their names to the ids of what runs in them."""
+    statuses = [
+        {
+            "name": container,
+            "image": f"registry/{container}:1",
+            "imageID": f"sha256:{container}",
+            "containerID": f"containerd://{container_id}" if container_id else "",
+        }
+        for container, container_id in (containers or {}).items()
+    ]
+    return {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uid or f"uid-of-{name}",
+            "labels": dict(labels or {}),
+            "annotations": dict(annotations or {}),
+            "creationTimestamp": created,
+        },
+        "spec": {"nodeName": node},
+        "status": {"podIP": "10.0.0.1", "containerStatuses": statuses},
+    }
+
+
+def namespace(
+    name: str, *, uid: str = "", labels: Mapping[str, str] | None = None, created: str = "2016-01-01T00:00:00Z"
+) -> ApiObject:
+    """Return a Namespace object."""
+    meta = {"name": name, "uid": uid or f"uid-of-{name}", "labels": dict(labels or {}), "creationTimestamp": created}
+    return {"kind": "Namespace", "apiVersion": "v1", "metadata": meta}
+
+
+@dataclass(slots=True)
+class _Fault:
+    request: str
+    times: int
+    status: int = 500
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    released: asyncio.Event | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Watcher:
+    selector: str
+    events: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
+
+
+class FakeApiServer:
+    """Serves pods and namespaces on loopback while its block lasts.
+
+    `requests` tells what was asked, in order, as `GET pod shop/web`, `GET namespace shop`, `LIST pods`, `WATCH pods`.
+    """
+
+    def __init__(self, *, token: str = "", tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+        self.token = token
+        """The bearer token to insist on; "" lets everybody in."""
+        self.requests: list[str] = []
+        self.queries: list[dict[str, str]] = []
+        """The parameters of each request's URL."""
+        self._tls = tls
+        self._port = port
+        self._version = 100
+        self._expired = 0
+        self._pods: dict[tuple[str, str], ApiObject] = {}
+        self._namespaces: dict[str, ApiObject] = {}
+        self._history: list[tuple[int, str, ApiObject]] = []
+        self._watchers: set[_Watcher] = set()
+        self._faults: list[_Fault] = []
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        application = web.Application()
+        application.router.add_get("/api/v1/pods", self._pods_of_a_node)
+        application.router.add_get("/api/v1/namespaces/{namespace}", self._one_namespace)
+        application.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}", self._one_pod)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+        self.end_watches()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once the block has begun."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """What to write as kubernetes_url."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
+
+    @property
+    def watchers(self) -> int:
+        """How many watches are open."""
+        return len(self._watchers)
+
+    def count(self, request: str) -> int:
+        """Return how many requests began with these words."""
+        return sum(made.startswith(request) for made in self.requests)
+
+    def put(self, *objects: ApiObject) -> None:
+        """Create or change pods and namespaces; watches are told of pods."""
+        for found in objects:
+            self._version += 1
+            meta = found["metadata"]
+            meta["resourceVersion"] = str(self._version)
+            if found["kind"] == "Namespace":
+                self._namespaces[meta["name"]] = found
+                continue
+            key = (meta["namespace"], meta["name"])
+            self._tell("MODIFIED" if key in self._pods else "ADDED", found)
+            self._pods[key] = found
+
+    def delete_pod(self, name: str, *, namespace: str = "shop") -> None:
+        """Delete a pod; watches are told."""
+        self._version += 1
+        found = self._pods.pop((namespace, name))
+        gone = {**found, "metadata": {**found["metadata"], "resourceVersion": str(self._version)}}
+        self._tell("DELETED", gone)
+
+    def delete_namespace(self, name: str) -> None:
+        """Delete a namespace."""
+        del self._namespaces[name]
+
+    def fail(
+        self,
+        request: str,
+        status: int,
+        *,
+        times: int = 1_000_000,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> None:
+        """Answer requests that begin with these words with a failure, or with any body at all (status 200)."""
+        self._faults.append(_Fault(request, times, status, headers or {}, body))
+
+    def hang(self, request: str, *, times: int = 1_000_000) -> None:
+        """Answer requests that begin with these words with silence, until `release`."""
+        self._faults.append(_Fault(request, times, released=asyncio.Event()))
+
+    def recover(self) -> None:
+        """Answer everything from now on."""
+        self.release()
+        self._faults.clear()
+
+    def release(self) -> None:
+        """End the silence of those that hang."""
+        for fault in self._faults:
+            if fault.released is not None:
+                fault.released.set()
+
+    def bookmark(self) -> None:
+        """Tell all watches the current version."""
+        self._version += 1
+        self.say(_event("BOOKMARK", {"kind": "Pod", "metadata": {"resourceVersion": str(self._version)}}))
+
+    def say(self, text: bytes) -> None:
+        """Write bytes into all watches."""
+        for watcher in self._watchers:
+            watcher.events.put_nowait(text)
+
+    def end_watches(self) -> None:
+        """Close all watches, as API servers do every few minutes."""
+        for watcher in self._watchers:
+            watcher.events.put_nowait(None)
+
+    def expire_versions(self) -> None:
+        """Forget all history: watches and their versions of before are too old (410)."""
+        self._version += 1
+        self._expired = self._version
+        self._history.clear()
+
+    def _tell(self, kind: str, found: ApiObject) -> None:
+        self._history.append((self._version, kind, found))
+        for watcher in self._watchers:
+            if _selected(found, watcher.selector):
+                watcher.events.put_nowait(_event(kind, found))
+
+    async def _one_pod(self, request: web.Request) -> web.StreamResponse:
+        key = (request.match_info["namespace"], request.match_info["pod"])
+        return await self._answer(request, f"GET pod {key[0]}/{key[1]}", self._pods.get(key))
+
+    async def _one_namespace(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["namespace"]
+        return await self._answer(request, f"GET namespace {name}", self._namespaces.get(name))
+
+    async def _pods_of_a_node(self, request: web.Request) -> web.StreamResponse:
+        selector = request.query.get("fieldSelector", "")
+        if request.query.get("watch") == "true":
+            refusal = await self._refusal(request, "WATCH pods")
+            return refusal or await self._watch(request, selector)
+        items = [found for found in self._pods.values() if _selected(found, selector)]
+        listed = {"kind": "PodList", "metadata": {"resourceVersion": str(self._version)}, "items": items}
+        return await self._answer(request, "LIST pods", listed)
+
+    async def _answer(self, request: web.Request, what: str, found: ApiObject | None) -> web.StreamResponse:
+        refusal = await self._refusal(request, what)
+        if refusal is not None:
+            return refusal
+        return _json(found) if found is not None else _status(404, f"{what} not found")
+
+    async def _refusal(self, request: web.Request, what: str) -> web.Response | None:
+        """Note the request; return what a fault or a wrong token makes of it."""
+        self.requests.append(what)
+        self.queries.append(dict(request.query))
+        for fault in self._faults:
+            if fault.times > 0 and what.startswith(fault.request):
+                fault.times -= 1
+                if fault.released is not None:
+                    await fault.released.wait()
+                    return None
+                if fault.body is not None:
+                    return web.Response(status=fault.status, body=fault.body, headers=fault.headers)
+                return _status(fault.status, "told to fail", fault.headers)
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return _status(401, "Unauthorized")
+        return None
+
+    async def _watch(self, request: web.Request, selector: str) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        since = int(request.query.get("resourceVersion") or 0)
+        if since < self._expired:
+            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": f"too old resource version: {since}"}
+            await response.write(_event("ERROR", gone))
+            return response
+        watcher = _Watcher(selector)
+        for version, kind, found in self._history:
+            if version > since and _selected(found, selector):
+                watcher.events.put_nowait(_event(kind, found))
+        self._watchers.add(watcher)
+        try:
+            while (text := await watcher.events.get()) is not None:
+                await response.write(text)
+        finally:
+            self._watchers.discard(watcher)
+        return response
+
+
+def _selected(found: ApiObject, selector: str) -> bool:
+    return not selector or selector == f"spec.nodeName={found['spec'].get('nodeName')}"
+
+
+def _event(kind: str, found: ApiObject) -> bytes:
+    return orjson.dumps({"type": kind, "object": found}) + b"\n"
+
+
+def _json(found: ApiObject, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(found), status=status, content_type="application/json", headers=headers)
+
+
+def _status(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return _json({"kind": "Status", "code": code, "message": message}, code, headers)

@@ -1,0 +1,165 @@
+"""Keeps the memory of this node's pods true: one list, then a watch, for as long as the filter runs.
+
+The stream is left to end: API servers close it every few minutes, and then it goes on from the last version seen. A
+version that has expired (410) leads to a new list, of which only the differences count.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from logpipe import Host
+from logpipe_kubernetes.layout import Layout
+from logpipe_kubernetes.lookup import parsed
+from logpipe_kubernetes.memory import Memory
+from logpipe_kubernetes.pacing import Backoff
+from logpipe_kubernetes.server import ApiFailure, ApiServer
+from logpipe_kubernetes.stats import Stats
+
+SILENCE: Final = 150.0
+"""Seconds without a byte until a watch counts as dead: an API server sends a bookmark every minute."""
+
+_STREAM_SECONDS: Final = 300
+_SHORT: Final = 1.0
+"""Seconds within which a stream that ends without an event counts as failed, lest it be begun again for ever."""
+
+_TOO_OLD: Final = 410
+_FAILURES_BEFORE_LIST: Final = 3
+
+
+class PodWatch:
+    """Lists and watches the pods of one node."""
+
+    def __init__(
+        self,
+        host: Host,
+        server: ApiServer,
+        memory: Memory,
+        layout: Layout,
+        *,
+        stats: Stats,
+        node: str,
+        backoff: Backoff,
+        silence: float,
+    ) -> None:
+        self._host = host
+        self._server = server
+        self._memory = memory
+        self._layout = layout
+        self._stats = stats
+        self._selector = f"spec.nodeName={node}"
+        self._backoff = backoff
+        self._silence = silence
+        self._version = ""
+        """The resourceVersion to go on from; "" when a list is due."""
+        self._list_from = "0"
+        """From which version to list: "0" is whatever the API server has at hand, "" the newest there is."""
+        self._failures = 0
+        self._warned = False
+
+    async def run(self, *, first_try: Callable[[], None]) -> None:
+        """List and watch until cancelled, or until the server was closed.
+
+        `first_try` is called when the first list came or failed, and may be called again.
+        """
+        while not self._server.closed:
+            try:
+                if not self._version:
+                    await self._list()
+                    first_try()
+                await self._follow()
+            except ApiFailure as failure:
+                first_try()
+                await self._recover(failure)
+
+    async def _list(self) -> None:
+        version = {"resourceVersion": self._list_from} if self._list_from else {}
+        found = await self._server.get("pods", fieldSelector=self._selector, **version)
+        pods = parsed(lambda body: [self._layout.pod(item) for item in body["items"]], found)
+        self._version = parsed(lambda body: str(body["metadata"]["resourceVersion"]), found)
+        self._memory.keep_watched(pods)
+        self._stats.bump("pod_cache_host_updates", len(pods))
+        self._list_from = "0"
+        self._host.log.debug("the API server lists %d pods with %s", len(pods), self._selector)
+
+    async def _follow(self) -> None:
+        """Take in events until the stream ends."""
+        started = self._host.clock.monotonic()
+        events = self._server.watch(
+            "pods",
+            silence=self._silence,
+            fieldSelector=self._selector,
+            resourceVersion=self._version,
+            allowWatchBookmarks="true",
+            timeoutSeconds=str(int(_STREAM_SECONDS * random.uniform(1, 2))),
+        )
+        heard = False
+        async with aclosing(events):
+            async for event in events:
+                self._take_in(event)
+                self._succeeded()
+                heard = True
+        if not heard and self._host.clock.monotonic() - started < _SHORT:
+            raise ApiFailure("the watch ended as soon as it began")
+
+    def _take_in(self, event: dict[str, Any]) -> None:
+        kind, found = event.get("type"), event.get("object")
+        if not isinstance(found, dict):
+            raise ApiFailure("an event of the watch has no object")
+        if kind == "ERROR":
+            raise self._told_error(found)
+        self._version = parsed(lambda body: str(body["metadata"]["resourceVersion"]), found)
+        if kind == "BOOKMARK":
+            return
+        pod = parsed(self._layout.pod, found)
+        before = self._memory.generation
+        self._memory.keep(pod, watched=True)
+        if kind == "DELETED":
+            # its lines may still come
+            self._memory.bury(pod.uid)
+            self._stats.bump("pod_cache_watch_deletes")
+        else:
+            changed = self._memory.generation != before
+            self._stats.bump("pod_cache_watch_updates" if changed else "pod_cache_watch_ignored")
+
+    def _told_error(self, status: dict[str, Any]) -> ApiFailure:
+        gone = status.get("code") == _TOO_OLD
+        self._stats.bump("pod_watch_gone_notices" if gone else "pod_watch_error_type_notices")
+        return ApiFailure(
+            f"the watch says: {status.get('message') or status.get('reason')}", status=_TOO_OLD if gone else 0
+        )
+
+    def _succeeded(self) -> None:
+        if self._warned:
+            self._host.log.info("this node's pods are watched again")
+        self._warned = False
+        self._failures = 0
+        self._backoff.reset()
+
+    async def _recover(self, failure: ApiFailure) -> None:
+        """Choose where to go on, and wait as long as befits the failure."""
+        self._failures += 1
+        was_listing = not self._version
+        if failure.status == _TOO_OLD:
+            self._stats.bump("pod_watch_gone_errors")
+            self._list_from = "" if was_listing else "0"
+            self._version = ""
+        else:
+            self._stats.bump("pod_watch_failures")
+        if self._failures >= _FAILURES_BEFORE_LIST:
+            self._version = ""
+        pause = self._backoff.pause(failure.retry_after)
+        self._tell(failure, pause, is_news=was_listing or self._failures > 1)
+        await self._host.clock.sleep(pause)
+
+    def _tell(self, failure: ApiFailure, pause: float, *, is_news: bool) -> None:
+        """Warn once per outage; a stream that breaks once is nothing to warn of."""
+        level = logging.WARNING if is_news and not self._warned else logging.DEBUG
+        self._warned = self._warned or is_news
+        self._host.log.log(
+            level, "cannot watch this node's pods: %s; what is known stays known, next try in %.0f s", failure, pause
+        )
