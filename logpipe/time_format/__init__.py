@@ -4,7 +4,6 @@ A time is an integer, nanoseconds since the epoch. A zone is a `tzinfo`, or None
 compiled once from a format and then called per event; what repeats within a second is remembered.
 """
 
-from logpipe.time_format.freeform import parse_moment
 from logpipe.time_format.moment import Moment
 from logpipe.time_format.parsing import TimeParser, compile_free_parser, compile_parser, compile_time_parser
 from logpipe.time_format.strftime import compile_formatter
@@ -25,5 +24,4 @@ __all__ = [
     "compile_typed_parser",
     "find_zone",
     "fixed_zone",
-    "parse_moment",
 ]

@@ -17,7 +17,6 @@ import orjson
 
 from logpipe.errors import ParseError
 from logpipe.time_format.directives import Directive, Token
-from logpipe.time_format.freeform import parse_moment
 from logpipe.time_format.memo import Memo
 from logpipe.time_format.moment import Moment
 from logpipe.time_format.strptime import ISO8601, compile_moment_parser, needs_today, tokens_of
@@ -67,6 +66,7 @@ def compile_time_parser(
 
 def compile_free_parser(*, zone: tzinfo | None = None, clock: Callable[[], float] = time.time) -> TimeParser:
     """Return the parser of texts in no declared format: Ruby's Time.parse, fast for ISO 8601 with a fraction."""
+    from logpipe.time_format.freeform import parse_moment  # noqa: PLC0415 - its expressions take a while to compile
 
     def read(text: Any) -> Moment:
         return parse_moment(text, zone=zone, clock=clock)

@@ -9,7 +9,6 @@ import re
 import time
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _NUMERIC: Final = re.compile(r"([+-])(\d\d)(?::?(\d\d))?", re.ASCII)
 _NAME: Final = re.compile(r"[^/]+/[^/]+(?:/[^/]+)?")
@@ -46,6 +45,8 @@ def find_zone(text: str) -> tzinfo:
         sign = -1 if numeric[1] == "-" else 1
         return fixed_zone(sign * (int(numeric[2]) * 3600 + int(numeric[3] or 0) * 60))
     if _NAME.fullmatch(text):
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - most configurations name no zone
+
         try:
             return ZoneInfo(text)
         except (ZoneInfoNotFoundError, ValueError, OSError):

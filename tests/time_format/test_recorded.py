@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from logpipe.errors import ParseError
-from logpipe.time_format import compile_formatter, compile_moment_parser, compile_time_parser, find_zone, parse_moment
+from logpipe.time_format import compile_formatter, compile_moment_parser, compile_time_parser, find_zone
+from logpipe.time_format.freeform import parse_moment
 
 HERE = Path(__file__).parent
 CLOCK = 1795412100.0
