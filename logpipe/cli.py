@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from logpipe.version import __version__
+
 COMMANDS: Final = {
     "check": "say what is wrong with configuration files, without running them",
     "plugins": "list the plugins that a configuration may name",
@@ -71,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _version(program: str) -> int:
-    from importlib.metadata import version
-
-    print(f"{program} {version('logpipe')}" if program == "logpipe" else f"{program} (logpipe {version('logpipe')})")
+    print(f"{program} {__version__}" if program == "logpipe" else f"{program} (logpipe {__version__})")
     return 0
 
 

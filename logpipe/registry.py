@@ -85,7 +85,7 @@ class Registry:
             raise UnknownPluginError(f'{kind} plugin "{name}" is claimed by {owners}', "uninstall one of them")
         try:
             loaded = entries[0].load()
-        except ImportError as error:
+        except (ImportError, AttributeError) as error:
             hint = f"reinstall {_origin(entries[0])} with its dependencies"
             raise UnknownPluginError(f'{kind} plugin "{name}" cannot be imported: {error}', hint) from error
         if not (isinstance(loaded, type) and issubclass(loaded, Plugin) and name in loaded.types):

@@ -1,0 +1,197 @@
+"""The program as a user starts it: flags, commands, messages, exit statuses, signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+QUIET = "<label @FLUENT_LOG>\n  <match **>\n    @type null\n  </match>\n</label>\n"
+SAMPLE = f"""
+<source>
+  @type sample
+  tag demo
+  rate 100
+  sample {{"message":"hi"}}
+</source>
+<match **>
+  @type stdout
+</match>
+{QUIET}"""
+
+
+def logpipe(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run to the end."""
+    command = (sys.executable, "-m", "logpipe", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=environment())
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+
+
+@contextmanager
+def running(arguments: Sequence[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run beside the test, with standard output and error in a file."""
+    with output.open("wb") as file:
+        command = (sys.executable, "-m", "logpipe", *arguments)
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment())
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for_text(path: Path, text: str, *, seconds: float = 30) -> str:
+    """Return the file's content once it holds `text`."""
+    end = time.monotonic() + seconds
+    while text not in (content := path.read_text(errors="replace")):
+        assert time.monotonic() < end, f"{text!r} did not appear in:\n{content}"
+        time.sleep(0.01)
+    return content
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "logpipe.conf"
+    path.write_text(text)
+    return str(path)
+
+
+def test_version_and_help():
+    """Both answer on standard output with status 0."""
+    version = logpipe("--version")
+    assert (version.returncode, version.stdout) == (0, "logpipe 0.1.0\n")
+    usage = logpipe("--help")
+    assert usage.returncode == 0
+    assert "--dry-run" in usage.stdout
+    assert "check" in usage.stdout
+
+
+def test_an_unknown_flag_is_named():
+    """With what was perhaps meant."""
+    result = logpipe("--confg", "x")
+    assert result.returncode == 2
+    assert (
+        result.stderr
+        == "logpipe: unknown argument --confg (did you mean --config?); `logpipe --help` lists what there is\n"
+    )
+
+
+def test_it_runs_until_it_is_told_to_stop(tmp_path: Path):
+    """Events come out, TERM ends it with status 0, and fluentd's words are in the log."""
+    output = tmp_path / "out"
+    with running(["-c", write(tmp_path, SAMPLE)], output) as process:
+        wait_for_text(output, 'demo: {"message":"hi"}')
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    content = output.read_text()
+    assert "[info]: received graceful stop (SIGTERM)" in content
+    assert "shutting down input plugin type=sample" in content
+    assert "Traceback" not in content
+
+
+def test_interrupt_ends_it_too(tmp_path: Path):
+    """INT is what Ctrl-C sends."""
+    output = tmp_path / "out"
+    with running(["-c", write(tmp_path, SAMPLE)], output) as process:
+        wait_for_text(output, "demo: ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def test_the_log_goes_to_a_file(tmp_path: Path):
+    """-o takes all that would be on standard output, and inline text is part of the configuration."""
+    log = tmp_path / "log"
+    log.touch()
+    arguments = ["-c", write(tmp_path, SAMPLE), "-o", str(log), "-i", "<system>\\n  log_level info\\n</system>"]
+    with running(arguments, tmp_path / "out"):
+        wait_for_text(log, 'demo: {"message":"hi"}')
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_a_plugin_of_a_folder(tmp_path: Path):
+    """-p DIR makes its plugins known."""
+    conf = SAMPLE.replace("<match", "<filter **>\n  @type hello\n  name tester\n</filter>\n<match", 1)
+    output = tmp_path / "out"
+    with running(["-c", write(tmp_path, conf), "-p", str(ROOT / "examples/plugin_dir")], output):
+        wait_for_text(output, '"greeting":"hello tester"')
+
+
+def test_a_missing_configuration_is_one_message(tmp_path: Path):
+    """Status 1, no traceback."""
+    result = logpipe("-c", str(tmp_path / "no.conf"))
+    assert result.returncode == 1
+    assert "no.conf" in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+def test_every_mistake_is_found_in_one_run(tmp_path: Path):
+    """Each with file, line and column, and a way out."""
+    conf = write(
+        tmp_path,
+        "<source>\n  @type tial\n</source>\n<source>\n  @type tail\n  tag a\n</source>\n"
+        "<match **>\n  @type stdout\n  use_loger true\n</match>\n<match>\n  @type null\n  never_flush maybe\n</match>\n",
+    )
+    result = logpipe("-c", conf)
+    assert result.returncode == 1
+    assert (
+        f'{conf}:2:9: error: <source>: unknown input plugin "tial" (did you mean "tail"?) [unknown-plugin]'
+        in result.stderr
+    )
+    assert f'{conf}:4:1: error: <source> @type tail: "path" is required' in result.stderr
+    assert 'did you mean "use_logger"?' in result.stderr + result.stdout
+    assert f"{conf}:14:15: error:" in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize("command", [("check",), ("--dry-run", "-c")])
+def test_checking_runs_nothing(tmp_path: Path, command: tuple[str, ...]):
+    """The graph is built; no file appears; the status says whether it could run."""
+    target = tmp_path / "never"
+    conf = write(tmp_path, f"<match **>\n  @type file\n  path {target}/out\n</match>\n")
+    assert logpipe(*command, conf).returncode == 0
+    assert not target.exists()
+    bad = write(tmp_path, "<match **>\n  @type fiel\n</match>\n")
+    assert logpipe(*command, bad).returncode == 1
+
+
+def test_strict_makes_warnings_count(tmp_path: Path):
+    """Status 2 for warnings alone."""
+    conf = write(tmp_path, "<match **>\n  @type stdout\n  nonsense 1\n</match>\n")
+    assert logpipe("check", conf).returncode == 0
+    assert logpipe("check", "--strict", conf).returncode == 2
+
+
+def test_plugins_lists_what_is_installed():
+    """Kind, type, origin and class."""
+    result = logpipe("plugins")
+    assert result.returncode == 0
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["input", "tail", "logpipe", "0.1.0", "logpipe.builtin.in_tail:Tail"] in rows
+
+
+def test_several_workers_are_started_again_when_they_die(tmp_path: Path):
+    """The supervisor keeps its workers; a worker's number is in its log lines; TERM ends all."""
+    conf = write(tmp_path, "<system>\n  workers 2\n</system>\n" + SAMPLE)
+    output = tmp_path / "out"
+    with running(["-c", conf], output) as process:
+        wait_for_text(output, "#1 starting logpipe pid=")
+        content = wait_for_text(output, "#0 starting logpipe pid=")
+        victim = int(content.split("#0 starting logpipe pid=")[1].split()[0])
+        os.kill(victim, signal.SIGKILL)
+        wait_for_text(output, "worker #0 ended unexpectedly")
+        end = time.monotonic() + 30
+        while output.read_text(errors="replace").count("#0 starting logpipe pid=") < 2:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
