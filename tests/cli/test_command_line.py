@@ -66,7 +66,7 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_version_and_help():
+def test_version_and_help() -> None:
     """Both answer on standard output with status 0."""
     version = logpipe("--version")
     assert (version.returncode, version.stdout) == (0, "logpipe 0.1.0\n")
@@ -76,7 +76,7 @@ def test_version_and_help():
     assert "check" in usage.stdout
 
 
-def test_an_unknown_flag_is_named():
+def test_an_unknown_flag_is_named() -> None:
     """With what was perhaps meant."""
     result = logpipe("--confg", "x")
     assert result.returncode == 2
@@ -86,7 +86,7 @@ def test_an_unknown_flag_is_named():
     )
 
 
-def test_it_runs_until_it_is_told_to_stop(tmp_path: Path):
+def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     """Events come out, TERM ends it with status 0, and fluentd's words are in the log."""
     output = tmp_path / "out"
     with running(["-c", write(tmp_path, SAMPLE)], output) as process:
@@ -99,7 +99,7 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path):
     assert "Traceback" not in content
 
 
-def test_interrupt_ends_it_too(tmp_path: Path):
+def test_interrupt_ends_it_too(tmp_path: Path) -> None:
     """INT is what Ctrl-C sends."""
     output = tmp_path / "out"
     with running(["-c", write(tmp_path, SAMPLE)], output) as process:
@@ -108,7 +108,7 @@ def test_interrupt_ends_it_too(tmp_path: Path):
         assert process.wait(30) == 0
 
 
-def test_the_log_goes_to_a_file(tmp_path: Path):
+def test_the_log_goes_to_a_file(tmp_path: Path) -> None:
     """-o takes all that would be on standard output, and inline text is part of the configuration."""
     log = tmp_path / "log"
     log.touch()
@@ -118,7 +118,7 @@ def test_the_log_goes_to_a_file(tmp_path: Path):
     assert (tmp_path / "out").read_text() == ""
 
 
-def test_a_plugin_of_a_folder(tmp_path: Path):
+def test_a_plugin_of_a_folder(tmp_path: Path) -> None:
     """-p DIR makes its plugins known."""
     conf = SAMPLE.replace("<match", "<filter **>\n  @type hello\n  name tester\n</filter>\n<match", 1)
     output = tmp_path / "out"
@@ -126,7 +126,7 @@ def test_a_plugin_of_a_folder(tmp_path: Path):
         wait_for_text(output, '"greeting":"hello tester"')
 
 
-def test_a_missing_configuration_is_one_message(tmp_path: Path):
+def test_a_missing_configuration_is_one_message(tmp_path: Path) -> None:
     """Status 1, no traceback."""
     result = logpipe("-c", str(tmp_path / "no.conf"))
     assert result.returncode == 1
@@ -134,12 +134,13 @@ def test_a_missing_configuration_is_one_message(tmp_path: Path):
     assert "Traceback" not in result.stderr + result.stdout
 
 
-def test_every_mistake_is_found_in_one_run(tmp_path: Path):
+def test_every_mistake_is_found_in_one_run(tmp_path: Path) -> None:
     """Each with file, line and column, and a way out."""
     conf = write(
         tmp_path,
         "<source>\n  @type tial\n</source>\n<source>\n  @type tail\n  tag a\n</source>\n"
-        "<match **>\n  @type stdout\n  use_loger true\n</match>\n<match>\n  @type null\n  never_flush maybe\n</match>\n",
+    unknown = 'error: <source>: unknown input plugin "tial" (did you mean "tail"?) [unknown-plugin]'
+    assert f"{conf}:2:9: {unknown}" in result.stderr
     )
     result = logpipe("-c", conf)
     assert result.returncode == 1
@@ -154,7 +155,7 @@ def test_every_mistake_is_found_in_one_run(tmp_path: Path):
 
 
 @pytest.mark.parametrize("command", [("check",), ("--dry-run", "-c")])
-def test_checking_runs_nothing(tmp_path: Path, command: tuple[str, ...]):
+def test_checking_runs_nothing(tmp_path: Path, command: tuple[str, ...]) -> None:
     """The graph is built; no file appears; the status says whether it could run."""
     target = tmp_path / "never"
     conf = write(tmp_path, f"<match **>\n  @type file\n  path {target}/out\n</match>\n")
@@ -164,14 +165,14 @@ def test_checking_runs_nothing(tmp_path: Path, command: tuple[str, ...]):
     assert logpipe(*command, bad).returncode == 1
 
 
-def test_strict_makes_warnings_count(tmp_path: Path):
+def test_strict_makes_warnings_count(tmp_path: Path) -> None:
     """Status 2 for warnings alone."""
     conf = write(tmp_path, "<match **>\n  @type stdout\n  nonsense 1\n</match>\n")
     assert logpipe("check", conf).returncode == 0
     assert logpipe("check", "--strict", conf).returncode == 2
 
 
-def test_plugins_lists_what_is_installed():
+def test_plugins_lists_what_is_installed() -> None:
     """Kind, type, origin and class."""
     result = logpipe("plugins")
     assert result.returncode == 0
@@ -179,7 +180,7 @@ def test_plugins_lists_what_is_installed():
     assert ["input", "tail", "logpipe", "0.1.0", "logpipe.builtin.in_tail:Tail"] in rows
 
 
-def test_several_workers_are_started_again_when_they_die(tmp_path: Path):
+def test_several_workers_are_started_again_when_they_die(tmp_path: Path) -> None:
     """The supervisor keeps its workers; a worker's number is in its log lines; TERM ends all."""
     conf = write(tmp_path, "<system>\n  workers 2\n</system>\n" + SAMPLE)
     output = tmp_path / "out"

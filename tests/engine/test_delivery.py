@@ -80,7 +80,7 @@ def conf(buffer: str, *, arg: str = "", more: str = "", kind: str = "sink") -> s
     return f"<match **>\n@type {kind}\n<buffer {arg}>\n{buffer}\n</buffer>\n{more}\n</match>\n{QUIET}"
 
 
-async def test_a_chunk_is_delivered_when_it_is_old_enough():
+async def test_a_chunk_is_delivered_when_it_is_old_enough() -> None:
     """flush_interval is the age at which a chunk is queued."""
     clock = ManualClock()
     async with pipeline(conf("flush_interval 10s"), Sink, clock=clock) as running:
@@ -93,14 +93,14 @@ async def test_a_chunk_is_delivered_when_it_is_old_enough():
         assert len(sink(running).chunks) == 1
 
 
-async def test_immediate_mode_delivers_each_batch():
+async def test_immediate_mode_delivers_each_batch() -> None:
     """flush_mode immediate queues after every append."""
     async with pipeline(conf("flush_mode immediate"), Sink) as running:
         await running.feed("a", {"n": 1})
         await running.wait_for(lambda: sink(running).records == [{"n": 1}])
 
 
-async def test_chunk_keys_divide_events():
+async def test_chunk_keys_divide_events() -> None:
     """Tag, time and fields each make chunks of their own; a missing field is its own value."""
     clock = ManualClock()
     text = conf("timekey 60\ntimekey_wait 0s\ntimekey_use_utc true", arg="tag,time,$.k.app")
@@ -120,7 +120,7 @@ async def test_chunk_keys_divide_events():
         }
 
 
-async def test_a_slice_waits_for_its_end_and_for_late_events():
+async def test_a_slice_waits_for_its_end_and_for_late_events() -> None:
     """With the chunk key time the mode is lazy: a slice goes timekey_wait after its end."""
     clock = ManualClock(start=1_000_000 * 60_000_000_000)
     text = conf("timekey 60\ntimekey_wait 30s\ntimekey_use_utc true", arg="time")
@@ -132,7 +132,7 @@ async def test_a_slice_waits_for_its_end_and_for_late_events():
         assert sink(running).records == [{"n": 1}]
 
 
-async def test_a_batch_larger_than_a_chunk_is_divided_and_order_is_kept():
+async def test_a_batch_larger_than_a_chunk_is_divided_and_order_is_kept() -> None:
     """Chunks respect chunk_limit_records, and a record too large for any chunk goes to @ERROR alone."""
     async with pipeline(conf("chunk_limit_size 300\nflush_mode immediate"), Sink) as running:
         records = [{"n": number, "pad": "x" * (400 if number == 5 else 20)} for number in range(10)]
@@ -145,7 +145,7 @@ async def test_a_batch_larger_than_a_chunk_is_divided_and_order_is_kept():
         assert "chunk_limit_size" in str(error[3])
 
 
-async def test_a_failing_write_is_tried_again_with_the_same_chunk():
+async def test_a_failing_write_is_tried_again_with_the_same_chunk() -> None:
     """Back-off doubles; the chunk keeps its id; success is said."""
     clock = ManualClock()
     async with pipeline(conf("flush_mode immediate\nretry_randomize false"), Sink, clock=clock) as running:
@@ -164,7 +164,7 @@ async def test_a_failing_write_is_tried_again_with_the_same_chunk():
         assert any("retry succeeded" in text for text in running.log.texts("warning"))
 
 
-async def test_a_peer_that_asks_for_patience_gets_it():
+async def test_a_peer_that_asks_for_patience_gets_it() -> None:
     """RetryLater's wait is kept."""
     clock = ManualClock()
     async with pipeline(conf("flush_mode immediate"), Sink, clock=clock) as running:
@@ -178,9 +178,11 @@ async def test_a_peer_that_asks_for_patience_gets_it():
         assert out.records == [{"n": 1}]
 
 
-async def test_after_the_last_retry_the_queue_is_saved(tmp_path: Path):
+async def test_after_the_last_retry_the_queue_is_saved(tmp_path: Path) -> None:
     """Giving up keeps the events in the backup folder, in fluentd's own form."""
-    text = f"<system>\nroot_dir {tmp_path}\n</system>\n" + conf("flush_mode immediate\nretry_max_times 1\nretry_wait 0s")
+    text = f"<system>\nroot_dir {tmp_path}\n</system>\n" + conf(
+        "flush_mode immediate\nretry_max_times 1\nretry_wait 0s"
+    )
     async with pipeline(text, Sink) as running:
         out = sink(running)
         out.always = OSError("down")
@@ -195,7 +197,7 @@ async def test_after_the_last_retry_the_queue_is_saved(tmp_path: Path):
         assert saved.stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_permanent_error_is_not_tried_again(tmp_path: Path):
+async def test_a_permanent_error_is_not_tried_again(tmp_path: Path) -> None:
     """It goes to the secondary at once, or to the backup folder."""
     more = "<secondary>\n@type sink\nname second\n</secondary>"
     async with pipeline(conf("flush_mode immediate", more=more), Sink) as running:
@@ -210,7 +212,7 @@ async def test_a_permanent_error_is_not_tried_again(tmp_path: Path):
         await running.wait_for(lambda: list(tmp_path.rglob("*.log")))
 
 
-async def test_the_secondary_takes_over_late_in_the_retry_time():
+async def test_the_secondary_takes_over_late_in_the_retry_time() -> None:
     """After retry_secondary_threshold of the retry time the secondary is tried."""
     clock = ManualClock()
     buffer = "flush_mode immediate\nretry_randomize false\nretry_timeout 10s"
@@ -225,7 +227,7 @@ async def test_the_secondary_takes_over_late_in_the_retry_time():
         assert sink(running, "second").records == [{"n": 1}]
 
 
-async def test_a_receipt_settles_when_the_chunk_is_delivered():
+async def test_a_receipt_settles_when_the_chunk_is_delivered() -> None:
     """Memory survives no kill -9: the input may move on only after delivery."""
     settled: list[int] = []
     async with pipeline(conf("flush_mode immediate"), Sink) as running:
@@ -240,7 +242,7 @@ async def test_a_receipt_settles_when_the_chunk_is_delivered():
         assert out.records == [{"n": 1}]
 
 
-async def test_a_full_buffer_refuses_or_waits():
+async def test_a_full_buffer_refuses_or_waits() -> None:
     """throw_exception raises BufferFull, block waits for room."""
     async with pipeline(conf("total_limit_size 100\nchunk_limit_size 100\nflush_interval 1h"), Sink) as running:
         sink(running).always = OSError("down")
@@ -248,7 +250,9 @@ async def test_a_full_buffer_refuses_or_waits():
         await running.feed("a", {"pad": "x" * 80})
         with pytest.raises(BufferFull):
             await running.feed("a", {"pad": "y"})
-    text = conf("total_limit_size 100\nchunk_limit_size 100\nflush_mode immediate\noverflow_action block\nretry_wait 0s")
+    text = conf(
+        "total_limit_size 100\nchunk_limit_size 100\nflush_mode immediate\noverflow_action block\nretry_wait 0s"
+    )
     async with pipeline(text, Sink) as running:
         out = sink(running)
         out.always = OSError("down")
@@ -262,7 +266,7 @@ async def test_a_full_buffer_refuses_or_waits():
         await running.wait_for(lambda: len(out.records) == 3)
 
 
-async def test_drop_oldest_chunk_makes_room_and_counts():
+async def test_drop_oldest_chunk_makes_room_and_counts() -> None:
     """The oldest queued chunk goes, and it is an error in the log."""
     text = conf("total_limit_size 100\nchunk_limit_size 100\nflush_mode immediate\noverflow_action drop_oldest_chunk")
     async with pipeline(text, Sink) as running:
@@ -273,7 +277,7 @@ async def test_drop_oldest_chunk_makes_room_and_counts():
         assert running.metric("drop_oldest_chunk_count") >= 1
 
 
-async def test_stopping_delivers_what_is_left():
+async def test_stopping_delivers_what_is_left() -> None:
     """flush_at_shutdown is the default for memory."""
     async with pipeline(conf("flush_interval 1h"), Sink) as running:
         await running.feed("a", {"n": 1})
@@ -281,7 +285,7 @@ async def test_stopping_delivers_what_is_left():
     assert out.records == [{"n": 1}]
 
 
-async def test_stopping_with_a_failing_peer_ends_and_leaves_the_receipt_owed():
+async def test_stopping_with_a_failing_peer_ends_and_leaves_the_receipt_owed() -> None:
     """Each chunk is tried once more; what fails is read again after the restart."""
     settled: list[int] = []
     async with pipeline(conf("flush_interval 1h"), Sink) as running:
@@ -294,12 +298,14 @@ async def test_stopping_with_a_failing_peer_ends_and_leaves_the_receipt_owed():
     assert settled == []
 
 
-async def test_payloads_are_made_once_on_entry():
+async def test_payloads_are_made_once_on_entry() -> None:
     """An output that encodes gets its payloads back in order."""
     async with pipeline(conf("flush_interval 1h", kind="lines"), Lines) as running:
         await running.feed("a", {"n": 1}, {"n": 2})
         await running.flush()
-        (chunk,) = next(stage.plugin for stage in running.graph.stages.outputs if isinstance(stage.plugin, Lines)).chunks
+        (chunk,) = next(
+            stage.plugin for stage in running.graph.stages.outputs if isinstance(stage.plugin, Lines)
+        ).chunks
         assert [event.record["payload"] for event in chunk[1]] == [b"{'n': 1}", b"{'n': 2}"]
 
 
@@ -313,7 +319,7 @@ async def test_payloads_are_made_once_on_entry():
         (conf("@type nowhere"), 'unknown buffer plugin "nowhere"'),
     ],
 )
-async def test_buffers_that_cannot_work_are_refused(text: str, expected: str):
+async def test_buffers_that_cannot_work_are_refused(text: str, expected: str) -> None:
     """With their place."""
     with pytest.raises(ConfigError, match=expected):
         async with pipeline(text, Sink):

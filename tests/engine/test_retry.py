@@ -24,25 +24,25 @@ def waits(retry: Retry, failures: int) -> list[float]:
     return found
 
 
-def test_waits_double_from_the_second_retry_on():
+def test_waits_double_from_the_second_retry_on() -> None:
     """The first wait is retry_wait, then it is multiplied by the base for each step."""
     assert waits(Retry(options(retry_wait=1.0), 100.0), 4) == [1, 2, 4, 8, 16]
 
 
-def test_waits_are_capped_and_periodic_waits_are_constant():
+def test_waits_are_capped_and_periodic_waits_are_constant() -> None:
     """retry_max_interval caps; periodic never grows."""
     assert waits(Retry(options(retry_wait=1.0, retry_max_interval=5.0), 0.0), 4) == [1, 2, 4, 5, 5]
     assert waits(Retry(options(retry_wait=3.0, retry_type="periodic"), 0.0), 3) == [3, 3, 3, 3]
 
 
-def test_jitter_is_an_eighth_at_most():
+def test_jitter_is_an_eighth_at_most() -> None:
     """The random share is asked for and applied, but not to the first wait."""
     retry = Retry(BufferOptions(retry_wait=8.0), 0.0, uniform=lambda _low, high: high)
     assert waits(retry, 1) == [8, 18]
 
 
 @pytest.mark.parametrize("most", [0, 1, 3])
-def test_max_times_counts_retries_and_not_attempts(most: int):
+def test_max_times_counts_retries_and_not_attempts(most: int) -> None:
     """retry_max_times N is 1 + N attempts."""
     retry = Retry(options(retry_wait=1.0, retry_max_times=most), 0.0)
     attempts = 1
@@ -52,7 +52,7 @@ def test_max_times_counts_retries_and_not_attempts(most: int):
     assert attempts == 1 + most
 
 
-def test_the_timeout_gets_one_last_attempt():
+def test_the_timeout_gets_one_last_attempt() -> None:
     """The next attempt never passes start + retry_timeout, and the one at that moment is the last."""
     retry = Retry(options(retry_wait=4.0, retry_timeout=10.0), 0.0)
     retry.failed(4.0)
@@ -61,13 +61,13 @@ def test_the_timeout_gets_one_last_attempt():
     assert retry.is_over(10.0)
 
 
-def test_retry_forever_never_ends():
+def test_retry_forever_never_ends() -> None:
     """retry_forever beats both limits."""
     retry = Retry(options(retry_forever=True, retry_timeout=1.0, retry_max_times=0), 0.0)
     assert not retry.is_over(1e9)
 
 
-def test_secondary_is_wanted_after_its_share_of_the_time():
+def test_secondary_is_wanted_after_its_share_of_the_time() -> None:
     """An attempt is planned for the moment the secondary takes over."""
     retry = Retry(options(retry_wait=1.0, retry_timeout=10.0), 0.0, has_secondary=True)
     moments = []
@@ -78,7 +78,7 @@ def test_secondary_is_wanted_after_its_share_of_the_time():
     assert moments == [1, 3, 7]
 
 
-def test_a_failure_before_the_planned_attempt_is_no_step():
+def test_a_failure_before_the_planned_attempt_is_no_step() -> None:
     """Parallel flush threads fail together; the state counts them once."""
     retry = Retry(options(retry_wait=10.0), 0.0)
     retry.failed(5.0)

@@ -29,7 +29,7 @@ class Mark(Filter[MarkOptions], type="mark"):
         return record
 
 
-async def test_first_match_wins_and_filters_behind_it_do_not_run():
+async def test_first_match_wins_and_filters_behind_it_do_not_run() -> None:
     """A filter counts only if it stands before the match that takes the tag."""
     text = """
     <filter a.**>
@@ -59,7 +59,7 @@ async def test_first_match_wins_and_filters_behind_it_do_not_run():
         assert running.records("c", name="rest") == [{}]
 
 
-async def test_a_tag_that_nobody_wants_is_warned_about_less_and_less():
+async def test_a_tag_that_nobody_wants_is_warned_about_less_and_less() -> None:
     """The warning comes at the first, second, fourth … time."""
     async with pipeline("<match a>\n@type test\n</match>\n" + QUIET) as running:
         for _ in range(5):
@@ -68,7 +68,7 @@ async def test_a_tag_that_nobody_wants_is_warned_about_less_and_less():
         assert running.log.texts("warning").count("no patterns matched tag='b'") == 3
 
 
-async def test_one_bad_record_goes_to_the_error_label_and_the_rest_goes_on():
+async def test_one_bad_record_goes_to_the_error_label_and_the_rest_goes_on() -> None:
     """The batch loses only what failed, and @ERROR gets it unharmed."""
     text = """
     <filter **>
@@ -93,7 +93,7 @@ async def test_one_bad_record_goes_to_the_error_label_and_the_rest_goes_on():
         assert running.records(name="errors") == [{"bad": "one"}]
 
 
-async def test_without_an_error_label_the_event_is_in_the_log():
+async def test_without_an_error_label_the_event_is_in_the_log() -> None:
     """The last trace of a bad event is complete, with control characters escaped."""
     async with drive(Mark, "word one") as stage:
         await stage.feed("a", {"bad": "one", "text": "\x1b[2J"}, times=[1_500_000_000_000_000_123])
@@ -102,8 +102,8 @@ async def test_without_an_error_label_the_event_is_in_the_log():
         assert 'tag=\'a\' time=1500000000.000000123 record={"bad":"one","text":"\\u001b[2J"}' in dumped
 
 
-async def test_an_error_inside_the_error_label_is_not_sent_there_again():
-    """fluentd recurses here until its stack ends; we say it and go on."""
+async def test_an_error_inside_the_error_label_is_not_sent_there_again() -> None:
+    """Fluentd recurses here until its stack ends; we say it and go on."""
     text = """
     <filter **>
       @type mark
@@ -131,7 +131,7 @@ async def test_an_error_inside_the_error_label_is_not_sent_there_again():
         assert len(running.errors) == 2
 
 
-async def test_an_output_that_raises_sends_the_batch_to_the_error_label():
+async def test_an_output_that_raises_sends_the_batch_to_the_error_label() -> None:
     """With @ERROR the input is not bothered; without it, it is."""
     text = "<match **>\n@type test\n</match>\n"
     errors = "<label @ERROR>\n<match **>\n@type test\nname errors\n</match>\n</label>\n"
@@ -145,9 +145,11 @@ async def test_an_output_that_raises_sends_the_batch_to_the_error_label():
             await running.feed("a", {"n": 1})
 
 
-async def test_our_own_log_goes_to_its_label():
+async def test_our_own_log_goes_to_its_label() -> None:
     """What is logged while running arrives as fluent.LEVEL events."""
-    text = "<match a>\n@type test\n</match>\n<label @FLUENT_LOG>\n<match **>\n@type test\nname log\n</match>\n</label>\n"
+    text = (
+        "<match a>\n@type test\n</match>\n<label @FLUENT_LOG>\n<match **>\n@type test\nname log\n</match>\n</label>\n"
+    )
     async with pipeline(text) as running:
         await running.feed("unwanted", {})
         await running.wait_for(lambda: running.events("fluent.warn", name="log"))
@@ -168,7 +170,7 @@ async def test_our_own_log_goes_to_its_label():
         ("<match a>\n@type test\n@id x\n</match>\n<match b>\n@type test\n@id x\n</match>", 'duplicated plugin id "x"'),
     ],
 )
-async def test_mistakes_in_the_graph_have_a_place(text: str, expected: str):
+async def test_mistakes_in_the_graph_have_a_place(text: str, expected: str) -> None:
     """Each is reported with file, line and column."""
     with pytest.raises(ConfigError) as raised:
         async with pipeline(text):
@@ -177,7 +179,7 @@ async def test_mistakes_in_the_graph_have_a_place(text: str, expected: str):
     assert str(raised.value).startswith("test.conf:")
 
 
-async def test_all_mistakes_are_found_in_one_run():
+async def test_all_mistakes_are_found_in_one_run() -> None:
     """An operator mends ten mistakes in one go."""
     text = "<source>\n@type nope\n</source>\n<match a>\n@type nope\n</match>\n<filter b>\n@type mark\n</filter>\n"
     with pytest.raises(ConfigError) as raised:
@@ -186,7 +188,7 @@ async def test_all_mistakes_are_found_in_one_run():
     assert len(raised.value.diagnostics) == 3
 
 
-async def test_what_stands_in_a_worker_comes_after_the_rest():
+async def test_what_stands_in_a_worker_comes_after_the_rest() -> None:
     """A root match beats a worker's, and other workers' sections are not there."""
     text = """
     <worker 0>
