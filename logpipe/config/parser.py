@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from logpipe.config.diagnostic import Position, Report, error
 from logpipe.config.element import Element
+from logpipe.config.includes import Origin
 from logpipe.config.reading import Evaluation, Fetch, Reading
 from logpipe.config.sources import UnreadableError, read_text
 
@@ -128,7 +129,7 @@ def _is_yaml(name: str, file_type: str) -> bool:
 
 
 def _reader(file: str, directory: Path, dialect: Dialect, reading: Reading) -> FileReader:
-    from logpipe.config.tree import FileReader, Origin  # noqa: PLC0415 - loads lark, which only parsing needs
+    from logpipe.config.tree import FileReader  # noqa: PLC0415 - loads lark, which only parsing needs
 
     real = os.path.realpath(file)
     reading.files.append(real)

@@ -79,6 +79,12 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None
 
 
+def local_path(path: str) -> str:
+    """Return the path that an `@include` names."""
+    # compat: config/v1_parser.rb reads it as a URI: `%20` and `+` are blanks, `file://` may stand before it
+    return unquote_plus(path.replace(" ", "+").removeprefix("file://"))
+
+
 def is_pattern(path: str) -> bool:
     """Return whether an `@include` may match several files, or none."""
     return any(char in path for char in "*?[{")
@@ -90,17 +96,15 @@ def looks_like_backup(path: str) -> bool:
 
 
 def find_files(path: str, directory: Path) -> list[str]:
-    """Return the files that an `@include` in a file of `directory` means, sorted; none is no mistake here.
+    """Return the files that an include in a file of `directory` means, sorted; none is no mistake here.
 
     Patterns are those of Ruby's Dir.glob: `*`, `**/`, `?`, `[…]`, `{a,b}`.
 
     Raises:
         ValueError: there are too many alternatives in braces.
     """
-    # compat: config/v1_parser.rb reads the path as a URI: `%20` and `+` are blanks, `file://` may stand before it
-    local = unquote_plus(path.replace(" ", "+").removeprefix("file://"))
-    pattern = str(directory / local)
-    if not is_pattern(local):
+    pattern = str(directory / path)
+    if not is_pattern(path):
         plain = os.path.normpath(pattern)
         return [plain] if os.path.lexists(plain) else []
     found = {name for option in _alternatives(pattern) for name in glob.glob(_python_glob(option), recursive=True)}  # noqa: PTH207 - Path.glob takes no absolute patterns

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from logpipe.config.json_text import load_json
+from logpipe.errors import ExpressionError
 
 _INTEGER: Final = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", re.ASCII)
 _FLOAT: Final = re.compile(
@@ -138,12 +139,29 @@ def split_regexp(text: str) -> tuple[str, str]:
     return text[1:end] if end else "", "".join(flag for flag in "im" if flag in text[end + 1 :])
 
 
+class InvalidRegexpError(ValueError):
+    """A regular expression does not compile; `offset` is the place in the parameter's text."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
 def convert_regexp(text: str) -> re.Pattern[str]:
-    """Return the compiled regular expression; Ruby's syntax and meaning."""
+    """Return the compiled regular expression; Ruby's syntax and meaning.
+
+    Raises:
+        InvalidRegexpError: it does not compile.
+        ValueError: its slashes are not in order.
+    """
     from logpipe.expression.regexp import compile_regexp  # noqa: PLC0415 - settings without regexps do not pay for it
 
     source, flags = split_regexp(text)
-    return compile_regexp(source, flags)
+    try:
+        return compile_regexp(source, flags)
+    except ExpressionError as problem:
+        hint = f" ({problem.hint})" if problem.hint else ""
+        raise InvalidRegexpError(f"{problem}{hint}", (problem.offset or 0) + text.startswith("/")) from None
 
 
 def text_of(item: Any) -> str:

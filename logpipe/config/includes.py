@@ -1,0 +1,108 @@
+"""Files that other files include: found, opened, and kept from going round in circles."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from logpipe.config.diagnostic import Diagnostic, Position, error, warning
+from logpipe.config.reading import Reading
+from logpipe.config.sources import UnreadableError, decode, find_files, is_pattern, looks_like_backup, read_text
+
+MAX_CHAIN: Final = 30
+MAX_FILES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How reading came to a file: the include lines, outermost first, and the real paths of the files being read."""
+
+    lines: tuple[Position, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """An included file, opened; its own includes are relative to `directory`."""
+
+    file: str
+    text: str
+    directory: Path
+    origin: Origin
+
+
+class Includes:
+    """The includes of one file."""
+
+    def __init__(self, reading: Reading, origin: Origin, directory: Path) -> None:
+        self._reading = reading
+        self._origin = origin
+        self._directory = directory
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Report something about the file itself."""
+        self._reading.report(replace(diagnostic, included_from=self._origin.lines))
+
+    def find(self, path: str, position: Position) -> list[str]:
+        """Return the files that an include at `position` means, sorted."""
+        try:
+            files = find_files(path, self._directory)
+        except ValueError as problem:
+            self.report(error("bad-include", f"cannot include {path}: {problem}", position, "name fewer files"))
+            return []
+        if not files and not is_pattern(path):
+            hint = "the path is relative to the file that includes; fluentd would say nothing"
+            self.report(warning("include-not-found", f"there is no file {path} to include", position, hint))
+        for file in files:
+            if path.endswith("*.conf") and looks_like_backup(file):
+                message = f"the include of {path} takes in {Path(file).name}, which looks like a backup copy"
+                self.report(warning("backup-included", message, position, "rename or move the copy"))
+        return files
+
+    def open(self, file: str, position: Position) -> Included | None:
+        """Return an included file; None, with the reason reported, where it cannot be read."""
+        real = os.path.realpath(file)
+        if real in self._origin.files:
+            circle = " → ".join(Path(name).name for name in (*self._origin.files, real))
+            message = f"the include goes round in a circle: {circle}"
+            self.report(error("include-cycle", message, position, "remove one of these includes"))
+            return None
+        try:
+            return self._opened(file, read_text(file), Path(file).parent, real, position)
+        except UnreadableError as problem:
+            self._unreadable(file, problem, position)
+            return None
+
+    def fetch(self, url: str, position: Position) -> Included | None:
+        """Return what lies at a URL; None, with the reason reported, where that is not allowed or fails."""
+        if self._reading.fetch is None:
+            message = f"cannot include {url}: configuration is not read from other machines"
+            self.report(error("remote-include", message, position, "download the file and include it from disk"))
+            return None
+        try:
+            # compat: config/v1_parser.rb takes the root directory for the directory of what came from a URL
+            return self._opened(url, decode(self._reading.fetch(url)), Path("/"), url, position)
+        except UnreadableError as problem:
+            self._unreadable(url, problem, position)
+        except OSError as problem:
+            message = f"cannot include {url}: {problem}"
+            self.report(error("unreadable-file", message, position, "check that the address answers"))
+        return None
+
+    def _opened(self, file: str, text: str, directory: Path, identity: str, position: Position) -> Included | None:
+        if len(self._origin.lines) >= MAX_CHAIN or len(self._reading.files) >= MAX_FILES:
+            message = f"cannot include {file}: too many files include one another"
+            self.report(error("include-cycle", message, position, "include fewer files"))
+            return None
+        self._reading.files.append(identity)
+        origin = Origin((*self._origin.lines, position), (*self._origin.files, identity))
+        return Included(file, text, directory, origin)
+
+    def _unreadable(self, file: str, problem: UnreadableError, position: Position) -> None:
+        if not problem.line:
+            self.report(error("unreadable-file", f"cannot include {file}: {problem}", position, problem.hint))
+            return
+        found = error("unreadable-file", str(problem), Position(file, problem.line, problem.column), problem.hint)
+        self._reading.report(replace(found, included_from=(*self._origin.lines, position)))
