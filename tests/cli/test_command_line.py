@@ -138,16 +138,15 @@ def test_every_mistake_is_found_in_one_run(tmp_path: Path) -> None:
     """Each with file, line and column, and a way out."""
     conf = write(
         tmp_path,
-        "<source>\n  @type tial\n</source>\n<source>\n  @type tail\n  tag a\n</source>\n"
-    unknown = 'error: <source>: unknown input plugin "tial" (did you mean "tail"?) [unknown-plugin]'
-    assert f"{conf}:2:9: {unknown}" in result.stderr
+        "<source>\n  @type tial\n</source>\n"
+        "<source>\n  @type tail\n  tag a\n</source>\n"
+        "<match **>\n  @type stdout\n  use_loger true\n</match>\n"
+        "<match>\n  @type null\n  never_flush maybe\n</match>\n",
     )
     result = logpipe("-c", conf)
     assert result.returncode == 1
-    assert (
-        f'{conf}:2:9: error: <source>: unknown input plugin "tial" (did you mean "tail"?) [unknown-plugin]'
-        in result.stderr
-    )
+    unknown = 'error: <source>: unknown input plugin "tial" (did you mean "tail"?) [unknown-plugin]'
+    assert f"{conf}:2:9: {unknown}" in result.stderr
     assert f'{conf}:4:1: error: <source> @type tail: "path" is required' in result.stderr
     assert 'did you mean "use_logger"?' in result.stderr + result.stdout
     assert f"{conf}:14:15: error:" in result.stderr
