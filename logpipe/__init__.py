@@ -6,6 +6,7 @@ from logpipe.config.declare import InvalidSetting, argument, param, plugin_secti
 from logpipe.config.diagnostic import Diagnostic, Position
 from logpipe.config.element import Element
 from logpipe.config.options import Options, PluginConf
+from logpipe.config.values import convert_float, convert_integer
 from logpipe.errors import (
     BufferFull,
     ConfigError,
@@ -20,6 +21,8 @@ from logpipe.errors import (
 )
 from logpipe.event import Event, EventBatch, Receipt, Record, Time
 from logpipe.expression import Pattern, RecordAccessor, compile_regexp, split_regexp
+from logpipe.expression.text import inspect as ruby_inspect
+from logpipe.expression.text import to_s as ruby_to_s
 from logpipe.metrics import Counter
 from logpipe.plugin import (
     AsyncFilter,
@@ -38,7 +41,7 @@ from logpipe.plugin import (
     Plugin,
     StoredChunk,
 )
-from logpipe.time_format import compile_formatter, find_zone
+from logpipe.time_format import TimeType, compile_formatter, compile_typed_formatter, compile_typed_parser, find_zone
 
 __all__ = [
     "AsyncFilter",
@@ -83,13 +86,20 @@ __all__ = [
     "Size",
     "StoredChunk",
     "Time",
+    "TimeType",
     "argument",
     "compile_formatter",
     "compile_regexp",
+    "compile_typed_formatter",
+    "compile_typed_parser",
+    "convert_float",
+    "convert_integer",
     "find_zone",
     "param",
     "plugin_section",
     "raw_section",
+    "ruby_inspect",
+    "ruby_to_s",
     "section",
     "split_regexp",
 ]

@@ -1,0 +1,26 @@
+"""One field's text a line. Settings: fluentd's plugin/formatter_single_value.rb."""
+
+from __future__ import annotations
+
+from logpipe import Formatter, Host, Record, Time, param, ruby_to_s
+from logpipe.builtin.formatters.format_options import FormatOptions
+
+
+class SingleValueOptions(FormatOptions):
+    """Settings of `<format> @type single_value`."""
+
+    message_key: str = param("The field to write.", default="message")
+    add_newline: bool = param("End each text with a newline.", default=True)
+
+
+class SingleValueFormatter(Formatter[SingleValueOptions], type="single_value"):
+    """Writes a field as Ruby's `to_s` would; a missing one is an empty line."""
+
+    def __init__(self, options: SingleValueOptions, host: Host) -> None:
+        super().__init__(options, host)
+        self._end = options.line_end if options.add_newline else ""
+
+    def format(self, tag: str, time: Time, record: Record) -> bytes:
+        """Return one field's text."""
+        del tag, time
+        return (ruby_to_s(record.get(self.options.message_key)) + self._end).encode("utf-8", "replace")

@@ -1,0 +1,42 @@
+"""Lines for a person to read: time, tag, record. Settings: fluentd's plugin/formatter_stdout.rb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from logpipe import EventBatch, Formatter, Host, Record, Time, compile_formatter, param, ruby_inspect
+from logpipe.builtin.formatters.format_options import FormatOptions
+from logpipe.builtin.json_text import dump, dump_all
+
+
+class StdoutOptions(FormatOptions):
+    """Settings of `<format> @type stdout`."""
+
+    output_type: Literal["json", "hash"] = param("How the record is written.", default="json")
+
+
+class StdoutFormatter(Formatter[StdoutOptions], type="stdout"):
+    """Writes `2016-06-15 14:13:20.123456789 +0000 TAG: {…}`; times are in the machine's zone, whatever is set."""
+
+    def __init__(self, options: StdoutOptions, host: Host) -> None:
+        super().__init__(options, host)
+        # compat: formatter_stdout.rb takes the format from the settings, but neither the zone nor the type
+        self._time = compile_formatter(options.time_format or "%Y-%m-%d %H:%M:%S.%N %z")
+
+    def format(self, tag: str, time: Time, record: Record) -> bytes:
+        """Return one event's line."""
+        body = dump(record) if self.options.output_type == "json" else _ruby_hash(record)
+        return f"{self._time(time)} {tag}: ".encode() + body + b"\n"
+
+    def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
+        """Return each event's line."""
+        if self.options.output_type != "json":
+            return super().format_batch(batch, failed)
+        write, tag = self._time, f" {batch.tag}: ".encode()
+        bodies = dump_all(batch.records, failed, newline=b"\n")
+        return [body and write(time).encode() + tag + body for time, body in zip(batch.times, bodies, strict=True)]
+
+
+def _ruby_hash(record: Record) -> bytes:
+    return ruby_inspect(record).encode("utf-8", "replace")

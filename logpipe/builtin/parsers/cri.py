@@ -1,0 +1,91 @@
+"""Lines of containerd and CRI-O: `TIME STREAM LOGTAG MESSAGE`. Settings and rules: fluent-plugin-parser-cri 0.1.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from logpipe import Host, Parsed, Parser, PluginConf, Record, Time, param, plugin_section
+from logpipe.builtin.parsers.field_parser import FieldParser
+from logpipe.builtin.parsers.parse_options import ParseOptions
+
+
+class CriOptions(ParseOptions):
+    """Settings of `<parse> @type cri`."""
+
+    merge_cri_fields: bool = param("Add `stream` and `logtag` to what `<parse>` makes of the message.", default=True)
+    parse: PluginConf | None = plugin_section(
+        "How to read the message; without it, it becomes the field `message`.", kind="parser"
+    )
+    time_key: str | None = param("Field for the line's time, where the message is not parsed.", default="time")
+    time_format: str | None = param("How the line's time is written.", default="%Y-%m-%dT%H:%M:%S.%L%z")
+    keep_time_key: bool = param("Leave the time's field in the record.", default=True)
+
+
+class CriParser(FieldParser[CriOptions], type="cri"):
+    """Reads the kubelet's log files.
+
+    A long message comes in several lines, all but the last with the logtag P. They are passed on as they are, each
+    with its `logtag`, for a later stage to join. Where the message is parsed, the event's time is the message's own,
+    as in the original.
+    """
+
+    def __init__(self, options: CriOptions, host: Host) -> None:
+        super().__init__(options, host)
+        self._message: Parser[Any] | None = host.parser(options.parse) if options.parse is not None else None
+        self._time_field = options.time_key or "time"
+
+    def parse(self, line: str) -> list[tuple[Time | None, Record]]:
+        """Return the event of one line.
+
+        Raises:
+            ParseError: a time is in another format.
+        """
+        parts = line.split(" ", 3)
+        if len(parts) < 4:
+            return []
+        if self._message is None:
+            return [self.event(self._record(parts))]
+        events = self._message.parse(parts[3])[-1:]  # compat: parser_cri.rb keeps the last event of a message
+        if self.options.merge_cri_fields:
+            for _, record in events:
+                record["stream"], record["logtag"] = parts[1], parts[2]
+        return events
+
+    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+        """Return the events of many lines."""
+        if self._message is not None:
+            return self._parse_messages(self._message, lines, now)
+        rows = [line.decode("utf-8", "replace").split(" ", 3) for line in lines]
+        try:
+            records = [self._record(row) for row in rows]
+        except ValueError:  # not enough values to unpack
+            numbers = [number for number, row in enumerate(rows) if len(row) == 4]
+            unmatched = [number for number, row in enumerate(rows) if len(row) < 4]
+            records = [self._record(rows[number]) for number in numbers]
+            return self.parsed(records, now, numbers=numbers, unmatched=unmatched)
+        return self.parsed(records, now, numbers=range(len(rows)), unmatched=[])
+
+    def _record(self, parts: list[str]) -> Record:
+        time, stream, logtag, message = parts
+        return {"stream": stream, "logtag": logtag, "message": message, self._time_field: time}
+
+    def _parse_messages(self, message: Parser[Any], lines: list[bytes], now: Time) -> Parsed:
+        rows = [line.split(b" ", 3) for line in lines]
+        if any(len(row) < 4 for row in rows):
+            return super().parse_lines(lines, now)
+        parsed = message.parse_lines([row[3] for row in rows], now)
+        if len(parsed.records) + len(parsed.unmatched) != len(rows):
+            # a message of several events: which came from which is known only one by one
+            return super().parse_lines(lines, now)
+        if self.options.merge_cri_fields:
+            _merge(parsed, rows)
+        return parsed
+
+
+def _merge(parsed: Parsed, rows: list[list[bytes]]) -> None:
+    if parsed.unmatched:
+        unmatched = set(parsed.unmatched)
+        rows = [row for number, row in enumerate(rows) if number not in unmatched]
+    for record, row in zip(parsed.records, rows, strict=True):
+        record["stream"] = row[1].decode("utf-8", "replace")
+        record["logtag"] = row[2].decode("utf-8", "replace")

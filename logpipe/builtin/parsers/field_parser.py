@@ -1,0 +1,115 @@
+"""What parsers share that find fields in a line: one of the fields is the time, others have types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+from logpipe import Host, Parsed, ParseError, Parser, Record, Time, compile_typed_parser
+from logpipe.builtin.parsers.field_types import compile_fields
+from logpipe.builtin.parsers.parse_options import ParseOptions
+
+P = TypeVar("P", bound=ParseOptions)
+
+_NANOS: Final = 1_000_000_000
+
+
+class _Missing:
+    """The type of what stands for a field that a record does not have."""
+
+
+_MISSING: Final = _Missing()
+
+
+class FieldParser(Parser[P]):
+    """Takes the time out of records and converts their fields, as the base settings of `<parse>` say."""
+
+    def __init__(self, options: P, host: Host) -> None:
+        super().__init__(options, host)
+        self._time = compile_typed_parser(
+            options.effective_time_type,
+            options.time_format,
+            fallbacks=options.time_format_fallbacks,
+            zone=options.zone,
+            clock=lambda: host.clock.now() / _NANOS,
+        )
+        self._key = options.time_key
+        self._take = _kept if options.keep_time_key else _taken
+        self._estimates = options.estimate_current_event
+        self._convert = compile_fields(options.types, options.null_value_pattern, null_empty=options.null_empty_string)
+
+    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+        """Return the events of many lines, read one by one; a time in another format makes a line unmatched."""
+        parsed = Parsed([], [], [])
+        for number, line in enumerate(lines):
+            try:
+                events = self.parse(line.decode("utf-8", "replace"))
+            except ParseError:
+                events = []
+            if not events:
+                parsed.unmatched.append(number)
+            for time, record in events:
+                parsed.times.append(now if time is None else time)
+                parsed.records.append(record)
+        return parsed
+
+    def event(self, record: Record) -> tuple[Time | None, Record]:
+        """Return the time and what is left of a record, converted.
+
+        Raises:
+            ParseError: its time is in another format.
+        """
+        (value,) = self._take([record], self._key) if self._key is not None else (_MISSING,)
+        time: Time | None = None
+        if value is not _MISSING:
+            time = self._time.one(value)
+        elif self._estimates:
+            time = self.host.clock.now()
+        if self._convert is not None:
+            self._convert(record)
+        return time, record
+
+    def parsed(self, records: list[Record], now: Time, *, numbers: Sequence[int], unmatched: list[int]) -> Parsed:
+        """Return the events of many records; those whose time is in another format are unmatched.
+
+        `numbers` are the lines that the records come from, `unmatched` the lines already known to be none.
+        """
+        parsed = self._timed(records, now, numbers, unmatched)
+        if self._convert is not None:
+            for record in parsed.records:
+                self._convert(record)
+        return parsed
+
+    def _timed(self, records: list[Record], now: Time, numbers: Sequence[int], unmatched: list[int]) -> Parsed:
+        if self._key is None:
+            return Parsed([now] * len(records), records, unmatched)
+        values = self._take(records, self._key)
+        try:
+            return Parsed(self._time.many(values), records, unmatched)
+        except ParseError:
+            return self._timed_one_by_one(records, values, now, numbers, unmatched)
+
+    def _timed_one_by_one(
+        self, records: list[Record], values: list[Any], now: Time, numbers: Sequence[int], unmatched: list[int]
+    ) -> Parsed:
+        """Go on where a record has no time, or one in another format."""
+        times: list[Time] = []
+        kept: list[Record] = []
+        bad: set[int] = set()
+        read = self._time.one
+        for record, value, number in zip(records, values, numbers, strict=True):
+            try:
+                times.append(now if value is _MISSING else read(value))
+            except ParseError:
+                bad.add(number)
+                continue
+            kept.append(record)
+        return Parsed(times, kept, sorted(bad.union(unmatched)))
+
+
+def _taken(records: list[Record], key: str) -> list[Any]:
+    return [record.pop(key, _MISSING) for record in records]
+
+
+def _kept(records: list[Record], key: str) -> list[Any]:
+    return [record.get(key, _MISSING) for record in records]

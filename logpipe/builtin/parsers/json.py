@@ -1,0 +1,133 @@
+"""Lines that are JSON objects: docker's json-file logs, and most structured logs. Settings: plugin/parser_json.rb."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from typing import Any, Final, Literal
+
+import orjson
+
+from logpipe import Parsed, ParseError, Record, Time, TimeType, param
+from logpipe.builtin.parsers.field_parser import FieldParser
+from logpipe.builtin.parsers.parse_options import ParseOptions
+
+_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_HUGE: Final = b"0" * 20
+_HUGE_NEGATIVE: Final = b"-" + b"0" * 19
+_NESTING: Final = frozenset({float, dict, list})
+"""Types of values that may be, or hold, a number too large for orjson, which makes it a float."""
+
+_NOT_JSON: Final = object()
+
+
+class JsonOptions(ParseOptions):
+    """Settings of `<parse> @type json`."""
+
+    time_key: str | None = param("Field that holds the event's time; it is taken out of the record.", default="time")
+    json_parser: Literal["oj", "yajl", "json"] = param(
+        "Accepted for fluentd's sake: there is one JSON parser here.", default="oj"
+    )
+    stream_buffer_size: int = param("Accepted for fluentd's sake: lines come whole.", default=8192)
+
+    @property
+    def effective_time_type(self) -> TimeType:
+        """The `time_type` in force."""
+        # compat: parser_json.rb takes the time for a number unless there is a format
+        return self.time_type or ("float" if self.time_format is None else "string")
+
+
+class JsonParser(FieldParser[JsonOptions], type="json"):
+    """Reads one object a line, or an array of objects, which are as many events.
+
+    orjson reads what it can; what it refuses (control characters in texts, bytes that are not UTF-8, lone surrogates,
+    NaN) or would change (integers beyond 64 bits) is read by Python's own parser, line by line.
+    """
+
+    def parse(self, line: str) -> list[tuple[Time | None, Record]]:
+        """Return the events of one line.
+
+        Raises:
+            ParseError: the time of each of them is in another format.
+        """
+        events: list[tuple[Time | None, Record]] = []
+        problem: ParseError | None = None
+        value = _read_slowly(line)
+        for record in value if isinstance(value, list) else [value]:
+            if isinstance(record, dict):
+                try:
+                    events.append(self.event(record))
+                except ParseError as error:
+                    problem = problem or error
+        if problem is not None and not events:
+            raise problem
+        return events
+
+    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+        """Return the events of many lines."""
+        values = _read_all(lines)
+        try:
+            if _types_within(values) & _NESTING:
+                _restore_huge_numbers(values, lines)
+        except TypeError:  # some are no objects
+            _restore_huge_numbers(values, lines)
+            records, numbers, unmatched = _objects_among(values)
+            return self.parsed(records, now, numbers=numbers, unmatched=unmatched)
+        return self.parsed(values, now, numbers=range(len(lines)), unmatched=[])
+
+
+def _types_within(values: list[Any]) -> set[type]:
+    """Return the types of the values of many objects; TypeError if one is no object."""
+    return set(map(type, chain.from_iterable(map(dict.values, values))))
+
+
+def _objects_among(values: list[Any]) -> tuple[list[Record], list[int], list[int]]:
+    """Return the objects, those in arrays too, the number of each one's line, and the lines that hold anything else."""
+    records = list(values)
+    numbers = list(range(len(values)))
+    unmatched: list[int] = []
+    odd = [number for number, value in enumerate(values) if type(value) is not dict]
+    for number in reversed(odd):
+        found = values[number] if isinstance(values[number], list) else [values[number]]
+        objects = [value for value in found if isinstance(value, dict)]
+        records[number : number + 1] = objects
+        numbers[number : number + 1] = [number] * len(objects)
+        if len(objects) < len(found):
+            unmatched.append(number)
+    return records, numbers, unmatched[::-1]
+
+
+def _read_all(lines: list[bytes]) -> list[Any]:
+    """Return the value of each line, `_NOT_JSON` where it has none."""
+    values: list[Any] = []
+    rest = iter(lines)
+    while True:
+        try:
+            values.extend(map(orjson.loads, rest))
+        except ValueError:
+            # what came before the bad line has been taken, so the line is the one after it
+            values.append(_read_slowly(lines[len(values)].decode("utf-8", "replace")))
+        else:
+            return values
+
+
+def _read_slowly(text: str) -> Any:
+    """Return the value of one line by Python's parser, which is laxer and exact; `_NOT_JSON` where it has none."""
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return _NOT_JSON
+
+
+def _restore_huge_numbers(values: list[Any], lines: list[bytes]) -> None:
+    """Read lines again that have more digits in a row than 64 bits hold: orjson made a float of them."""
+    if not _may_hold_huge(b"\n".join(lines)):
+        return
+    for number, line in enumerate(lines):
+        if _may_hold_huge(line):
+            values[number] = _read_slowly(line.decode("utf-8", "replace"))
+
+
+def _may_hold_huge(text: bytes) -> bool:
+    digits = text.translate(_ZEROS)
+    return _HUGE in digits or _HUGE_NEGATIVE in digits

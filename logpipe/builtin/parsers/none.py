@@ -1,0 +1,26 @@
+"""Lines as they are, under one key. Settings: plugin/parser_none.rb."""
+
+from __future__ import annotations
+
+from logpipe import Parsed, Parser, Record, Time, param
+from logpipe.builtin.parsers.parse_options import ParseOptions
+
+
+class NoneOptions(ParseOptions):
+    """Settings of `<parse> @type none`."""
+
+    message_key: str = param("Field that holds the line.", default="message")
+
+
+class NoneParser(Parser[NoneOptions], type="none"):
+    """Makes a record of the whole line; its time is the current one."""
+
+    def parse(self, line: str) -> list[tuple[Time | None, Record]]:
+        """Return the event of one line."""
+        time = self.host.clock.now() if self.options.estimate_current_event else None
+        return [(time, {self.options.message_key: line})]
+
+    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+        """Return the events of many lines."""
+        key = self.options.message_key
+        return Parsed([now] * len(lines), [{key: line.decode("utf-8", "replace")} for line in lines], [])

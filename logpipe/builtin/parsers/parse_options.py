@@ -1,0 +1,47 @@
+"""The settings that every `<parse>` section has: fluentd's plugin/parser.rb."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC
+
+from logpipe import InvalidSetting, Seconds, TimeType, param
+from logpipe.builtin.parsers.field_types import compile_types
+from logpipe.builtin.time_options import TimeOptions
+
+
+class ParseOptions(TimeOptions):
+    """Where a record's time is, and what is made of its fields."""
+
+    time_key: str | None = param("Field that holds the event's time; it is taken out of the record.", default=None)
+    keep_time_key: bool = param("Leave the time's field in the record.", default=False)
+    estimate_current_event: bool = param(
+        "An event without a time gets the current one; else whoever asked for the parsing decides.", default=True
+    )
+    types: dict[str, str] = param(
+        "Types of fields, `name:integer,name:bool,…`: string, integer, float, bool, time with an optional zone and "
+        "format, array with an optional delimiter.",
+        default={},
+    )
+    null_value_pattern: re.Pattern[str] | None = param("Texts that match become null.", default=None)
+    null_empty_string: bool = param("Empty texts become null.", default=False)
+    timeout: Seconds | None = param(
+        "How long one line may take; only expressions that back-track without bound can take long.", default=None
+    )
+
+    @property
+    def effective_time_type(self) -> TimeType:
+        """The `time_type` in force."""
+        return self.time_type or "string"
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield a zone that nothing reads, and types that do not exist."""
+        yield from super().check()
+        zoned = self.timezone is not None or self.zone is UTC
+        if zoned and self.effective_time_type == "string" and self.time_format is None:
+            yield "specifying timezone requires time format: add time_format"
+        try:
+            compile_types(self.types)
+        except ValueError as problem:
+            yield InvalidSetting(str(problem), param="types")

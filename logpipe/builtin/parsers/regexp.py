@@ -1,0 +1,82 @@
+"""Lines that a regular expression takes apart. Settings and rules: plugin/parser_regexp.rb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from logpipe import ExpressionError, Host, InvalidSetting, Parsed, Pattern, Record, Time, compile_regexp, param
+from logpipe import split_regexp as split
+from logpipe.builtin.parsers.field_parser import FieldParser
+from logpipe.builtin.parsers.parse_options import ParseOptions
+
+
+class RegexpOptions(ParseOptions):
+    """Settings of `<parse> @type regexp`."""
+
+    expression: tuple[str, str] = param(
+        "Ruby regular expression, `/…/`, `/…/i` or `/…/m`, whose named groups become the record's fields.",
+        convert=split,
+    )
+    ignorecase: bool = param("Ignore case.", default=False, deprecated="write /…/i")
+    multiline: bool = param("Let a dot match newlines.", default=False, deprecated="write /…/m")
+    time_key: str | None = param("Field that holds the event's time; it is taken out of the record.", default="time")
+
+    @property
+    def pattern(self) -> Pattern:
+        """The expression, compiled.
+
+        Raises:
+            ExpressionError: Ruby would refuse it, or it cannot be done here.
+        """
+        source, flags = self.expression
+        if self.ignorecase or self.multiline:
+            # compat: parser_regexp.rb lets these replace the flags after the slash
+            flags = ("i" if self.ignorecase else "") + ("m" if self.multiline else "")
+        return compile_regexp(source, "".join(flag for flag in "im" if flag in flags))
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what is wrong with the expression."""
+        yield from super().check()
+        try:
+            pattern = self.pattern
+        except ExpressionError as problem:
+            yield InvalidSetting(f"{problem}{f': {problem.hint}' if problem.hint else ''}", param="expression")
+            return
+        if not pattern.groupindex:
+            message = "the expression has no named captures, so no record can come of it: name groups, (?<name>…)"
+            yield InvalidSetting(message, param="expression")
+
+
+class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
+    """Makes a record of an expression's named groups; a group that took no part is left out."""
+
+    def __init__(self, options: RegexpOptions, host: Host) -> None:
+        super().__init__(options, host)
+        self._search = options.pattern.search
+
+    def parse(self, line: str) -> list[tuple[Time | None, Record]]:
+        """Return the event of one line.
+
+        Raises:
+            ParseError: its time is in another format.
+        """
+        found = self._search(line)
+        return [] if found is None else [self.event(_record(found.groupdict()))]
+
+    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+        """Return the events of many lines."""
+        found = list(map(self._search, [line.decode("utf-8", "replace") for line in lines]))
+        if None not in found:
+            records = [_record(match.groupdict()) for match in found if match is not None]
+            return self.parsed(records, now, numbers=range(len(lines)), unmatched=[])
+        matches = [(number, match) for number, match in enumerate(found) if match is not None]
+        records = [_record(match.groupdict()) for _, match in matches]
+        numbers = [number for number, _ in matches]
+        unmatched = [number for number, match in enumerate(found) if match is None]
+        return self.parsed(records, now, numbers=numbers, unmatched=unmatched)
+
+
+def _record(groups: dict[str, str | None]) -> Record:
+    if None in groups.values():
+        return {name: text for name, text in groups.items() if text is not None}
+    return groups

@@ -1,0 +1,72 @@
+"""Rows of kind `parser`: one line, and the events that fluentd's parser made of it.
+
+A type that is not installed raises UnknownPluginError.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from logpipe.config.declare import InvalidSetting
+from logpipe.errors import ConfigError, ParseError
+from logpipe.event import Record, Time
+from logpipe.plugin import Parser
+from logpipe.registry import Registry
+from logpipe.testing import FakeHost, configure
+from tests.conformance.clock import same_time, utc
+
+NO_MATCH = [{"time": None, "record": None}]
+
+
+class _Clock:
+    """The real clock; conformance rows say `now`."""
+
+    def now(self) -> Time:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError(f"a parser sleeps for {seconds} s")
+
+
+def run(row: dict[str, Any]) -> str | None:
+    """Return None where the events are fluentd's, else what differs; both ways of parsing are asked."""
+    cls = Registry().find("parser", row["type"])
+    with utc():
+        try:
+            parser: Parser[Any] = cls(configure(cls, row["config"]), FakeHost(clock=_Clock()))
+        except (ConfigError, InvalidSetting) as problem:
+            return None if "error" in row else f"the configuration is refused: {problem}"
+        return _one_line(parser, row) or _many_lines(parser, row)
+
+
+def _one_line(parser: Parser[Any], row: dict[str, Any]) -> str | None:
+    try:
+        events = parser.parse(row["line"])
+    except ParseError as problem:
+        return None if "error" in row else f"refused: {problem}"
+    if "error" in row:
+        return f"accepted: {events}"
+    expected = [] if row["expect"] == NO_MATCH else row["expect"]
+    return _difference(events, expected)
+
+
+def _many_lines(parser: Parser[Any], row: dict[str, Any]) -> str | None:
+    parsed = parser.parse_lines([row["line"].encode()], time.time_ns())
+    if "error" in row or row["expect"] == NO_MATCH:
+        return None if parsed.unmatched == [0] and not parsed.records else f"parse_lines accepted: {parsed}"
+    if parsed.unmatched:
+        return "parse_lines did not match"
+    return _difference(list(zip(parsed.times, parsed.records, strict=True)), row["expect"])
+
+
+def _difference(events: list[Any], expected: list[dict[str, Any]]) -> str | None:
+    got: list[tuple[Time | None, Record]] = events
+    same = len(got) == len(expected) and all(
+        record == want["record"] and same_time(moment, want["time"])
+        for (moment, record), want in zip(got, expected, strict=True)
+    )
+    return None if same else f"got {got}"
