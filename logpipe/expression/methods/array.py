@@ -1,0 +1,238 @@
+"""Array."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from logpipe.expression.arithmetic import bit_and, bit_or, integer_argument, minus, plus, times
+from logpipe.expression.comparison import equal, truthy
+from logpipe.expression.failures import BUDGET, BudgetExceeded, RubyError, check_size
+from logpipe.expression.indexing import array_part, dig, store
+from logpipe.expression.methods.enumerable import Block, members
+from logpipe.expression.methods.enumerable_groups import unique
+from logpipe.expression.methods.registry import method
+from logpipe.expression.text import join, to_s
+from logpipe.expression.values import Range
+
+method(list, names="+", returns=list)(plus)
+method(list, names="-", returns=list)(minus)
+method(list, names="*")(times)
+method(list, names="&", returns=list)(bit_and)
+method(list, names="|", returns=list)(bit_or)
+method(list, names="[] slice")(array_part)
+method(list, names="dig")(dig)
+
+
+@method(list, names="size length", returns=int)
+def size(items: list[Any]) -> int:
+    """Return the number of members."""
+    return len(items)
+
+
+@method(list, names="empty?", returns=bool)
+def is_empty(items: list[Any]) -> bool:
+    """Return whether there are no members."""
+    return not items
+
+
+@method(list, names="join", returns=str)
+def joined(items: list[Any], separator: Any = None) -> str:
+    """Return the members' texts in one."""
+    return join(items, "" if separator is None else to_s(separator))
+
+
+@method(list, names="last")
+def last(items: list[Any], count: Any = None) -> Any:
+    """Return the last member, or the last ones."""
+    if count is None:
+        return items[-1] if items else None
+    return items[max(0, len(items) - integer_argument(count)) :]
+
+
+@method(list, names="at")
+def at(items: list[Any], place: Any) -> Any:
+    """Return the member at a place, nil outside."""
+    return array_part(items, integer_argument(place))
+
+
+@method(list, names="fetch")
+def fetch(items: list[Any], place: Any, *default: Any, block: Block | None = None) -> Any:
+    """Return the member at a place, outside the default or the block's.
+
+    Raises:
+        RubyError: the place is outside and nothing is given for that (IndexError).
+    """
+    position = integer_argument(place)
+    if -len(items) <= position < len(items):
+        return items[position]
+    if block is not None:
+        return block(place)
+    if default:
+        return default[0]
+    raise RubyError("IndexError", f"index {position} outside of array bounds: {-len(items)}...{len(items)}")
+
+
+@method(list, names="values_at", returns=list)
+def values_at(items: list[Any], *places: Any) -> list[Any]:
+    """Return the members at several places."""
+    found: list[Any] = []
+    for place in places:
+        part = array_part(items, place)
+        found += part or [] if isinstance(place, Range) else [part]
+    return found
+
+
+@method(list, names="compact", returns=list)
+def compact(items: list[Any]) -> list[Any]:
+    """Return the members that are not nil."""
+    return [item for item in items if item is not None]
+
+
+@method(list, names="flatten", returns=list)
+def flatten(items: list[Any], levels: Any = -1) -> list[Any]:
+    """Return the members, those of nested arrays in their place.
+
+    Raises:
+        BudgetExceeded: the arrays are nested more than 100 deep.
+    """
+    return _flattened(items, -1 if levels is None else integer_argument(levels), 0)
+
+
+def _flattened(items: list[Any], levels: int, depth: int) -> list[Any]:
+    if depth > 100:
+        raise BudgetExceeded("the array is nested too deeply to be flattened")
+    flat: list[Any] = []
+    for item in items:
+        if isinstance(item, list) and depth != levels:
+            flat += _flattened(item, levels, depth + 1)
+        else:
+            flat.append(item)
+        check_size(len(flat))
+    BUDGET.spend(len(flat))
+    return flat
+
+
+@method(list, names="reverse", returns=list)
+def reverse(items: list[Any]) -> list[Any]:
+    """Return the members from last to first."""
+    return items[::-1]
+
+
+@method(list, names="rotate", returns=list)
+def rotate(items: list[Any], places: Any = 1) -> list[Any]:
+    """Return the members with the first ones moved behind the last."""
+    by = integer_argument(places) % len(items) if items else 0
+    return items[by:] + items[:by]
+
+
+@method(list, names="rindex")
+def last_place(items: list[Any], *wanted: Any, block: Block | None = None) -> int | None:
+    """Return the last place of a member, or of one that the block likes."""
+    for place in range(len(items) - 1, -1, -1):
+        BUDGET.spend()
+        if equal(items[place], wanted[0]) if wanted else block is not None and truthy(block(items[place])):
+            return place
+    return None
+
+
+@method(list, names="transpose", returns=list)
+def transpose(items: list[Any]) -> list[Any]:
+    """Return rows as columns.
+
+    Raises:
+        RubyError: the rows differ in length (IndexError).
+    """
+    if len({len(row) for row in items}) > 1:
+        raise RubyError("IndexError", "element size differs")
+    return [list(column) for column in zip(*items, strict=True)]
+
+
+@method(list, names="product", returns=list)
+def product(items: list[Any], *others: Any) -> list[Any]:
+    """Return every way to take one member of each array."""
+    rows: list[list[Any]] = [[item] for item in items]
+    for other in others:
+        BUDGET.spend(len(rows) * len(other))
+        rows = [[*row, item] for row in rows for item in other]
+    return rows
+
+
+@method(list, names="combination", returns=list)
+def combination(items: list[Any], count: Any) -> list[Any]:
+    """Return every way to take so many members, in their order."""
+    from itertools import combinations  # noqa: PLC0415 - rarely used
+
+    found: list[Any] = []
+    for chosen in combinations(items, min(integer_argument(count), len(items) + 1)):
+        BUDGET.spend()
+        found.append(list(chosen))
+    return found
+
+
+@method(list, names="sample")
+def sample(items: list[Any]) -> Any:
+    """Return a member by chance, nil of none."""
+    return random.choice(items) if items else None
+
+
+@method(list, names="shuffle", returns=list)
+def shuffle(items: list[Any]) -> list[Any]:
+    """Return the members in an order of chance."""
+    return random.sample(items, len(items))
+
+
+@method(list, names="assoc")
+def assoc(items: list[Any], key: Any) -> Any:
+    """Return the first pair that begins with `key`."""
+    return next((item for item in items if isinstance(item, list) and item and equal(item[0], key)), None)
+
+
+@method(list, names="intersection", returns=list)
+def intersection(items: list[Any], *others: Any) -> list[Any]:
+    """Return the members that all arrays have."""
+    for other in others:
+        items = bit_and(items, other)
+    return items
+
+
+@method(list, names="union", returns=list)
+def union(items: list[Any], *others: Any) -> list[Any]:
+    """Return the members that any of the arrays has."""
+    for other in others:
+        items = bit_or(items, other)
+    return unique(items)
+
+
+@method(list, names="difference", returns=list)
+def difference(items: list[Any], *others: Any) -> list[Any]:
+    """Return the members that none of the others has."""
+    for other in others:
+        items = minus(items, other)
+    return items
+
+
+@method(list, names="intersect?", returns=bool)
+def intersects(items: list[Any], other: Any) -> bool:
+    """Return whether the two have a member in common."""
+    return bool(bit_and(items, other))
+
+
+@method(list, names="bsearch")
+def search_sorted(items: list[Any], block: Block) -> Any:
+    """Return the first member that the block likes."""
+    return next((item for item in members(items) if truthy(block(item))), None)
+
+
+@method(list, names="fill", mutates=True)
+def fill(items: list[Any], value: Any = None) -> list[Any]:
+    """Put one value in every place."""
+    items[:] = [value] * len(items)
+    return items
+
+
+@method(list, names="[]=", mutates=True)
+def put(items: list[Any], place: Any, value: Any) -> Any:
+    """Put a value in a place."""
+    store(items, place, value)
+    return value

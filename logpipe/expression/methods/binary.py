@@ -1,0 +1,242 @@
+"""String as bytes: encodings, `scrub`, `unpack`, `pack`."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+from typing import Any, Final
+
+from logpipe.expression.arithmetic import integer_argument, string_argument
+from logpipe.expression.failures import RubyError, check_size
+from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.string import decoded, encoded, is_valid
+from logpipe.expression.text import to_s
+from logpipe.expression.values import Symbol
+
+_DIRECTIVE: Final = re.compile(r"\s*([a-zA-Z@])([_!<>]*)(\d+|\*)?")
+_NUMBERS: Final = {
+    "C": "B", "c": "b", "S": "<H", "s": "<h", "L": "<I", "l": "<i", "Q": "<Q", "q": "<q", "n": ">H", "N": ">I",
+    "v": "<H", "V": "<I", "d": "<d", "D": "<d", "E": "<d", "G": ">d", "f": "<f", "F": "<f", "e": "<f", "g": ">f",
+}  # fmt: skip
+_CODECS: Final = {
+    "utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "ascii", "ascii": "ascii", "iso-8859-1": "latin-1",
+    "iso-8859-15": "iso8859-15", "windows-1252": "cp1252", "windows-1251": "cp1251", "cp1252": "cp1252",
+    "ascii-8bit": "", "binary": "", "shift_jis": "shift_jis", "windows-31j": "cp932", "euc-jp": "euc_jp",
+    "gbk": "gbk", "gb18030": "gb18030", "big5": "big5", "euc-kr": "euc_kr", "utf-16": "utf-16", "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be", "koi8-r": "koi8_r", "iso-2022-jp": "iso2022_jp",
+}  # fmt: skip
+
+
+@method(str, names="force_encoding b unpack_utf8", returns=str)
+def force_encoding(text: str, _name: Any = None) -> str:
+    """Return the text: it always is UTF-8, with invalid bytes kept."""
+    return text
+
+
+@method(str, names="scrub", returns=str)
+def scrub(text: str, replacement: Any = "\ufffd") -> str:
+    """Return the text with invalid bytes replaced."""
+    return re.sub("[\udc80-\udcff]+", lambda _: string_argument(replacement), text)
+
+
+@method(str, names="scrub!", mutates=True)
+def scrub_here(text: str, replacement: Any = "\ufffd") -> tuple[str, str]:
+    """Replace invalid bytes in the receiver."""
+    result = scrub(text, replacement)
+    return result, result
+
+
+@method(str, names="encode", returns=str)
+def encode(text: str, target: Any = "UTF-8", source: Any = None, options: Any = None) -> str:
+    """Return the text as it would be after conversion; the options say what becomes of what cannot be converted.
+
+    Raises:
+        RubyError: invalid or unknown characters without an option for them (EncodingError).
+    """
+    if isinstance(target, dict):
+        target, options = "UTF-8", target
+    if isinstance(source, dict):
+        source, options = None, source
+    wanted = {key.name: value for key, value in (options or {}).items() if isinstance(key, Symbol)}
+    if source is not None:
+        codec = _codec(source)
+        text = text if codec in ("", "utf-8") else _decode_as(encoded(text), codec)
+    text = _without_invalid(text, wanted)
+    codec = _codec(target)
+    if codec in ("", "utf-8") or codec.startswith("utf-16"):
+        return text
+    return _without_unknown(text, codec, wanted)
+
+
+def _codec(name: Any) -> str:
+    codec = _CODECS.get(to_s(name).lower())
+    if codec is None:
+        raise RubyError("ArgumentError", f"unknown encoding name - {to_s(name)}")
+    return codec
+
+
+def _decode_as(data: bytes, codec: str) -> str:
+    try:
+        return data.decode(codec)
+    except UnicodeError:
+        raise RubyError("Encoding::InvalidByteSequenceError", f"invalid bytes for {codec}") from None
+
+
+def _without_invalid(text: str, options: dict[str, Any]) -> str:
+    if is_valid(text):
+        return text
+    if not isinstance(options.get("invalid", options.get("undef")), Symbol):
+        raise RubyError("Encoding::InvalidByteSequenceError", "invalid bytes in UTF-8")
+    return scrub(text, options.get("replace", "\ufffd"))
+
+
+def _without_unknown(text: str, codec: str, options: dict[str, Any]) -> str:
+    try:
+        text.encode(codec)
+    except UnicodeEncodeError as error:
+        if not isinstance(options.get("undef"), Symbol):
+            char = text[error.start]
+            raise RubyError(
+                "Encoding::UndefinedConversionError", f"U+{ord(char):04X} from UTF-8 to {codec.upper()}"
+            ) from None
+        replacement = to_s(options.get("replace", "?"))
+        return "".join(char if _fits(char, codec) else replacement for char in text)
+    return text
+
+
+def _fits(char: str, codec: str) -> bool:
+    try:
+        char.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@method(str, names="unpack", returns=list)
+def unpack(text: str, template: Any) -> list[Any]:
+    """Return the values that a template reads out of the bytes.
+
+    Raises:
+        RubyError: the template has a letter that is not known here (ArgumentError).
+    """
+    data = encoded(text)
+    found: list[Any] = []
+    position = 0
+    for letter, _marks, count in _DIRECTIVE.findall(string_argument(template)):
+        position = _unpack_one(letter, count, data, position, found)
+    return found
+
+
+@method(str, names="unpack1")
+def unpack_first(text: str, template: Any) -> Any:
+    """Return the first value that a template reads out of the bytes."""
+    found = unpack(text, template)
+    return found[0] if found else None
+
+
+def _unpack_one(letter: str, count: str, data: bytes, position: int, found: list[Any]) -> int:
+    rest = data[position:]
+    if letter in _NUMBERS:
+        code = _NUMBERS[letter]
+        size = struct.calcsize(code)
+        wanted = len(rest) // size if count == "*" else int(count or 1)
+        for at in range(min(wanted, len(data) + 1)):
+            piece = rest[at * size : (at + 1) * size]
+            found.append(struct.unpack(code, piece)[0] if len(piece) == size else None)
+        return position + wanted * size
+    taken = len(rest) if count == "*" else int(count or 1)
+    match letter:
+        case "a" | "A" | "Z":
+            piece = rest[:taken]
+            if letter == "A":
+                piece = piece.rstrip(b" \0")
+            elif letter == "Z":
+                piece = piece.partition(b"\0")[0]
+            found.append(decoded(piece))
+        case "U":
+            chars = decoded(rest)[: None if count == "*" else taken]
+            found.extend(map(ord, chars))
+            return position + len(encoded(chars))
+        case "H" | "h":
+            digits = rest.hex() if letter == "H" else "".join(pair[::-1] for pair in re.findall("..", rest.hex()))
+            found.append(digits if count == "*" else digits[:taken])
+            return position + (taken + 1) // 2
+        case "B" | "b":
+            bits = "".join(format(byte, "08b")[:: 1 if letter == "B" else -1] for byte in rest)
+            found.append(bits if count == "*" else bits[:taken])
+            return position + (taken + 7) // 8
+        case "m":
+            found.append(decode_base64(decoded(rest)))
+            return len(data)
+        case "x":
+            return position + taken
+        case _:
+            raise RubyError("ArgumentError", f"unpack directive '{letter}' is not supported here")
+    return position + taken
+
+
+@method(list, names="pack", returns=str)
+def pack(items: list[Any], template: Any) -> str:
+    """Return the bytes that a template makes of the members.
+
+    Raises:
+        RubyError: the template has a letter that is not known here, or wants more members (ArgumentError).
+    """
+    written = b""
+    remaining = list(items)
+    for letter, _marks, count in _DIRECTIVE.findall(string_argument(template)):
+        written += _pack_one(letter, count, remaining)
+        check_size(len(written))
+    return decoded(written)
+
+
+def _take(items: list[Any]) -> Any:
+    if not items:
+        raise RubyError("ArgumentError", "too few arguments")
+    return items.pop(0)
+
+
+def _pack_one(letter: str, count: str, items: list[Any]) -> bytes:
+    if letter in _NUMBERS or letter == "U":
+        wanted = len(items) if count == "*" else min(int(count or 1), len(items) + 1)
+        return b"".join(_packed_number(letter, _take(items)) for _ in range(wanted))
+    match letter:
+        case "a" | "A" | "Z":
+            data = encoded(string_argument(_take(items)))
+            width = len(data) + (letter == "Z") if count == "*" else int(count or 1)
+            check_size(width)
+            return data[:width].ljust(width, b" " if letter == "A" else b"\0")
+        case "H":
+            digits = string_argument(_take(items))
+            return bytes.fromhex(digits + "0" * (len(digits) % 2))
+        case "m":
+            data = encoded(string_argument(_take(items)))
+            return base64.b64encode(data) if count == "0" else encoded(encode_lines(data))
+        case "x":
+            check_size(int(count or 1) if count != "*" else 0)
+            return b"\0" * (0 if count == "*" else int(count or 1))
+    raise RubyError("ArgumentError", f"pack directive '{letter}' is not supported here")
+
+
+def _packed_number(letter: str, value: Any) -> bytes:
+    if letter == "U":
+        return encoded(chr(integer_argument(value)))
+    code = _NUMBERS[letter]
+    if code[-1] in "df":
+        return struct.pack(code, float(value))
+    size = struct.calcsize(code)
+    order = "big" if code[0] == ">" else "little"
+    return (integer_argument(value) & ((1 << 8 * size) - 1)).to_bytes(size, "big" if order == "big" else "little")
+
+
+def encode_lines(data: bytes) -> str:
+    """Return Base64 with a line break after each 60 characters, as `encode64` writes it."""
+    return "".join(base64.b64encode(data[at : at + 45]).decode() + "\n" for at in range(0, len(data), 45))
+
+
+def decode_base64(text: str) -> str:
+    """Return what Base64 stands for; characters outside the alphabet are passed over, as in Ruby."""
+    kept = re.sub(r"[^A-Za-z0-9+/]", "", text.partition("=")[0])
+    kept = kept[: len(kept) - (len(kept) % 4 == 1)]
+    return decoded(base64.b64decode(kept + "=" * (-len(kept) % 4)))

@@ -1,0 +1,232 @@
+"""JSON, Base64, Digest, SecureRandom, Math, and constants that are plain values."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import math
+import secrets
+import uuid
+import zlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from logpipe.expression.arithmetic import integer_argument, string_argument
+from logpipe.expression.comparison import is_number
+from logpipe.expression.failures import RubyError, check_size
+from logpipe.expression.json_text import parse_json, pretty_json, to_json
+from logpipe.expression.methods.binary import decode_base64, encode_lines
+from logpipe.expression.methods.registry import CONSTANTS, function
+from logpipe.expression.methods.string import decoded, encoded
+from logpipe.expression.text import class_name
+from logpipe.expression.values import Symbol
+
+CONSTANTS.update(
+    {
+        "Float::INFINITY": math.inf,
+        "Float::NAN": math.nan,
+        "Float::EPSILON": 2.220446049250313e-16,
+        "Float::MAX": 1.7976931348623157e308,
+        "Float::MIN": 2.2250738585072014e-308,
+        "Math::PI": math.pi,
+        "Math::E": math.e,
+        "Regexp::IGNORECASE": 1,
+        "Regexp::EXTENDED": 2,
+        "Regexp::MULTILINE": 4,
+        "File::SEPARATOR": "/",
+        "RUBY_VERSION": "3.2.0",
+        "Encoding::UTF_8": "UTF-8",
+        "Encoding::ASCII_8BIT": "ASCII-8BIT",
+        "Encoding::BINARY": "ASCII-8BIT",
+        "Encoding::US_ASCII": "US-ASCII",
+        "Encoding::ISO_8859_1": "ISO-8859-1",
+        "Encoding::Shift_JIS": "Shift_JIS",
+        "Encoding::EUC_JP": "EUC-JP",
+        "Encoding::Windows_1252": "Windows-1252",
+    }
+)
+
+
+@function("JSON", names="parse load parse! restore")
+def json_parse(text: Any, options: Any = None) -> Any:
+    """Return what a JSON text says."""
+    return parse_json(text, symbolize=isinstance(options, dict) and options.get(Symbol.of("symbolize_names")) is True)
+
+
+@function("JSON", names="generate dump", returns=str)
+def json_generate(value: Any, _options: Any = None) -> str:
+    """Return a value as JSON."""
+    return to_json(value)
+
+
+@function("JSON", names="pretty_generate", returns=str)
+def json_pretty(value: Any, _options: Any = None) -> str:
+    """Return a value as JSON with line breaks."""
+    return pretty_json(value)
+
+
+@function("Base64", names="encode64", returns=str)
+def base64_encode(text: Any) -> str:
+    """Return Base64 with line breaks."""
+    return encode_lines(encoded(string_argument(text)))
+
+
+@function("Base64", names="strict_encode64", returns=str)
+def base64_strict(text: Any) -> str:
+    """Return Base64 in one line."""
+    return base64.b64encode(encoded(string_argument(text))).decode()
+
+
+@function("Base64", names="urlsafe_encode64", returns=str)
+def base64_urlsafe(text: Any, options: Any = None) -> str:
+    """Return Base64 with `-` and `_`; `padding: false` drops the equals signs."""
+    written = base64.urlsafe_b64encode(encoded(string_argument(text))).decode()
+    padded = not isinstance(options, dict) or options.get(Symbol.of("padding")) is not False
+    return written if padded else written.rstrip("=")
+
+
+@function("Base64", names="decode64", returns=str)
+def base64_decode(text: Any) -> str:
+    """Return what Base64 stands for."""
+    return decode_base64(string_argument(text))
+
+
+@function("Base64", names="strict_decode64", returns=str)
+def base64_strict_decode(text: Any) -> str:
+    """Return what Base64 stands for.
+
+    Raises:
+        RubyError: a character does not belong there (ArgumentError).
+    """
+    try:
+        return decoded(base64.b64decode(string_argument(text), validate=True))
+    except (binascii.Error, ValueError):
+        raise RubyError("ArgumentError", "invalid base64") from None
+
+
+@function("Base64", names="urlsafe_decode64", returns=str)
+def base64_urlsafe_decode(text: Any) -> str:
+    """Return what Base64 with `-` and `_` stands for."""
+    return decode_base64(string_argument(text).translate({45: "+", 95: "/"}))
+
+
+def _digest(constant: str, algorithm: str) -> None:
+    def hexdigest(text: Any) -> str:
+        return hashlib.new(algorithm, encoded(string_argument(text)), usedforsecurity=False).hexdigest()
+
+    def digest(text: Any) -> str:
+        return decoded(bytes.fromhex(hexdigest(text)))
+
+    def base64digest(text: Any) -> str:
+        return base64.b64encode(bytes.fromhex(hexdigest(text))).decode()
+
+    for implementation in (hexdigest, digest, base64digest):
+        function(constant, names=implementation.__name__, returns=str)(implementation)
+
+
+for _constant, _algorithm in (
+    ("Digest::MD5", "md5"),
+    ("Digest::SHA1", "sha1"),
+    ("Digest::SHA2", "sha256"),
+    ("Digest::SHA256", "sha256"),
+    ("Digest::SHA384", "sha384"),
+    ("Digest::SHA512", "sha512"),
+    ("OpenSSL::Digest::SHA256", "sha256"),
+    ("OpenSSL::Digest::SHA1", "sha1"),
+    ("OpenSSL::Digest::MD5", "md5"),
+):
+    _digest(_constant, _algorithm)
+
+
+@function("OpenSSL::HMAC", names="hexdigest", returns=str)
+def hmac_hexdigest(algorithm: Any, key: Any, text: Any) -> str:
+    """Return a keyed digest.
+
+    Raises:
+        RubyError: the algorithm is not known (RuntimeError).
+    """
+    name = string_argument(algorithm).lower().replace("-", "")
+    if name not in ("md5", "sha1", "sha256", "sha384", "sha512"):
+        raise RubyError("RuntimeError", f"Unsupported digest algorithm ({algorithm}).")
+    return hmac.new(encoded(string_argument(key)), encoded(string_argument(text)), name).hexdigest()
+
+
+@function("Zlib", names="crc32", returns=int)
+def crc32(text: Any = "", start: Any = 0) -> int:
+    """Return the checksum."""
+    return zlib.crc32(encoded(string_argument(text)), integer_argument(start))
+
+
+def _count(value: Any) -> int:
+    count = 16 if value is None else integer_argument(value)
+    check_size(count)
+    if count < 0:
+        raise RubyError("ArgumentError", "negative string size (or size too big)")
+    return count
+
+
+@function("SecureRandom", names="hex", returns=str)
+def random_hex(count: Any = None) -> str:
+    """Return random bytes in hexadecimal, 16 unless another number is given."""
+    return secrets.token_hex(_count(count))
+
+
+@function("SecureRandom", names="uuid", returns=str)
+def random_uuid() -> str:
+    """Return a random UUID."""
+    return str(uuid.uuid4())
+
+
+@function("SecureRandom", names="base64", returns=str)
+def random_base64(count: Any = None) -> str:
+    """Return random bytes in Base64."""
+    return base64.b64encode(secrets.token_bytes(_count(count))).decode()
+
+
+@function("SecureRandom", names="urlsafe_base64", returns=str)
+def random_urlsafe(count: Any = None) -> str:
+    """Return random bytes in Base64 with `-` and `_`."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(_count(count))).decode().rstrip("=")
+
+
+@function("SecureRandom", names="alphanumeric", returns=str)
+def random_alphanumeric(count: Any = None) -> str:
+    """Return random letters and digits."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    return "".join(secrets.choice(letters) for _ in range(_count(count)))
+
+
+@function("SecureRandom", names="random_number rand")
+def random_number(limit: Any = 0) -> Any:
+    """Return a random number below a limit, or between 0 and 1."""
+    if is_number(limit) and limit > 0:
+        return secrets.randbelow(limit) if type(limit) is int else limit * secrets.randbits(53) / (1 << 53)
+    return secrets.randbits(53) / (1 << 53)
+
+
+_MATH: Final[dict[str, Callable[..., float]]] = {
+    "sqrt": math.sqrt, "cbrt": math.cbrt, "exp": math.exp, "log": math.log, "log2": math.log2, "log10": math.log10,
+    "sin": math.sin, "cos": math.cos, "tan": math.tan, "atan": math.atan, "atan2": math.atan2, "hypot": math.hypot,
+}  # fmt: skip
+
+
+def _math(name: str, compute: Callable[..., float]) -> None:
+    def computed(value: Any, *more: Any) -> float:
+        for number in (value, *more):
+            if not is_number(number):
+                shown = "nil" if number is None else class_name(number)
+                raise RubyError("TypeError", f"can't convert {shown} into Float")
+        try:
+            return compute(value, *more)
+        except ValueError:
+            if name.startswith("log") and value == 0:
+                return -math.inf
+            raise RubyError("Math::DomainError", f'Numerical argument is out of domain - "{name}"') from None
+
+    function("Math", names=name, returns=float)(computed)
+
+
+for _name, _compute in _MATH.items():
+    _math(_name, _compute)

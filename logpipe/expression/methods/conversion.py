@@ -1,0 +1,216 @@
+"""From text to numbers and back: `to_i`, `Integer()`, `hex`, `chr`."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+from logpipe.expression.failures import RubyError
+from logpipe.expression.methods.registry import function, method
+from logpipe.expression.text import class_name, inspect, to_s
+from logpipe.expression.times import NANOS, RubyTime
+from logpipe.expression.values import Symbol, from_key
+
+_FLOAT: Final = re.compile(r"\s*([-+]?\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][-+]?\d+)?)", re.ASCII)
+_WHOLE_FLOAT: Final = re.compile(r"\s*[-+]?\d+(?:_\d+)*(?:\.\d+(?:_\d+)*)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
+_PREFIXED: Final = re.compile(
+    r"\s*([-+]?)(0[xX]|0[bB]|0[oO]|0(?=[0-7_]))?([0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)\s*", re.ASCII
+)
+_PREFIX_BASES: Final = {"0x": 16, "0b": 2, "0o": 8, "0": 8}
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_MOST_DIGITS: Final = 2000
+
+
+@method(str, names="to_i", returns=int)
+def string_to_i(text: str, base: Any = 10) -> int:
+    """Return the number that the text begins with, 0 where it begins with none.
+
+    Raises:
+        RubyError: the base is not one of 2 to 36 (ArgumentError).
+    """
+    if base == 10 and text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    if type(base) is not int or not 2 <= base <= 36:
+        raise RubyError("ArgumentError", f"invalid radix {inspect(base)}")
+    allowed = _DIGITS[:base]
+    prefix = {16: "(?:0[xX])?", 2: "(?:0[bB])?", 8: "(?:0[oO]?)?"}.get(base, "")
+    found = re.match(rf"\s*([-+]?){prefix}([{allowed}](?:_?[{allowed}])*)", text, re.IGNORECASE | re.ASCII)
+    if found is None:
+        return 0
+    digits = found[2].replace("_", "")
+    _check_digits(digits)
+    return int(found[1] + digits, base)
+
+
+def _check_digits(digits: str) -> None:
+    if len(digits) > _MOST_DIGITS:
+        raise RubyError("RangeError", f"a number of {len(digits)} digits; {_MOST_DIGITS} is the limit")
+
+
+@method(str, names="to_f", returns=float)
+def string_to_f(text: str) -> float:
+    """Return the number that the text begins with, 0.0 where it begins with none."""
+    found = _FLOAT.match(text)
+    if found is None:
+        leading = re.match(r"\s*([-+]?\.\d+)", text)
+        return float(leading[1]) if leading else 0.0
+    return float(found[1].replace("_", ""))
+
+
+@method(str, names="hex", returns=int)
+def string_hex(text: str) -> int:
+    """Return the hexadecimal number that the text begins with."""
+    return string_to_i(text, 16)
+
+
+@method(str, names="oct", returns=int)
+def string_oct(text: str) -> int:
+    """Return the octal number that the text begins with; a prefix such as 0x names another base."""
+    stripped = text.lstrip().lstrip("+-").lower()
+    return string_to_i(text, {"0x": 16, "0b": 2}.get(stripped[:2], 8))
+
+
+@method(str, names="to_sym intern", returns=Symbol)
+def string_to_sym(text: str) -> Symbol:
+    """Return the symbol of that name."""
+    return Symbol.of(text)
+
+
+@method(str, names="to_str", returns=str)
+def string_itself(text: str) -> str:
+    """Return the text."""
+    return text
+
+
+@method(str, names="to_c to_r", returns=float)
+def string_to_rational(text: str) -> float:
+    """Return the number that the text begins with; there are no rational numbers here."""
+    return string_to_f(text)
+
+
+def integer(text: str, base: int = 10) -> int:
+    """Return the number that the whole text is, as `Integer()` reads it.
+
+    Raises:
+        RubyError: it is none (ArgumentError).
+    """
+    found = _PREFIXED.fullmatch(text)
+    if found is not None:
+        prefix = (found[2] or "").lower()
+        base = _PREFIX_BASES.get(prefix, base)
+        digits = found[3].replace("_", "")
+        _check_digits(digits)
+        try:
+            return int(found[1] + digits, base)
+        except ValueError:
+            pass
+    raise RubyError("ArgumentError", f"invalid value for Integer(): {inspect(text)}")
+
+
+def real(text: str) -> float:
+    """Return the number that the whole text is, as `Float()` reads it.
+
+    Raises:
+        RubyError: it is none (ArgumentError).
+    """
+    if _WHOLE_FLOAT.fullmatch(text):
+        return float(text.replace("_", ""))
+    if re.fullmatch(r"\s*[-+]?0[xX][0-9a-fA-F_]+\s*", text):
+        return float(integer(text))
+    raise RubyError("ArgumentError", f"invalid value for Float(): {inspect(text)}")
+
+
+def _quiet(options: Any) -> bool:
+    """Whether `exception: false` was given."""
+    return isinstance(options, dict) and options.get(Symbol.of("exception"), True) is False
+
+
+@function("", names="Integer", returns=None)
+def kernel_integer(value: Any, base: Any = None, options: Any = None) -> int | None:
+    """Return the value as an Integer.
+
+    Raises:
+        RubyError: it is none (ArgumentError, TypeError), unless `exception: false`.
+    """
+    if isinstance(base, dict):
+        base, options = None, base
+    try:
+        return _integer_of(value, base)
+    except RubyError:
+        if _quiet(options):
+            return None
+        raise
+
+
+def _integer_of(value: Any, base: Any) -> int:
+    if isinstance(value, str):
+        return integer(value, base if type(base) is int and 2 <= base <= 36 else 10)
+    if type(value) is int:
+        return value
+    if type(value) is float:
+        if not math.isfinite(value):
+            raise RubyError("FloatDomainError", inspect(value))
+        return int(value)
+    if isinstance(value, RubyTime):
+        return value.nanos // NANOS
+    raise RubyError("TypeError", f"can't convert {'nil' if value is None else class_name(value)} into Integer")
+
+
+@function("", names="Float")
+def kernel_float(value: Any, options: Any = None) -> float | None:
+    """Return the value as a Float.
+
+    Raises:
+        RubyError: it is none (ArgumentError, TypeError), unless `exception: false`.
+    """
+    try:
+        return _float_of(value)
+    except RubyError:
+        if _quiet(options):
+            return None
+        raise
+
+
+def _float_of(value: Any) -> float:
+    if isinstance(value, str):
+        return real(value)
+    if type(value) in (int, float):
+        return float(value)
+    raise RubyError("TypeError", f"can't convert {'nil' if value is None else class_name(value)} into Float")
+
+
+@function("", names="String", returns=str)
+def kernel_string(value: Any) -> str:
+    """Return the value's text."""
+    return to_s(value)
+
+
+@function("", names="Array", returns=list)
+def kernel_array(value: Any) -> list[Any]:
+    """Return an array as it is, nil as an empty one, a hash as pairs, all else as the only member."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        return [[from_key(key), item] for key, item in value.items()]
+    return [] if value is None else [value]
+
+
+@function("", names="Hash", returns=dict)
+def kernel_hash(value: Any) -> dict[Any, Any]:
+    """Return a hash as it is, nil and an empty array as an empty one.
+
+    Raises:
+        RubyError: the value is something else (TypeError).
+    """
+    if isinstance(value, dict):
+        return value
+    if value is None or value == []:
+        return {}
+    raise RubyError("TypeError", f"can't convert {class_name(value)} into Hash")
+
+
+@function("", names="Rational Complex BigDecimal")
+def kernel_rational(value: Any, _other: Any = None) -> float | None:
+    """Return the value as a Float: records hold no other numbers."""
+    return kernel_float(value)

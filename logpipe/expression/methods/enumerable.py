@@ -1,0 +1,327 @@
+"""What arrays, hashes, ranges and enumerators share: to walk through members, one at a time.
+
+A hash hands out pairs `[key, value]`; a block with two parameters takes them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from logpipe.expression.arithmetic import integer_argument, plus
+from logpipe.expression.comparison import equal, matches, truthy
+from logpipe.expression.failures import BUDGET, RubyError
+from logpipe.expression.methods.range import range_members
+from logpipe.expression.methods.registry import dispatcher, method
+from logpipe.expression.values import Enumerator, Range, Symbol, from_key
+
+Block: TypeAlias = Callable[..., Any]
+
+WALKED = (list, dict, Range, Enumerator)
+
+
+def members(value: Any) -> list[Any]:
+    """Return what a value hands out, and take a step of the budget for each."""
+    if isinstance(value, list):
+        BUDGET.spend(len(value))
+        return value
+    if isinstance(value, dict):
+        BUDGET.spend(len(value))
+        return [[from_key(key), item] for key, item in value.items()]
+    if isinstance(value, Range):
+        return range_members(value)
+    BUDGET.spend(len(value.values))
+    values: list[Any] = value.values
+    return values
+
+
+def waiting(value: Any, name: str) -> Enumerator:
+    """Return the Enumerator that a method without its block gives."""
+    return Enumerator(list(members(value)), name, value)
+
+
+@method(*WALKED, names="each each_pair each_entry")
+def each(value: Any, block: Block | None = None) -> Any:
+    """Hand each member to the block and return the receiver."""
+    if block is None:
+        return waiting(value, "each")
+    if isinstance(value, list):  # Ruby sees members that the block adds
+        place = 0
+        while place < len(value):
+            BUDGET.spend()
+            block(value[place])
+            place += 1
+        return value
+    for member in members(value):
+        block(member)
+    return value
+
+
+@method(*WALKED, names="reverse_each")
+def reverse_each(value: Any, block: Block | None = None) -> Any:
+    """Hand each member to the block, the last one first."""
+    if block is None:
+        return Enumerator(members(value)[::-1], "each", value)
+    for member in members(value)[::-1]:
+        block(member)
+    return value
+
+
+@method(*WALKED, names="each_with_index", yields=2)
+def each_with_index(value: Any, block: Block | None = None) -> Any:
+    """Hand each member and its number to the block."""
+    pairs = [[member, place] for place, member in enumerate(members(value))]
+    if block is None:
+        return Enumerator(pairs, "each", value)
+    for member, place in pairs:
+        block(member, place)
+    return value
+
+
+@method(*WALKED, names="each_index")
+def each_index(value: Any, block: Block | None = None) -> Any:
+    """Hand each number of a place to the block."""
+    places = list(range(len(members(value))))
+    if block is None:
+        return Enumerator(places, "each", value)
+    for place in places:
+        block(place)
+    return value
+
+
+@method(*WALKED, names="each_with_object", yields=2)
+def each_with_object(value: Any, memo: Any, block: Block) -> Any:
+    """Hand each member and one object to the block, and return the object."""
+    for member in members(value):
+        block(member, memo)
+    return memo
+
+
+@method(*WALKED, names="map collect", returns=None)
+def mapped(value: Any, block: Block | None = None) -> Any:
+    """Return what the block makes of each member."""
+    if block is None:
+        return waiting(value, "map")
+    return [block(member) for member in members(value)]
+
+
+@method(*WALKED, names="flat_map collect_concat")
+def flat_mapped(value: Any, block: Block | None = None) -> Any:
+    """Return what the block makes of each member, arrays taken apart."""
+    if block is None:
+        return waiting(value, "flat_map")
+    found: list[Any] = []
+    for member in members(value):
+        result = block(member)
+        if isinstance(result, list):
+            found += result
+        else:
+            found.append(result)
+    return found
+
+
+@method(*WALKED, names="filter_map")
+def filter_mapped(value: Any, block: Block | None = None) -> Any:
+    """Return what the block makes of each member where that is true."""
+    if block is None:
+        return waiting(value, "filter_map")
+    return [result for member in members(value) if truthy(result := block(member))]
+
+
+@method(*WALKED, names="select filter find_all")
+def selected(value: Any, block: Block | None = None) -> Any:
+    """Return the members that the block likes."""
+    if block is None:
+        return waiting(value, "select")
+    return [member for member in members(value) if truthy(block(member))]
+
+
+@method(*WALKED, names="reject")
+def rejected(value: Any, block: Block | None = None) -> Any:
+    """Return the members that the block does not like."""
+    if block is None:
+        return waiting(value, "reject")
+    return [member for member in members(value) if not truthy(block(member))]
+
+
+@method(*WALKED, names="partition")
+def parted(value: Any, block: Block) -> Any:
+    """Return the members that the block likes, and the others."""
+    liked: list[Any] = []
+    others: list[Any] = []
+    for member in members(value):
+        (liked if truthy(block(member)) else others).append(member)
+    return [liked, others]
+
+
+@method(*WALKED, names="find detect")
+def found(value: Any, block: Block | None = None) -> Any:
+    """Return the first member that the block likes, nil where there is none."""
+    if block is None:
+        return waiting(value, "find")
+    return next((member for member in members(value) if truthy(block(member))), None)
+
+
+@method(*WALKED, names="find_index index")
+def place_of(value: Any, *wanted: Any, block: Block | None = None) -> Any:
+    """Return the place of a member, or of the first that the block likes; nil where there is none."""
+    test = _test(wanted, block)
+    return next((place for place, member in enumerate(members(value)) if test(member)), None)
+
+
+def _test(pattern: tuple[Any, ...], block: Block | None) -> Callable[[Any], bool]:
+    if pattern:
+        return lambda member: equal(member, pattern[0])
+    if block is None:
+        return truthy
+    return lambda member: truthy(block(member))
+
+
+def _pattern_test(pattern: tuple[Any, ...], block: Block | None) -> Callable[[Any], bool]:
+    if pattern:
+        return lambda member: matches(pattern[0], member)
+    return _test((), block)
+
+
+@method(*WALKED, names="all?", returns=bool)
+def all_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
+    """Return whether all members match a pattern, or the block likes them, or they are true."""
+    return all(map(_pattern_test(pattern, block), members(value)))
+
+
+@method(*WALKED, names="any?", returns=bool)
+def any_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
+    """Return whether a member matches a pattern, or the block likes it, or it is true."""
+    return any(map(_pattern_test(pattern, block), members(value)))
+
+
+@method(*WALKED, names="none?", returns=bool)
+def none_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
+    """Return whether no member matches, or is liked, or is true."""
+    return not any_of(value, *pattern, block=block)
+
+
+@method(*WALKED, names="one?", returns=bool)
+def one_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
+    """Return whether exactly one member matches, or is liked, or is true."""
+    return sum(map(_pattern_test(pattern, block), members(value))) == 1
+
+
+@method(*WALKED, names="count", returns=int)
+def counted(value: Any, *wanted: Any, block: Block | None = None) -> int:
+    """Return the number of members, of those equal to one, or of those that the block likes."""
+    if not wanted and block is None:
+        return len(members(value))
+    return sum(map(_test(wanted, block), members(value)))
+
+
+@method(list, Enumerator, names="include? member?", returns=bool)
+def includes(value: Any, wanted: Any) -> bool:
+    """Return whether a member equals the value."""
+    return any(equal(member, wanted) for member in members(value))
+
+
+@method(*WALKED, names="inject reduce", yields=2)
+def folded(value: Any, *start: Any, block: Block | None = None) -> Any:
+    """Fold the members with the block or with an operator: `inject(:+)`, `reduce(0) { |sum, x| … }`."""
+    rest = list(members(value))
+    args = list(start)
+    if block is None:
+        operator = args.pop()
+        block = dispatcher(operator.name if isinstance(operator, Symbol) else str(operator))
+    memo = args[0] if args else rest.pop(0) if rest else None
+    for member in rest:
+        memo = block(memo, member)
+    return memo
+
+
+@method(*WALKED, names="sum")
+def total(value: Any, start: Any = 0, block: Block | None = None) -> Any:
+    """Return the sum of the members, or of what the block makes of them."""
+    result = start
+    for member in members(value):
+        result = plus(result, member if block is None else block(member))
+    return result
+
+
+@method(*WALKED, names="to_a entries", returns=list)
+def to_a(value: Any) -> list[Any]:
+    """Return the members as an Array."""
+    return value if isinstance(value, list) else list(members(value))
+
+
+@method(list, dict, Range, Enumerator, names="each_slice", returns=None)
+def slices(value: Any, size: Any, block: Block | None = None) -> Any:
+    """Hand the members to the block so many at a time.
+
+    Raises:
+        RubyError: the number is not positive (ArgumentError).
+    """
+    width = integer_argument(size)
+    if width <= 0:
+        raise RubyError("ArgumentError", "invalid slice size")
+    items = members(value)
+    return each(Enumerator([items[at : at + width] for at in range(0, len(items), width)], "each", value), block)
+
+
+@method(list, dict, Range, Enumerator, names="each_cons", returns=None)
+def windows(value: Any, size: Any, block: Block | None = None) -> Any:
+    """Hand each run of so many members to the block.
+
+    Raises:
+        RubyError: the number is not positive (ArgumentError).
+    """
+    width = integer_argument(size)
+    if width <= 0:
+        raise RubyError("ArgumentError", "invalid size")
+    items = members(value)
+    BUDGET.spend(min(width, len(items)) * max(0, len(items) - width))
+    return each(Enumerator([items[at : at + width] for at in range(len(items) - width + 1)], "each", value), block)
+
+
+@method(Enumerator, names="with_index each_with_index", yields=2)
+def with_index(value: Enumerator, offset: Any = 0, block: Block | None = None) -> Any:
+    """Run the method that waits for its block, and hand it each member's number too."""
+    first = 0 if offset is None else integer_argument(offset)
+    pairs = [[member, place] for place, member in enumerate(members(value), start=first)]
+    if block is None:
+        return Enumerator(pairs, value.method, value.receiver)
+    results = [block(member, place) for member, place in pairs]
+    return _finish(value, [member for member, _ in pairs], results)
+
+
+@method(Enumerator, names="with_object", yields=2)
+def with_object(value: Enumerator, memo: Any, block: Block) -> Any:
+    """Hand each member and one object to the block, and return the object."""
+    return each_with_object(value, memo, block=block)
+
+
+def _finish(value: Enumerator, items: list[Any], results: list[Any]) -> Any:
+    """Return what the waiting method makes of the block's results."""
+    pairs = zip(items, results, strict=True)
+    match value.method:
+        case "map":
+            return results
+        case "flat_map":
+            return [part for result in results for part in (result if isinstance(result, list) else [result])]
+        case "filter_map":
+            return [result for result in results if truthy(result)]
+        case "select":
+            return [item for item, result in pairs if truthy(result)]
+        case "reject":
+            return [item for item, result in pairs if not truthy(result)]
+        case "find":
+            return next((item for item, result in pairs if truthy(result)), None)
+    return value.receiver
+
+
+@method(Enumerator, names="size length", returns=int)
+def size(value: Enumerator) -> int:
+    """Return the number of members."""
+    return len(value.values)
+
+
+@method(Enumerator, Range, names="lazy eager force")
+def lazy(value: Any) -> Any:
+    """Return the receiver: nothing here is endless."""
+    return value

@@ -1,0 +1,230 @@
+"""Enumerable: order, groups, and pieces."""
+
+from __future__ import annotations
+
+from functools import cmp_to_key
+from typing import Any
+
+from logpipe.expression.arithmetic import integer_argument
+from logpipe.expression.comparison import ordered, truthy
+from logpipe.expression.failures import BUDGET, RubyError
+from logpipe.expression.methods.enumerable import WALKED, Block, members, waiting
+from logpipe.expression.methods.registry import method
+from logpipe.expression.text import class_name
+from logpipe.expression.values import as_key, from_key
+
+
+def in_order(items: list[Any], block: Block | None = None) -> list[Any]:
+    """Return the members sorted, by their own order or by what the block says about two of them.
+
+    Raises:
+        RubyError: two members have no order (ArgumentError).
+    """
+    if block is None and (all(type(item) is str for item in items) or all(type(item) is int for item in items)):
+        return sorted(items)
+    compare = ordered if block is None else lambda left, right: _decided(block(left, right))
+    return sorted(items, key=cmp_to_key(compare))
+
+
+def _decided(order: Any) -> int:
+    if type(order) not in (int, float):
+        raise RubyError("ArgumentError", f"comparison of {class_name(order)} with 0 failed")
+    return int(order > 0) - int(order < 0)
+
+
+@method(*WALKED, names="sort", yields=2, returns=list)
+def sort(value: Any, block: Block | None = None) -> list[Any]:
+    """Return the members sorted."""
+    return in_order(members(value), block)
+
+
+@method(*WALKED, names="sort_by")
+def sort_by(value: Any, block: Block | None = None) -> Any:
+    """Return the members sorted by what the block makes of each."""
+    if block is None:
+        return waiting(value, "sort_by")
+    keyed = [(block(member), member) for member in members(value)]
+    order = cmp_to_key(ordered)
+    return [member for _, member in sorted(keyed, key=lambda pair: order(pair[0]))]
+
+
+def _extreme(value: Any, count: Any, block: Block | None, *, last: bool) -> Any:
+    items = in_order(members(value), block)
+    if last:
+        items = items[::-1]
+    if count is None:
+        return items[0] if items else None
+    return items[: integer_argument(count)]
+
+
+@method(list, dict, names="min", yields=2)
+def minimum(value: Any, count: Any = None, block: Block | None = None) -> Any:
+    """Return the least member, or the least ones."""
+    return _extreme(value, count, block, last=False)
+
+
+@method(list, dict, names="max", yields=2)
+def maximum(value: Any, count: Any = None, block: Block | None = None) -> Any:
+    """Return the greatest member, or the greatest ones."""
+    return _extreme(value, count, block, last=True)
+
+
+@method(*WALKED, names="minmax", yields=2, returns=list)
+def minimum_and_maximum(value: Any, block: Block | None = None) -> list[Any]:
+    """Return the least and the greatest member."""
+    items = in_order(members(value), block)
+    return [items[0], items[-1]] if items else [None, None]
+
+
+@method(*WALKED, names="min_by")
+def minimum_by(value: Any, count: Any = None, block: Block | None = None) -> Any:
+    """Return the member of which the block makes the least."""
+    items = sort_by(value, block=block)
+    return (items[0] if items else None) if count is None else items[: integer_argument(count)]
+
+
+@method(*WALKED, names="max_by")
+def maximum_by(value: Any, count: Any = None, block: Block | None = None) -> Any:
+    """Return the member of which the block makes the greatest."""
+    keyed = [(block(member), member) for member in members(value)] if block is not None else []
+    order = cmp_to_key(ordered)
+    items = [member for _, member in sorted(keyed, key=lambda pair: order(pair[0]), reverse=True)]
+    return (items[0] if items else None) if count is None else items[: integer_argument(count)]
+
+
+@method(*WALKED, names="group_by")
+def group_by(value: Any, block: Block | None = None) -> Any:
+    """Return the members by what the block makes of them."""
+    if block is None:
+        return waiting(value, "group_by")
+    groups: dict[Any, Any] = {}
+    for member in members(value):
+        groups.setdefault(as_key(block(member)), []).append(member)
+    return groups
+
+
+@method(*WALKED, names="chunk_while", yields=2)
+def chunk_while(value: Any, block: Block) -> list[Any]:
+    """Return runs of members that the block wants together."""
+    runs: list[list[Any]] = []
+    for member in members(value):
+        if runs and truthy(block(runs[-1][-1], member)):
+            runs[-1].append(member)
+        else:
+            runs.append([member])
+    return runs
+
+
+@method(*WALKED, names="tally", returns=dict)
+def tally(value: Any) -> dict[Any, Any]:
+    """Return how often each member is there."""
+    counts: dict[Any, Any] = {}
+    for member in members(value):
+        key = as_key(member)
+        counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+@method(*WALKED, names="uniq", returns=list)
+def unique(value: Any, block: Block | None = None) -> list[Any]:
+    """Return the members without those that come again, by themselves or by what the block makes of them."""
+    seen: dict[Any, Any] = {}
+    for member in members(value):
+        seen.setdefault(as_key(member if block is None else block(member)), member)
+    return list(seen.values())
+
+
+@method(*WALKED, names="to_set", returns=list)
+def to_set(value: Any) -> list[Any]:
+    """Return the members once each; a set is an Array here."""
+    return unique(value)
+
+
+@method(*WALKED, names="zip", returns=list)
+def zipped(value: Any, *others: Any) -> list[Any]:
+    """Return each member with those at the same place of other arrays."""
+    lists = [members(other) for other in others]
+    return [
+        [member, *(items[place] if place < len(items) else None for items in lists)]
+        for place, member in enumerate(members(value))
+    ]
+
+
+@method(list, dict, names="first")
+def first(value: Any, count: Any = None) -> Any:
+    """Return the first member, or the first ones."""
+    if count is None:
+        if isinstance(value, dict):
+            return next(([from_key(key), item] for key, item in value.items()), None)
+        return value[0] if value else None
+    return members(value)[: _count(count)]
+
+
+def _count(count: Any) -> int:
+    wanted = integer_argument(count)
+    if wanted < 0:
+        raise RubyError("ArgumentError", "negative array size (or size too big)")
+    return wanted
+
+
+@method(*WALKED, names="take", returns=list)
+def take(value: Any, count: Any) -> list[Any]:
+    """Return the first members."""
+    return members(value)[: _count(count)]
+
+
+@method(*WALKED, names="drop", returns=list)
+def drop(value: Any, count: Any) -> list[Any]:
+    """Return the members behind the first ones."""
+    return members(value)[_count(count) :]
+
+
+@method(*WALKED, names="take_while", returns=list)
+def take_while(value: Any, block: Block) -> list[Any]:
+    """Return the members before the first that the block does not like."""
+    taken: list[Any] = []
+    for member in members(value):
+        if not truthy(block(member)):
+            break
+        taken.append(member)
+    return taken
+
+
+@method(*WALKED, names="drop_while", returns=list)
+def drop_while(value: Any, block: Block) -> list[Any]:
+    """Return the members from the first on that the block does not like."""
+    items = members(value)
+    for place, member in enumerate(items):
+        if not truthy(block(member)):
+            return items[place:]
+    return []
+
+
+@method(*WALKED, names="cycle")
+def cycle(value: Any, turns: Any = None, block: Block | None = None) -> None:
+    """Hand the members to the block again and again, until the budget ends it."""
+    items = members(value)
+    turn = 0
+    while items and block is not None and (turns is None or turn < integer_argument(turns)):
+        for member in items:
+            BUDGET.spend()
+            block(member)
+        turn += 1
+
+
+@method(*WALKED, names="to_h", returns=dict)
+def to_h(value: Any, block: Block | None = None) -> dict[Any, Any]:
+    """Return the pairs as a Hash, or the pairs that the block makes of the members.
+
+    Raises:
+        RubyError: a member is no pair (TypeError).
+    """
+    if block is None and isinstance(value, dict):
+        return value
+    result: dict[Any, Any] = {}
+    for place, member in enumerate(members(value)):
+        pair = member if block is None else block(member)
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise RubyError("TypeError", f"wrong element type {class_name(pair)} at {place} (expected array)")
+        result[as_key(pair[0])] = pair[1]
+    return result

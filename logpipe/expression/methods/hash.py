@@ -1,0 +1,328 @@
+"""Hash. What it shares with arrays is in `enumerable`; here are its own methods and those that give a Hash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from logpipe.expression.comparison import equal, matches, truthy
+from logpipe.expression.failures import BUDGET, RubyError
+from logpipe.expression.indexing import dig, hash_value
+from logpipe.expression.methods.enumerable import Block, waiting
+from logpipe.expression.methods.registry import function, method
+from logpipe.expression.text import inspect
+from logpipe.expression.values import DefaultHash, Yielded, as_key, from_key
+
+Values = dict[Any, Any]
+
+method(dict, names="[]")(hash_value)
+method(dict, names="dig")(dig)
+
+
+@method(dict, names="size length count", returns=int)
+def size(values: Values, block: Block | None = None) -> int:
+    """Return the number of pairs, or of those that the block likes."""
+    if block is None:
+        return len(values)
+    return sum(truthy(block([from_key(key), item])) for key, item in values.items())
+
+
+@method(dict, names="empty?", returns=bool)
+def is_empty(values: Values) -> bool:
+    """Return whether there are no pairs."""
+    return not values
+
+
+@method(dict, names="key? has_key? include? member?", returns=bool)
+def has_key(values: Values, key: Any) -> bool:
+    """Return whether there is a value under the key."""
+    return as_key(key) in values
+
+
+@method(dict, names="value? has_value?", returns=bool)
+def has_value(values: Values, wanted: Any) -> bool:
+    """Return whether the value is there under any key."""
+    return any(equal(item, wanted) for item in values.values())
+
+
+@method(dict, names="key")
+def key_of(values: Values, wanted: Any) -> Any:
+    """Return the first key of a value."""
+    return next((from_key(key) for key, item in values.items() if equal(item, wanted)), None)
+
+
+@method(dict, names="keys", returns=list)
+def keys(values: Values) -> list[Any]:
+    """Return the keys."""
+    return list(map(from_key, values))
+
+
+@method(dict, names="values", returns=list)
+def value_list(values: Values) -> list[Any]:
+    """Return the values."""
+    return list(values.values())
+
+
+@method(dict, names="fetch")
+def fetch(values: Values, key: Any, *default: Any, block: Block | None = None) -> Any:
+    """Return the value of a key, else the default or the block's.
+
+    Raises:
+        RubyError: the key is missing and nothing is given for that (KeyError).
+    """
+    plain = as_key(key)
+    if plain in values:
+        return values[plain]
+    if block is not None:
+        return block(key)
+    if default:
+        return default[0]
+    raise RubyError("KeyError", f"key not found: {inspect(key)}")
+
+
+@method(dict, names="values_at", returns=list)
+def values_at(values: Values, *wanted: Any) -> list[Any]:
+    """Return the values of several keys."""
+    return [hash_value(values, key) for key in wanted]
+
+
+@method(dict, names="fetch_values", returns=list)
+def fetch_values(values: Values, *wanted: Any) -> list[Any]:
+    """Return the values of several keys, which must be there."""
+    return [fetch(values, key) for key in wanted]
+
+
+@method(dict, names="slice", returns=dict)
+def sliced(values: Values, *wanted: Any) -> Values:
+    """Return the pairs of several keys."""
+    return {plain: values[plain] for key in wanted if (plain := as_key(key)) in values}
+
+
+@method(dict, names="except", returns=dict)
+def without(values: Values, *unwanted: Any) -> Values:
+    """Return the pairs of all other keys."""
+    gone = set(map(as_key, unwanted))
+    return {key: item for key, item in values.items() if key not in gone}
+
+
+@method(dict, names="invert", returns=dict)
+def invert(values: Values) -> Values:
+    """Return values as keys and keys as values."""
+    return {as_key(item): from_key(key) for key, item in values.items()}
+
+
+@method(dict, names="compact", returns=dict)
+def compact(values: Values) -> Values:
+    """Return the pairs whose value is not nil."""
+    return {key: item for key, item in values.items() if item is not None}
+
+
+def _kept(values: Values, block: Block, *, wanted: bool) -> Values:
+    BUDGET.spend(len(values))
+    return {key: item for key, item in values.items() if truthy(block(Yielded((from_key(key), item)))) is wanted}
+
+
+@method(dict, names="select filter")
+def select(values: Values, block: Block | None = None) -> Any:
+    """Return the pairs that the block likes."""
+    return waiting(values, "select") if block is None else _kept(values, block, wanted=True)
+
+
+@method(dict, names="reject")
+def reject(values: Values, block: Block | None = None) -> Any:
+    """Return the pairs that the block does not like."""
+    return waiting(values, "reject") if block is None else _kept(values, block, wanted=False)
+
+
+@method(dict, names="any?", returns=bool)
+def any_of(values: Values, *pattern: Any, block: Block | None = None) -> bool:
+    """Return whether the block likes a pair, or there is one."""
+    if block is None and not pattern:
+        return bool(values)
+    BUDGET.spend(len(values))
+    pairs = ([from_key(key), item] for key, item in values.items())
+    return any(truthy(block(pair)) if block is not None else matches(pattern[0], pair) for pair in pairs)
+
+
+@method(dict, names="merge", yields=3, returns=dict)
+def merge(values: Values, *others: Any, block: Callable[[Any, Any, Any], Any] | None = None) -> Values:
+    """Return the pairs with those of others over them; the block settles what both have."""
+    return _merged(values.copy(), others, block)
+
+
+@method(dict, names="merge! update", yields=3, mutates=True)
+def merge_here(values: Values, *others: Any, block: Callable[[Any, Any, Any], Any] | None = None) -> Values:
+    """Put the pairs of others over the receiver's."""
+    return _merged(values, others, block)
+
+
+def _merged(values: Values, others: tuple[Any, ...], block: Callable[[Any, Any, Any], Any] | None) -> Values:
+    for other in others:
+        if not isinstance(other, dict):
+            raise RubyError("TypeError", f"no implicit conversion of {inspect(other)} into Hash")
+        BUDGET.spend(len(other))
+        for key, item in other.items():
+            both = block is not None and key in values
+            values[key] = block(from_key(key), values[key], item) if both and block is not None else item
+    return values
+
+
+@method(dict, names="transform_values", returns=dict)
+def transform_values(values: Values, block: Block) -> Values:
+    """Return the pairs with what the block makes of each value."""
+    BUDGET.spend(len(values))
+    return {key: block(item) for key, item in values.items()}
+
+
+@method(dict, names="transform_keys", returns=dict)
+def transform_keys(values: Values, names: Any = None, block: Block | None = None) -> Values:
+    """Return the pairs under what the block, or a hash, makes of each key."""
+    BUDGET.spend(len(values))
+    table = names if isinstance(names, dict) else {}
+    return {
+        as_key(table[key] if key in table else from_key(key) if block is None else block(from_key(key))): item
+        for key, item in values.items()
+    }
+
+
+@method(dict, names="each_key")
+def each_key(values: Values, block: Block) -> Values:
+    """Hand each key to the block."""
+    BUDGET.spend(len(values))
+    for key in list(values):
+        block(from_key(key))
+    return values
+
+
+@method(dict, names="each_value")
+def each_value(values: Values, block: Block) -> Values:
+    """Hand each value to the block."""
+    BUDGET.spend(len(values))
+    for item in list(values.values()):
+        block(item)
+    return values
+
+
+@method(dict, names="to_hash", returns=dict)
+def to_hash(values: Values) -> Values:
+    """Return the receiver."""
+    return values
+
+
+@method(dict, names="default")
+def default_of(values: Values) -> Any:
+    """Return what a missing key gives."""
+    return values.default if isinstance(values, DefaultHash) else None
+
+
+@method(dict, names="delete", mutates=True)
+def delete(values: Values, key: Any, block: Block | None = None) -> Any:
+    """Remove a key and return its value; nil or the block's where it is missing."""
+    plain = as_key(key)
+    if plain in values or block is None:
+        return values.pop(plain, None)
+    return block(key)
+
+
+@method(dict, names="store []=", mutates=True)
+def store_pair(values: Values, key: Any, item: Any) -> Any:
+    """Put a value under a key."""
+    values[as_key(key)] = item
+    return item
+
+
+@method(dict, names="clear", mutates=True)
+def clear(values: Values) -> Values:
+    """Remove all pairs."""
+    values.clear()
+    return values
+
+
+@method(dict, names="replace", mutates=True)
+def replace(values: Values, other: Any) -> Values:
+    """Put other pairs in their place."""
+    pairs = dict(other)
+    values.clear()
+    values.update(pairs)
+    return values
+
+
+@method(dict, names="shift", mutates=True)
+def shift(values: Values) -> Any:
+    """Remove the first pair and return it."""
+    if not values:
+        return None
+    key = next(iter(values))
+    return [from_key(key), values.pop(key)]
+
+
+@method(dict, names="compact!", mutates=True)
+def compact_here(values: Values) -> Values | None:
+    """Remove the pairs whose value is nil."""
+    return _replaced(values, compact(values))
+
+
+@method(dict, names="delete_if", mutates=True)
+def delete_if(values: Values, block: Block) -> Values:
+    """Remove the pairs that the block likes."""
+    _replaced(values, _kept(values, block, wanted=False))
+    return values
+
+
+@method(dict, names="keep_if", mutates=True)
+def keep_if(values: Values, block: Block) -> Values:
+    """Remove the pairs that the block does not like."""
+    _replaced(values, _kept(values, block, wanted=True))
+    return values
+
+
+@method(dict, names="reject!", mutates=True)
+def reject_here(values: Values, block: Block) -> Values | None:
+    """Remove the pairs that the block likes; nil where nothing changed."""
+    return _replaced(values, _kept(values, block, wanted=False))
+
+
+@method(dict, names="select! filter!", mutates=True)
+def select_here(values: Values, block: Block) -> Values | None:
+    """Remove the pairs that the block does not like; nil where nothing changed."""
+    return _replaced(values, _kept(values, block, wanted=True))
+
+
+@method(dict, names="transform_values!", mutates=True)
+def transform_values_here(values: Values, block: Block) -> Values:
+    """Put what the block makes of each value in its place."""
+    for key in list(values):
+        values[key] = block(values[key])
+    return values
+
+
+@method(dict, names="transform_keys!", mutates=True)
+def transform_keys_here(values: Values, names: Any = None, block: Block | None = None) -> Values:
+    """Put the values under what the block makes of each key."""
+    _replaced(values, transform_keys(values, names, block))
+    return values
+
+
+def _replaced(values: Values, pairs: Values) -> Values | None:
+    changed = len(pairs) != len(values) or list(pairs) != list(values)
+    values.clear()
+    values.update(pairs)
+    return values if changed else None
+
+
+@function("Hash", names="new", yields=2)
+def new_hash(default: Any = None, block: Callable[[Any, Any], Any] | None = None) -> DefaultHash:
+    """Return a hash with a default value, or with a block that makes one."""
+    return DefaultHash(default, block)
+
+
+@function("Hash", names="[]", returns=dict)
+def hash_of(*items: Any) -> Values:
+    """Return the Hash of pairs, of keys and values in turn, or a copy of one."""
+    if len(items) == 1 and isinstance(items[0], dict):
+        return dict(items[0])
+    if len(items) == 1 and isinstance(items[0], list):
+        return {as_key(pair[0]): pair[1] if len(pair) > 1 else None for pair in items[0]}
+    if len(items) % 2:
+        raise RubyError("ArgumentError", "odd number of arguments for Hash")
+    return {as_key(key): item for key, item in zip(items[::2], items[1::2], strict=True)}

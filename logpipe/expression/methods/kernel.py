@@ -1,0 +1,86 @@
+"""Kernel: functions without a receiver."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from logpipe.expression.arithmetic import integer_argument, string_argument
+from logpipe.expression.failures import BUDGET, RubyError
+from logpipe.expression.format import sprintf
+from logpipe.expression.methods.range import range_members
+from logpipe.expression.methods.registry import function
+from logpipe.expression.text import to_s
+from logpipe.expression.values import Range, RubyClass
+
+_LIBRARIES: Final = """
+base64 bigdecimal cgi cgi/escape cgi/util date digest digest/md5 digest/sha1 digest/sha2 erb ipaddr json oj openssl
+pathname securerandom set socket stringio time uri yajl zlib English active_support active_support/all
+"""
+HARMLESS: Final = frozenset(_LIBRARIES.split())
+"""Libraries that `require` may name; what they bring is either here already or refused where it is used."""
+
+
+@function("", names="format sprintf", returns=str)
+def formatted(template: Any, *args: Any) -> str:
+    """Fill a template."""
+    return sprintf(string_argument(template), *args)
+
+
+@function("", names="rand")
+@function("Random", names="rand")
+def rand(limit: Any = 0) -> Any:
+    """Return a random number below a limit or in a range, between 0 and 1 without one."""
+    if isinstance(limit, Range):
+        items = range_members(limit)
+        return random.choice(items) if items else None
+    whole = 0 if limit is None else abs(integer_argument(limit))
+    return random.randrange(whole) if whole else random.random()
+
+
+@function("", names="raise fail")
+def raise_error(what: Any = "unhandled exception", message: Any = None, *_rest: Any) -> NoReturn:
+    """Raise an exception: RuntimeError for a text, else of the class given.
+
+    Raises:
+        RubyError: always.
+    """
+    if isinstance(what, RubyError):
+        raise what
+    if isinstance(what, RubyClass):
+        raise RubyError(what.name, what.name if message is None else to_s(message))
+    raise RubyError("RuntimeError", to_s(what))
+
+
+@function("", names="loop")
+def loop(block: Callable[[Any], Any]) -> Any:
+    """Run the block until it breaks, raises StopIteration, or the budget is spent."""
+    try:
+        while True:
+            BUDGET.spend()
+            block(None)
+    except RubyError as error:
+        if error.is_a("StopIteration"):
+            return None
+        raise
+
+
+@function("", names="require", returns=bool)
+def require(_name: Any) -> bool:
+    """Return true; the compiler has checked the name."""
+    return True
+
+
+@function("", names="block_given? srand", returns=bool)
+def no_block(*_args: Any) -> bool:
+    """Return false."""
+    return False
+
+
+@function("", names="JSON")
+def json_of(value: Any) -> Any:
+    """Return what a text says, or a value as JSON."""
+    from logpipe.expression.json_text import parse_json, to_json  # noqa: PLC0415 - rarely used
+
+    return parse_json(value) if isinstance(value, str) else to_json(value)

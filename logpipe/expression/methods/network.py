@@ -1,0 +1,293 @@
+"""URI, CGI and IPAddr: taking addresses apart, never opening them."""
+
+from __future__ import annotations
+
+import html
+import ipaddress
+import re
+from typing import Any, Final
+from urllib.parse import SplitResult, quote, quote_plus, unquote, unquote_plus, urljoin, urlsplit
+
+from logpipe.expression.arithmetic import string_argument
+from logpipe.expression.failures import RubyError
+from logpipe.expression.methods.registry import function, method
+from logpipe.expression.text import to_s
+from logpipe.expression.values import from_key
+
+_PORTS: Final = {"http": 80, "https": 443, "ftp": 21, "ldap": 389, "ldaps": 636, "ws": 80, "wss": 443}
+_INVALID: Final = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}\udc80-\udcff]|[^\x00-\x7f]")
+_SAFE_IN_URI: Final = ";/?:@&=+$,[]-_.!~*'()"
+
+
+class Uri:
+    """An address taken apart."""
+
+    __slots__ = ("parts", "ruby_text")
+
+    def __init__(self, text: str) -> None:
+        self.ruby_text = text
+        self.parts: SplitResult = urlsplit(text)
+
+    @property
+    def ruby_class(self) -> str:
+        """The Ruby class, by scheme."""
+        scheme = self.parts.scheme.upper()
+        return f"URI::{scheme}" if scheme.lower() in _PORTS else "URI::Generic"
+
+
+@function("URI", names="parse")
+def parse(value: Any) -> Uri:
+    """Return an address taken apart.
+
+    Raises:
+        RubyError: the text is none (URI::InvalidURIError).
+    """
+    text = string_argument(value)
+    if not _INVALID.search(text):
+        try:
+            uri = Uri(text)
+            uri.parts.port  # noqa: B018 - reading it is what checks it
+        except ValueError:
+            pass
+        else:
+            return uri
+    raise RubyError("URI::InvalidURIError", f"bad URI(is not URI?): {text}")
+
+
+function("", names="URI")(parse)
+
+
+@function("URI", names="join")
+def join(base: Any, *others: Any) -> Uri:
+    """Return an address relative to another."""
+    text = string_argument(base)
+    for other in others:
+        text = urljoin(text, string_argument(other))
+    return parse(text)
+
+
+@method(Uri, names="host hostname")
+def host(uri: Uri) -> str | None:
+    """Return the host's name."""
+    return uri.parts.hostname
+
+
+@method(Uri, names="port")
+def port(uri: Uri) -> int | None:
+    """Return the port, the scheme's own where none is written."""
+    return uri.parts.port or _PORTS.get(uri.parts.scheme)
+
+
+@method(Uri, names="scheme")
+def scheme(uri: Uri) -> str | None:
+    """Return the scheme."""
+    return uri.parts.scheme or None
+
+
+@method(Uri, names="path", returns=str)
+def path(uri: Uri) -> str:
+    """Return the path."""
+    return uri.parts.path
+
+
+@method(Uri, names="query")
+def query(uri: Uri) -> str | None:
+    """Return the query, nil where there is none."""
+    return uri.parts.query or None
+
+
+@method(Uri, names="fragment")
+def fragment(uri: Uri) -> str | None:
+    """Return what follows the hash sign."""
+    return uri.parts.fragment or None
+
+
+@method(Uri, names="user")
+def user(uri: Uri) -> str | None:
+    """Return the user's name."""
+    return uri.parts.username
+
+
+@method(Uri, names="userinfo")
+def userinfo(uri: Uri) -> str | None:
+    """Return what stands before the at sign."""
+    return uri.parts.netloc.rpartition("@")[0] or None
+
+
+@method(Uri, names="request_uri")
+def request_uri(uri: Uri) -> str:
+    """Return path and query."""
+    return (uri.parts.path or "/") + (f"?{uri.parts.query}" if uri.parts.query else "")
+
+
+@method(Uri, names="to_s", returns=str)
+def uri_text(uri: Uri) -> str:
+    """Return the address."""
+    return uri.ruby_text
+
+
+@function("CGI", names="escape", returns=str)
+@function("URI", names="encode_www_form_component", returns=str)
+def form_escape(text: Any) -> str:
+    """Return the text for a form: blanks as plus signs, all but letters, digits and `*-._` in hexadecimal."""
+    return quote_plus(to_s(text), safe="*", errors="surrogateescape").replace("~", "%7E")
+
+
+@function("CGI", names="unescape", returns=str)
+@function("URI", names="decode_www_form_component", returns=str)
+def form_unescape(text: Any) -> str:
+    """Return what a form's text stands for."""
+    return unquote_plus(string_argument(text), errors="surrogateescape")
+
+
+@function("URI", names="encode escape", returns=str)
+def uri_escape(text: Any) -> str:
+    """Return the text with what no address may hold in hexadecimal."""
+    return quote(string_argument(text), safe=_SAFE_IN_URI, errors="surrogateescape")
+
+
+@function("URI", names="decode unescape decode_uri_component", returns=str)
+def uri_unescape(text: Any) -> str:
+    """Return what an address's text stands for."""
+    return unquote(string_argument(text), errors="surrogateescape")
+
+
+@function("URI", names="encode_uri_component", returns=str)
+@function("ERB::Util", names="url_encode u", returns=str)
+def component_escape(text: Any) -> str:
+    """Return the text with all but letters, digits and `-._~` in hexadecimal."""
+    return quote(to_s(text), safe="~", errors="surrogateescape")
+
+
+@function("URI", names="decode_www_form", returns=list)
+def decode_form(text: Any) -> list[Any]:
+    """Return the pairs of a query."""
+    pairs = (item.partition("=") for item in re.split("[&;]", string_argument(text)) if item)
+    return [[form_unescape(name), form_unescape(value)] for name, _, value in pairs]
+
+
+@function("URI", names="encode_www_form", returns=str)
+def encode_form(values: Any) -> str:
+    """Return pairs as a query."""
+    pairs = [(from_key(key), item) for key, item in values.items()] if isinstance(values, dict) else values
+    written: list[str] = []
+    for key, value in pairs:
+        items = value if isinstance(value, list) else [value]
+        written += [form_escape(key) + ("" if item is None else f"={form_escape(item)}") for item in items]
+    return "&".join(written)
+
+
+@function("CGI", names="parse", returns=dict)
+def parse_query(text: Any) -> dict[str, Any]:
+    """Return a query's values by name, each a list."""
+    found: dict[str, Any] = {}
+    for name, value in decode_form(text):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@function("CGI", names="escapeHTML escape_html h", returns=str)
+def escape_html(text: Any) -> str:
+    """Return the text with what HTML would read as markup escaped."""
+    return html.escape(string_argument(text)).replace("&#x27;", "&#39;")
+
+
+@function("CGI", names="unescapeHTML unescape_html", returns=str)
+def unescape_html(text: Any) -> str:
+    """Return what HTML's escapes stand for."""
+    return html.unescape(string_argument(text))
+
+
+class Address:
+    """An IP address, or a network of them."""
+
+    __slots__ = ("network", "ruby_text")
+
+    ruby_class = "IPAddr"
+
+    def __init__(self, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
+        self.network = network
+        self.ruby_text = str(network.network_address)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Address) and self.network == other.network
+
+    def __hash__(self) -> int:
+        return hash(self.network)
+
+
+@function("IPAddr", names="new")
+def new_address(value: Any) -> Address:
+    """Return the address or network that a text names.
+
+    Raises:
+        RubyError: it names none (IPAddr::InvalidAddressError).
+    """
+    if isinstance(value, Address):
+        return value
+    text = string_argument(value).strip("[]")
+    try:
+        return Address(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise RubyError("IPAddr::InvalidAddressError", f"invalid address: {text}") from None
+
+
+@method(Address, names="ipv4?", returns=bool)
+def is_ipv4(address: Address) -> bool:
+    """Return whether the address has four bytes."""
+    return address.network.version == 4
+
+
+@method(Address, names="ipv6?", returns=bool)
+def is_ipv6(address: Address) -> bool:
+    """Return whether the address has sixteen bytes."""
+    return address.network.version == 6
+
+
+@method(Address, names="private?", returns=bool)
+def is_private(address: Address) -> bool:
+    """Return whether the address belongs to a private network."""
+    return address.network.is_private and not address.network.is_loopback and not address.network.is_link_local
+
+
+@method(Address, names="loopback?", returns=bool)
+def is_loopback(address: Address) -> bool:
+    """Return whether the address is the machine itself."""
+    return address.network.is_loopback
+
+
+@method(Address, names="link_local?", returns=bool)
+def is_link_local(address: Address) -> bool:
+    """Return whether the address is only known on its link."""
+    return address.network.is_link_local
+
+
+@method(Address, names="include? ===", returns=bool)
+def contains(address: Address, other: Any) -> bool:
+    """Return whether a network contains an address."""
+    inner = new_address(other).network
+    return inner.version == address.network.version and inner.subnet_of(address.network)  # type: ignore[arg-type]  # same version
+
+
+@method(Address, names="to_s to_string", returns=str)
+def address_text(address: Address) -> str:
+    """Return the address."""
+    return address.ruby_text
+
+
+@method(Address, names="to_i", returns=int)
+def address_number(address: Address) -> int:
+    """Return the address as a number."""
+    return int(address.network.network_address)
+
+
+@method(Address, names="prefix", returns=int)
+def prefix(address: Address) -> int:
+    """Return how many bits the network's mask has."""
+    return address.network.prefixlen
+
+
+@method(Address, names="mask")
+def mask(address: Address, bits: Any) -> Address:
+    """Return the network that the address belongs to."""
+    return new_address(f"{address.ruby_text}/{to_s(bits)}")

@@ -1,0 +1,140 @@
+"""Which methods exist, on which types, and how a call whose receiver's type is not known finds its function.
+
+A method is a Python function whose first parameter is the receiver; a parameter called `block` takes the block. The
+modules of this package fill the tables when they are imported; `load` imports them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect as introspection
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from logpipe.expression.failures import RubyError, no_method
+from logpipe.expression.text import describe
+from logpipe.expression.values import DefaultHash, Yielded
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MODULES: Final = (
+    "array", "array_order", "binary", "constants", "conversion", "enumerable", "enumerable_groups", "hash", "kernel",
+    "moment", "names", "network", "number", "object", "pattern", "range", "string", "string_case", "string_edit",
+    "string_match", "string_parts",
+)  # fmt: skip
+
+_FAMILIES: Final[dict[type, tuple[type, ...]]] = {list: (list, Yielded), dict: (dict, DefaultHash)}
+
+
+@dataclass(slots=True, frozen=True)
+class Method:
+    """One method of one type."""
+
+    name: str
+    function: Callable[..., Any]
+    least: int
+    most: int | None
+    """How many arguments it takes, without receiver and block; None means any number."""
+    takes_block: bool
+    returns: type | None = None
+    """The Python type of what it gives, where that is always the same."""
+    yields: int = 1
+    """How many values it hands to its block at a time."""
+    mutates: bool = False
+    """Whether it may change its receiver, or for a string gives a changed one to put in its place."""
+
+
+METHODS: Final[dict[str, dict[type, Method]]] = {}
+"""By method name, then by the receiver's Python type; the type `object` holds what every value has."""
+
+FUNCTIONS: Final[dict[str, dict[str, Method]]] = {}
+"""By constant (`JSON`, `Digest::MD5`), then by name; the constant "" holds what Kernel offers everywhere."""
+
+CONSTANTS: Final[dict[str, Any]] = {}
+"""Constants that are plain values, such as `Float::INFINITY`."""
+
+
+def method(
+    *types: type, names: str, returns: type | None = None, yields: int = 1, mutates: bool = False
+) -> Callable[[F], F]:
+    """Register a function under each of `names`, separated by blanks, for receivers of these types."""
+
+    def register(function: F) -> F:
+        for name in names.split():
+            found = _method(name, function, returns, yields, skip=1, mutates=mutates)
+            for kind in types:
+                for member in _FAMILIES.get(kind, (kind,)):
+                    METHODS.setdefault(name, {})[member] = found
+        return function
+
+    return register
+
+
+def function(constant: str, *, names: str, returns: type | None = None, yields: int = 1) -> Callable[[F], F]:
+    """Register a function that is called on a constant: `JSON.parse`; the constant "" is Kernel."""
+
+    def register(implementation: F) -> F:
+        for name in names.split():
+            FUNCTIONS.setdefault(constant, {})[name] = _method(
+                name, implementation, returns, yields, skip=0, mutates=False
+            )
+        return implementation
+
+    return register
+
+
+def _method(name: str, function: F, returns: type | None, yields: int, *, skip: int, mutates: bool) -> Method:
+    parameters = list(introspection.signature(function).parameters.values())[skip:]
+    takes_block = any(parameter.name == "block" for parameter in parameters)
+    positional = [parameter for parameter in parameters if parameter.name != "block"]
+    least = sum(1 for item in positional if item.default is item.empty and item.kind is not item.VAR_POSITIONAL)
+    most = None if any(item.kind is item.VAR_POSITIONAL for item in positional) else len(positional)
+    return Method(name, function, least, most, takes_block, returns, yields, mutates)
+
+
+@cache
+def load() -> None:
+    """Import every module of methods; done when the first expression is compiled."""
+    for module in _MODULES:
+        importlib.import_module(f"logpipe.expression.methods.{module}")
+
+
+def similar(name: str, known: object) -> str:
+    """Return `did you mean "x"?`, or where nothing is near, an empty text."""
+    names = [item for item in known if isinstance(item, str)] if isinstance(known, (dict, set, frozenset)) else []
+    near = difflib.get_close_matches(name, names, n=1)
+    return f'did you mean "{near[0]}"?' if near else ""
+
+
+@cache
+def dispatcher(name: str) -> Callable[..., Any]:
+    """Return the function that calls method `name` of whatever its first argument is."""
+    table = {kind: found.function for kind, found in METHODS.get(name, {}).items()}
+    fallback = table.get(object)
+    find = table.get
+
+    def call(receiver: Any, *args: Any, **block: Any) -> Any:
+        implementation = find(type(receiver), fallback)
+        if implementation is None:
+            if isinstance(receiver, RubyError):
+                implementation = find(RubyError)
+            if implementation is None:
+                no_method(name, describe(receiver))
+        try:
+            return implementation(receiver, *args, **block)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                raise RubyError("ArgumentError", f"wrong number of arguments for `{name}'") from None
+            raise
+
+    call.__name__ = call.__qualname__ = name
+    return call
+
+
+def responds(receiver: Any, name: str) -> bool:
+    """Whether a value has the method."""
+    found = METHODS.get(name, {})
+    return type(receiver) in found or object in found

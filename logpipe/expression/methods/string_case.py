@@ -1,0 +1,49 @@
+"""String and Symbol: capitals and small letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from logpipe.expression.methods.registry import method
+from logpipe.expression.values import Symbol
+
+
+def _downcase(text: str, *_options: Symbol) -> str:
+    return text.lower()
+
+
+def _upcase(text: str, *_options: Symbol) -> str:
+    return text.upper()
+
+
+def _capitalize(text: str, *_options: Symbol) -> str:
+    return text.capitalize()
+
+
+def _swapcase(text: str, *_options: Symbol) -> str:
+    return text.swapcase()
+
+
+def _of_symbol(change: Callable[..., str]) -> Callable[[Symbol], Symbol]:
+    return lambda symbol: Symbol.of(change(symbol.name))
+
+
+def _in_place(change: Callable[..., str]) -> Callable[..., tuple[str, str | None]]:
+    """The method with `!`: the changed text, and for a value the same or nil where nothing changed."""
+
+    def changed(text: str, *options: Symbol) -> tuple[str, str | None]:
+        result = change(text, *options)
+        return result, None if result == text else result
+
+    return changed
+
+
+for _name, _change in (
+    ("downcase", _downcase),
+    ("upcase", _upcase),
+    ("capitalize", _capitalize),
+    ("swapcase", _swapcase),
+):
+    method(str, names=_name, returns=str)(_change)
+    method(Symbol, names=_name, returns=Symbol)(_of_symbol(_change))
+    method(str, names=_name + "!", mutates=True)(_in_place(_change))

@@ -1,0 +1,93 @@
+"""String: its characters, lines and bytes one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from logpipe.expression.arithmetic import integer_argument, string_argument
+from logpipe.expression.failures import BUDGET
+from logpipe.expression.indexing import array_part
+from logpipe.expression.methods.range import text_range
+from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.string import decoded, encoded
+from logpipe.expression.values import Enumerator
+
+
+def _each(values: list[Any], receiver: str, block: Callable[[Any], Any] | None) -> Any:
+    if block is None:
+        return Enumerator(values, "each", receiver)
+    for value in values:
+        BUDGET.spend()
+        block(value)
+    return receiver
+
+
+@method(str, names="chars", returns=list)
+def characters(text: str) -> list[str]:
+    """Return the characters."""
+    BUDGET.spend(len(text) // 16)
+    return list(text)
+
+
+@method(str, names="each_char")
+def each_character(text: str, block: Callable[[Any], Any] | None = None) -> Any:
+    """Hand each character to the block."""
+    return _each(list(text), text, block)
+
+
+@method(str, names="bytes", returns=list)
+def byte_list(text: str) -> list[int]:
+    """Return the bytes as numbers."""
+    return list(encoded(text))
+
+
+@method(str, names="each_byte")
+def each_byte(text: str, block: Callable[[Any], Any] | None = None) -> Any:
+    """Hand each byte to the block."""
+    return _each(byte_list(text), text, block)
+
+
+@method(str, names="codepoints", returns=list)
+def codepoints(text: str) -> list[int]:
+    """Return the characters' numbers."""
+    return [ord(char) for char in text]
+
+
+@method(str, names="lines", returns=list)
+def lines(text: str, separator: Any = "\n", options: Any = None) -> list[str]:
+    """Return the lines with their line breaks, or without them for `chomp: true`."""
+    if isinstance(separator, dict):
+        separator, options = "\n", separator
+    ending = string_argument(separator)
+    pieces = text.split(ending) if ending else [text]
+    chomp = isinstance(options, dict) and True in options.values()
+    found = [piece + ("" if chomp else ending) for piece in pieces[:-1]]
+    return [*found, pieces[-1]] if pieces[-1] else found
+
+
+@method(str, names="each_line")
+def each_line(text: str, separator: Any = "\n", block: Callable[[Any], Any] | None = None) -> Any:
+    """Hand each line to the block."""
+    return _each(lines(text, separator), text, block)
+
+
+@method(str, names="getbyte")
+def byte_at(text: str, place: Any) -> int | None:
+    """Return one byte, nil outside."""
+    data = encoded(text)
+    position = integer_argument(place)
+    return data[position] if -len(data) <= position < len(data) else None
+
+
+@method(str, names="byteslice")
+def byte_slice(text: str, start: Any, length: Any = 1) -> str | None:
+    """Return a part counted in bytes, nil outside."""
+    part = array_part(list(encoded(text)), start, length if isinstance(start, int) else None)
+    return None if part is None else decoded(bytes(part))
+
+
+@method(str, names="upto")
+def up_to(text: str, last: Any, block: Callable[[Any], Any] | None = None) -> Any:
+    """Hand each text from this one up to `last` to the block."""
+    return _each(text_range(text, string_argument(last), exclusive=False), text, block)

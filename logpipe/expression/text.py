@@ -1,0 +1,214 @@
+"""What Ruby values look like as text (`to_s`, `inspect`), what class they have, and what they are in a record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+from logpipe.expression.failures import BudgetExceeded, RubyError, check_size
+from logpipe.expression.regexp_values import MatchData, Regexp
+from logpipe.expression.times import RubyDate, RubyTime
+from logpipe.expression.values import (
+    DefaultHash,
+    Enumerator,
+    HashKey,
+    Proc,
+    Range,
+    RubyClass,
+    Symbol,
+    Yielded,
+    from_key,
+)
+
+_CLASSES: Final[dict[type, str]] = {
+    type(None): "NilClass", bool: "", int: "Integer", float: "Float", str: "String", Symbol: "Symbol", list: "Array",
+    Yielded: "Array", dict: "Hash", DefaultHash: "Hash", Range: "Range", Regexp: "Regexp", MatchData: "MatchData",
+    RubyTime: "Time", RubyDate: "DateTime", Proc: "Proc", RubyClass: "Class", Enumerator: "Enumerator",
+}  # fmt: skip
+
+_MAX_DEPTH: Final = 100
+
+
+def class_name(value: Any) -> str:
+    """Return the name of a value's class, such as `String` or `NilClass`."""
+    if value is True:
+        return "TrueClass"
+    if value is False:
+        return "FalseClass"
+    if isinstance(value, RubyError):
+        return value.class_name
+    return _CLASSES.get(type(value)) or str(getattr(value, "ruby_class", "Object"))
+
+
+def describe(value: Any) -> str:
+    """Name a value as error messages do: `nil:NilClass`, `"x":String`, `an instance of Array` for long ones."""
+    if value is None or isinstance(value, bool):
+        return f"{inspect(value)}:{class_name(value)}"
+    if isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= 60):
+        return f"{inspect(value)}:{class_name(value)}"
+    return f"an instance of {class_name(value)}"
+
+
+def float_text(value: float) -> str:
+    """Return a Float's text: `5.0`, `1.0e+20`, `Infinity`."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    text = repr(value)
+    mantissa, exponent, power = text.partition("e")
+    if exponent and "." not in mantissa:
+        mantissa += ".0"
+    return mantissa + exponent + power
+
+
+def to_s(value: Any) -> str:
+    """Return Ruby's `to_s`, which is also what `#{…}` inserts."""
+    if type(value) is str:
+        return value
+    if value is None:
+        return ""
+    writer = _TO_S.get(type(value))
+    return writer(value) if writer is not None else inspect(value)
+
+
+def inspect(value: Any, depth: int = 0) -> str:
+    """Return Ruby's `inspect`, as versions up to 3.3 write it: `{"a"=>1, :b=>nil}`.
+
+    Raises:
+        BudgetExceeded: the value is nested more than 100 deep.
+    """
+    if depth > _MAX_DEPTH:
+        raise BudgetExceeded("the value is nested too deeply to be written as text")
+    if type(value) is str:
+        return inspect_string(value)
+    if isinstance(value, list):
+        return f"[{', '.join(inspect(item, depth + 1) for item in value)}]"
+    if isinstance(value, dict):
+        pairs = (f"{inspect(from_key(key), depth + 1)}=>{inspect(item, depth + 1)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    writer = _INSPECT.get(type(value)) or _TO_S.get(type(value))
+    if writer is not None:
+        return writer(value)
+    if isinstance(value, RubyError):
+        return f"#<{value.class_name}: {value}>"
+    return str(getattr(value, "ruby_text", f"#<{class_name(value)}>"))
+
+
+_ESCAPED: Final = {
+    '"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\x1b": "\\e", "\a": "\\a", "\b": "\\b",
+    "\v": "\\v", "\f": "\\f",
+}  # fmt: skip
+
+
+def inspect_string(text: str) -> str:
+    r"""Return a string's source: quotes, backslashes, control characters, invalid bytes and `#{` escaped."""
+    written = []
+    for place, char in enumerate(text):
+        if char in _ESCAPED:
+            written.append(_ESCAPED[char])
+        elif char == "#" and text[place + 1 : place + 2] in ("{", "$", "@"):
+            written.append("\\#")
+        elif "\udc80" <= char <= "\udcff":
+            written.append(f"\\x{ord(char) - 0xDC00:02X}")
+        elif char.isprintable():
+            written.append(char)
+        elif ord(char) < 0x80:
+            written.append(f"\\x{ord(char):02X}" if ord(char) != 0 else "\\u0000")
+        else:
+            written.append(f"\\u{ord(char):04X}" if ord(char) <= 0xFFFF else f"\\u{{{ord(char):X}}}")
+    return f'"{"".join(written)}"'
+
+
+def _inspect_symbol(symbol: Symbol) -> str:
+    name = symbol.name
+    plain = name.rstrip("?!=") if name[-1:] in "?!=" and len(name) > 1 else name
+    return f":{name}" if plain.isidentifier() or name in _OPERATORS else f":{inspect_string(name)}"
+
+
+_OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "**", "==", "<=>", "<", ">", "<=", ">=", "[]", "<<", "=~", "!"})
+
+
+def _range_text(value: Range, write: Callable[[Any], str]) -> str:
+    dots = "..." if value.exclusive else ".."
+    low, high = ("" if end is None else write(end) for end in (value.low, value.high))
+    return f"{low}{dots}{high}"
+
+
+def regexp_text(regexp: Regexp) -> str:
+    """Return `(?-mix:source)`, which keeps its meaning inside another expression."""
+    off = "".join(flag for flag in "mix" if flag not in regexp.flags)
+    return f"(?{regexp.flags}{'-' if off else ''}{off}:{regexp.source})"
+
+
+def _inspect_match(data: MatchData) -> str:
+    names = {number: name for name, number in data.match.re.groupindex.items()}
+    groups = "".join(
+        f" {names.get(number, number)}:{inspect(data.match[number])}" for number in range(1, data.match.re.groups + 1)
+    )
+    return f"#<MatchData {inspect(data.match[0])}{groups}>"
+
+
+_TO_S: Final[dict[type, Callable[[Any], str]]] = {
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: float_text,
+    Symbol: lambda value: value.name,
+    Range: lambda value: _range_text(value, to_s),
+    Regexp: regexp_text,
+    MatchData: lambda value: value.match[0],
+    RubyTime: RubyTime.to_text,
+    RubyDate: RubyDate.to_text,
+    RubyClass: lambda value: value.name,
+    RubyError: str,
+    HashKey: lambda value: to_s(value.value),
+}
+
+_INSPECT: Final[dict[type, Callable[[Any], str]]] = {
+    type(None): lambda _: "nil",
+    Symbol: _inspect_symbol,
+    Range: lambda value: _range_text(value, inspect),
+    Regexp: lambda value: f"/{value.source}/{value.flags}",
+    MatchData: _inspect_match,
+    RubyTime: RubyTime.inspect_text,
+    RubyDate: RubyDate.inspect_text,
+    Proc: lambda value: "#<Proc (lambda)>" if value.is_lambda else "#<Proc>",
+    RubyError: lambda value: f"#<{value.class_name}: {value}>",
+}
+
+
+def join(items: list[Any], separator: str = "", depth: int = 0) -> str:
+    """Return the members' texts in one, nested arrays' members too.
+
+    Raises:
+        BudgetExceeded: the text would be too long, or the arrays are nested too deeply.
+    """
+    if depth > _MAX_DEPTH:
+        raise BudgetExceeded("the array is nested too deeply to be joined")
+    parts = [join(item, separator, depth + 1) if isinstance(item, list) else to_s(item) for item in items]
+    check_size(sum(map(len, parts)) + len(separator) * len(parts))
+    return separator.join(parts)
+
+
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def export(value: Any, depth: int = 0) -> Any:
+    """Return what a result becomes in a record: symbols, times and all else that JSON lacks as their text.
+
+    Raises:
+        BudgetExceeded: the value is nested more than 100 deep.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if depth > _MAX_DEPTH:
+        raise BudgetExceeded("the value is nested too deeply for a record")
+    if isinstance(value, list):
+        return [export(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {
+            key if type(key) is str else to_s(from_key(key)): export(item, depth + 1) for key, item in value.items()
+        }
+    if isinstance(value, Enumerator):
+        return inspect(value)
+    return to_s(value)
