@@ -78,6 +78,8 @@ class Options:
     _settings: ClassVar[dict[str, Setting]] = {}
     _extra: ClassVar[re.Pattern[str] | None] = None
     """Matches parameter names that are the class's own business, beside the declared ones (`format1` … `format20`)."""
+    extra: ClassVar[Mapping[str, str]] = {}
+    """The texts of the parameters that `_extra` matches, in file order."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -115,6 +117,7 @@ class Options:
         options = object.__new__(cls)
         for name, value in reader.values():
             object.__setattr__(options, name, value)
+        object.__setattr__(options, "extra", reader.extra())
         reader.report_unknown()
         if not reader.failed:
             for complaint in options.check():
@@ -292,6 +295,11 @@ class _Reader:
         conf = self._find(setting.plugin_kind, kind_of_plugin, element, self._report)
         self.failed = self.failed or conf is None
         return conf
+
+    def extra(self) -> dict[str, str]:
+        pattern = self._cls._extra  # noqa: SLF001 - a class attribute of the class being read
+        texts = ((name, given.value) for name, given in self._element.params.items())
+        return {name: text for name, text in texts if pattern and isinstance(text, str) and pattern.fullmatch(name)}
 
     def report_unknown(self) -> None:
         settings = self._cls.settings().items()
