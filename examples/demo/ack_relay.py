@@ -55,7 +55,7 @@ def unanswered(request: bytes) -> int | None:
 
 
 async def _relay(upstream: int, client_reader: StreamReader, client_writer: StreamWriter) -> None:
-    """Carry one client's connection until either side ends it."""
+    """Carry one client's connection until the broker ends it, which it does when the client has."""
     silenced: set[int] = set()
     broker_reader, broker_writer = await asyncio.open_connection("127.0.0.1", upstream)
     with contextlib.closing(broker_writer):
@@ -64,27 +64,32 @@ async def _relay(upstream: int, client_reader: StreamReader, client_writer: Stre
                 directions.create_task(_requests(client_reader, broker_writer, silenced))
                 directions.create_task(_answers(broker_reader, client_writer, silenced))
         except* (OSError, asyncio.IncompleteReadError):
-            pass  # one side ended its connection, and with it its task, and with that the other
+            pass  # the broker ended the connection, and with it the task that read from it and so the other
 
 
 async def _requests(client: StreamReader, broker: StreamWriter, silenced: set[int]) -> None:
     """Carry requests to the broker and note which of its answers nobody waits for."""
-    while True:
-        request = await _read(client)
-        if (correlation := unanswered(request)) is not None:
-            silenced.add(correlation)
-        await _write(broker, request)
+    try:
+        while True:
+            request = await _read(client)
+            if (correlation := unanswered(request)) is not None:
+                silenced.add(correlation)
+            await _write(broker, request)
+    except (OSError, asyncio.IncompleteReadError):
+        # The client may leave before the broker has read all: to close now would take what is under way with it.
+        broker.write_eof()
 
 
 async def _answers(broker: StreamReader, client: StreamWriter, silenced: set[int]) -> None:
-    """Carry answers to the client, but for the silenced."""
+    """Carry answers to the client, but for the silenced, while there is a client."""
     while True:
         answer = await _read(broker)
         (correlation,) = CORRELATION.unpack_from(answer)
         if correlation in silenced:
             silenced.remove(correlation)
-        else:
-            await _write(client, answer)
+        elif not client.is_closing():
+            with contextlib.suppress(ConnectionError):
+                await _write(client, answer)
 
 
 async def _read(reader: StreamReader) -> bytes:

@@ -114,8 +114,9 @@ async def _read_whole(consumer: AIOKafkaConsumer, partition: TopicPartition, end
 
 def _led(cluster: ClusterMetadata, name: str) -> bool:
     """Whether every partition has a leader, which takes a moment after a topic was made or a broker came back."""
-    led: set[int] = cluster.available_partitions_for_topic(name)
-    return led == cluster.partitions_for_topic(name)
+    led: set[int] | None = cluster.available_partitions_for_topic(name)
+    every: set[int] | None = cluster.partitions_for_topic(name)
+    return led == every
 
 
 async def _partitions(bootstrap: str, name: str) -> list[TopicPartition]:

@@ -1,0 +1,62 @@
+"""The servers as fixtures, for every test of the project (pyproject.toml loads this file)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.services.jars import UnavailableError
+from tests.services.kafka import Kafka
+from tests.services.stand_in import StandInKafka
+
+REQUIRE = "LOGPIPE_REQUIRE_SERVICES"
+"""Environment variable: set to anything, tests fail for want of a real server instead of being skipped."""
+
+
+@pytest.fixture(scope="session")
+def kafka(_kafka_or_reason: Kafka | UnavailableError) -> Kafka:
+    """A real Kafka for the whole run: use topics of your own, and never stop it."""
+    return _or_skip(_kafka_or_reason)
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Kafka]:
+    """A real Kafka for one test, which may stop and kill it."""
+    with _or_skip(_start()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def any_kafka(_kafka_or_reason: Kafka | UnavailableError) -> Iterator[Kafka | StandInKafka]:
+    """The real Kafka of the whole run, or its stand-in where it can't be had."""
+    if isinstance(_kafka_or_reason, Kafka):
+        yield _kafka_or_reason
+        return
+    with StandInKafka.start() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="session")
+def _kafka_or_reason() -> Iterator[Kafka | UnavailableError]:
+    """The real Kafka, or why there is none; started once for the fixtures above."""
+    started = _start()
+    yield started
+    if isinstance(started, Kafka):
+        started.close()
+
+
+def _start() -> Kafka | UnavailableError:
+    try:
+        return Kafka.start()
+    except UnavailableError as error:
+        if REQUIRE in os.environ:
+            raise
+        return error
+
+
+def _or_skip(started: Kafka | UnavailableError) -> Kafka:
+    if isinstance(started, UnavailableError):
+        pytest.skip(str(started))
+    return started
