@@ -14,6 +14,7 @@ from logpipe.config.element import Element
 from logpipe.config.options import PluginConf, complain, describe, did_you_mean
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import PluginHost, World
+from logpipe.engine.lint import lint_routes
 from logpipe.engine.log import LEVELS, PluginLog
 from logpipe.engine.outlets import OutletBuilder
 from logpipe.engine.router import Router, Rule
@@ -75,6 +76,7 @@ class Builder:
         """Build everything in the order of fluentd's root_agent.rb: labels, `@ERROR`, root, sources."""
         elements = list(_expand_workers(root, self.world.worker_id))
         labels = self._labels(elements)
+        lint_routes(elements, self.report)
         self.routers[ROOT] = self._router(ROOT)
         for name in labels:
             self.routers[name] = self._router(name)
