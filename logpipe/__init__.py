@@ -3,9 +3,9 @@
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import Seconds, Size
 from logpipe.config.declare import InvalidSetting, argument, param, plugin_section, raw_section, section
-from logpipe.config.diagnostic import Diagnostic, Position
+from logpipe.config.diagnostic import Diagnostic, Position, Report
 from logpipe.config.element import Element
-from logpipe.config.options import Options, PluginConf
+from logpipe.config.options import FindPlugin, Options, PluginConf
 from logpipe.config.values import convert_float, convert_integer
 from logpipe.errors import (
     BufferFull,
@@ -60,6 +60,7 @@ __all__ = [
     "EventBatch",
     "ExpressionError",
     "Filter",
+    "FindPlugin",
     "FormatError",
     "Formatter",
     "Host",
@@ -81,6 +82,7 @@ __all__ = [
     "Record",
     "RecordAccessor",
     "RecordTooLarge",
+    "Report",
     "RetryLater",
     "Seconds",
     "Size",
