@@ -80,7 +80,7 @@ class OutletBuilder:
 
     def _buffer_conf(self, conf: PluginConf, written: Element | None) -> PluginConf | None:
         element = written or Element("buffer", position=conf.element.position, arg_position=conf.element.position)
-        if not element.arg and element.arg_position.line == element.position.line:
+        if not element.arg:
             element.arg = conf.plugin_class.buffer_argument
         for name, value in conf.plugin_class.buffer_defaults.items():
             if name not in element.params:
