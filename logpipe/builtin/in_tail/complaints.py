@@ -1,0 +1,55 @@
+"""Warnings about what files hold, a few per file and minute: ten thousand bad lines are one fact, not as many messages.
+
+It is also what keeps a file that holds our own log from feeding itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+from logpipe import Clock
+from logpipe.builtin.in_tail.trail import Trail
+
+SHOWN: Final = 5
+"""Messages of one kind per file and window."""
+
+WINDOW: Final = 60.0
+"""Seconds after which the count starts again."""
+
+
+@dataclass(slots=True)
+class _Window:
+    since: float
+    said: int = 0
+    unsaid: int = 0
+
+
+class Complaints:
+    """Counts what was said about each file, and says how much was left out."""
+
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any], clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._windows: dict[tuple[Trail, str], _Window] = {}
+
+    def room(self, trail: Trail, what: str, count: int) -> int:
+        """Return how many of `count` things may be said now; the rest is told later, as a number."""
+        window = self._windows.get((trail, what))
+        if window is None:
+            window = self._windows[trail, what] = _Window(self._clock.monotonic())
+        allowed = min(count, SHOWN - window.said)
+        window.said += allowed
+        window.unsaid += count - allowed
+        return allowed
+
+    def sum_up(self, *, everything: bool = False) -> None:
+        """Say how much was left out in the windows that are over, or in all of them."""
+        now = self._clock.monotonic()
+        for key, window in list(self._windows.items()):
+            if everything or now - window.since >= WINDOW:
+                trail, what = key
+                if window.unsaid:
+                    self._log.warning("%s: %d more lines in %s", what, window.unsaid, trail.name)
+                del self._windows[key]

@@ -1,0 +1,111 @@
+"""Lines of one file to a batch of events: parsed, the unmatched ones reported, the path added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from logpipe import EventBatch, Host, Parsed, Parser, Receipt, Record, Time
+from logpipe.builtin.in_tail.complaints import Complaints
+from logpipe.builtin.in_tail.lines import inspect
+from logpipe.builtin.in_tail.trail import Trail
+
+_NOT_MATCHED: Final = "pattern not matched"
+
+
+class Made(NamedTuple):
+    """What became of some lines."""
+
+    batch: EventBatch
+    """It may be empty."""
+    unmatched: int
+    """Lines that are not in the format."""
+
+
+class EventMaker:
+    """Makes the batches of a `<source>`."""
+
+    def __init__(
+        self,
+        parser: Parser[Any],
+        host: Host,
+        complaints: Complaints,
+        *,
+        path_key: str | None,
+        emit_unmatched_lines: bool,
+    ) -> None:
+        self._parse_lines = parser.parse_lines
+        self._host = host
+        self._complaints = complaints
+        self._add_path = _path_adder(path_key)
+        self._emit_unmatched = emit_unmatched_lines
+
+    def make(self, trail: Trail, lines: list[bytes], receipt: Receipt) -> Made:
+        """Return the events of some lines of a file."""
+        now = self._host.clock.now()
+        try:
+            parsed = self._parse_lines(lines, now)
+        except Exception as error:  # noqa: BLE001 - a parser that breaks on one line must not cost the others
+            parsed = self._one_by_one(trail, lines, now, error)
+        if parsed.unmatched:
+            parsed = self._report(trail, lines, parsed, now)
+        if self._add_path is not None:
+            self._add_path(parsed.records, trail.name)
+        return Made(EventBatch(trail.tag, parsed.times, parsed.records, receipt), len(parsed.unmatched))
+
+    def _one_by_one(self, trail: Trail, lines: list[bytes], now: Time, error: Exception) -> Parsed:
+        """Parse each line apart; those that break the parser count as unmatched."""
+        whole = Parsed([], [], [])
+        for number, line in enumerate(lines):
+            try:
+                times, records, unmatched = self._parse_lines([line], now)
+            except Exception as caught:  # noqa: BLE001 - as above
+                error, times, records, unmatched = caught, [], [], [0]
+            whole.times.extend(times)
+            whole.records.extend(records)
+            whole.unmatched.extend(number for _ in unmatched)
+        if self._complaints.room(trail, "invalid line found", 1):
+            self._host.log.warning("invalid line found file=%s error=%r", trail.name, str(error))
+        return whole
+
+    def _report(self, trail: Trail, lines: list[bytes], parsed: Parsed, now: Time) -> Parsed:
+        """Warn about the unmatched lines, and make events of them where the user wants that."""
+        numbers = parsed.unmatched
+        for number in numbers[: self._complaints.room(trail, _NOT_MATCHED, len(numbers))]:
+            self._host.log.warning("%s: %s", _NOT_MATCHED, inspect(lines[number]))
+        return _with_unmatched(lines, parsed, now) if self._emit_unmatched else parsed
+
+
+def _with_unmatched(lines: list[bytes], parsed: Parsed, now: Time) -> Parsed:
+    """Return the events with one more for each unmatched line, in the order of the lines.
+
+    Where lines gave several events each, nobody knows which came from which: then the unmatched ones come last.
+    """
+    raw = [{"unmatched_line": lines[number].decode("utf-8", "replace")} for number in parsed.unmatched]
+    if len(parsed.records) + len(raw) != len(lines):
+        return Parsed([*parsed.times, *[now] * len(raw)], [*parsed.records, *raw], parsed.unmatched)
+    times: list[Time] = []
+    records: list[Record] = []
+    begin = 0
+    for place, (number, record) in enumerate(zip(parsed.unmatched, raw, strict=True)):
+        end = number - place
+        times += parsed.times[begin:end]
+        records += parsed.records[begin:end]
+        times.append(now)
+        records.append(record)
+        begin = end
+    return Parsed([*times, *parsed.times[begin:]], [*records, *parsed.records[begin:]], parsed.unmatched)
+
+
+def _path_adder(key: str | None) -> Callable[[Sequence[Record], str], None] | None:
+    """Return the loop that writes a file's path into its records."""
+    if key is None:
+        return None
+
+    def add(records: Sequence[Record], path: str) -> None:
+        for record in records:
+            # compat: in_tail.rb writes `record[path_key] ||= path`: null and false give way, "" does not
+            if (present := record.get(key)) is None or present is False:
+                record[key] = path
+
+    return add

@@ -1,0 +1,203 @@
+"""One generation of a followed file: the content that one inode holds from its first byte to its last.
+
+Rotation, copytruncate and a swapped link all end one generation and begin the next; each has its own reader state, so
+that a new file never inherits the offset of an old one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from aiofiles.threadpool import wrap
+from aiofiles.threadpool.binary import AsyncFileIO
+
+from logpipe import Receipt
+from logpipe.builtin.in_tail.logfile import MARK_BYTES, NO_HEAD, Head, Identity, LogFile
+from logpipe.builtin.position_file import Position
+
+
+class _End:
+    """Where a batch ends in its file."""
+
+    __slots__ = ("offset", "settled")
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.settled = False
+
+
+class Settlement:
+    """How much of a file is past a kill -9: everything before the furthest end with no unsettled receipt before it."""
+
+    __slots__ = ("_moved", "_waiting", "position")
+
+    def __init__(self, position: int, moved: Callable[[], None]) -> None:
+        self.position = position
+        self._waiting: deque[_End] = deque()
+        self._moved = moved
+
+    def expect(self, offset: int) -> Receipt:
+        """Return the receipt of a batch that ends at `offset`; batches are expected in the order of the file."""
+        end = _End(offset)
+        self._waiting.append(end)
+        return Receipt(partial(self._settle, end))
+
+    def refuse(self) -> None:
+        """Forget the newest end: its batch was not accepted and will be made again, with a new receipt."""
+        self._waiting.pop()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is owed any more."""
+        return not self._waiting
+
+    def _settle(self, end: _End) -> None:
+        end.settled = True
+        waiting = self._waiting
+        if not waiting or waiting[0] is not end:
+            return
+        while waiting and waiting[0].settled:
+            self.position = waiting.popleft().offset
+        self._moved()
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Where a generation's bytes went: its size is `start` + `read` + skipped + abandoned + still to read."""
+
+    start: int
+    """Where reading began; what is before it was read by an earlier run, or was there before the first one."""
+    read: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Bytes passed over on purpose, by reason: `long_line`, `nul`."""
+    abandoned: Counter[str] = field(default_factory=Counter)
+    """Bytes that could not be read any more, by reason: `truncated`, `gone`, `unreadable`."""
+
+    def pass_over(self, count: int, reason: str) -> None:
+        """Count bytes of lines that were read as skipped instead."""
+        self.read -= count
+        self.skipped[reason] += count
+
+
+class Generation:
+    """The reader state of one generation. Offsets move when a batch was accepted, positions when it has settled."""
+
+    __slots__ = (
+        "ahead",
+        "closing",
+        "failures",
+        "file",
+        "finished",
+        "head",
+        "identity",
+        "inode_path",
+        "ledger",
+        "mark",
+        "modified",
+        "offset",
+        "reader",
+        "replaced_at",
+        "seen_at",
+        "settlement",
+        "size",
+        "stirred",
+        "want",
+    )
+
+    def __init__(
+        self,
+        identity: Identity,
+        inode_path: str,
+        *,
+        offset: int,
+        moved: Callable[[], None],
+        size: int = 0,
+        modified: int = 0,
+        head: Head = NO_HEAD,
+    ) -> None:
+        self.identity = identity
+        self.inode_path = inode_path
+        """A name that led to the file when last seen."""
+        self.offset = offset
+        """The first byte that no accepted batch covers; always the start of a line, unless it began elsewhere."""
+        self.ahead = 0
+        """Bytes after `offset` of a line that is too long and whose end is not in sight."""
+        self.want = 0
+        """Bytes to read at once where a line is longer than a block; else 0."""
+        self.size = size
+        self.modified = modified
+        """When the file was last written as far as we know, nanoseconds since the epoch."""
+        self.head = head
+        self.mark = b""
+        """The last bytes before `offset`, as they were read; empty where nothing was."""
+        self.settlement = Settlement(offset, moved)
+        self.ledger = Ledger(offset)
+        self.stirred = True
+        """Whether there may be something to read."""
+        self.seen_at = 0
+        """When its path was last seen to lead to it, nanoseconds since the epoch."""
+        self.closing = False
+        """Whether its last line counts as a whole one though no line feed ends it."""
+        self.replaced_at: float | None = None
+        """When it stopped being what its path names, or was last written after that; monotonic seconds."""
+        self.finished = False
+        """Whether nothing more will be read; it stays until its receipts have settled."""
+        self.failures = 0
+        self.file: LogFile | None = None
+        self.reader: AsyncFileIO | None = None
+
+    @property
+    def behind(self) -> int:
+        """Bytes that were there when last looked at, and are not read."""
+        return 0 if self.finished else max(0, self.size - self.offset)
+
+    def saved_as(self, path: str) -> Position:
+        """Return its row of the position file."""
+        head = str(self.head) if self.head.length else ""
+        return Position(path, self.settlement.position, self.identity.inode, head)
+
+    def attach(self, file: LogFile) -> None:
+        """Read from `file` from now on."""
+        self.file = file
+        self.reader = wrap(file)
+
+    def detach(self) -> LogFile | None:
+        """Give the open file up, for the caller to close or to read on from elsewhere."""
+        file, self.file, self.reader = self.file, None, None
+        return file
+
+    async def read(self, most: int) -> bytes:
+        """Return what follows `offset` and `ahead`, after as many bytes as `self.mark_length` says.
+
+        Raises:
+            Rewritten: the file no longer holds what was read from it.
+            OSError: it cannot be read.
+        """
+        file, reader = self.file, self.reader
+        assert file is not None and reader is not None  # noqa: S101, PT018 - the caller has attached one
+        file.place, file.mark, file.head = self.offset + self.ahead, self.expected_mark, self.head
+        data: bytes = await reader.read(most)
+        self.size, self.modified, self.head = file.size, file.changed, file.head
+        return data
+
+    @property
+    def expected_mark(self) -> bytes:
+        """What must stand right before the place that is read next."""
+        return b"" if self.ahead else self.mark
+
+    def accept(self, offset: int, data: bytes, end: int) -> None:
+        """Move on to `offset`, which is `end` bytes into `data`."""
+        self.ledger.read += offset - self.offset
+        self.offset = offset
+        self.mark = data[max(0, end - MARK_BYTES) : end]
+
+    def skip(self, count: int, reason: str) -> None:
+        """Move on by `count` bytes that are passed over on purpose."""
+        self.ledger.skipped[reason] += count
+        self.offset += count
+        self.ahead = 0
+        self.mark = b""
+        self.settlement.expect(self.offset).release()

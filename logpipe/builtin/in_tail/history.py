@@ -1,0 +1,308 @@
+"""Where reading begins: what the position file says of a path, and which files beside it hold its earlier content.
+
+Everything here blocks and runs in a thread; what it opens belongs to the caller.
+"""
+# ruff: noqa: PTH115, PTH118, PTH120, PTH208
+# Paths are the user's text and stay as written: pathlib would rewrite them.
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from logpipe.builtin.in_tail.logfile import Head, Identity, LogFile
+from logpipe.builtin.in_tail.targets import look
+from logpipe.builtin.position_file import Loaded, Position
+
+MOST_HOPS: Final = 16
+_COUNTED: Final = r"[.-][0-9][0-9T:._-]*"
+_DATED: Final = r"[._-][0-9]{4}-?[0-9]{2}-?[0-9]{2}[0-9T:._-]*"
+_TELLING: Final = 16
+"""Bytes of head that are enough to find a copy by."""
+
+
+class Start(NamedTuple):
+    """One generation, open, and where to begin in it."""
+
+    file: LogFile
+    path: str
+    offset: int
+    head: Head
+
+
+class Beginning(NamedTuple):
+    """Where to begin with one path."""
+
+    path: str
+    older: list[Start]
+    """Generations that were rotated away and are not read to their end, oldest first."""
+    live: Start | None
+    error: OSError | None
+    """Why the file cannot be opened."""
+    hops: tuple[tuple[str, str], ...]
+    lost: list[int]
+    """Offsets at which generations that are gone had been left."""
+
+
+class Saved:
+    """The rows of the position file that no file has claimed yet."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.written_at = int(loaded.written_at * 1_000_000_000)
+        """Nanoseconds since the epoch."""
+        self._paths = frozenset(row.path for row in loaded.positions)
+        self._by_path: dict[str, list[Position]] = defaultdict(list)
+        self._by_inode: dict[int, list[Position]] = defaultdict(list)
+        for row in loaded.positions:
+            self._by_path[row.path].append(row)
+            self._by_inode[row.inode].append(row)
+
+    def take(self, path: str) -> list[Position]:
+        """Return the rows of a path, oldest generation first; they are claimed by this."""
+        rows = self._by_path.pop(path, [])
+        for row in rows:
+            self._by_inode[row.inode].remove(row)
+        return rows
+
+    def take_renamed(self, path: str, file: LogFile, beginning: bytes) -> Position | None:
+        """Return the row of a file that had another name when it was written.
+
+        Its head must be the saved one. fluentd saves none: then the name must have been in the same folder and lead
+        elsewhere now.
+        """
+        for row in self._by_inode.get(file.identity.inode, ()):
+            head = Head.parse(row.fingerprint)
+            if head.begins(beginning) if head is not None else _was_beside(row.path, path, file.identity):
+                self._by_inode[row.inode].remove(row)
+                self._by_path[row.path].remove(row)
+                return row
+        return None
+
+    def knew(self, path: str) -> bool:
+        """Return whether the path had a row, claimed or not."""
+        return path in self._paths
+
+    def unclaimed(self) -> list[Position]:
+        """Return the rows that no file has claimed."""
+        return [row for rows in self._by_path.values() for row in rows]
+
+    def drop(self) -> None:
+        """Forget the rows that no file has claimed."""
+        self._by_path.clear()
+        self._by_inode.clear()
+
+
+def begin(path: str, saved: Saved, *, new_at_end: bool) -> Beginning:
+    """Open what a path names and decide where to begin.
+
+    A file that the position file knows goes on where it was left; one that took a known file's place begins at 0; one
+    that nothing is known of at its end if `new_at_end`, else at 0.
+    """
+    hops = hops_of(path)
+    try:
+        file, beginning = _open(path)
+    except OSError as error:
+        return Beginning(path, [], None, error, hops, [])
+    rows = saved.take(path)
+    own = _own_row(rows, file, beginning) or saved.take_renamed(path, file, beginning)
+    if own is not None:
+        offset = own.offset if own.offset <= file.size else 0
+    else:
+        offset = file.size if new_at_end and not saved.knew(path) else 0
+    live = Start(file, path, offset, Head.of(beginning))
+    rows = [row for row in rows if row is not own]
+    older = list(_find_rows(path, rows, file.identity))
+    lost = [row.offset for row in rows if row not in {found for found, _ in older}]
+    starts = [start for _, start in older]
+    if own is None and saved.knew(path):
+        # between the newest row's file and this one there may have been others
+        after = min((saved.written_at, *(start.file.changed for start in starts)))
+        starts += _rotated_since(path, after, {file.identity, *(start.file.identity for start in starts)})
+    return Beginning(path, starts, live, None, hops, lost)
+
+
+def begin_all(paths: Iterable[str], saved: Saved, new_at_end: bool) -> list[Beginning]:  # noqa: FBT001 - a thread's call
+    """Begin with several paths in one visit to a thread."""
+    return [begin(path, saved, new_at_end=new_at_end) for path in paths]
+
+
+def succeed(path: str, after: int, known: Collection[Identity]) -> Beginning:
+    """Open what has taken a followed file's place, and the generations that came and went in between.
+
+    `after` is a time, nanoseconds since the epoch, at which the followed file was still in its place.
+    """
+    hops = hops_of(path)
+    try:
+        file, beginning = _open(path)
+    except OSError as error:
+        return Beginning(path, [], None, error, hops, [])
+    older = list(_rotated_since(path, after, {*known, file.identity}))
+    return Beginning(path, older, Start(file, path, 0, Head.of(beginning)), None, hops, [])
+
+
+def reopen(name: str, path: str, identity: Identity) -> LogFile:
+    """Open a file that was closed while it had nothing to read: by the name it had, or by whatever name it has now.
+
+    Raises:
+        OSError: it is gone, or cannot be opened.
+    """
+    folder = os.path.dirname(os.path.realpath(path))
+    others = (os.path.join(folder, other) for other in _names_of_inode(folder, identity.inode))
+    for candidate in itertools.chain((name,), others):
+        with contextlib.suppress(FileNotFoundError):
+            file = LogFile(candidate)
+            if file.identity == identity:
+                return file
+            file.close()
+    raise FileNotFoundError(errno.ENOENT, "the file is gone", name)
+
+
+def find_copy(path: str, head: Head, offset: int, mark: bytes, known: Collection[Identity]) -> Start | None:
+    """Open the copy that copytruncate made of a file before it cut it, to go on at `offset`."""
+    if head.length < _TELLING:
+        return None
+    folder, name = os.path.split(os.path.realpath(path))
+    stem, _ = _split_suffix(name)
+    for other in _names(folder):
+        if not other.startswith(stem) or other == name:
+            continue
+        start = _open_start(os.path.join(folder, other), offset)
+        if start is None:
+            continue
+        file = start.file
+        if file.identity not in known and head.begins(file.beginning()) and _has_mark(file, offset, mark):
+            return start
+        file.close()
+    return None
+
+
+def hops_of(path: str) -> tuple[tuple[str, str], ...]:
+    """Return folder and name of a path and of every symbolic link on the way to its file."""
+    hops: list[tuple[str, str]] = []
+    while len(hops) < MOST_HOPS:
+        slash = path.rfind("/") + 1
+        hops.append((path[:slash], path[slash:]))
+        try:
+            target = os.readlink(path)
+        except OSError:
+            break
+        path = target if target.startswith("/") else os.path.normpath(path[:slash] + target)
+    return tuple(hops)
+
+
+def _own_row(rows: list[Position], file: LogFile, beginning: bytes) -> Position | None:
+    """Return the row that was written for this very file."""
+    for row in reversed(rows):
+        if row.inode != file.identity.inode or row.offset > file.size:
+            continue
+        head = Head.parse(row.fingerprint)
+        # compat: in_tail.rb knows no heads: of its rows the last one of a path counts
+        if head.begins(beginning) if head is not None else row is rows[-1]:
+            return row
+    return None
+
+
+def _find_rows(path: str, rows: list[Position], live: Identity) -> Iterator[tuple[Position, Start]]:
+    """Open the files that rows of rotated generations were written for."""
+    known = {live}
+    for row in rows:
+        start = _find_row(path, row, known)
+        if start is not None:
+            known.add(start.file.identity)
+            yield row, start
+
+
+def _find_row(path: str, row: Position, known: Collection[Identity]) -> Start | None:
+    """Open the file that a row was written for, under whatever name it has now, or its copy."""
+    head = Head.parse(row.fingerprint)
+    folder = os.path.dirname(os.path.realpath(path))
+    for name in _names_of_inode(folder, row.inode):
+        start = _open_start(os.path.join(folder, name), row.offset)
+        if start is None:
+            continue
+        if start.file.identity not in known and (head is None or head.begins(start.file.beginning())):
+            return start
+        start.file.close()
+    return None if head is None else find_copy(path, head, row.offset, b"", known)
+
+
+def _rotated_since(path: str, after: int, known: Collection[Identity]) -> Iterator[Start]:
+    """Open the files whose names say that they were rotated away from `path` and that were written after `after`."""
+    folder, name = os.path.split(os.path.realpath(path))
+    is_rotated = _rotation_names(name)
+    found: list[tuple[int, str]] = []
+    for other in _names(folder):
+        status = look(os.path.join(folder, other)) if is_rotated.fullmatch(other) else None
+        if status is not None and status.st_mtime_ns > after and Identity.of(status) not in known:
+            found.append((status.st_mtime_ns, other))
+    for _, other in sorted(found):
+        start = _open_start(os.path.join(folder, other), 0)
+        if start is not None:
+            yield start
+
+
+def _rotation_names(name: str) -> re.Pattern[str]:
+    """Return what logrotate, the kubelet and log libraries call a file that was `name`; not a compressed one."""
+    stem, suffix = _split_suffix(name)
+    return re.compile(f"{re.escape(name)}{_COUNTED}|{re.escape(stem)}{_DATED}{re.escape(suffix)}", re.ASCII)
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, dot + suffix) if stem else (name, "")
+
+
+def _open(path: str) -> tuple[LogFile, bytes]:
+    """Open a file and read its head."""
+    file = LogFile(path)
+    try:
+        return file, file.beginning()
+    except OSError:
+        file.close()
+        raise
+
+
+def _open_start(path: str, offset: int) -> Start | None:
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return None
+        file, beginning = _open(path)
+    except OSError:
+        return None
+    if file.size < offset:
+        file.close()
+        return None
+    return Start(file, path, offset, Head.of(beginning))
+
+
+def _has_mark(file: LogFile, offset: int, mark: bytes) -> bool:
+    return os.pread(file.fileno(), len(mark), offset - len(mark)) == mark
+
+
+def _was_beside(old: str, new: str, identity: Identity) -> bool:
+    if os.path.dirname(old) != os.path.dirname(new):
+        return False
+    status = look(old)
+    return status is None or Identity.of(status) != identity
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _names_of_inode(folder: str, inode: int) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.inode() == inode]
+    except OSError:
+        return []

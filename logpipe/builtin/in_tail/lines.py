@@ -1,0 +1,171 @@
+"""Blocks of bytes to lines: where lines end, and what is taken off them before a parser sees them."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Final, NamedTuple, Protocol
+
+from logpipe import InvalidSetting
+
+_RUBY_NAMES: Final = {
+    "ascii-8bit": "",
+    "binary": "",
+    "us-ascii": "",
+    "ascii": "",
+    "utf-8": "",
+    "utf8": "",
+    "utf-8-mac": "",
+    "utf8-mac": "",
+    "windows-31j": "cp932",
+    "cswindows31j": "cp932",
+    "sjis": "cp932",
+    "eucjp": "euc_jp",
+    "eucjp-ms": "euc_jp",
+    "cp51932": "euc_jp",
+    "euckr": "euc_kr",
+    "euctw": "euc_tw",
+    "macjapanese": "shift_jis",
+}
+"""Encodings by Ruby's names where Python has another; empty for those that parsers read as they are."""
+
+_WITHOUT_MARK: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
+"""Codecs that write no byte order mark before each text, for those that do."""
+
+_NUL: Final = b"\0"
+
+
+class Cleaned(NamedTuple):
+    """Lines as a parser takes them."""
+
+    lines: list[bytes]
+    nul_bytes: int
+    """NULs that stood at the start of lines and are left out."""
+
+
+class LineFormat(Protocol):
+    """How the lines of a file are written."""
+
+    end: bytes
+    """What ends a line."""
+
+    def split(self, data: bytes, start: int) -> list[bytes]:
+        """Return the lines in `data` from `start` on, without their ends, and last what follows the last end."""
+        ...
+
+    def clean(self, lines: list[bytes], data: bytes) -> Cleaned:
+        """Return lines of `data` in UTF-8, without carriage return and without NULs at their start.
+
+        NULs at the start of a line are what copytruncate leaves of a writer that goes on at its old offset, and what a
+        power cut leaves of a write.
+        """
+        ...
+
+
+class PlainLines:
+    """UTF-8 and whatever else parsers take as it is: the fast one."""
+
+    end = b"\n"
+
+    def split(self, data: bytes, start: int) -> list[bytes]:
+        """Return the lines in `data` from `start` on, and what follows the last of them."""
+        lines = data.split(b"\n")  # whole, then without what is before `start`: a copy of the block costs more
+        if start:
+            del lines[: data.count(b"\n", 0, start)]
+            if half := start - data.rfind(b"\n", 0, start) - 1:
+                lines[0] = lines[0][half:]
+        return lines
+
+    def clean(self, lines: list[bytes], data: bytes) -> Cleaned:
+        """Return the lines without carriage return and leading NULs; the very list where there are none."""
+        nul_bytes = 0
+        if _NUL in data:
+            before = sum(map(len, lines))
+            lines = [line.lstrip(_NUL) for line in lines]
+            nul_bytes = before - sum(map(len, lines))
+        if b"\r" in data:
+            lines = [line.removesuffix(b"\r") for line in lines]
+        return Cleaned(lines, nul_bytes)
+
+
+class TranscodedLines:
+    """Another encoding, whose lines are turned into UTF-8."""
+
+    def __init__(self, codec: str) -> None:
+        self._codec = _WITHOUT_MARK.get(codec, codec)
+        self.end = "\n".encode(self._codec)
+        self._width = len(self.end)
+
+    def split(self, data: bytes, start: int) -> list[bytes]:
+        """Return the lines in `data` from `start` on, still in their encoding, and what follows the last of them."""
+        lines: list[bytes] = []
+        begin = place = start
+        while (place := data.find(self.end, place)) >= 0:
+            if (place - start) % self._width:  # the halves of two characters look like a line feed
+                place += 1
+                continue
+            lines.append(data[begin:place])
+            begin = place = place + self._width
+        lines.append(data[begin:])
+        return lines
+
+    def clean(self, lines: list[bytes], data: bytes) -> Cleaned:
+        """Return the lines in UTF-8; what their encoding does not know is replaced."""
+        del data
+        codec = self._codec
+        nul_bytes = 0
+        cleaned: list[bytes] = []
+        for line in lines:
+            text = line.decode(codec, "replace")
+            stripped = text.lstrip("\0\ufeff")
+            nul_bytes += (len(text) - len(stripped)) * self._width
+            cleaned.append(stripped.removesuffix("\r").encode("utf-8", "replace"))
+        return Cleaned(cleaned, nul_bytes)
+
+
+def line_format(encoding: str | None, from_encoding: str | None) -> LineFormat:
+    """Return how to read lines in what `from_encoding` or, where that is absent, `encoding` names.
+
+    Records hold text, which has no encoding: what `from_encoding` is to be turned into makes no difference.
+
+    Raises:
+        InvalidSetting: there is no such encoding.
+    """
+    for param, name in (("encoding", encoding), ("from_encoding", from_encoding)):
+        if name is not None:
+            _codec(name, param)
+    source = from_encoding or encoding
+    codec = _codec(source, "encoding") if source else ""
+    return TranscodedLines(codec) if codec else PlainLines()
+
+
+def _codec(name: str, param: str) -> str:
+    """Return Python's name of an encoding, empty where nothing is to be done."""
+    known = _RUBY_NAMES.get(name.lower())
+    if known is not None:
+        return known
+    try:
+        codec = codecs.lookup(name)
+        "\n".encode(codec.name)
+    except (LookupError, ValueError, TypeError):
+        raise InvalidSetting(f'unknown encoding name "{name}": write UTF-8, Shift_JIS, …', param=param) from None
+    return "" if codec.name in {"utf-8", "ascii"} else codec.name
+
+
+def inspect(line: bytes, *, most: int = 512) -> str:
+    """Return a line as Ruby's String#inspect would show it, control characters escaped, a long one cut short."""
+    text = line[:most].decode("utf-8", "replace")
+    shown = "".join(map(_shown_character, text))
+    return f'"{shown}"' if len(line) <= most else f'"{shown}"… ({len(line)} bytes)'
+
+
+_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e", "\0": "\\0"}
+
+
+def _shown_character(character: str) -> str:
+    escaped = _ESCAPES.get(character)
+    if escaped is not None:
+        return escaped
+    if character.isprintable():
+        return character
+    number = ord(character)
+    return f"\\x{number:02X}" if number < 0x80 else f"\\u{number:04X}" if number < 0x10000 else f"\\u{{{number:X}}}"

@@ -1,0 +1,170 @@
+"""One log file, open: which file it is, whether its content is still the one we know, and reads at a given place.
+
+A file is known by device and inode for as long as it is held open, and by a fingerprint of its head for longer: an
+inode is given to the next file as soon as the old one is gone, and copytruncate keeps the inode and changes the rest.
+"""
+# Paths are the user's text and stay as written: pathlib would rewrite them.
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import stat
+from typing import Final, NamedTuple, Self
+
+HEAD_BYTES: Final = 1024
+"""How much of a file's beginning its fingerprint covers: a whole line of most logs, with its time."""
+
+MARK_BYTES: Final = 64
+"""How much of what was read last is compared before more is read."""
+
+_SCANNED: Final = 256 * 1024
+
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Identity(NamedTuple):
+    """What the file system calls a file, for as long as the file exists."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """Return the identity of what was asked about."""
+        return cls(status.st_dev, status.st_ino)
+
+
+class Head(NamedTuple):
+    """The fingerprint of a file's first bytes."""
+
+    length: int
+    digest: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Return the fingerprint of a file that begins with `data`; NULs at its end may still be written over."""
+        known = data[:HEAD_BYTES].rstrip(b"\0")
+        return cls(len(known), hashlib.blake2b(known, digest_size=12).hexdigest())
+
+    def begins(self, data: bytes) -> bool:
+        """Return whether a file that begins with `data` is, or has grown from, the one this was taken of."""
+        return len(data) >= self.length and Head.of(data[: self.length]) == self
+
+    def __str__(self) -> str:
+        return f"{self.length}:{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return what `str` wrote; None for anything else, and for the head of an empty file, which fits every file."""
+        length, _, digest = text.partition(":")
+        return cls(int(length), digest) if length.isascii() and length.isdigit() and length != "0" else None
+
+
+NO_HEAD: Final = Head.of(b"")
+"""The head of a file that was empty."""
+
+
+class Rewritten(Exception):  # noqa: N818 - a thing that happens to files, not an error
+    """The file no longer holds what was read from it: it was truncated, or written anew."""
+
+
+class LogFile(io.FileIO):
+    """A log file open for reading, for aiofiles to wrap: its `read` looks, compares and reads in one visit to a thread.
+
+    `place`, `mark` and `head` say what is expected; `size`, `changed` and `head` what the last visit saw. They belong
+    to whoever awaits the read: one at a time.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Open `path`.
+
+        Raises:
+            OSError: it cannot be opened, or is no regular file.
+        """
+        super().__init__(path, "r", opener=_open)
+        status = os.fstat(self.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        self.identity = Identity.of(status)
+        self.size = status.st_size
+        self.changed = status.st_mtime_ns
+        self.head = NO_HEAD
+        self.place = 0
+        self.mark = b""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the mark and up to `size` bytes that stand at `place`; only the mark where there is nothing new.
+
+        Raises:
+            Rewritten: head or mark are no longer there, or the file ends before `place`.
+            OSError: the file cannot be read.
+        """
+        descriptor = self.fileno()
+        status = os.fstat(descriptor)
+        self.size, self.changed = status.st_size, status.st_mtime_ns
+        if self.size < self.place:
+            raise Rewritten
+        self._look_at_head(descriptor)
+        available = self.size - self.place
+        wanted = available if size is None or size < 0 else min(size, available)
+        data = os.pread(descriptor, len(self.mark) + wanted, self.place - len(self.mark))
+        if not data.startswith(self.mark):
+            raise Rewritten
+        return data
+
+    def _look_at_head(self, descriptor: int) -> None:
+        if self.size == 0:
+            return
+        beginning = os.pread(descriptor, HEAD_BYTES, 0)
+        if not self.head.begins(beginning):
+            raise Rewritten
+        if self.head.length < len(beginning):
+            self.head = Head.of(beginning)
+
+    def rewind(self) -> Head:
+        """Expect nothing of the file any more, and return the head it has now.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        self.place, self.mark = 0, b""
+        self.head = Head.of(self.beginning())
+        status = os.fstat(self.fileno())
+        self.size, self.changed = status.st_size, status.st_mtime_ns
+        return self.head
+
+    def beginning(self) -> bytes:
+        """Return as much of the file as a fingerprint covers."""
+        return os.pread(self.fileno(), HEAD_BYTES, 0)
+
+    def next_text(self, place: int) -> int | None:
+        """Return where, from `place` on, the first byte stands that is no NUL; None where there is none yet.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        while True:
+            try:
+                place = os.lseek(self.fileno(), place, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    return None
+                if error.errno != errno.EINVAL:  # a file system that knows no holes is read through
+                    raise
+            block = os.pread(self.fileno(), _SCANNED, place)
+            if not block:
+                return None
+            text = block.lstrip(b"\0")
+            if text:
+                return place + len(block) - len(text)
+            place += len(block)
+
+
+def _open(path: str, flags: int) -> int:
+    """Open without waiting for the writer of a FIFO that took the file's name."""
+    del flags
+    return os.open(path, _FLAGS)

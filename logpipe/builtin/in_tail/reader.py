@@ -1,0 +1,307 @@
+"""Reads one slice of one file: a block, its lines, their events, and on to the outputs.
+
+What a slice costs is bounded, whatever the file holds: a block of bytes, a number of lines, one batch on its way. The
+wait for the outputs is the back-pressure; the offset moves when they have accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from dataclasses import dataclass
+from typing import Final
+
+from logpipe import BufferFull, Host
+from logpipe.builtin.in_tail.complaints import Complaints
+from logpipe.builtin.in_tail.events import EventMaker
+from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.lines import LineFormat
+from logpipe.builtin.in_tail.logfile import Rewritten
+from logpipe.builtin.in_tail.open_files import OpenFiles
+from logpipe.builtin.in_tail.options import TailOptions
+from logpipe.builtin.in_tail.throttle import Throttle
+from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.trails import Trails
+
+BLOCK: Final = 512 * 1024
+"""Bytes of one read: the visit to a thread costs as much as splitting a quarter of them."""
+
+POOL: Final = 4 * 1024 * 1024
+"""Bytes of blocks whose events wait for outputs at the same time, more or less: with many waiting, blocks get small."""
+
+SMALLEST_BLOCK: Final = 16 * 1024
+
+READERS: Final = 4
+"""Reads at the same time; more would only wait for the same disk and fill memory."""
+
+MOST_LINES: Final = 8192
+"""Lines of one batch: a block of empty lines would make half a million events."""
+
+LONGEST_LINE: Final = 4 * 1024 * 1024
+"""Bytes after which a line is cut where max_line_size is not given."""
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 10.0
+LONGEST_ERROR_PAUSE: Final = 60.0
+MOST_FAILURES: Final = 10
+
+
+@dataclass(slots=True)
+class _Slice:
+    """A block on its way through."""
+
+    trail: Trail
+    generation: Generation
+    data: bytes
+    place: int
+    """The first byte of `data` that is not dealt with."""
+    at_end: bool
+    """Whether the file held nothing more when it was read."""
+
+
+class Reader:
+    """Reads the files of one `<source>`, for a Schedule to call."""
+
+    def __init__(
+        self,
+        options: TailOptions,
+        host: Host,
+        *,
+        maker: EventMaker,
+        lines: LineFormat,
+        trails: Trails,
+        files: OpenFiles,
+        complaints: Complaints,
+        throttle: Throttle,
+    ) -> None:
+        self._host = host
+        self._maker = maker
+        self._format = lines
+        self._trails = trails
+        self._files = files
+        self._complaints = complaints
+        self._throttle = throttle if throttle.active else None
+        self._lines_limit = min(options.read_lines_limit or MOST_LINES, MOST_LINES)
+        self._max_line_size = int(options.max_line_size) if options.max_line_size is not None else None
+        self._longest = self._max_line_size or LONGEST_LINE
+        self._close_after = options.open_on_every_update
+        self._reading = asyncio.Semaphore(READERS)
+        self._emitting = 0
+        self._bytes = host.counter("read_bytes", "Bytes whose events were accepted.")
+        self._lines = host.counter("read_lines", "Lines whose events were accepted.")
+        self._unmatched = host.counter("unmatched_lines", "Lines that are not in the parser's format.")
+        self._skipped_nul = host.counter("skipped_nul_bytes", "NUL bytes at the start of lines, which are left out.")
+        self._skipped_long = host.counter("skipped_long_line_bytes", "Bytes of lines longer than max_line_size.")
+        self._cut = host.counter("cut_lines", "Pieces of lines that were too long to be read at once.")
+        self._refusals = host.counter("refused_batches", "Batches that outputs did not accept and that are made again.")
+
+    async def serve(self, trail: Trail) -> float | None:
+        """Read one slice of a trail's oldest unread generation.
+
+        Returns 0.0 where there is more, the seconds to wait before the next try, or None at the end of the file.
+        """
+        generation = trail.next_stirred()
+        if generation is None:
+            return None
+        if self._throttle is not None and (wait := self._throttle.pause(trail)):
+            return wait
+        try:
+            data = await self._read(trail, generation)
+        except Rewritten:
+            await self._trails.truncated(trail, generation)
+            return 0.0
+        except OSError as error:
+            return await self._cannot_read(trail, generation, error)
+        generation.failures = 0
+        place = len(generation.expected_mark)
+        at_end = generation.offset + generation.ahead + len(data) - place >= generation.size
+        pause = await self._deliver(_Slice(trail, generation, data, place, at_end))
+        if pause is not None:
+            return pause
+        generation.stirred = trail.woken
+        if self._close_after and generation.replaced_at is None:
+            self._files.close_now(generation)
+        return None if trail.next_stirred() is None else 0.0
+
+    async def _read(self, trail: Trail, generation: Generation) -> bytes:
+        block = max(SMALLEST_BLOCK, min(BLOCK, POOL // (self._emitting + 1)))
+        most = max(generation.want, block)
+        if self._throttle is not None:
+            most = self._throttle.bytes_left(trail, most)
+        async with self._reading:
+            await self._files.ensure(trail, generation)
+            return await generation.read(most)
+
+    async def _deliver(self, block: _Slice) -> float | None:
+        """Emit the whole lines of a block, and leave what follows them for the next read."""
+        generation = block.generation
+        lines = self._format.split(block.data, block.place)
+        rest = lines.pop()
+        if generation.ahead:
+            if not lines:
+                generation.ahead += len(rest)
+                return None if block.at_end else 0.0
+            self._skip_long_line(block, lines.pop(0))
+        if (pause := await self._emit_lines(block, lines, len(block.data) - len(rest))) is not None:
+            return pause
+        if rest:
+            return await self._partial(block, rest, alone=not lines)
+        generation.want = 0
+        return None if block.at_end else 0.0
+
+    async def _emit_lines(self, block: _Slice, lines: list[bytes], end: int) -> float | None:
+        """Emit lines whose last one ends at `end` of the block, in batches; returns None where all were accepted."""
+        limit = self._lines_limit
+        done = 0
+        while done < len(lines):
+            if self._throttle is not None:
+                allowed = self._throttle.lines_left(block.trail)
+                if allowed == 0:
+                    return 0.0  # the next turn finds out how long to wait
+                limit = self._lines_limit if allowed is None else min(self._lines_limit, allowed)
+            part = lines if done == 0 and len(lines) <= limit else lines[done : done + limit]
+            done += len(part)
+            stop = end if done == len(lines) else block.place + sum(map(len, part)) + len(part) * len(self._format.end)
+            if (pause := await self._emit(block, part, stop)) is not None:
+                return pause
+        return None
+
+    async def _emit(self, block: _Slice, lines: list[bytes], stop: int) -> float | None:
+        """Emit the lines up to `stop`; returns None where they were accepted, else the seconds to wait."""
+        trail, generation = block.trail, block.generation
+        size, count = stop - block.place, len(lines)
+        offset = generation.offset + size
+        lines, nul_bytes = self._format.clean(lines, block.data)
+        if self._max_line_size is not None:
+            lines = self._drop_long_lines(trail, generation, lines, self._max_line_size)
+        receipt = generation.settlement.expect(offset)
+        try:
+            batch, unmatched = self._maker.make(trail, lines, receipt)
+            if batch.records:
+                self._emitting += 1
+                try:
+                    await self._host.emit(batch)
+                finally:
+                    self._emitting -= 1
+        except BaseException as error:
+            generation.settlement.refuse()
+            if not isinstance(error, Exception):
+                raise
+            return self._refused(trail, generation, error)
+        generation.accept(offset, block.data, stop)
+        receipt.release()
+        block.place = stop
+        trail.refusals = 0
+        self._bytes.value += size
+        self._lines.value += count
+        self._unmatched.value += unmatched
+        if nul_bytes:
+            generation.ledger.pass_over(nul_bytes, "nul")
+            self._skipped_nul.add(nul_bytes)
+        if self._throttle is not None:
+            self._throttle.spend(trail, size=size, lines=count)
+        return None
+
+    def _refused(self, trail: Trail, generation: Generation, error: Exception) -> float:
+        """Return how long to wait before the lines of a refused batch are read again."""
+        pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(trail.refusals, 10))
+        trail.refusals += 1
+        self._refusals.add(1)
+        if self._complaints.room(trail, "refused", 1):
+            reason = "the buffer is full" if isinstance(error, BufferFull) else repr(error)
+            self._host.log.warning(
+                "events of %s were not accepted (%s): reading again from byte %d in %.1f seconds",
+                trail.name,
+                reason,
+                generation.offset,
+                pause,
+            )
+        return pause
+
+    async def _partial(self, block: _Slice, rest: bytes, *, alone: bool) -> float | None:
+        """Decide about bytes that no line feed ends; they stand at the generation's offset."""
+        generation = block.generation
+        if rest[:1] == b"\0" and not block.at_end and not rest.strip(b"\0"):
+            return await self._skip_nuls(generation)
+        if len(rest) >= self._longest:
+            return await self._too_long(block, rest)
+        if not block.at_end:
+            generation.want = min(2 * max(len(rest), BLOCK), self._longest) if alone else 0
+            return 0.0
+        if generation.closing:
+            return await self._emit(block, [rest], len(block.data))
+        return None
+
+    async def _skip_nuls(self, generation: Generation) -> float | None:
+        """Pass over NULs that text follows; those that none follows yet may still be written over."""
+        file = generation.file
+        assert file is not None  # noqa: S101 - it was read a moment ago
+        following = await self._host.in_thread(file.next_text, generation.offset)
+        if following is None:
+            return None
+        self._skipped_nul.add(following - generation.offset)
+        generation.skip(following - generation.offset, "nul")
+        return 0.0
+
+    async def _too_long(self, block: _Slice, rest: bytes) -> float | None:
+        """Skip a line whose end is not in sight, or cut it where no max_line_size is given."""
+        if self._max_line_size is not None:
+            # the offset stays at its start, as in fluentd: after a restart it is still seen to be too long
+            block.generation.ahead = len(rest)
+            return None if block.at_end else 0.0
+        piece = rest[: _last_character(rest)]
+        self._cut.add(1)
+        if self._complaints.room(block.trail, "line was cut", 1):
+            self._host.log.warning("a line of %s is longer than %d bytes and was cut", block.trail.name, self._longest)
+        pause = await self._emit(block, [piece], block.place + len(piece))
+        return 0.0 if pause is None else pause
+
+    def _skip_long_line(self, block: _Slice, end_of_line: bytes) -> None:
+        """Pass over a long line whose end has come."""
+        taken = len(end_of_line) + len(self._format.end)
+        count = block.generation.ahead + taken
+        self._say_long(block.trail, 1)
+        self._skipped_long.add(count)
+        block.generation.skip(count, "long_line")
+        block.place += taken
+
+    def _drop_long_lines(self, trail: Trail, generation: Generation, lines: list[bytes], most: int) -> list[bytes]:
+        kept = [line for line in lines if len(line) < most]  # compat: in_tail.rb counts the line feed
+        if len(kept) < len(lines):
+            count = sum(len(line) + 1 for line in lines if len(line) >= most)
+            self._say_long(trail, len(lines) - len(kept))
+            self._skipped_long.add(count)
+            generation.ledger.pass_over(count, "long_line")
+        return kept
+
+    def _say_long(self, trail: Trail, count: int) -> None:
+        for _ in range(self._complaints.room(trail, "received line is too long", count)):
+            self._host.log.warning("received line length is longer than %d", self._longest)
+
+    async def _cannot_read(self, trail: Trail, generation: Generation, error: OSError) -> float:
+        """Return how long to wait after a read that failed, or give the generation up."""
+        generation.failures += 1
+        lost = isinstance(error, FileNotFoundError) or (
+            generation.replaced_at is not None and generation.failures >= MOST_FAILURES
+        )
+        if lost:
+            reason = "gone" if isinstance(error, FileNotFoundError) else "unreadable"
+            await self._trails.give_up(trail, generation, reason)
+            return 0.0
+        if self._complaints.room(trail, "cannot be read", 1):
+            self._host.log.warning("%s cannot be read, trying again: %s", trail.name, error.strerror)
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            await self._files.close([generation])
+        pause: float = min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(generation.failures, 10))
+        return pause
+
+
+def _last_character(data: bytes) -> int:
+    """Return where to cut so that no UTF-8 character is torn."""
+    for length in range(1, min(4, len(data))):
+        byte = data[-length]
+        if byte < 0x80:
+            break
+        if byte >= 0xC0:
+            return len(data) - length
+    return len(data)

@@ -1,0 +1,119 @@
+"""One followed path: the generations of its file in order, and what belongs to the path rather than to a file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Final
+
+from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.position_file import Position
+
+_DOTS: Final = re.compile(r"\.{2,}")
+
+MOST_FINISHED: Final = 64
+"""Finished generations a path remembers; more come only where files rotate several times a second."""
+
+
+class State(Enum):
+    """What the schedule does with a trail."""
+
+    IDLE = auto()
+    QUEUED = auto()
+    BUSY = auto()
+    PAUSED = auto()
+
+
+class Trail:
+    """A path and its generations, oldest first; the last one that was not replaced is what the path names now."""
+
+    __slots__ = (
+        "__weakref__",
+        "generations",
+        "hops",
+        "name",
+        "path",
+        "refusals",
+        "state",
+        "tag",
+        "unreadable",
+        "wanted",
+        "woken",
+    )
+
+    def __init__(self, path: str, tag: str) -> None:
+        self.path = path
+        self.name = shown(path)
+        """The path as records and messages hold it."""
+        self.tag = tag
+        self.generations: list[Generation] = []
+        self.wanted = True
+        """Whether the configuration names the path; if not, it is read to its end and let go."""
+        self.hops: tuple[tuple[str, str], ...] = ()
+        """Folder and name of the path and of every symbolic link on the way to the file."""
+        self.unreadable = False
+        """Whether it was said that the file cannot be opened."""
+        self.state = State.IDLE
+        self.woken = False
+        """Whether something happened while it was busy."""
+        self.refusals = 0
+        """Batches refused in a row."""
+
+    @property
+    def live(self) -> Generation | None:
+        """The generation that the path names; None while there is no such file."""
+        last = self.generations[-1] if self.generations else None
+        return last if last is not None and last.replaced_at is None else None
+
+    @property
+    def replaced(self) -> Iterator[Generation]:
+        """Older generations that may still have something to read."""
+        return (each for each in self.generations if each.replaced_at is not None and not each.finished)
+
+    def next_stirred(self) -> Generation | None:
+        """Return the oldest generation that may have something to read: a newer one waits for it."""
+        return next((each for each in self.generations if each.stirred and not each.finished), None)
+
+    def stir(self) -> None:
+        """Note that every unfinished generation may have something to read."""
+        for generation in self.generations:
+            generation.stirred = not generation.finished
+
+    def insert_before_live(self, generations: list[Generation]) -> None:
+        """Put older generations, in order, where they belong."""
+        place = len(self.generations) - (self.live is not None)
+        self.generations[place:place] = generations
+
+    def forget_finished(self) -> None:
+        """Let go of generations whose every receipt has settled; their rows leave the position file."""
+        self.generations = [each for each in self.generations if not each.finished or not each.settlement.complete]
+
+    def crowd_out_finished(self) -> list[Generation]:
+        """Let go of the oldest finished generations where there are too many to remember, and return them."""
+        crowd = [each for each in self.generations if each.finished and each.settlement.complete][:-MOST_FINISHED]
+        for generation in crowd:
+            self.generations.remove(generation)
+        return crowd
+
+    def positions(self) -> Iterator[Position]:
+        """Yield the rows of the position file, the current generation's last: fluentd takes the last one."""
+        return (generation.saved_as(self.path) for generation in self.generations)
+
+
+def shown(path: str) -> str:
+    """Return a path as text that any output can write: a name's bytes that are not UTF-8 are replaced."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def tag_of(tag: str, path: str) -> str:
+    """Return the tag of a path's events: the `*` in `tag` stands for the path with dots for slashes.
+
+    compat: in_tail.rb splits `tag` at every `*` and takes the first two parts, so that a second `*` and what follows
+    it are lost.
+    """
+    if "*" not in tag:
+        return tag
+    prefix, suffix = tag.split("*")[:2]
+    return f"{prefix}{_DOTS.sub('.', shown(path).replace('/', '.')).removeprefix('.')}{suffix}"

@@ -1,0 +1,354 @@
+"""Every followed path, and what happens to its files: found, rotated, truncated, gone, read to the end.
+
+Files change while we look at them. Therefore changes are made one at a time, each on what a single look at a path
+said, and a look that comes too late finds nothing to do. The rule that holds between them: a path that leads to a file
+has exactly one live generation, with that file's identity, and a file has one generation however many paths lead to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from logpipe import Host
+from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.history import Beginning, Saved, Start, begin_all, find_copy, succeed
+from logpipe.builtin.in_tail.logfile import Identity, LogFile
+from logpipe.builtin.in_tail.open_files import OpenFiles
+from logpipe.builtin.in_tail.options import TailOptions
+from logpipe.builtin.in_tail.targets import Status, look
+from logpipe.builtin.in_tail.trail import Trail, shown, tag_of
+from logpipe.builtin.in_tail.watch import Watch
+from logpipe.builtin.position_file import Loaded, Position, is_storable
+
+_AT_ONCE: Final = 64
+"""Files opened in one visit to a thread."""
+
+_CLOCK_GRAIN: Final = 20_000_000
+"""Nanoseconds by which a file's times may lag behind the clock: the kernel's, which is why no other is asked here."""
+
+
+class Trails:
+    """The followed paths of one `<source>`."""
+
+    def __init__(
+        self,
+        options: TailOptions,
+        host: Host,
+        *,
+        files: OpenFiles,
+        watch: Watch,
+        wake: Callable[[Trail], None],
+        moved: Callable[[], None],
+    ) -> None:
+        self.by_path: dict[str, Trail] = {}
+        self.unreadable: dict[str, None] = {}
+        """Paths that cannot be opened; it was said once of each."""
+        self.saved = Saved(Loaded([], [], 0.0))
+        self.own_output: frozenset[Identity] = frozenset()
+        """The files that our own log goes to: reading them would feed on itself."""
+        self._options = options
+        self._host = host
+        self._files = files
+        self._watch = watch
+        self._wake = wake
+        self._moved = moved
+        self._owners: dict[Identity, Trail] = {}
+        self._refused: set[str] = set()
+        self._changing = asyncio.Lock()
+        self._rotated = host.counter("rotated_file_count", "Files that were rotated or truncated.")
+        self._missed = host.counter("missed_event_count", "Rotations that inotify did not report.")
+        self._abandoned = host.counter("abandoned_bytes", "Bytes that were in files and could not be read.")
+        host.gauge("tracked_file_count", lambda: sum(trail.live is not None for trail in self.by_path.values()))
+        host.gauge("behind_bytes", lambda: sum(each.behind for each in self.generations()))
+
+    def generations(self) -> Iterator[Generation]:
+        """Yield every generation."""
+        return (each for trail in self.by_path.values() for each in trail.generations)
+
+    def positions(self) -> list[Position]:
+        """Return the rows of the position file: what is followed, and what was followed before and is not found yet."""
+        rows = self.saved.unclaimed()
+        for trail in self.by_path.values():
+            rows.extend(trail.positions())
+        return rows
+
+    async def follow(self, paths: Iterable[str], *, new_at_end: bool) -> None:
+        """Begin to follow paths; those that are followed already are passed over."""
+        waiting = iter(paths)
+        while some := list(islice(waiting, _AT_ONCE)):
+            async with self._changing:
+                new = [path for path in some if path not in self.by_path]
+                for beginning in await self._host.in_thread(begin_all, new, self.saved, new_at_end):
+                    self._adopt(beginning)
+                for trail in [trail for path in some if (trail := self.by_path.get(path)) and trail.live is None]:
+                    await self._succeed(trail)
+
+    async def look_again(self, trails: Iterable[Trail]) -> None:
+        """Ask the file system where paths lead now, and follow that."""
+        asked = list(trails)
+        statuses = await self._host.in_thread(look_all, [trail.path for trail in asked])
+        await self.compare(zip(asked, statuses, strict=True), audit=False)
+
+    async def compare(self, seen: Iterable[tuple[Trail, Status]], *, audit: bool) -> None:
+        """Act on what paths were seen to lead to; an `audit` finds only what nobody reported."""
+        async with self._changing:
+            for trail, status in seen:
+                live = trail.live
+                if live is not None and status is not None and Identity.of(status) == live.identity:
+                    self._see(trail, live, status)
+                elif trail.wanted and (live is not None or status is not None):
+                    await self._renew(trail, audit=audit)
+
+    async def _renew(self, trail: Trail, *, audit: bool) -> None:
+        """Follow a path to where it leads now; what was seen before the lock was taken may be old."""
+        status = await self._host.in_thread(look, trail.path)
+        live = trail.live
+        if live is not None and (status is None or Identity.of(status) != live.identity):
+            self._missed.add(audit)
+            self._replace(trail, live)
+        if status is not None and trail.live is None:
+            await self._succeed(trail)
+
+    def _see(self, trail: Trail, live: Generation, status: os.stat_result) -> None:
+        """Note that a path leads where it led, and read if anything was written."""
+        live.seen_at = time.time_ns()
+        if status.st_size != live.size or status.st_mtime_ns != live.modified:
+            live.stirred = True
+            self._wake(trail)
+
+    def _replace(self, trail: Trail, live: Generation) -> None:
+        """Note that a path no longer leads to its live generation."""
+        self._host.log.info("detected rotation of %s; waiting %s seconds", trail.name, float(self._options.rotate_wait))
+        self._rotated.add(1)
+        self._set_aside(trail, live)
+
+    def _set_aside(self, trail: Trail, live: Generation) -> None:
+        live.replaced_at = self._host.clock.monotonic()
+        live.stirred = True
+        self._wake(trail)
+
+    async def _succeed(self, trail: Trail) -> None:
+        """Follow the file that a path leads to now, after those that came and went since the last one."""
+        last = trail.generations[-1] if trail.generations else None
+        since = min(last.modified, last.seen_at - _CLOCK_GRAIN) if last is not None else time.time_ns()
+        known = {each.identity for each in trail.generations}
+        self._adopt(await self._host.in_thread(succeed, trail.path, since, known))
+
+    def let_go(self, trail: Trail) -> None:
+        """Read a path's file to its end and follow it no longer: the configuration means it no more."""
+        trail.wanted = False
+        if (live := trail.live) is not None:
+            self._set_aside(trail, live)
+
+    def _adopt(self, beginning: Beginning) -> None:
+        """Follow what was opened."""
+        path = beginning.path
+        if beginning.error is not None:
+            self._complain(path, beginning.error)
+        else:
+            self.unreadable.pop(path, None)
+        for offset in beginning.lost:
+            self._host.log.warning(
+                "%s was rotated while it was not followed, and the older file is gone: what it held after byte %d was "
+                "not read",
+                shown(path),
+                offset,
+            )
+        trail = self.by_path.get(path) or Trail(path, tag_of(self._options.tag, path))
+        for start in beginning.older:
+            self._add_older(trail, start)
+        if beginning.live is not None:
+            self._add_live(trail, beginning.live)
+        if not trail.generations:
+            return
+        self.by_path[path] = trail
+        trail.wanted = True
+        if trail.hops != beginning.hops:
+            self._watch.follow(trail, beginning.hops)
+        for generation in trail.crowd_out_finished():
+            self._owners.pop(generation.identity, None)
+        self._moved()
+        self._wake(trail)
+
+    def _complain(self, path: str, error: OSError) -> None:
+        if isinstance(error, FileNotFoundError) or path in self.unreadable:
+            return
+        self.unreadable[path] = None
+        self._host.log.warning(
+            "%s unreadable. It is excluded and would be examined next time. (%s)", shown(path), error.strerror
+        )
+
+    def _add_older(self, trail: Trail, start: Start) -> None:
+        if start.file.identity in self._owners:
+            start.file.close()
+            return
+        generation = self._generation(trail, start)
+        generation.replaced_at = self._host.clock.monotonic()
+        trail.insert_before_live([generation])
+        self._host.log.info("reading the rest of %s, which was %s", shown(start.path), trail.name)
+
+    def _add_live(self, trail: Trail, start: Start) -> None:
+        owner = self._owners.get(start.file.identity)
+        if owner is not None:
+            self._meet(trail, owner, start)
+        elif start.file.identity in self.own_output:
+            start.file.close()
+            self._refuse(trail.path, f"{trail.name} is where our own log goes: it is not followed")
+        else:
+            generation = self._generation(trail, start)
+            generation.seen_at = time.time_ns()
+            trail.generations.append(generation)
+            self._host.log.info("following tail of %s", trail.name)
+            if self._options.pos_file is not None and not is_storable(trail.path):
+                self._refuse(trail.path, f"{trail.name!r} cannot stand in pos_file: its position is not remembered")
+
+    def _refuse(self, path: str, message: str) -> None:
+        """Say once what is not done for a path."""
+        if path not in self._refused:
+            self._refused.add(path)
+            self._host.log.warning("%s", message)
+
+    def _generation(self, trail: Trail, start: Start) -> Generation:
+        file = start.file
+        generation = Generation(
+            file.identity,
+            start.path,
+            offset=start.offset,
+            moved=self._moved,
+            size=file.size,
+            modified=file.changed,
+            head=start.head,
+        )
+        self._owners[file.identity] = trail
+        self._files.attach(trail, generation, file)
+        return generation
+
+    def _meet(self, trail: Trail, owner: Trail, start: Start) -> None:
+        """A path leads to a file that is known: one that was renamed, back or to another name that is followed.
+
+        While the old name's events are still being read the file stays with that name; a file to which two paths lead
+        at the same time is read once.
+        """
+        generation = next(each for each in owner.generations if each.identity == start.file.identity)
+        if generation.replaced_at is None or (owner is not trail and not generation.finished):
+            start.file.close()
+            return
+        owner.generations.remove(generation)
+        generation.inode_path = start.path
+        generation.replaced_at = None
+        generation.closing = False
+        generation.stirred = True
+        generation.seen_at = time.time_ns()
+        if generation.finished:
+            generation.finished = False
+            self._files.attach(trail, generation, start.file)
+        else:
+            start.file.close()
+        trail.generations.append(generation)
+        self._owners[generation.identity] = trail
+        self._host.log.info("following tail of %s", trail.name)
+
+    async def truncated(self, trail: Trail, generation: Generation) -> None:
+        """Begin anew with a file whose content is no longer what was read from it.
+
+        What was not read of the old content is read from the copy that copytruncate made, if there is one.
+        """
+        async with self._changing:
+            file = self._files.release(generation)
+            was_live = generation is trail.live
+            rest = await self._rest_of(trail, generation)
+            trail.generations.remove(generation)
+            self._owners.pop(generation.identity, None)
+            if rest is not None:
+                trail.insert_before_live([rest])
+            self._moved()
+            if file is None or not was_live:
+                if file is not None:
+                    file.close()
+                return
+            self._rotated.add(1)
+            self._host.log.info("detected rotation of %s", trail.name)
+            await self._begin_anew(trail, file)
+
+    async def _begin_anew(self, trail: Trail, file: LogFile) -> None:
+        try:
+            head = await self._host.in_thread(file.rewind)
+        except OSError as error:
+            file.close()
+            self._complain(trail.path, error)
+            return
+        self._add_live(trail, Start(file, trail.path, 0, head))
+
+    async def _rest_of(self, trail: Trail, generation: Generation) -> Generation | None:
+        """Return a generation that goes on in the copy of a truncated one, which may have unsettled batches too."""
+        unread = generation.behind
+        if generation.settlement.complete and not unread:
+            return None
+        known = {each.identity for each in trail.generations}
+        start = await self._host.in_thread(
+            find_copy, trail.path, generation.head, generation.offset, generation.mark, known
+        )
+        if start is None or start.file.identity in self._owners:
+            if start is not None:
+                start.file.close()
+            self.abandon(trail, generation, "truncated")
+            return None
+        rest = self._generation(trail, start)
+        rest.replaced_at = self._host.clock.monotonic()
+        rest.mark = generation.mark
+        rest.settlement = generation.settlement
+        rest.ledger = generation.ledger
+        return rest
+
+    def abandon(self, trail: Trail, generation: Generation, reason: str) -> None:
+        """Count what was in a file and cannot be read any more."""
+        unread = generation.behind
+        if unread:
+            generation.ledger.abandoned[reason] += unread
+            self._abandoned.add(unread)
+            self._host.log.error(
+                "%d bytes of %s could not be read: the file is %s. They are lost", unread, trail.name, reason
+            )
+
+    async def give_up(self, trail: Trail, generation: Generation, reason: str) -> None:
+        """Read a generation no further: its file is gone, or cannot be read for good."""
+        self.abandon(trail, generation, reason)
+        async with self._changing:
+            if generation.replaced_at is None:
+                self._replace(trail, generation)
+        await self.finish([(trail, generation)])
+
+    async def finish(self, generations: Iterable[tuple[Trail, Generation]]) -> None:
+        """Let go of generations that are read to their end."""
+        async with self._changing:
+            done = [(trail, each) for trail, each in generations if each.replaced_at is not None]
+            for _, generation in done:
+                generation.finished = True
+                generation.stirred = False
+            await self._files.close(generation for _, generation in done)
+
+    def forget(self) -> None:
+        """Let go of what is finished and settled; called after a look at all paths has found what was renamed."""
+        for trail in list(self.by_path.values()):
+            before = len(trail.generations)
+            trail.forget_finished()
+            if not trail.generations:
+                del self.by_path[trail.path]
+                self._watch.forget(trail)
+            if len(trail.generations) != before:
+                self._moved()
+        self._owners = {each.identity: trail for trail in self.by_path.values() for each in trail.generations}
+
+    async def close(self) -> None:
+        """Close every file."""
+        await self._files.close(self._files.all_generations())
+
+
+def look_all(paths: list[str]) -> list[Status]:
+    """Return the status of several paths, None for those that lead to no regular file; blocks."""
+    return [look(path) for path in paths]
