@@ -1,0 +1,39 @@
+"""Prints events and passes them on. Settings: fluentd's plugin/filter_stdout.rb."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from logpipe import AsyncFilter, EventBatch, Host, Options, PluginConf, plugin_section, section
+from logpipe.builtin.console import write_lines
+from logpipe.builtin.inject import InjectOptions, compile_inject
+
+
+class StdoutFilterOptions(Options):
+    """Settings of `<filter> @type stdout`."""
+
+    format: PluginConf = plugin_section("How an event is written.", kind="formatter", default_type="stdout")
+    inject: InjectOptions | None = section("Fields to add to what is printed; the event itself stays as it is.")
+
+
+class StdoutFilter(AsyncFilter[StdoutFilterOptions], type="stdout"):
+    """Prints each event where the log goes."""
+
+    compat: ClassVar = frozenset({"inject", "formatter"})
+
+    def __init__(self, options: StdoutFilterOptions, host: Host) -> None:
+        super().__init__(options, host)
+        self._formatter = host.formatter(options.format)
+        self._injected = compile_inject(options.inject, host)
+
+    async def process(self, batch: EventBatch) -> EventBatch:
+        """Print a batch and return it; a record that cannot be printed goes to `@ERROR` as well."""
+        printed = EventBatch(batch.tag, batch.times, self._injected(batch))
+
+        def failed(index: int, error: Exception) -> None:
+            event = dict(batch.records[index])
+            self.host.emit_error(batch.tag, batch.times[index], event, error, receipt=batch.receipt)
+
+        lines = b"".join(self._formatter.format_batch(printed, failed))
+        await self.host.in_thread(write_lines, self.host.log, lines)
+        return batch

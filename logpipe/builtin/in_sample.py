@@ -1,0 +1,94 @@
+"""Makes events up, for trying configurations out. Settings: fluentd's plugin/in_sample.rb, dummy in 0.12."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from logpipe import Element, EventBatch, Host, Input, InvalidSetting, Options, Record, param, raw_section
+
+_SLICES: Final = 10
+"""A second's events are emitted in so many parts."""
+
+
+def _samples(text: str) -> list[Record]:
+    try:
+        found: Any = json.loads(text)
+    except ValueError as problem:
+        raise ValueError(f'"{text[:60]}" is not JSON: {problem}') from None
+    samples = found if isinstance(found, list) else [found]
+    odd = [number for number, sample in enumerate(samples) if not isinstance(sample, dict)]
+    if odd:
+        shown = json.dumps(samples[odd[0]])[:60]
+        raise ValueError(f"{odd[0]}th element of sample, {shown}, is not a hash: write {{…}}")
+    if not samples:
+        raise ValueError("sample is empty: write a JSON object, or a list of objects")
+    return samples
+
+
+class SampleOptions(Options):
+    """Settings of `<source> @type sample`."""
+
+    tag: str = param("Tag of the events.")
+    size: int = param("How many events are made at a time, `rate` times a second.", default=1)
+    rate: int = param("How many times a second events are made.", default=1)
+    auto_increment_key: str | None = param("Field for a number that counts up from 0.", default=None)
+    sample: list[Record] = param(
+        "A JSON object, or a list of objects that take turns.",
+        default='[{"message":"sample"}]',
+        alias="dummy",
+        convert=_samples,
+    )
+    reuse_record: bool = param("Accepted for fluentd's sake: each event has a record of its own.", default=False)
+    suspend: bool = param("Without effect, in fluentd too.", default=False, deprecated="remove it")
+    storage: list[Element] = raw_section("Accepted for fluentd's sake: the number starts at 0 again after a restart.")
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield numbers that make no events."""
+        if self.size < 1:
+            yield InvalidSetting("size must be at least 1", param="size")
+        if self.rate < 0:
+            yield InvalidSetting("rate must not be negative", param="rate")
+
+
+class Sample(Input[SampleOptions], type=("sample", "dummy")):
+    """Emits `rate` times `size` events a second, spread over it.
+
+    A second that took too long is not made up for. An event that nobody accepts is lost: there is nothing to read
+    again.
+    """
+
+    def __init__(self, options: SampleOptions, host: Host) -> None:
+        super().__init__(options, host)
+        self._turns = itertools.cycle(options.sample)
+        self._numbers = itertools.count()
+        self._lost = host.counter("lost_records", "Sample events that no output accepted.")
+
+    async def run(self) -> None:
+        """Emit until cancelled."""
+        clock = self.host.clock
+        each, first = divmod(self.options.rate, _SLICES)
+        while True:
+            start = clock.monotonic()
+            for part in range(_SLICES):
+                await self._emit(each + first if part == 0 else each)
+                await clock.sleep(max(0.0, start + (part + 1) / _SLICES - clock.monotonic()))
+
+    async def _emit(self, times: int) -> None:
+        count = times * self.options.size
+        if count == 0:
+            return
+        now = self.host.clock.now()
+        try:
+            await self.host.emit(EventBatch(self.options.tag, [now] * count, [self._record() for _ in range(count)]))
+        except Exception as error:  # noqa: BLE001 - compat: in_sample.rb goes on, whatever an output says
+            self._lost.add(count)
+            self.host.log.debug("sample events were not accepted: %r", error)
+
+    def _record(self) -> Record:
+        record = dict(next(self._turns))
+        if self.options.auto_increment_key is not None:
+            record[self.options.auto_increment_key] = next(self._numbers)
+        return record

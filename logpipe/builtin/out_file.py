@@ -1,0 +1,133 @@
+"""Writes events to files. Settings and names: fluentd's plugin/out_file.rb."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+from logpipe import (
+    Chunk,
+    EventBatch,
+    Host,
+    InvalidSetting,
+    Options,
+    Output,
+    PluginConf,
+    Seconds,
+    param,
+    plugin_section,
+    section,
+)
+from logpipe.builtin.chunk_payloads import payloads_of
+from logpipe.builtin.file_store import append, create_first_free
+from logpipe.builtin.inject import InjectOptions, compile_inject
+from logpipe.builtin.path_template import INDEX, path_template, placeholder_problems
+
+_DAY: Final = Seconds(86_400.0)
+
+
+class SliceOptions(Options):
+    """What out_file must know of its `<buffer>`; the engine reads the rest."""
+
+    _extra: ClassVar = re.compile(".*")
+
+    timekey: Seconds | None = param("Length of a time slice.", default=None)
+
+
+class FileOptions(Options):
+    """Settings of `<match> @type file`."""
+
+    path: str = param(
+        "Where files go: a name to which the time slice, a number and `path_suffix` are added. `*` stands for time and "
+        "number; `%Y%m%d`, `${tag}` and `${key}` are filled in."
+    )
+    append: bool = param("Write all chunks of a time slice to one file, instead of one file each.", default=False)
+    add_path_suffix: bool = param("Add `path_suffix`.", default=True)
+    path_suffix: str = param("What the files' names end with.", default=".log")
+    compress: Literal["text", "gz", "gzip", "zstd"] = param("Compression of the files.", default="text")
+    recompress: bool = param("Accepted for fluentd's sake: chunks are never compressed before.", default=False)
+    symlink_path: str | None = param("A link to the newest chunk's file; needs a buffer in files.", default=None)
+    symlink_path_use_relative: bool = param("Make the link relative.", default=False)
+    time_slice_format: str | None = param(
+        "0.12's way to write the time slice in names; it sets the slice's length too.", default=None
+    )
+    format: PluginConf = plugin_section("How an event is written.", kind="formatter", default_type="out_file")
+    inject: InjectOptions | None = section("Fields to add.")
+    buffer: SliceOptions | None = section("How chunks are cut; without it, and by default, one a day.")
+
+
+class FileOutput(Output[FileOptions], type="file"):
+    """Writes each chunk to a file of its time slice.
+
+    A chunk counts as delivered when its bytes are on the disk. A file appears whole, under its final name, unless
+    chunks are appended; what a failed append has written is taken back.
+    """
+
+    compat: ClassVar = frozenset({"buffer", "formatter", "inject"})
+    compat_kept: ClassVar = frozenset({"time_slice_format"})
+    buffer_argument = "time"
+    # fluentd's default is a file buffer here; ours is memory until there is one
+    buffer_defaults: ClassVar = {"timekey": "86400"}
+
+    def __init__(self, options: FileOptions, host: Host) -> None:
+        super().__init__(options, host)
+        if options.compress == "zstd":
+            raise InvalidSetting("compress zstd is not available: write compress gzip", param="compress")
+        self._template = _template(options, host)
+        if not host.is_secondary:
+            for problem in placeholder_problems("path", self._template, host.chunk_keys):
+                raise problem
+        self._formatter = host.formatter(options.format)
+        self._injected = compile_inject(options.inject, host)
+        self._compressed = options.compress != "text"
+        if options.symlink_path is not None:
+            host.log.warning("symlink_path has no effect: it needs a buffer that keeps its chunks in files")
+        timekey = options.buffer.timekey if options.buffer is not None else None
+        if timekey is None and "time" in host.chunk_keys and not host.is_secondary:
+            host.log.warning(
+                "default timekey interval (1d) will be used. To change the output frequency, please modify the "
+                "timekey value"
+            )
+
+    def encode(self, batch: EventBatch) -> list[bytes]:
+        """Return each event's bytes; a bad record is empty and goes to `@ERROR`."""
+        tag, times, records = batch.tag, batch.times, batch.records
+
+        def failed(index: int, error: Exception) -> None:
+            self.host.emit_error(tag, times[index], records[index], error, receipt=batch.receipt)
+
+        return self._formatter.format_batch(EventBatch(tag, times, self._injected(batch)), failed)
+
+    async def write(self, chunk: Chunk) -> None:
+        """Write a chunk to its file.
+
+        Raises:
+            OSError: it could not be written; nothing of it is left behind.
+        """
+        path = self.host.expand(self._template, chunk)
+        await self.host.in_thread(self._store, path, chunk)
+
+    def _store(self, path: str, chunk: Chunk) -> None:
+        data = b"".join(payloads_of(chunk, self.encode))
+        if self._compressed:
+            data = gzip.compress(data)
+        if self.options.append:
+            append(Path(path), data)
+        else:
+            create_first_free(path, data, placeholder=INDEX, name=chunk.id)
+
+
+def _template(options: FileOptions, host: Host) -> str:
+    timekey: Any = None
+    if "time" in host.chunk_keys:
+        timekey = (options.buffer.timekey if options.buffer is not None else None) or _DAY
+    return path_template(
+        options.path,
+        timekey=timekey,
+        time_slice_format=options.time_slice_format,
+        append=options.append,
+        suffix=options.path_suffix if options.add_path_suffix else "",
+        compress="" if options.compress == "text" else "gzip",
+    )

@@ -1,0 +1,146 @@
+"""Outputs that pass events on, or to nowhere: copy, relabel, null. Fluentd's out_copy, out_relabel and out_null."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from logpipe import Chunk, EventBatch, Host, InvalidSetting, Options, Outlet, Output, PluginConf, param, plugin_section
+
+
+class CopyOptions(Options):
+    """Settings of `<match> @type copy`."""
+
+    copy_mode: Literal["no_copy", "shallow", "deep", "marshal"] = param(
+        "How far each store's records are its own: at their top level (no_copy, shallow), or all the way down (deep, "
+        "marshal).",
+        default="no_copy",
+    )
+    deep_copy: bool = param("The old word for `copy_mode shallow`.", default=False, deprecated="use copy_mode")
+    store: list[PluginConf] = plugin_section(
+        "An output that gets every event. `<store ignore_error>` goes on when it fails; `<store "
+        "ignore_if_prev_success>` gets only what the store before it did not take.",
+        kind="output",
+        many=True,
+        required=True,
+    )
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield a first store that waits for one before it."""
+        if self.store and "ignore_if_prev_success" in self.store[0].element.arg:
+            yield "ignore_if_prev_success must specify 2nd or later <store> directives"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One store of a copy."""
+
+    name: str
+    outlet: Outlet
+    ignore_error: bool
+    ignore_if_prev_success: bool
+
+
+class Copy(Output[CopyOptions], type="copy"):
+    """Gives every batch to each store in turn; the last one gets the original.
+
+    A store may change its records: the others never see it, whereas fluentd's no_copy shares them. An exception ends
+    the round and goes back to the input, which sends the events to every store again, unless the store has
+    `ignore_error`.
+    """
+
+    def __init__(self, options: CopyOptions, host: Host) -> None:
+        super().__init__(options, host)
+        self._stores = [_store(number, conf, host) for number, conf in enumerate(options.store, start=1)]
+        self._copied = _deep_copy if options.copy_mode in {"deep", "marshal"} else EventBatch.copy
+        conditional = any(store.ignore_if_prev_success for store in self._stores)
+        if all(store.ignore_error for store in self._stores) and not conditional:
+            host.log.warning(
+                "ignore_errors are specified in all <store>, but ignore_if_prev_success is not specified. "
+                "Is this intended?"
+            )
+
+    async def process(self, batch: EventBatch) -> None:
+        """Deliver to each store.
+
+        Raises:
+            Exception: what a store without `ignore_error` raised.
+        """
+        last = self._stores[-1]
+        succeeded = False
+        for store in self._stores:
+            # compat: out_copy.rb looks only at the store right before, and one that was skipped has not succeeded
+            if succeeded and store.ignore_if_prev_success:
+                succeeded = False
+                continue
+            succeeded = await self._deliver(store, batch if store is last else self._copied(batch))
+
+    async def _deliver(self, store: Store, batch: EventBatch) -> bool:
+        try:
+            await store.outlet.process(batch)
+        except Exception as error:
+            if not store.ignore_error:
+                raise
+            self.host.log.error("ignore emit error in %s: %r", store.name, error)  # noqa: TRY400 - one line an error
+            return False
+        return True
+
+
+def _store(number: int, conf: PluginConf, host: Host) -> Store:
+    words = conf.element.arg
+    name = conf.element.get("@id") or f"store {number} ({conf.type})"
+    return Store(name, host.outlet(conf), "ignore_error" in words, "ignore_if_prev_success" in words)
+
+
+def _deep_copy(batch: EventBatch) -> EventBatch:
+    return EventBatch(batch.tag, list(batch.times), [_deep(record) for record in batch.records], batch.receipt)
+
+
+def _deep(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _deep(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_deep(item) for item in value]
+    return value
+
+
+class RelabelOptions(Options):
+    """Settings of `<match> @type relabel`."""
+
+    label: str = param("The label that events go to.", name="@label")
+
+
+class Relabel(Output[RelabelOptions], type="relabel"):
+    """Sends events on to another label, with the same tag."""
+
+    async def process(self, batch: EventBatch) -> None:
+        """Emit a batch into the label."""
+        await self.host.emit(batch)
+
+
+class NullOptions(Options):
+    """Settings of `<match> @type null`."""
+
+    never_flush: bool = param("Fail always; for trying out what happens then.", default=False)
+
+
+class Null(Output[NullOptions], type="null"):
+    """Drops events."""
+
+    buffer_argument = "tag"
+    buffer_defaults: ClassVar = {"flush_at_shutdown": "true", "chunk_limit_size": "10240"}
+
+    async def process(self, batch: EventBatch) -> None:
+        """Drop a batch."""
+        del batch
+        self._fail_if_told()
+
+    async def write(self, chunk: Chunk) -> None:
+        """Drop a chunk."""
+        del chunk
+        self._fail_if_told()
+
+    def _fail_if_told(self) -> None:
+        if self.options.never_flush:
+            raise RuntimeError("failed to flush, as never_flush asks")
