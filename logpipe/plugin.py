@@ -101,6 +101,11 @@ class Host(Protocol):
         """`<system> root_dir`/workerN/PLUGIN_ID where it is configured: the plugin's own folder."""
         ...
 
+    @property
+    def is_secondary(self) -> bool:
+        """Whether an output stands in a `<secondary>`: its chunks are cut, and may be encoded, for another output."""
+        ...
+
     async def emit(self, batch: EventBatch) -> None:
         """Send a batch into the router that `@label` names; for inputs and for outputs that emit again.
 
@@ -185,6 +190,8 @@ class Plugin(Generic[O]):
     options_class: ClassVar[type[Options]] = Options
     compat: ClassVar[frozenset[Group]] = frozenset()
     """Which of 0.12's flat parameter groups (buffer, parser, formatter, inject, extract) its section may hold."""
+    compat_kept: ClassVar[frozenset[str]] = frozenset()
+    """Parameters of these groups that it reads flat as well (`time_slice_format`)."""
 
     def __init_subclass__(cls, *, type: str | tuple[str, ...] = (), **kwargs: Any) -> None:  # noqa: A002 - the word in the config
         """Take the `@type` names and the Options class from the class statement."""

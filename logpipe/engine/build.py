@@ -19,7 +19,7 @@ from logpipe.engine.log import LEVELS, PluginLog
 from logpipe.engine.outlets import OutletBuilder
 from logpipe.engine.router import Router, Rule
 from logpipe.engine.tag_pattern import compile_pattern
-from logpipe.plugin import AsyncFilter, Filter, Input, Plugin
+from logpipe.plugin import AsyncFilter, Filter, Input, Output, Plugin
 from logpipe.registry import Registry, UnknownPluginError
 
 P = TypeVar("P")
@@ -157,7 +157,6 @@ class Builder:
         except UnknownPluginError as problem:
             report(error("unknown-plugin", f"{element.title}: {problem}", position, problem.hint))
             return None
-        convert(element, cls.compat)
         failed = False
 
         def watch(diagnostic: Diagnostic) -> None:
@@ -165,6 +164,8 @@ class Builder:
             failed = failed or diagnostic.severity == "error"
             report(diagnostic)
 
+        chunk_key = cls.buffer_argument if issubclass(cls, Output) else ""
+        convert(element, cls.compat, report=watch, keep=cls.compat_kept, default_chunk_key=chunk_key)
         options = cls.options_class.read(element, watch, find=self.find)
         return None if failed else PluginConf(kind, name, cls, options, element)
 

@@ -70,6 +70,7 @@ class PluginHost:
         self.worker_id = world.worker_id
         self.metrics = Metrics()
         self.in_error_label = in_error_label
+        self.is_secondary = False
         self.zone_and_keys: Callable[[], tuple[Any, tuple[str, ...]]] | None = None
         """The time zone and the chunk keys of the output's `<buffer>`; None for a direct output."""
         self._world = world

@@ -141,6 +141,7 @@ class OutletBuilder:
             return None
         own = self._builder.host(found, host.router or self._builder.routers["@ROOT"])
         own.zone_and_keys = host.zone_and_keys
+        own.is_secondary = True
         output = self._builder.construct(found, own)
         if not isinstance(output, Output):
             return None

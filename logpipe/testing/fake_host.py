@@ -26,6 +26,7 @@ class FakeHost:
         self.hostname = "test-host"
         self.worker_id = 0
         self.root_dir: Path | None = None
+        self.is_secondary = False
         self.metrics = Metrics()
         self.emitted: list[EventBatch] = []
         self.errors: list[tuple[str, Time, Record, Exception]] = []
