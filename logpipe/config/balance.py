@@ -9,7 +9,8 @@ from typing import Final
 
 from logpipe.config.mistakes import Mistake, blank, line_end, open_tag
 
-_TAG: Final = re.compile(r"^[ \t\r]*(?P<tag><(?P<slash>/?)(?P<name>[a-zA-Z0-9_]+)[^\n]*)", re.MULTILINE)
+_TAG: Final = re.compile(r"(?:^|(?<=\r))[ \t]*(?P<tag><(?P<slash>/?)(?P<name>[a-zA-Z0-9_]+)[^\r\n]*)", re.MULTILINE)
+_CLOSED_BELOW: Final = re.compile(r"\s*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def balance_tags(text: str, *, end_closes: bool) -> tuple[list[Mistake], str]:
     With `end_closes` the end of the file closes what is open, as in dialect v0.
     """
     for found in _TAG.finditer(text):
-        if ">" not in found["tag"]:
+        if ">" not in found["tag"] and not _CLOSED_BELOW.match(text, found.end()):
             mistake, mended = open_tag(text, found.start("tag"))
             return [mistake], mended
     tags = _Balance(text)

@@ -278,7 +278,7 @@ def _move_multiline(flat: _Flat) -> None:
 def _report_lost(flat: _Flat, keep: Collection[str]) -> None:
     # compat: plugin_helper/compat_parameters.rb forgets retry_wait, and fluentd then ignores it
     if flat.has("retry_wait") and "retry_wait" not in keep:
-        message = f'{flat.element.title}: "retry_wait" has no effect outside <buffer>, in fluentd neither'
+        message = f'{flat.element.title}: "retry_wait" is ignored outside <buffer>, as in fluentd'
         hint = "move it into <buffer>; without it the first retry comes after 1s"
         flat.report(warning("lost-parameter", message, flat.place("retry_wait"), hint))
         flat.element.params.pop("retry_wait")

@@ -93,8 +93,10 @@ class Includes:
 
     def _opened(self, file: str, text: str, directory: Path, identity: str, position: Position) -> Included | None:
         if len(self._origin.lines) >= MAX_CHAIN or len(self._reading.files) >= MAX_FILES:
-            message = f"cannot include {file}: too many files include one another"
-            self.report(error("include-cycle", message, position, "include fewer files"))
+            if not self._reading.overflowed:
+                self._reading.overflowed = True
+                message = f"cannot include {file}: too many files include one another"
+                self.report(error("too-many-includes", message, position, "include each file once"))
             return None
         self._reading.files.append(identity)
         origin = Origin((*self._origin.lines, position), (*self._origin.files, identity))

@@ -6,6 +6,7 @@ so that reading can go on and one run finds all mistakes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from typing import Final
 from lark import Token, UnexpectedInput, UnexpectedToken
 
 TYPOGRAPHIC_QUOTES: Final = "“”„‟‘’‚‛«»"  # noqa: RUF001 - these are what people paste by mistake
+
+_LINE_BREAK: Final = re.compile(r"[\r\n]")
+_JSON_LINES: Final = frozenset('"[]{},:#-0123456789') | {""}
+"""What a line of JSON begins with."""
 
 _AS_TEXT: Final = "a value that starts with [ or { is read as JSON: put it in single quotes to keep it as text"
 
@@ -136,7 +141,11 @@ def _in_json(stop: Stop) -> tuple[Mistake, str]:
     else:
         wanted = "a value" if "NUMBER" in stop.expected else "a name in double quotes"
     message = f"this is not JSON: expected {wanted}, found {stop.word() or 'the end of the line'}"
-    hint = f'{stop.char} is a typographic quote: write "' if stop.char in TYPOGRAPHIC_QUOTES else _AS_TEXT
+    hint = _AS_TEXT
+    if stop.char in TYPOGRAPHIC_QUOTES:
+        hint = f'{stop.char} is a typographic quote: write "'
+    elif not stop.word():
+        hint = f"add {wanted} here, or put the whole value in single quotes to keep it as text"
     return Mistake("bad-json", message, stop.offset, hint), _without_json(stop)
 
 
@@ -165,9 +174,8 @@ def open_tag(text: str, start: int) -> tuple[Mistake, str]:
 
 def _after_tag(stop: Stop) -> tuple[Mistake, str]:
     tag = stop.last("OPEN", "CLOSE")
-    mistake = Mistake(
-        "text-after-tag", f"unexpected {stop.word()} after {tag}>", stop.offset, "start a new line after >"
-    )
+    message = f"unexpected {stop.word()} after {stop.text[_start(tag) : stop.offset].strip()}"
+    mistake = Mistake("text-after-tag", message, _past_blanks(stop), "start a new line after >")
     return mistake, blank(stop.text, stop.offset, line_end(stop.text, stop.offset))
 
 
@@ -181,7 +189,7 @@ def _after_value(stop: Stop) -> tuple[Mistake, str]:
     what, hint = "quoted value", "put single quotes around the whole value to keep the quotes in it"
     if begin.type in {"LIST_BEGIN", "OBJECT_BEGIN"}:
         what, hint = "JSON value", _AS_TEXT
-    mistake = Mistake("text-after-value", f"unexpected {stop.word()} after the {what}", stop.offset, hint)
+    mistake = Mistake("text-after-value", f"unexpected {stop.word()} after the {what}", _past_blanks(stop), hint)
     return mistake, _without(stop, begin)
 
 
@@ -221,14 +229,19 @@ _EXPLANATIONS: Final[tuple[tuple[Callable[[Stop], bool], Callable[[Stop], tuple[
 
 
 def line_end(text: str, offset: int) -> int:
-    """Return the offset of the end of the line at `offset`."""
-    end = text.find("\n", offset)
-    return len(text) if end < 0 else end
+    """Return the offset of the end of the line at `offset`; a carriage return ends a line too."""
+    found = _LINE_BREAK.search(text, offset)
+    return found.start() if found else len(text)
+
+
+def line_start(text: str, offset: int) -> int:
+    """Return the offset of the beginning of the line at `offset`."""
+    return max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
 
 
 def blank(text: str, start: int, end: int) -> str:
     """Return the text with blanks in place of what stands from `start` to `end`; line ends stay."""
-    kept = "".join(char if char == "\n" else " " for char in text[start:end])
+    kept = "".join(char if char in "\r\n" else " " for char in text[start:end])
     return f"{text[:start]}{kept}{text[end:]}"
 
 
@@ -236,20 +249,27 @@ def _start(token: Token) -> int:
     return token.start_pos or 0
 
 
+def _past_blanks(stop: Stop) -> int:
+    rest = stop.text[stop.offset : line_end(stop.text, stop.offset)]
+    return stop.offset + len(rest) - len(rest.lstrip())
+
+
 def _without(stop: Stop, token: Token | None = None) -> str:
     """Return the text without the line that holds `token`, or without the line of the stop."""
     offset = stop.offset if token is None else _start(token)
-    return blank(stop.text, stop.text.rfind("\n", 0, offset) + 1, line_end(stop.text, offset))
+    return blank(stop.text, line_start(stop.text, offset), line_end(stop.text, offset))
 
 
 def _without_json(stop: Stop) -> str:
-    """Return the text without the lines of an unfinished JSON value: on to its last bracket or the next tag."""
+    """Return the text without the lines of an unfinished JSON value: on to its last bracket, or what is no JSON."""
     start = _start(stop.value_start())
-    last = stop.value_start()[0].translate({ord("["): "]", ord("{"): "}"})
+    last = stop.text[start].translate({ord("["): "]", ord("{"): "}"})
     end = line_end(stop.text, stop.offset)
-    while end < len(stop.text) and not stop.text[start:end].rstrip().endswith(last):
+    line = stop.text[start:end].strip()
+    while end < len(stop.text) and not line.endswith(last):
         following = line_end(stop.text, end + 1)
-        if stop.text[end:following].lstrip().startswith("<"):
+        line = stop.text[end:following].strip()
+        if line[:1] not in _JSON_LINES:
             break
         end = following
-    return blank(stop.text, stop.text.rfind("\n", 0, start) + 1, end)
+    return blank(stop.text, line_start(stop.text, start), end)

@@ -23,10 +23,14 @@ class Evaluation:
 
 @dataclass(slots=True)
 class Reading:
-    """One configuration being read; `files` are the real paths of all files read so far, in order."""
+    """One configuration being read.
+
+    `files` are the real paths of all files read so far, in order; `overflowed` tells that there were too many.
+    """
 
     report: Report
     evaluation: Evaluation | None = None
     follow_includes: bool = True
     fetch: Fetch | None = None
     files: list[str] = field(default_factory=list)
+    overflowed: bool = False

@@ -20,11 +20,13 @@ def read_nodes(text: str, grammar: Grammar, file: str, report: Report) -> list[N
 
     Takes a time linear in the length of the text.
     """
-    known = 0
+    known, last_line = 0, text.count("\n") + 1
     while known < MAX_MISTAKES:
         nodes, found, mended = _attempt(text, grammar)
         for mistake in found:
-            place = Position(file, *_line_and_column(text, mistake.offset))
+            line, column = _line_and_column(text, mistake.offset)
+            # mending may have added end tags below the last line
+            place = Position(file, min(line, last_line), column)
             report(error(mistake.code, mistake.message, place, mistake.hint))
         if not found or mended == text:
             return nodes

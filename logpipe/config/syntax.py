@@ -199,7 +199,7 @@ class _NodesV0(_Nodes):
     def include(self, children: list[Token]) -> Line:
         (tag,) = children
         path = tag.removeprefix("<include").removesuffix("/>").strip()
-        return Line(_piece(tag, 1, "include"), _piece(tag, tag.index(path, len("<include")), path, "INCLUDE"))
+        return Line(_piece(tag, 1, "include", "INCLUDE"), _piece(tag, tag.index(path, len("<include")), path))
 
 
 _TAG_NAME: Final = re.compile(r"</?([a-zA-Z0-9_]*)")

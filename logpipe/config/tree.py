@@ -89,12 +89,12 @@ class FileReader:
         self._report((error if strict else warning)("reserved-name", message, position, hint))
 
     def _is_include(self, line: Line, name: str, *, top: bool) -> bool:
-        if not isinstance(line.key, Token) or (line.value is None and not top):
-            return False
-        if line.key.type == "INCLUDE" or (name == "@include" and self._grammar == "v1"):
+        if self._grammar == "v0" and isinstance(line.key, Token) and line.key.type == "INCLUDE":
             return True
-        # compat: config/v1_parser.rb still knows `include` where no section is open
-        return top and name == "include" and line.key.type != "SINGLE"
+        if name == "@include":
+            return line.value is not None or top
+        # compat: config/v1_parser.rb still knows `include`, without quotes, where no section is open
+        return top and name == "include" and isinstance(line.key, Token) and line.key.type != "SINGLE"
 
     def _include(self, element: Element, line: Line, level: int) -> None:
         position = self._literals.place_of(line.key)

@@ -1,0 +1,89 @@
+"""A tree of elements as td-agent.conf text, dialect v1, that loads to the same tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+from logpipe.config.element import Element, Param, Unset, Value
+from logpipe.config.json_text import dump_json, load_json
+
+IsSecret: TypeAlias = Callable[[Element, Param], bool]
+
+MASK: Final = "xxxxxx"
+"""What stands for a secret, as in fluentd's log."""
+
+_BARE_NAME: Final = re.compile(r"""[^ \t\r\n#<"'][^ \t\r\n]*""")
+_BARE_VALUE: Final = re.compile(r"""[^ \t\r\n"'\[{][^ \t\r\n]*(?:[ \t]+[^ \t\r\n#][^ \t\r\n]*)*""")
+_BARE_ARGUMENT: Final = re.compile(r"""[^ \t\r\n>#"'][^ \t\r\n>]*(?:[ \t]+[^ \t\r\n>]+)*""")
+_ESCAPES: Final = {
+    "\\": "\\\\",
+    '"': '\\"',
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\f": "\\f",
+    "\b": "\\b",
+    "\0": "\\0",
+}
+_SINGLE_ESCAPES: Final = re.compile(r"'|\\(?=['\\]|$)")
+
+
+def print_tree(root: Element, *, is_secret: IsSecret | None = None) -> str:
+    """Return the text of a whole configuration; values that `is_secret` picks are masked."""
+    return "".join(f"{line}\n" for line in _body(root, "", is_secret or (lambda _element, _param: False)))
+
+
+def _body(element: Element, indent: str, is_secret: IsSecret) -> Iterator[str]:
+    for param in element.params.values():
+        value = MASK if is_secret(element, param) else _value(param.value)
+        yield f"{indent}{_name(param.name, at_root=not indent)} {value}".rstrip(" ")
+    for child in element.elements:
+        if child.name == "@include":
+            yield f"{indent}@include {_value(child.arg)}"
+            continue
+        yield f"{indent}<{child.name} {_argument(child.arg)}>" if child.arg else f"{indent}<{child.name}>"
+        yield from _body(child, f"{indent}  ", is_secret)
+        yield f"{indent}</{child.name}>"
+
+
+def _name(name: str, *, at_root: bool) -> str:
+    if at_root and name == "include":
+        return _double_quoted(name)
+    return name if _BARE_NAME.fullmatch(name) else _double_quoted(name)
+
+
+def _argument(text: str) -> str:
+    return text if _BARE_ARGUMENT.fullmatch(text) else _quoted(text)
+
+
+def _value(value: Value) -> str:
+    if value is None:
+        return '"#{use_nil}"'
+    if isinstance(value, Unset):
+        return '"#{use_default}"'
+    if not value or _BARE_VALUE.fullmatch(value) or _is_json(value):
+        return value
+    return _quoted(value)
+
+
+def _is_json(text: str) -> bool:
+    """Return whether a value may stand as JSON: it would be written back the same, and holds no code to run."""
+    if text[0] not in "[{" or "#{" in text:
+        return False
+    try:
+        return dump_json(load_json(text)) == text
+    except ValueError:
+        return False
+
+
+def _quoted(text: str) -> str:
+    if "\n" in text or "\r" in text:
+        return _double_quoted(text)
+    return "'" + _SINGLE_ESCAPES.sub(lambda found: f"\\{found[0]}", text) + "'"
+
+
+def _double_quoted(text: str) -> str:
+    escaped = "".join(_ESCAPES.get(char, char) for char in text).replace("#{", "\\#{")
+    return f'"{escaped}"'
