@@ -1,0 +1,38 @@
+"""What arrives at the broker, counted as it comes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+
+class Topics:
+    """The topics of a broker as a consumer sees them that reads everything.
+
+    Attributes:
+        arrived: how many lines of the node's logs came, by topic.
+        own: how many lines of logpipe's own log came: the article's last section takes those too.
+        latest: the last line of each topic, as the record it became.
+    """
+
+    def __init__(self) -> None:
+        self.arrived: Counter[str] = Counter()
+        self.own = 0
+        self.latest: dict[str, dict[str, Any]] = {}
+
+    async def follow(self, broker: str) -> None:
+        """Read all topics, those too that are made meanwhile, until cancelled."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest", metadata_max_age_ms=500)
+        # By pattern, because to ask for a topic by its name would make it.
+        consumer.subscribe(pattern="^[^_]")
+        async with consumer:
+            async for message in consumer:
+                record = json.loads(message.value)
+                if "log" not in record:
+                    self.own += 1
+                    continue
+                self.arrived[message.topic] += 1
+                self.latest[message.topic] = record
