@@ -1,0 +1,109 @@
+"""The delivery of one chunk, for the outputs with a buffer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from logpipe import Chunk, DeliveryError, EventBatch, Host, PermanentError
+from logpipe_kafka.batch import Batch
+from logpipe_kafka.verdict import reason
+
+
+class ChunkWrite:
+    """What is left to confirm of a chunk; also the owner of the batches that its events go to.
+
+    `chunk.progress` remembers, one byte an event, which need no second attempt.
+
+    Args:
+        chunk: to deliver.
+        host: the output's.
+        patience: seconds from a first failure on, without a success in between, after which the chunk goes back.
+    """
+
+    def __init__(self, chunk: Chunk, host: Host, *, patience: float) -> None:
+        if chunk.progress is None:
+            chunk.progress = bytearray(len(chunk))
+        self.done: bytearray = chunk.progress
+        self.host = host
+        self._patience = patience
+        self._left = len(chunk) - sum(self.done)
+        self._failing_since: float | None = None
+        self._refusal: Exception | None = None
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, places: Iterable[int]) -> None:
+        """Note that events, by their number in the chunk, need no second attempt."""
+        for place in places:
+            self.done[place] = 1
+            self._left -= 1
+        self._failing_since = None
+        self._end_if_done()
+
+    def troubled(self, error: Exception) -> None:
+        """Hear of a failed attempt, and end when that has been going on for too long."""
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is None:
+            self._failing_since = now
+        elif now - self._failing_since >= self._patience and not self._ended.done():
+            failure = DeliveryError(f"delivery to Kafka failed: {reason(error)}")
+            failure.__cause__ = error
+            self._ended.set_exception(failure)
+
+    def refused(self, batch: Batch, error: Exception) -> None:
+        """Give a batch's events up; the others of the chunk are still delivered."""
+        self._refusal = error
+        self._left -= batch.record_count()
+        self._end_if_done()
+
+    def is_over(self) -> bool:
+        """Return whether nothing more has to be sent, for good or bad."""
+        return self._ended.done()
+
+    async def ended(self) -> None:
+        """Wait until every event is dealt with.
+
+        Raises:
+            DeliveryError: attempts have failed for too long.
+            PermanentError: a topic refuses some events; all others are delivered.
+        """
+        self._end_if_done()
+        await self._ended
+
+    def _end_if_done(self) -> None:
+        if self._left > 0 or self._ended.done():
+            return
+        if self._refusal is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(PermanentError(str(self._refusal)))
+
+
+class ChunkSource:
+    """Some events of a chunk.
+
+    Args:
+        write: the chunk's delivery.
+        batch: the events.
+        places: their numbers in the chunk.
+    """
+
+    __slots__ = ("_batch", "_places", "_write")
+
+    def __init__(self, write: ChunkWrite, batch: EventBatch, places: Sequence[int]) -> None:
+        self._write = write
+        self._batch = batch
+        self._places = places
+
+    def hold(self) -> None:
+        """Do nothing: the chunk holds the receipts."""
+
+    def settle(self, numbers: Sequence[int]) -> None:
+        """Note that these events were confirmed."""
+        self._write.settle(self._places[number] for number in numbers)
+
+    def refuse(self, number: int, error: Exception) -> None:
+        """Hand an event to `@ERROR`; it needs no second attempt."""
+        batch = self._batch
+        self._write.host.emit_error(batch.tag, batch.times[number], batch.records[number], error, receipt=batch.receipt)
+        self._write.settle((self._places[number],))

@@ -1,0 +1,155 @@
+"""Settings of how to reach the brokers and what they must promise, common to all outputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import orjson
+
+from logpipe import InvalidSetting, Options, Seconds, Size, param
+from logpipe_kafka import security
+
+CODECS: Final = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+"""Kafka's number of each compression."""
+
+NOT_USED: Final = "it has no effect here: remove it"
+DEFAULT_ACK_SECONDS: Final = 30.0
+
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)(:\d{1,5})?")
+
+
+def unset_if_empty(text: str) -> str | None:
+    """Return None for "", which is what `"#{ENV['X'] || nil}"` leaves of a variable that is not set."""
+    return text or None
+
+
+def optional_integer(text: str) -> int | None:
+    """Return a whole number, None for "".
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not text.strip():
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number: write digits") from None
+
+
+def listed(text: str) -> list[str]:
+    """Return what stands between commas, or in a JSON array, without white space and empty items."""
+    found = text.split(",")
+    if text.startswith("["):
+        try:
+            found = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise ValueError(f"{text!r} is not a JSON array: write items with commas between them") from None
+    return [str(item).strip() for item in found if str(item).strip()]
+
+
+def _acks(text: str) -> int:
+    if text.strip() in {"all", "-1", ""}:
+        return -1
+    if text.strip() in {"0", "1"}:
+        return int(text)
+    raise ValueError(
+        f"{text!r} is nothing that Kafka knows: write -1 (all replicas in sync), 1 (the leader) or 0 (none)"
+    )
+
+
+def _codec(text: str) -> str | None:
+    name = text.strip()
+    # compat: `none` was the default in 2016, and "" is an environment variable that is not set
+    if name in {"", "none"}:
+        return None
+    if name not in CODECS:
+        raise ValueError(f"{text!r} is no codec: write one of {', '.join(CODECS)}, none")
+    return name
+
+
+class ClusterOptions(Options):
+    """What every Kafka output understands."""
+
+    brokers: list[str] = param(
+        "Brokers to ask first, `host:port,host:port`; they name the others.", default="localhost:9092", convert=listed
+    )
+    client_id: str = param("Name under which the brokers know this client.", default="kafka")
+    required_acks: int = param(
+        "Who must have written a message before it counts as delivered: -1 (or `all`) all replicas in sync, 1 the "
+        "leader, 0 nobody, which can lose events.",
+        default=-1,
+        convert=_acks,
+    )
+    ack_timeout: Seconds | None = param("How long the leader may wait for its replicas; unset: 30 s.", default=None)
+    compression_codec: str | None = param(
+        "Compression of batches: `gzip`, `snappy`, `lz4`, `zstd` or `none`.", default=None, convert=_codec
+    )
+    max_send_retries: int = param(
+        "How many more attempts, a second apart, until a chunk goes back to its buffer, or the events for a topic that "
+        "refuses us go to `@ERROR`; without a buffer, whatever may pass is waited for.",
+        default=2,
+    )
+    max_send_limit_bytes: Size | None = param(
+        "Largest payload; a larger one goes to `@ERROR`. Unset or 0: as large as the topic takes.", default=None
+    )
+    ssl_ca_cert: list[str] = param(
+        "Files of the authorities to trust, PEM; switches TLS on.", default=[], convert=listed
+    )
+    ssl_client_cert: str | None = param(
+        "File of our certificate, PEM; switches TLS on.", default=None, convert=unset_if_empty
+    )
+    ssl_client_cert_key: str | None = param(
+        "File of our certificate's private key, PEM.", default=None, convert=unset_if_empty
+    )
+    ssl_client_cert_key_password: str | None = param(
+        "Password of the private key.", default=None, convert=unset_if_empty, secret=True
+    )
+    ssl_client_cert_chain: str | None = param(
+        "File of the certificates that vouch for ours, PEM.", default=None, convert=unset_if_empty
+    )
+    ssl_ca_certs_from_system: bool = param(
+        "Trust the system's authorities beside those of `ssl_ca_cert`; switches TLS on.", default=False
+    )
+    ssl_verify_hostname: bool = param("Whether a broker's certificate must name its host.", default=True)
+    principal: str | None = param("Kerberos principal; switches SASL GSSAPI on.", default=None, convert=unset_if_empty)
+    keytab: str | None = param("File of the principal's key.", default=None, convert=unset_if_empty)
+    service_name: str | None = param(
+        "Kerberos name of the brokers' service; unset: kafka.", default=None, convert=unset_if_empty
+    )
+    username: str | None = param("User for SASL PLAIN or SCRAM.", default=None, convert=unset_if_empty)
+    password: str | None = param("The user's password.", default=None, convert=unset_if_empty, secret=True)
+    scram_mechanism: str | None = param(
+        "`sha256` or `sha512` for SASL SCRAM; unset: PLAIN.", default=None, convert=unset_if_empty
+    )
+    idempotent: bool = param("Have the brokers sort out what they get twice.", default=False)
+    sasl_over_ssl: bool = param("Refuse to authenticate without TLS.", default=True)
+    get_kafka_client_log: bool = param("Write aiokafka's own messages to our log.", default=False)
+    active_support_notification_regex: str | None = param(
+        "Accepted for fluentd's sake; logpipe's own metrics say how much was sent.", default=None, deprecated=NOT_USED
+    )
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what does not go together."""
+        if not self.brokers:
+            yield InvalidSetting("brokers is empty: write host:port", param="brokers")
+        for address in self.brokers:
+            if not _ADDRESS.fullmatch(address):
+                yield InvalidSetting(f"{address!r} is no address of a broker: write host:port", param="brokers")
+        if self.idempotent and self.required_acks != -1:
+            # Brokers refuse such requests.
+            message = f"idempotent true needs required_acks -1, and it is {self.required_acks}: change one of them"
+            yield InvalidSetting(message, param="idempotent")
+        yield from security.problems(self)
+
+    @property
+    def codec(self) -> int:
+        """Kafka's number of the compression, 0 for none."""
+        return CODECS[self.compression_codec] if self.compression_codec else 0
+
+    @property
+    def ack_seconds(self) -> float:
+        """How long the leader may wait for its replicas."""
+        return float(self.ack_timeout) if self.ack_timeout else DEFAULT_ACK_SECONDS

@@ -1,0 +1,107 @@
+"""What kafka and kafka_buffered share: the payload from flat parameters, and brokers that ZooKeeper may know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from logpipe import EventBatch, Host, compile_formatter
+from logpipe_kafka import payload, security
+from logpipe_kafka.brokers import Brokers, FixedBrokers
+from logpipe_kafka.message_options import FlatOptions
+from logpipe_kafka.messages import Field, MessageSettings
+from logpipe_kafka.partitioner import HASHES
+from logpipe_kafka.zookeeper import ZooKeeperBrokers
+
+
+class FieldNames(NamedTuple):
+    """The fields of a record that address a message."""
+
+    topic: str = "topic"
+    key: str = "message_key"
+    partition_key: str = "partition_key"
+    partition: str = "partition"
+
+
+def message_settings(
+    options: FlatOptions, host: Host, *, names: FieldNames, use_event_time: bool = False
+) -> MessageSettings:
+    """Return how messages are made."""
+    encode, encode_event = _encodings(options, host)
+    if limit := options.max_send_limit_bytes:
+        encode = payload.limited(encode, limit) if encode is not None else None
+        encode_event = payload.limited_event(encode_event, limit)
+    return MessageSettings(
+        topic=Field(names.topic, options.exclude_topic_key, options.default_topic),
+        key=Field(names.key, options.exclude_message_key, options.default_message_key),
+        partition_key=Field(names.partition_key, options.exclude_partition_key, options.default_partition_key),
+        partition=Field(names.partition, options.exclude_partition, options.default_partition),
+        hash=HASHES[options.partitioner_hash_function],
+        encode=encode,
+        encode_event=encode_event,
+        prepare=_including(options),
+        use_event_time=use_event_time,
+    )
+
+
+def find_brokers(options: FlatOptions, host: Host) -> Brokers:
+    """Return where the brokers are: what ZooKeeper says if it is configured, else the list."""
+    if options.zookeeper:
+        return ZooKeeperBrokers(options.zookeeper, options.zookeeper_path, security.protocol(options), host)
+    # compat: out_kafka.rb says it so
+    host.log.info("brokers has been set directly: %s", options.brokers)
+    return FixedBrokers(options.brokers)
+
+
+def _encodings(options: FlatOptions, host: Host) -> tuple[payload.Encode | None, payload.EncodeEvent]:
+    leading = [
+        name for name, wanted in (("tag", options.output_include_tag), ("time", options.output_include_time)) if wanted
+    ]
+    encode = payload.own_encoding(options.output_data_type, leading=leading)
+    if encode is not None:
+        return encode, payload.for_events(payload.to_json if options.output_data_type == "json" else encode)
+    if options.format is None:
+        raise LookupError(f"output_data_type {options.output_data_type} was read without its formatter")
+    return None, payload.by_formatter(host.formatter(options.format))
+
+
+def _including(options: FlatOptions) -> Callable[[EventBatch], None] | None:
+    """Return the function that writes tag and time into a batch's records, None where neither is wanted.
+
+    compat: out_kafka.rb does so before it reads the topic, and over fields that are there.
+    """
+    steps: list[Callable[[EventBatch], None]] = []
+    if options.output_include_time:
+        steps.append(_include_time(options.time_format))
+    if options.output_include_tag:
+        steps.append(_include_tag)
+    if not steps:
+        return None
+
+    def include(batch: EventBatch) -> None:
+        for step in steps:
+            step(batch)
+
+    return include
+
+
+def _include_tag(batch: EventBatch) -> None:
+    for record in batch.records:
+        record["tag"] = batch.tag
+
+
+def _include_time(time_format: str | None) -> Callable[[EventBatch], None]:
+    if time_format is None:
+
+        def include_seconds(batch: EventBatch) -> None:
+            for time, record in zip(batch.times, batch.records, strict=True):
+                record["time"] = time // 1_000_000_000
+
+        return include_seconds
+    form = compile_formatter(time_format)
+
+    def include_text(batch: EventBatch) -> None:
+        for time, record in zip(batch.times, batch.records, strict=True):
+            record["time"] = form(time)
+
+    return include_text

@@ -1,0 +1,261 @@
+"""From events to messages: topic, partition and key by fluent-plugin-kafka's rules, payload, time and headers.
+
+The rules: a field of the record, or the default where the record has nil or false there, as Ruby's `||` says
+(out_kafka.rb, out_kafka2.rb). The partition is the one that is named; else the partition key chooses it, else the
+message's key, else messages go wherever there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from logpipe import Clock, EventBatch, LogpipeError, Record, RecordAccessor
+from logpipe_kafka.batch import Headers, Message, Source
+from logpipe_kafka.packer import Packer
+from logpipe_kafka.payload import Encode, EncodeEvent, to_text
+from logpipe_kafka.topic_queue import TopicQueue
+
+
+class InvalidAddress(LogpipeError):  # noqa: N818 - it says what is wrong
+    """An event names a topic or a partition that can't be."""
+
+
+class Field(NamedTuple):
+    """A field that addresses a message."""
+
+    name: str
+    exclude: bool = False
+    default: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageSettings:
+    """How messages are made.
+
+    Attributes:
+        topic: its default None stands for the tag.
+        key: the message's key.
+        partition_key: what is hashed to choose a partition, before the key.
+        partition: the partition itself.
+        hash: from a key to a number.
+        encode: a record's payload, where nothing else is looked at.
+        encode_event: the payload for tag, time and record; slower than `encode`, and takes every record that can be.
+        prepare: changes a batch's records before anything is read from them.
+        use_event_time: whether Kafka's timestamp is the event's time, or that of sending.
+        headers: the same for every message.
+        headers_from_record: header to field.
+        exclude_fields: fields that are left out of the payload.
+        record_key: the field that is the payload, in place of the record.
+    """
+
+    topic: Field
+    key: Field
+    partition_key: Field
+    partition: Field
+    hash: Callable[[bytes], int]
+    encode: Encode | None
+    encode_event: EncodeEvent
+    prepare: Callable[[EventBatch], None] | None = None
+    use_event_time: bool = False
+    headers: Mapping[str, str] | None = None
+    headers_from_record: Mapping[str, RecordAccessor] | None = None
+    exclude_fields: Sequence[RecordAccessor] = ()
+    record_key: RecordAccessor | None = None
+
+
+class Messages:
+    """Makes messages and has them packed.
+
+    Args:
+        settings: how.
+        queue: from a topic's name to its queue; raises LogpipeError on a name that can't be.
+        clock: for the time of sending.
+    """
+
+    def __init__(self, settings: MessageSettings, queue: Callable[[str], TopicQueue], clock: Clock) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._prepare = settings.prepare
+        self._topic = settings.topic
+        self._take_topic = _taker(settings.topic)
+        self._take_key = _taker(settings.key)
+        self._take_partition_key = _taker(settings.partition_key)
+        self._take_partition = _taker(settings.partition)
+        self._hash = settings.hash
+        self._encode_event = settings.encode_event
+        self._shape = _shape_function(settings)
+        self._headers: Headers = [(name, _to_bytes(value)) for name, value in (settings.headers or {}).items()]
+        self._headers_of = _headers_function(self._headers, settings.headers_from_record or {})
+        self._use_event_time = settings.use_event_time
+        address = (settings.key, settings.partition_key, settings.partition)
+        self._names = [field.name for field in address]
+        self._encode = settings.encode if _is_plain(settings, address) else None
+        self.changes_records = bool(settings.prepare or settings.exclude_fields) or any(
+            field.exclude for field in (settings.topic, *address)
+        )
+        """Whether packing changes the records it is given, at their top level."""
+
+    def prepare(self, batch: EventBatch) -> None:
+        """Change a batch's records as the settings say; to be called before anything else."""
+        if self._prepare is not None:
+            self._prepare(batch)
+
+    def topics(self, batch: EventBatch) -> set[str] | None:
+        """Return the topics that a batch's events are for; None where one of them names no string."""
+        field, default = self._topic.name, self._topic.default or batch.tag
+        try:
+            named: set[Any] = {record.get(field) for record in batch.records}
+        except TypeError:
+            return None
+        topics = {default if name is None or name is False else name for name in named}
+        return topics if all(isinstance(topic, str) for topic in topics) else None
+
+    def pack(self, batch: EventBatch, source: Source, packer: Packer, *, topics: set[str] | None) -> None:
+        """Append a message for each event, for the topics that `topics` returned; refuse those that can't be made."""
+        if topics is not None and len(topics) == 1:
+            self.pack_for(topics.pop(), batch, source, packer)
+        else:
+            self._pack_each(None, batch, source, packer)
+
+    def pack_for(self, topic: str, batch: EventBatch, source: Source, packer: Packer) -> None:
+        """Append a message for each event, all for one topic; refuse those that can't be made."""
+        first, second, third = self._names
+        if self._encode is None or [
+            None for record in batch.records if first in record or second in record or third in record
+        ]:
+            self._pack_each(topic, batch, source, packer)
+        else:
+            self._pack_alike(topic, batch, source, packer, self._encode)
+
+    def _pack_alike(self, topic: str, batch: EventBatch, source: Source, packer: Packer, encode: Encode) -> None:
+        """Append messages that differ in nothing but their payload."""
+        try:
+            queue = self._queue(topic)
+        except LogpipeError as error:
+            for number in range(len(batch)):
+                source.refuse(number, error)
+            return
+        if self._topic.exclude:
+            for record in batch.records:
+                record.pop(self._topic.name, None)
+        rows = zip(self._stamps(batch), map(encode, batch.records), strict=False)
+        number = 0
+        while True:
+            number, failure = packer.extend(queue, rows, source, number, self._headers)
+            if failure is None:
+                return
+            self._pack_odd(queue, batch, number, source, packer)
+            number += 1
+
+    def _pack_odd(self, queue: TopicQueue, batch: EventBatch, number: int, source: Source, packer: Packer) -> None:
+        """Append a message that the fast encoding could not make."""
+        time, record = batch.times[number], batch.records[number]
+        try:
+            value = self._encode_event(batch.tag, time, record)
+        except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
+            source.refuse(number, error)
+            return
+        stamp = time if self._use_event_time else self._clock.now()
+        packer.add(queue, None, Message(stamp // 1_000_000, None, value, self._headers, source, number))
+
+    def _pack_each(self, topic: str | None, batch: EventBatch, source: Source, packer: Packer) -> None:
+        """Append messages each of which has an address of its own."""
+        for number, stamp in zip(range(len(batch)), self._stamps(batch), strict=False):
+            record = batch.records[number]
+            try:
+                named = self._take_topic(record)
+                queue = self._queue(_topic_name(named, batch.tag) if topic is None else topic)
+                partition = _partition_number(self._take_partition(record))
+                partition_key = _to_bytes(self._take_partition_key(record))
+                key = _to_bytes(self._take_key(record))
+                headers = self._headers_of(record)
+                value = self._encode_event(batch.tag, batch.times[number], self._shape(record))
+            except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
+                source.refuse(number, error)
+                continue
+            message = Message(stamp, key, value, headers, source, number)
+            hashed = key if partition_key is None else partition_key
+            if partition is not None or hashed is None:
+                packer.add(queue, partition, message)
+            else:
+                packer.add_keyed(queue, self._hash(hashed), message)
+
+    def _stamps(self, batch: EventBatch) -> Iterable[int]:
+        if self._use_event_time:
+            return [time // 1_000_000 for time in batch.times]
+        return repeat(self._clock.now() // 1_000_000)
+
+
+def _is_plain(settings: MessageSettings, address: Iterable[Field]) -> bool:
+    """Return whether events that name no key and no partition differ in nothing but their payload."""
+    return (
+        not settings.exclude_fields
+        and settings.record_key is None
+        and not settings.headers_from_record
+        and all(field.default is None for field in address)
+    )
+
+
+def _taker(field: Field) -> Callable[[Record], Any]:
+    """Return the function that reads a field, or its default; with `exclude` it takes it out."""
+    name, exclude, default = field
+
+    def take(record: Record) -> Any:
+        value = record.pop(name, None)
+        return default if value is None or value is False else value
+
+    def look(record: Record) -> Any:
+        value = record.get(name)
+        return default if value is None or value is False else value
+
+    return take if exclude else look
+
+
+def _shape_function(settings: MessageSettings) -> Callable[[Record], Any]:
+    """Return the function that leaves of a record what is to be sent."""
+    excluded, record_key = tuple(settings.exclude_fields), settings.record_key
+
+    def shape(record: Record) -> Any:
+        for accessor in excluded:
+            accessor.delete(record)
+        return record if record_key is None else record_key.get(record)
+
+    return shape
+
+
+def _headers_function(fixed: Headers, from_record: Mapping[str, RecordAccessor]) -> Callable[[Record], Headers]:
+    if not from_record:
+        return lambda _record: fixed
+    accessors = [(name, accessor.get) for name, accessor in from_record.items()]
+
+    def headers(record: Record) -> Headers:
+        return [*fixed, *((name, _to_bytes(get(record))) for name, get in accessors)]
+
+    return headers
+
+
+def _topic_name(named: Any, tag: str) -> str:
+    if named is None:
+        return tag
+    if not isinstance(named, str):
+        raise InvalidAddress(f"the topic must be a string, and this event names {named!r}")
+    return named
+
+
+def _partition_number(named: Any) -> int | None:
+    """Return the partition that an event names; ruby-kafka takes what Ruby's Integer() does."""
+    if named is None:
+        return None
+    if isinstance(named, int) and not isinstance(named, bool) and named >= 0:
+        return named
+    if isinstance(named, str) and named.isascii() and named.isdigit():
+        return int(named)
+    raise InvalidAddress(f"the partition must be a number, 0 or more, and this event names {named!r}")
+
+
+def _to_bytes(value: Any) -> bytes | None:
+    """Return a key or header as it goes over the wire; None stays None."""
+    return None if value is None else to_text(value).encode("utf-8", "replace")

@@ -1,0 +1,217 @@
+"""`@type kafka2`: messages to Kafka out of a buffer whose chunks hold one topic each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from logpipe import (
+    Chunk,
+    DeliveryError,
+    ExpressionError,
+    Host,
+    InvalidSetting,
+    PermanentError,
+    PluginConf,
+    RecordAccessor,
+    param,
+    plugin_section,
+    section,
+)
+from logpipe_kafka import payload
+from logpipe_kafka.brokers import FixedBrokers
+from logpipe_kafka.buffered import BufferedOutput
+from logpipe_kafka.cluster_options import NOT_USED, listed, unset_if_empty
+from logpipe_kafka.inject import InjectOptions, compile_inject
+from logpipe_kafka.message_options import MessageOptions
+from logpipe_kafka.messages import Field, MessageSettings
+from logpipe_kafka.partitioner import HASHES
+
+
+def _paths(text: str) -> list[RecordAccessor]:
+    return [_path(item) for item in listed(text)]
+
+
+def _optional_path(text: str) -> RecordAccessor | None:
+    return _path(text) if text else None
+
+
+def _path(text: str) -> RecordAccessor:
+    try:
+        return RecordAccessor(text)
+    except ExpressionError as problem:
+        raise ValueError(f"{problem}: write a field's name, or $.a.b") from None
+
+
+class Kafka2Options(MessageOptions):
+    """Settings of `@type kafka2`."""
+
+    client_id: str = param("Name under which the brokers know this client.", default="fluentd")
+    topic: str | None = param(
+        "Topic, with placeholders such as ${tag} or ${field} for what is a chunk key; wins over `topic_key`.",
+        default=None,
+        convert=unset_if_empty,
+    )
+    topic_key: str = param("Chunk key that names the topic.", default="topic")
+    message_key_key: str = param("Field that holds the message's key.", default="message_key")
+    partition_key_key: str = param("Field that is hashed to choose the partition.", default="partition_key")
+    partition_key: str = param("Field that holds the partition's number.", default="partition")
+    record_key: RecordAccessor | None = param(
+        "Field to send in place of the whole record, `$.a.b`.", default=None, convert=_optional_path
+    )
+    exclude_fields: list[RecordAccessor] = param("Fields to leave out, `$.a,$.b.c`.", default=[], convert=_paths)
+    headers: dict[str, str] = param("Headers of every message, `name:value,name:value`.", default={})
+    headers_from_record: dict[str, str] = param(
+        "Headers with the field that holds their value, `name:$.a.b`.", default={}
+    )
+    use_event_time: bool = param(
+        "Whether Kafka's timestamp of a message is the event's time, and not the time of sending.", default=False
+    )
+    use_default_for_unknown_topic: bool = param(
+        "Send to `default_topic` what is for a topic that does not exist.", default=False
+    )
+    discard_kafka_delivery_failed: bool = param(
+        "Throw away what could not be delivered, instead of trying the chunk again.", default=False
+    )
+    ignore_exceptions: list[str] = param(
+        "Errors after which a chunk is not tried again, as ruby-kafka names them (Kafka::MessageSizeTooLarge).",
+        default=[],
+        convert=listed,
+    )
+    exception_backup: bool = param(
+        "Whether such a chunk goes to `<secondary>` or the backup folder; else it is thrown away.", default=True
+    )
+    share_producer: bool = param(
+        "Accepted for fluentd's sake; an output has one producer, whatever the number of flush threads.", default=False
+    )
+    connect_timeout: int | None = param(
+        "Accepted for fluentd's sake; connections have 30 s.", default=None, deprecated=NOT_USED
+    )
+    socket_timeout: int | None = param(
+        "Accepted for fluentd's sake; answers have 30 s.", default=None, deprecated=NOT_USED
+    )
+    resolve_seed_brokers: bool = param("Accepted for fluentd's sake; each address of a host is tried.", default=False)
+    sasl_aws_msk_iam_access_key_id: str | None = param(
+        "Key for IAM at MSK.", default=None, secret=True, removed="use SCRAM or TLS: logpipe does not speak AWS's IAM"
+    )
+    sasl_aws_msk_iam_secret_key_id: str | None = param(
+        "Key for IAM at MSK.", default=None, secret=True, removed="use SCRAM or TLS: logpipe does not speak AWS's IAM"
+    )
+    sasl_aws_msk_iam_aws_region: str | None = param(
+        "Region for IAM at MSK.", default=None, removed="use SCRAM or TLS: logpipe does not speak AWS's IAM"
+    )
+    format: PluginConf = plugin_section("What a message holds.", kind="formatter", default_type="json")
+    inject: InjectOptions | None = section("Fields to add.")
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what does not go together."""
+        yield from super().check()
+        if self.use_default_for_unknown_topic and self.default_topic is None:
+            message = "default_topic must be set when use_default_for_unknown_topic is true"
+            yield InvalidSetting(message, param="use_default_for_unknown_topic")
+        for name, text in self.headers_from_record.items():
+            try:
+                _path(text)
+            except ValueError as problem:
+                yield InvalidSetting(f"header {name}: {problem}", param="headers_from_record")
+
+
+class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
+    """Sends the events of a chunk to its topic: the template, else the chunk key, else a default, else the tag."""
+
+    buffer_argument = "topic"
+
+    def __init__(self, options: Kafka2Options, host: Host) -> None:
+        # compat: out_kafka2.rb says it so
+        host.log.info("brokers has been set: %s", options.brokers)
+        fallback = options.default_topic if options.use_default_for_unknown_topic else None
+        super().__init__(
+            options,
+            host,
+            brokers=FixedBrokers(options.brokers),
+            messages=_message_settings(options, host),
+            fallback=fallback or "",
+        )
+        self._ignored = frozenset(options.ignore_exceptions)
+        self._warn_about_topics()
+
+    def topic_of(self, chunk: Chunk) -> str:
+        """Return the topic of a chunk.
+
+        Raises:
+            PermanentError: nothing names one.
+        """
+        options = self.options
+        if options.topic is not None:
+            return self.host.expand(options.topic, chunk)
+        named = dict(chunk.key.variables).get(options.topic_key)
+        topic = named if named is not None and named is not False else options.default_topic or chunk.key.tag
+        if topic is None:
+            raise PermanentError("no topic: set default_topic, or add tag to the chunk keys, <buffer topic,tag>")
+        if not isinstance(topic, str):
+            raise PermanentError(f"the topic must be a string, and {options.topic_key} is {topic!r}")
+        return topic
+
+    def give_up(self, chunk: Chunk, error: DeliveryError) -> None:
+        """Let the buffer try again, unless the settings say otherwise of this error."""
+        if self.options.discard_kafka_delivery_failed:
+            self.discard(chunk, error)
+            return
+        if self._ignored.isdisjoint(ruby_names(error)):
+            raise error
+        if self.options.exception_backup:
+            raise PermanentError(str(error)) from error
+        self.discard(chunk, error)
+
+    def _warn_about_topics(self) -> None:
+        # compat: out_kafka2.rb says these two so
+        keys, topic_key = self.host.chunk_keys, self.options.topic_key
+        if self.options.default_topic is not None:
+            if "tag" in keys:
+                self.host.log.warning("default_topic is set. Fluentd's event tag is not used for topic")
+        elif topic_key in keys and "tag" not in keys:
+            self.host.log.warning(
+                "Use '%s' field of event record for topic but no fallback. Recommend to set default_topic or set 'tag' "
+                "in buffer chunk keys like <buffer %s,tag>",
+                topic_key,
+                topic_key,
+            )
+        if self.options.topic is None and topic_key not in keys:
+            self.host.log.warning(
+                "topic_key %r is no chunk key, so records do not choose their topic: write <buffer %s>",
+                topic_key,
+                topic_key,
+            )
+
+
+def _message_settings(options: Kafka2Options, host: Host) -> MessageSettings:
+    encode = payload.own_encoding(options.format.type)
+    if encode is None:
+        encode_event = payload.by_formatter(host.formatter(options.format))
+    else:
+        # compat: out_kafka2.rb writes json and ltsv itself, without a newline and whatever else <format> says
+        encode_event = payload.for_events(payload.to_json if options.format.type == "json" else encode)
+    if limit := options.max_send_limit_bytes:
+        encode = payload.limited(encode, limit) if encode is not None else None
+        encode_event = payload.limited_event(encode_event, limit)
+    return MessageSettings(
+        topic=Field(options.topic_key, options.exclude_topic_key),
+        key=Field(options.message_key_key, options.exclude_message_key, options.default_message_key),
+        partition_key=Field(options.partition_key_key, options.exclude_partition_key, options.default_partition_key),
+        partition=Field(options.partition_key, options.exclude_partition, options.default_partition),
+        hash=HASHES[options.partitioner_hash_function],
+        encode=encode,
+        encode_event=encode_event,
+        prepare=compile_inject(options.inject, host),
+        use_event_time=options.use_event_time,
+        headers=options.headers,
+        headers_from_record={name: RecordAccessor(path) for name, path in options.headers_from_record.items()},
+        exclude_fields=options.exclude_fields,
+        record_key=options.record_key,
+    )
+
+
+def ruby_names(error: BaseException) -> set[str]:
+    """Return the names that fluentd's users know for the cause of a failed delivery."""
+    cause = type(error.__cause__ or error).__name__
+    plain = cause.removeprefix("Kafka").removesuffix("Exception")
+    return {"Kafka::DeliveryFailed", f"Kafka::{plain}", f"Kafka::{plain.removesuffix('Error')}"}

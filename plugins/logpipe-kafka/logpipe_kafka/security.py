@@ -1,0 +1,117 @@
+"""TLS and SASL: from settings to aiokafka's arguments, in the order in which ruby-kafka chooses."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from logpipe import InvalidSetting
+
+if TYPE_CHECKING:
+    from logpipe_kafka.cluster_options import ClusterOptions
+
+_SCRAM: Final = {"sha256": "SCRAM-SHA-256", "sha512": "SCRAM-SHA-512"}
+
+
+def problems(options: ClusterOptions) -> Iterator[InvalidSetting]:
+    """Yield what is wrong with the settings of TLS and SASL taken together."""
+    if bool(options.ssl_client_cert) != bool(options.ssl_client_cert_key):
+        missing = "ssl_client_cert_key" if options.ssl_client_cert else "ssl_client_cert"
+        given = "ssl_client_cert" if options.ssl_client_cert else "ssl_client_cert_key"
+        yield InvalidSetting(f"{given} needs {missing}: give both", param=given)
+    for name in ("ssl_client_cert_chain", "ssl_client_cert_key_password"):
+        if getattr(options, name) and not options.ssl_client_cert:
+            yield InvalidSetting(f"{name} needs ssl_client_cert and ssl_client_cert_key: give them too", param=name)
+    if bool(options.username) != bool(options.password):
+        given = "username" if options.username else "password"
+        yield InvalidSetting("username and password belong together: give both", param=given)
+    if options.scram_mechanism and _scram(options.scram_mechanism) is None:
+        message = f'scram_mechanism "{options.scram_mechanism}" is not known: write sha256 or sha512'
+        yield InvalidSetting(message, param="scram_mechanism")
+    if mechanism(options) and options.sasl_over_ssl and not wants_tls(options):
+        # compat: ruby-kafka's client.rb: "SASL authentication requires that SSL is configured"
+        given = "username" if options.username else "principal"
+        message = "SASL needs TLS: set ssl_ca_cert or ssl_ca_certs_from_system, or sasl_over_ssl false"
+        yield InvalidSetting(message, param=given)
+    if mechanism(options) == "GSSAPI" and importlib.util.find_spec("gssapi") is None:
+        message = "principal needs the gssapi package: pip install 'logpipe-kafka[kerberos]'"
+        yield InvalidSetting(message, param="principal")
+
+
+def mechanism(options: ClusterOptions) -> str:
+    """Return the SASL mechanism, "" for none."""
+    if options.username and options.password:
+        return (_scram(options.scram_mechanism) if options.scram_mechanism else None) or "PLAIN"
+    return "GSSAPI" if options.principal else ""
+
+
+def wants_tls(options: ClusterOptions) -> bool:
+    """Return whether connections are encrypted."""
+    return bool(options.ssl_ca_cert or options.ssl_client_cert or options.ssl_ca_certs_from_system)
+
+
+def protocol(options: ClusterOptions) -> str:
+    """Return Kafka's name for how connections are made."""
+    secure = wants_tls(options)
+    if mechanism(options):
+        return "SASL_SSL" if secure else "SASL_PLAINTEXT"
+    return "SSL" if secure else "PLAINTEXT"
+
+
+def arguments(options: ClusterOptions) -> dict[str, Any]:
+    """Return aiokafka's arguments; reads the files that the settings name.
+
+    Raises:
+        OSError: a file can't be read.
+        ssl.SSLError: a file does not hold what it should.
+    """
+    found: dict[str, Any] = {"security_protocol": protocol(options)}
+    if wants_tls(options):
+        found["ssl_context"] = _tls_context(options)
+    if name := mechanism(options):
+        found["sasl_mechanism"] = name
+    if options.username:
+        found["sasl_plain_username"] = options.username
+        found["sasl_plain_password"] = options.password
+    if options.principal:
+        found["sasl_kerberos_service_name"] = options.service_name or "kafka"
+        if options.keytab:
+            # The only way to tell MIT Kerberos from within, for the whole process.
+            os.environ["KRB5_CLIENT_KTNAME"] = options.keytab
+    return found
+
+
+def _tls_context(options: ClusterOptions) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = options.ssl_verify_hostname
+    for path in options.ssl_ca_cert:
+        context.load_verify_locations(path)
+    if options.ssl_ca_certs_from_system or not options.ssl_ca_cert:
+        context.load_default_certs()
+    if options.ssl_client_cert and options.ssl_client_cert_key:
+        _load_client_certificate(context, options)
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, options: ClusterOptions) -> None:
+    key, password = options.ssl_client_cert_key, options.ssl_client_cert_key_password
+    if not options.ssl_client_cert_chain:
+        context.load_cert_chain(str(options.ssl_client_cert), key, password or "")
+        return
+    # OpenSSL wants the certificate and those that vouch for it in one file.
+    with tempfile.NamedTemporaryFile(suffix=".pem") as together:
+        for path in (options.ssl_client_cert, options.ssl_client_cert_chain):
+            together.write(Path(str(path)).read_bytes() + b"\n")
+        together.flush()
+        context.load_cert_chain(together.name, key, password or "")
+
+
+def _scram(text: str | None) -> str | None:
+    plain = (text or "").lower().replace("-", "").removeprefix("scram")
+    return _SCRAM.get(plain)

@@ -1,0 +1,169 @@
+"""Brokers as they register themselves in ZooKeeper: read at start, again when they change, again when asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from logpipe import Host
+
+READ_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 5.0
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 30.0
+
+
+class ZooKeeperBrokers:
+    """Brokers by their registrations under `zookeeper_path`.
+
+    kazoo works in threads of its own and connects again by itself; what it calls back is handed over to the loop.
+
+    Args:
+        hosts: ZooKeeper's addresses, with a root node behind a slash if there is one.
+        path: the node whose children are the brokers.
+        protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL: which of a broker's endpoints to take.
+        host: the output's.
+    """
+
+    def __init__(self, hosts: str, path: str, protocol: str, host: Host) -> None:
+        self.changed = asyncio.Event()
+        self._hosts = hosts
+        self._path = path
+        self._protocol = protocol
+        self._host = host
+        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
+        self._addresses: list[str] = []
+        self._known = asyncio.Event()
+        self._stale = asyncio.Event()
+        self._client: Any = None
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+        from kazoo.client import KazooClient  # noqa: PLC0415 - only who uses ZooKeeper pays for loading it
+
+        logging.getLogger("kazoo").addHandler(logging.NullHandler())
+        loop = asyncio.get_running_loop()
+        self._client = KazooClient(
+            self._hosts,
+            connection_retry={"max_tries": -1, "max_delay": LONGEST_PAUSE},
+            logger=logging.getLogger("kazoo"),
+        )
+        # Called in kazoo's thread, at each change of the connection; a new session has none of the old one's watches.
+        self._client.add_listener(lambda _state: loop.call_soon_threadsafe(self._stale.set))
+        await self._host.in_thread(self._client.start_async)
+        self._host.start_task(self._follow(loop), name="zookeeper")
+
+    async def addresses(self) -> Sequence[str]:
+        """Return the brokers, as soon as some are known."""
+        await self._known.wait()
+        return self._addresses
+
+    def refresh(self) -> None:
+        """Read again."""
+        self._stale.set()
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._host.in_thread(_close, client)
+
+    async def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read the registrations whenever they may have changed, again and again while that fails."""
+
+        def on_change(_event: object) -> None:
+            loop.call_soon_threadsafe(self._stale.set)
+
+        pause = FIRST_PAUSE
+        self._stale.set()
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            try:
+                learnt = self._learn(await self._host.in_thread(self._read, on_change))
+            except Exception as error:  # noqa: BLE001 - kazoo's errors have no common base; each is tried again
+                self._log.warning("can't read the brokers from ZooKeeper %s %s: %r", self._hosts, self._path, error)
+                learnt = False
+            if learnt:
+                pause = FIRST_PAUSE
+            else:
+                await self._nap(pause)
+                pause = min(LONGEST_PAUSE, pause * 2)
+                self._stale.set()
+
+    async def _nap(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stale.wait()
+        except TimeoutError:
+            return
+
+    def _read(self, on_change: Any) -> dict[str, bytes]:
+        """Return every registration by broker id; called in a thread."""
+        client = self._client
+        if client is None:
+            return {}
+        ids = client.get_children_async(self._path, watch=on_change).get(timeout=READ_SECONDS)
+        pending = {name: client.get_async(f"{self._path}/{name}") for name in sorted(ids)}
+        return {name: answer.get(timeout=READ_SECONDS)[0] for name, answer in pending.items()}
+
+    def _learn(self, nodes: dict[str, bytes]) -> bool:
+        """Take the addresses from registrations; returns whether there is one."""
+        found = []
+        for name, data in nodes.items():
+            try:
+                found.append(address(orjson.loads(data), self._protocol))
+            except ValueError as problem:
+                self._log.warning("broker %s is left out: %s", name, problem)
+        if not found:
+            # compat: out_kafka.rb says it so
+            self._log.warning("No brokers found on Zookeeper")
+            return False
+        if found != self._addresses:
+            # compat: out_kafka.rb says it so
+            self._log.info("brokers has been refreshed via Zookeeper: %s", found)
+            self._addresses = found
+            self.changed.set()
+        self._known.set()
+        return True
+
+
+def address(registration: Any, protocol: str) -> str:
+    """Return the HOST:PORT of a broker's registration that speaks `protocol`.
+
+    A broker without a PLAINTEXT listener registers a null host and the port -1, and says the rest in `endpoints`.
+
+    Raises:
+        ValueError: it has none; the message says what it has.
+    """
+    if not isinstance(registration, dict):
+        raise ValueError(f"its registration is no object: {registration!r}")  # noqa: TRY004 - one kind of error
+    endpoints = [text for text in registration.get("endpoints") or () if isinstance(text, str)]
+    protocols = registration.get("listener_security_protocol_map") or {}
+    for endpoint in endpoints:
+        listener, _, place = endpoint.partition("://")
+        if protocols.get(listener, listener) == protocol:
+            parts = urlsplit(f"//{place}")
+            if parts.hostname and parts.port:
+                return _joined(parts.hostname, parts.port)
+    host, port = registration.get("host"), registration.get("port")
+    if protocol == "PLAINTEXT" and host and isinstance(port, int) and port > 0:
+        return _joined(host, port)
+    raise ValueError(f"no {protocol} endpoint found on Zookeeper, only {', '.join(endpoints) or 'none at all'}")
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _close(client: Any) -> None:
+    client.stop()
+    client.close()
