@@ -27,7 +27,7 @@ class ParseOptions(TimeOptions):
     null_value_pattern: re.Pattern[str] | None = param("Texts that match become null.", default=None)
     null_empty_string: bool = param("Empty texts become null.", default=False)
     timeout: Seconds | None = param(
-        "How long one line may take; only expressions that back-track without bound can take long.", default=None
+        "How long a regular expression may take over one line; a line that takes longer is not matched.", default=None
     )
 
     @property

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
 
 from logpipe import ExpressionError, Host, InvalidSetting, Parsed, Pattern, Record, Time, compile_regexp, param
 from logpipe import split_regexp as split
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
+
+_Search: TypeAlias = Callable[[str], re.Match[str] | None]
+
+_FLAGS: Final = re.IGNORECASE | re.MULTILINE | re.DOTALL
+"""Flags that have one value in both engines."""
 
 
 class RegexpOptions(ParseOptions):
@@ -52,7 +59,8 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
 
     def __init__(self, options: RegexpOptions, host: Host) -> None:
         super().__init__(options, host)
-        self._search = options.pattern.search
+        pattern, seconds = options.pattern, options.timeout
+        self._search: _Search = _within(pattern, seconds, host) if seconds else pattern.search
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the event of one line.
@@ -74,6 +82,22 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
         numbers = [number for number, _ in matches]
         unmatched = [number for number, match in enumerate(found) if match is None]
         return self.parsed(records, now, numbers=numbers, unmatched=unmatched)
+
+
+def _within(pattern: Pattern, seconds: float, host: Host) -> _Search:
+    """Return a search that gives a line up after so many seconds, with a warning."""
+    import regex  # noqa: PLC0415 - only regex can stop, and few configurations ask for it
+
+    search = regex.compile(pattern.pattern, pattern.flags & _FLAGS).search
+
+    def search_within(line: str) -> Any:
+        try:
+            return search(line, timeout=seconds)
+        except TimeoutError:
+            host.log.warning("parsing timed out after %g s, the line is not matched: text = %r", seconds, line[:200])
+            return None
+
+    return search_within
 
 
 def _record(groups: dict[str, str | None]) -> Record:
