@@ -15,9 +15,6 @@ from logpipe.config.mistakes import TYPOGRAPHIC_QUOTES
 from logpipe.config.reading import Evaluation
 from logpipe.config.syntax import Code, JsonContainer, JsonItem, JsonPair, JsonValue, Quoted, Word
 from logpipe.errors import ExpressionError
-from logpipe.expression.embedded import USE_DEFAULT as ASKS_FOR_DEFAULT
-from logpipe.expression.embedded import USE_NIL as ASKS_FOR_NIL
-from logpipe.expression.embedded import Wanted, evaluate_embedded, to_text
 
 _ESCAPES: Final = {"r": "\r", "n": "\n", "t": "\t", "f": "\f", "b": "\b", "0": "\0"}
 _SINGLE_ESCAPE: Final = re.compile(r"\\(['\\])")
@@ -77,21 +74,20 @@ class Literals:
     def _must_be_text(self, value: Value, word: Word, what: str) -> str:
         if isinstance(value, str):
             return value
-        wish = ASKS_FOR_NIL if value is None else ASKS_FOR_DEFAULT
-        message = f"{wish.value} cannot stand for {what}"
+        message = f"{_wish(value)} cannot stand for {what}"
         self._report(error("bad-code", message, self.place_of(word), "it is for values of parameters"))
         return ""
 
     def _quoted(self, quoted: Quoted) -> Value:
         pieces = [self._piece(part) for part in quoted.parts]
         # one wish decides the whole text, and nil goes before the default
-        if ASKS_FOR_NIL in pieces:
+        if None in pieces:
             return None
-        if ASKS_FOR_DEFAULT in pieces:
+        if USE_DEFAULT in pieces:
             return USE_DEFAULT
         return "".join(piece for piece in pieces if isinstance(piece, str))
 
-    def _piece(self, part: Token | Code) -> str | Wanted:
+    def _piece(self, part: Token | Code) -> Value:
         if isinstance(part, Code):
             return self.run(part.source, self.place(part.begin))
         if part.type == "JOIN":
@@ -107,18 +103,16 @@ class Literals:
             self._report(error("bad-escape", f"\\{char} is no escape in double quotes", self.place(token), hint))
         return char
 
-    def run(self, source: str, begin: Position) -> str | Wanted:
-        """Return the text that the code gives, or what it asks for; `begin` is the place of its `#{`."""
+    def run(self, source: str, begin: Position) -> Value:
+        """Return the text that the code gives, or the wish it has for the whole value; `begin` is its `#{`."""
         if self._evaluation is None:
             return f"#{{{source}}}"
-        seen = self._evaluation
         try:
-            value = evaluate_embedded(source, env=seen.env, hostname=seen.hostname, worker_id=seen.worker_id)
+            return self._evaluation.run(source)
         except ExpressionError as problem:
             place = _inside(begin, source, problem.offset or 0)
             self._report(error("bad-code", f"in #{{{source}}}: {problem}", place, problem.hint))
             return ""
-        return value if isinstance(value, Wanted) else to_text(value)
 
     def _json(self, container: JsonContainer) -> str:
         if container.depth > MAX_NESTING:
@@ -142,7 +136,7 @@ class Literals:
 
     def _json_code(self, code: Code) -> Any:
         text = self.run(code.source, self.place(code.begin))
-        if self._evaluation is None or isinstance(text, Wanted):
+        if self._evaluation is None or not isinstance(text, str):
             return self._text_in_json(text, code)
         return self._loaded(text, code.begin)
 
@@ -164,10 +158,10 @@ class Literals:
             return part[1]
         return str(part)
 
-    def _text_in_json(self, text: str | Wanted, code: Code) -> str:
+    def _text_in_json(self, text: Value, code: Code) -> str:
         if isinstance(text, str):
             return text
-        message = f"{text.value} cannot stand inside JSON"
+        message = f"{_wish(text)} cannot stand inside JSON"
         self._report(error("bad-code", message, self.place(code.begin), "it decides a whole parameter"))
         return ""
 
@@ -189,6 +183,10 @@ class Literals:
                 message = "fluentd refuses a comment at this place in JSON"
                 hint = "move the comment above the parameter"
                 self._report(error("bad-json", message, self.place(value), hint))
+
+
+def _wish(value: Value) -> str:
+    return "use_nil" if value is None else "use_default"
 
 
 def _is_comma(item: JsonItem) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from logpipe.config.diagnostic import Report
+from logpipe.config.element import USE_DEFAULT, Value
 
 Fetch: TypeAlias = Callable[[str], bytes]
 """From a URL to what lies there; raises OSError."""
@@ -19,6 +20,19 @@ class Evaluation:
     env: Mapping[str, str]
     hostname: str
     worker_id: str = ""
+
+    def run(self, source: str) -> Value:
+        """Return the text that code gives, or None or USE_DEFAULT where it asks for that.
+
+        Raises:
+            ExpressionError: the code cannot be run, or it failed.
+        """
+        from logpipe.expression import embedded  # noqa: PLC0415 - most configurations hold no code
+
+        value = embedded.evaluate_embedded(source, env=self.env, hostname=self.hostname, worker_id=self.worker_id)
+        if isinstance(value, embedded.Wanted):
+            return None if value is embedded.USE_NIL else USE_DEFAULT
+        return embedded.to_text(value)
 
 
 @dataclass(slots=True)

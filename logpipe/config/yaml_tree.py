@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from logpipe.config.diagnostic import Position, error, warning
-from logpipe.config.element import Element, Param
+from logpipe.config.element import USE_DEFAULT, Element, Param
 from logpipe.config.includes import Included, Includes, Origin
 from logpipe.config.json_text import dump_json
 from logpipe.config.reading import Reading
 from logpipe.config.yaml_nodes import Mapping, Node, Pair, Scalar, Sequence, YamlError, plain, read_nodes
 from logpipe.errors import ExpressionError
-from logpipe.expression.embedded import USE_DEFAULT, USE_NIL, evaluate_embedded, to_text
 
 _PREFIXED: Final = ("$type", "$label", "$id", "$log_level")
 _DIRECTIVES: Final = ("label", "source", "filter", "match", "worker")
@@ -88,18 +87,16 @@ class _YamlFile:
         if seen is None:
             return Scalar(position, text)
         try:
-            value = evaluate_embedded(f'"{text}"', env=seen.env, hostname=seen.hostname, worker_id=seen.worker_id)
+            value = seen.run(f'"{text}"')
         except ExpressionError as problem:
             self._includes.report(error("bad-code", f"in !fluent/s: {problem}", position, problem.hint))
             return Scalar(position, "")
         # compat: config/yaml_parser/fluent_value.rb knows no nil and no default here
-        if value is USE_NIL:
-            return Scalar(position, "")
         if value is USE_DEFAULT:
             message = "use_default does not work in YAML: the value is the text :default"
             self._includes.report(warning("no-default", message, position, "leave the key out to get its default"))
             return Scalar(position, ":default")
-        return Scalar(position, to_text(value))
+        return Scalar(position, value if isinstance(value, str) else "")
 
 
 class _Sections:
