@@ -1,0 +1,23 @@
+FROM python:3.12-slim-bookworm AS build
+
+COPY . /source
+RUN python -m venv /opt/logpipe \
+ && /opt/logpipe/bin/pip install --no-cache-dir /source /source/plugins/*/ \
+ && ln -s logpipe /opt/logpipe/bin/td-agent \
+ && ln -s logpipe /opt/logpipe/bin/fluentd
+
+
+FROM python:3.12-slim-bookworm
+
+COPY --from=build /opt/logpipe /opt/logpipe
+ENV PATH=/opt/logpipe/bin:$PATH
+
+# Where td-agent has its configuration, positions and own files, so that its mounts fit.
+RUN useradd --system --uid 10001 --user-group --no-create-home logpipe \
+ && install -d -o logpipe -g logpipe /etc/td-agent /var/log/pos /var/log/td-agent
+
+# A number, because Kubernetes can't tell from a name that it is not root.
+USER 10001:10001
+
+# A command and not an entry point, so that `docker run IMAGE td-agent …` means what it says.
+CMD ["logpipe", "-c", "/etc/td-agent/td-agent.conf"]

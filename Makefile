@@ -1,0 +1,53 @@
+# Each target sets up what it needs in .venv first; README.md says what each is for.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/ready
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+
+# Is this a Python that logpipe runs on?
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+
+.PHONY: demo test static check bench
+
+demo: $(READY)
+	@$(RUN) -m examples.demo $(ARGS)
+
+test: $(READY)
+	$(RUN) -m pytest $(ARGS)
+
+static: $(READY)
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy --strict logpipe $(wildcard plugins/*/logpipe_*)
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/logpipe docs --check
+
+check: static test
+
+# LINES counts only on make's own command line: shells keep the height of the terminal in a variable of that name.
+bench: $(READY)
+	@$(RUN) -m tests.benchmarks $(if $(findstring command,$(origin LINES)),--lines $(LINES)) $(ARGS)
+
+$(READY): Makefile pyproject.toml $(PLUGINS:=/pyproject.toml)
+	@$(RUN) $(NEW_ENOUGH) || { \
+	  for python in python3 python3.14 python3.13 python3.12 python3.11 none; do \
+	    $$python $(NEW_ENOUGH) && break; \
+	  done; \
+	  if [ $$python = none ]; then \
+	    echo 'make: no python 3.11 or newer on the PATH: apt-get install python3' >&2; exit 1; \
+	  fi; \
+	  if ! $$python -c 'import ensurepip' 2>/dev/null; then \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	      echo "make: $$python has no venv, which Debian keeps in a package of its own: installing python3-venv" >&2; \
+	      apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null || exit 1; \
+	    else \
+	      echo "make: $$python cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; \
+	    fi; \
+	  fi; \
+	  echo "make: setting up $(VENV) with $$python, which takes a minute"; \
+	  $$python -m venv --clear $(VENV); \
+	}
+	@$(RUN) -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(RUN) -m pip install --quiet $(addprefix --editable ./,. $(PLUGINS)) --group dev
+	@touch $@
