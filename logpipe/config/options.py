@@ -189,6 +189,10 @@ class _Reader:
                 case "plugin":
                     yield name, self._plugins(word, setting)
 
+    def _watch(self, diagnostic: Diagnostic) -> None:
+        self.failed = self.failed or diagnostic.severity == "error"
+        self._report(diagnostic)
+
     def _error(self, code: str, message: str, position: Position, hint: str = "") -> None:
         self.failed = True
         self._report(error(code, f"{describe(self._element)}: {message}", position, hint))
@@ -258,7 +262,7 @@ class _Reader:
     def _sections(self, word: str, setting: Setting, hint: Any) -> Any:
         found = self._found(word, setting)
         cls = options_class(hint)
-        read = [cls.read(element, self._report, find=self._find) for element in found]
+        read = [cls.read(element, self._watch, find=self._find) for element in found]
         if setting.many:
             return read
         if read:
