@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -68,6 +69,7 @@ def parse_file(
     evaluate: bool = True,
     follow_includes: bool = True,
     inline: str = "",
+    include_dir: str = "",
     encoding: str = "utf-8",
     env: Mapping[str, str] | None = None,
     hostname: str = "",
@@ -88,6 +90,8 @@ def parse_file(
         evaluate: whether to run embedded code.
         follow_includes: whether to read included files.
         inline: configuration to read after the file, fluentd's `--inline-config`.
+        include_dir: a directory whose files are read last, fluentd's `/etc/fluent/conf.d`, unless `<system>` names
+            another with `config_include_dir`; "" for none.
         encoding: the file's encoding.
         env: the environment that embedded code sees.
         hostname: what embedded code takes for the machine's name.
@@ -99,41 +103,76 @@ def parse_file(
     evaluation = _evaluation(env, hostname, worker_id) if evaluate else None
     reading = Reading(report, evaluation, follow_includes, fetch, [] if files is None else files)
     root = _root(name)
-    text = _text_of(name, encoding, report)
-    if text is not None and _is_yaml(name, file_type):
-        from logpipe.config.yaml_tree import fill_from_yaml  # noqa: PLC0415 - loads PyYAML, which only YAML needs
-
-        fill_from_yaml(root, text, name, reading)
-    elif text is not None:
-        _reader(name, Path(name).parent, dialect, reading).fill(root, text)
+    _read_file(root, name, reading, _Form(dialect, file_type, encoding))
     if inline:
         _reader(INLINE, Path(name).parent, dialect, reading).fill(root, inline)
+    for system in root.sections("system"):
+        include_dir = system.get("config_include_dir", include_dir) or ""
+    if include_dir:
+        _add_directory(root, include_dir, reading, _Form(dialect, "guess", encoding))
     return root
 
 
-def _text_of(name: str, encoding: str, report: Report) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the bytes of a file are to be read."""
+
+    dialect: Dialect
+    file_type: str
+    encoding: str
+
+    def is_yaml(self, name: str) -> bool:
+        guessed = self.file_type == "guess" and name.endswith((".yaml", ".yml"))
+        return guessed or self.file_type in {"yaml", "yml"}
+
+
+def _read_file(root: Element, name: str, reading: Reading, form: _Form) -> None:
     if name.endswith(".rb"):
         hint = "write it as td-agent.conf or YAML; fluentd deprecated this format too"
-        report(error("ruby-dsl", "configuration written in Ruby is not supported", Position(name), hint))
-        return None
+        reading.report(error("ruby-dsl", "configuration written in Ruby is not supported", Position(name), hint))
+        return
     try:
-        return read_text(name, encoding)
+        text = read_text(name, form.encoding)
     except UnreadableError as problem:
         place = Position(name, problem.line, problem.column)
-        report(error("unreadable-file", str(problem), place, problem.hint))
-        return None
+        reading.report(error("unreadable-file", str(problem), place, problem.hint))
+        return
+    reading.files.append(os.path.realpath(name))
+    if form.is_yaml(name):
+        _read_yaml(root, name, text, reading)
+    else:
+        _reader(name, Path(name).parent, form.dialect, reading).fill(root, text)
 
 
-def _is_yaml(name: str, file_type: str) -> bool:
-    return file_type in {"yaml", "yml"} or (file_type == "guess" and name.endswith((".yaml", ".yml")))
+def _read_yaml(root: Element, name: str, text: str, reading: Reading) -> None:
+    try:
+        from logpipe.config.yaml_tree import fill_from_yaml  # noqa: PLC0415 - loads PyYAML, which only YAML needs
+    except ModuleNotFoundError:
+        message = "this is YAML, and the package that reads it is not installed"
+        reading.report(error("yaml-missing", message, Position(name), "pip install pyyaml"))
+        return
+    fill_from_yaml(root, text, name, reading)
+
+
+def _add_directory(root: Element, directory: str, reading: Reading, form: _Form) -> None:
+    """Read what lies under a directory after all the rest, each file once.
+
+    As fluentd's supervisor.rb since 1.19.0: sections come last, and parameters do not replace those that are there.
+    """
+    found = (os.path.join(folder, name) for folder, _, names in os.walk(directory) for name in names)  # noqa: PTH118 - os.walk gives strings
+    for name in sorted(found):
+        if name.endswith((".conf", ".yaml", ".yml")) and os.path.realpath(name) not in reading.files:
+            added = _root(name)
+            _read_file(added, name, reading, form)
+            root.elements += added.elements
+            for param in added.params.values():
+                root.params.setdefault(param.name, param)
 
 
 def _reader(file: str, directory: Path, dialect: Dialect, reading: Reading) -> FileReader:
     from logpipe.config.tree import FileReader  # noqa: PLC0415 - loads lark, which only parsing needs
 
-    real = os.path.realpath(file)
-    reading.files.append(real)
-    return FileReader(file, directory, dialect, reading, Origin((), (real,)))
+    return FileReader(file, directory, dialect, reading, Origin((), (os.path.realpath(file),)))
 
 
 def _root(file: str) -> Element:

@@ -5,6 +5,7 @@ Elements are filled and not returned, since an included file writes into the sec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,9 @@ from logpipe.config.syntax import Grammar, JsonContainer, Line, Node, Section
 MAX_LEVELS: Final = 100
 
 _RESERVED: Final = frozenset({"@type", "@id", "@label", "@log_level"})
+_CUT_REGEXP: Final = re.compile(r"/.*[\^$\\(\[+|]")
+_WHOLE_REGEXP: Final = re.compile(r"/[imx]{0,3}$")
+_REST_OF_REGEXP: Final = re.compile(r"(?P<blanks>[ \t]+)#[^\r\n]*/[imx]{0,3}[ \t]*(?:[\r\n]|$)")
 _STRICT_SECTIONS: Final = frozenset({"match", "source", "filter", "system"})
 
 
@@ -37,6 +41,7 @@ class FileReader:
         self._includes = Includes(reading, origin, directory)
         self._report = self._includes.report
         self._literals = Literals(file, reading.evaluation, self._report)
+        self._text = ""
 
     def fill(self, element: Element, text: str, *, level: int = 0) -> None:
         """Read `text` into `element`, which is `level` sections below the root."""
@@ -45,6 +50,7 @@ class FileReader:
             hint = "save the file as UTF-8 without BOM"
             place = Position(self._file, 1, 1)
             self._report(warning("byte-order-mark", "the file begins with a byte order mark", place, hint))
+        self._text = text
         nodes = read_nodes(text, self._grammar, self._file, self._report)
         self._fill(element, nodes, level, top=True)
 
@@ -79,14 +85,31 @@ class FileReader:
             return
         if name.startswith("@") and name not in _RESERVED:
             self._reserved(name, position, strict=top or element.name in _STRICT_SECTIONS)
+        if isinstance(line.value, Token) and line.value.type == "BARE":
+            self._lint_cut(line.value)
         element.params[name] = Param(
             name, self._literals.value(line.value), position, self._literals.place_of(line.value)
         )
 
+    def _lint_cut(self, value: Token) -> None:
+        """Warn where a comment was probably meant to be the rest of a regular expression."""
+        rest = _REST_OF_REGEXP.match(self._text, value.end_pos or 0)
+        if rest is None or not _CUT_REGEXP.match(value) or _WHOLE_REGEXP.search(value, 1):
+            return
+        place = self._literals.place(value)
+        at = Position(place.file, place.line, place.column + len(value) + len(rest["blanks"]))
+        hint = "put single quotes around the whole value"
+        self._report(warning("cut-regexp", "a comment begins here and cuts the regular expression", at, hint))
+
     def _reserved(self, name: str, position: Position, *, strict: bool) -> None:
-        message = f'"{name}" is not a parameter: names that begin with @ are reserved'
-        hint = "use @type, @id, @label or @log_level, or a name without @"
-        self._report((error if strict else warning)("reserved-name", message, position, hint))
+        if strict:
+            message = f'"{name}" is not a parameter: names that begin with @ are reserved'
+            hint = "use @type, @id, @label or @log_level, or a name without @"
+            self._report(error("reserved-name", message, position, hint))
+        else:
+            # compat: config/v1_parser.rb lets such names pass in sections of a plugin's own, such as <record>
+            message = f'"{name}" works here, but names that begin with @ are reserved'
+            self._report(warning("reserved-name", message, position, "prefer a name without @"))
 
     def _is_include(self, line: Line, name: str, *, top: bool) -> bool:
         if self._grammar == "v0" and isinstance(line.key, Token) and line.key.type == "INCLUDE":

@@ -25,9 +25,8 @@ _GROUPS: Final = {"label": "$name", "worker": "$arg"}
 
 def fill_from_yaml(root: Element, text: str, file: str, reading: Reading) -> None:
     """Read YAML text into `root`; mistakes are reported."""
-    real = os.path.realpath(file)
-    reading.files.append(real)
-    document = _YamlFile(Included(file, text, Path(file).parent, Origin((), (real,))), reading).document()
+    origin = Origin((), (os.path.realpath(file),))
+    document = _YamlFile(Included(file, text, Path(file).parent, origin), reading).document()
     if document is not None:
         _Sections(reading).fill_root(root, document)
 

@@ -117,6 +117,13 @@ BROKEN = {
             " (write \\\\d for a backslash, or use single quotes) [bad-escape]"
         ],
     ),
+    "a regexp that a comment cuts": (
+        "pattern /^(\\d+) #(\\d+)$/\npath /a/b # see /c/\n",
+        [
+            "f.conf:1:17: warning: a comment begins here and cuts the regular expression"
+            " (put single quotes around the whole value) [cut-regexp]"
+        ],
+    ),
     "typographic quotes around a value": (
         "path “/var/log/app.log”\n",
         [

@@ -120,6 +120,34 @@ def test_every_file_read_is_told(read: Read, tmp_path: Path) -> None:
     assert files == [str(tmp_path / "main.conf"), str(tmp_path / "a.conf")]
 
 
+def test_a_directory_is_read_last(read: Read) -> None:
+    """Its sections follow, its parameters replace none, and a file that was included is not read again."""
+    files = {
+        "main.conf": "@include conf.d/b.conf\n<match x>\n</match>\nk 1",
+        "conf.d/a.conf": "<match a>\n</match>\nk 2\nl 2",
+        "conf.d/b.conf": "<match b>\n</match>",
+        "conf.d/deep/c.yaml": "config:\n- match: {$tag: c}",
+        "conf.d/d.txt": "<match d>\n</match>",
+    }
+
+    root, said = read(files, include_dir="conf.d")
+
+    assert ([match.arg for match in root.elements], params(root), said) == (
+        ["b", "x", "a", "c"],
+        {"k": "1", "l": "2"},
+        [],
+    )
+
+
+@pytest.mark.parametrize(("system", "sections"), [("e.d", 2), ("", 1), ("missing", 1)])
+def test_the_system_section_names_the_directory(read: Read, system: str, sections: int) -> None:
+    files = {"main.conf": f"<system>\nconfig_include_dir '{system}'\n</system>", "e.d/a.conf": "<source>\n</source>"}
+
+    root, said = read({**files, "conf.d/x.conf": "<a"}, include_dir="conf.d")
+
+    assert (len(root.elements), said) == (sections, [])
+
+
 def test_urls_need_permission(read: Read) -> None:
     files = {"main.conf": "@include http://conf.example/a.conf"}
 
