@@ -166,4 +166,8 @@ def _printable(record: Record) -> str:
     try:
         return orjson.dumps(record, default=repr).decode()
     except TypeError:
+        pass
+    try:
         return ascii(record)
+    except RecursionError:
+        return f"{{{', '.join(map(ascii, record))}: …}}"

@@ -1,0 +1,178 @@
+"""Passing events on: to several stores, to a label, to nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from logpipe import ConfigError, Filter, Options, Receipt, Record
+from logpipe.builtin.out_routing import Copy, Null, Relabel
+from logpipe.testing import Pipeline, check_plugin, drive, pipeline
+
+QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"
+LABEL = "<label @A>\n<match **>\n@type test\nname a\n</match>\n</label>\n"
+
+
+def stores(*stores: str) -> str:
+    """Return a copy to `@type test` outputs, each given as `ARG NAME`."""
+    body = ""
+    for store in stores:
+        *words, name = store.split()
+        body += f"<store {' '.join(words)}>\n@type test\nname {name}\n</store>\n"
+    return f"<match **>\n@type copy\n{body}</match>\n{QUIET}"
+
+
+async def test_keep_the_contract() -> None:
+    """Plugins like any other."""
+    await check_plugin(Copy, "<store>\n@type null\n</store>")
+    await check_plugin(Relabel, "@label @A")
+    await check_plugin(Null)
+
+
+async def test_copy_gives_every_store_every_event() -> None:
+    """Each store gets all events; the receipt settles when the round is over."""
+    settled: list[bool] = []
+    receipt = Receipt(lambda: settled.append(True))
+    async with pipeline(stores("a", "b", "c")) as running:
+        await running.feed("app", {"n": 1}, {"n": 2}, receipt=receipt)
+        for name in "abc":
+            assert running.records(name=name) == [{"n": 1}, {"n": 2}]
+        assert not settled
+        receipt.release()
+    assert settled == [True]
+
+
+class Spoil(Filter[Options], type="spoil"):
+    """Changes records at their top level and below it."""
+
+    def filter(self, tag: str, time: int, record: Record) -> Record:
+        """Change it."""
+        del tag, time
+        record["spoilt"] = True
+        record["inner"]["spoilt"] = True
+        return record
+
+
+@pytest.mark.parametrize(
+    ("mode", "spoilt"),
+    [("no_copy", True), ("shallow", True), ("deep", False), ("marshal", False)],
+)
+async def test_copy_mode(mode: str, *, spoilt: bool) -> None:
+    """A store never sees what another does to a record's top level, and with deep copies nothing below it either."""
+    text = f"""
+        <match **>
+          @type copy
+          copy_mode {mode}
+          <store>
+            @type relabel
+            @label @SPOIL
+          </store>
+          <store>
+            @type test
+          </store>
+        </match>
+        <label @SPOIL>
+          <filter **>
+            @type spoil
+          </filter>
+          <match **>
+            @type null
+          </match>
+        </label>
+    """
+    async with pipeline(text, Spoil) as running:
+        await running.feed("app", {"n": 1, "inner": {"list": [1]}})
+        inner = {"list": [1], "spoilt": True} if spoilt else {"list": [1]}
+        assert running.records("app") == [{"n": 1, "inner": inner}]
+
+
+async def feed_failing(running: Pipeline, name: str, *more: str) -> bool:
+    """Feed an event while the named stores refuse; return whether it was accepted."""
+    for refusing in (name, *more):
+        running.collector(refusing).refuse = RuntimeError("no")
+    try:
+        await running.feed("app", {"n": 1})
+    except RuntimeError:
+        return False
+    return True
+
+
+async def test_a_failing_store_ends_the_round() -> None:
+    """The stores before it have the event, those after it do not, and the input hears of it."""
+    async with pipeline(stores("a", "b", "c")) as running:
+        assert not await feed_failing(running, "b")
+        assert [len(running.records(name=name)) for name in "abc"] == [1, 0, 0]
+
+
+async def test_ignore_error() -> None:
+    """A store that may fail is passed over with an error in the log."""
+    async with pipeline(stores("a", "ignore_error b", "c")) as running:
+        assert await feed_failing(running, "b")
+        assert [len(running.records(name=name)) for name in "abc"] == [1, 0, 1]
+        assert any("ignore emit error in store 2 (test)" in text for text in running.log.texts("error"))
+
+
+@pytest.mark.parametrize(
+    ("failing", "received"),
+    [
+        ((), [1, 0, 1]),
+        (("a",), [0, 1, 0]),
+        (("a", "b"), [0, 0, 1]),
+    ],
+)
+async def test_ignore_if_prev_success(failing: tuple[str, ...], received: list[int]) -> None:
+    """Only the store right before counts, and one that was passed over has not succeeded."""
+    names = stores("ignore_error a", "ignore_error ignore_if_prev_success b", "ignore_if_prev_success c")
+    async with pipeline(names) as running:
+        for name in failing:
+            running.collector(name).refuse = RuntimeError("no")
+        await running.feed("app", {"n": 1})
+        assert [len(running.records(name=name)) for name in "abc"] == received
+
+
+async def test_all_stores_may_fail() -> None:
+    """That is worth a question at start."""
+    async with pipeline(stores("ignore_error a", "ignore_error b")) as running:
+        assert any("Is this intended?" in text for text in running.log.texts("warning"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<match **>\n@type copy\n</match>\n", "<store> is required"),
+        ("<match **>\n@type copy\n<store>\n</store>\n</match>\n", 'needs an "@type"'),
+        (stores("ignore_if_prev_success a", "b"), "must specify 2nd or later"),
+        ("<match **>\n@type relabel\n</match>\n", '"@label" is required'),
+        ("<match **>\n@type relabel\n@label @B\n</match>\n", 'label "@B" is not defined'),
+    ],
+)
+async def test_mistakes(text: str, message: str) -> None:
+    """Found at start."""
+    with pytest.raises(ConfigError, match=message):
+        async with pipeline(text + QUIET * ("FLUENT" not in text)):
+            pass
+
+
+async def test_relabel() -> None:
+    """Events go on in another label, with their tag, and an error there comes back."""
+    async with pipeline(f"<match **>\n@type relabel\n@label @A\n</match>\n{LABEL}{QUIET}") as running:
+        await running.feed("app", {"n": 1})
+        assert running.records("app", name="a") == [{"n": 1}]
+        assert not await feed_failing(running, "a")
+
+
+async def test_null_drops() -> None:
+    """Directly or out of a buffer, the receipt settles."""
+    for conf in ("", "<buffer>\nflush_mode immediate\n</buffer>"):
+        settled: list[bool] = []
+        receipt = Receipt(lambda settled=settled: settled.append(True))
+        async with drive(Null, conf) as stage:
+            await stage.feed("app", {"n": 1}, receipt=receipt)
+            receipt.release()
+            await stage.wait_for(lambda settled=settled: settled)
+
+
+async def test_null_never_flush() -> None:
+    """Told to fail, it does."""
+    async with drive(Null, "never_flush true") as stage:
+        with pytest.raises(RuntimeError, match="failed to flush"):
+            await stage.feed("app", {"n": 1})
