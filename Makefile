@@ -48,6 +48,7 @@ $(READY): Makefile pyproject.toml $(PLUGINS:=/pyproject.toml)
 	  echo "make: setting up $(VENV) with $$python, which takes a minute"; \
 	  $$python -m venv --clear $(VENV); \
 	}
-	@$(RUN) -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(RUN) -m pip install --quiet $(addprefix --editable ./,. $(PLUGINS)) --group dev
+	@{ $(RUN) -m pip install --upgrade 'pip>=25.1' \
+	&& $(RUN) -m pip install $(addprefix --editable ./,. $(PLUGINS)) --group dev; \
+	} >$(VENV)/setup.log 2>&1 || { cat $(VENV)/setup.log >&2; exit 1; }
 	@touch $@
