@@ -240,12 +240,18 @@ def _rotated_since(path: str, after: int, known: Collection[Identity]) -> Iterat
     found: list[tuple[int, str]] = []
     for other in _names(folder):
         status = look(os.path.join(folder, other)) if is_rotated.fullmatch(other) else None
-        if status is not None and status.st_mtime_ns > after and Identity.of(status) not in known:
+        if status is not None and status.st_mtime_ns >= after and Identity.of(status) not in known:
             found.append((status.st_mtime_ns, other))
-    for _, other in sorted(found):
+    for _, other in sorted(found, key=lambda each: (each[0], _youth(each[1]), each[1])):
         start = _open_start(os.path.join(folder, other), 0)
         if start is not None:
             yield start
+
+
+def _youth(name: str) -> int:
+    """Return what sorts names of files written at the same moment: logrotate counts up from the youngest."""
+    number = name[len(name.rstrip("0123456789")) :]
+    return -int(number) if 0 < len(number) < 8 else 0
 
 
 def _rotation_names(name: str) -> re.Pattern[str]:

@@ -109,9 +109,7 @@ class Patrol:
             [(trail, scan.files[trail.path]) for trail in known if trail.path in scan.files], audit=not first
         )
         await self._look_for_missing([trail for trail in known if trail.path not in scan.files])
-        if not first:
-            trails.saved.drop()
-        trails.forget()
+        trails.forget(saved_too=not first)
         self._awaited.clear()
 
     async def _scan(self) -> Scan:

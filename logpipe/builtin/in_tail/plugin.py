@@ -47,6 +47,7 @@ class Tail(Input[TailOptions], type="tail"):
         self._checkpoints = Checkpoints(options.pos_file, host, self._rows)
         self._watch = Watch(host.log)
         self._files = OpenFiles(host)
+        self._throttle = Throttle(options, host)
         self.trails = Trails(
             options, host, files=self._files, watch=self._watch, wake=self._wake, moved=self._checkpoints.moved
         )
@@ -64,7 +65,7 @@ class Tail(Input[TailOptions], type="tail"):
             trails=self.trails,
             files=self._files,
             complaints=self._complaints,
-            throttle=Throttle(options, host),
+            throttle=self._throttle,
         )
         self._schedule = Schedule(reader.serve, clock=host.clock, log=host.log)
         self._patrol = Patrol(
@@ -119,6 +120,7 @@ class Tail(Input[TailOptions], type="tail"):
         await self.trails.close()
 
     def _wake(self, trail: Trail) -> None:
+        self._throttle.join(trail)
         self._schedule.wake(trail)
 
     def _rows(self) -> list[Position]:

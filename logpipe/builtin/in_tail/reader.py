@@ -125,12 +125,14 @@ class Reader:
 
     async def _read(self, trail: Trail, generation: Generation) -> bytes:
         block = max(SMALLEST_BLOCK, min(BLOCK, POOL // (self._emitting + 1)))
-        most = max(generation.want, block)
         if self._throttle is not None:
-            most = self._throttle.bytes_left(trail, most)
+            block = self._throttle.bytes_left(trail, block)
         async with self._reading:
             await self._files.ensure(trail, generation)
-            return await generation.read(most)
+            data = await generation.read(max(generation.want, block))
+        if self._throttle is not None:
+            self._throttle.spend_bytes(trail, len(data))
+        return data
 
     async def _deliver(self, block: _Slice) -> float | None:
         """Emit the whole lines of a block, and leave what follows them for the next read."""
@@ -199,7 +201,7 @@ class Reader:
             generation.ledger.pass_over(nul_bytes, "nul")
             self._skipped_nul.add(nul_bytes)
         if self._throttle is not None:
-            self._throttle.spend(trail, size=size, lines=count)
+            self._throttle.spend_lines(trail, count)
         return None
 
     def _refused(self, trail: Trail, generation: Generation, error: Exception) -> float:

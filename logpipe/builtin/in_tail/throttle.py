@@ -59,6 +59,10 @@ class Throttle:
         """Whether there is any limit."""
         return self._bytes is not None or bool(self._groups)
 
+    def join(self, trail: Trail) -> None:
+        """Count a file among those of its group, before any of them is read."""
+        self._line_window(trail)
+
     def pause(self, trail: Trail) -> float:
         """Return how long a file has to wait before more may be read of it, 0.0 where some may be read now."""
         now = self._clock.monotonic()
@@ -83,11 +87,14 @@ class Throttle:
         group, window = self._line_window(trail)
         return None if group is None else max(0, group.share - window.count)
 
-    def spend(self, trail: Trail, *, size: int, lines: int) -> None:
-        """Count what was read of a file."""
+    def spend_bytes(self, trail: Trail, count: int) -> None:
+        """Count bytes that were read of a file."""
         if self._bytes is not None:
-            self._byte_window(trail).count += size
-        self._line_window(trail)[1].count += lines
+            self._byte_window(trail).count += count
+
+    def spend_lines(self, trail: Trail, count: int) -> None:
+        """Count lines of a file whose events were accepted."""
+        self._line_window(trail)[1].count += count
 
     def _byte_window(self, trail: Trail) -> _Window:
         return self._byte_windows.setdefault(trail, _Window(1.0, self._clock.monotonic()))

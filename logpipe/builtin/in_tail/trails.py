@@ -28,7 +28,7 @@ from logpipe.builtin.position_file import Loaded, Position, is_storable
 _AT_ONCE: Final = 64
 """Files opened in one visit to a thread."""
 
-_CLOCK_GRAIN: Final = 20_000_000
+_CLOCK_GRAIN: Final = 10_000_000
 """Nanoseconds by which a file's times may lag behind the clock: the kernel's, which is why no other is asked here."""
 
 
@@ -332,8 +332,14 @@ class Trails:
                 generation.stirred = False
             await self._files.close(generation for _, generation in done)
 
-    def forget(self) -> None:
-        """Let go of what is finished and settled; called after a look at all paths has found what was renamed."""
+    def forget(self, *, saved_too: bool) -> None:
+        """Let go of what is finished and settled; called after a look at all paths has found what was renamed.
+
+        With `saved_too` the saved positions go whose files have not come.
+        """
+        if saved_too and self.saved.unclaimed():
+            self.saved.drop()
+            self._moved()
         for trail in list(self.by_path.values()):
             before = len(trail.generations)
             trail.forget_finished()

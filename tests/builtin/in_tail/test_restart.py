@@ -1,0 +1,299 @@
+"""What is read after a stop and after a crash: everything that had not settled, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logpipe import LogpipeError
+from logpipe.builtin.position_file import PositionFile
+
+
+def rows(folder: Path) -> list[tuple[str, int, int]]:
+    """Return what the position file holds."""
+    return [row[:3] for row in PositionFile(str(folder / "state" / "tail.pos")).load().positions]
+
+
+def store(folder: Path, *lines: str) -> None:
+    """Write a position file as fluentd would have."""
+    (folder / "state").mkdir()
+    (folder / "state" / "tail.pos").write_text("".join(f"{line}\n" for line in lines))
+
+
+async def test_goes_on_where_it_stopped(tmp_path: Path, follow: Any, append: Any) -> None:
+    """After a clean stop nothing comes twice and nothing is left out."""
+    log = tmp_path / "a.log"
+    log.write_text("one\ntwo\n")
+    async with follow(tmp_path) as run:
+        await run.lines(2)
+    assert rows(tmp_path) == [(str(log), 8, log.stat().st_ino)]
+    append(log, "three\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(1) == ["three"]
+
+
+async def test_a_position_waits_for_its_receipt(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """What was accepted but not delivered is read again after a crash."""
+    log = tmp_path / "a.log"
+    log.write_text("1\n2\n3\n4\n")
+    host = scripted()
+    host.keep_receipts = True
+    async with follow(tmp_path, "read_lines_limit 1", host=host) as run:
+        await run.lines(4)
+        assert run.saved()[0][1] == 0
+        second = host.kept[1]
+        second.release()
+        assert run.saved()[0][1] == 0  # the first one is still owed
+        host.kept[0].release()
+        assert run.saved()[0][1] == 4
+        await run.tick_until(lambda: [row[1] for row in rows(tmp_path)] == [4])
+        host.kept = host.kept[2:]
+        await run.kill()
+    async with follow(tmp_path) as run:
+        assert await run.lines(2) == ["3", "4"]
+
+
+async def test_receipts_that_settle_during_the_drain_are_written_at_the_stop(
+    tmp_path: Path, follow: Any, scripted: Any
+) -> None:
+    """Between the end of reading and the stop, outputs deliver."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    host = scripted()
+    host.keep_receipts = True
+    async with follow(tmp_path, host=host) as run:
+        await run.lines(1)
+        run.task.cancel()
+        host.settle()
+    assert rows(tmp_path)[0][1] == 4
+
+
+async def test_a_refused_batch_is_made_again(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """The lines are read and parsed once more, after a pause, and come once."""
+    (tmp_path / "a.log").write_text("one\ntwo\n")
+    host = scripted()
+    host.refusals = 3
+    async with follow(tmp_path, host=host) as run:
+        await run.until(lambda: host.attempts == 1)
+        assert not host.lines
+        await run.tick_until(lambda: host.lines)
+        assert host.lines == ["one", "two"]
+        assert run.saved()[0][1] == 8
+    assert any("the buffer is full" in text for text in host.capture.texts("warning"))
+
+
+async def test_a_file_rotated_while_down_is_finished_first(tmp_path: Path, follow: Any, append: Any) -> None:
+    """The old file is found under its new name, and those that came and went meanwhile too."""
+    log = tmp_path / "a.log"
+    (tmp_path / "a.log.7").write_text("ancient\n")
+    os.utime(tmp_path / "a.log.7", (1_466_000_000, 1_466_000_000))
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+    append(log, "two\n")
+    log.rename(tmp_path / "a.log.2")
+    (tmp_path / "a.log.1").write_text("three\n")
+    log.write_text("four\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(3) == ["two", "three", "four"]
+        await run.tick_until(lambda: run.host.metric("open_file_count") == 1)
+    assert [row[1] for row in rows(tmp_path)][-1] == 5
+
+
+async def test_a_crash_between_rotations_loses_no_generation(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """Unsettled generations keep their rows, and are read again from under their new names."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    host = scripted()
+    host.keep_receipts = True
+    async with follow(tmp_path, host=host) as run:
+        await run.lines(1)
+        log.rename(tmp_path / "a.log.1")
+        log.write_text("two\n")
+        await run.lines(2)
+        await run.tick_until(lambda: len(rows(tmp_path)) == 2)
+        await run.kill()
+    async with follow(tmp_path) as run:
+        assert await run.lines(2) == ["one", "two"]
+
+
+async def test_a_file_cut_while_down_is_read_from_its_copy_and_anew(tmp_path: Path, follow: Any, append: Any) -> None:
+    """Copytruncate keeps the inode: the head tells that the content is another, and which file is the copy."""
+    log = tmp_path / "a.log"
+    log.write_text("this is line one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+    append(log, "line two\n")
+    shutil.copy(log, tmp_path / "a.log.1")
+    os.truncate(log, 0)
+    append(log, "new content, and more of it than there was\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(2) == ["line two", "new content, and more of it than there was"]
+
+
+async def test_a_reused_inode_is_told_by_its_head(tmp_path: Path, follow: Any) -> None:
+    """The same path, the same inode, a larger file: and still another file."""
+    log = tmp_path / "a.log"
+    log.write_text("old\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+    with log.open("r+") as file:  # the inode stays, as if it had been given away and back
+        file.write("brand new content\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(1) == ["brand new content"]
+
+
+async def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path, follow: Any) -> None:
+    """What cannot be read any more is a warning, not silence."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+    log.rename(tmp_path / "keeps-the-inode")
+    shutil.move(tmp_path / "keeps-the-inode", tmp_path / "state" / "x")
+    log.write_text("two\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(1) == ["two"]
+        assert any("the older file is gone" in text for text in run.host.capture.texts("warning"))
+
+
+async def test_takes_over_from_fluentd(tmp_path: Path, follow: Any) -> None:
+    """Its rows are understood: unwatched files, duplicates, broken lines, files that are gone."""
+    logs = {name: tmp_path / f"{name}.log" for name in ("a", "b", "c")}
+    for log in logs.values():
+        log.write_text("old\nnew\n")
+    inode = {name: log.stat().st_ino for name, log in logs.items()}
+    store(
+        tmp_path,
+        f"{logs['a']}\t{0:016x}\t{inode['a']:016x}",
+        f"{logs['b']}\t{0xFFFF_FFFF_FFFF_FFFF:016x}\t{inode['b']:016x}",
+        f"{logs['c']}\t00000000000{logs['a']}\t0000000000000004\t{inode['a']:016x}",
+        f"{tmp_path}/gone.log\t{4:016x}\t{4:016x}",
+        f"{logs['a']}\t{4:016x}\t{inode['a']:016x}",
+    )
+    async with follow(tmp_path, "read_from_head false") as run:
+        assert await run.lines(1) == ["new"]
+        await run.until(lambda: len(run.tail.trails.by_path) == 3)
+        for log in logs.values():
+            run.append(log, "more\n")
+        assert sorted(await run.lines(4)) == ["more", "more", "more", "new"]
+        warnings = run.host.capture.texts("warning")
+        assert any(text.startswith("Unparsable line in pos_file: ") for text in warnings)
+        assert f"{logs['a']} already exists. use latest one" in warnings
+        await run.tick_until(lambda: len(rows(tmp_path)) == 3, step=20)
+
+
+async def test_fluentd_writes_rows_for_files_that_were_rotated_meanwhile(tmp_path: Path, follow: Any) -> None:
+    """A known path with another inode is a new file, to be read from its head."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    store(tmp_path, f"{log}\t{4:016x}\t{1:016x}")
+    async with follow(tmp_path, "read_from_head false") as run:
+        assert await run.lines(1) == ["one"]
+
+
+async def test_a_second_process_is_refused(tmp_path: Path, follow: Any) -> None:
+    """Two processes on one position file would undo each other's work."""
+    (tmp_path / "a.log").write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.tick_until(lambda: rows(tmp_path))
+        with pytest.raises(LogpipeError, match="in use by another process"):
+            async with follow(tmp_path):
+                pass
+        code = (
+            "import sys\nfrom logpipe.builtin.position_file import PositionFile\n"
+            "try:\n    PositionFile(sys.argv[1]).open()\nexcept Exception as error:\n    print(error)\n"
+        )
+        said = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "state" / "tail.pos"], capture_output=True, text=True, check=True
+        )
+        assert "in use by another process" in said.stdout
+    async with follow(tmp_path):
+        pass
+
+
+async def test_one_position_file_for_two_sources_is_refused(tmp_path: Path, follow: Any) -> None:
+    """The claim is made when the source is built."""
+    async with follow(tmp_path) as run:
+        assert ("pos_file", f"{tmp_path}/state/tail.pos") in run.host.claims
+
+
+async def test_positions_that_cannot_be_written_stay_in_memory(
+    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk stops no event; it is said once, and written when there is room again."""
+    full = True
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        await run.tick_until(lambda: run.host.metric("position_write_errors") > 1)
+        run.append(log, "two\n")
+        await run.lines(2)
+        said = [text for text in run.host.capture.texts("warning") if "cannot be written" in text]
+        assert len(said) == 1
+        assert rows(tmp_path) == []
+        full = False
+        await run.tick_until(lambda: any("can be written again" in text for text in run.host.capture.texts("info")))
+        assert [row[1] for row in rows(tmp_path)] == [8]
+
+
+async def test_without_a_position_file_it_warns_as_fluentd_does(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """Both lines of the warning, and events all the same."""
+    (tmp_path / "a.log").write_text("one\n")
+    host = scripted()
+    async with follow(tmp_path, host=host, keep_positions=False) as run:
+        await run.lines(1)
+    assert host.capture.texts("warning") == [
+        "'pos_file PATH' parameter is not set to a 'tail' source.",
+        "this parameter is highly recommended to save the position to resume tailing.",
+    ]
+
+
+async def test_a_name_that_no_row_can_hold_is_followed_all_the_same(tmp_path: Path, follow: Any) -> None:
+    """A tab or a line feed in a name would be read as something else, so it is not remembered."""
+    log = tmp_path / "a\tb\n.log"
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        assert any("cannot stand in pos_file" in text for text in run.host.capture.texts("warning"))
+    assert rows(tmp_path) == []
+
+
+async def test_writes_are_few(tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions are written at most twice a second however often they move, and at once at the stop."""
+    log = tmp_path / "a.log"
+    log.touch()
+    writes = 0
+    replace = PositionFile._replace
+
+    def count(self: PositionFile, path: Path, content: bytes) -> int:
+        nonlocal writes
+        writes += path.suffix == ".pos"
+        return replace(self, path, content)
+
+    monkeypatch.setattr(PositionFile, "_replace", count)
+    async with follow(tmp_path) as run:
+        await run.until(lambda: writes == 1)
+        for number in range(1, 21):
+            run.append(log, f"{number}\n")
+            await run.lines(number)
+        assert writes == 1
+        await run.tick_until(lambda: writes == 2)
+        run.append(log, "last\n")
+        await run.lines(21)
+    assert rows(tmp_path)[0][1] == log.stat().st_size

@@ -1,0 +1,166 @@
+"""The position file: fluentd's format, read with care and replaced at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logpipe.builtin.position_file import UNWATCHED, Position, PositionFile, decode, encode, is_storable
+
+ROWS = st.lists(
+    st.builds(
+        Position,
+        st.binary(min_size=1).map(os.fsdecode).filter(is_storable),
+        st.integers(0, UNWATCHED - 1),
+        st.integers(0, UNWATCHED),
+        st.just(""),
+    ),
+    unique_by=lambda row: (row.path, row.inode),
+)
+
+
+def test_a_row_is_written_as_fluentd_writes_it() -> None:
+    """Path, offset and inode, tabs between, 16 hexadecimal digits."""
+    assert encode([Position("/var/log/a.log", 255, 16)]) == b"/var/log/a.log\t00000000000000ff\t0000000000000010\n"
+
+
+@given(ROWS)
+def test_what_was_written_is_read(rows: list[Position]) -> None:
+    """Any path, in any bytes."""
+    complaints: list[str] = []
+    assert decode(encode(rows), complaints.append) == rows
+    assert not complaints
+
+
+@given(ROWS, st.data())
+def test_damage_costs_only_the_rows_it_hits(rows: list[Position], data: st.DataObject) -> None:
+    """Cut anywhere, every whole row before the cut is kept."""
+    content = encode(rows)
+    cut = data.draw(st.integers(0, len(content)))
+    kept = content[:cut].count(b"\n")
+    found = decode(content[:cut], lambda _: None)
+    assert found[:kept] == rows[:kept]
+    assert len(found) <= kept + 1
+
+
+@given(st.binary())
+def test_no_content_breaks_the_reader(content: bytes) -> None:
+    """Whatever a file holds, reading it raises nothing."""
+    for row in decode(content, lambda _: None):
+        assert row.path
+        assert row.offset != UNWATCHED
+
+
+@pytest.mark.parametrize(
+    ("content", "kept", "complaints"),
+    [
+        (b"", [], 0),
+        (b"/a\t0000000000000001\t0000000000000002\n", ["/a"], 0),
+        (b"/a\t0000000000000001\t0000000000000002", ["/a"], 0),
+        (b"/a\t1\t2\n", ["/a"], 0),
+        (b"/a\t0000000000000001\t00000000000000", [], 1),
+        (b"/a\tffffffffffffffff\t0000000000000002\n", [], 0),
+        (b"/a\t0000000000000001\t2\n/a\tffffffffffffffff\t2\n", [], 1),
+        (b"/a\t000000/b\t0000000000000001\t0000000000000002\n/c\t1\t2\n", ["/c"], 1),
+        (b"\0" * 40 + b"\n/c\t1\t2\n", ["/c"], 1),
+        (b"/a\xff b\t1\t2\r\n", ["/a\udcff b"], 0),
+        (b"\n\n/a\t1\t2\n", ["/a"], 2),
+        (b"/a\t1\t11111111111111111\n", [], 1),
+    ],
+)
+def test_rows(content: bytes, kept: list[str], complaints: int) -> None:
+    """Each broken row is left out and complained about once."""
+    said: list[str] = []
+    assert [row.path for row in decode(content, said.append)] == kept
+    assert len(said) == complaints
+
+
+def test_the_last_of_equal_rows_counts(tmp_path: Path) -> None:
+    """Rows of the same path and inode; with different inodes they are generations, and keep their order."""
+    path = tmp_path / "pos"
+    path.write_bytes(encode([Position("/a", 1, 1), Position("/a", 2, 2), Position("/a", 3, 1)]))
+    file = PositionFile(str(path))
+    loaded = file.load()
+    assert loaded.positions == [Position("/a", 2, 2), Position("/a", 3, 1)]
+    assert loaded.complaints == ["/a already exists. use latest one"]
+    assert loaded.written_at == pytest.approx(path.stat().st_mtime)
+
+
+def test_it_is_private_and_makes_its_folder(tmp_path: Path) -> None:
+    """Mode 0600, in a folder that need not exist."""
+    file = PositionFile(str(tmp_path / "not" / "there" / "pos"))
+    assert file.save([Position("/a", 1, 1)])
+    assert stat.S_IMODE((tmp_path / "not" / "there" / "pos").stat().st_mode) == 0o600
+    file.close()
+
+
+def test_heads_are_kept_beside_it(tmp_path: Path) -> None:
+    """What fluentd's format has no room for survives too, and fluentd's file needs none of it."""
+    file = PositionFile(str(tmp_path / "pos"))
+    rows = [Position("/a", 1, 1, "4:abcd"), Position("/b", 1, 2)]
+    file.save(rows)
+    assert (tmp_path / "pos").read_bytes() == encode(rows)
+    assert file.load().positions == rows
+    (tmp_path / "pos.heads").unlink()
+    assert [row.fingerprint for row in file.load().positions] == ["", ""]
+    file.close()
+
+
+def test_nothing_is_written_where_nothing_changed(tmp_path: Path) -> None:
+    """The same rows again touch no disk."""
+    file = PositionFile(str(tmp_path / "pos"))
+    assert file.save([Position("/a", 1, 1, "x")])
+    inode = (tmp_path / "pos").stat().st_ino
+    assert not file.save([Position("/a", 1, 1, "x")])
+    assert (tmp_path / "pos").stat().st_ino == inode
+    assert file.save([Position("/a", 2, 1, "x")])
+    file.close()
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "rename"])
+def test_a_write_that_fails_leaves_the_old_rows(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step of a write that fails can hurt what was there, and no scrap is left behind."""
+    path = tmp_path / "pos"
+    file = PositionFile(str(path))
+    file.save([Position("/a", 1, 1)])
+    with monkeypatch.context() as patch:
+        where = Path if step == "rename" else os
+
+        def fail(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(where, step, fail)
+        with pytest.raises(OSError, match="No space"):
+            file.save([Position("/a", 2, 1)])
+    assert [row.offset for row in file.load().positions] == [1]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["pos", "pos.heads"]
+    assert file.save([Position("/a", 3, 1)])
+    assert [row.offset for row in file.load().positions] == [3]
+    file.close()
+
+
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that takes a few bytes at a time gets all of them."""
+    really_write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: really_write(descriptor, bytes(data[:7])))
+    file = PositionFile(str(tmp_path / "pos"))
+    rows = [Position("/a/long/path", 1, 1), Position("/b", 2, 2)]
+    file.save(rows)
+    assert file.load().positions == rows
+    file.close()
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    """Where pos_file is a link the file behind it is replaced, and the link stays."""
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "pos").symlink_to(tmp_path / "volume" / "real")
+    file = PositionFile(str(tmp_path / "pos"))
+    file.save([Position("/a", 1, 1)])
+    assert (tmp_path / "pos").is_symlink()
+    assert (tmp_path / "volume" / "real").exists()
+    file.close()
