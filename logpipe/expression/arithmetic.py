@@ -187,7 +187,7 @@ def bit_or(left: Any, right: Any) -> Any:
         return truthy(left) or truthy(right)
     if isinstance(left, list) and isinstance(right, list):
         BUDGET.spend(len(left) + len(right))
-        return list({as_key(item): item for item in [*right, *left][::-1]}.values())[::-1]
+        return list({as_key(item): item for item in [*left, *right]}.values())
     _both_integers("|", left, right)
     return left | right
 

@@ -116,7 +116,8 @@ class Parser:
         if len(text) > MAX_LENGTH:
             raise ExpressionError(f"an expression of more than {MAX_LENGTH} characters", offset=0, hint="shorten it")
         self.text = text
-        self.scopes = scopes if scopes is not None else [set(variables)]
+        self.scopes = scopes if scopes is not None else [set()]
+        self.variables = frozenset(variables)
         self.no_do = 0
         self._depth = depth
         self._shift = shift
@@ -172,16 +173,20 @@ class Parser:
             self.advance()
 
     def is_local(self, name: str) -> bool:
+        """Whether the name is a variable, so that what follows is no argument."""
+        return name in self.variables or self.is_assigned(name)
+
+    def is_assigned(self, name: str) -> bool:
         """Whether the name was assigned before."""
         return any(name in scope for scope in self.scopes)
 
     def declare(self, name: str) -> None:
         """Make a name a local variable from here on."""
-        if not self.is_local(name):
+        if not self.is_assigned(name):
             self.scopes[-1].add(name)
 
     def _parse_code(self, position: int) -> tuple[Node, int]:
-        inner = Parser(self.text, start=position, scopes=self.scopes, depth=self._depth + 1)
+        inner = Parser(self.text, start=position, variables=self.variables, scopes=self.scopes, depth=self._depth + 1)
         node = inner.statements(("}",))
         return node, inner.expect("}").end
 

@@ -44,8 +44,10 @@ def word(parser: Parser) -> Node:
     if parser.at("(") and not parser.token.space:
         parser.advance()
         return with_block(parser, _call(offset, None, name, arguments(parser, ")")))
-    if parser.is_local(name):
+    if parser.is_assigned(name):
         return Local(offset, name)
+    if name in parser.variables:
+        return Name(offset, name)
     if _NUMBERED.fullmatch(name) and len(parser.scopes) > 1:
         for number in range(1, int(name[1:]) + 1):
             parser.scopes[-1].add(f"_{number}")
@@ -188,7 +190,7 @@ def pair(parser: Parser) -> tuple[Node | None, Node]:
         key = Sym(token.start, Str(token.start, parts))
         if parser.at(",", "}", ")"):
             name = key.text.constant or ""
-            return key, Local(token.start, name) if parser.is_local(name) else Name(token.start, name)
+            return key, Local(token.start, name) if parser.is_assigned(name) else Name(token.start, name)
         parser.skip_newlines()
         return key, parser.expression()
     key_node = parser.expression()

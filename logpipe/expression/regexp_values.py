@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression.failures import BudgetExceeded, RubyError
-from logpipe.expression.regexp import Pattern, compile_regexp
+from logpipe.expression.regexp import compile_regexp
 
 _SECONDS: Final = 0.5
 """How long one search with a pattern that may explode may take."""
@@ -56,10 +56,10 @@ def _guarded(search: Callable[[], Any]) -> Any:
         raise BudgetExceeded(f"a regular expression took more than {_SECONDS} s on one event; simplify it") from None
 
 
-def _limited(pattern: Pattern) -> Any:
+def _limited(pattern: Any) -> Any:
     import regex  # noqa: PLC0415 - only expressions that need a time limit pay for it
 
-    if type(pattern) is not re.Pattern:  # type: ignore[comparison-overlap]  # it may be one of regex's
+    if type(pattern) is not re.Pattern:
         return pattern
     flags = regex.VERSION0 | regex.MULTILINE
     flags |= regex.IGNORECASE if pattern.flags & re.IGNORECASE else 0

@@ -6,13 +6,43 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from logpipe.expression import arithmetic, comparison
 from logpipe.expression.arithmetic import divide, integer_argument, modulo, negate, power
 from logpipe.expression.failures import BUDGET, RubyError, no_method
 from logpipe.expression.methods.registry import method
 from logpipe.expression.text import float_text
+from logpipe.expression.times import RubyDate, RubyTime
 from logpipe.expression.values import Enumerator, Symbol
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+for _name, _operator in (
+    ("+", arithmetic.plus),
+    ("-", arithmetic.minus),
+    ("*", arithmetic.times),
+    ("/", arithmetic.divide),
+    ("%", arithmetic.modulo),
+    ("**", arithmetic.power),
+    ("-@", arithmetic.negate),
+    ("+@", arithmetic.positive),
+):
+    method(int, float, names=_name)(_operator)
+for _name, _operator in (
+    ("&", arithmetic.bit_and),
+    ("|", arithmetic.bit_or),
+    ("^", arithmetic.bit_xor),
+    ("<<", arithmetic.shift_left),
+    (">>", arithmetic.shift_right),
+    ("~", arithmetic.invert),
+):
+    method(int, names=_name)(_operator)
+for _name, _relation in (
+    ("<", comparison.less),
+    ("<=", comparison.at_most),
+    (">", comparison.greater),
+    (">=", comparison.at_least),
+):
+    method(int, float, str, RubyTime, RubyDate, names=_name, returns=bool)(_relation)
 
 method(int, float, names="pow")(power)
 method(int, float, names="fdiv", returns=float)(lambda value, other: divide(float(value), other))

@@ -1,0 +1,290 @@
+"""Assignments, and methods that change their receiver.
+
+Strings of Python never change, so a method that would change one gives the new text, which is put where the old one
+was: in the variable, in the record, and in the place that the variable was read from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+from logpipe.errors import ExpressionError
+from logpipe.expression import nodes
+from logpipe.expression.compiler.blocks import assign_parameters
+from logpipe.expression.compiler.generator import Generator, handles, python_name
+from logpipe.expression.compiler.source import Code
+from logpipe.expression.failures import no_method
+from logpipe.expression.indexing import index, replace_part, store
+from logpipe.expression.methods.registry import METHODS, dispatcher
+from logpipe.expression.text import describe
+
+_FRESH_LIST: Final = """
+map collect select filter reject split dup clone keys values merge sort sort_by reverse chars bytes lines scan flatten
+compact uniq to_h zip each_slice group_by partition flat_map filter_map transform_values transform_keys slice except
+first take drop rotate + - * & | captures to_a each_with_object tally invert new parse
+"""
+_FRESH_METHODS: Final = frozenset(_FRESH_LIST.split())
+"""Methods whose result, if it is an array or hash, was made for this call."""
+
+_OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "**", "|", "&", "^", ">>"})
+
+
+@handles(nodes.Assign)
+def assign(generator: Generator, node: nodes.Assign) -> Code:
+    """Write `target = value`; the value is what was assigned."""
+    target = node.target
+    if isinstance(target, (nodes.Local, nodes.InstanceVariable)):
+        code = generator.value(node.value)
+        _note_origin(generator, target.name, node.value)
+        generator.declare(target.name)
+        name = python_name(target.name)
+        generator.writer.emit(f"{name} = {code.text}")
+        return code if code.stable else Code(name, code.kind)
+    if isinstance(target, nodes.Call) and target.name == "[]" and target.receiver is not None:
+        wanted = [target.receiver, *target.args, node.value]
+        codes = [generator.held(code) for code in generator.operands(wanted)]
+        _store(generator, target, codes[0], codes[1:-1], codes[-1])
+        return codes[-1]
+    raise _no_setter(target)
+
+
+def _no_setter(target: nodes.Node) -> ExpressionError:
+    name = target.name if isinstance(target, nodes.Call) else "this"
+    return ExpressionError(f"{name} cannot be assigned to", offset=target.offset, hint='write record["name"] = value')
+
+
+def _note_origin(generator: Generator, name: str, value: nodes.Node) -> None:
+    """Remember whether a variable's value is its own, and which part of the record it is."""
+    scope = generator.scope.owner(name) or generator.scope
+    if is_fresh(generator, value):
+        scope.fresh.add(name)
+        return
+    scope.shared.add(name)
+    if isinstance(value, nodes.Local) or _path(value):
+        scope.aliases.setdefault(name, []).append(value)
+
+
+def _path(node: nodes.Node) -> bool:
+    """Whether a node is `record["a"]["b"]` with keys that are constants."""
+    while isinstance(node, nodes.Call) and node.name == "[]" and len(node.args) == 1:
+        key = node.args[0]
+        if not (isinstance(key, nodes.Literal) or (isinstance(key, nodes.Str) and key.constant is not None)):
+            return False
+        if node.receiver is None:
+            return False
+        node = node.receiver
+    return isinstance(node, (nodes.Local, nodes.Name))
+
+
+def is_fresh(generator: Generator, node: nodes.Node) -> bool:
+    """Whether a node's value was made by this expression, so that changing it changes nothing else."""
+    match node:
+        case nodes.Array() | nodes.Hash() | nodes.Str() | nodes.Literal() | nodes.Sym():
+            return True
+        case nodes.Call(name=name):
+            return name in _FRESH_METHODS
+        case nodes.Local(name=name):
+            scope = generator.scope.owner(name)
+            return scope is not None and name in scope.fresh and name not in scope.shared
+        case nodes.Or(left=left, right=right):
+            return is_fresh(generator, left) and is_fresh(generator, right)
+    return False
+
+
+def note_change(generator: Generator, receiver: nodes.Node) -> None:
+    """Remember that an array or hash is changed; unless it is fresh it may be part of the record."""
+    if isinstance(receiver, nodes.Const) and receiver.path == "ENV":
+        raise ExpressionError("ENV cannot be changed", offset=receiver.offset, hint="set it where logpipe is started")
+    if not is_fresh(generator, receiver):
+        generator.changes_record = True
+
+
+def _store(generator: Generator, target: nodes.Call, receiver: Code, keys: list[Code], value: Code) -> None:
+    """Write `receiver[key] = value`; a string is replaced by a changed one."""
+    assert target.receiver is not None  # noqa: S101 - the caller asked
+    note_change(generator, target.receiver)
+    writer = generator.writer
+    if len(keys) != 1:
+        raise ExpressionError(
+            "only one index can be assigned to", offset=target.offset, hint="use slice! and insert for parts"
+        )
+    if receiver.kind in (dict, list) or (isinstance(target.receiver, nodes.Name) and receiver.text == "record"):
+        writer.emit(f"{generator.function(store, 'store')}({receiver.text}, {keys[0].text}, {value.text})")
+        return
+    changed = writer.temporary("changed")
+    store_name = generator.function(store_or_replace, "store_or_replace")
+    writer.emit(f"{changed} = {store_name}({receiver.text}, {keys[0].text}, {value.text})")
+    put_back(generator, target.receiver, receiver.text, changed)
+
+
+def store_or_replace(receiver: Any, key: Any, value: Any) -> Any:
+    """Do `receiver[key] = value` and return the receiver, which for a string is a new one."""
+    if isinstance(receiver, str):
+        return replace_part(receiver, key, value)
+    store(receiver, key, value)
+    return receiver
+
+
+@handles(nodes.OpAssign)
+def operate_and_assign(generator: Generator, node: nodes.OpAssign) -> Code:
+    """Write `target op= value`: the target's parts are evaluated once."""
+    target = node.target
+    if isinstance(target, (nodes.Local, nodes.InstanceVariable)):
+        generator.declare(target.name)
+        return _operate(generator, node, target)
+    if not isinstance(target, nodes.Call) or target.name != "[]" or target.receiver is None:
+        raise _no_setter(target)
+    wanted = [target.receiver, *target.args]
+    codes = [generator.held(code, "part") for code in generator.operands(wanted)]
+    held: list[nodes.Node] = []
+    for code, part in zip(codes, wanted, strict=True):
+        held.append(part if isinstance(part, (nodes.Name, nodes.Str, nodes.Literal)) else _Held(part.offset, code))
+    receiver, keys = held[0], held[1:]
+    if isinstance(receiver, _Held):
+        note_change(generator, target.receiver)
+    return _operate(generator, node, nodes.Call(target.offset, receiver, "[]", keys))
+
+
+class _Held(nodes.Node):
+    """A node whose value was computed before."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, offset: int, code: Code) -> None:
+        super().__init__(offset)
+        self.code = code
+
+
+@handles(_Held)
+def held(_generator: Generator, node: _Held) -> Code:
+    """Return what was computed before."""
+    return node.code
+
+
+def _operate(generator: Generator, node: nodes.OpAssign, target: nodes.Node) -> Code:
+    offset = node.offset
+    if node.op in ("||", "&&"):
+        change = nodes.Assign(offset, target, node.value)
+        if node.op == "||":
+            return generator.value(nodes.Or(offset, target, change))
+        return generator.value(nodes.And(offset, target, change))
+    if node.op == "<<":
+        return generator.value(nodes.Call(offset, target, "<<", [node.value]))
+    if node.op not in _OPERATORS:
+        raise ExpressionError(f"{node.op}= is not supported", offset=offset, hint="write the operation out")
+    return generator.value(nodes.Assign(offset, target, nodes.Call(offset, target, node.op, [node.value])))
+
+
+@handles(nodes.MultiAssign)
+def assign_several(generator: Generator, node: nodes.MultiAssign) -> Code:
+    """Write `a, b = values`."""
+    writer = generator.writer
+    code = generator.held(generator.value(node.value))
+    items = writer.temporary("items")
+    writer.emit(f"{items} = {generator.function(to_items, 'to_items')}({code.text})")
+    parameters: list[nodes.Parameter] = []
+    indexed: list[tuple[str, nodes.Call]] = []
+    for target in node.targets:
+        if isinstance(target, nodes.Parameter):
+            parameters.append(target)
+        elif isinstance(target, (nodes.Local, nodes.InstanceVariable)):
+            parameters.append(nodes.Parameter(target.offset, target.name))
+        elif isinstance(target, nodes.Call) and target.name == "[]":
+            name = f"part{writer.serial()}"
+            indexed.append((name, target))
+            parameters.append(nodes.Parameter(target.offset, name))
+        else:
+            raise _no_setter(target)
+    for parameter in _flat(parameters):
+        (generator.scope.owner(parameter.name) or generator.scope).shared.add(parameter.name)
+        generator.declare(parameter.name)
+    assign_parameters(generator, parameters, items)
+    for name, target in indexed:
+        value = _Held(target.offset, Code(python_name(name), None, stable=True))
+        generator.discard(generator.value(nodes.Assign(target.offset, target, value)))
+    return code
+
+
+def _flat(parameters: list[nodes.Parameter]) -> list[nodes.Parameter]:
+    found: list[nodes.Parameter] = []
+    for item in parameters:
+        found += _flat(item.nested) if item.nested is not None else [item] if item.name else []
+    return found
+
+
+def to_items(value: Any) -> list[Any]:
+    """Return what `a, b = value` takes apart."""
+    return value if isinstance(value, list) else [value]
+
+
+def put_back(generator: Generator, receiver: nodes.Node, old: str, new: str) -> None:
+    """Write a changed string into the place that it was read from, and where a variable had it from."""
+    writer = generator.writer
+    if isinstance(receiver, nodes.Local):
+        writer.emit(f"if {new} is not {old}:")
+        with writer.indented():
+            for alias in _aliases(generator, receiver.name):
+                _put_if_same(generator, alias, old, new)
+            generator.declare(receiver.name)
+            writer.emit(f"{python_name(receiver.name)} = {new}")
+    elif isinstance(receiver, nodes.InstanceVariable):
+        generator.declare(receiver.name)
+        writer.emit(f"{python_name(receiver.name)} = {new}")
+    elif _path(receiver):
+        writer.emit(f"if {new} is not {old}:")
+        with writer.indented():
+            _put_if_same(generator, receiver, old, new)
+
+
+def _aliases(generator: Generator, name: str) -> list[nodes.Node]:
+    scope = generator.scope.owner(name)
+    return [] if scope is None else scope.aliases.get(name, [])
+
+
+def _put_if_same(generator: Generator, place: nodes.Node, old: str, new: str) -> None:
+    """Write `place = new` for where the very same string still is."""
+    writer = generator.writer
+    if isinstance(place, nodes.Local):
+        name = python_name(place.name)
+        generator.declare(place.name)
+        writer.emit(f"if {name} is {old}:")
+        with writer.indented():
+            writer.emit(f"{name} = {new}")
+        return
+    if not isinstance(place, nodes.Call) or place.receiver is None:
+        return
+    holder = generator.held(generator.value(place.receiver), "holder")
+    key = generator.value(place.args[0])
+    generator.changes_record = True
+    in_output = ", output" if holder.text == "record" else ""
+    writer.emit(f"{generator.function(put_if_same, 'put_if_same')}({holder.text}, {key.text}, {old}, {new}{in_output})")
+
+
+def put_if_same(holder: Any, key: Any, old: str, new: str, output: Any = None) -> None:
+    """Put a changed string where the old one is; `output` is the record that will go on, which shares its strings."""
+    if index(holder, key) is old:
+        store(holder, key, new)
+    if output is not None and output.get(key) is old:
+        output[key] = new
+
+
+@cache
+def changer(name: str) -> Callable[..., tuple[Any, Any]]:
+    """Return the function that calls a changing method: it gives the receiver, perhaps a new string, and the value."""
+    in_place = METHODS[name]
+    plain = dispatcher(name)
+
+    def call(receiver: Any, *args: Any, **block: Any) -> tuple[Any, Any]:
+        if type(receiver) is str:
+            method = in_place.get(str)
+            if method is not None and method.mutates:
+                changed: tuple[Any, Any] = method.function(receiver, *args, **block)
+                return changed
+            if method is None and object not in in_place:
+                no_method(name, describe(receiver))
+        return receiver, plain(receiver, *args, **block)
+
+    call.__name__ = call.__qualname__ = name
+    return call

@@ -1,0 +1,59 @@
+"""What an expression may refer to, which differs between a record's template and embedded code."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from logpipe.expression.compiler.source import Code
+from logpipe.expression.values import RubyClass
+
+
+class Dialect(enum.Enum):
+    """Whose rules hold: today's fluentd or that of 2016 (0.12)."""
+
+    TODAY = "1"
+    V0_12 = "0.12"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The words of one kind of expression.
+
+    Attributes:
+        names: Helper words with the Python that reads them.
+        fields: Whether a bare word that is no helper reads a field of `record`, as in 0.12.
+        functions: Functions on constants beyond the common ones, such as reading files at start.
+        constants: Constants beyond the common ones.
+    """
+
+    names: Mapping[str, Code]
+    fields: bool = False
+    functions: Mapping[str, Mapping[str, Callable[..., Any]]] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Objects that the Python of `names` refers to, by their names in it."""
+
+
+BOUND: Mapping[str, Code] = {
+    "tag": Code("tag", str, stable=True),
+    "tags": Code("tag_parts", list, stable=True),
+    "tag_parts": Code("tag_parts", list, stable=True),
+    "tag_prefix": Code("tag_prefix", list, stable=True),
+    "tag_suffix": Code("tag_suffix", list, stable=True),
+    "hostname": Code("hostname", str, stable=True),
+}
+"""Helper words that only depend on tag and host."""
+
+CLASSES = (
+    "String Symbol Integer Float Numeric Array Hash Range Regexp MatchData NilClass TrueClass FalseClass Time DateTime "
+    "Date Proc Class Module Object BasicObject Comparable Enumerable Kernel Exception Struct Method Encoding Fixnum "
+    "Bignum Enumerator Set JSON IPAddr URI::Generic URI::HTTP URI::HTTPS"
+)
+"""Classes and modules that an expression may name as values, to compare with."""
+
+
+def class_value(path: str) -> RubyClass:
+    """Return the class of that name; the integers of older Rubies are Integer."""
+    return RubyClass("Integer" if path in ("Fixnum", "Bignum") else path)

@@ -1,0 +1,80 @@
+"""One expression as a Python function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from logpipe.expression import nodes
+from logpipe.expression.compiler import assignment, blocks, calls, control, literals
+from logpipe.expression.compiler.context import Context
+from logpipe.expression.compiler.generator import Generator
+from logpipe.expression.compiler.source import Code, Writer
+from logpipe.expression.failures import BUDGET, ReturnValue
+from logpipe.expression.methods.registry import load
+from logpipe.expression.regexp_values import LAST_MATCH
+from logpipe.expression.text import export
+
+HANDLER_MODULES = (assignment, blocks, calls, control, literals)
+"""The modules that know the nodes."""
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of a function that was written."""
+
+    name: str
+    uses: frozenset[str]
+    """Which of `record`, `time`, `env`, `tag` … it reads."""
+    changes_record: bool
+    constant: bool
+    """Whether its value is a constant of Python."""
+
+
+def write_entry(writer: Writer, name: str, node: nodes.Node, context: Context, parameters: str) -> Entry:
+    """Write the function `name(parameters)` that evaluates a tree and returns what goes into a record.
+
+    Raises:
+        ExpressionError: the tree uses what no expression may.
+    """
+    load()
+    generator = Generator(writer, context)
+    for word, value in context.values.items():
+        writer.namespace.values[word] = value
+    with writer.captured() as body, writer.indented():
+        result = generator.value(node)
+        writer.emit(f"return {_exported(generator, result)}")
+    prologue: list[str] = []
+    if not result.stable or body:
+        prologue.append(f"{writer.name(BUDGET, 'budget')}.reset()")
+    if "last_match" in generator.uses:
+        prologue.append(f"{writer.name(LAST_MATCH, 'last_match')}.data = None")
+    indent = "    " * (writer.depth + 1)
+    body = [f"{indent}{line}" for line in prologue] + body
+    if "return" in generator.uses:
+        body = _with_return(generator, body, indent)
+    generator.write_function(name, parameters, body, generator.scope)
+    return Entry(
+        name,
+        frozenset(generator.uses),
+        generator.changes_record,
+        constant=result.stable and len(body) == 1 and not generator.uses,
+    )
+
+
+def _exported(generator: Generator, result: Code) -> str:
+    if result.kind in _PLAIN:
+        return result.text
+    return f"{generator.function(export, 'export')}({result.text})"
+
+
+def _with_return(generator: Generator, body: list[str], indent: str) -> list[str]:
+    caught = generator.function(ReturnValue, "ReturnValue")
+    exported = generator.function(export, "export")
+    return [
+        f"{indent}try:",
+        *(f"    {line}" for line in body),
+        f"{indent}except {caught} as returned:",
+        f"{indent}    return {exported}(returned.value)",
+    ]

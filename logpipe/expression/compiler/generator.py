@@ -1,0 +1,197 @@
+"""Writes one expression as Python statements and an expression, keeping Ruby's order of evaluation.
+
+Each kind of node has a handler in one of the sibling modules. A handler writes the statements that it needs and
+returns the Python expression of its value. Where a later operand needs statements, earlier ones are put into
+temporaries first, so that everything happens in the order it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias, TypeVar
+
+from logpipe.errors import ExpressionError
+from logpipe.expression import nodes
+from logpipe.expression.compiler.context import Context
+from logpipe.expression.compiler.source import NIL, Code, Writer
+
+N = TypeVar("N", bound=nodes.Node)
+
+Handler: TypeAlias = Callable[["Generator", Any], Code]
+
+HANDLERS: Final[dict[type[nodes.Node], Handler]] = {}
+"""By node type; filled by the modules that handle them."""
+
+_MAX_DEPTH: Final = 150
+
+
+def handles(*kinds: type[nodes.Node]) -> Callable[[Handler], Handler]:
+    """Register the handler of node types."""
+
+    def register(handler: Handler) -> Handler:
+        for kind in kinds:
+            HANDLERS[kind] = handler
+        return handler
+
+    return register
+
+
+class Scope:
+    """The local variables of one generated function."""
+
+    def __init__(self, parent: Scope | None, parameters: Sequence[str] = ()) -> None:
+        self.parent = parent
+        self.parameters = set(parameters)
+        self.names: set[str] = set(parameters)
+        self.outer: set[str] = set()
+        """Names of an enclosing function that this one assigns: Python's `nonlocal`."""
+        self.fresh: set[str] = set()
+        """Names whose value was made by this expression and is in nobody else's hands."""
+        self.shared: set[str] = set()
+        """Names whose value may belong to the record."""
+        self.aliases: dict[str, list[nodes.Node]] = {}
+        """For a name that was assigned a part of the record, that part: changing a string changes both."""
+
+    def owner(self, name: str) -> Scope | None:
+        """Return the scope that declares a name."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.names:
+            scope = scope.parent
+        return scope
+
+
+class Generator:
+    """Writes the functions of one expression."""
+
+    def __init__(self, writer: Writer, context: Context) -> None:
+        self.writer = writer
+        self.context = context
+        self.scope = Scope(None)
+        self.jumps: list[str] = []
+        """What `break` and `next` belong to, innermost last: `loop`, or a block with its number."""
+        self.changes_record = False
+        """Whether the expression may change the record it was given, or something in it."""
+        self.uses: set[str] = set()
+        """Which of record, time and env it reads."""
+        self.needs_budget = False
+        self._depth = 0
+
+    # what handlers use
+
+    def value(self, node: nodes.Node) -> Code:
+        """Write what a node needs and return the expression of its value.
+
+        Raises:
+            ExpressionError: the node uses what no expression may.
+        """
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise ExpressionError(
+                "the expression is nested too deeply", offset=node.offset, hint="use variables for inner parts"
+            )
+        try:
+            return HANDLERS[type(node)](self, node)
+        finally:
+            self._depth -= 1
+
+    def operands(self, wanted: Sequence[nodes.Node]) -> list[Code]:
+        """Return the values of several nodes, evaluated from left to right."""
+        codes: list[Code] = []
+        for node in wanted:
+            before = len(self.writer.lines)
+            code = self.value(node)
+            if len(self.writer.lines) > before:
+                self._keep(codes, before)
+            codes.append(code)
+        return codes
+
+    def _keep(self, codes: list[Code], place: int) -> None:
+        """Put what was computed so far into temporaries, before the line at `place`."""
+        for at, code in enumerate(codes):
+            if not code.stable:
+                name = self.writer.temporary()
+                self.writer.insert(place, f"{name} = {code.text}")
+                codes[at] = code._replace(text=name, stable=True)
+                place += 1
+
+    def held(self, code: Code, stem: str = "t") -> Code:
+        """Return the value under a name that can be used twice."""
+        if code.stable:
+            return code
+        name = self.writer.temporary(stem)
+        self.writer.emit(f"{name} = {code.text}")
+        return code._replace(text=name, stable=True)
+
+    def discard(self, code: Code) -> None:
+        """Write an expression whose value nobody wants, for what it does."""
+        if not code.stable:
+            self.writer.emit(code.text)
+
+    def apart(self, node: nodes.Node) -> tuple[list[str], Code]:
+        """Return a node's statements, not yet written, and its value."""
+        with self.writer.captured() as lines, self.writer.indented():
+            code = self.value(node)
+        return lines, code
+
+    def function(self, implementation: Callable[..., Any], wanted: str) -> str:
+        """Return the name of a function that the source calls."""
+        return self.writer.name(implementation, wanted)
+
+    def truth(self, code: Code) -> str:
+        """Return the Python condition for a Ruby value."""
+        if code.kind is bool:
+            return code.text
+        if code.kind is type(None):
+            return "False"
+        if code.kind is not None and code.stable:
+            return "True"
+        if code.stable:
+            return f"{code.text} is not None and {code.text} is not False"
+        name = self.writer.temporary()
+        return f"({name} := {code.text}) is not None and {name} is not False"
+
+    # variables
+
+    def declare(self, name: str) -> str:
+        """Return the Python name of a local variable that is assigned here."""
+        owner = self.scope.owner(name)
+        if owner is None:
+            self.scope.names.add(name)
+        elif owner is not self.scope:
+            self.scope.outer.add(name)
+        return python_name(name)
+
+    @contextmanager
+    def nested(self, parameters: Sequence[str]) -> Iterator[Scope]:
+        """Write the inside of a nested function."""
+        held, self.scope = self.scope, Scope(self.scope, parameters)
+        jumps, self.jumps = self.jumps, []
+        try:
+            yield self.scope
+        finally:
+            self.scope, self.jumps = held, jumps
+
+    def write_function(self, name: str, parameters: str, body: list[str], scope: Scope) -> None:
+        """Write a function around lines that were captured one level deeper, its variables prepared."""
+        writer = self.writer
+        writer.emit(f"def {name}({parameters}):")
+        with writer.indented():
+            if scope.outer:
+                writer.emit(f"nonlocal {', '.join(sorted(map(python_name, scope.outer)))}")
+            own = sorted(scope.names - scope.parameters)
+            if own:
+                writer.emit(f"{' = '.join(map(python_name, own))} = None")
+        writer.lines += body
+
+
+def python_name(name: str) -> str:
+    """Return the Python name of a Ruby variable; none of them can meet a name of ours."""
+    if name.isascii():
+        return f"v_{name.lstrip('@')}" if name[0] != "@" else f"i_{name.lstrip('@')}"
+    return "u_" + "_".join(f"{ord(char):x}" if not (char.isascii() and char.isalnum()) else char for char in name)
+
+
+def is_nil(code: Code) -> bool:
+    """Whether a value is known to be nil."""
+    return code.text == NIL.text

@@ -1,0 +1,144 @@
+"""Python source as it is being written: lines, indentation, names, and the objects that names stand for."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Final, NamedTuple
+
+from logpipe.errors import ExpressionError
+
+_SERIAL: Final = count(1)
+
+
+class Code(NamedTuple):
+    """A piece of Python that is an expression."""
+
+    text: str
+    kind: type | None = None
+    """The Python type of its value, where that is known."""
+    stable: bool = False
+    """Whether it gives the same later: a constant, a bound name, a temporary that is assigned once."""
+    star: bool = False
+    """Whether it stands for several arguments: the text is a list."""
+
+
+NIL: Final = Code("None", type(None), stable=True)
+"""Ruby's nil."""
+
+
+class Namespace:
+    """What the generated source may refer to: nothing but what was put here, and no builtins of Python."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {"__builtins__": {}}
+        self._names: dict[int, str] = {}
+
+    def name(self, value: Any, wanted: str) -> str:
+        """Return the name of a value, which is put here under `wanted` or something like it.
+
+        The same object gets the same name each time.
+        """
+        known = self._names.get(id(value))
+        if known is not None:
+            return known
+        base = _identifier(wanted)
+        name = base
+        number = 2
+        while name in self.values:
+            name, number = f"{base}_{number}", number + 1
+        self.values[name] = value
+        self._names[id(value)] = name
+        return name
+
+
+_WORDS: Final = {
+    "+": "plus", "-": "minus", "*": "times", "/": "divide", "%": "modulo", "**": "power", "==": "equal",
+    "!=": "differ",
+    "<=>": "compare", "<<": "append", ">>": "shift", "[]": "index", "[]=": "store", "=~": "match_place",
+    "===": "covers", "!": "negate", "&": "common", "|": "either", "^": "exclusive", "<": "less", ">": "greater",
+    "<=": "at_most", ">=": "at_least", "~": "invert", "-@": "negative", "+@": "positive",
+}  # fmt: skip
+
+
+def _identifier(text: str) -> str:
+    """Turn a Ruby name into a Python one: `empty?` to `is_empty`, `gsub!` to `gsub_in_place`."""
+    for operator, written in _WORDS.items():
+        if text.endswith(operator):
+            text = text.removesuffix(operator) + written
+            break
+    text = text.replace("?", "_p").replace("!", "_in_place").replace("::", "_")
+    text = re.sub(r"\W", "_", text, flags=re.ASCII)
+    return text if text[:1].isalpha() else f"n{text}"
+
+
+class Writer:
+    """Lines of one source, with the indentation where the next one goes."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        self.lines: list[str] = []
+        self.depth = 0
+        self._temporaries = count(1)
+
+    def emit(self, text: str) -> None:
+        """Write a line."""
+        self.lines.append("    " * self.depth + text)
+
+    def insert(self, place: int, text: str) -> None:
+        """Write a line before another of the same block."""
+        self.lines.insert(place, "    " * self.depth + text)
+
+    @contextmanager
+    def indented(self) -> Iterator[None]:
+        """Write the lines of a nested block."""
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
+    @contextmanager
+    def captured(self) -> Iterator[list[str]]:
+        """Collect the lines of a block that is written, or thrown away, later."""
+        held, self.lines = self.lines, []
+        captured = self.lines
+        try:
+            yield captured
+        finally:
+            self.lines = held
+
+    def temporary(self, stem: str = "t") -> str:
+        """Return a name that nothing else has."""
+        return f"{stem}{self.serial()}"
+
+    def serial(self) -> int:
+        """Return a number that nothing else has."""
+        return next(self._temporaries)
+
+    def name(self, value: Any, wanted: str) -> str:
+        """Return the name of an object that the source refers to."""
+        return self.namespace.name(value, wanted)
+
+
+def build(source: str, function: str, namespace: Mapping[str, Any], origin: str) -> Callable[..., Any]:
+    """Compile generated source and return one of its functions; tracebacks show the source under `<origin>`.
+
+    Raises:
+        ExpressionError: the expression is too large or too deeply nested for Python's compiler.
+    """
+    filename = f"<{origin} #{next(_SERIAL)}>"
+    values = dict(namespace)
+    try:
+        code = compile(source, filename, "exec")
+    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
+        if isinstance(error, SyntaxError) and "too many" not in str(error) and "nested" not in str(error):
+            raise
+        raise ExpressionError("the expression is nested too deeply", offset=0, hint="use variables") from None
+    exec(code, values)  # noqa: S102 - our own generated source, made of whitelisted nodes, without builtins
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    built: Callable[..., Any] = values[function]
+    return built

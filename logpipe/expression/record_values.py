@@ -1,0 +1,53 @@
+"""What the generated loop over records calls: copies that may be changed, and times out of fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from logpipe.errors import ExpressionError
+from logpipe.event import Time
+from logpipe.expression.failures import BudgetExceeded
+from logpipe.expression.methods.registry import dispatcher
+from logpipe.expression.times import NANOS
+
+_MAX_DEPTH = 100
+
+
+def private_copy(value: Any, depth: int = 0) -> Any:
+    """Return a copy of a record whose objects and arrays nobody else holds.
+
+    Raises:
+        BudgetExceeded: it is nested more than 100 deep.
+    """
+    if depth > _MAX_DEPTH:
+        raise BudgetExceeded("the record is nested too deeply to be changed by an expression")
+    if type(value) is dict:
+        return {
+            key: private_copy(item, depth + 1) if type(item) in (dict, list) else item for key, item in value.items()
+        }
+    if type(value) is list:
+        return [private_copy(item, depth + 1) if type(item) in (dict, list) else item for item in value]
+    return value
+
+
+def renewed_time(value: Any) -> Time:
+    """Return the time that a field's number means, in seconds since the epoch; a text without a number means 0.
+
+    Raises:
+        RubyError: the value has no `to_f`, such as true or an object (NoMethodError).
+        ExpressionError: the number is not finite.
+    """
+    number = float(dispatcher("to_f")(value))
+    if type(value) is int:
+        return value * NANOS
+    try:
+        # compat: filter_record_transformer.rb, Time.at(value.to_f): the float's exact binary value
+        numerator, denominator = number.as_integer_ratio()
+    except (OverflowError, ValueError):
+        raise ExpressionError(f"{number} is no time") from None
+    return numerator * NANOS // denominator
+
+
+def renewed_second(value: Any) -> Time:
+    """Return the time that a field's integer means, as 0.12 read it."""
+    return int(dispatcher("to_i")(value)) * NANOS

@@ -1,0 +1,150 @@
+"""The texts of a `<record>` section: `a-${…}-b` as fluentd reads them, with and without enable_ruby."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from logpipe.errors import ExpressionError
+from logpipe.expression import nodes
+from logpipe.expression.compiler.context import BOUND, Context, Dialect
+from logpipe.expression.compiler.source import Code
+from logpipe.expression.parser import parse, parse_interpolated
+from logpipe.expression.times import RubyTime
+
+_PLACEHOLDER: Final = re.compile(r"\$\{[^}]+\}|__[A-Z_]+__")
+_PART: Final = re.compile(r"(tag_parts|tag_prefix|tag_suffix)\[(-?\d+)\]")
+_FIELD: Final = re.compile(r'record\["([^"]+)"\]')
+_TYPOGRAPHIC: Final = re.compile("[\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019\u201a]")
+
+_RUBY_TIME: Final = {
+    Dialect.TODAY: Code("Time(time)", RubyTime),
+    Dialect.V0_12: Code("Time(time // 1000000000 * 1000000000)", RubyTime),
+}
+"""`time` is in nanoseconds; 0.12 knew whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a template's text is read.
+
+    Attributes:
+        enable_ruby: Whether `${…}` holds Ruby; else it holds one of the few placeholders.
+        auto_typecast: Whether a text that is one placeholder keeps the value's type.
+        dialect: Whose rules hold.
+    """
+
+    enable_ruby: bool = True
+    auto_typecast: bool = True
+    dialect: Dialect = Dialect.TODAY
+
+    @property
+    def context(self) -> Context:
+        """The words that the templates may use."""
+        names: dict[str, Code] = {
+            **BOUND,
+            "record": Code("record", dict, stable=True),
+            "time": _RUBY_TIME[self.dialect],
+        }
+        return Context(names, fields=True, values={"Time": RubyTime})
+
+
+@dataclass(slots=True)
+class Template:
+    """One template: its text, its tree, and placeholders in it that nobody will ever fill."""
+
+    text: str
+    tree: nodes.Node
+    unknown: list[str]
+
+
+def read_template(text: Any, reading: Reading) -> Template:
+    """Read a template: a text, or what JSON in the configuration gave, with templates inside.
+
+    Raises:
+        ExpressionError: a text is no template; `offset` counts in the text.
+    """
+    unknown: list[str] = []
+    return Template(str(text), _tree(text, reading, unknown), unknown)
+
+
+def _tree(value: Any, reading: Reading, unknown: list[str]) -> nodes.Node:
+    match value:
+        case str():
+            return _text(value, reading, unknown)
+        case dict():
+            pairs: list[tuple[nodes.Node | None, nodes.Node]] = [
+                (read_key(key, reading).tree, _tree(item, reading, unknown)) for key, item in value.items()
+            ]
+            return nodes.Hash(0, pairs)
+        case list():
+            return nodes.Array(0, [_tree(item, reading, unknown) for item in value])
+    return nodes.Literal(0, value)
+
+
+def read_key(text: str, reading: Reading) -> Template:
+    """Read the template of a key, which always gives a text."""
+    unknown: list[str] = []
+    whole = Reading(reading.enable_ruby, auto_typecast=False, dialect=reading.dialect)
+    return Template(text, _text(text, whole, unknown), unknown)
+
+
+def _text(text: str, reading: Reading, unknown: list[str]) -> nodes.Node:
+    if not reading.enable_ruby:
+        return _placeholders(text, reading, unknown)
+    variables = list(reading.context.names)
+    if reading.auto_typecast and text.count("${") == 1 and text.startswith("${") and text.endswith("}"):
+        try:
+            return parse(text[2:-1], variables=variables)
+        except ExpressionError as error:
+            error.offset = (error.offset or 0) + 2
+            raise
+    # compat: filter_record_transformer.rb reads everything else as %Q[…], with ${ as #{
+    return parse_interpolated(text.replace("${", "#{"), variables=variables)
+
+
+def _placeholders(text: str, reading: Reading, unknown: list[str]) -> nodes.Node:
+    """Read a text without enable_ruby: a few placeholders, and all else as it is."""
+    parts: list[str | nodes.Node] = []
+    position = 0
+    for found in _PLACEHOLDER.finditer(text):
+        parts.append(text[position : found.start()])
+        parts.append(_placeholder(found[0], found.start(), unknown))
+        position = found.end()
+    parts.append(text[position:])
+    parts = [part for part in parts if part != ""]
+    if reading.auto_typecast and len(parts) == 1 and isinstance(parts[0], nodes.Node):
+        return parts[0]
+    return nodes.Str(0, parts)
+
+
+def _placeholder(written: str, offset: int, unknown: list[str]) -> nodes.Node:
+    """Return the tree of one `${…}` or `__XXX__`; those that are not known give nothing, as in fluentd."""
+    inner = written[2:-1]
+    if written.startswith("${"):
+        if quote := _TYPOGRAPHIC.search(inner):
+            raise ExpressionError(
+                f"typographic quote {quote[0]} in a placeholder",
+                offset=offset + 2 + quote.start(),
+                hint="type a straight quote instead",
+            )
+        if inner in ("tag", "hostname", "time"):
+            return nodes.Name(offset, inner)
+        if part := _PART.fullmatch(inner):
+            index = nodes.Literal(offset, int(part[2]))
+            return nodes.Call(offset, nodes.Name(offset, part[1]), "[]", [index])
+        if field := _FIELD.fullmatch(inner):
+            return nodes.Call(offset, nodes.Name(offset, "record"), "[]", [nodes.Str(offset, [field[1]])])
+        if not re.search(r"[\[\](){}\"'$#]|^(?:record|tags|tag_parts|tag_prefix|tag_suffix)$", inner):
+            return nodes.Name(offset, inner)  # 0.12: any other text is a field's name
+    unknown.append(written)
+    return nodes.Literal(offset, None)
+
+
+def tag_parts(tag: str) -> tuple[list[str], list[str], list[str]]:
+    """Return a tag's parts, its beginnings and its ends, as `tag_parts`, `tag_prefix` and `tag_suffix`."""
+    parts = tag.split(".")
+    beginnings = [".".join(parts[: place + 1]) for place in range(len(parts))]
+    ends = [".".join(parts[place:]) for place in range(len(parts))]
+    return parts, beginnings, ends
