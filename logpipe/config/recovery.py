@@ -9,7 +9,8 @@ from lark import UnexpectedInput
 from logpipe.config.balance import balance_tags
 from logpipe.config.diagnostic import Position, Report, error
 from logpipe.config.mistakes import Mistake, explain, stop_of
-from logpipe.config.syntax import Grammar, Node, Section, parse_nodes
+from logpipe.config.syntax import Node, Section, parse_nodes
+from logpipe.config.tables import Grammar
 
 MAX_MISTAKES: Final = 20
 """After so many the rest of the file is not read: one more pass over the text costs time, and patience."""

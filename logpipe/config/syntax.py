@@ -9,14 +9,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from lark import Lark, Token, Transformer
 
-Grammar: TypeAlias = Literal["v1", "v0"]
-
-_FILES: Final = {"v1": "grammar.lark", "v0": "grammar_v0.lark"}
+from logpipe.config.tables import Grammar, make_parser
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +108,7 @@ def parse_nodes(text: str, grammar: Grammar) -> list[Node]:
 
 @cache
 def _parser(grammar: Grammar) -> Lark:
-    rules = Path(__file__).with_name(_FILES[grammar]).read_text(encoding="utf-8")
-    transformer = _NodesV1() if grammar == "v1" else _NodesV0()
-    return Lark(rules, parser="lalr", transformer=transformer, maybe_placeholders=False)
+    return make_parser(grammar, _NodesV1() if grammar == "v1" else _NodesV0())
 
 
 class _Nodes(Transformer[Token, Any]):

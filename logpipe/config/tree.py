@@ -19,7 +19,8 @@ from logpipe.config.literals import Literals
 from logpipe.config.reading import Reading
 from logpipe.config.recovery import read_nodes
 from logpipe.config.sources import is_url, local_path
-from logpipe.config.syntax import Grammar, JsonContainer, Line, Node, Section
+from logpipe.config.syntax import JsonContainer, Line, Node, Section
+from logpipe.config.tables import Grammar
 
 MAX_LEVELS: Final = 100
 
