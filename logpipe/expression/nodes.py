@@ -5,25 +5,41 @@ Every node carries `offset`, the place of its first character in the expression'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, ClassVar, TypeAlias, dataclass_transform
 
 
-@dataclass(slots=True)
-class Node:
+@dataclass_transform()
+class _Fields:
+    """A class's annotations are its fields, in order.
+
+    Real dataclasses would take some 20 ms to make, at the start of every process that has one expression.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls.fields = (*cls.fields, *cls.__annotations__)
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        self.__dict__.update(zip(self.fields, values, strict=False), **named)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.fields)
+        return f"{type(self).__name__}({shown})"
+
+
+class Node(_Fields):
     """The base of all."""
 
     offset: int
 
 
-@dataclass(slots=True)
 class Literal(Node):
     """`nil`, `true`, `false`, a number: a value that never changes."""
 
     value: int | float | None
 
 
-@dataclass(slots=True)
 class Str(Node):
     """A string: texts and code in between. One text makes it constant."""
 
@@ -37,14 +53,12 @@ class Str(Node):
         return None
 
 
-@dataclass(slots=True)
 class Sym(Node):
     """`:name`, or `:"a#{b}"`."""
 
     text: Str
 
 
-@dataclass(slots=True)
 class Regexp(Node):
     """`/source/flags`; the source's own escapes are kept."""
 
@@ -52,14 +66,12 @@ class Regexp(Node):
     flags: str
 
 
-@dataclass(slots=True)
 class Array(Node):
     """`[a, b, *c]`, `%w[a b]`."""
 
     items: list[Node]
 
 
-@dataclass(slots=True)
 class Hash(Node):
     """`{k => v, k: v, **h}`; a key of None spreads the value. `braces` is false for the trailing `k: v` of a call."""
 
@@ -67,7 +79,6 @@ class Hash(Node):
     braces: bool = True
 
 
-@dataclass(slots=True)
 class Range(Node):
     """`low..high`; `exclusive` for three dots, None for an open end."""
 
@@ -76,56 +87,48 @@ class Range(Node):
     exclusive: bool
 
 
-@dataclass(slots=True)
 class Splat(Node):
     """`*value` among arguments or items."""
 
     value: Node
 
 
-@dataclass(slots=True)
 class BlockPass(Node):
     """`&:sym` or `&block` as the last argument."""
 
     value: Node
 
 
-@dataclass(slots=True)
 class Local(Node):
     """A local variable or block parameter that was assigned before."""
 
     name: str
 
 
-@dataclass(slots=True)
 class Name(Node):
     """A bare word without arguments that is no local variable: a helper such as `tag`, or 0.12's field of a record."""
 
     name: str
 
 
-@dataclass(slots=True)
 class Const(Node):
     """`Time`, `Digest::MD5`: the full path."""
 
     path: str
 
 
-@dataclass(slots=True)
 class InstanceVariable(Node):
     """`@x`: nil until assigned, as in Ruby."""
 
     name: str
 
 
-@dataclass(slots=True)
 class GlobalVariable(Node):
     """`$~`, `$1`, `$&`: what the last match left. Other globals are refused."""
 
     name: str
 
 
-@dataclass(slots=True)
 class Call(Node):
     """`receiver.name(args) { block }`; no receiver for Kernel's functions. Operators are calls too: `+`, `[]`."""
 
@@ -137,7 +140,6 @@ class Call(Node):
     """Whether it was written `&.`."""
 
 
-@dataclass(slots=True)
 class And(Node):
     """`left && right`."""
 
@@ -145,7 +147,6 @@ class And(Node):
     right: Node
 
 
-@dataclass(slots=True)
 class Or(Node):
     """`left || right`."""
 
@@ -153,21 +154,18 @@ class Or(Node):
     right: Node
 
 
-@dataclass(slots=True)
 class Not(Node):
     """`!value`, `not value`."""
 
     value: Node
 
 
-@dataclass(slots=True)
 class Defined(Node):
     """`defined?(value)`."""
 
     value: Node
 
 
-@dataclass(slots=True)
 class If(Node):
     """`if`, `unless` (branches swapped), the ternary and the modifiers."""
 
@@ -176,7 +174,6 @@ class If(Node):
     otherwise: Node
 
 
-@dataclass(slots=True)
 class When(Node):
     """One `when a, b then body`."""
 
@@ -184,7 +181,6 @@ class When(Node):
     body: Node
 
 
-@dataclass(slots=True)
 class Case(Node):
     """`case subject when … else … end`; without a subject the tests are conditions."""
 
@@ -193,7 +189,6 @@ class Case(Node):
     otherwise: Node
 
 
-@dataclass(slots=True)
 class While(Node):
     """`while test body end`; `until` has its test negated. `body_first` for `begin … end while test`."""
 
@@ -202,7 +197,6 @@ class While(Node):
     body_first: bool = False
 
 
-@dataclass(slots=True)
 class Rescue(Node):
     """`rescue A, B => name` and its body; no classes means StandardError."""
 
@@ -211,7 +205,6 @@ class Rescue(Node):
     body: Node
 
 
-@dataclass(slots=True)
 class Begin(Node):
     """`begin body rescue … else … ensure … end`, and the `rescue` modifier."""
 
@@ -221,14 +214,12 @@ class Begin(Node):
     ensure: Node | None = None
 
 
-@dataclass(slots=True)
 class Seq(Node):
     """Statements; the value is the last one's, nil where there is none."""
 
     statements: list[Node]
 
 
-@dataclass(slots=True)
 class Assign(Node):
     """`target = value`; the target is a Local, an InstanceVariable, an index Call, or a setter Call."""
 
@@ -236,7 +227,6 @@ class Assign(Node):
     value: Node
 
 
-@dataclass(slots=True)
 class OpAssign(Node):
     """`target op= value` with op one of `+ - * / % ** << | & || &&` and the like."""
 
@@ -245,7 +235,6 @@ class OpAssign(Node):
     value: Node
 
 
-@dataclass(slots=True)
 class MultiAssign(Node):
     """`a, (b, *c) = value`."""
 
@@ -253,7 +242,6 @@ class MultiAssign(Node):
     value: Node
 
 
-@dataclass(slots=True)
 class Parameter(Node):
     """A parameter of a block or lambda: a name, perhaps with a default, a `*rest`, or a nested `(a, b)`."""
 
@@ -264,7 +252,6 @@ class Parameter(Node):
     keyword: bool = False
 
 
-@dataclass(slots=True)
 class Block(Node):
     """`{ |a, b| body }`, and a lambda's parameters and body."""
 
@@ -273,14 +260,12 @@ class Block(Node):
     trailing_comma: bool = False
 
 
-@dataclass(slots=True)
 class Lambda(Node):
     """`->(x) { … }` or `lambda { |x| … }`."""
 
     block: Block
 
 
-@dataclass(slots=True)
 class Jump(Node):
     """`next`, `break`, `return`, with a value or nil."""
 
@@ -288,7 +273,6 @@ class Jump(Node):
     value: Node
 
 
-@dataclass(slots=True)
 class Refused(Node):
     """What the parser understands but nothing may run, such as backticks; compiling it is an error with `reason`."""
 

@@ -87,12 +87,24 @@ def function(constant: str, *, names: str, returns: type | None = None, yields: 
 
 
 def _method(name: str, function: F, returns: type | None, yields: int, *, skip: int, mutates: bool) -> Method:
-    parameters = list(introspection.signature(function).parameters.values())[skip:]
-    takes_block = any(parameter.name == "block" for parameter in parameters)
-    positional = [parameter for parameter in parameters if parameter.name != "block"]
-    least = sum(1 for item in positional if item.default is item.empty and item.kind is not item.VAR_POSITIONAL)
-    most = None if any(item.kind is item.VAR_POSITIONAL for item in positional) else len(positional)
-    return Method(name, function, least, most, takes_block, returns, yields, mutates)
+    code = getattr(function, "__code__", None)
+    if code is None:  # a builtin of Python
+        return Method(name, function, 0, None, takes_block=False, returns=returns, yields=yields, mutates=mutates)
+    unwrapped = code if not hasattr(function, "__wrapped__") else function.__wrapped__.__code__
+    positional = list(unwrapped.co_varnames[: unwrapped.co_argcount])
+    named = positional + list(unwrapped.co_varnames[len(positional) : len(positional) + unwrapped.co_kwonlyargcount])
+    takes_block = "block" in named
+    defaults = len(getattr(function, "__defaults__", None) or ()) if unwrapped is code else _defaults(function)
+    wanted = len(positional) - skip - ("block" in positional)
+    optional = defaults - ("block" in positional[len(positional) - defaults :] if defaults else 0)
+    has_rest = bool(unwrapped.co_flags & introspection.CO_VARARGS)
+    return Method(
+        name, function, wanted - optional, None if has_rest else wanted, takes_block, returns, yields, mutates
+    )
+
+
+def _defaults(function: Callable[..., Any]) -> int:
+    return len(getattr(function.__wrapped__, "__defaults__", None) or ())  # type: ignore[attr-defined]  # the caller looked
 
 
 @cache
