@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from logpipe.config.mistakes import Mistake, blank, line_end, open_tag
+from logpipe.config.mistakes import Mistake, line_end, open_tag
 
 _TAG: Final = re.compile(r"(?:^|(?<=\r))[ \t]*(?P<tag><(?P<slash>/?)(?P<name>[a-zA-Z0-9_]+)[^\r\n]*)", re.MULTILINE)
 _CLOSED_BELOW: Final = re.compile(r"\s*>")
@@ -29,6 +30,7 @@ class _Balance:
         self.mistakes: list[Mistake] = []
         self._changes: list[tuple[int, int, str]] = []
         self._open: list[_Tag] = []
+        self._names: Counter[str] = Counter()
 
     def walk(self) -> None:
         line, counted = 1, 0
@@ -38,16 +40,17 @@ class _Balance:
             tag = _Tag(found["name"], offset, line, found["tag"].split(">")[0].strip() + ">")
             if not found["slash"]:
                 self._open.append(tag)
+                self._names[tag.name] += 1
             elif self._open and self._open[-1].name == tag.name:
-                self._open.pop()
+                self._pop()
             else:
                 self._unmatched(tag)
 
     def _unmatched(self, tag: _Tag) -> None:
-        if any(section.name == tag.name for section in self._open):
+        if self._names[tag.name]:
             self._close_inner(tag)
-        elif self._open and difflib.SequenceMatcher(None, self._open[-1].name, tag.name).ratio() >= 0.7:
-            section = self._open.pop()
+        elif self._open and _resembles(self._open[-1].name, tag.name):
+            section = self._pop()
             message = f"the end tag </{tag.name}> does not match {section.title} of line {section.line}"
             self._note("unmatched-tag", message, tag.offset, f"write </{section.name}>")
             self._changes.append((tag.offset, tag.offset + len(tag.name) + 2, f"</{section.name}"))
@@ -57,11 +60,16 @@ class _Balance:
             self._changes.append((tag.offset, line_end(self.text, tag.offset), ""))
 
     def _close_inner(self, tag: _Tag) -> None:
-        while (section := self._open.pop()).name != tag.name:
+        while (section := self._pop()).name != tag.name:
             message = f"the section {section.title} is not closed before </{tag.name}> on line {tag.line}"
             self._note("unclosed-section", message, section.offset, f"add </{section.name}> above line {tag.line}")
             # a carriage return ends a line of configuration without moving the lines below
             self._changes.append((tag.offset, tag.offset, f"</{section.name}>\r"))
+
+    def _pop(self) -> _Tag:
+        section = self._open.pop()
+        self._names[section.name] -= 1
+        return section
 
     def close_rest(self) -> None:
         """Close what the end of the file leaves open."""
@@ -75,10 +83,17 @@ class _Balance:
 
     def mended(self) -> str:
         """Return the text with every tag in balance."""
-        text = self.text
-        for start, end, new in reversed(self._changes):
-            text = f"{text[:start]}{new}{text[end:]}" if new else blank(text, start, end)
-        return text
+        pieces, done = [], 0
+        for start, end, new in self._changes:
+            pieces += [self.text[done:start], new or " " * (end - start)]
+            done = end
+        return "".join([*pieces, self.text[done:]])
+
+
+def _resembles(name: str, other: str) -> bool:
+    if max(len(name), len(other)) > 50:
+        return False
+    return difflib.SequenceMatcher(None, name, other).ratio() >= 0.7
 
 
 def balance_tags(text: str, *, end_closes: bool) -> tuple[list[Mistake], str]:

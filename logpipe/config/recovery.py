@@ -24,7 +24,7 @@ def read_nodes(text: str, grammar: Grammar, file: str, report: Report) -> list[N
     known, last_line = 0, text.count("\n") + 1
     while known < MAX_MISTAKES:
         nodes, found, mended = _attempt(text, grammar)
-        for mistake in found:
+        for mistake in found[: MAX_MISTAKES - known]:
             line, column = _line_and_column(text, mistake.offset)
             # mending may have added end tags below the last line
             place = Position(file, min(line, last_line), column)

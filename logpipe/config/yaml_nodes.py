@@ -151,6 +151,7 @@ class _Composer:
         self._included_from = included_from
         self._tagged = tagged
         self._open: list[_Open] = []
+        self._merged = 0
         self._anchors: dict[str | None, Node] = {}
 
     def take(self, event: Any) -> bool:
@@ -219,6 +220,10 @@ class _Composer:
             name = key.written
             # compat: config/yaml_parser/loader.rb merges where `<<` stands: later keys win, and so does it over earlier
             merged = _merged(value) if name == "<<" else None
+            self._merged += len(merged or ())
+            if self._merged > MAX_NODES:
+                message = f"merge keys make more than {MAX_NODES} values of this file"
+                raise YamlError("too-large", message, key.position, "merge less")
             pairs.update({name: Pair(key.position, value)} if merged is None else merged)
         return pairs
 

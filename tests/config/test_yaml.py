@@ -230,3 +230,13 @@ def test_aliases_are_limited(read: Read) -> None:
     (problem,) = read("\n".join(lines))[1]
 
     assert problem.endswith("aliases make more than 200000 values of this file (use fewer aliases) [too-large]")
+
+
+def test_merge_keys_are_limited(read: Read) -> None:
+    """Merging a large mapping into many others is as bad as aliases in aliases."""
+    large = "".join(f"  k{number}: 1\n" for number in range(2_000))
+    text = f"common: &c\n{large}config:\n" + "- source: {<<: *c}\n" * 2_000
+
+    (problem,) = read(text)[1]
+
+    assert problem.endswith("merge keys make more than 200000 values of this file (merge less) [too-large]")
