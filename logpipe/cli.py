@@ -8,12 +8,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from logpipe.version import __version__
 
+if TYPE_CHECKING:
+    from logpipe.config.diagnostic import Diagnostic
+    from logpipe.supervisor import Checked
+
 COMMANDS: Final = {
     "check": "say what is wrong with configuration files, without running them",
+    "config": "print a configuration as it is read: includes in place, secrets masked",
     "plugins": "list the plugins that a configuration may name",
     "docs": "write the reference of every setting",
 }
@@ -67,7 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "--version" in given[:1]:
         return _version(program)
     if given and given[0] in COMMANDS:
-        commands: dict[str, Callable[[str, list[str]], int]] = {"check": _check, "plugins": _plugins, "docs": _docs}
+        commands: dict[str, Callable[[str, list[str]], int]] = {
+            "check": _check,
+            "config": _config,
+            "plugins": _plugins,
+            "docs": _docs,
+        }
         return commands[given[0]](f"{program} {given[0]}", given[1:])
     return _run(program, given)
 
@@ -129,7 +139,7 @@ def _run(program: str, arguments: list[str]) -> int:
     if path is None:
         parser.error(f"no configuration: none of {', '.join(CONFIG_PATHS)} exists; give one with -c")
     if given.dry_run:
-        return _check_files(program, [path], given)
+        return _check_files([path], given)
 
     from logpipe.supervisor import Settings, run
 
@@ -178,18 +188,27 @@ def _level(verbose: int, quiet: int) -> str | None:
     return None
 
 
+def _file_parser(program: str, command: str) -> _Parser:
+    parser = _Parser(prog=program, description=COMMANDS[command], allow_abbrev=False)
+    add = parser.add_argument
+    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
+    add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
+    add("-i", "--inline-config", metavar="TEXT", help="text to append to the configuration; \\n is a new line")
+    return parser
+
+
 def _check(program: str, arguments: list[str]) -> int:
-    parser = _Parser(prog=program, description=COMMANDS["check"], allow_abbrev=False)
+    parser = _file_parser(program, "check")
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="configuration files, each checked by itself")
-    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
     add("--strict", action="store_true", help="exit with 2 if there are warnings")
-    add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
-    add("-i", "--inline-config", metavar="TEXT", help="text to append to each configuration")
-    return _check_files(program, parser.parse(arguments).files, parser.parse(arguments))
+    add("--verbose", action="store_true", help="show which of 0.12's parameters are read as which of today's")
+    add("--format", choices=["text", "json"], default="text", help="json: one object a line, for editors")
+    given = parser.parse(arguments)
+    return _check_files(given.files, given)
 
 
-def _check_files(program: str, files: Sequence[str], given: argparse.Namespace) -> int:
+def _check_files(files: Sequence[str], given: argparse.Namespace) -> int:
     from logpipe.supervisor import check
 
     worst = 0
@@ -200,13 +219,58 @@ def _check_files(program: str, files: Sequence[str], given: argparse.Namespace) 
             inline=given.inline_config,
             dialect="v0" if given.use_v0_config else "v1",
         )
-        for text in found.rendered:
-            print(text, file=sys.stderr)
-        errors, warnings = found.errors, found.warnings
-        print(f"{path}: {'ok' if not errors else 'not usable'}, {errors} errors, {warnings} warnings")
-        worst = 1 if errors or worst == 1 else 2 if given.strict and warnings else worst
-    del program
+        if getattr(given, "format", "text") == "json":
+            _print_json(found.diagnostics)
+        else:
+            _print_text(path, found, verbose=bool(given.verbose))
+        worst = 1 if found.errors or worst == 1 else 2 if given.strict and found.warnings else worst
     return worst
+
+
+def _print_text(path: str, found: Checked, *, verbose: bool) -> None:
+    from logpipe.config.render import render
+
+    for diagnostic in found.diagnostics:
+        print(render(diagnostic), file=sys.stderr)
+    for rewrite in found.rewrites if verbose else ():
+        print(rewrite)
+    verdict = "not usable" if found.errors else "ok"
+    print(f"{path}: {verdict}, {found.errors} errors, {found.warnings} warnings")
+
+
+def _print_json(diagnostics: Sequence[Diagnostic]) -> None:
+    import json
+
+    for diagnostic in diagnostics:
+        place = diagnostic.position
+        fields = {"file": place.file, "line": place.line, "column": place.column, "severity": diagnostic.severity}
+        fields |= {"code": diagnostic.code, "message": diagnostic.message, "hint": diagnostic.hint}
+        print(json.dumps(fields, ensure_ascii=False))
+
+
+def _config(program: str, arguments: list[str]) -> int:
+    parser = _file_parser(program, "config")
+    parser.add_argument("file", metavar="FILE", help="configuration file")
+    parser.add_argument("--defaults", action="store_true", help="write the defaults of what is not written")
+    given = parser.parse(arguments)
+
+    from logpipe.config.render import render
+    from logpipe.supervisor import Settings, effective
+
+    found: list[Diagnostic] = []
+    settings = Settings(
+        Path(given.file),
+        plugin_dirs=_plugin_dirs(given.plugin),
+        inline=given.inline_config,
+        dialect="v0" if given.use_v0_config else "v1",
+    )
+    text = effective(settings, found.append, defaults=given.defaults)
+    for diagnostic in found:
+        print(render(diagnostic), file=sys.stderr)
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        return 1
+    print(text, end="")
+    return 0
 
 
 def _plugins(program: str, arguments: list[str]) -> int:

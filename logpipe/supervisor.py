@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from logpipe.config.compat import Rewrite
 from logpipe.config.diagnostic import Diagnostic, Report
 from logpipe.config.element import Element
 from logpipe.config.parser import parse_file
 from logpipe.config.render import render
 from logpipe.engine import malloc
+from logpipe.engine.effective import show
 from logpipe.engine.graph import Graph, read_system
 from logpipe.engine.log import set_up
 from logpipe.engine.system import SystemOptions
@@ -63,9 +65,19 @@ class Settings:
 class Checked:
     """What `check` found in one configuration."""
 
-    rendered: list[str]
-    errors: int
-    warnings: int
+    diagnostics: list[Diagnostic]
+    rewrites: list[Rewrite]
+    """The parameters of 0.12 that are read as others."""
+
+    @property
+    def errors(self) -> int:
+        """How many keep it from running."""
+        return sum(diagnostic.severity == "error" for diagnostic in self.diagnostics)
+
+    @property
+    def warnings(self) -> int:
+        """How many do not."""
+        return len(self.diagnostics) - self.errors
 
 
 def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = None) -> Element:
@@ -92,12 +104,18 @@ def check(
     found: list[Diagnostic] = []
     settings = Settings(path, plugin_dirs=plugin_dirs, inline=inline, dialect=dialect)
     root = load(settings, found.append)
-    if not any(diagnostic.severity == "error" for diagnostic in found):
+    checked = Checked(found, [])
+    if not checked.errors:
         quiet = logging.getLogger("logpipe.check")
         with suppress(ConfigError):  # its diagnostics were reported
-            Graph.build(root, registry=Registry(plugin_dirs, log=quiet), report=found.append, log=quiet)
-    errors = sum(diagnostic.severity == "error" for diagnostic in found)
-    return Checked([render(diagnostic) for diagnostic in found], errors, len(found) - errors)
+            graph = Graph.build(root, registry=Registry(plugin_dirs, log=quiet), report=found.append, log=quiet)
+            checked.rewrites.extend(graph.rewrites)
+    return checked
+
+
+def effective(settings: Settings, report: Report, *, defaults: bool = False) -> str:
+    """Return the configuration as it is read, with includes in place and secrets masked."""
+    return show(load(settings, report), Registry(settings.plugin_dirs), defaults=defaults)
 
 
 def run(settings: Settings) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, NewType
 
+from logpipe.config.json_text import dump_json
 from logpipe.config.values import (
     convert_array,
     convert_bool,
@@ -75,3 +76,10 @@ def _dict(text: str, *, inner: Callable[[str], Any] | None) -> dict[str, Any]:
 def _inner(item: Any, inner: Callable[[str], Any]) -> Any:
     # JSON items come typed already; fluentd reads their text form with the item's rule
     return inner(item if isinstance(item, str) else text_of(item)) if item is not None else None
+
+
+def default_words(default: Any) -> str | None:
+    """Return a default as a user would write it; None where nothing can be written for it."""
+    if default is None or isinstance(default, str):
+        return default
+    return dump_json(default) if isinstance(default, (list, dict)) else text_of(default)

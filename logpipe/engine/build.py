@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from logpipe.config.compat import convert
+from logpipe.config.compat import Rewrite, convert
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import Diagnostic, Report, error, warning
 from logpipe.config.element import Element
@@ -55,6 +55,8 @@ class Builder:
         self.stages = Stages()
         self.routers: dict[str, Router] = {}
         self.failed = False
+        self.rewrites: list[Rewrite] = []
+        """The parameters of 0.12 that were read as others."""
         self.log = log
         self._registry = registry
         self._report_to = report
@@ -165,7 +167,7 @@ class Builder:
             report(diagnostic)
 
         chunk_key = cls.buffer_argument if issubclass(cls, Output) else ""
-        convert(element, cls.compat, report=watch, keep=cls.compat_kept, default_chunk_key=chunk_key)
+        self.rewrites += convert(element, cls.compat, report=watch, keep=cls.compat_kept, default_chunk_key=chunk_key)
         options = cls.options_class.read(element, watch, find=self.find)
         return None if failed else PluginConf(kind, name, cls, options, element)
 

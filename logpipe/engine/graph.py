@@ -58,6 +58,7 @@ class Graph:
         self.stages = builder.stages
         self.routers = builder.routers
         self.outlets = outlets
+        self.rewrites = builder.rewrites
         self.started: asyncio.Event = asyncio.Event()
         self._system = system
         self._log = builder.log

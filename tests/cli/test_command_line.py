@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -195,3 +196,23 @@ def test_several_workers_are_started_again_when_they_die(tmp_path: Path) -> None
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_config_prints_what_is_read(tmp_path: Path) -> None:
+    """Includes are in place, secrets are masked, and defaults come on request."""
+    (tmp_path / "more.conf").write_text("<match **>\n  @type null\n  some_token abc\n</match>\n")
+    conf = write(tmp_path, "@include more.conf\n")
+    result = logpipe("config", conf)
+    assert (result.returncode, result.stdout) == (0, "<match **>\n  @type null\n  some_token xxxxxx\n</match>\n")
+    assert "never_flush false" in logpipe("config", "--defaults", conf).stdout
+
+
+def test_check_says_what_it_reads_as_what(tmp_path: Path) -> None:
+    """--verbose shows 0.12's parameters beside today's; json is for editors."""
+    conf = write(
+        tmp_path, f"<match **>\n  type file\n  buffer_chunk_limit 1m\n  path {tmp_path}/o\n  nonsense 1\n</match>\n"
+    )
+    shown = logpipe("check", "--verbose", conf).stdout
+    assert f"{conf}:3:3: buffer_chunk_limit is read as <buffer> chunk_limit_size" in shown
+    rows = [json.loads(line) for line in logpipe("check", "--format", "json", conf).stdout.splitlines()]
+    assert ("unknown-parameter", 5, 3) in {(row["code"], row["line"], row["column"]) for row in rows}
