@@ -252,7 +252,7 @@ def _typed(tag: str, text: str) -> str | float | bool | None:
                 return int(_CONSTRUCTOR.construct_yaml_int(node))
             case "float":
                 return float(_CONSTRUCTOR.construct_yaml_float(node))
-    except (ValueError, KeyError):
+    except (ValueError, LookupError):
         return text
     # compat: Ruby's YAML makes symbols of words that begin with a colon, and their text is without it
     return text[1:] if len(text) > 1 and text[0] == ":" and text[1] not in "\"'" else text

@@ -15,7 +15,9 @@ from logpipe.config.compat import convert
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.parser import Dialect, parse_text
+from logpipe.config.reading import Evaluation, Reading
 from logpipe.config.render import render
+from logpipe.config.yaml_tree import fill_from_yaml
 
 PIECES = [
     "<", ">", "</", "<a>", "</a>", "<a ", "a", "b", " ", "\t", "\n", "\r\n", "\r", "#", "# c\n", '"', "'", "\\", "#{",
@@ -39,6 +41,26 @@ def test_every_text_gives_a_tree_and_diagnostics(text: str, dialect: Dialect, *,
     for problem in said:
         assert 0 <= problem.position.line <= lines
         assert render(problem, source=text).startswith("f.conf")
+
+
+YAML_PIECES = [
+    "config:", "\n", "\n  ", "- ", "source:", "label:", " ", "{", "}", "[", "]", ":", ",", "a", "&x ", "*x", "<<: ",
+    "|", "!fluent/s ", "!fluent/json ", "!include x", "'", '"', "#{", "\t", "$tag", "$type: ", "null", "!!int ", "? ", "%",
+    "\x85", "\ud800", "\0",
+]  # fmt: skip
+
+yaml_texts = st.lists(st.sampled_from(YAML_PIECES)).map("".join)
+
+
+@given(yaml_texts | yaml_texts.map("config:\n- source:\n    k: ".__add__))
+def test_every_yaml_text_gives_a_tree_and_diagnostics(text: str) -> None:
+    said: list[Diagnostic] = []
+    root = Element("ROOT")
+
+    fill_from_yaml(root, text, "f.yaml", Reading(said.append, Evaluation({}, "node-1"), follow_includes=False))
+
+    for problem in said:
+        assert render(problem, source=text).startswith("f.yaml")
 
 
 @given(texts)
