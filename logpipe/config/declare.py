@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from logpipe.config.diagnostic import Position
 from logpipe.errors import LogpipeError
 
 
@@ -19,11 +20,15 @@ REQUIRED: Final = _Required()
 
 
 class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
-    """A setting, or several together, cannot be used; `param` is the one to point at, "" the whole section."""
+    """A setting, or several together, cannot be used; `param` is the one to point at, "" the whole section.
 
-    def __init__(self, message: str, *, param: str = "") -> None:
+    `position` is a more exact place, inside of a value or of a nested section.
+    """
+
+    def __init__(self, message: str, *, param: str = "", position: Position | None = None) -> None:
         super().__init__(message)
         self.param = param
+        self.position = position
 
 
 @dataclass(frozen=True, slots=True)

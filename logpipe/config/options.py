@@ -133,7 +133,7 @@ class Options:
 def complain(element: Element, invalid: InvalidSetting) -> Diagnostic:
     """Return an invalid setting as a diagnostic with the place of its parameter."""
     place = element.params.get(invalid.param)
-    position = place.value_position if place is not None else element.position
+    position = invalid.position or (place.value_position if place is not None else element.position)
     return error("invalid-parameter", f"{describe(element)}: {invalid}", position)
 
 

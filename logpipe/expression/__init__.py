@@ -1,6 +1,55 @@
-"""Ruby expressions: read, checked and turned into Python functions; knows nothing about configuration files."""
+"""Ruby expressions: read, checked and turned into Python functions; knows nothing about configuration files.
+
+What compiles is imported on first use: most processes that import logpipe compile nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from logpipe.expression.accessor import RecordAccessor
+from logpipe.expression.compiled import RecordTemplate, Template, Transform
 from logpipe.expression.regexp import Pattern, compile_regexp, split_regexp
+from logpipe.expression.rules import Dialect, Reading, RecordRules, TemplateError
 
-__all__ = ["Pattern", "RecordAccessor", "compile_regexp", "split_regexp"]
+__all__ = [
+    "Dialect",
+    "Pattern",
+    "Reading",
+    "RecordAccessor",
+    "RecordRules",
+    "RecordTemplate",
+    "Template",
+    "TemplateError",
+    "Transform",
+    "compile_record",
+    "compile_regexp",
+    "compile_template",
+    "split_regexp",
+]
+
+
+def compile_record(
+    entries: Sequence[tuple[str, Any]], rules: RecordRules, *, origin: str = "expression"
+) -> RecordTemplate:
+    """Compile the entries of a `<record>` section to one function over batches; see `transform.compile_record`.
+
+    Raises:
+        TemplateError: an entry is no template, or uses what no expression may.
+        ExpressionError: a path among the keys to remove is malformed.
+    """
+    from logpipe.expression import transform  # noqa: PLC0415 - the compiler takes a while to load
+
+    return transform.compile_record(entries, rules, origin=origin)
+
+
+def compile_template(text: str, reading: Reading, *, origin: str = "expression") -> Template:
+    """Compile one template, such as `a-${record["b"]}`; see `single.compile_template`.
+
+    Raises:
+        ExpressionError: the text is no template, or uses what no expression may; `offset` counts in it.
+    """
+    from logpipe.expression import single  # noqa: PLC0415 - the compiler takes a while to load
+
+    return single.compile_template(text, reading, origin=origin)

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
-from logpipe.expression.compiler.context import BOUND, Context, Dialect
+from logpipe.expression.compiler.context import BOUND, Context
 from logpipe.expression.compiler.source import Code
 from logpipe.expression.parser import parse, parse_interpolated
+from logpipe.expression.rules import Dialect, Reading
 from logpipe.expression.times import RubyTime
 
 _PLACEHOLDER: Final = re.compile(r"\$\{[^}]+\}|__[A-Z_]+__")
@@ -25,33 +26,18 @@ _RUBY_TIME: Final = {
 """`time` is in nanoseconds; 0.12 knew whole seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a template's text is read.
-
-    Attributes:
-        enable_ruby: Whether `${…}` holds Ruby; else it holds one of the few placeholders.
-        auto_typecast: Whether a text that is one placeholder keeps the value's type.
-        dialect: Whose rules hold.
-    """
-
-    enable_ruby: bool = True
-    auto_typecast: bool = True
-    dialect: Dialect = Dialect.TODAY
-
-    @property
-    def context(self) -> Context:
-        """The words that the templates may use."""
-        names: dict[str, Code] = {
-            **BOUND,
-            "record": Code("record", dict, stable=True),
-            "time": _RUBY_TIME[self.dialect],
-        }
-        return Context(names, fields=True, values={"Time": RubyTime})
+def context_of(reading: Reading) -> Context:
+    """Return the words that templates may use."""
+    names: dict[str, Code] = {
+        **BOUND,
+        "record": Code("record", dict, stable=True),
+        "time": _RUBY_TIME[reading.dialect],
+    }
+    return Context(names, fields=True, values={"Time": RubyTime})
 
 
 @dataclass(slots=True)
-class Template:
+class TemplateTree:
     """One template: its text, its tree, and placeholders in it that nobody will ever fill."""
 
     text: str
@@ -59,14 +45,14 @@ class Template:
     unknown: list[str]
 
 
-def read_template(text: Any, reading: Reading) -> Template:
+def read_template(text: Any, reading: Reading) -> TemplateTree:
     """Read a template: a text, or what JSON in the configuration gave, with templates inside.
 
     Raises:
         ExpressionError: a text is no template; `offset` counts in the text.
     """
     unknown: list[str] = []
-    return Template(str(text), _tree(text, reading, unknown), unknown)
+    return TemplateTree(str(text), _tree(text, reading, unknown), unknown)
 
 
 def _tree(value: Any, reading: Reading, unknown: list[str]) -> nodes.Node:
@@ -83,17 +69,17 @@ def _tree(value: Any, reading: Reading, unknown: list[str]) -> nodes.Node:
     return nodes.Literal(0, value)
 
 
-def read_key(text: str, reading: Reading) -> Template:
+def read_key(text: str, reading: Reading) -> TemplateTree:
     """Read the template of a key, which always gives a text."""
     unknown: list[str] = []
     whole = Reading(reading.enable_ruby, auto_typecast=False, dialect=reading.dialect)
-    return Template(text, _text(text, whole, unknown), unknown)
+    return TemplateTree(text, _text(text, whole, unknown), unknown)
 
 
 def _text(text: str, reading: Reading, unknown: list[str]) -> nodes.Node:
     if not reading.enable_ruby:
         return _placeholders(text, reading, unknown)
-    variables = list(reading.context.names)
+    variables = list(context_of(reading).names)
     if reading.auto_typecast and text.count("${") == 1 and text.startswith("${") and text.endswith("}"):
         try:
             return parse(text[2:-1], variables=variables)
@@ -140,11 +126,3 @@ def _placeholder(written: str, offset: int, unknown: list[str]) -> nodes.Node:
             return nodes.Name(offset, inner)  # 0.12: any other text is a field's name
     unknown.append(written)
     return nodes.Literal(offset, None)
-
-
-def tag_parts(tag: str) -> tuple[list[str], list[str], list[str]]:
-    """Return a tag's parts, its beginnings and its ends, as `tag_parts`, `tag_prefix` and `tag_suffix`."""
-    parts = tag.split(".")
-    beginnings = [".".join(parts[: place + 1]) for place in range(len(parts))]
-    ends = [".".join(parts[place:]) for place in range(len(parts))]
-    return parts, beginnings, ends

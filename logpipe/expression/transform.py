@@ -7,67 +7,29 @@ the tag alone is computed when the function is bound to a tag, which compiles no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from logpipe.errors import ExpressionError
-from logpipe.event import Record, Time
 from logpipe.expression.accessor import RecordAccessor
+from logpipe.expression.compiled import RecordTemplate
 from logpipe.expression.compiler.bound import BoundValues
-from logpipe.expression.compiler.context import Dialect
 from logpipe.expression.compiler.entry import write_entry
 from logpipe.expression.compiler.fast import NOT_FAST, short_form
 from logpipe.expression.compiler.source import Namespace, Writer, build
 from logpipe.expression.failures import as_ruby_error
 from logpipe.expression.record_values import private_copy, renewed_second, renewed_time
-from logpipe.expression.template import Reading, Template, read_key, read_template, tag_parts
-
-Failure: TypeAlias = tuple[int, ExpressionError]
-Transform: TypeAlias = Callable[[list[Record], list[Time]], list[Failure]]
-"""Changes the records, and the times where asked; returns the places of those that failed, with the reasons."""
-Missing: TypeAlias = Callable[[str, ExpressionError], None]
-"""Called with an entry's text when 0.12's rule made its value nil."""
+from logpipe.expression.rules import Dialect, RecordRules, TemplateError
+from logpipe.expression.template import TemplateTree, context_of, read_key, read_template
 
 _HEADER_LINES: Final = 1
 _CONSTANT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?\d+(?:\.\d+)?|None|True|False")
 
 
-class TemplateError(ExpressionError):
-    """An entry does not compile; `key` is its name, and `offset` counts in the key or in the value as `in_key` says."""
-
-    def __init__(self, problem: ExpressionError, *, key: str, in_key: bool) -> None:
-        super().__init__(str(problem), offset=problem.offset, hint=problem.hint)
-        self.key = key
-        self.in_key = in_key
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The settings of record_transformer that shape the loop."""
-
-    reading: Reading = field(default_factory=Reading)
-    renew_record: bool = False
-    keep_keys: tuple[str, ...] = ()
-    remove_keys: tuple[str, ...] = ()
-    renew_time_key: str | None = None
-
-
-@dataclass(slots=True)
-class RecordTemplate:
-    """A compiled section: `source` for people, `bind` for the engine."""
-
-    source: str
-    unknown: list[str]
-    """Placeholders that nobody will ever fill."""
-    _bind: Callable[..., Transform] = field(repr=False)
-
-    def bind(self, tag: str, *, hostname: str, env: Mapping[str, str], missing: Missing) -> Transform:
-        """Return the function for batches of one tag; cheap, nothing is compiled."""
-        return self._bind(tag, *tag_parts(tag), hostname, env, missing)
-
-
-def compile_record(entries: Sequence[tuple[str, Any]], rules: Rules, *, origin: str = "expression") -> RecordTemplate:
+def compile_record(
+    entries: Sequence[tuple[str, Any]], rules: RecordRules, *, origin: str = "expression"
+) -> RecordTemplate:
     """Compile a section's entries: names and values are templates, values may be what JSON gave.
 
     Raises:
@@ -103,7 +65,7 @@ class _Computed:
 class _Section:
     """Writes the functions of the entries, and the loop around them."""
 
-    def __init__(self, entries: Sequence[tuple[str, Any]], rules: Rules) -> None:
+    def __init__(self, entries: Sequence[tuple[str, Any]], rules: RecordRules) -> None:
         self._rules = rules
         self._v0_12 = rules.reading.dialect is Dialect.V0_12
         self._writer = Writer(Namespace())
@@ -111,7 +73,7 @@ class _Section:
         self._writer.namespace.values.update(
             enumerate=enumerate, zip=zip, Exception=Exception, type=type, str=str, int=int, NOT_FAST=NOT_FAST
         )
-        self._context = rules.reading.context
+        self._context = context_of(rules.reading)
         self._bound = BoundValues(self._writer, self._context)
         self._unknown: list[str] = []
         self._pairs = [self._pair(key, value) for key, value in entries]
@@ -141,7 +103,7 @@ class _Section:
         except ExpressionError as problem:
             raise TemplateError(problem, key=key, in_key=False) from None
 
-    def _part(self, template: Template, label: str) -> _Computed:
+    def _part(self, template: TemplateTree, label: str) -> _Computed:
         self._unknown += template.unknown
         stem = self._stem(label)
         short = short_form(self._writer, template.tree, self._context, self._bound.name_of)

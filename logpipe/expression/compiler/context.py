@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from logpipe.expression.compiler.source import Code
 from logpipe.expression.values import RubyClass
-
-
-class Dialect(enum.Enum):
-    """Whose rules hold: today's fluentd or that of 2016 (0.12)."""
-
-    TODAY = "1"
-    V0_12 = "0.12"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,50 @@
+"""How templates are read, and what becomes of the records: the settings that shape generated code."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from logpipe.errors import ExpressionError
+
+
+class Dialect(enum.Enum):
+    """Whose rules hold: today's fluentd or that of 2016 (0.12)."""
+
+    TODAY = "1"
+    V0_12 = "0.12"
+
+
+class TemplateError(ExpressionError):
+    """An entry does not compile; `key` is its name, and `offset` counts in the key or in the value as `in_key` says."""
+
+    def __init__(self, problem: ExpressionError, *, key: str, in_key: bool) -> None:
+        super().__init__(str(problem), offset=problem.offset, hint=problem.hint)
+        self.key = key
+        self.in_key = in_key
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a template's text is read.
+
+    Attributes:
+        enable_ruby: Whether `${…}` holds Ruby; else it holds one of the few placeholders.
+        auto_typecast: Whether a text that is one placeholder keeps the value's type.
+        dialect: Whose rules hold.
+    """
+
+    enable_ruby: bool = True
+    auto_typecast: bool = True
+    dialect: Dialect = Dialect.TODAY
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRules:
+    """The settings of record_transformer that shape the loop over the records."""
+
+    reading: Reading = field(default_factory=Reading)
+    renew_record: bool = False
+    keep_keys: tuple[str, ...] = ()
+    remove_keys: tuple[str, ...] = ()
+    renew_time_key: str | None = None

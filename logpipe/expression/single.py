@@ -1,0 +1,36 @@
+"""One template as one function, for stages that need a text out of a record: a tag, a key, a condition."""
+
+from __future__ import annotations
+
+from logpipe.expression.compiled import Template
+from logpipe.expression.compiler.entry import write_entry
+from logpipe.expression.compiler.source import Namespace, Writer, build
+from logpipe.expression.failures import as_ruby_error
+from logpipe.expression.record_values import private_copy
+from logpipe.expression.rules import Reading
+from logpipe.expression.template import context_of, read_template
+
+
+def compile_template(text: str, reading: Reading, *, origin: str = "expression") -> Template:
+    """Compile one template.
+
+    Raises:
+        ExpressionError: the text is no template, or uses what no expression may; `offset` counts in it.
+    """
+    template = read_template(text, reading)
+    writer = Writer(Namespace())
+    writer.depth = 1
+    entry = write_entry(writer, "compute", template.tree, context_of(reading), "record, time, output")
+    writer.namespace.values.update(Exception=Exception)
+    record = "record"
+    if entry.changes_record:
+        record = f"{writer.name(private_copy, 'private_copy')}(record)"
+    writer.emit("def value(record, time):")
+    with writer.indented():
+        writer.emit("try:")
+        writer.emit(f"    return compute({record}, time, None)")
+        writer.emit("except Exception as error:")
+        writer.emit(f"    raise {writer.name(as_ruby_error, 'as_ruby_error')}(error) from None")
+    header = "def bind(tag, tag_parts, tag_prefix, tag_suffix, hostname, env):"
+    source = "\n".join([header, *writer.lines, "    return value"]) + "\n"
+    return Template(source, template.unknown, build(source, "bind", writer.namespace.values, origin))
