@@ -61,6 +61,8 @@ class MockKafka:
     def __init__(self, brokers: int = 1) -> None:
         self._library = _library()
         conf = self._library.rd_kafka_conf_new()
+        # It would complain about a client without brokers, which is all that this one is for.
+        self._library.rd_kafka_conf_set(conf, b"log_level", b"0", None, 0)
         reason = ctypes.create_string_buffer(512)
         self._client = self._library.rd_kafka_new(_PRODUCER, conf, reason, len(reason))
         if not self._client:
@@ -160,6 +162,7 @@ def _library() -> ctypes.CDLL:
     pointers = ctypes.POINTER(pointer)
     signatures: dict[str, tuple[type[Any] | None, list[type[Any]]]] = {
         "conf_new": (pointer, []),
+        "conf_set": (number, [pointer, text, text, text, size]),
         "new": (pointer, [number, pointer, text, size]),
         "destroy": (None, [pointer]),
         "mem_free": (None, [pointer, pointers]),

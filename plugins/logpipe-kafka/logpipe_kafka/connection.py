@@ -73,4 +73,4 @@ class Connection:
 
     def packer(self, owner: Owner) -> Packer:
         """Return where an owner's messages are put."""
-        return Packer(owner, self._options.codec, put=self.delivery.put, charge=self.delivery.budget.charge)
+        return Packer(owner, self._options.codec, put=self.delivery.put, charge=self.delivery.charge)

@@ -104,6 +104,11 @@ class Delivery:
         queue.put(batch)
         self._kick(queue)
 
+    def charge(self, queue: TopicQueue, amount: int) -> None:
+        """Count bytes that wait for a topic's partitions to be known, and see to it that somebody finds them out."""
+        self.budget.charge(queue, amount)
+        self._kick(queue)
+
     def withdraw(self, owner: object) -> None:
         """Send an owner's batches no more; what is on its way may still arrive."""
         for queue in list(self._queues.values()):
@@ -120,8 +125,7 @@ class Delivery:
         if self._closed or not queue.has_work:
             return
         if queue.partitions:
-            for partition in list(queue.startable()):
-                queue.busy[partition] = None
+            for partition in list(queue.start(_now())):
                 self._host.start_task(self._work(queue, partition), name=f"send {queue.topic}-{partition}")
         elif not queue.is_locating:
             queue.is_locating = True
@@ -170,7 +174,7 @@ class Delivery:
         """Send what may go to a partition, one batch at a time, until there is nothing more."""
         try:
             await asyncio.sleep(queue.pause_left(partition, _now()))
-            while (batch := queue.take(partition)) is not None:
+            while (batch := queue.take(partition, _now())) is not None:
                 session = await self._cluster.session()
                 if self._is_dropped(queue, batch):
                     continue
@@ -182,7 +186,7 @@ class Delivery:
                     await self._failed(session, queue, batch, partition, error)
                     await asyncio.sleep(queue.pause_left(partition, _now()))
         finally:
-            queue.busy.pop(partition, None)
+            queue.stop(partition)
             self._kick(queue)
 
     async def _attempt(self, session: Session, queue: TopicQueue, batch: Batch, partition: int) -> Exception | None:

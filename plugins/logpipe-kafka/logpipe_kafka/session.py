@@ -164,7 +164,7 @@ class Session:
 
     async def retire(self) -> None:
         """Give what is on its way some seconds to be confirmed, then close."""
-        if self._unconfirmed:
+        if self._unconfirmed and not self._producer._sender.sender_task.done():
             await asyncio.wait(self._unconfirmed, timeout=RETIRE_SECONDS)
         await self.close()
 

@@ -18,7 +18,8 @@ SMALLEST_LIMIT: Final = 1 << 10
 BACKLOG: Final = 8
 """Batches in the queue from which larger ones are made: then it is the way to the broker that takes time."""
 PARALLEL: Final = 4
-"""Partitions that batches without a fixed one are written to at the same time."""
+"""Partitions that batches without a fixed one are written to at the same time, slow and failing ones not counted."""
+SLOW_SECONDS: Final = 0.5
 
 
 class TopicQueue:
@@ -30,7 +31,7 @@ class TopicQueue:
         limit: size of the next batch.
         largest: size that a batch must not exceed, because the brokers refused a larger one.
         size: bytes that are queued or on their way.
-        busy: the partitions that somebody writes to.
+        busy: the partitions that somebody writes to, each with the batch that is on its way.
         problem: why the last attempt failed; None when it did not.
         problem_since: when the attempts began to fail, by the loop's clock.
         used_at: when it was last asked for, by the loop's clock.
@@ -50,6 +51,7 @@ class TopicQueue:
         self._anywhere: deque[Batch] = deque()
         self._fixed: dict[int, deque[Batch]] = {}
         self._turn = random.randrange(1 << 16)
+        self._taken_at: dict[int, float] = {}
         self._when_located: list[tuple[Owner, Callable[[], None]]] = []
         self._pauses: dict[int | None, tuple[int, float]] = {}
 
@@ -64,8 +66,9 @@ class TopicQueue:
         for batch in reversed(batches):
             self._queue_of(batch).appendleft(batch)
 
-    def take(self, partition: int) -> Batch | None:
+    def take(self, partition: int, now: float) -> Batch | None:
         """Return the next batch that may go to a partition, None if there is none."""
+        self._taken_at[partition] = now
         fixed = self._fixed.get(partition)
         if fixed:
             batch = fixed.popleft()
@@ -79,20 +82,25 @@ class TopicQueue:
         self.busy[partition] = batch
         return batch
 
-    def startable(self) -> Iterator[int]:
-        """Yield the partitions that have something to do and nobody to do it."""
+    def start(self, now: float) -> Iterator[int]:
+        """Yield the partitions that have something to do and nobody to do it, and count them as busy."""
         for partition, batches in self._fixed.items():
             if batches and partition not in self.busy:
-                yield partition
-        wanted = min(len(self._anywhere), PARALLEL, len(self.partitions)) - len(self.busy)
-        for _ in range(len(self.partitions)):
+                yield self._started(partition, now)
+        wanted = min(len(self._anywhere), PARALLEL - sum(self._is_quick(partition, now) for partition in self.busy))
+        for _ in self.partitions:
             if wanted <= 0:
                 return
             self._turn += 1
             partition = self.partitions[self._turn % len(self.partitions)]
             if partition not in self.busy:
                 wanted -= 1
-                yield partition
+                yield self._started(partition, now)
+
+    def stop(self, partition: int) -> None:
+        """Note that nobody works on a partition any more."""
+        del self.busy[partition]
+        self._taken_at.pop(partition, None)
 
     def has_queued(self, partition: int | None) -> bool:
         """Return whether batches for that partition, or for any, wait already."""
@@ -161,6 +169,14 @@ class TopicQueue:
     def resume(self, partition: int | None) -> None:
         """Note a success with a partition: the next failure begins with the first pause."""
         self._pauses.pop(partition, None)
+
+    def _started(self, partition: int, now: float) -> int:
+        self.busy[partition] = None
+        self._taken_at[partition] = now
+        return partition
+
+    def _is_quick(self, partition: int, now: float) -> bool:
+        return partition not in self._pauses and now - self._taken_at[partition] < SLOW_SECONDS
 
     def _queue_of(self, batch: Batch) -> deque[Batch]:
         if batch.partition is None:

@@ -83,4 +83,5 @@ def reason(error: BaseException) -> str:
     """Return the error in words, without the brackets and repetitions of aiokafka."""
     if isinstance(error, errors.BrokerResponseError):
         return str(error.message)
-    return str(error) or type(error).__name__
+    text = " ".join(map(str, error.args)) if isinstance(error, errors.KafkaError) else str(error)
+    return text.rstrip(".") or type(error).__name__
