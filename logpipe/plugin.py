@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from logpipe.config.options import Group, Options, PluginConf
+from logpipe.errors import ParseError
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter
 
@@ -334,6 +335,9 @@ class Parser(Plugin[O]):
         """Return the events of one line: none where it is not in the format, several where a line holds several.
 
         A time of None means that the line has none and the caller's clock counts.
+
+        Raises:
+            ParseError: the line is in the format, but its time is not; among many lines it counts as unmatched.
         """
         raise NotImplementedError
 
@@ -344,7 +348,10 @@ class Parser(Plugin[O]):
         """
         parsed = Parsed([], [], [])
         for number, line in enumerate(lines):
-            events = self.parse(line.decode("utf-8", "replace"))
+            try:
+                events = self.parse(line.decode("utf-8", "replace"))
+            except ParseError:
+                events = []
             if not events:
                 parsed.unmatched.append(number)
             for time, record in events:

@@ -38,21 +38,6 @@ class FieldParser(Parser[P]):
         self._estimates = options.estimate_current_event
         self._convert = compile_fields(options.types, options.null_value_pattern, null_empty=options.null_empty_string)
 
-    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
-        """Return the events of many lines, read one by one; a time in another format makes a line unmatched."""
-        parsed = Parsed([], [], [])
-        for number, line in enumerate(lines):
-            try:
-                events = self.parse(line.decode("utf-8", "replace"))
-            except ParseError:
-                events = []
-            if not events:
-                parsed.unmatched.append(number)
-            for time, record in events:
-                parsed.times.append(now if time is None else time)
-                parsed.records.append(record)
-        return parsed
-
     def event(self, record: Record) -> tuple[Time | None, Record]:
         """Return the time and what is left of a record, converted.
 
