@@ -1,0 +1,74 @@
+"""logpipe as its users start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+STOP_SECONDS = 60
+
+
+class Logpipe:
+    """The program on one configuration, started, killed and started again.
+
+    Args:
+        config: the configuration's file.
+        log: file that what it says is added to.
+        through: a command that gets logpipe's as its arguments.
+        environment: variables to set for it.
+    """
+
+    def __init__(
+        self, config: Path, log: Path, *, through: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._command = [*through, sys.executable, "-m", "logpipe", "-c", str(config)]
+        self._environment = {**os.environ, **(environment or {})}
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def said(self) -> str:
+        """What it has logged so far, in all its runs."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def start(self) -> Self:
+        """Start it; it is a context manager that kills what is left at the end."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # so that all its processes can be killed at once
+            )
+        return self
+
+    def kill(self) -> None:
+        """Kill all its processes at once, as the end of the machine would.
+
+        Raises:
+            AssertionError: it had ended already.
+        """
+        assert self._process is not None
+        assert self._process.poll() is None, f"logpipe ended by itself:\n{self.said}"
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Ask it to end and return its exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
