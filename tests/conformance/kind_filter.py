@@ -1,0 +1,59 @@
+"""Rows of kind `filter`: one event, what a filter passes, and what goes to the error stream."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from logpipe.builtin.filter_record_transformer import RecordTransformer
+from logpipe.config.declare import InvalidSetting
+from logpipe.errors import ConfigError
+from logpipe.event import EventBatch
+from logpipe.registry import Registry, UnknownPluginError
+from logpipe.testing import FakeHost, configure
+from tests.conformance import filter_grep_rows
+from tests.conformance.clock import nanoseconds, utc
+from tests.conformance.kind_ruby import same_value
+
+
+def run(row: dict[str, Any]) -> str | None:
+    """Return None where events and errors are fluentd's, else what differs."""
+    if row["type"] in filter_grep_rows.TYPES:
+        return filter_grep_rows.run(row)
+    if row["type"] == "record_transformer":
+        with utc():
+            return _record_transformer(row)
+    try:
+        Registry().find("filter", row["type"])
+    except UnknownPluginError:
+        return f"SKIP: no stage yet: {row['type']}"
+    return f"SKIP: no judge yet: {row['type']}"
+
+
+def _record_transformer(row: dict[str, Any]) -> str | None:
+    host = FakeHost()
+    try:
+        stage = RecordTransformer(configure(RecordTransformer, row["config"]), host)
+    except (ConfigError, InvalidSetting) as problem:
+        # what can never work is found at start rather than with every event
+        never_works = "error" in row or (not row["expect"] and bool(row["errors"]))
+        return None if never_works else f"the configuration is refused: {problem}"
+    left = stage.process(EventBatch(row["tag"], [nanoseconds(row["time"])], [copy.deepcopy(row["record"])]))
+    if "error" in row:
+        return f"got {left.records}, fluentd fails"
+    if len(host.errors) != len(row["errors"]):
+        return f"{len(host.errors)} errors: {host.errors}; got {left.records}"
+    expected = [(nanoseconds(event["time"]), _filled(event["record"], host)) for event in row["expect"]]
+    got = list(left.events())
+    same = len(got) == len(expected) and all(
+        time == want_time and same_value(record, want)
+        for (time, record), (want_time, want) in zip(got, expected, strict=True)
+    )
+    return None if same else f"got {got}"
+
+
+def _filled(record: dict[str, Any], host: FakeHost) -> dict[str, Any]:
+    return {
+        key: value.replace("{{HOSTNAME}}", host.hostname) if isinstance(value, str) else value
+        for key, value in record.items()
+    }
