@@ -243,6 +243,8 @@ class Lookup:
             self._no_pod(reference)
             return
         pod = parsed(self._layout.pod, found)
+        if (pod.namespace, pod.name) != (reference.namespace, reference.pod):
+            raise ApiFailure(f"asked for {reference.namespace}/{reference.pod}, got {pod.namespace}/{pod.name}")
         self._stats.bump("pod_cache_api_updates")
         self._memory.keep(pod)
         if reference.pod_uid in {"", pod.uid, *pod.other_uids}:
@@ -266,8 +268,11 @@ class Lookup:
         query = {} if known is not None and pod is not None else {"resourceVersion": "0"}
         found = await self._get("namespaces", name, **query)
         if found is not None:
+            namespace = parsed(self._layout.namespace, found)
+            if namespace.name != name:
+                raise ApiFailure(f"asked for {name}, got {namespace.name}")
             self._stats.bump("namespace_cache_api_updates")
-            self._memory.keep_namespace(parsed(self._layout.namespace, found), as_of=as_of)
+            self._memory.keep_namespace(namespace, as_of=as_of)
             return
         self._stats.bump("namespace_cache_api_nil_error")
         if known is not None:

@@ -20,6 +20,9 @@ _CONTAINERS: Final = (
 # compat: filter_kubernetes_metadata.rb 3.7.1, tag_to_kubernetes_name_regexp; it repeats the groups' names
 TAG_REGEXP: Final = f"({_PODS}|{_CONTAINERS})"
 
+# Taken apart, each is one that `re` can do; repeated names would need the regex package, 0.1 s and 3 MB to import.
+_ALTERNATIVES: Final = {TAG_REGEXP: (_PODS, _CONTAINERS)}
+
 # compat: filter_kubernetes_metadata.rb 0.27 to 2.x, container_name_to_kubernetes_regexp
 JOURNAL_REGEXP: Final = (
     r"^(?<name_prefix>[^_]+)_(?<container_name>[^\._]+)(\.(?<container_hash>[^_]+))?_(?<pod_name>[^_]+)"
@@ -61,17 +64,17 @@ def name_reader(regexp: str, *, param: str, remember: int) -> Callable[[str], Re
         InvalidSetting: the expression does not compile, or lacks a group; points at `param`.
     """
     try:
-        pattern = compile_regexp(regexp)
+        patterns = [compile_regexp(source) for source in _ALTERNATIVES.get(regexp, (regexp,))]
     except ExpressionError as problem:
         raise InvalidSetting(f"{param}: {problem}", param=param) from None
-    groups = set(pattern.groupindex)
-    missing = [name for name in _NEEDED if name not in groups]
+    missing = [name for name in _NEEDED if any(name not in pattern.groupindex for pattern in patterns)]
     if missing:
         raise InvalidSetting(f"{param} has no group {', '.join(missing)}: write (?<{missing[0]}>…)", param=param)
+    searches = [pattern.search for pattern in patterns]
 
     @lru_cache(maxsize=remember)
     def read(text: str) -> Reference | None:
-        found = pattern.search(text)
+        found = next(filter(None, (search(text) for search in searches)), None)
         if found is None:
             return None
         named = found.groupdict()

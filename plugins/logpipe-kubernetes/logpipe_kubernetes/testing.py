@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import orjson
 from aiohttp import web
+
+from logpipe.testing import ManualClock
 
 ApiObject: TypeAlias = dict[str, Any]
 
@@ -91,9 +93,8 @@ class FakeApiServer:
     `requests` tells what was asked, in order, as `GET pod shop/web`, `GET namespace shop`, `LIST pods`, `WATCH pods`.
     """
 
-    def __init__(self, *, token: str = "", tls: ssl.SSLContext | None = None, port: int = 0) -> None:
-        self.token = token
-        """The bearer token to insist on; "" lets everybody in."""
+    def __init__(self, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+        self._bearer = ""
         self.requests: list[str] = []
         self.queries: list[dict[str, str]] = []
         """The parameters of each request's URL."""
@@ -113,7 +114,7 @@ class FakeApiServer:
         application.router.add_get("/api/v1/pods", self._pods_of_a_node)
         application.router.add_get("/api/v1/namespaces/{namespace}", self._one_namespace)
         application.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}", self._one_pod)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
         self._port = self._runner.addresses[0][1]
@@ -169,6 +170,10 @@ class FakeApiServer:
     def delete_namespace(self, name: str) -> None:
         """Delete a namespace."""
         del self._namespaces[name]
+
+    def accept_only(self, bearer: str) -> None:
+        """Refuse whoever does not show this token; before this is called everybody is let in."""
+        self._bearer = bearer
 
     def fail(
         self,
@@ -260,7 +265,7 @@ class FakeApiServer:
                 if fault.body is not None:
                     return web.Response(status=fault.status, body=fault.body, headers=fault.headers)
                 return _status(fault.status, "told to fail", fault.headers)
-        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+        if self._bearer and request.headers.get("Authorization") != f"Bearer {self._bearer}":
             return _status(401, "Unauthorized")
         return None
 
@@ -283,6 +288,31 @@ class FakeApiServer:
         finally:
             self._watchers.discard(watcher)
         return response
+
+
+class TimeLapse:
+    """Moves a manual clock on by seconds, and after each lets answers come over real sockets."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    async def seconds(self, count: int, each: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Let so many seconds pass; `each` is called in every one of them."""
+        for _ in range(count):
+            await self._clock.advance(1)
+            await asyncio.sleep(0.002)
+            if each is not None:
+                await each()
+
+    async def until(
+        self, condition: Callable[[], object], each: Callable[[], Awaitable[object]] | None = None, *, most: int = 3600
+    ) -> None:
+        """Let seconds pass until the condition is true; fail when it still is not after `most`."""
+        for _ in range(most):
+            if condition():
+                return
+            await self.seconds(1, each)
+        assert condition(), f"{most} seconds passed in vain"  # noqa: S101 - it serves tests
 
 
 def _selected(found: ApiObject, selector: str) -> bool:

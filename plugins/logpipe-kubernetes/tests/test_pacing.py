@@ -55,24 +55,17 @@ def test_nonsense_settings_still_pause(first: float, factor: float) -> None:
 async def test_a_gate_lets_one_call_try_while_the_server_is_ill(clock: ManualClock) -> None:
     """After a failure nobody passes until the pause is over, and then one at a time."""
     gate = Gate(clock)
-    assert gate.enter()
-    assert gate.enter()
+    assert [gate.enter(), gate.enter()] == [True, True]
     pause = gate.failed(5)
-    assert not gate.healthy
-    assert not gate.enter()
+    assert [gate.healthy, gate.enter()] == [False, False]
     await clock.advance(pause)
-    assert gate.enter()
-    assert not gate.enter()
+    assert [gate.enter(), gate.enter()] == [True, False]
     assert gate.succeeded()
-    assert gate.healthy
-    assert gate.enter()
-    assert gate.enter()
+    assert [gate.healthy, gate.enter(), gate.enter()] == [True, True, True]
 
 
 async def test_calls_that_were_under_way_count_as_one_failure(clock: ManualClock) -> None:
     """Ten requests that fail together lengthen the pause once."""
     gate = Gate(clock)
     first = gate.failed(5)
-    for _ in range(9):
-        assert gate.failed(5) == first
-    assert not gate.succeeded() or gate.healthy
+    assert [gate.failed(5) for _ in range(9)] == [first] * 9
