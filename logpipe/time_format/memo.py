@@ -8,25 +8,29 @@ from typing import Final, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-_SIZE: Final = 1024
+_LONGEST: Final = 64
+"""Characters of a text that is worth remembering: stamps are shorter, and what is longer is not seen twice."""
 
 
 class Memo(dict[K, V]):
-    """Remembers what `compute` returned; forgets everything when it holds 1024 answers.
+    """Remembers what `compute` returned, and forgets everything when it holds `size` answers.
 
     Looking up what is there costs no Python call: this is what makes time stamps cheap, since many events share a
     second. An exception of `compute` passes through and is not remembered.
     """
 
-    __slots__ = ("_compute",)
+    __slots__ = ("_compute", "_size")
 
-    def __init__(self, compute: Callable[[K], V]) -> None:
+    def __init__(self, compute: Callable[[K], V], *, size: int = 1024) -> None:
         super().__init__()
         self._compute = compute
+        self._size = size
 
     def __missing__(self, key: K) -> V:
         value = self._compute(key)
-        if len(self) >= _SIZE:
+        if isinstance(key, str) and len(key) > _LONGEST:
+            return value
+        if len(self) >= self._size:
             self.clear()
         self[key] = value
         return value

@@ -23,8 +23,10 @@ from logpipe.time_format.strptime import ISO8601, compile_moment_parser, needs_t
 
 _NANOS: Final = 1_000_000_000
 _DIGITS: Final = "0123456789"
-_SCALE: Final[tuple[int, ...]] = tuple(10 ** (9 - digits) for digits in range(10))
-"""What turns a fraction of so many digits into nanoseconds."""
+_SCALE: Final[tuple[Any, ...]] = (None, *(10 ** (9 - digits) for digits in range(1, 10)))
+"""What turns a fraction of so many digits into nanoseconds; no digits are no fraction."""
+_SUFFIXES: Final = 16
+"""How many texts after the fraction are remembered: each zone has one or two."""
 _ISO8601_FRACTION: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d+(?:Z|[-+]\d\d:?\d\d)?", re.ASCII)
 _QUARTER: Final = 900
 """Seconds. Midnight falls on a quarter of an hour in every zone, so within one no date changes."""
@@ -126,28 +128,29 @@ def _whole_parser(read: Callable[[Any], Moment]) -> _Remembering:
 def _split_parser(read: Callable[[Any], Moment], separator: str, *, otherwise: Callable[[Any], Moment]) -> _Remembering:
     """Return a parser that takes a text apart at the fraction's separator, and reads what is odd with `otherwise`.
 
-    It remembers, for each text after the fraction (`Z`, `+09:00`), the times of the texts before it.
+    It remembers, for each text after the fraction (`Z`, `+09:00`), the times of the texts before it, less a second.
     """
 
     def start(head: str, suffix: str) -> int:
         time = read(f"{head}{separator}0{suffix}").time
         if read(f"{head}{separator}1{suffix}").time - time != _NANOS // 10:
             raise ParseError("what stands there is not read as the fraction")
-        return time
+        return time - _NANOS
 
     def starts(suffix: str) -> Memo[str, int]:
         return Memo(lambda head: start(head, suffix))
 
-    by_suffix: Memo[str, Memo[str, int]] = Memo(starts)
+    by_suffix: Memo[str, Memo[str, int]] = Memo(starts, size=_SUFFIXES)
 
     def one(text: Any) -> int:
         try:
             head, _, tail = text.rpartition(separator)
             suffix = tail.lstrip(_DIGITS)
             digits = tail[: len(tail) - len(suffix)]
-            return by_suffix[suffix][head] + int(digits) * _SCALE[len(digits)]
+            time: int = by_suffix[suffix][head] + _NANOS + int(digits) * _SCALE[len(digits)]
         except (ParseError, AttributeError, ValueError, IndexError, TypeError):
             return otherwise(text).time  # its error is the one to show
+        return time
 
     def many(texts: Sequence[Any]) -> list[int]:
         try:
@@ -162,25 +165,24 @@ def _read_alike(texts: Sequence[Any], separator: str, by_suffix: Memo[str, Memo[
     """Read many texts that end alike, in a few calls for all of them; anything odd raises.
 
     The texts are joined and split so that seconds and fractions take turns. orjson turns the fractions into numbers,
-    each behind a 1 that keeps its zeros and comes off as a whole second.
+    each behind a 1 that keeps its zeros, and that is the second which the remembered times lack.
     """
     if not texts:
         return []
     suffix = texts[0].rpartition(separator)[2].lstrip(_DIGITS)
-    joined = separator.join(texts) + separator
-    shorter = joined.replace(suffix + separator, separator) if suffix else joined
-    pieces = shorter.split(separator)
-    if len(joined) - len(shorter) != len(suffix) * len(texts) or len(pieces) != 2 * len(texts) + 1:
+    pieces = separator.join(texts).split(separator)
+    heads, tails = pieces[::2], pieces[1::2]
+    fractions = ",1".join(tails) + ","
+    if suffix:
+        with_suffixes, fractions = fractions, fractions.replace(f"{suffix},", ",")
+        if len(with_suffixes) - len(fractions) != len(suffix) * len(texts):
+            raise ValueError
+    if fractions.encode().translate(None, b"0123456789,"):
         raise ValueError
-    fractions = pieces[1::2]
-    if not all(fractions) or not "".join(fractions).isdecimal():
-        raise ValueError
-    numbers = orjson.loads(f"[1{',1'.join(fractions)}]")
-    seconds = map(by_suffix[suffix].__getitem__, pieces[:-1:2])
-    return [
-        second - _NANOS + number * _SCALE[len(fraction)]
-        for second, number, fraction in zip(seconds, numbers, fractions, strict=True)
-    ]
+    numbers = orjson.loads(f"[1{fractions[:-1]}]")
+    scale = (None,) * len(suffix) + _SCALE
+    seconds = map(by_suffix[suffix].__getitem__, heads)
+    return [second + number * scale[len(tail)] for second, number, tail in zip(seconds, numbers, tails, strict=True)]
 
 
 def _of_today(remembering: _Remembering, clock: Callable[[], float]) -> TimeParser:

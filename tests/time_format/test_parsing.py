@@ -229,6 +229,13 @@ def test_memory_is_bounded() -> None:
     assert len(memo) <= 1024
 
 
+def test_long_texts_are_not_remembered() -> None:
+    """Junk behind a stamp is read past each time, and never kept."""
+    memo: Memo[str, int] = Memo(len)
+    assert [memo["x" * length] for length in (64, 65, 1_000_000)] == [64, 65, 1_000_000]
+    assert [len(text) for text in memo] == [64]
+
+
 def test_free_parser_is_fast_only_for_iso8601() -> None:
     """Text in no declared format: ISO 8601 is remembered, anything else is read each time, with equal results."""
     parser = compile_free_parser(zone=UTC, clock=lambda: float(NOON))
