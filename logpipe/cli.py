@@ -44,7 +44,6 @@ IGNORED: Final = {
     "--emit-error-log-interval": 1,
     "--log-rotate-age": 1,
     "--log-rotate-size": 1,
-    "--conf-encoding": 1,
     "--show-plugin-config": 1,
 }
 
@@ -120,6 +119,7 @@ def _run_parser(program: str) -> _Parser:
     add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
     add("--config-file-type", choices=["guess", "yaml", "yml"], default="guess", help="language of the configuration")
     add("--strict-config-value", action="store_true", help="refuse values that are no numbers or booleans")
+    add("--conf-encoding", metavar="NAME", default="utf-8", help="encoding of the configuration (default: utf-8)")
     add("--version", action="store_true", help="print the version and exit")
     add("-s", "--setup", nargs="?", const="/etc/fluent", metavar="DIR", help="write a sample configuration and exit")
     add("-g", "--gemfile", metavar="PATH", help="no effect: logpipe plugins are Python packages")
@@ -154,6 +154,8 @@ def _run(program: str, arguments: list[str]) -> int:
         dialect="v0" if given.use_v0_config else "v1",
         file_type=given.config_file_type,
         strict=given.strict,
+        strict_values=given.strict_config_value,
+        encoding=given.conf_encoding,
         without_source=given.without_source,
         workers=given.workers,
         worker_id=given.under_supervisor,

@@ -31,6 +31,9 @@ from logpipe.engine.system import SystemOptions
 from logpipe.errors import ConfigError, LogpipeError
 from logpipe.registry import Registry, UnknownPluginError
 
+INCLUDE_DIR: Final = "/etc/fluent/conf.d"
+"""Read after the configuration, as fluentd does since 1.19."""
+
 UNRECOVERABLE: Final = 2
 """A worker's exit status that starting it again would only repeat; fluentd's number."""
 
@@ -48,6 +51,8 @@ class Settings:
     dialect: Literal["v0", "v1"] = "v1"
     file_type: str = "guess"
     strict: bool = False
+    strict_values: bool = False
+    encoding: str = "utf-8"
     without_source: bool = False
     workers: int | None = None
     worker_id: int | None = None
@@ -89,6 +94,8 @@ def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = 
         inline=(settings.inline or "").replace("\\n", "\n"),
         env=os.environ if env is None else env,
         file_type=settings.file_type,
+        encoding=settings.encoding,
+        include_dir=os.environ.get("FLUENT_CONF_INCLUDE_DIR", INCLUDE_DIR),
         worker_id="" if settings.worker_id is None else str(settings.worker_id),
     )
 
@@ -185,6 +192,7 @@ def _build(
             log=log,
             worker_id=settings.worker_id or 0,
             with_sources=not settings.without_source,
+            strict_values=settings.strict_values,
         )
         if settings.strict and found:
             raise ConfigError(found)

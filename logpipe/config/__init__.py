@@ -1,0 +1,1 @@
+"""Text to checked settings; knows nothing about events."""

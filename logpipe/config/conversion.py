@@ -30,7 +30,7 @@ Size = NewType("Size", int)
 Seconds = NewType("Seconds", float)
 """A duration in seconds."""
 
-_SIMPLE: Final[dict[Any, Callable[[str], Any]]] = {
+_SIMPLE: Final[dict[Any, Callable[..., Any]]] = {
     str: convert_string,
     int: convert_integer,
     float: convert_float,
@@ -40,26 +40,33 @@ _SIMPLE: Final[dict[Any, Callable[[str], Any]]] = {
 }
 
 
-def converter(hint: Any) -> Callable[[str], Any]:
+_NUMBERS: Final = frozenset({int, float, bool, Size, Seconds})
+
+
+def converter(hint: Any, *, strict: bool = False) -> Callable[[str], Any]:
     """Return the function that turns a parameter's text into a value of type `hint`.
+
+    With `strict` a number, size, time or bool must be one, where fluentd takes what it can of the text.
 
     The function raises ValueError with a sentence on text it cannot read. Known hints: str, int, float, bool, Size,
     Seconds, re.Pattern[str], Literal of strings, list and dict of these, and each of them or None.
     """
     if hint in _SIMPLE:
-        return _SIMPLE[hint]
+        return partial(_SIMPLE[hint], strict=True) if strict and hint in _NUMBERS else _SIMPLE[hint]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in {typing.Union, types.UnionType}:
         (inner,) = (argument for argument in arguments if argument is not type(None))
-        return converter(inner)
+        return converter(inner, strict=strict)
     if origin is Literal:
         return partial(convert_enum, choices=arguments)
     if hint is re.Pattern or origin is re.Pattern:
         return convert_regexp
     if origin is list or hint is list:
-        return partial(_list, inner=converter(arguments[0]) if arguments else None)
+        return partial(_list, inner=converter(arguments[0], strict=strict) if arguments else None)
     if origin is dict or hint is dict:
-        return partial(_dict, inner=converter(arguments[1]) if arguments and arguments[1] is not Any else None)
+        return partial(
+            _dict, inner=converter(arguments[1], strict=strict) if arguments and arguments[1] is not Any else None
+        )
     raise TypeError(f"no conversion to {hint!r}: give the setting a convert function")
 
 

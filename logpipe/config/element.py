@@ -18,7 +18,7 @@ class Unset(enum.Enum):
 
 USE_DEFAULT: Final = Unset.DEFAULT
 
-Value: TypeAlias = str | None | Unset
+Value: TypeAlias = str | Unset | None
 """A parameter's text; None after `use_nil`, USE_DEFAULT after `use_default`."""
 
 

@@ -11,7 +11,7 @@ import difflib
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, dataclass_transform
 
 from logpipe.config.conversion import converter
@@ -27,6 +27,7 @@ from logpipe.config.declare import (
 )
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element, Param, Unset
+from logpipe.config.values import InvalidRegexpError
 
 Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
 """A group of fluentd 0.12's flat parameters that today stand in a section of their own."""
@@ -107,13 +108,14 @@ class Options:
         return cls._settings
 
     @classmethod
-    def read(cls, element: Element, report: Report, *, find: FindPlugin | None = None) -> Self:
+    def read(cls, element: Element, report: Report, *, find: FindPlugin | None = None, strict: bool = False) -> Self:
         """Return the settings of `element`; every mistake goes to `report`, none is raised.
 
         What could not be read has its default, or None: look at the reports before using the result. `find`
-        resolves nested plugin sections.
+        resolves nested plugin sections. With `strict` text that is no number is refused where fluentd takes what it
+        can of it.
         """
-        reader = _Reader(cls, element, report, find)
+        reader = _Reader(cls, element, report, find, strict=strict)
         options = object.__new__(cls)
         for name, value in reader.values():
             object.__setattr__(options, name, value)
@@ -122,7 +124,7 @@ class Options:
         if not reader.failed:
             for complaint in options.check():
                 invalid = complaint if isinstance(complaint, InvalidSetting) else InvalidSetting(complaint)
-                report(complain(element, invalid))
+                reader.watch(complain(element, invalid))
         return options
 
     def check(self) -> Iterator[str | InvalidSetting]:
@@ -166,11 +168,14 @@ def default_value(setting: Setting, hint: Any) -> Any:
 class _Reader:
     """Reads one element into the values of one Options class."""
 
-    def __init__(self, cls: type[Options], element: Element, report: Report, find: FindPlugin | None) -> None:
+    def __init__(
+        self, cls: type[Options], element: Element, report: Report, find: FindPlugin | None, *, strict: bool
+    ) -> None:
         self._cls = cls
         self._element = element
         self._report = report
         self._find = find
+        self._strict = strict
         self.failed = False
 
     def values(self) -> Iterator[tuple[str, Any]]:
@@ -189,13 +194,15 @@ class _Reader:
                 case "plugin":
                     yield name, self._plugins(word, setting)
 
-    def _watch(self, diagnostic: Diagnostic) -> None:
+    def watch(self, diagnostic: Diagnostic) -> None:
+        """Pass a diagnostic on, with the `@include` lines that led to its place."""
         self.failed = self.failed or diagnostic.severity == "error"
+        if self._element.included_from and not diagnostic.included_from:
+            diagnostic = replace(diagnostic, included_from=self._element.included_from)
         self._report(diagnostic)
 
     def _error(self, code: str, message: str, position: Position, hint: str = "") -> None:
-        self.failed = True
-        self._report(error(code, f"{describe(self._element)}: {message}", position, hint))
+        self.watch(error(code, f"{describe(self._element)}: {message}", position, hint))
 
     def _param(self, word: str, setting: Setting, hint: Any) -> Any:
         given = self._element.params.get(word)
@@ -224,7 +231,7 @@ class _Reader:
             self._error("removed-parameter", f'"{given.name}" was removed', given.position, setting.removed)
         elif setting.deprecated:
             message = f'{describe(self._element)}: "{given.name}" is deprecated'
-            self._report(warning("deprecated-parameter", message, given.position, setting.deprecated))
+            self.watch(warning("deprecated-parameter", message, given.position, setting.deprecated))
 
     def _convert(self, given: Param, setting: Setting, hint: Any) -> Any:
         if given.value is None:
@@ -236,11 +243,14 @@ class _Reader:
         try:
             return self._converted(given.value, setting, hint)
         except ValueError as problem:
-            self._error("invalid-value", f'"{given.name}": {problem}', given.value_position)
+            place = given.value_position
+            if isinstance(problem, InvalidRegexpError):
+                place = replace(place, column=place.column + problem.offset)
+            self._error("invalid-value", f'"{given.name}": {problem}', place)
             return None
 
     def _converted(self, text: str, setting: Setting, hint: Any) -> Any:
-        value = (setting.convert or converter(hint))(text)
+        value = (setting.convert or converter(hint, strict=self._strict))(text)
         if value is None and setting.default is not None:
             # compat: fluentd's bool turns on, 1 and TRUE into nil, which only a nil default accepts
             raise ValueError(f"{text!r} is neither true nor false: write true or false")
@@ -262,12 +272,12 @@ class _Reader:
     def _sections(self, word: str, setting: Setting, hint: Any) -> Any:
         found = self._found(word, setting)
         cls = options_class(hint)
-        read = [cls.read(element, self._watch, find=self._find) for element in found]
+        read = [cls.read(element, self.watch, find=self._find, strict=self._strict) for element in found]
         if setting.many:
             return read
         if read:
             return read[0]
-        return None if _optional(hint) else cls.read(Element(word, position=self._element.position), self._report)
+        return None if _optional(hint) else cls.read(Element(word, position=self._element.position), self.watch)
 
     def _found(self, word: str, setting: Setting) -> list[Element]:
         found = list(self._element.sections(word))
@@ -296,7 +306,7 @@ class _Reader:
             return None
         if self._find is None:
             raise LookupError(f"<{word}> holds a plugin, and nobody was given to find it")
-        conf = self._find(setting.plugin_kind, kind_of_plugin, element, self._report)
+        conf = self._find(setting.plugin_kind, kind_of_plugin, element, self.watch)
         self.failed = self.failed or conf is None
         return conf
 
@@ -320,7 +330,7 @@ class _Reader:
 
     def _unknown(self, what: str, subject: str, name: str, known: set[str], position: Position) -> None:
         message = f"{describe(self._element)}: {subject} is not used"
-        self._report(warning(f"unknown-{what}", message, position, did_you_mean(name, known)))
+        self.watch(warning(f"unknown-{what}", message, position, did_you_mean(name, known)))
 
 
 ENGINE_SECTIONS: Final = frozenset({"buffer", "secondary", "@include"})

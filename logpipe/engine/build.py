@@ -50,7 +50,9 @@ class Stages:
 class Builder:
     """Builds one worker's stages and routers; look at `failed` before using them."""
 
-    def __init__(self, registry: Registry, world: World, report: Report, *, log: logging.Logger) -> None:
+    def __init__(
+        self, registry: Registry, world: World, report: Report, *, log: logging.Logger, strict: bool = False
+    ) -> None:
         self.world = world
         self.stages = Stages()
         self.routers: dict[str, Router] = {}
@@ -59,6 +61,7 @@ class Builder:
         """The parameters of 0.12 that were read as others."""
         self.log = log
         self._registry = registry
+        self._strict = strict
         self._report_to = report
         self._ids: dict[str, Element] = {}
         self._numbers: dict[str, int] = {}
@@ -168,7 +171,7 @@ class Builder:
 
         chunk_key = cls.buffer_argument if issubclass(cls, Output) else ""
         self.rewrites += convert(element, cls.compat, report=watch, keep=cls.compat_kept, default_chunk_key=chunk_key)
-        options = cls.options_class.read(element, watch, find=self.find)
+        options = cls.options_class.read(element, watch, find=self.find, strict=self._strict)
         return None if failed else PluginConf(kind, name, cls, options, element)
 
     def host(self, conf: PluginConf, router: Router) -> PluginHost:

@@ -78,6 +78,7 @@ class Graph:
         clock: Clock | None = None,
         worker_id: int = 0,
         with_sources: bool = True,
+        strict_values: bool = False,
     ) -> Self:
         """Build a graph without touching the world.
 
@@ -102,7 +103,8 @@ class Graph:
             worker_id=worker_id,
             root_dir=Path(system.root_dir) if system.root_dir else None,
         )
-        builder = Builder(registry, world, collect, log=log)
+        strict = strict_values or bool(system.strict_config_value)
+        builder = Builder(registry, world, collect, log=log, strict=strict)
         builder.build(root, with_sources=with_sources and not system.without_source)
         if errors:
             raise ConfigError(errors)

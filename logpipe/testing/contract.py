@@ -33,7 +33,7 @@ def configure(cls: type[Plugin[Any]], conf: str = "", *, section: str = "") -> O
 
     def find(kind: str, type_name: str, nested: Element, report: Callable[[Diagnostic], None]) -> PluginConf | None:
         nested_cls = registry.find(kind, type_name)
-        convert(nested, nested_cls.compat)
+        convert(nested, nested_cls.compat, report=report)
         options = nested_cls.options_class.read(nested, report, find=find)
         return PluginConf(kind, type_name, nested_cls, options, nested)
 
