@@ -5,8 +5,8 @@ from logpipe.config.conversion import Seconds, Size
 from logpipe.config.declare import InvalidSetting, argument, param, plugin_section, raw_section, section
 from logpipe.config.diagnostic import Diagnostic, Position, Report
 from logpipe.config.element import Element
-from logpipe.config.options import FindPlugin, Options, PluginConf
-from logpipe.config.values import convert_float, convert_integer
+from logpipe.config.options import Options, PluginConf
+from logpipe.config.values import convert_float, convert_integer, split_regexp
 from logpipe.errors import (
     BufferFull,
     ConfigError,
@@ -33,7 +33,6 @@ from logpipe.expression import (
     compile_record,
     compile_regexp,
     compile_template,
-    split_regexp,
 )
 from logpipe.expression.text import inspect as ruby_inspect
 from logpipe.expression.text import to_s as ruby_to_s
@@ -75,7 +74,6 @@ __all__ = [
     "EventBatch",
     "ExpressionError",
     "Filter",
-    "FindPlugin",
     "FormatError",
     "Formatter",
     "Host",
