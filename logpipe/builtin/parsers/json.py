@@ -52,7 +52,10 @@ class JsonParser(FieldParser[JsonOptions], type="json"):
         """
         events: list[tuple[Time | None, Record]] = []
         problem: ParseError | None = None
-        value = _read_slowly(line)
+        raw = [line.encode("utf-8", "replace")]
+        values = _read_all(raw)
+        _restore_huge_numbers(values, raw)
+        value = values[0]
         for record in value if isinstance(value, list) else [value]:
             if isinstance(record, dict):
                 try:

@@ -6,8 +6,18 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
-from logpipe import ExpressionError, Host, InvalidSetting, Parsed, Pattern, Record, Time, compile_regexp, param
-from logpipe import split_regexp as split
+from logpipe import (
+    ExpressionError,
+    Host,
+    InvalidSetting,
+    Parsed,
+    Pattern,
+    Record,
+    Time,
+    compile_regexp,
+    param,
+    split_regexp,
+)
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
 
@@ -22,7 +32,7 @@ class RegexpOptions(ParseOptions):
 
     expression: tuple[str, str] = param(
         "Ruby regular expression, `/…/`, `/…/i` or `/…/m`, whose named groups become the record's fields.",
-        convert=split,
+        convert=split_regexp,
     )
     ignorecase: bool = param("Ignore case.", default=False, deprecated="write /…/i")
     multiline: bool = param("Let a dot match newlines.", default=False, deprecated="write /…/m")
@@ -39,7 +49,7 @@ class RegexpOptions(ParseOptions):
         if self.ignorecase or self.multiline:
             # compat: parser_regexp.rb lets these replace the flags after the slash
             flags = ("i" if self.ignorecase else "") + ("m" if self.multiline else "")
-        return compile_regexp(source, "".join(flag for flag in "im" if flag in flags))
+        return compile_regexp(source, flags)
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what is wrong with the expression."""

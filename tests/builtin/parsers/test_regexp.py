@@ -75,6 +75,7 @@ def test_flags(conf: str, *, matches: bool) -> None:
     ("expression", "message"),
     [
         (r"/(.*)/", "no named captures"),
+        (r"/(?<a>.)/xyz", "no closing /"),
         (r"/(?<a>x/", "expression|parenthes|group"),
         (r"/[/", "class|bracket|expression"),
     ],
