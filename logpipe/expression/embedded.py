@@ -1,20 +1,25 @@
 """`"#{…}"` in a configuration: small Ruby programs that run once, when the file is read.
 
 The configuration's parser finds where the code ends with `find_end` and asks for its value with `evaluate_embedded`.
+Whoever may write the configuration may name files in it, so this code may read files; records' templates may not.
 """
 
 from __future__ import annotations
 
 import enum
-import posixpath
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
+from logpipe.expression.failures import RubyError, as_ruby_error
 from logpipe.expression.parser import code_end, parse
+from logpipe.expression.text import to_s
 
-_VARIABLES: Final = ("hostname", "worker_id", "use_nil", "use_default")
+_MOST_BYTES: Final = 1_048_576
+"""The largest file that embedded code may read: it holds a secret or a name, not data."""
 
 
 class Wanted(enum.Enum):
@@ -28,7 +33,9 @@ USE_NIL: Final = Wanted.NIL
 USE_DEFAULT: Final = Wanted.DEFAULT
 
 
-class _Asked(Exception):  # noqa: N818 - no error: it unwinds to where the parameter is decided
+class _Asked(BaseException):
+    """Unwinds to where the parameter is decided, past any `rescue`."""
+
     def __init__(self, wanted: Wanted) -> None:
         super().__init__(wanted.value)
         self.wanted = wanted
@@ -70,107 +77,129 @@ def _end_by_braces(text: str, start: int) -> int:
 def evaluate_embedded(code: str, *, env: Mapping[str, str], hostname: str, worker_id: str = "") -> Any:
     """Run embedded code and return its value: text, number, true, false, None, USE_NIL or USE_DEFAULT.
 
+    What JSON lacks (symbols, times, ranges) comes as its text; lists and dicts come as they are.
+
     Raises:
         ExpressionError: the code is no Ruby that we run, or it failed; `offset` counts from the code's beginning.
     """
-    tree = parse(code, variables=_VARIABLES)
+    compute = _compile(code)
     try:
-        return _Evaluator(env, {"hostname": hostname, "worker_id": worker_id}).value(tree)
+        return compute(dict(env), hostname, worker_id)
     except _Asked as asked:
         return asked.wanted
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user is told as of the code
+        problem = as_ruby_error(error)
+        problem.offset = problem.offset or 0
+        if isinstance(problem, RubyError) and problem.is_a("KeyError"):
+            problem.hint = "set the environment variable, or give a default"
+        raise problem from None
+
+
+def _compile(code: str) -> Callable[..., Any]:
+    from logpipe.expression.compiler.context import Context  # noqa: PLC0415 - most configurations embed nothing
+    from logpipe.expression.compiler.entry import write_entry  # noqa: PLC0415 - the same
+    from logpipe.expression.compiler.source import Code, Namespace, Writer, build  # noqa: PLC0415 - the same
+
+    names = {
+        "hostname": Code("hostname", str, stable=True),
+        "worker_id": Code("worker_id", str, stable=True),
+        "use_nil": Code("use_nil()"),
+        "use_default": Code("use_default()"),
+    }
+    values = {"use_nil": _use_nil, "use_default": _use_default}
+    context = Context(names, late=True, functions=_FILES, values=values)
+    writer = Writer(Namespace())
+    write_entry(writer, "compute", parse(code, variables=names), context, "env, hostname, worker_id")
+    return build("\n".join(writer.lines) + "\n", "compute", writer.namespace.values, "embedded code")
+
+
+def _use_nil() -> None:
+    raise _Asked(USE_NIL)
+
+
+def _use_default() -> None:
+    raise _Asked(USE_DEFAULT)
 
 
 def to_text(value: Any) -> str:
     """Return the text that a value becomes between quotes, as Ruby's to_s: None gives nothing, True gives `true`."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    return to_s(value)
 
 
-class _Evaluator:
-    """Walks the tree; there is one run, so nothing is worth compiling."""
+class OpenFile:
+    """What `File.open(path) do |f| … end` hands to its block: the file's text, already read."""
 
-    def __init__(self, env: Mapping[str, str], names: Mapping[str, str]) -> None:
-        self._env = env
-        self._names: dict[str, Any] = dict(names)
+    __slots__ = ("_lines", "text")
 
-    def value(self, node: nodes.Node) -> Any:
-        match node:
-            case nodes.Literal(value=value):
-                return value
-            case nodes.Str(parts=parts):
-                return "".join(part if isinstance(part, str) else to_text(self.value(part)) for part in parts)
-            case nodes.Sym(text=text):
-                return self.value(text)
-            case nodes.Or(left=left, right=right):
-                found = self.value(left)
-                return self.value(right) if found is None or found is False else found
-            case nodes.And(left=left, right=right):
-                found = self.value(left)
-                return found if found is None or found is False else self.value(right)
-            case nodes.Not(value=inner):
-                return self.value(inner) in (None, False)
-            case nodes.If(test=test, then=then, otherwise=otherwise):
-                return self.value(otherwise if self.value(test) in (None, False) else then)
-            case nodes.Seq(statements=statements):
-                return [None, *(self.value(statement) for statement in statements)][-1]
-            case nodes.Local(name=name) | nodes.Name(name=name):
-                return self._name(node, name)
-            case nodes.Assign(target=nodes.Local(name=name), value=inner):
-                self._names[name] = self.value(inner)
-                return self._names[name]
-            case nodes.Call():
-                return self._call(node)
-        raise _refused(node)
+    ruby_class = "File"
 
-    def _name(self, node: nodes.Node, name: str) -> Any:
-        if name in ("use_nil", "use_default"):
-            raise _Asked(Wanted(name))
-        if name not in self._names:
-            raise ExpressionError(f"unknown name {name}", offset=node.offset, hint="quote it if it is text")
-        return self._names[name]
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._lines: Iterator[str] = iter(text.splitlines(keepends=True))
 
-    def _call(self, call: nodes.Call) -> Any:
-        args = [self.value(arg) for arg in call.args]
-        match call.receiver, call.name, args:
-            case nodes.Const(path="ENV"), "[]", [str(key)]:
-                return self._env.get(key)
-            case nodes.Const(path="ENV"), "fetch", [str(key), *default]:
-                if key not in self._env and not default:
-                    raise ExpressionError(
-                        f"environment variable {key} is not set", offset=call.offset, hint="set it or give a default"
-                    )
-                return self._env.get(key, *default)
-            case nodes.Const(path="Socket"), "gethostname", []:
-                return self._names["hostname"]
-            case nodes.Const(path="File"), "join", [*parts]:
-                return posixpath.join(
-                    "", *(str(part).lstrip("/") if at else str(part) for at, part in enumerate(parts))
-                )
-            case nodes.Node(), name, _ if call.receiver is not None:
-                return self._operation(call, name, self.value(call.receiver), args)
-        raise _refused(call)
+    def line(self) -> str:
+        """Return the next line.
 
-    def _operation(self, call: nodes.Call, name: str, receiver: Any, args: list[Any]) -> Any:
-        match name, receiver, args:
-            case "==", left, [right]:
-                return left == right
-            case "+", str(left), [str(right)]:
-                return left + right
-            case (("+" | "-" | "*"), int(left) | float(left), [int(right) | float(right)]):
-                return {"+": left + right, "-": left - right, "*": left * right}[name]
-            case "to_s", _, []:
-                return to_text(receiver)
-            case "to_i", str(text), []:
-                digits = text.strip()
-                return int(digits) if digits.lstrip("-").isdigit() else 0
-            case (("downcase" | "upcase" | "strip"), str(text), []):
-                return {"downcase": text.lower(), "upcase": text.upper(), "strip": text.strip()}[name]
-        raise _refused(call)
+        Raises:
+            RubyError: there is none (EOFError).
+        """
+        with suppress(StopIteration):
+            return next(self._lines)
+        raise RubyError("EOFError", "end of file reached")
 
 
-def _refused(node: nodes.Node) -> ExpressionError:
-    what = node.name if isinstance(node, nodes.Call) else type(node).__name__.lower()
-    return ExpressionError(f"{what} is not supported in a configuration", offset=node.offset, hint="write the value")
+def _read(path: Any, *_options: Any) -> str:
+    file = Path(str(path))
+    try:
+        with file.open("rb") as content:
+            data = content.read(_MOST_BYTES + 1)
+    except OSError as problem:
+        raise RubyError("SystemCallError", f"cannot read {file}: {problem.strerror or problem}") from None
+    if len(data) > _MOST_BYTES:
+        raise RubyError("IOError", f"{file} is larger than {_MOST_BYTES} bytes")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _open(path: Any, *_mode: Any, block: Callable[[Any], Any] | None = None) -> Any:
+    file = OpenFile(_read(path))
+    return file if block is None else block(file)
+
+
+def _lines_of(path: Any) -> list[str]:
+    return _read(path).splitlines(keepends=True)
+
+
+def _exists(path: Any) -> bool:
+    return Path(str(path)).exists()
+
+
+def _is_file(path: Any) -> bool:
+    return Path(str(path)).is_file()
+
+
+def _is_folder(path: Any) -> bool:
+    return Path(str(path)).is_dir()
+
+
+def _working_folder() -> str:
+    return str(Path.cwd())
+
+
+def _absolute(path: Any, folder: Any = ".") -> str:
+    return os.path.normpath(Path.cwd() / str(folder) / str(path))
+
+
+_FILES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
+    "File": {
+        "read": _read,
+        "open": _open,
+        "readlines": _lines_of,
+        "exist?": _exists,
+        "expand_path": _absolute,
+        "absolute_path": _absolute,
+        "file?": _is_file,
+        "directory?": _is_folder,
+    },
+    "IO": {"read": _read, "readlines": _lines_of},
+    "Dir": {"pwd": _working_folder, "exist?": _is_folder},
+}

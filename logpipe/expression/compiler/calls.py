@@ -14,7 +14,7 @@ from logpipe.expression.compiler.literals import item_text, unknown_constant
 from logpipe.expression.compiler.source import NIL, Code
 from logpipe.expression.failures import EXCEPTION_CLASSES, BreakBlock, RubyError
 from logpipe.expression.methods.kernel import HARMLESS
-from logpipe.expression.methods.registry import FUNCTIONS, METHODS, Method, dispatcher, similar
+from logpipe.expression.methods.registry import FUNCTIONS, METHODS, Method, dispatcher, offered, similar
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Proc, RubyClass
 
@@ -101,11 +101,9 @@ def _kernel(generator: Generator, node: nodes.Call) -> Code:
 def _on_constant(generator: Generator, node: nodes.Call, constant: nodes.Const) -> Code | None:
     """Write `JSON.parse(x)`; None where the constant is a value with methods of its own."""
     path = constant.path
-    offered = generator.context.functions.get(path, {})
-    if node.name in offered:
-        codes = generator.operands(node.args)
-        name = generator.function(offered[node.name], f"{path}_{node.name}")
-        return Code(f"{name}({', '.join(map(item_text, codes))})")
+    extra = generator.context.functions.get(path, {})
+    if node.name in extra:
+        return _function(generator, node, offered(node.name, extra[node.name]))
     if path == "Socket" and node.name == "gethostname" and not node.args:
         generator.uses.add("hostname")
         return Code("hostname", str, stable=True)

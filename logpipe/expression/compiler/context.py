@@ -17,12 +17,13 @@ class Context:
     Attributes:
         names: Helper words with the Python that reads them.
         fields: Whether a bare word that is no helper reads a field of `record`, as in 0.12.
+        late: Whether an unknown word only fails when it is evaluated, as in Ruby, and not when it is compiled.
         functions: Functions on constants beyond the common ones, such as reading files at start.
-        constants: Constants beyond the common ones.
     """
 
     names: Mapping[str, Code]
     fields: bool = False
+    late: bool = False
     functions: Mapping[str, Mapping[str, Callable[..., Any]]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     """Objects that the Python of `names` refers to, by their names in it."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NoReturn
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.compiler.context import CLASSES, class_value
 from logpipe.expression.compiler.generator import Generator, handles, python_name
 from logpipe.expression.compiler.source import NIL, Code
-from logpipe.expression.failures import EXCEPTION_CLASSES, MissingField, check_size
+from logpipe.expression.failures import EXCEPTION_CLASSES, MissingField, RubyError, check_size
 from logpipe.expression.methods.registry import CONSTANTS, FUNCTIONS, similar
 from logpipe.expression.regexp_values import LAST_MATCH, Regexp, dynamic_regexp
 from logpipe.expression.text import to_s
@@ -26,7 +26,7 @@ _REFUSED_CONSTANTS: Final = {
     "Resolv": "looking up names belongs into a plugin", "TCPSocket": "use a plugin", "UDPSocket": "use a plugin",
     "Fluent": "fluentd's own classes are not here", "Binding": "it is not part of the language here",
     "Marshal": "use JSON", "YAML": "use JSON", "Psych": "use JSON", "Signal": "it is not part of the language here",
-    "File": "only names can be taken apart here; files belong into a plugin",
+    "File": "files are read once, at start: write \"#{File.read('…')}\", in double quotes, as the value",
     "Pathname": "use File.basename and the like",
     "Etc": "it is not part of the language here", "RubyVM": "it is not part of the language here",
     "Fiber": "it is not part of the language here", "Ractor": "it is not part of the language here",
@@ -191,6 +191,8 @@ def name(generator: Generator, node: nodes.Name) -> Code:
     if node.name in ("rand", "raise", "fail", "block_given?"):
         implementation = FUNCTIONS[""][node.name].function
         return Code(f"{generator.function(implementation, node.name)}()")
+    if generator.context.late:
+        return Code(f"{generator.function(_unknown_name, 'unknown_name')}({node.name!r}, {node.offset})")
     if node.name == "self" or node.name in _NO_FIELDS or not generator.context.fields:
         hint = similar(node.name, dict.fromkeys(generator.context.names))
         raise ExpressionError(
@@ -199,6 +201,12 @@ def name(generator: Generator, node: nodes.Name) -> Code:
     generator.uses.add("record")
     generator.uses.add("field")
     return Code(f"{generator.function(field, 'field')}(record, {node.name!r})")
+
+
+def _unknown_name(word: str, offset: int) -> NoReturn:
+    error = RubyError("NameError", f"unknown name {word}")
+    error.offset, error.hint = offset, "quote it if it is text"
+    raise error
 
 
 def field(record: dict[str, object], key: str) -> object:

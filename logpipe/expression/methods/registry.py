@@ -21,7 +21,8 @@ from logpipe.expression.values import DefaultHash, Yielded
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MODULES: Final = (
-    "array", "array_order", "binary", "constants", "conversion", "enumerable", "enumerable_groups", "hash", "kernel",
+    "array", "array_order", "binary", "constants", "conversion", "enumerable", "enumerable_groups", "file", "hash",
+    "kernel",
     "moment", "names", "network", "number", "object", "pattern", "range", "string", "string_case", "string_edit",
     "string_match", "string_parts",
 )  # fmt: skip
@@ -101,6 +102,11 @@ def _method(name: str, function: F, returns: type | None, yields: int, *, skip: 
     return Method(
         name, function, wanted - optional, None if has_rest else wanted, takes_block, returns, yields, mutates
     )
+
+
+def offered(name: str, function: Callable[..., Any]) -> Method:
+    """Describe a function that only some expressions may call."""
+    return _method(name, function, None, 1, skip=0, mutates=False)
 
 
 def _defaults(function: Callable[..., Any]) -> int:
