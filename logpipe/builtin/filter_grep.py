@@ -28,18 +28,18 @@ Test: TypeAlias = Callable[[Record], bool]
 _MAX: Final = 20
 
 
-def _path(text: str) -> RecordAccessor:
-    try:
-        return RecordAccessor(text)
-    except ExpressionError as problem:
-        raise ValueError(str(problem)) from None
-
-
 class Condition(Options):
     """A field and what it has to look like."""
 
-    key: RecordAccessor = param("The field: a name, `$.a.b` or `$['a']['b.c'][0]`.", convert=_path)
+    key: str = param("The field: a name, `$.a.b` or `$['a']['b.c'][0]`.")
     pattern: re.Pattern[str] = param("Ruby regular expression to search the field's text for.")
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what is wrong with the path."""
+        try:
+            RecordAccessor(self.key)
+        except ExpressionError as problem:
+            yield InvalidSetting(str(problem), param="key")
 
 
 class ConditionGroup(Options):
@@ -133,7 +133,8 @@ def _numbered(name: str, text: str) -> Condition:
     if not space:
         raise InvalidSetting(f"{name} does not contain 2 parameters: write {name} KEY PATTERN", param=name)
     try:
-        return Condition(key=RecordAccessor(key), pattern=compile_regexp(pattern))
+        RecordAccessor(key)
+        return Condition(key=key, pattern=compile_regexp(pattern))
     except ExpressionError as problem:
         raise InvalidSetting(str(problem), param=name) from None
 
@@ -141,9 +142,9 @@ def _numbered(name: str, text: str) -> Condition:
 def _repeated_keys(conditions: list[Condition]) -> Iterator[str]:
     seen: set[str] = set()
     for condition in conditions:
-        if condition.key.text in seen:
-            yield f'duplicate key "{condition.key.text}": join its patterns with | or use groups'
-        seen.add(condition.key.text)
+        if condition.key in seen:
+            yield f'duplicate key "{condition.key}": join its patterns with | or use groups'
+        seen.add(condition.key)
 
 
 def _tests(options: GrepOptions) -> Iterator[Test]:
@@ -163,7 +164,7 @@ def _tests(options: GrepOptions) -> Iterator[Test]:
 
 
 def _matches(condition: Condition) -> Test:
-    get, search = condition.key.get, condition.pattern.search
+    get, search = RecordAccessor(condition.key).get, condition.pattern.search
 
     def matches(record: Record) -> bool:
         value = get(record)

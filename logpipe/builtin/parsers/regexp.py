@@ -30,9 +30,8 @@ _FLAGS: Final = re.IGNORECASE | re.MULTILINE | re.DOTALL
 class RegexpOptions(ParseOptions):
     """Settings of `<parse> @type regexp`."""
 
-    expression: tuple[str, str] = param(
-        "Ruby regular expression, `/…/`, `/…/i` or `/…/m`, whose named groups become the record's fields.",
-        convert=split_regexp,
+    expression: str = param(
+        "Ruby regular expression, `/…/`, `/…/i` or `/…/m`, whose named groups become the record's fields."
     )
     ignorecase: bool = param("Ignore case.", default=False, deprecated="write /…/i")
     multiline: bool = param("Let a dot match newlines.", default=False, deprecated="write /…/m")
@@ -44,8 +43,9 @@ class RegexpOptions(ParseOptions):
 
         Raises:
             ExpressionError: Ruby would refuse it, or it cannot be done here.
+            ValueError: its closing slash is missing.
         """
-        source, flags = self.expression
+        source, flags = split_regexp(self.expression)
         if self.ignorecase or self.multiline:
             # compat: parser_regexp.rb lets these replace the flags after the slash
             flags = ("i" if self.ignorecase else "") + ("m" if self.multiline else "")
@@ -58,6 +58,9 @@ class RegexpOptions(ParseOptions):
             pattern = self.pattern
         except ExpressionError as problem:
             yield InvalidSetting(f"{problem}{f': {problem.hint}' if problem.hint else ''}", param="expression")
+            return
+        except ValueError as problem:
+            yield InvalidSetting(str(problem), param="expression")
             return
         if not pattern.groupindex:
             message = "the expression has no named captures, so no record can come of it: name groups, (?<name>…)"
