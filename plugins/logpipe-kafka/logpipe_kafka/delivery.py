@@ -153,8 +153,7 @@ class Delivery:
     def _not_there(self, queue: TopicQueue, session: Session) -> None:
         """React to brokers that do not know a topic, or say nothing about it."""
         if session.is_refused(queue.topic):
-            self._trouble(queue, TopicAuthorizationFailedError(queue.topic))
-            self._give_up_when_refused(queue)
+            self._give_up_when_refused(queue, TopicAuthorizationFailedError(queue.topic))
             return
         self._trouble(queue, UnknownTopicOrPartitionError(queue.topic))
         if self._fallback not in {"", queue.topic} and _now() - queue.problem_since > FALLBACK_SECONDS:
@@ -238,13 +237,17 @@ class Delivery:
                 self._drop(queue, batch)
                 batch.refuse(RefusedByBroker(f"topic {queue.topic} has no partition {partition}"))
                 return
+            case Verdict.IMPOSSIBLE_TOPIC:
+                queue.put_back(batch)
+                self._give_up(queue, error)
+                return
+            case Verdict.REFUSED_TOPIC:
+                queue.put_back(batch)
+                self._give_up_when_refused(queue, error)
+                return
         queue.put_back(batch)
         self._trouble(queue, error)
         match verdict:
-            case Verdict.IMPOSSIBLE_TOPIC:
-                self._give_up(queue, error)
-            case Verdict.REFUSED_TOPIC:
-                self._give_up_when_refused(queue)
             case Verdict.UNKNOWN_TOPIC:
                 queue.partitions = ()
             case Verdict.NEW_SESSION:
@@ -268,9 +271,10 @@ class Delivery:
         queue.put_back(*halves)
         self._kick(queue)
 
-    def _give_up_when_refused(self, queue: TopicQueue) -> None:
-        if queue.problem is not None and _now() - queue.problem_since >= self._patience:
-            self._give_up(queue, queue.problem)
+    def _give_up_when_refused(self, queue: TopicQueue, error: Exception) -> None:
+        self._note(queue, error)
+        if _now() - queue.problem_since >= self._patience:
+            self._give_up(queue, error)
 
     def _give_up(self, queue: TopicQueue, error: Exception) -> None:
         """Hand back everything that is queued for a topic which refuses it."""
@@ -280,6 +284,11 @@ class Delivery:
             batch.owner.refused(batch, RefusedByBroker(_why(queue, error)))
 
     def _trouble(self, queue: TopicQueue, error: Exception) -> None:
+        self._note(queue, error)
+        for owner in queue.owners():
+            owner.troubled(error)
+
+    def _note(self, queue: TopicQueue, error: Exception) -> None:
         if queue.problem is None:
             queue.problem_since = _now()
             if self._cluster.answers:
@@ -287,8 +296,6 @@ class Delivery:
                 self._log.warning("Send exception occurred: %s: topic %s is tried again", reason(error), queue.topic)
         queue.problem = error
         self.budget.fail(queue)
-        for owner in queue.owners():
-            owner.troubled(error)
 
     def _is_dropped(self, queue: TopicQueue, batch: Batch) -> bool:
         """Take a batch that was withdrawn out of the books; returns whether it was."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
-from logpipe import Element, FindPlugin, InvalidSetting, PluginConf, Report, param, plugin_section
+from logpipe import Element, InvalidSetting, PluginConf, Report, param, plugin_section
 from logpipe_kafka.cluster_options import ClusterOptions, optional_integer, unset_if_empty
 from logpipe_kafka.partitioner import HashName
 from logpipe_kafka.payload import own_encoding
@@ -66,7 +66,7 @@ class FlatOptions(MessageOptions):
     format: PluginConf | None = plugin_section("The formatter that `output_data_type` names.", kind="formatter")
 
     @classmethod
-    def read(cls, element: Element, report: Report, *, find: FindPlugin | None = None) -> Self:
+    def read(cls, element: Element, report: Report, **how: Any) -> Self:
         """Read the settings; a formatter that `output_data_type` names gets a section with its parameters."""
         name = element.get("output_data_type", "json") or "json"
         if own_encoding(name) is None and not any(element.sections("format")):
@@ -78,7 +78,7 @@ class FlatOptions(MessageOptions):
                 if parameter.name not in known and not parameter.name.startswith("@") and parameter.name != "type":
                     section.params[parameter.name] = element.params.pop(parameter.name)
             element.elements.append(section)
-        return super().read(element, report, find=find)
+        return super().read(element, report, **how)
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what does not go together."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from logpipe import Host
 READ_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 FIRST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 10.0
 
 
 class ZooKeeperBrokers:
@@ -47,17 +47,18 @@ class ZooKeeperBrokers:
         """Begin to connect; returns at once."""
         from kazoo.client import KazooClient  # noqa: PLC0415 - only who uses ZooKeeper pays for loading it
 
+        # Its complaints about a ZooKeeper that is away are ours to make, and at our pace.
         logging.getLogger("kazoo").addHandler(logging.NullHandler())
-        loop = asyncio.get_running_loop()
+        wake = _from_any_thread(asyncio.get_running_loop(), self._stale.set)
         self._client = KazooClient(
             self._hosts,
             connection_retry={"max_tries": -1, "max_delay": LONGEST_PAUSE},
             logger=logging.getLogger("kazoo"),
         )
-        # Called in kazoo's thread, at each change of the connection; a new session has none of the old one's watches.
-        self._client.add_listener(lambda _state: loop.call_soon_threadsafe(self._stale.set))
+        # Called at each change of the connection; a new session has none of the old one's watches.
+        self._client.add_listener(wake)
         await self._host.in_thread(self._client.start_async)
-        self._host.start_task(self._follow(loop), name="zookeeper")
+        self._host.start_task(self._follow(wake), name="zookeeper")
 
     async def addresses(self) -> Sequence[str]:
         """Return the brokers, as soon as some are known."""
@@ -76,12 +77,8 @@ class ZooKeeperBrokers:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._host.in_thread(_close, client)
 
-    async def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _follow(self, on_change: Callable[[object], None]) -> None:
         """Read the registrations whenever they may have changed, again and again while that fails."""
-
-        def on_change(_event: object) -> None:
-            loop.call_soon_threadsafe(self._stale.set)
-
         pause = FIRST_PAUSE
         self._stale.set()
         while True:
@@ -158,6 +155,16 @@ def address(registration: Any, protocol: str) -> str:
     if protocol == "PLAINTEXT" and host and isinstance(port, int) and port > 0:
         return _joined(host, port)
     raise ValueError(f"no {protocol} endpoint found on Zookeeper, only {', '.join(endpoints) or 'none at all'}")
+
+
+def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> Callable[[object], None]:
+    """Return a function for kazoo's threads that has `call` called by the loop, if that still runs."""
+
+    def hand_over(_event: object) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(call)
+
+    return hand_over
 
 
 def _joined(host: str, port: int) -> str:

@@ -21,7 +21,7 @@ def mock() -> Iterator[MockKafka]:
 
 @pytest.fixture
 def read(mock: MockKafka) -> Callable[..., object]:
-    """Reads every message of a topic of the mock cluster: `await read(topic)`."""
+    """Return the function to be awaited for every message of a topic of the mock cluster."""
 
     async def read_topic(topic: str) -> list[Message]:
         return await asyncio.to_thread(topics.read_topic, mock.bootstrap, topic)

@@ -1,0 +1,212 @@
+"""`@type kafka2`: the topic of a chunk, formats, injected fields, headers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from logpipe import ConfigError
+from logpipe.testing import Pipeline, build, configure, drive, wait_for
+from logpipe_kafka.out_kafka2 import Kafka2Options, Kafka2Output
+from tests.services.mock_kafka import Error, MockKafka
+from tests.services.topics import Message
+
+Read = Callable[[str], Awaitable[list[Message]]]
+
+TIME = 1_466_000_000_123_456_789
+
+
+def conf(mock: MockKafka, more: str = "", *, keys: str = "topic") -> str:
+    """Return the body of a section with a buffer that is flushed at once."""
+    return f"brokers {mock.bootstrap}\n{more}\n<buffer {keys}>\nflush_mode immediate\n</buffer>"
+
+
+async def feed(stage: Pipeline, *records: dict[str, Any], tag: str = "app.web") -> None:
+    """Feed a batch and wait until its chunks are delivered."""
+    await stage.feed(tag, *records, times=[TIME] * len(records))
+    await stage.flush()
+
+
+def values(messages: list[Message]) -> list[Any]:
+    """Return the payloads, read as JSON."""
+    return [json.loads(message.value or b"null") for message in messages]
+
+
+async def test_topic_is_a_chunk_key(mock: MockKafka, read: Read) -> None:
+    """The chunk key named by topic_key is the topic, else default_topic is."""
+    async with drive(Kafka2Output, conf(mock, "default_topic other")) as stage:
+        await feed(stage, {"topic": "a", "n": 1}, {"n": 2}, {"topic": "a", "n": 3}, {"topic": False, "n": 4})
+
+    assert [value["n"] for value in values(await read("a"))] == [1, 3]
+    assert sorted(value["n"] for value in values(await read("other"))) == [2, 4]
+
+
+async def test_default_buffer_is_by_topic(mock: MockKafka, read: Read) -> None:
+    """Without <buffer ARG> chunks are by topic."""
+    more = f"brokers {mock.bootstrap}\n<buffer>\nflush_mode immediate\n</buffer>"
+    async with drive(Kafka2Output, more) as stage:
+        await feed(stage, {"topic": "a", "n": 1}, {"topic": "b", "n": 2})
+
+    assert values(await read("a")) == [{"topic": "a", "n": 1}]
+    assert values(await read("b")) == [{"topic": "b", "n": 2}]
+
+
+async def test_tag_as_topic(mock: MockKafka, read: Read) -> None:
+    """With the chunk key tag, the tag is the last resort."""
+    async with drive(Kafka2Output, conf(mock, keys="topic,tag")) as stage:
+        await feed(stage, {"n": 1})
+
+        assert not stage.log.texts("warning")
+    assert values(await read("app.web")) == [{"n": 1}]
+
+
+async def test_topic_template(mock: MockKafka, read: Read) -> None:
+    """`topic` holds placeholders for chunk keys and wins over topic_key."""
+    async with drive(Kafka2Output, conf(mock, "topic logs-${ns}-${tag[1]}", keys="ns,tag")) as stage:
+        await feed(stage, {"ns": "shop", "topic": "ignored"})
+
+    assert values(await read("logs-shop-web")) == [{"ns": "shop", "topic": "ignored"}]
+
+
+@pytest.mark.parametrize(
+    ("more", "keys", "warning"),
+    [
+        ("", "topic", "Use 'topic' field of event record for topic but no fallback"),
+        ("default_topic t", "topic,tag", "default_topic is set. Fluentd's event tag is not used for topic"),
+        ("default_topic t\ntopic_key ns", "topic", "topic_key 'ns' is no chunk key"),
+    ],
+)
+async def test_warnings_about_topics(mock: MockKafka, more: str, keys: str, warning: str) -> None:
+    """Settings that leave events without a topic, or do nothing, are warned about."""
+    async with drive(Kafka2Output, conf(mock, more, keys=keys)) as stage:
+        (text,) = stage.log.texts("warning")
+
+    assert text.startswith(warning)
+
+
+async def test_no_topic_at_all(mock: MockKafka) -> None:
+    """A chunk that nothing names a topic for is not tried again."""
+    async with drive(Kafka2Output, conf(mock)) as stage:
+        await stage.feed("app", {"n": 1})
+        await wait_for(lambda: stage.metric("given_up_records") == 1, "the chunk to be given up")
+
+        assert any("no topic: set default_topic" in text for text in stage.log.texts())
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("", b'{"topic":"t","a":1}'),
+        ("<format>\n@type json\n</format>", b'{"topic":"t","a":1}'),
+        ("<format>\n@type single_value\nmessage_key a\n</format>", b"1\n"),
+        (
+            "<inject>\ntag_key tag\ntime_key at\ntime_type unixtime\n</inject>",
+            b'{"topic":"t","a":1,"tag":"app.web","at":1466000000}',
+        ),
+        (
+            "<inject>\ntime_key at\ntime_type string\ntime_format %Y-%m-%dT%H:%M:%S.%3N\nutc true\n</inject>",
+            b'{"topic":"t","a":1,"at":"2016-06-15T14:13:20.123"}',
+        ),
+        ("<inject>\ntime_key at\n</inject>", b'{"topic":"t","a":1,"at":1466000000.123456}'),
+        ("<inject>\nhostname_key h\nhostname box\nworker_id_key w\n</inject>", b'{"topic":"t","a":1,"h":"box","w":0}'),
+        ("exclude_topic_key true", b'{"a":1}'),
+        ("exclude_fields $.topic,b", b'{"a":1}'),
+        ("record_key a", b"1"),
+    ],
+)
+async def test_payload(mock: MockKafka, read: Read, section: str, expected: bytes) -> None:
+    """<format>, <inject>, and what is left out."""
+    async with drive(Kafka2Output, conf(mock, section)) as stage:
+        await feed(stage, {"topic": "t", "a": 1})
+
+    assert [message.value for message in await read("t")] == [expected]
+
+
+async def test_nested_fields(mock: MockKafka, read: Read) -> None:
+    """exclude_fields and record_key take paths, and change nothing that records share."""
+    shared = {"keep": 1, "drop": 2}
+    async with drive(Kafka2Output, conf(mock, "exclude_fields $.data.drop\nrecord_key $.data")) as stage:
+        await feed(stage, {"topic": "t", "data": shared}, {"topic": "t", "data": shared})
+
+    assert values(await read("t")) == [{"keep": 1}, {"keep": 1}]
+    assert shared == {"keep": 1, "drop": 2}
+
+
+async def test_headers(mock: MockKafka) -> None:
+    """Headers are fixed or come from the record."""
+    mock.create_topic("t", partitions=1)
+    more = "headers source:logpipe,empty:\nheaders_from_record pod:$.kubernetes.pod,none:$.x.y"
+    async with drive(Kafka2Output, conf(mock, more)) as stage:
+        await feed(stage, {"topic": "t", "kubernetes": {"pod": "web-1"}})
+
+    async with AIOKafkaConsumer(bootstrap_servers=mock.bootstrap, auto_offset_reset="earliest") as consumer:
+        consumer.assign([TopicPartition("t", 0)])
+        message = await consumer.getone()
+    assert dict(message.headers) == {"source": b"logpipe", "empty": b"", "pod": b"web-1", "none": None}
+
+
+async def test_fixed_headers_alone(mock: MockKafka) -> None:
+    """Fixed headers go the short way too."""
+    mock.create_topic("t", partitions=1)
+    async with drive(Kafka2Output, conf(mock, "headers source:logpipe")) as stage:
+        await feed(stage, {"topic": "t"})
+
+    async with AIOKafkaConsumer(bootstrap_servers=mock.bootstrap, auto_offset_reset="earliest") as consumer:
+        consumer.assign([TopicPartition("t", 0)])
+        message = await consumer.getone()
+    assert dict(message.headers) == {"source": b"logpipe"}
+
+
+async def test_use_default_for_unknown_topic(mock: MockKafka, read: Read) -> None:
+    """What is for a topic that does not exist goes to the default topic."""
+    mock.fail_topic("missing", Error.UNKNOWN_TOPIC_OR_PARTITION)
+    more = "default_topic other\nuse_default_for_unknown_topic true\nmax_send_retries 10"
+    async with drive(Kafka2Output, conf(mock, more)) as stage:
+        await feed(stage, {"topic": "missing", "n": 1}, {"topic": "missing", "n": 2, "message_key": "k"})
+
+        assert any("'missing' topic not found. Retry with 'other' topic" in text for text in stage.log.texts())
+    assert sorted(value["n"] for value in values(await read("other"))) == [1, 2]
+
+
+@pytest.mark.parametrize(("backup", "given_up", "discarded"), [("true", 1, 0), ("false", 0, 1)])
+async def test_ignore_exceptions(mock: MockKafka, backup: str, given_up: int, discarded: int) -> None:
+    """An error that ruby-kafka's users know by name ends a chunk's attempts: for the backup, or for good."""
+    mock.fail_topic("missing", Error.UNKNOWN_TOPIC_OR_PARTITION)
+    more = f"max_send_retries 0\nignore_exceptions Kafka::UnknownTopicOrPartition\nexception_backup {backup}"
+    async with drive(Kafka2Output, conf(mock, more)) as stage:
+        await stage.feed("app", {"topic": "missing"})
+        await wait_for(lambda: stage.metric("given_up_records") + stage.metric("discarded_records") == 1, "an end")
+
+        assert stage.metric("given_up_records") == given_up
+        assert stage.metric("discarded_records") == discarded
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("use_default_for_unknown_topic true", "default_topic must be set when use_default_for_unknown_topic is true"),
+        ("exclude_fields $.a b", "white space in the path"),
+        ("headers_from_record a:$.b..c", "header a: an empty step in the path"),
+        ("record_key $[", "record_key"),
+        ("sasl_aws_msk_iam_access_key_id k", "use SCRAM or TLS"),
+        ('brokers ""', "brokers is empty"),
+    ],
+)
+def test_mistakes(body: str, message: str) -> None:
+    """Mistakes are found when the settings are read."""
+    with pytest.raises(ConfigError) as caught:
+        configure(Kafka2Output, body)
+
+    assert message in str(caught.value)
+
+
+def test_client_id() -> None:
+    """Its name among clients is fluentd's, as before."""
+    options = build(Kafka2Output).options
+
+    assert isinstance(options, Kafka2Options)
+    assert options.client_id == "fluentd"
