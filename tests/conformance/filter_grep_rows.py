@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from contextlib import redirect_stdout
 from typing import Any
 
 from logpipe.registry import Registry
@@ -14,7 +16,7 @@ TYPES = frozenset({"grep", "stdout"})
 
 def run(row: dict[str, Any]) -> str | None:
     """Return None where the events that pass, and those that fail, are fluentd's; else what differs."""
-    with utc():
+    with utc(), redirect_stdout(io.StringIO()):
         return asyncio.run(_run(row))
 
 
