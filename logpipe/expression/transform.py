@@ -144,7 +144,10 @@ class _Section:
             item, source = ("(record, time)", "zip(records, times)") if with_time else ("record", "records")
             writer.emit(f"for place, {item} in enumerate({source}):")
             with writer.indented():
+                before = len(writer.lines)
                 self._record()
+                if len(writer.lines) == before:
+                    writer.emit("pass")  # nothing is configured
             writer.emit("return failures")
 
     def _record(self) -> None:
