@@ -115,6 +115,10 @@ class MockKafka:
         """Delay every answer; 0 ends it."""
         self._library.rd_kafka_mock_broker_set_rtt(self._cluster, broker, milliseconds)
 
+    def advertise(self, broker: int, port: int) -> None:
+        """Have a broker send clients to another loopback port, to something in front of it."""
+        self._library.rd_kafka_mock_broker_set_host_port(self._cluster, broker, b"localhost", port)
+
     def count_requests(self) -> None:
         """Begin to count requests, from nothing."""
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)
@@ -178,6 +182,7 @@ def _library() -> ctypes.CDLL:
         "mock_broker_set_down": (number, [pointer, number]),
         "mock_broker_set_up": (number, [pointer, number]),
         "mock_broker_set_rtt": (number, [pointer, number, number]),
+        "mock_broker_set_host_port": (number, [pointer, number, text, number]),
         "mock_start_request_tracking": (None, [pointer]),
         "mock_clear_requests": (None, [pointer]),
         "mock_get_requests": (pointers, [pointer, ctypes.POINTER(size)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -43,10 +44,9 @@ def listed(text: str) -> list[str]:
     """Return what stands between commas, or in a JSON array, without white space and empty items."""
     found = text.split(",")
     if text.startswith("["):
-        try:
+        # What is no JSON may be an address of IPv6.
+        with contextlib.suppress(orjson.JSONDecodeError):
             found = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            raise ValueError(f"{text!r} is not a JSON array: write items with commas between them") from None
     return [str(item).strip() for item in found if str(item).strip()]
 
 
@@ -55,9 +55,7 @@ def _acks(text: str) -> int:
         return -1
     if text.strip() in {"0", "1"}:
         return int(text)
-    raise ValueError(
-        f"{text!r} is nothing that Kafka knows: write -1 (all replicas in sync), 1 (the leader) or 0 (none)"
-    )
+    raise ValueError(f"{text!r} is nothing Kafka knows: write -1 (all replicas in sync), 1 (the leader) or 0 (none)")
 
 
 def _codec(text: str) -> str | None:

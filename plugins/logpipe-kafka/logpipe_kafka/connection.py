@@ -50,7 +50,7 @@ class Connection:
         """Begin to connect; returns at once.
 
         Raises:
-            OSError: a file for TLS can't be read or used.
+            InvalidSetting: a file for TLS can't be used.
         """
         options = self._options
         if options.required_acks == 0:

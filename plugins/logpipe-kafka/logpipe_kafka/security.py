@@ -7,6 +7,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,8 +68,7 @@ def arguments(options: ClusterOptions) -> dict[str, Any]:
     """Return aiokafka's arguments; reads the files that the settings name.
 
     Raises:
-        OSError: a file can't be read.
-        ssl.SSLError: a file does not hold what it should.
+        InvalidSetting: a file can't be read, or does not hold what it should.
     """
     found: dict[str, Any] = {"security_protocol": protocol(options)}
     if wants_tls(options):
@@ -91,12 +91,24 @@ def _tls_context(options: ClusterOptions) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = options.ssl_verify_hostname
     for path in options.ssl_ca_cert:
-        context.load_verify_locations(path)
+        with _naming("ssl_ca_cert", path):
+            context.load_verify_locations(path)
     if options.ssl_ca_certs_from_system or not options.ssl_ca_cert:
         context.load_default_certs()
     if options.ssl_client_cert and options.ssl_client_cert_key:
-        _load_client_certificate(context, options)
+        with _naming("ssl_client_cert", options.ssl_client_cert):
+            _load_client_certificate(context, options)
     return context
+
+
+@contextmanager
+def _naming(param: str, path: str) -> Iterator[None]:
+    """Name the setting and its file in errors: OpenSSL's own name neither."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{param} {path} can't be used: {error.strerror or error}: it must be a readable PEM file"
+        raise InvalidSetting(message, param=param) from error
 
 
 def _load_client_certificate(context: ssl.SSLContext, options: ClusterOptions) -> None:
