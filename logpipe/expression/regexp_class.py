@@ -86,6 +86,10 @@ class _Set:
             self.raw.append(member)
 
 
+_CLASS_BEFORE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\[wWdDsShH]$|:\]$|(?<!\\)\]$")
+_CLASS_AFTER: Final = re.compile(r"\\[wWdDsShH]|\[")
+
+
 class _ClassReader:
     def __init__(self, source: str, start: int) -> None:
         self._source = source
@@ -127,11 +131,17 @@ class _ClassReader:
         if char == "\\":
             return self._escape(found, position)
         if char == "-":
-            plain = source[position + 1 : position + 2] in ("]", "") or source[position - 1] in "[^"
-            found.add("\\-" if plain else "-")
+            found.add("\\-" if self._is_plain_hyphen(position) else "-")
         else:
             found.add(_member(char))
         return position + 1
+
+    def _is_plain_hyphen(self, position: int) -> bool:
+        """Return whether a hyphen stands for itself: at an end of the class, or beside another such as digits."""
+        before, after = self._source[max(0, position - 32) : position], self._source[position + 1 : position + 3]
+        if after[:1] in ("]", "") or before[-1] in "[^":
+            return True
+        return bool(_CLASS_BEFORE.search(before) or _CLASS_AFTER.match(after))
 
     def _posix(self, match: re.Match[str]) -> str:
         members = _POSIX.get(match[2])
