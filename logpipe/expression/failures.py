@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final, NoReturn
 
 from logpipe.errors import ExpressionError
@@ -109,43 +110,65 @@ def rescuable(error: Exception) -> RubyError:
 
 
 class Budget:
-    """Steps left for the expression that runs now. Expressions run one at a time on the event loop's thread."""
+    """Steps left for the expression that runs now. Expressions run one at a time on the event loop's thread.
 
-    __slots__ = ("left",)
+    Steps alone would not do, since one step may walk through a text of megabytes: time is limited too.
+    """
+
+    __slots__ = ("_began", "_look", "left")
 
     STEPS: Final = 200_000
     SIZE: Final = 4_194_304
     """The longest text or list an expression may build, in characters or items."""
+    SECONDS: Final = 2.0
+    _EVERY: Final = 64
+    """After how many steps the clock is looked at."""
 
     def __init__(self) -> None:
         self.left = self.STEPS
+        self._look = self.STEPS - self._EVERY
+        self._began = 0.0
 
     def reset(self) -> None:
         """Begin a new evaluation."""
         self.left = self.STEPS
+        self._look = self.STEPS - self._EVERY
 
     def spend(self, steps: int = 1) -> None:
         """Take steps: one per turn of a loop or per element handed to a block.
 
         Raises:
-            BudgetExceeded: none are left.
+            BudgetExceeded: none are left, or the evaluation takes too long.
         """
         self.left -= steps
+        if self.left < self._look:
+            self._check()
+
+    def _check(self) -> None:
         if self.left < 0:
             raise BudgetExceeded(f"the expression took more than {self.STEPS} steps for one event; simplify it")
+        now = time.monotonic()
+        if self._look == self.STEPS - self._EVERY:
+            self._began = now
+        elif now - self._began > self.SECONDS:
+            self.left = 0
+            raise BudgetExceeded(f"the expression took more than {self.SECONDS} s for one event; simplify it")
+        self._look = self.left - self._EVERY
 
 
 BUDGET: Final = Budget()
 
 
 def check_size(size: int) -> None:
-    """Refuse to build something of more than `Budget.SIZE` characters or items.
+    """Take a step for each KiB that is built, and refuse more than `Budget.SIZE` characters or items.
 
     Raises:
-        BudgetExceeded: it would be larger.
+        BudgetExceeded: it would be larger, or too much was built before.
     """
     if size > Budget.SIZE:
         raise BudgetExceeded(f"the expression builds a value of {size} characters or items; {Budget.SIZE} is the limit")
+    if size > 1024:
+        BUDGET.spend(size >> 10)
 
 
 def no_method(name: str, described: str) -> NoReturn:

@@ -7,11 +7,12 @@ import math
 from json.encoder import encode_basestring
 from typing import Any, Final, NoReturn
 
-from logpipe.expression.failures import RubyError, check_size
+from logpipe.expression.failures import BudgetExceeded, RubyError, check_size
 from logpipe.expression.text import float_text, inspect, to_s
 from logpipe.expression.values import Symbol, from_key
 
 _MAX_NESTING: Final = 100
+_MOST_PIECES: Final = 1_000_000
 
 
 def to_json(value: Any) -> str:
@@ -30,6 +31,8 @@ def to_json(value: Any) -> str:
 def _write(value: Any, written: list[str], depth: int) -> None:
     if depth > _MAX_NESTING:
         raise RubyError("JSON::NestingError", f"nesting of {depth} is too deep")
+    if len(written) > _MOST_PIECES:
+        raise BudgetExceeded("the value is too large to be written as JSON")
     kind = type(value)
     if kind is str:
         written.append(_quoted(value))
@@ -67,16 +70,23 @@ def _quoted(text: str) -> str:
     return encode_basestring(text)
 
 
-def pretty_json(value: Any, indent: str = "") -> str:
-    """Return `JSON.pretty_generate`: two blanks for each level."""
-    if len(indent) > 2 * _MAX_NESTING:
-        raise RubyError("JSON::NestingError", "nesting is too deep")
+def pretty_json(value: Any) -> str:
+    """Return `JSON.pretty_generate`: two blanks for each level.
+
+    Raises:
+        RubyError: as `to_json`.
+    """
+    to_json(value)  # refuses what is too large or nested too deeply
+    return _pretty(value, "")
+
+
+def _pretty(value: Any, indent: str) -> str:
     inner = indent + "  "
     if isinstance(value, list) and value:
-        items = (f"{inner}{pretty_json(item, inner)}" for item in value)
+        items = (f"{inner}{_pretty(item, inner)}" for item in value)
         return "[\n" + ",\n".join(items) + f"\n{indent}]"
     if isinstance(value, dict) and value:
-        pairs = (f"{inner}{_quoted(to_s(from_key(key)))}: {pretty_json(item, inner)}" for key, item in value.items())
+        pairs = (f"{inner}{_quoted(to_s(from_key(key)))}: {_pretty(item, inner)}" for key, item in value.items())
         return "{\n" + ",\n".join(pairs) + f"\n{indent}}}"
     return to_json(value)
 

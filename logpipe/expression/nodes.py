@@ -197,6 +197,14 @@ class While(Node):
     body_first: bool = False
 
 
+class For(Node):
+    """`for a, b in values … end`, whose variables are the surrounding ones."""
+
+    targets: list[Target]
+    values: Node
+    body: Node
+
+
 class Rescue(Node):
     """`rescue A, B => name` and its body; no classes means StandardError."""
 

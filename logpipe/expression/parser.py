@@ -6,11 +6,12 @@ Only the grammar is known here; which methods, constants and words may be used i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import parser_calls, parser_keywords
+from logpipe.expression import parser_calls, parser_targets
 from logpipe.expression.lexer import Lexer, Token
 from logpipe.expression.lexer_literals import LiteralReader, Parsed
 from logpipe.expression.nodes import (
@@ -19,31 +20,25 @@ from logpipe.expression.nodes import (
     Assign,
     Begin,
     Call,
-    Const,
     Defined,
-    GlobalVariable,
-    Hash,
     If,
     InstanceVariable,
     Literal,
     Local,
-    MultiAssign,
     Name,
     Node,
     Not,
     OpAssign,
     Or,
-    Parameter,
     Range,
-    Refused,
     Regexp,
     Rescue,
     Seq,
     Splat,
     Str,
-    Sym,
     While,
 )
+from logpipe.expression.parser_primary import parse_primary
 
 MAX_LENGTH: Final = 65_536
 MAX_DEPTH: Final = 48
@@ -66,10 +61,11 @@ def parse(text: str, *, variables: Iterable[str] = ()) -> Node:
     Raises:
         ExpressionError: the text is no Ruby that we read; `offset` says where.
     """
-    parser = Parser(text, variables=variables)
-    node = parser.statements(("eof",))
-    parser.expect("eof")
-    return node
+    with _bounded():
+        parser = Parser(text, variables=variables)
+        node = parser.statements(("eof",))
+        parser.expect("eof")
+        return node
 
 
 def parse_interpolated(text: str, *, variables: Iterable[str] = ()) -> Str:
@@ -79,7 +75,8 @@ def parse_interpolated(text: str, *, variables: Iterable[str] = ()) -> Str:
         ExpressionError: code in it does not parse, or a bracket has no partner, as in Ruby.
     """
     source = f"%Q[{text}]"
-    parser = Parser(source, variables=variables, shift=-3)
+    with _bounded():
+        parser = Parser(source, variables=variables, shift=-3)
     token = parser.token
     if token.kind != "str" or token.end != len(source):
         raise ExpressionError(
@@ -95,9 +92,19 @@ def code_end(text: str, start: int) -> int:
     Raises:
         ExpressionError: no brace closes it, or a token in it cannot be read.
     """
-    parser = Parser(text, start=start)
-    parser.statements(("}",))
-    return parser.expect("}").start
+    with _bounded():
+        parser = Parser(text, start=start)
+        parser.statements(("}",))
+        return parser.expect("}").start
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Turn Python's limit of recursion, which `!!!!…` reaches, into an error of the expression."""
+    try:
+        yield
+    except RecursionError:
+        raise ExpressionError("the expression is nested too deeply", offset=0, hint="simplify it") from None
 
 
 class Parser:
@@ -228,8 +235,8 @@ class Parser:
     def alternatives(self) -> Node:
         """Parse `and`, `or`, `not`, and an assignment to several targets."""
         node = self._negation()
-        if self.at(",") and _assignable(node) and self._depth_of_commas_allowed():
-            node = self._several_targets(node)
+        if self.at(",") and _assignable(node) and parser_targets.separates_targets(self):
+            node = parser_targets.several(self, node)
         while self.at("and", "or"):
             operator = self.advance()
             self.skip_newlines()
@@ -237,40 +244,12 @@ class Parser:
             node = (And if operator.kind == "and" else Or)(node.offset, node, right)
         return node
 
-    def _depth_of_commas_allowed(self) -> bool:
-        """Whether a comma here can only separate targets: `a, b = …` and nothing else follows."""
-        return re.match(r"[^=;\n]*[^=!<>;\n]=(?![=~>])", self.text[self.token.start :]) is not None and self.no_do == 0
-
-    def _several_targets(self, first: Node) -> Node:
-        targets: list[Node | Parameter] = [self.target(first)]
-        while self.accept(","):
-            if self.at("="):
-                break
-            targets.append(parser_calls.assignment_target(self))
-        self.expect("=")
-        self.skip_newlines()
-        value: Node = self.expression()
-        if self.at(","):
-            items = [value]
-            while self.accept(","):
-                items.append(parser_calls.splat_or_expression(self))
-            value = Array(value.offset, items)
-        return MultiAssign(first.offset, targets, value)
-
     def _negation(self) -> Node:
         if token := self.accept("not"):
             return Not(token.start, self._negation())
         if self.at("*"):
-            return self._several_targets_from_splat()
+            return parser_targets.several_from_splat(self)
         return self.expression()
-
-    def _several_targets_from_splat(self) -> Node:
-        offset = self.token.start
-        targets: list[Node | Parameter] = [parser_calls.assignment_target(self)]
-        while self.accept(","):
-            targets.append(parser_calls.assignment_target(self))
-        self.expect("=")
-        return MultiAssign(offset, targets, self.expression())
 
     # expressions
 
@@ -397,89 +376,7 @@ class Parser:
 
     def primary(self) -> Node:
         """Parse a value without operators and calls after it."""
-        token = self.token
-        if form := parser_keywords.FORMS.get(token.kind):
-            return form(self)
-        offset = token.start
-        match token.kind:
-            case "number":
-                self.advance()
-                return Literal(offset, token.value if isinstance(token.value, (int, float)) else 0)
-            case "str":
-                return self._adjacent_strings()
-            case "sym":
-                self.advance()
-                return Sym(offset, Str(offset, _parsed(token).parts))
-            case "xstr":
-                self.advance()
-                return Refused(offset, "a command in backticks", "use an exec input or a plugin")
-            case "regexp":
-                self.advance()
-                return Regexp(offset, Str(offset, _parsed(token).parts), _parsed(token).flags)
-            case "words" | "symbols":
-                self.advance()
-                words = [Str(offset, parts) for parts in _parsed(token).words]
-                return Array(offset, [Sym(offset, word) if token.kind == "symbols" else word for word in words])
-            case "ivar":
-                self.advance()
-                return InstanceVariable(offset, token.text)
-            case "gvar":
-                self.advance()
-                return GlobalVariable(offset, token.text)
-            case "::":
-                self.advance()
-                return Const(offset, self.expect("const").text)
-            case "ident" | "const":
-                return parser_calls.word(self)
-            case "(":
-                return self._parenthesised()
-            case "[":
-                self.advance()
-                return Array(offset, parser_calls.arguments(self, "]"))
-            case "{":
-                return self._hash()
-            case "->":
-                return parser_calls.arrow_lambda(self)
-        raise self.unexpected()
-
-    def _adjacent_strings(self) -> Str:
-        token = self.advance()
-        parts = list(_parsed(token).parts)
-        while self.at("str"):
-            parts += _parsed(self.advance()).parts
-        return Str(token.start, parts)
-
-    def _parenthesised(self) -> Node:
-        opening = self.advance()
-        held, self.no_do = self.no_do, 0
-        node = self.statements((")",))
-        self.expect(")")
-        self.no_do = held
-        if isinstance(node, Seq) and not node.statements:
-            return Literal(opening.start, None)
-        return node
-
-    def _hash(self) -> Node:
-        offset = self.advance().start
-        held, self.no_do = self.no_do, 0
-        pairs: list[tuple[Node | None, Node]] = []
-        self.skip_newlines()
-        while not self.at("}"):
-            pairs.append(parser_calls.pair(self))
-            self.skip_newlines()
-            if not self.accept(","):
-                break
-            self.skip_newlines()
-        if not self.at("}"):
-            raise self.unexpected("}")
-        self.advance()
-        self.no_do = held
-        return Hash(offset, pairs)
-
-
-def _parsed(token: Token) -> Parsed:
-    """Return the literal of a token that carries one."""
-    return token.value if isinstance(token.value, Parsed) else Parsed("str", token.end)
+        return parse_primary(self)
 
 
 def _assignable(node: Node) -> bool:

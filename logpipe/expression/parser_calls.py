@@ -161,8 +161,6 @@ def _argument(parser: Parser) -> Node:
         parser.advance()
         parser.skip_newlines()
         return Hash(token.start, [(value, parser.expression())], braces=False)
-    if parser.at("and", "or", "if", "unless", "rescue"):
-        raise parser.unexpected(", or a closing bracket")
     return value
 
 
@@ -331,27 +329,3 @@ def arrow_lambda(parser: Parser) -> Node:
     parser.scopes.pop()
     _close_block(parser, closer)
     return Lambda(opening.start, Block(opening.start, parameters, body))
-
-
-def assignment_target(parser: Parser) -> Node | Parameter:
-    """Parse one target of `a, (b, *c), d[0] = …`."""
-    token = parser.token
-    if parser.accept("*"):
-        name = parser.advance().text if parser.at("ident") else ""
-        parser.declare(name)
-        return Parameter(token.start, name, rest=True)
-    if parser.accept("("):
-        nested = [assignment_target(parser)]
-        while parser.accept(","):
-            nested.append(assignment_target(parser))
-        parser.expect(")")
-        return Parameter(token.start, nested=[_as_parameter(target) for target in nested])
-    return parser.target(postfix(parser, parser.primary()))
-
-
-def _as_parameter(target: Node | Parameter) -> Parameter:
-    if isinstance(target, Parameter):
-        return target
-    if isinstance(target, Local):
-        return Parameter(target.offset, target.name)
-    raise ExpressionError("only variables can be nested here", offset=target.offset, hint="assign it on its own")

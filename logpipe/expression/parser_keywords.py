@@ -10,21 +10,19 @@ from logpipe.expression import parser_calls
 from logpipe.expression.nodes import (
     Begin,
     Case,
+    For,
     If,
     Jump,
     Literal,
-    Local,
-    MultiAssign,
     Name,
     Node,
     Not,
-    Parameter,
     Rescue,
-    Seq,
     Str,
     When,
     While,
 )
+from logpipe.expression.parser_targets import assignment_target
 
 if TYPE_CHECKING:
     from logpipe.expression.parser import Parser
@@ -120,27 +118,16 @@ def _while(parser: Parser) -> Node:
 
 
 def _for(parser: Parser) -> Node:
-    """`for a, b in list` runs its body in the surrounding scope, as a block whose parameters are outer variables."""
-    from logpipe.expression.nodes import Block, Call  # noqa: PLC0415 - only this form needs them
-
     offset = parser.advance().start
-    targets = [parser_calls.assignment_target(parser)]
+    targets = [assignment_target(parser)]
     while parser.accept(","):
-        targets.append(parser_calls.assignment_target(parser))
+        targets.append(assignment_target(parser))
     parser.expect("in")
     values = _condition(parser)
     parser.accept("do")
     body = parser.statements(("end",))
     parser.expect("end")
-    parameters = [Parameter(offset, f"for_{number}") for number in range(len(targets))]
-    assigned: Node = MultiAssign(offset, targets, _array_of(parameters, offset))
-    return Call(offset, values, "each", [], Block(offset, parameters, Seq(offset, [assigned, body])))
-
-
-def _array_of(parameters: list[Parameter], offset: int) -> Node:
-    from logpipe.expression.nodes import Array  # noqa: PLC0415 - only this form needs it
-
-    return Array(offset, [Local(offset, parameter.name) for parameter in parameters])
+    return For(offset, targets, values, body)
 
 
 def _begin(parser: Parser) -> Node:

@@ -67,7 +67,7 @@ def _limited(pattern: Any) -> Any:
     return regex.compile(pattern.pattern, flags)
 
 
-_REPEAT: Final = re.compile(r"(?<!\\)(?:\\\\)*(?:[*+]|\{\d*,\d*\})(?!\+)")
+_REPEAT: Final = re.compile(r"(?:[*+]|\{\d+(?:,\d*)?\}|\{,\d+\})(?!\+)")
 
 
 def may_explode(text: str) -> bool:

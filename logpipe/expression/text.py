@@ -28,6 +28,7 @@ _CLASSES: Final[dict[type, str]] = {
 }  # fmt: skip
 
 _MAX_DEPTH: Final = 100
+_MAX_MEMBERS: Final = 200_000
 
 
 def class_name(value: Any) -> str:
@@ -71,21 +72,41 @@ def to_s(value: Any) -> str:
     return writer(value) if writer is not None else inspect(value)
 
 
-def inspect(value: Any, depth: int = 0) -> str:
+def inspect(value: Any) -> str:
     """Return Ruby's `inspect`, as versions up to 3.3 write it: `{"a"=>1, :b=>nil}`.
 
     Raises:
-        BudgetExceeded: the value is nested more than 100 deep.
+        BudgetExceeded: the value is nested more than 100 deep, or has more than 200,000 members.
     """
-    if depth > _MAX_DEPTH:
-        raise BudgetExceeded("the value is nested too deeply to be written as text")
+    if isinstance(value, (list, dict)):
+        return _Inspector().container(value, 0)
+    return _inspect_plain(value)
+
+
+class _Inspector:
+    """Writes arrays and hashes; counts, since a small structure that holds itself many times is large as text."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = _MAX_MEMBERS
+
+    def container(self, value: list[Any] | dict[Any, Any], depth: int) -> str:
+        self._left -= len(value) + 1
+        if depth > _MAX_DEPTH or self._left < 0:
+            raise BudgetExceeded("the value is too large or nested too deeply to be written as text")
+        if isinstance(value, list):
+            return f"[{', '.join([self.member(item, depth + 1) for item in value])}]"
+        pairs = [f"{self.member(from_key(key), depth)}=>{self.member(item, depth + 1)}" for key, item in value.items()]
+        return f"{{{', '.join(pairs)}}}"
+
+    def member(self, value: Any, depth: int) -> str:
+        return self.container(value, depth) if isinstance(value, (list, dict)) else _inspect_plain(value)
+
+
+def _inspect_plain(value: Any) -> str:
     if type(value) is str:
         return inspect_string(value)
-    if isinstance(value, list):
-        return f"[{', '.join(inspect(item, depth + 1) for item in value)}]"
-    if isinstance(value, dict):
-        pairs = (f"{inspect(from_key(key), depth + 1)}=>{inspect(item, depth + 1)}" for key, item in value.items())
-        return f"{{{', '.join(pairs)}}}"
     writer = _INSPECT.get(type(value)) or _TO_S.get(type(value))
     if writer is not None:
         return writer(value)
@@ -192,23 +213,26 @@ def join(items: list[Any], separator: str = "", depth: int = 0) -> str:
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
-def export(value: Any, depth: int = 0) -> Any:
+def export(value: Any) -> Any:
     """Return what a result becomes in a record: symbols, times and all else that JSON lacks as their text.
 
     Raises:
-        BudgetExceeded: the value is nested more than 100 deep.
+        BudgetExceeded: the value is nested more than 100 deep, or has more than 200,000 members.
     """
-    kind = type(value)
-    if kind in _PLAIN:
+    return value if type(value) in _PLAIN else _export(value, [_MAX_MEMBERS], 0)
+
+
+def _export(value: Any, left: list[int], depth: int) -> Any:
+    if type(value) in _PLAIN:
         return value
-    if depth > _MAX_DEPTH:
-        raise BudgetExceeded("the value is nested too deeply for a record")
-    if isinstance(value, list):
-        return [export(item, depth + 1) for item in value]
-    if isinstance(value, dict):
+    if isinstance(value, (list, dict)):
+        left[0] -= len(value) + 1
+        if depth > _MAX_DEPTH or left[0] < 0:
+            raise BudgetExceeded("the value is too large or nested too deeply for a record")
+        if isinstance(value, list):
+            return [_export(item, left, depth + 1) for item in value]
         return {
-            key if type(key) is str else to_s(from_key(key)): export(item, depth + 1) for key, item in value.items()
+            key if type(key) is str else to_s(from_key(key)): _export(item, left, depth + 1)
+            for key, item in value.items()
         }
-    if isinstance(value, Enumerator):
-        return inspect(value)
-    return to_s(value)
+    return inspect(value) if isinstance(value, Enumerator) else to_s(value)

@@ -18,7 +18,7 @@ from logpipe.expression.compiler.bound import BoundValues
 from logpipe.expression.compiler.entry import write_entry
 from logpipe.expression.compiler.fast import NOT_FAST, short_form
 from logpipe.expression.compiler.source import Namespace, Writer, build
-from logpipe.expression.failures import as_ruby_error
+from logpipe.expression.failures import BUDGET, as_ruby_error
 from logpipe.expression.record_values import private_copy, renewed_second, renewed_time
 from logpipe.expression.rules import Dialect, RecordRules, TemplateError
 from logpipe.expression.template import TemplateTree, context_of, read_key, read_template
@@ -50,6 +50,7 @@ class _Computed:
     lenient: bool
     changes_record: bool
     uses_time: bool
+    spends: bool
 
     @property
     def constant(self) -> bool:
@@ -115,7 +116,8 @@ class _Section:
             text=template.text,
             name=f"{stem}_value",
             call=f"{function}(record, {time}, {output})",
-            short=None if entry.changes_record else short,
+            short=None if entry.changes_record or short is None else short.text,
+            spends=short is not None and short.spends,
             lenient=self._v0_12 or "field" in entry.uses,
             changes_record=entry.changes_record,
             uses_time="time" in entry.uses,
@@ -190,6 +192,8 @@ class _Section:
 
     def _compute(self) -> None:
         writer = self._writer
+        if any(part.spends for part in self._computed):
+            writer.emit(f"{writer.name(BUDGET, 'budget')}.reset()")
         for part in self._computed:
             first = len(writer.lines) + _HEADER_LINES + 1
             self._compute_one(part)

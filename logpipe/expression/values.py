@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from logpipe.expression.failures import BUDGET
+
 
 class Symbol:
     """`:name`; there is one object per name, and it equals no string."""
@@ -59,6 +61,8 @@ class HashKey:
 
 
 def _freeze(value: Any) -> Any:
+    if isinstance(value, (list, dict)):
+        BUDGET.spend(len(value))
     if isinstance(value, list):
         return ("list", *map(_freeze, value))
     if isinstance(value, dict):
@@ -128,7 +132,8 @@ class Proc:
         self.is_lambda = is_lambda
 
     def __call__(self, *args: Any) -> Any:
-        """Run it."""
+        """Run it; each call takes a step of the budget, or a lambda could call itself without end."""
+        BUDGET.spend()
         return self.function(*args)
 
 

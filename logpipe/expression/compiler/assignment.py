@@ -180,13 +180,20 @@ def _operate(generator: Generator, node: nodes.OpAssign, target: nodes.Node) -> 
 @handles(nodes.MultiAssign)
 def assign_several(generator: Generator, node: nodes.MultiAssign) -> Code:
     """Write `a, b = values`."""
-    writer = generator.writer
     code = generator.held(generator.value(node.value))
+    assign_targets(generator, node.targets, code, whole=False)
+    return code
+
+
+def assign_targets(generator: Generator, targets: list[nodes.Target], value: Code, *, whole: bool) -> None:
+    """Write the assignment of a value to several targets, or with `whole` of all of it to the only one."""
+    writer = generator.writer
     items = writer.temporary("items")
-    writer.emit(f"{items} = {generator.function(to_items, 'to_items')}({code.text})")
+    taken = f"[{value.text}]" if whole else f"{generator.function(to_items, 'to_items')}({value.text})"
+    writer.emit(f"{items} = {taken}")
     parameters: list[nodes.Parameter] = []
     indexed: list[tuple[str, nodes.Call]] = []
-    for target in node.targets:
+    for target in targets:
         if isinstance(target, nodes.Parameter):
             parameters.append(target)
         elif isinstance(target, (nodes.Local, nodes.InstanceVariable)):
@@ -201,10 +208,9 @@ def assign_several(generator: Generator, node: nodes.MultiAssign) -> Code:
         (generator.scope.owner(parameter.name) or generator.scope).shared.add(parameter.name)
         generator.declare(parameter.name)
     assign_parameters(generator, parameters, items)
-    for name, target in indexed:
-        value = _Held(target.offset, Code(python_name(name), None, stable=True))
-        generator.discard(generator.value(nodes.Assign(target.offset, target, value)))
-    return code
+    for name, place in indexed:
+        part = _Held(place.offset, Code(python_name(name), None, stable=True))
+        generator.discard(generator.value(nodes.Assign(place.offset, place, part)))
 
 
 def _flat(parameters: list[nodes.Parameter]) -> list[nodes.Parameter]:

@@ -9,12 +9,14 @@ from logpipe.errors import ExpressionError
 from logpipe.expression import arithmetic, comparison, indexing, nodes
 from logpipe.expression.compiler.assignment import changer, is_fresh, note_change, put_back
 from logpipe.expression.compiler.blocks import block_argument
-from logpipe.expression.compiler.generator import Generator, handles, is_nil
+from logpipe.expression.compiler.generator import Generator, handles, is_nil, python_name
 from logpipe.expression.compiler.literals import item_text, unknown_constant
 from logpipe.expression.compiler.source import NIL, Code
 from logpipe.expression.failures import EXCEPTION_CLASSES, BreakBlock, RubyError
 from logpipe.expression.methods.kernel import HARMLESS
 from logpipe.expression.methods.registry import FUNCTIONS, METHODS, Method, dispatcher, offered, similar
+from logpipe.expression.methods.string_match import regexp_position
+from logpipe.expression.regexp_values import LAST_MATCH, Regexp
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Proc, RubyClass
 
@@ -233,6 +235,10 @@ def _method(generator: Generator, node: nodes.Call) -> Code:
     short = _short(generator, node, receiver, args)
     if short is not None:
         return short
+    if node.name in ("force_encoding", "b", "pack"):
+        generator.uses.add("bytes")
+    if node.name == "=~" and isinstance(node.receiver, nodes.Regexp):
+        return _match_and_assign(generator, receiver, args)
     if node.name in _OPERATORS and node.block is None:
         function, kind = _OPERATORS[node.name]
         name = generator.function(function, node.name)
@@ -258,6 +264,20 @@ def _method(generator: Generator, node: nodes.Call) -> Code:
         kind = kinds.pop() if len(kinds) == 1 else None
     text = [receiver.text, *map(item_text, args), *([f"block={block.text}"] if block else [])]
     return _breakable(generator, Code(f"{name}({', '.join(text)})", kind), number)
+
+
+def _match_and_assign(generator: Generator, pattern: Code, args: list[Code]) -> Code:
+    """Write `/(?<name>…)/ =~ text`, which makes variables of its named groups."""
+    writer = generator.writer
+    name = generator.function(regexp_position, "match_place")
+    place = generator.held(Code(f"{name}({pattern.text}, {args[0].text})"), "place")
+    compiled = writer.namespace.values.get(pattern.text)
+    for group in compiled.names if isinstance(compiled, Regexp) else ():
+        if group.isidentifier() and group[0].islower():
+            generator.declare(group)
+            last = writer.name(LAST_MATCH, "last_match")
+            writer.emit(f"{python_name(group)} = {last}.group({group!r})")
+    return place
 
 
 def _kind_name(kind: type | None) -> str:

@@ -7,9 +7,11 @@ from typing import Final
 from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.comparison import in_range, is_a, matches
+from logpipe.expression.compiler.assignment import assign_targets
 from logpipe.expression.compiler.generator import Generator, handles, is_nil, python_name
 from logpipe.expression.compiler.source import NIL, Code
 from logpipe.expression.failures import BUDGET, BreakBlock, ReturnValue, rescuable
+from logpipe.expression.methods.enumerable import members
 from logpipe.expression.values import Range, RubyClass
 
 _INNER: Final = "    "
@@ -79,38 +81,64 @@ def _test(name: str, *, wanted: bool) -> str:
 @handles(nodes.If)
 def condition(generator: Generator, node: nodes.If) -> Code:
     """Write `if`, the ternary and the modifiers."""
-    writer = generator.writer
+    name = generator.into or generator.writer.temporary()
     test = generator.truth(generator.value(node.test))
-    then_lines, then = generator.apart(node.then)
-    else_lines, otherwise = generator.apart(node.otherwise)
+    then_lines, then = generator.apart(node.then, name)
+    else_lines, otherwise = generator.apart(node.otherwise, name)
     kind = then.kind if then.kind is otherwise.kind else None
     if not then_lines and not else_lines:
         return Code(f"({then.text} if {test} else {otherwise.text})", kind)
-    name = writer.temporary()
+    writer = generator.writer
     writer.emit(f"if {test}:")
-    writer.lines += then_lines
-    writer.emit(f"{_INNER}{name} = {then.text}")
-    writer.emit("else:")
-    writer.lines += else_lines
-    writer.emit(f"{_INNER}{name} = {otherwise.text}")
+    _branch(generator, name, then_lines, then)
+    if otherwise.text == name and _is_chain(else_lines, writer.depth + 1):
+        lines = [line.removeprefix(_INNER) for line in else_lines]
+        lines[0] = lines[0].replace("if ", "elif ", 1)
+        writer.lines += lines
+    else:
+        writer.emit("else:")
+        _branch(generator, name, else_lines, otherwise)
     return Code(name, kind, stable=True)
+
+
+def _branch(generator: Generator, name: str, lines: list[str], code: Code) -> None:
+    """Write a branch: its statements, and its value under the name that both branches give theirs."""
+    generator.writer.lines += lines
+    if code.text != name or not lines:
+        generator.writer.emit(f"{_INNER}{name} = {code.text}")
+
+
+def _is_chain(lines: list[str], depth: int) -> bool:
+    """Whether lines are one `if … elif … else`, which can be joined to the `if` before it."""
+    indent = _INNER * depth
+    heads = [line.removeprefix(indent) for line in lines if not line.startswith(f"{indent} ")]
+    return heads[0].startswith("if ") and all(head.startswith(("elif ", "else:")) for head in heads[1:])
 
 
 @handles(nodes.Case)
 def case(generator: Generator, node: nodes.Case) -> Code:
     """Write `case … when`: a chain of tests, each evaluated only if those before it failed."""
     writer = generator.writer
+    result = generator.into or writer.temporary()
     subject = None if node.subject is None else generator.held(generator.value(node.subject), "subject")
-    result = writer.temporary()
     depth = writer.depth
+    word = "if"
     for when in node.whens:
-        tests = [_when(generator, test, subject) for test in when.tests]
-        writer.emit(f"if {' or '.join(tests)}:")
+        with writer.captured() as lines:
+            tests = [_when(generator, test, subject) for test in when.tests]
+        if lines and word == "elif":
+            writer.emit("else:")
+            writer.depth += 1
+            word = "if"
+            lines[:] = [f"{_INNER}{line}" for line in lines]
+        writer.lines += lines
+        writer.emit(f"{word} {' or '.join(tests)}:")
         with writer.indented():
             writer.emit(f"{result} = {generator.value(when.body).text}")
-        writer.emit("else:")
-        writer.depth += 1
-    writer.emit(f"{result} = {generator.value(node.otherwise).text}")
+        word = "elif"
+    writer.emit("else:")
+    with writer.indented():
+        writer.emit(f"{result} = {generator.value(node.otherwise).text}")
     writer.depth = depth
     return Code(result, None, stable=True)
 
@@ -162,6 +190,22 @@ def loop(generator: Generator, node: nodes.While) -> Code:
     return NIL
 
 
+@handles(nodes.For)
+def for_each(generator: Generator, node: nodes.For) -> Code:
+    """Write `for a, b in values`; each turn takes a step of the budget."""
+    writer = generator.writer
+    values = generator.held(generator.value(node.values))
+    item = writer.temporary("item")
+    writer.emit(f"for {item} in {generator.function(members, 'members')}({values.text}):")
+    generator.jumps.append("loop")
+    with writer.indented():
+        assign_targets(generator, node.targets, Code(item, None, stable=True), whole=len(node.targets) == 1)
+        generator.discard(generator.value(node.body))
+        writer.emit("pass")
+    generator.jumps.pop()
+    return values
+
+
 @handles(nodes.Jump)
 def jump(generator: Generator, node: nodes.Jump) -> Code:
     """Write `next`, `break` or `return`.
@@ -182,7 +226,7 @@ def jump(generator: Generator, node: nodes.Jump) -> Code:
     elif inside.startswith("block"):
         number = inside.removeprefix("block ")
         writer.emit(f"raise {generator.function(BreakBlock, 'BreakBlock')}({number}, {code.text})")
-        generator.uses.add(inside)
+        generator.uses |= {inside, "jump"}
     else:
         raise ExpressionError(f"{node.kind} outside of a block or loop", offset=node.offset, hint="remove it")
     return NIL
@@ -196,7 +240,7 @@ def _return(generator: Generator, code: Code) -> None:
             return
         if around.startswith("block"):
             break
-    generator.uses.add("return")
+    generator.uses.add("jump")
     generator.writer.emit(f"raise {generator.function(ReturnValue, 'ReturnValue')}({code.text})")
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.compiler import assignment, blocks, calls, control, literals
 from logpipe.expression.compiler.context import Context
 from logpipe.expression.compiler.generator import Generator
 from logpipe.expression.compiler.source import Code, Writer
-from logpipe.expression.failures import BUDGET, ReturnValue
+from logpipe.expression.failures import BUDGET, BreakBlock, ReturnValue, RubyError
+from logpipe.expression.methods.binary import rejoined
 from logpipe.expression.methods.registry import load
 from logpipe.expression.regexp_values import LAST_MATCH
 from logpipe.expression.text import export
@@ -42,9 +45,12 @@ def write_entry(writer: Writer, name: str, node: nodes.Node, context: Context, p
     generator = Generator(writer, context)
     for word, value in context.values.items():
         writer.namespace.values[word] = value
-    with writer.captured() as body, writer.indented():
-        result = generator.value(node)
-        writer.emit(f"return {_exported(generator, result)}")
+    try:
+        with writer.captured() as body, writer.indented():
+            result = generator.value(node)
+            writer.emit(f"return {_exported(generator, result)}")
+    except RecursionError:
+        raise ExpressionError("the expression is nested too deeply", offset=0, hint="use variables") from None
     prologue: list[str] = []
     if not result.stable or body:
         prologue.append(f"{writer.name(BUDGET, 'budget')}.reset()")
@@ -52,8 +58,8 @@ def write_entry(writer: Writer, name: str, node: nodes.Node, context: Context, p
         prologue.append(f"{writer.name(LAST_MATCH, 'last_match')}.data = None")
     indent = "    " * (writer.depth + 1)
     body = [f"{indent}{line}" for line in prologue] + body
-    if "return" in generator.uses:
-        body = _with_return(generator, body, indent)
+    if "jump" in generator.uses:
+        body = _with_jumps(generator, body, indent)
     generator.write_function(name, parameters, body, generator.scope)
     return Entry(
         name,
@@ -64,17 +70,29 @@ def write_entry(writer: Writer, name: str, node: nodes.Node, context: Context, p
 
 
 def _exported(generator: Generator, result: Code) -> str:
+    if "bytes" in generator.uses:
+        return f"{generator.function(_joined, 'joined')}({result.text})"
     if result.kind in _PLAIN:
         return result.text
     return f"{generator.function(export, 'export')}({result.text})"
 
 
-def _with_return(generator: Generator, body: list[str], indent: str) -> list[str]:
-    caught = generator.function(ReturnValue, "ReturnValue")
+def _joined(value: Any) -> Any:
+    """Return what goes into a record where the expression took texts apart into bytes."""
+    return rejoined(value) if isinstance(value, str) else export(value)
+
+
+def _with_jumps(generator: Generator, body: list[str], indent: str) -> list[str]:
+    """Write what ends a `return` out of a block, and a `break` whose call has long returned."""
+    returned = generator.function(ReturnValue, "ReturnValue")
+    broken = generator.function(BreakBlock, "BreakBlock")
     exported = generator.function(export, "export")
+    error = generator.function(RubyError, "RubyError")
     return [
         f"{indent}try:",
         *(f"    {line}" for line in body),
-        f"{indent}except {caught} as returned:",
-        f"{indent}    return {exported}(returned.value)",
+        f"{indent}except {returned} as jump:",
+        f"{indent}    return {exported}(jump.value)",
+        f"{indent}except {broken}:",
+        f"{indent}    raise {error}('LocalJumpError', 'break from proc-closure') from None",
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from logpipe.expression import arithmetic, comparison, nodes
 from logpipe.expression.compiler.context import BOUND, Context
@@ -55,16 +55,24 @@ def not_fast() -> NoReturn:
     raise KeyError
 
 
+class ShortForm(NamedTuple):
+    """An expression of Python, and whether what it calls takes steps of the budget."""
+
+    text: str
+    spends: bool
+
+
 def short_form(
     writer: Writer, node: nodes.Node, context: Context, bound: Callable[[nodes.Node], str | None]
-) -> str | None:
+) -> ShortForm | None:
     """Return the short form of a tree, or None where it has none.
 
     `bound` returns the name of a value that only depends on tag and host, and None for trees that depend on more.
     """
+    short = _Short(writer, context, bound)
     try:
-        return _Short(writer, context, bound).code(node).text
-    except NotFast:
+        return ShortForm(short.code(node).text, short.spends)
+    except (NotFast, RecursionError):
         return None
 
 
@@ -73,6 +81,7 @@ class _Short:
         self._writer = writer
         self._context = context
         self._bound = bound
+        self.spends = False
 
     def code(self, node: nodes.Node) -> Code:
         match node:
@@ -217,6 +226,7 @@ class _Short:
             case name, [] if name in _NATIVE:
                 return Code(f"{self.code(receiver).text}.{_NATIVE[name]}()", str)
             case name, [other] if name in _ARITHMETIC:
+                self.spends = True
                 function = self._name(_ARITHMETIC[name], name)
                 return Code(f"{function}({self.code(receiver).text}, {self.code(other).text})")
             case name, [nodes.Literal(value=other)] if name in _RELATIONS and type(other) in (int, float):
@@ -324,6 +334,7 @@ class _Short:
             raise NotFast
         if len(node.args) < method.least or (method.most is not None and len(node.args) > method.most):
             raise NotFast
+        self.spends = True
         args = [self._argument(arg) for arg in node.args]
         function = self._name(method.function, f"string_{node.name}")
         if code.kind is str:

@@ -75,6 +75,9 @@ class Generator:
         self.uses: set[str] = set()
         """Which of record, time and env it reads."""
         self.needs_budget = False
+        self.into = ""
+        """The name that the value of the node at hand should get, should it need one; read it first of all."""
+        self._next_into = ""
         self._depth = 0
 
     # what handlers use
@@ -85,6 +88,7 @@ class Generator:
         Raises:
             ExpressionError: the node uses what no expression may.
         """
+        self.into, self._next_into = self._next_into, ""
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise ExpressionError(
@@ -128,9 +132,10 @@ class Generator:
         if not code.stable:
             self.writer.emit(code.text)
 
-    def apart(self, node: nodes.Node) -> tuple[list[str], Code]:
-        """Return a node's statements, not yet written, and its value."""
+    def apart(self, node: nodes.Node, into: str = "") -> tuple[list[str], Code]:
+        """Return a node's statements, not yet written, and its value, which may already be in `into`."""
         with self.writer.captured() as lines, self.writer.indented():
+            self._next_into = into
             code = self.value(node)
         return lines, code
 

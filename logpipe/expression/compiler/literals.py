@@ -168,8 +168,10 @@ def _constant_end(node: nodes.Node | None) -> tuple[bool, object]:
 
 
 @handles(nodes.Local)
-def local(_generator: Generator, node: nodes.Local) -> Code:
-    """Write a variable."""
+def local(generator: Generator, node: nodes.Local) -> Code:
+    """Write a variable; one that no branch has assigned is nil."""
+    if generator.scope.owner(node.name) is None:
+        generator.declare(node.name)
     return Code(python_name(node.name))
 
 

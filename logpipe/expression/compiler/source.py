@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import linecache
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -72,7 +73,8 @@ def _identifier(text: str) -> str:
             break
     text = text.replace("?", "_p").replace("!", "_in_place").replace("::", "_")
     text = re.sub(r"\W", "_", text, flags=re.ASCII)
-    return text if text[:1].isalpha() else f"n{text}"
+    text = text if text[:1].isalpha() else f"n{text}"
+    return f"{text}_" if keyword.iskeyword(text) else text
 
 
 class Writer:

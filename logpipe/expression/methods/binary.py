@@ -28,16 +28,33 @@ _CODECS: Final = {
 }  # fmt: skip
 
 
-@method(str, names="force_encoding b unpack_utf8", returns=str)
-def force_encoding(text: str, _name: Any = None) -> str:
-    """Return the text: it always is UTF-8, with invalid bytes kept."""
-    return text
+@method(str, names="force_encoding", returns=str)
+def force_encoding(text: str, name: Any) -> str:
+    """Return the same bytes read as another encoding: as bytes for ASCII-8BIT, as characters for all else."""
+    return as_bytes(text) if _codec(name) == "" else rejoined(text)
+
+
+@method(str, names="b", returns=str)
+def as_bytes(text: str) -> str:
+    """Return the text as bytes, one character each."""
+    return (
+        text if text.isascii() else "".join(chr(byte) if byte < 128 else chr(0xDC00 + byte) for byte in encoded(text))
+    )
+
+
+def rejoined(text: str) -> str:
+    """Return the text of bytes that were kept one by one."""
+    return text if text.isascii() else decoded(encoded(text))
 
 
 @method(str, names="scrub", returns=str)
 def scrub(text: str, replacement: Any = "\ufffd") -> str:
-    """Return the text with invalid bytes replaced."""
-    return re.sub("[\udc80-\udcff]+", lambda _: string_argument(replacement), text)
+    """Return the text with invalid bytes replaced; what is left of one cut character counts as one."""
+    other = string_argument(replacement)
+    if is_valid(text):
+        return text
+    pieces = (encoded(piece).decode("utf-8", "replace") for piece in text.split("\ufffd"))
+    return "\ufffd".join(piece.replace("\ufffd", other) for piece in pieces)
 
 
 @method(str, names="scrub!", mutates=True)
@@ -88,7 +105,10 @@ def _without_invalid(text: str, options: dict[str, Any]) -> str:
         return text
     if not isinstance(options.get("invalid", options.get("undef")), Symbol):
         raise RubyError("Encoding::InvalidByteSequenceError", "invalid bytes in UTF-8")
-    return scrub(text, options.get("replace", "\ufffd"))
+    replacement = string_argument(options.get("replace", "\ufffd"))
+    if rejoined(text) != text:  # bytes of no encoding, of which none past ASCII can be converted
+        return re.sub("[\udc80-\udcff]", lambda _: replacement, text)
+    return scrub(text, replacement)
 
 
 def _without_unknown(text: str, codec: str, options: dict[str, Any]) -> str:

@@ -4,32 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from logpipe.expression.arithmetic import string_argument
 from logpipe.expression.failures import RubyError
 
 
-@lru_cache(maxsize=256)
-def expand(text: str) -> tuple[bool, str]:
-    """Return whether a set is negated, and its characters in order, ranges written out.
+class _Span(NamedTuple):
+    """Characters from one to another, and the place of the first among all."""
 
-    Raises:
-        RubyError: a range runs backwards (ArgumentError).
-    """
-    negated = len(text) > 1 and text.startswith("^")
-    chars: list[str] = []
-    position = 1 if negated else 0
-    while position < len(text):
-        char, position = _char(text, position)
-        if text.startswith("-", position) and position + 1 < len(text):
-            last, position = _char(text, position + 1)
-            if last < char:
-                raise RubyError("ArgumentError", f'invalid range "{char}-{last}" in string transliteration')
-            chars.extend(map(chr, range(ord(char), ord(last) + 1)))
-        else:
-            chars.append(char)
-    return negated, "".join(chars)
+    first: int
+    last: int
+    place: int
+
+
+class _Chars:
+    r"""A set written as spans, which are never written out: `\\u{80}-\\u{10ffff}` has a million members."""
+
+    __slots__ = ("negated", "size", "spans")
+
+    def __init__(self, text: str) -> None:
+        self.negated = len(text) > 1 and text.startswith("^")
+        self.spans: list[_Span] = []
+        self.size = 0
+        position = 1 if self.negated else 0
+        while position < len(text):
+            char, position = _char(text, position)
+            last = char
+            if text.startswith("-", position) and position + 1 < len(text):
+                last, position = _char(text, position + 1)
+                if last < char:
+                    raise RubyError("ArgumentError", f'invalid range "{char}-{last}" in string transliteration')
+            self.spans.append(_Span(ord(char), ord(last), self.size))
+            self.size += ord(last) - ord(char) + 1
+
+    def place(self, char: str) -> int | None:
+        """Return a character's place among all, None where it is not there."""
+        number = ord(char)
+        for span in self.spans:
+            if span.first <= number <= span.last:
+                return span.place + number - span.first
+        return None
+
+    def at(self, place: int) -> str:
+        """Return the character at a place, the last one beyond."""
+        place = min(place, self.size - 1)
+        span = next(span for span in self.spans if place <= span.place + span.last - span.first)
+        return chr(span.first + place - span.place)
+
+    def __contains__(self, char: str) -> bool:
+        return (self.place(char) is None) is self.negated
 
 
 def _char(text: str, position: int) -> tuple[str, int]:
@@ -38,33 +62,38 @@ def _char(text: str, position: int) -> tuple[str, int]:
     return text[position], position + 1
 
 
+@lru_cache(maxsize=256)
+def _set(text: str) -> _Chars:
+    return _Chars(text)
+
+
 def character_set(sets: tuple[Any, ...]) -> Callable[[str], bool]:
     """Return whether a character belongs to all of the sets.
 
     Raises:
-        RubyError: no set is given (ArgumentError).
+        RubyError: no set is given, or a range runs backwards (ArgumentError).
     """
     if not sets:
         raise RubyError("ArgumentError", "wrong number of arguments (given 0, expected 1+)")
-    tests = [_test(*expand(string_argument(chars))) for chars in sets]
-    return tests[0] if len(tests) == 1 else lambda char: all(test(char) for test in tests)
-
-
-def _test(negated: bool, chars: str) -> Callable[[str], bool]:  # noqa: FBT001 - what `expand` returns
-    members = frozenset(chars)
-    return (lambda char: char not in members) if negated else members.__contains__
+    members = [_set(string_argument(chars)) for chars in sets]
+    return members[0].__contains__ if len(members) == 1 else lambda char: all(char in chars for chars in members)
 
 
 @lru_cache(maxsize=256)
 def translation(source: str, target: str) -> Callable[[str], str | None]:
-    """Return what `tr` puts in place of a character; None where the character stays as it is."""
-    negated, chars = expand(source)
-    _, replacements = expand(target)
-    if negated:
-        kept, last = frozenset(chars), replacements[-1:]
-        return lambda char: None if char in kept else last
-    filled = replacements.ljust(len(chars), replacements[-1:] or "\0")
-    table: dict[str, str] = {}
-    for place, char in enumerate(chars):
-        table.setdefault(char, filled[place] if replacements else "")
-    return table.get
+    """Return what `tr` puts in place of a character; None where the character stays as it is.
+
+    Raises:
+        RubyError: a range runs backwards (ArgumentError).
+    """
+    chars, replacements = _set(source), _set(target)
+
+    def found(char: str) -> str | None:
+        place = chars.place(char)
+        if chars.negated:
+            place = replacements.size - 1 if place is None else None
+        if place is None:
+            return None
+        return replacements.at(place) if replacements.size else ""
+
+    return found

@@ -7,10 +7,11 @@ import re
 from typing import Any, Final
 
 from logpipe.expression.failures import RubyError
-from logpipe.expression.methods.registry import function, method
+from logpipe.expression.methods.registry import dispatcher, function, method
+from logpipe.expression.regexp_values import MatchData
 from logpipe.expression.text import class_name, inspect, to_s
 from logpipe.expression.times import NANOS, RubyTime
-from logpipe.expression.values import Symbol, from_key
+from logpipe.expression.values import Enumerator, Range, Symbol, from_key
 
 _FLOAT: Final = re.compile(r"\s*([-+]?\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][-+]?\d+)?)", re.ASCII)
 _WHOLE_FLOAT: Final = re.compile(r"\s*[-+]?\d+(?:_\d+)*(?:\.\d+(?:_\d+)*)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
@@ -188,11 +189,14 @@ def kernel_string(value: Any) -> str:
 
 @function("", names="Array", returns=list)
 def kernel_array(value: Any) -> list[Any]:
-    """Return an array as it is, nil as an empty one, a hash as pairs, all else as the only member."""
+    """Return an array as it is, nil as an empty one, a hash as pairs, a range's members, all else as the only one."""
     if isinstance(value, list):
         return value
     if isinstance(value, dict):
         return [[from_key(key), item] for key, item in value.items()]
+    if isinstance(value, (Range, Enumerator, MatchData)):
+        members: list[Any] = dispatcher("to_a")(value)
+        return members
     return [] if value is None else [value]
 
 

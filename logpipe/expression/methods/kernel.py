@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.failures import BUDGET, RubyError
+from logpipe.expression.failures import BUDGET, RubyError, check_size
 from logpipe.expression.format import sprintf
-from logpipe.expression.methods.range import range_members
+from logpipe.expression.methods.enumerable_groups import unique
 from logpipe.expression.methods.registry import function
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Range, RubyClass
@@ -33,8 +33,9 @@ def formatted(template: Any, *args: Any) -> str:
 def rand(limit: Any = 0) -> Any:
     """Return a random number below a limit or in a range, between 0 and 1 without one."""
     if isinstance(limit, Range):
-        items = range_members(limit)
-        return random.choice(items) if items else None
+        if type(limit.low) is int and type(limit.high) is int:
+            return random.randrange(limit.low, limit.stop) if limit.stop > limit.low else None
+        return limit.low + random.random() * (limit.high - limit.low)
     whole = 0 if limit is None else abs(integer_argument(limit))
     return random.randrange(whole) if whole else random.random()
 
@@ -70,6 +71,33 @@ def loop(block: Callable[[Any], Any]) -> Any:
 def require(_name: Any) -> bool:
     """Return true; the compiler has checked the name."""
     return True
+
+
+@function("Array", names="new", returns=list)
+def new_array(size: Any = 0, value: Any = None, block: Callable[[Any], Any] | None = None) -> list[Any]:
+    """Return a list of one value so many times, of what the block makes of each place, or a copy."""
+    if isinstance(size, list):
+        return list(size)
+    count = integer_argument(size)
+    check_size(count)
+    if count < 0:
+        raise RubyError("ArgumentError", "negative array size")
+    if block is None:
+        return [value] * count
+    BUDGET.spend(count)
+    return [block(place) for place in range(count)]
+
+
+@function("String", names="new", returns=str)
+def new_string(text: Any = "", *_options: Any) -> str:
+    """Return a text of its own."""
+    return string_argument(text)
+
+
+@function("Set", names="new", returns=list)
+def new_set(items: Any = None) -> list[Any]:
+    """Return the members once each; a set is an Array here."""
+    return [] if items is None else unique(items)
 
 
 @function("", names="block_given? srand", returns=bool)

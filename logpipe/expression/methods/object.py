@@ -7,7 +7,7 @@ from typing import Any
 
 from logpipe.expression.arithmetic import string_argument
 from logpipe.expression.comparison import compare, eql, equal, in_range, is_a, matches, ordered
-from logpipe.expression.failures import RubyError
+from logpipe.expression.failures import RubyError, check_size
 from logpipe.expression.json_text import to_json
 from logpipe.expression.methods.registry import method, responds
 from logpipe.expression.text import class_name, inspect, to_s
@@ -15,16 +15,25 @@ from logpipe.expression.values import DefaultHash, HashKey, Range, RubyClass, Sy
 
 NIL = type(None)
 
-method(object, names="to_s", returns=str)(to_s)
 method(object, names="eql?", returns=bool)(eql)
 method(object, names="<=>")(compare)
 method(object, names="===", returns=bool)(matches)
 
 
+@method(object, names="to_s", returns=str)
+def written(value: Any) -> str:
+    """Return the value's text, within the budget."""
+    text = to_s(value)
+    check_size(len(text))
+    return text
+
+
 @method(object, names="inspect", returns=str)
 def inspected(value: Any) -> str:
-    """Return the value's source-like text."""
-    return inspect(value)
+    """Return the value's source-like text, within the budget."""
+    text = inspect(value)
+    check_size(len(text))
+    return text
 
 
 @method(object, names="to_json", returns=str)

@@ -127,9 +127,22 @@ def similar(name: str, known: object) -> str:
     return f'did you mean "{near[0]}"?' if near else ""
 
 
-@cache
 def dispatcher(name: str) -> Callable[..., Any]:
     """Return the function that calls method `name` of whatever its first argument is."""
+    return _dispatcher(name) if name in METHODS else _missing(name)
+
+
+def _missing(name: str) -> Callable[..., Any]:
+    """Return what refuses every receiver; not remembered, since such a name comes from a record."""
+
+    def call(receiver: Any, *_args: Any, **_block: Any) -> Any:
+        no_method(name, describe(receiver))
+
+    return call
+
+
+@cache
+def _dispatcher(name: str) -> Callable[..., Any]:
     table = {kind: found.function for kind, found in METHODS.get(name, {}).items()}
     fallback = table.get(object)
     find = table.get
