@@ -144,17 +144,22 @@ class Lookup:
     async def wait(self, reference: Reference, time: Time) -> Answer:
         """Return a container's metadata, waiting for the API server where that is worth while."""
         patience = self._patience.level
-        if patience > 0 and self._gates["pod"].healthy:
-            started = self._clock.monotonic()
-            try:
-                async with asyncio.timeout(patience):
-                    await self._wait_for(reference)
-            except TimeoutError:
-                self._host.log.debug("going on without the metadata of %s/%s", reference.namespace, reference.pod)
-            self._patience.take(self._clock.monotonic() - started)
+        if patience > 0:
+            self._patience.take(await self._wait_at_most(patience, reference))
         else:
             self.ask(reference)
         return self.recall(reference, time)
+
+    async def _wait_at_most(self, patience: float, reference: Reference) -> float:
+        """Wait for answers; returns the seconds that it took."""
+        started = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(patience):
+                await self._wait_for(reference)
+        except TimeoutError:
+            self._host.log.debug("going on without the metadata of %s/%s", reference.namespace, reference.pod)
+            return patience
+        return self._clock.monotonic() - started
 
     async def _wait_for(self, reference: Reference) -> None:
         if self._listing is not None:
@@ -190,18 +195,16 @@ class Lookup:
     def _single_flight(
         self, kind: _Kind, key: tuple[str, ...], fetch: Callable[[], Coroutine[Any, Any, None]]
     ) -> asyncio.Future[None] | None:
-        """Begin a request, or join the one under way; None where there is nothing that is worth waiting for."""
-        under_way = self._under_way.get(key)
-        if under_way is not None:
-            return under_way
+        """Begin a request unless it is under way; returns what to wait for, None where that is not worth while."""
         gate = self._gates[kind]
-        promising = gate.healthy
-        if len(self._under_way) >= _MOST_UNDER_WAY or not gate.enter():
-            return None
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._host.start_task(self._fly(kind, key, future, fetch), name=f"ask_{kind}")
-        self._under_way[key] = future
-        return future if promising else None
+        is_promising = gate.healthy
+        if key not in self._under_way:
+            if len(self._under_way) >= _MOST_UNDER_WAY or not gate.enter():
+                return None
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._host.start_task(self._fly(kind, key, future, fetch), name=f"ask_{kind}")
+            self._under_way[key] = future
+        return self._under_way[key] if is_promising else None
 
     async def _fly(
         self,
@@ -214,6 +217,9 @@ class Lookup:
             await fetch()
         except ApiFailure as failure:
             self._failed(kind, failure)
+        except Exception:
+            self._gates[kind].failed(_LOOK_AGAIN)
+            raise
         else:
             if self._gates[kind].succeeded():
                 self._host.log.info("the API server answers again when asked for a %s", kind)

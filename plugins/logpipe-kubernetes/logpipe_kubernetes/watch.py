@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from logpipe import Host
-from logpipe_kubernetes.layout import Layout
+from logpipe_kubernetes.layout import Layout, Pod
 from logpipe_kubernetes.lookup import parsed
 from logpipe_kubernetes.memory import Memory
 from logpipe_kubernetes.pacing import Backoff
@@ -75,13 +75,20 @@ class PodWatch:
             except ApiFailure as failure:
                 first_try()
                 await self._recover(failure)
+            except Exception as mistake:
+                # without the watch the rest still works: it must neither end for good nor keep others waiting
+                self._host.log.exception("unexpected error while watching this node's pods")
+                first_try()
+                await self._recover(ApiFailure(f"unexpected error: {mistake!r}"))
 
     async def _list(self) -> None:
-        version = {"resourceVersion": self._list_from} if self._list_from else {}
-        found = await self._server.get("pods", fieldSelector=self._selector, **version)
-        pods = parsed(lambda body: [self._layout.pod(item) for item in body["items"]], found)
-        self._version = parsed(lambda body: str(body["metadata"]["resourceVersion"]), found)
+        since = {"resourceVersion": self._list_from} if self._list_from else {}
+        found = await self._server.get("pods", fieldSelector=self._selector, **since)
+        version = _version_of(found)
+        read = [self._read_pod(item) for item in parsed(lambda body: list(body["items"]), found)]
+        pods = [pod for pod in read if pod is not None]
         self._memory.keep_watched(pods)
+        self._version = version
         self._stats.bump("pod_cache_host_updates", len(pods))
         self._list_from = "0"
         self._host.log.debug("the API server lists %d pods with %s", len(pods), self._selector)
@@ -112,19 +119,30 @@ class PodWatch:
             raise ApiFailure("an event of the watch has no object")
         if kind == "ERROR":
             raise self._told_error(found)
-        self._version = parsed(lambda body: str(body["metadata"]["resourceVersion"]), found)
-        if kind == "BOOKMARK":
-            return
-        pod = parsed(self._layout.pod, found)
+        version = _version_of(found)
+        pod = None if kind == "BOOKMARK" else self._read_pod(found)
+        if pod is not None:
+            self._keep(pod, is_deleted=kind == "DELETED")
+        self._version = version
+
+    def _keep(self, pod: Pod, *, is_deleted: bool) -> None:
         before = self._memory.generation
         self._memory.keep(pod, watched=True)
-        if kind == "DELETED":
+        if is_deleted:
             # its lines may still come
             self._memory.bury(pod.uid)
             self._stats.bump("pod_cache_watch_deletes")
         else:
             changed = self._memory.generation != before
             self._stats.bump("pod_cache_watch_updates" if changed else "pod_cache_watch_ignored")
+
+    def _read_pod(self, found: dict[str, Any]) -> Pod | None:
+        """Return a pod, None where an object is not as pods are: one of them must not hide the others."""
+        try:
+            return parsed(self._layout.pod, found)
+        except ApiFailure as failure:
+            self._host.log.warning("a pod is left out: %s", failure)
+            return None
 
     def _told_error(self, status: dict[str, Any]) -> ApiFailure:
         gone = status.get("code") == _TOO_OLD
@@ -163,3 +181,7 @@ class PodWatch:
         self._host.log.log(
             level, "cannot watch this node's pods: %s; what is known stays known, next try in %.0f s", failure, pause
         )
+
+
+def _version_of(found: dict[str, Any]) -> str:
+    return parsed(lambda body: str(body["metadata"]["resourceVersion"]), found)

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from logpipe.testing import ManualClock, Pipeline, drive
+from logpipe.testing import ManualClock, Pipeline, drive, settle
 from logpipe_kubernetes.filter import KubernetesMetadata
 from logpipe_kubernetes.testing import FakeApiServer, TimeLapse, container_tag, namespace, pod
 
 ID = "e4b0" * 16
 TAG = container_tag("web-1", container_id=ID)
 NAMES = {"container_name": "web", "namespace_name": "shop", "pod_name": "web-1"}
-IMPATIENT = "open_timeout 0.1\nread_timeout 0.1\nstats_interval 0\n"
+QUIET = "stats_interval 0\n"
+IMPATIENT = f"{QUIET}open_timeout 0.1\nread_timeout 0.1\n"
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ def shop(api: FakeApiServer) -> FakeApiServer:
 
 @pytest.fixture
 async def stage(shop: FakeApiServer, clock: ManualClock) -> AsyncIterator[Pipeline]:
-    """The filter, asking that server without patience."""
-    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{IMPATIENT}", clock=clock) as running:
+    """The filter, asking that server."""
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock) as running:
         yield running
     shop.recover()
 
@@ -87,7 +88,7 @@ async def test_a_server_that_is_down_is_started_without(clock: ManualClock, laps
     """Events flow from the first moment; when the server comes up, data come too."""
     async with FakeApiServer() as api:
         port = api.port
-    async with drive(KubernetesMetadata, f"kubernetes_url http://127.0.0.1:{port}\n{IMPATIENT}", clock=clock) as stage:
+    async with drive(KubernetesMetadata, f"kubernetes_url http://127.0.0.1:{port}\n{QUIET}", clock=clock) as stage:
         assert await kubernetes(stage) == NAMES
         await lapse.seconds(30, lambda: kubernetes(stage))
         async with FakeApiServer(port=port) as api:
@@ -104,36 +105,44 @@ async def test_a_server_that_went_down_takes_nothing_away(shop: FakeApiServer, s
     assert (await kubernetes(stage))["pod_id"] == "uid-of-web-1"
 
 
-async def test_a_silent_server_is_waited_for_once(shop: FakeApiServer, stage: Pipeline, lapse: TimeLapse) -> None:
+async def test_a_silent_server_is_waited_for_once(shop: FakeApiServer, clock: ManualClock, lapse: TimeLapse) -> None:
     """The first batch waits for the timeouts; no other container's does while the server is silent."""
     shop.hang("GET")
-    assert await kubernetes(stage) == NAMES
-    made = len(shop.requests)
-    for number in range(200):
-        found = await kubernetes(stage, container_tag(f"other-{number}", container_id=f"{number:064x}"))
-        assert found["pod_name"] == f"other-{number}"
-    assert len(shop.requests) == made
-    shop.recover()
-    await lapse.until(lambda: is_enriched(stage), lambda: kubernetes(stage), most=300)
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{IMPATIENT}", clock=clock) as stage:
+        assert await kubernetes(stage) == NAMES
+        await stage.wait_for(lambda: len(stage.log.texts("warning")) == 3)
+        made = len(shop.requests)
+        for number in range(200):
+            found = await kubernetes(stage, container_tag(f"other-{number}", container_id=f"{number:064x}"))
+            assert found["pod_name"] == f"other-{number}"
+        assert len(shop.requests) == made
+        await lapse.until(lambda: len(shop.requests) > made, lambda: kubernetes(stage))
+        async with asyncio.TaskGroup() as group:
+            while_it_is_tried = group.create_task(kubernetes(stage, container_tag("web-1", container_id="beef" * 16)))
+            await settle()
+            assert while_it_is_tried.done()
+        shop.recover()
+        await lapse.until(lambda: is_enriched(stage), lambda: kubernetes(stage), most=300)
 
 
 async def test_a_slow_server_is_waited_for_a_while_and_then_no_more(shop: FakeApiServer, clock: ManualClock) -> None:
     """Answers that come late, but in time, still cost no more than the share of time that waiting may cost."""
-    slow = "open_timeout 0.02\nread_timeout 30\nstats_interval 0\n"
+    slow = "open_timeout 5\nread_timeout 30\nstats_interval 0\n"
+    shop.put(pod("web-2", containers={"web": "beef" * 16}))
     async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{slow}", clock=clock) as stage:
-        plugin = stage.plugin(KubernetesMetadata)
-        shop.hang("GET")
-        first = asyncio.ensure_future(kubernetes(stage))  # noqa: TID251 - a test's own task
-        await stage.wait_for(lambda: len(shop.requests) == 2)
-        await clock.advance(31)
-        shop.recover()
-        assert (await first)["pod_id"] == "uid-of-web-1"
-        shop.put(pod("web-2", containers={"web": "beef" * 16}))
-        shop.hang("GET")
-        # more than thirty seconds were waited: the next container's first batch goes on at once
-        found = await kubernetes(stage, container_tag("web-2", container_id="beef" * 16))
-        assert "pod_id" not in found
-        assert plugin is not None
+        async with asyncio.TaskGroup() as group:
+            shop.hang("GET")
+            first = group.create_task(kubernetes(stage))
+            await stage.wait_for(lambda: len(shop.requests) == 2)
+            await clock.advance(36)
+            shop.recover()
+        assert first.result()["pod_id"] == "uid-of-web-1"
+        async with asyncio.TaskGroup() as group:
+            shop.hang("GET")
+            second = group.create_task(kubernetes(stage, container_tag("web-2", container_id="beef" * 16)))
+            await settle()
+            assert second.done()
+        assert "pod_id" not in second.result()
         shop.recover()
 
 
@@ -214,7 +223,7 @@ async def test_a_token_that_comes_later_is_found(
     """A missing file is no reason to give up."""
     shop.accept_only("old")
     token_file.unlink()
-    conf = f"kubernetes_url {shop.url}\nbearer_token_file {token_file}\n{IMPATIENT}"
+    conf = f"kubernetes_url {shop.url}\nbearer_token_file {token_file}\n{QUIET}"
     async with drive(KubernetesMetadata, conf, clock=clock) as stage:
         assert await kubernetes(stage) == NAMES
         token_file.write_text("old")
@@ -225,7 +234,7 @@ async def test_the_token_is_never_in_the_log(shop: FakeApiServer, token_file: Pa
     """Not even when it is refused."""
     token_file.write_text("s3cret-token")
     shop.accept_only("another")
-    conf = f"kubernetes_url {shop.url}\nbearer_token_file {token_file}\n{IMPATIENT}"
+    conf = f"kubernetes_url {shop.url}\nbearer_token_file {token_file}\n{QUIET}"
     async with drive(KubernetesMetadata, conf, clock=clock) as stage:
         await kubernetes(stage)
         assert any("HTTP 401" in text for text in stage.log.texts())

@@ -1,5 +1,6 @@
 """The list and watch of this node's pods."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,7 +17,8 @@ ID = "e4b0" * 16
 OTHER_ID = "aaaa" * 16
 TAG = container_tag("web-1", container_id=ID)
 NAMES = {"container_name": "web", "namespace_name": "shop", "pod_name": "web-1"}
-IMPATIENT = "open_timeout 0.2\nread_timeout 0.2\nstats_interval 0\n"
+QUIET = "stats_interval 0\n"
+IMPATIENT = f"{QUIET}open_timeout 0.2\nread_timeout 0.2\n"
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def web(label: str) -> dict[str, Any]:
 @pytest.fixture
 async def stage(shop: FakeApiServer, clock: ManualClock) -> AsyncIterator[Pipeline]:
     """The filter, watching that server's pods."""
-    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{IMPATIENT}", clock=clock) as running:
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock) as running:
         await running.wait_for(lambda: shop.watchers == 1)
         yield running
     shop.recover()
@@ -49,7 +51,7 @@ async def kubernetes(stage: Pipeline, tag: str = TAG) -> dict[str, Any]:
 
 def label(stage: Pipeline) -> str:
     """Return the label of the newest record's pod."""
-    return str(stage.records()[-1]["kubernetes"].get("labels", {}).get("app"))
+    return str(stage.records()[-1]["kubernetes"].get("labels", {}).get("app")) if stage.records() else ""
 
 
 async def test_one_list_answers_for_all_pods_of_the_node(shop: FakeApiServer, clock: ManualClock) -> None:
@@ -156,6 +158,21 @@ async def test_an_answer_that_is_behind_does_not_undo_the_watch(shop: FakeApiSer
     assert label(stage) == "a"
 
 
+async def test_an_answer_about_a_former_pod_does_not_end_the_present_one(
+    shop: FakeApiServer, stage: Pipeline, clock: ManualClock
+) -> None:
+    """An API server that is behind may still know the pod that had the name before: the older one is the dead one."""
+    former = pod("web-1", uid="former", containers={"web": OTHER_ID}, created="2016-06-14T11:00:00Z")
+    shop.fail("GET pod", 200, body=json.dumps(former).encode())
+    assert (await kubernetes(stage, container_tag("web-1", container_id=OTHER_ID)))["pod_id"] == "former"
+    await clock.advance(GRAVE_TIME + 1)
+    shop.put(pod("web-2", containers={"web": "beef"}))
+    await stage.wait_for(lambda: stage.metric("pod_cache_watch_updates") == 1)
+    assert (await kubernetes(stage))["pod_id"] == "uid-of-web-1"
+    assert shop.count("GET pod") == 1
+    assert stage.metric("pod_cache_size") == 2
+
+
 async def test_a_stream_that_ends_goes_on_where_it_was(shop: FakeApiServer, stage: Pipeline, lapse: TimeLapse) -> None:
     """API servers end watches every few minutes: no new list, and nothing missed."""
     shop.bookmark()
@@ -182,13 +199,15 @@ async def test_bookmarks_keep_the_version_young(shop: FakeApiServer, lapse: Time
 async def test_streams_that_end_at_once_are_no_storm(shop: FakeApiServer, clock: ManualClock, lapse: TimeLapse) -> None:
     """A proxy that closes every watch is not asked a thousand times a minute."""
     shop.fail("WATCH", 200, body=b"")
-    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{IMPATIENT}", clock=clock):
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock):
         await lapse.seconds(120)
     assert 3 <= shop.count("WATCH") <= 12
     assert shop.count("LIST") <= 10
 
 
-async def test_an_expired_version_leads_to_one_new_list(shop: FakeApiServer, stage: Pipeline, lapse: TimeLapse) -> None:
+async def test_an_expired_version_leads_to_one_new_list(
+    shop: FakeApiServer, stage: Pipeline, clock: ManualClock, lapse: TimeLapse
+) -> None:
     """410 in an ERROR event: differences are taken from the list, deleted pods included, and the watch goes on."""
     shop.put(pod("web-2", containers={"web": OTHER_ID}))
     await stage.wait_for(lambda: stage.metric("pod_cache_watch_updates") == 1)
@@ -203,6 +222,9 @@ async def test_an_expired_version_leads_to_one_new_list(shop: FakeApiServer, sta
     assert shop.count("LIST") == 2
     assert stage.metric("pod_watch_gone_notices") == 1
     assert stage.log.texts("warning") == []
+    await clock.advance(GRAVE_TIME + 1)
+    shop.put(web("c"))
+    await stage.wait_for(lambda: stage.metric("pod_cache_size") == 1)
 
 
 @pytest.mark.usefixtures("stage")
@@ -217,7 +239,7 @@ async def test_gone_as_a_status_leads_to_one_new_list(shop: FakeApiServer, lapse
 async def test_gone_in_the_list_asks_for_the_newest(shop: FakeApiServer, clock: ManualClock, lapse: TimeLapse) -> None:
     """A list that is too old at the API server's own cache is asked for without a version."""
     shop.fail("LIST", 410, times=1)
-    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{IMPATIENT}", clock=clock) as stage:
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock) as stage:
         await lapse.until(lambda: shop.watchers == 1)
         await kubernetes(stage)
         assert label(stage) == "a"
@@ -265,7 +287,7 @@ async def test_a_silent_watch_is_begun_again(
 ) -> None:
     """No byte for too long means that the connection is dead, whatever TCP believes."""
     monkeypatch.setattr("logpipe_kubernetes.filter.SILENCE", 0.1)
-    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{IMPATIENT}", clock=clock):
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock):
         await lapse.until(lambda: shop.count("WATCH") >= 3)
     assert shop.count("LIST") == 1
 
@@ -276,7 +298,7 @@ async def test_a_refused_list_falls_back_to_single_look_ups(
 ) -> None:
     """Who may get but not list is served all the same; one warning says so, and the list is tried seldom."""
     shop.fail("LIST", status, headers={"Retry-After": "60"})
-    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{IMPATIENT}", clock=clock) as stage:
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock) as stage:
         await kubernetes(stage)
         assert label(stage) == "a"
         await lapse.seconds(300)
@@ -290,7 +312,7 @@ async def test_a_server_that_is_down_is_started_without(clock: ManualClock, laps
     """Events flow at once, and the watch begins when the server is there; requests are few."""
     async with FakeApiServer() as api:
         port = api.port
-    conf = f"kubernetes_url http://127.0.0.1:{port}\n{IMPATIENT}"
+    conf = f"kubernetes_url http://127.0.0.1:{port}\n{QUIET}"
     async with drive(KubernetesMetadata, conf, clock=clock) as stage:
         assert await kubernetes(stage) == NAMES
         await lapse.seconds(100, lambda: kubernetes(stage))
@@ -329,15 +351,40 @@ async def test_an_outage_is_survived_and_told_once(shop: FakeApiServer, stage: P
 async def test_thousands_of_pods_and_events(api: FakeApiServer, clock: ManualClock) -> None:
     """A node with far too many pods, and a flood of events, is only so much work."""
     api.put(namespace("shop"), *(pod(f"pod-{number}", containers={"web": f"{number:064x}"}) for number in range(3000)))
-    async with drive(
-        KubernetesMetadata, f"kubernetes_url {api.url}\n{IMPATIENT}\nread_timeout 20", clock=clock
-    ) as stage:
+    async with drive(KubernetesMetadata, f"kubernetes_url {api.url}\n{QUIET}", clock=clock) as stage:
         await stage.wait_for(lambda: api.watchers == 1)
         for number in range(3000):
             api.delete_pod(f"pod-{number}")
         await stage.wait_for(lambda: stage.metric("pod_cache_watch_deletes") == 3000)
         assert stage.metric("pod_cache_size") <= 1000
     assert api.count("LIST") == 1
+
+
+async def test_a_mistake_of_ours_does_not_end_the_watch(
+    shop: FakeApiServer, stage: Pipeline, lapse: TimeLapse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever an event breaks, the error is logged and the watch goes on."""
+    with monkeypatch.context() as broken:
+        broken.setattr("logpipe_kubernetes.memory.Memory.keep", lambda *_args, **_options: 1 / 0)
+        shop.put(web("b"))
+        await stage.wait_for(lambda: stage.log.texts("error"))
+    await lapse.until(lambda: label(stage) == "b", lambda: kubernetes(stage))
+    assert shop.count("LIST") == 1
+
+
+async def test_a_strange_pod_does_not_hide_the_others(shop: FakeApiServer, clock: ManualClock) -> None:
+    """It is left out, of the list and of the watch."""
+    strange = pod("strange")
+    strange["metadata"]["annotations"] = 7
+    shop.put(strange)
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock) as stage:
+        await kubernetes(stage)
+        assert label(stage) == "a"
+        await stage.wait_for(lambda: shop.watchers == 1)
+        shop.put(strange)
+        shop.put(web("b"))
+        await stage.wait_for(lambda: stage.metric("pod_cache_watch_updates") == 1)
+        assert len([text for text in stage.log.texts("warning") if "left out" in text]) == 2
 
 
 async def test_watch_false_asks_one_by_one(shop: FakeApiServer) -> None:
