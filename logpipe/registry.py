@@ -57,8 +57,10 @@ class Registry:
     def __init__(self, folders: Sequence[Path] = (), *, log: logging.Logger | None = None) -> None:
         self._log = log or logging.getLogger("logpipe")
         self._entries: dict[tuple[str, str], list[EntryPoint]] = {}
+        # asked once: each call reads the metadata of every installed distribution
+        every = entry_points()
         for kind, group in GROUPS.items():
-            for entry in entry_points(group=group):
+            for entry in every.select(group=group):
                 self._entries.setdefault((kind, entry.name), []).append(entry)
         self._local: dict[tuple[str, str], tuple[type[Plugin[Any]], Path]] = {}
         for folder in folders:
