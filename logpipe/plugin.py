@@ -199,7 +199,7 @@ class Plugin(Generic[O]):
         super().__init_subclass__(**kwargs)
         if type:
             cls.types = (type,) if isinstance(type, str) else type
-        for base in getattr(cls, "__orig_bases__", ()):
+        for base in vars(cls).get("__orig_bases__", ()):
             for argument in typing.get_args(base):
                 if isinstance(argument, _TYPE) and issubclass(argument, Options):
                     cls.options_class = argument

@@ -112,6 +112,10 @@ class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         self._relative_offset += 1
         return True
 
+    def build(self) -> None:
+        """Make the bytes to send, compressed; takes a while then, and may be called in a thread."""
+        self._build()
+
     def owe(self, source: Source, numbers: Sequence[int]) -> None:
         """Note that the last messages were made of these events."""
         if self._origins and self._origins[-1][0] is source:

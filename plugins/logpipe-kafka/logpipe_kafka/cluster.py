@@ -40,8 +40,6 @@ class Cluster:
         *,
         on_trouble: Callable[[Exception], None],
     ) -> None:
-        self.stall_seconds = STALL_SECONDS
-        self.watch_seconds = WATCH_SECONDS
         self._brokers = brokers
         self._host = host
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
@@ -53,7 +51,6 @@ class Cluster:
         self._connected = asyncio.Event()
         self._replaced = asyncio.Event()
         self._closed = False
-        self._answered_at = 0.0
         self._away_since: float | None = None
 
     async def start(self, settings: SessionSettings, *, log_client: bool) -> None:
@@ -88,9 +85,9 @@ class Cluster:
 
     def answered(self) -> None:
         """Note that a broker has answered something."""
-        self._answered_at = asyncio.get_running_loop().time()
         if self._away_since is not None:
-            self._log.info("brokers answer again after %.1f seconds", self._answered_at - self._away_since)
+            away = asyncio.get_running_loop().time() - self._away_since
+            self._log.info("brokers answer again after %.1f seconds", away)
             self._away_since = None
 
     async def look_up(self, session: Session, topic: str) -> bool:
@@ -164,7 +161,8 @@ class Cluster:
         """React to a session none of whose brokers answers."""
         self._away(error)
         self._brokers.refresh()
-        silent = asyncio.get_running_loop().time() - self._answered_at
+        since = self._away_since or 0.0
+        silent = asyncio.get_running_loop().time() - since
         # An idempotent producer must stay the same, else the brokers could not tell what they have already.
         if silent > GIVE_UP_SECONDS and not self._settings.idempotent:
             self.replace(session, f"no broker has answered for {silent:.0f} seconds")
@@ -173,7 +171,7 @@ class Cluster:
         """Replace a producer that has stopped confirming, or whose brokers are all gone from the list."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(self.watch_seconds)
+            await asyncio.sleep(WATCH_SECONDS)
             session = self._session
             if session is None:
                 continue
@@ -182,7 +180,7 @@ class Cluster:
             elif self._brokers.changed.is_set():
                 self._brokers.changed.clear()
                 await self._compare(session)
-            elif session.waiting_since is not None and loop.time() - session.waiting_since > self.stall_seconds:
+            elif session.waiting_since is not None and loop.time() - session.waiting_since > STALL_SECONDS:
                 await self._unstick(session)
 
     async def _compare(self, session: Session) -> None:
@@ -192,4 +190,6 @@ class Cluster:
 
     async def _unstick(self, session: Session) -> None:
         if await session.answers():
-            self.replace(session, f"nothing was confirmed for {self.stall_seconds:.0f} seconds while brokers answer")
+            self.replace(session, f"nothing was confirmed for {STALL_SECONDS:.0f} seconds while brokers answer")
+        elif session is self._session:
+            self._unreachable(session, KafkaError("no broker answers"))

@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 from aiokafka.errors import (
+    BrokerResponseError,
     CorruptRecordException,
     LeaderNotAvailableError,
     TopicAuthorizationFailedError,
@@ -136,7 +137,11 @@ class Delivery:
         try:
             while queue.has_work:
                 session = await self._cluster.session()
+                answered = False
                 if not session.partitions(queue.topic):
+                    if self._is_diverted(queue):
+                        self._divert(queue)
+                        return
                     await asyncio.sleep(queue.pause_left(None, _now()))
                     answered = await self._cluster.look_up(session, queue.topic)
                 if partitions := session.partitions(queue.topic):
@@ -156,8 +161,17 @@ class Delivery:
             self._give_up_when_refused(queue, TopicAuthorizationFailedError(queue.topic))
             return
         self._trouble(queue, UnknownTopicOrPartitionError(queue.topic))
-        if self._fallback not in {"", queue.topic} and _now() - queue.problem_since > FALLBACK_SECONDS:
+        if self._is_diverted(queue):
             self._divert(queue)
+
+    def _is_diverted(self, queue: TopicQueue) -> bool:
+        """Return whether a topic has been missing for long enough, and will not be asked about right now."""
+        return (
+            self._fallback not in {"", queue.topic}
+            and isinstance(queue.problem, UnknownTopicOrPartitionError)
+            and _now() - queue.problem_since > FALLBACK_SECONDS
+            and queue.pause_left(None, _now()) > 0
+        )
 
     def _divert(self, queue: TopicQueue) -> None:
         # compat: out_kafka2.rb retries so, and says it so
@@ -191,12 +205,16 @@ class Delivery:
     async def _attempt(self, session: Session, queue: TopicQueue, batch: Batch, partition: int) -> Exception | None:
         """Send a batch; returns what went wrong."""
         try:
+            if batch.codec:
+                await self._host.in_thread(batch.build)
             if not session.has_leader(queue.topic, partition):
                 await self._cluster.look_up(session, queue.topic)
-            if partition not in session.partitions(queue.topic):
+            partitions = session.partitions(queue.topic)
+            if partition not in partitions:
                 raise UnknownTopicOrPartitionError(f"{queue.topic}-{partition}")  # noqa: TRY301 - returned below
             if not session.has_leader(queue.topic, partition):
                 raise LeaderNotAvailableError(f"{queue.topic}-{partition}")  # noqa: TRY301 - returned below
+            queue.partitions = partitions
             await session.send(batch, queue.topic, partition)
         except Exception as error:  # noqa: BLE001 - judged by the caller, who keeps the batch whatever it is
             return error
@@ -224,7 +242,7 @@ class Delivery:
         attempt = queue.pause(partition, _now(), first=FIRST_BACK_OFF, longest=LONGEST_BACK_OFF)
         if isinstance(error, CorruptRecordException) and attempt <= DAMAGE_RETRIES:
             verdict = Verdict.AGAIN
-        if verdict is not Verdict.UNREACHABLE:
+        if isinstance(error, BrokerResponseError) and verdict is not Verdict.UNREACHABLE:
             self._cluster.answered()
         if session.must_end:
             self._cluster.replace(session, reason(error))

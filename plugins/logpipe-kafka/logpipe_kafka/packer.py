@@ -96,6 +96,7 @@ class Packer:
         """Forget everything that is not queued; its events stay owed for."""
         self._open.clear()
         for queue in list(self._unplaced):
+            queue.forget(self._owner)
             self._take_unplaced(queue)
 
     def _place(self, queue: TopicQueue) -> None:

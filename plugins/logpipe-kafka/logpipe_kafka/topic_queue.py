@@ -146,6 +146,10 @@ class TopicQueue:
         for _, call in waiting:
             call()
 
+    def forget(self, owner: Owner) -> None:
+        """Call nothing of an owner's any more."""
+        self._when_located = [waiting for waiting in self._when_located if waiting[0] is not owner]
+
     def owners(self) -> set[Owner]:
         """Return everybody who has something queued, on its way, or waiting for the partitions to be known."""
         return {batch.owner for batch in self.batches()} | {owner for owner, _ in self._when_located}
