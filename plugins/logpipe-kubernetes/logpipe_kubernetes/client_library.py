@@ -41,9 +41,17 @@ def load() -> ClientLibrary:
     Raises:
         ImportError: kubernetes-asyncio is not installed.
     """
-    with _empty_packages():
-        rest = importlib.import_module("kubernetes_asyncio.client.rest")
-        configuration = importlib.import_module("kubernetes_asyncio.client.configuration")
+    try:
+        with _empty_packages():
+            return _import_parts()
+    except ImportError:
+        # a version to come may be laid out otherwise: all of it, then
+        return _import_parts()
+
+
+def _import_parts() -> ClientLibrary:
+    rest = importlib.import_module("kubernetes_asyncio.client.rest")
+    configuration = importlib.import_module("kubernetes_asyncio.client.configuration")
     return ClientLibrary(rest, configuration.Configuration, rest.aiohttp)
 
 

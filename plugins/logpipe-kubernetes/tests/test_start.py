@@ -4,6 +4,7 @@ import json
 import ssl
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,16 @@ def test_of_the_client_only_its_core_is_imported() -> None:
         "kubernetes_asyncio.client.CoreV1Api"
     )
     assert "kubernetes_asyncio.client.models.v1_pod" in whole
+
+
+def test_a_client_laid_out_otherwise_is_imported_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version may not be divisible in this way."""
+
+    def indivisible() -> AbstractContextManager[None]:
+        raise ImportError("it needs its package")
+
+    monkeypatch.setattr(client_library, "_empty_packages", indivisible)
+    assert client_library.load().rest.RESTClientObject
 
 
 def test_the_client_is_taken_as_it_is_where_it_is_imported_already() -> None:
