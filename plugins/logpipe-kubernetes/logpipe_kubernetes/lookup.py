@@ -92,7 +92,7 @@ class Lookup:
         namespace, namespace_expires = self._recall_namespace(_namespace_name(reference, pod), pod or None)
         complete = pod is not None and namespace is not None
         expires = min(pod_expires, namespace_expires)
-        more = self._more(reference, pod, namespace, time) if complete else namespace.fields if namespace else None
+        more = self._more(reference, pod, namespace, time)
         metadata = self._layout.metadata(reference, pod=pod or None, more=more)
         return Answer(metadata, complete, expires)
 
@@ -129,8 +129,8 @@ class Lookup:
         namespace: Namespace | Literal[False] | None,
         time: Time,
     ) -> Record | None:
-        """Return what namespace and absence add to `kubernetes`, when all is known."""
-        if pod or not self._with_namespaces:
+        """Return what the namespace adds to `kubernetes`, and what absence does."""
+        if pod is not False or namespace is None or not self._with_namespaces:
             return namespace.fields if namespace else None
         if not namespace:
             self._stats.bump("id_cache_orphaned_record")
