@@ -33,7 +33,7 @@ OUTPUTS = {
   default_topic {topic}
   required_acks 1
   buffer_type memory
-  flush_interval 0.5s
+  flush_interval 0.5
 </match>
 """,
     "kafka2": """\
@@ -47,7 +47,7 @@ OUTPUTS = {
   </format>
   <buffer topic>
     @type memory
-    flush_interval 0.5s
+    flush_interval 0.5
   </buffer>
 </match>
 """,

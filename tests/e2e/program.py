@@ -49,14 +49,15 @@ class Logpipe:
             )
         return self
 
-    def kill(self) -> None:
-        """Kill all its processes at once, as the end of the machine would.
-
-        Raises:
-            AssertionError: it had ended already.
-        """
+    def still_runs(self) -> None:
+        """Fail the test, quoting its log, if it has ended by itself."""
         assert self._process is not None
         assert self._process.poll() is None, f"logpipe ended by itself:\n{self.said}"
+
+    def kill(self) -> None:
+        """Kill all its processes at once, as the end of the machine would."""
+        self.still_runs()
+        assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 

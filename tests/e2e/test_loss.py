@@ -33,14 +33,19 @@ class Pipeline:
 
     def wait_for_more(self) -> None:
         """Return when something has arrived that had not when this was called."""
-        before = self._kafka.topic_size(self._topic)
-        wait_until(lambda: self._kafka.topic_size(self._topic) > before, seconds=PATIENCE, what=self._what)
+        before = self._size()
+        wait_until(lambda: self._size() > before, seconds=PATIENCE, what=self._what)
 
     def wait_for_all(self) -> None:
         """Return when every line that was written is in Kafka, compared line by line."""
         wait_until(lambda: not self._missing(), seconds=PATIENCE, what=self._what)
 
+    def _size(self) -> int:
+        self.logpipe.still_runs()
+        return self._kafka.topic_size(self._topic)
+
     def _missing(self) -> list[str]:
+        self.logpipe.still_runs()
         return sorted(self.writer.written - arrived(self._kafka.read_topic(self._topic)))
 
     def _what(self) -> str:

@@ -31,6 +31,7 @@ class JavaServer:
         self._log = settings.with_suffix(".log")
         self._serves = serves
         self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self._command = [
             "java",
             f"-Xmx{heap}",
@@ -58,6 +59,9 @@ class JavaServer:
         """
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        # Its input ends when this process does, in whatever way: no server outlives tests that were killed.
+        watch = f"read never; kill -KILL {self._process.pid}"
+        self._watchdog = subprocess.Popen(["sh", "-c", watch], stdin=subprocess.PIPE)
         try:
             wait_until(lambda: self._serves() or not self.running, seconds=START_SECONDS, what=self._unready)
         except BaseException:
@@ -74,13 +78,22 @@ class JavaServer:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._process.kill()
+            self._process.wait()
+        self._dismiss()
 
     def kill(self) -> None:
         """End the process as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.kill()
+            self._watchdog.communicate()
+            self._watchdog = None
 
     def _unready(self) -> str:
         return f"{self._command[-2]} to serve:\n{self._last_words()}"
