@@ -105,9 +105,7 @@ def modulo(left: Any, right: Any) -> Any:
     if not (is_number(left) and is_number(right)):
         _coerced("%", left, right)
     if right == 0:
-        if type(left) is int and type(right) is int:
-            raise RubyError("ZeroDivisionError", "divided by 0")
-        return math.nan
+        raise RubyError("ZeroDivisionError", "divided by 0")
     return left % right
 
 

@@ -134,7 +134,10 @@ def _float(letter: str, value: float, flags: str, places: int | None) -> str:
     if not math.isfinite(value):
         return ("" if math.isnan(value) else sign) + ("NaN" if math.isnan(value) else "Inf")
     if letter in "aA":
-        return sign + abs(value).hex()
+        mantissa, _, power = abs(value).hex().partition("p")
+        mantissa = mantissa.rstrip("0").removesuffix(".") if "." in mantissa else mantissa
+        written = f"{mantissa}p{power}"
+        return sign + (written.upper() if letter == "A" else written)
     alternate = "#" if "#" in flags else ""
     return sign + format(abs(value), f"{alternate}.{6 if places is None else places}{letter}")
 

@@ -269,9 +269,10 @@ class Block(Node):
 
 
 class Lambda(Node):
-    """`->(x) { … }` or `lambda { |x| … }`."""
+    """`->(x) { … }`, `lambda { |x| … }`, or with `strict` false `proc { |x| … }`, which takes any number of values."""
 
     block: Block
+    strict: bool = True
 
 
 class Jump(Node):

@@ -93,7 +93,10 @@ def _method(parser: Parser, receiver: Node, *, safe: bool) -> Node:
         parser.advance()
         return Call(token.start, receiver, "call", arguments(parser, ")"), safe=safe)
     name = token.text
-    if not (name[:1].isalpha() or name[:1] == "_" or token.kind in _OPERATOR_NAMES):
+    if token.kind == "[" and parser.text.startswith("]", token.end):  # x.[](y)
+        parser.advance()
+        token, name = parser.token, "[]"
+    if not (name == "[]" or name[:1].isalpha() or name[:1] == "_" or token.kind in _OPERATOR_NAMES):
         raise parser.unexpected("a method's name")
     parser.advance()
     call = Call(token.start, receiver, name, [], safe=safe)
@@ -227,7 +230,7 @@ def with_block(parser: Parser, call: Call) -> Node:
     if _block_begins(parser):
         call.block = block(parser)
         if call.receiver is None and call.name in ("lambda", "proc") and not call.args:
-            return Lambda(call.offset, call.block)
+            return Lambda(call.offset, call.block, strict=call.name == "lambda")
     return call
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import parser_calls
-from logpipe.expression.nodes import Array, Local, MultiAssign, Node, Parameter
+from logpipe.expression.nodes import Array, Local, MultiAssign, Node, Parameter, Splat
 
 if TYPE_CHECKING:
     from logpipe.expression.parser import Parser
@@ -31,13 +31,7 @@ def several(parser: Parser, first: Node) -> Node:
         targets.append(assignment_target(parser))
     parser.expect("=")
     parser.skip_newlines()
-    value: Node = parser.expression()
-    if parser.at(","):
-        items = [value]
-        while parser.accept(","):
-            items.append(parser_calls.splat_or_expression(parser))
-        value = Array(value.offset, items)
-    return MultiAssign(first.offset, targets, value)
+    return MultiAssign(first.offset, targets, _values(parser))
 
 
 def several_from_splat(parser: Parser) -> Node:
@@ -47,7 +41,19 @@ def several_from_splat(parser: Parser) -> Node:
     while parser.accept(","):
         targets.append(assignment_target(parser))
     parser.expect("=")
-    return MultiAssign(offset, targets, parser.expression())
+    parser.skip_newlines()
+    return MultiAssign(offset, targets, _values(parser))
+
+
+def _values(parser: Parser) -> Node:
+    """Parse what stands right of the equals sign: several values are an array."""
+    value = parser_calls.splat_or_expression(parser)
+    if not parser.at(",") and not isinstance(value, Splat):
+        return value
+    items = [value]
+    while parser.accept(","):
+        items.append(parser_calls.splat_or_expression(parser))
+    return Array(value.offset, items)
 
 
 def assignment_target(parser: Parser) -> Node | Parameter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -56,6 +57,10 @@ def float_text(value: float) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     text = repr(value)
+    if 1e15 <= abs(value) < 1e16:  # Ruby changes to powers of ten one digit earlier than Python
+        digits, _, fraction = text.lstrip("-").partition(".")
+        text = f"{'-' * (value < 0)}{digits[0]}.{(digits[1:] + fraction).rstrip('0')}e+15"
+        text = text.replace(".e", ".0e")
     mantissa, exponent, power = text.partition("e")
     if exponent and "." not in mantissa:
         mantissa += ".0"
@@ -121,6 +126,9 @@ _ESCAPED: Final = {
 }  # fmt: skip
 
 
+_UNPRINTABLE: Final = frozenset({"Cc", "Cn", "Cs", "Zl", "Zp"})
+
+
 def inspect_string(text: str) -> str:
     r"""Return a string's source: quotes, backslashes, control characters, invalid bytes and `#{` escaped."""
     written = []
@@ -131,10 +139,8 @@ def inspect_string(text: str) -> str:
             written.append("\\#")
         elif "\udc80" <= char <= "\udcff":
             written.append(f"\\x{ord(char) - 0xDC00:02X}")
-        elif char.isprintable():
+        elif char.isprintable() or unicodedata.category(char) not in _UNPRINTABLE:
             written.append(char)
-        elif ord(char) < 0x80:
-            written.append(f"\\x{ord(char):02X}" if ord(char) != 0 else "\\u0000")
         else:
             written.append(f"\\u{ord(char):04X}" if ord(char) <= 0xFFFF else f"\\u{{{ord(char):X}}}")
     return f'"{"".join(written)}"'
@@ -146,7 +152,8 @@ def _inspect_symbol(symbol: Symbol) -> str:
     return f":{name}" if plain.isidentifier() or name in _OPERATORS else f":{inspect_string(name)}"
 
 
-_OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "**", "==", "<=>", "<", ">", "<=", ">=", "[]", "<<", "=~", "!"})
+_OPERATOR_LIST: Final = "+ - * / % ** == <=> < > <= >= [] []= << >> =~ ! != === ~"
+_OPERATORS: Final = frozenset(_OPERATOR_LIST.split())
 
 
 def _range_text(value: Range, write: Callable[[Any], str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from logpipe.expression.failures import RubyError
 from logpipe.time_format import compile_formatter, find_zone, fixed_zone
+from logpipe.time_format.directives import MONTHS
 from logpipe.time_format.zones import days_since_epoch, since_epoch, wall_clock
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class RubyTime:
         Raises:
             RubyError: the pattern is absurdly long, or pads by thousands.
         """
+        if "%Q" in pattern and type(self) is RubyTime:  # only a DateTime knows it
+            pattern = re.sub("%%|%Q", lambda found: "%%Q" if found[0] == "%Q" else found[0], pattern)
         return formatter(pattern, self.zone)(self.nanos)
 
     def to_text(self) -> str:
@@ -145,7 +148,7 @@ def from_parts(parts: list[Any], zone: tzinfo | None) -> int:
     """
     year, month, day, hour, minute, second = [*parts, *[None] * 6][:6]
     try:
-        days = days_since_epoch(_whole(year), _whole(month, 1), _whole(day, 1))
+        days = days_since_epoch(_whole(year), _month(month), _whole(day, 1))
         nanos = round((second or 0) * NANOS)
         whole = days * 86_400 + _whole(hour) * 3600 + _whole(minute) * 60 + nanos // NANOS
         return since_epoch(whole, zone) * NANOS + nanos % NANOS
@@ -155,3 +158,9 @@ def from_parts(parts: list[Any], zone: tzinfo | None) -> int:
 
 def _whole(value: Any, default: int = 0) -> int:
     return default if value is None else int(value)
+
+
+def _month(value: Any) -> int:
+    if isinstance(value, str) and value[:1].isalpha():
+        return 1 + [month[:3].lower() for month in MONTHS].index(value.lower())
+    return _whole(value, 1)

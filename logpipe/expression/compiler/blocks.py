@@ -176,12 +176,13 @@ def lambda_value(generator: Generator, node: nodes.Lambda) -> Code:
         generator.jumps.append("lambda")
         with writer.captured() as body, writer.indented():
             arguments = writer.temporary("items")
-            writer.emit(f"{arguments} = {generator.function(strict, 'strict')}({arguments}_, {_arity(parameters)})")
+            take = generator.function(strict, "strict") if node.strict else generator.function(loose, "loose")
+            writer.emit(f"{arguments} = {take}({arguments}_, {_arity(parameters)})")
             assign_parameters(generator, parameters, arguments)
             writer.emit(f"return {generator.value(node.block.body).text}")
         _mark_shared(scope, parameters)
     generator.write_function(label, f"*{arguments}_", body, scope)
-    return Code(f"{generator.function(Proc, 'Proc')}({label}, {_arity(parameters)}, is_lambda=True)", Proc)
+    return Code(f"{generator.function(Proc, 'Proc')}({label}, {_arity(parameters)}, is_lambda={node.strict})", Proc)
 
 
 def _mark_shared(scope: Scope, parameters: list[nodes.Parameter]) -> None:
@@ -202,4 +203,11 @@ def strict(items: tuple[Any, ...], arity: int) -> list[Any]:
     if (arity >= 0 and len(items) != arity) or len(items) < -arity - 1:
         wanted = str(arity) if arity >= 0 else f"{-arity - 1}+"
         raise RubyError("ArgumentError", f"wrong number of arguments (given {len(items)}, expected {wanted})")
+    return list(items)
+
+
+def loose(items: tuple[Any, ...], arity: int) -> list[Any]:
+    """Return a proc's arguments: an array alone is taken apart for several parameters, what is missing is nil."""
+    if len(items) == 1 and isinstance(items[0], list) and arity not in (0, 1):
+        return items[0]
     return list(items)

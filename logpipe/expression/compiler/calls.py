@@ -114,8 +114,8 @@ def _on_constant(generator: Generator, node: nodes.Call, constant: nodes.Const) 
         make = generator.function(new_exception, "new_exception")
         return Code(f"{make}({', '.join([repr(path), *map(item_text, codes)])})", RubyError)
     if path == "Proc" and node.name == "new" and isinstance(node.block, nodes.Block):
-        return generator.value(nodes.Lambda(node.offset, node.block))
-    functions = FUNCTIONS.get(path)
+        return generator.value(nodes.Lambda(node.offset, node.block, strict=False))
+    functions = FUNCTIONS.get("" if path == "Kernel" else path)
     if functions is None:
         return None
     found = functions.get(node.name)

@@ -29,6 +29,9 @@ def sequence(generator: Generator, node: nodes.Seq) -> Code:
 def negation(generator: Generator, node: nodes.Not) -> Code:
     """Write `!value`."""
     code = generator.value(node.value)
+    known = _known(code)
+    if known is not None:
+        return Code(str(not known), bool, stable=True)
     if code.kind is bool:
         return Code(f"(not {code.text})", bool)
     if code.stable:
@@ -52,10 +55,11 @@ def both(generator: Generator, node: nodes.And) -> Code:
 def _lazy(generator: Generator, left: nodes.Node, right: nodes.Node, *, wanted: bool) -> Code:
     writer = generator.writer
     first = generator.value(left)
+    known = _known(first)
+    if known is not None:
+        return generator.value(right) if known is wanted else first
     lines, second = generator.apart(right)
     kind = first.kind if first.kind is second.kind else None
-    if first.kind is not None and first.kind not in (bool, type(None)) and not wanted:
-        return first
     if not lines and kind is bool:
         return Code(f"({first.text} {'and' if wanted else 'or'} {second.text})", bool)
     name = writer.temporary()
@@ -72,6 +76,15 @@ def _lazy(generator: Generator, left: nodes.Node, right: nodes.Node, *, wanted: 
     if wanted:
         return Code(f"({second.text} if {test} else {name})", kind)
     return Code(f"({name} if {test} else {second.text})", kind)
+
+
+def _known(code: Code) -> bool | None:
+    """Return whether a value is true, where that is certain and evaluating it can be left out."""
+    if code.text in ("True", "False"):
+        return code.text == "True"
+    if code.kind is type(None):
+        return False if code.stable else None
+    return True if code.kind not in (None, bool) and code.stable else None
 
 
 def _test(name: str, *, wanted: bool) -> str:
@@ -275,6 +288,7 @@ def _rescues(generator: Generator, rescues: list[nodes.Rescue], result: str) -> 
     with writer.indented():
         writer.emit(f"{error} = {generator.function(rescuable, 'rescuable')}({caught})")
         depth = writer.depth
+        generator.errors.append(error)
         for rescue in rescues:
             writer.emit(f"if {_catches(generator, rescue, error)}:")
             with writer.indented():
@@ -286,6 +300,7 @@ def _rescues(generator: Generator, rescues: list[nodes.Rescue], result: str) -> 
             writer.depth += 1
         writer.emit("raise")
         writer.depth = depth
+        generator.errors.pop()
 
 
 def _catches(generator: Generator, rescue: nodes.Rescue, error: str) -> str:
@@ -304,7 +319,9 @@ def _catches(generator: Generator, rescue: nodes.Rescue, error: str) -> str:
 def defined(generator: Generator, node: nodes.Defined) -> Code:
     """Write `defined?(…)`: a text where the value can be had, else nil."""
     inner = node.value
-    if isinstance(inner, nodes.Name) and inner.name not in generator.context.names:
+    if isinstance(inner, nodes.Name) and inner.name in generator.context.names:
+        return Code("'method'", str, stable=True)
+    if isinstance(inner, nodes.Name):
         if not generator.context.fields:
             return NIL
         generator.uses.add("record")

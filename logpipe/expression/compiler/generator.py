@@ -70,6 +70,8 @@ class Generator:
         self.scope = Scope(None)
         self.jumps: list[str] = []
         """What `break` and `next` belong to, innermost last: `loop`, or a block with its number."""
+        self.errors: list[str] = []
+        """The names of the exceptions that are being rescued, innermost last."""
         self.changes_record = False
         """Whether the expression may change the record it was given, or something in it."""
         self.uses: set[str] = set()

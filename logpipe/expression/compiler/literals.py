@@ -262,6 +262,8 @@ def global_variable(generator: Generator, node: nodes.GlobalVariable) -> Code:
             return Code(f"{last}.group(0)")
         case number if number.isdigit() and len(number) < 4:
             return Code(f"{last}.group({int(number)})") if number != "0" else NIL
+        case "!":
+            return Code(generator.errors[-1], RubyError, stable=True) if generator.errors else NIL
         case "," | ";":
             return NIL
         case "`" | "'":

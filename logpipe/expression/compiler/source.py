@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import linecache
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -135,7 +136,11 @@ def build(source: str, function: str, namespace: Mapping[str, Any], origin: str)
     filename = f"<{origin} #{next(_SERIAL)}>"
     values = dict(namespace)
     try:
-        code = compile(source, filename, "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", SyntaxWarning
+            )  # `1 is not None`: what the user wrote, not a mistake of ours
+            code = compile(source, filename, "exec")
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         if isinstance(error, SyntaxError) and "too many" not in str(error) and "nested" not in str(error):
             raise

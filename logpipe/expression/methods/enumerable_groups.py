@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cmp_to_key
 from typing import Any
 
@@ -11,7 +12,7 @@ from logpipe.expression.failures import BUDGET, RubyError
 from logpipe.expression.methods.enumerable import WALKED, Block, members, waiting
 from logpipe.expression.methods.registry import method
 from logpipe.expression.text import class_name
-from logpipe.expression.values import as_key, from_key
+from logpipe.expression.values import Enumerator, as_key, from_key
 
 
 def in_order(items: list[Any], block: Block | None = None) -> list[Any]:
@@ -105,10 +106,20 @@ def group_by(value: Any, block: Block | None = None) -> Any:
 
 @method(*WALKED, names="chunk_while", yields=2)
 def chunk_while(value: Any, block: Block) -> list[Any]:
-    """Return runs of members that the block wants together."""
+    """Return runs of members, as long as the block wants two together."""
+    return _runs(value, lambda left, right: truthy(block(left, right)))
+
+
+@method(*WALKED, names="slice_when", yields=2)
+def slice_when(value: Any, block: Block) -> list[Any]:
+    """Return runs of members, cut where the block says so."""
+    return _runs(value, lambda left, right: not truthy(block(left, right)))
+
+
+def _runs(value: Any, together: Callable[[Any, Any], bool]) -> list[Any]:
     runs: list[list[Any]] = []
     for member in members(value):
-        if runs and truthy(block(runs[-1][-1], member)):
+        if runs and together(runs[-1][-1], member):
             runs[-1].append(member)
         else:
             runs.append([member])
@@ -201,15 +212,20 @@ def drop_while(value: Any, block: Block) -> list[Any]:
 
 
 @method(*WALKED, names="cycle")
-def cycle(value: Any, turns: Any = None, block: Block | None = None) -> None:
+def cycle(value: Any, turns: Any = None, block: Block | None = None) -> Any:
     """Hand the members to the block again and again, until the budget ends it."""
     items = members(value)
+    if block is None:
+        count = 1 if turns is None else max(0, integer_argument(turns))
+        BUDGET.spend(count * len(items))
+        return Enumerator(list(items) * count, "each", value)
     turn = 0
-    while items and block is not None and (turns is None or turn < integer_argument(turns)):
+    while items and (turns is None or turn < integer_argument(turns)):
         for member in items:
             BUDGET.spend()
             block(member)
         turn += 1
+    return None
 
 
 @method(*WALKED, names="to_h", returns=dict)

@@ -11,7 +11,7 @@ from logpipe.expression.indexing import dig, hash_value
 from logpipe.expression.methods.enumerable import Block, waiting
 from logpipe.expression.methods.registry import function, method
 from logpipe.expression.text import inspect
-from logpipe.expression.values import DefaultHash, Yielded, as_key, from_key
+from logpipe.expression.values import DefaultHash, Enumerator, Yielded, as_key, from_key
 
 Values = dict[Any, Any]
 
@@ -186,8 +186,10 @@ def transform_keys(values: Values, names: Any = None, block: Block | None = None
 
 
 @method(dict, names="each_key")
-def each_key(values: Values, block: Block) -> Values:
+def each_key(values: Values, block: Block | None = None) -> Any:
     """Hand each key to the block."""
+    if block is None:
+        return Enumerator(keys(values), "each", values)
     BUDGET.spend(len(values))
     for key in list(values):
         block(from_key(key))
@@ -195,8 +197,10 @@ def each_key(values: Values, block: Block) -> Values:
 
 
 @method(dict, names="each_value")
-def each_value(values: Values, block: Block) -> Values:
+def each_value(values: Values, block: Block | None = None) -> Any:
     """Hand each value to the block."""
+    if block is None:
+        return Enumerator(value_list(values), "each", values)
     BUDGET.spend(len(values))
     for item in list(values.values()):
         block(item)

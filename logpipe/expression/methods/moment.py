@@ -20,7 +20,7 @@ from logpipe.time_format import Moment, compile_moment_parser, fixed_zone
 from logpipe.time_format.freeform import parse_moment
 
 _MOMENTS: Final = (RubyTime, RubyDate)
-_UTC_NAME: Final = re.compile(r"(?:\b(?:UTC|GMT)|Z|-00:?00)\s*$", re.IGNORECASE)
+_UTC_NAME: Final = re.compile(r"(?:\bUTC|Z|-00:?00)\s*$", re.IGNORECASE)
 _UNITS: Final = {"millisecond": 1_000_000, "usec": 1000, "microsecond": 1000, "nsec": 1, "nanosecond": 1}
 
 method(*_MOMENTS, names="+")(plus)

@@ -29,7 +29,7 @@ def dirname(path: Any, _levels: Any = 1) -> str:
 @function("File", names="extname", returns=str)
 def extname(path: Any) -> str:
     """Return the suffix of a path's last part, with its dot."""
-    return posixpath.splitext(posixpath.basename(string_argument(path)))[1].removesuffix(".")
+    return posixpath.splitext(posixpath.basename(string_argument(path)))[1]
 
 
 @function("File", names="join", returns=str)

@@ -127,6 +127,11 @@ def uri_text(uri: Uri) -> str:
 
 
 @function("CGI", names="escape", returns=str)
+def cgi_escape(text: Any) -> str:
+    """Return the text for a form: blanks as plus signs, all but letters, digits and `-._~` in hexadecimal."""
+    return quote_plus(string_argument(text), safe="~", errors="surrogateescape")
+
+
 @function("URI", names="encode_www_form_component", returns=str)
 def form_escape(text: Any) -> str:
     """Return the text for a form: blanks as plus signs, all but letters, digits and `*-._` in hexadecimal."""

@@ -44,9 +44,23 @@ for _name, _relation in (
 ):
     method(int, float, str, RubyTime, RubyDate, names=_name, returns=bool)(_relation)
 
-method(int, float, names="pow")(power)
 method(int, float, names="fdiv", returns=float)(lambda value, other: divide(float(value), other))
 method(int, float, names="modulo")(modulo)
+
+
+@method(int, float, names="pow")
+def raised(value: float, exponent: Any, modulus: Any = None) -> Any:
+    """Return the power, or what remains of it after a division.
+
+    Raises:
+        RubyError: the modulus is 0 (ZeroDivisionError), or a number is no Integer.
+    """
+    if modulus is None:
+        return power(value, exponent)
+    base, divisor = integer_argument(value), integer_argument(modulus)
+    if divisor == 0:
+        raise RubyError("ZeroDivisionError", "divided by 0")
+    return pow(base, max(0, integer_argument(exponent)), divisor)
 
 
 @method(int, names="to_s inspect", returns=str)
@@ -121,20 +135,22 @@ def rounded(value: float, digits: Any = 0, options: Any = None) -> int | float:
         digits, options = 0, digits
     half = options.get(Symbol.of("half")) if isinstance(options, dict) else None
     places = integer_argument(digits)
+    rule = half.name if isinstance(half, Symbol) else "up"
     if type(value) is int:
-        return value if places >= 0 else _round_integer(value, -places)
+        return value if places >= 0 else _round_integer(value, -places, rule)
     if places > 0:
-        return round_float(value, places, half.name if isinstance(half, Symbol) else "up")
-    whole = _finite(round_float(value, 0, half.name if isinstance(half, Symbol) else "up"), int)
-    return whole if places == 0 else _round_integer(whole, -places)
+        return round_float(value, places, rule)
+    whole = _finite(round_float(value, 0, rule), int)
+    return whole if places == 0 else _round_integer(whole, -places, rule)
 
 
-def _round_integer(value: int, places: int) -> int:
+def _round_integer(value: int, places: int, half: str) -> int:
     if places > 4000:
         return 0
     scale = int(10**places)
     whole, rest = divmod(abs(value), scale)
-    result = (whole + (2 * rest >= scale)) * scale
+    up = 2 * rest > scale or (2 * rest == scale and (half == "up" or (half == "even" and whole % 2 == 1)))
+    result = (whole + up) * scale
     return result if value >= 0 else -result
 
 

@@ -209,9 +209,17 @@ def clamp(value: Any, low: Any, high: Any = None) -> Any:
     return high if high is not None and ordered(value, high) > 0 else value
 
 
-@method(Range, names="cover? include? member? ===", returns=bool)
-def covers(values: Range, value: Any) -> bool:
+@method(Range, names="include? member? ===", returns=bool)
+def includes(values: Range, value: Any) -> bool:
     """Return whether the range covers a value."""
+    return in_range(values, value)
+
+
+@method(Range, names="cover?", returns=bool)
+def covers(values: Range, value: Any) -> bool:
+    """Return whether the range covers a value, or all of another range."""
+    if isinstance(value, Range):
+        return in_range(values, value.low) and (in_range(values, value.high) or value == values)
     return in_range(values, value)
 
 

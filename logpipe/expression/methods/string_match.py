@@ -277,11 +277,9 @@ def partition_at_last(text: str, pattern: Any) -> list[str]:
     """Return what is before the last match, the match, and what is behind it."""
     if isinstance(pattern, str):
         return list(text.rpartition(pattern)) if pattern else [text, "", ""]
-    found = None
-    for found in as_regexp(pattern).finditer(text):  # noqa: B007 - the last one is wanted
-        pass
-    if found is None:
+    if last_index(text, pattern) is None or LAST_MATCH.data is None:
         return ["", "", text]
+    found = LAST_MATCH.data.match
     return [text[: found.start()], found[0], text[found.end() :]]
 
 
