@@ -24,7 +24,7 @@ SILENCE: Final = 150.0
 """Seconds without a byte until a watch counts as dead: an API server sends a bookmark every minute."""
 
 _STREAM_SECONDS: Final = 300
-_SHORT: Final = 1.0
+_SHORT: Final = 30.0
 """Seconds within which a stream that ends without an event counts as failed, lest it be begun again for ever."""
 
 _TOO_OLD: Final = 410

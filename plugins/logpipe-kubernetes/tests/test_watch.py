@@ -201,8 +201,8 @@ async def test_streams_that_end_at_once_are_no_storm(shop: FakeApiServer, clock:
     shop.fail("WATCH", 200, body=b"")
     async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock):
         await lapse.seconds(120)
-    assert 3 <= shop.count("WATCH") <= 12
-    assert shop.count("LIST") <= 10
+    assert 3 <= shop.count("WATCH") <= 20
+    assert shop.count("LIST") <= 20
 
 
 async def test_an_expired_version_leads_to_one_new_list(
