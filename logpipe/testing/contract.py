@@ -11,7 +11,7 @@ from logpipe.config.element import Element
 from logpipe.config.options import Options, PluginConf
 from logpipe.errors import ConfigError
 from logpipe.event import EventBatch
-from logpipe.plugin import Filter, Formatter, Parser, Plugin
+from logpipe.plugin import AsyncFilter, Filter, Formatter, Parser, Plugin
 from logpipe.registry import Registry
 from logpipe.testing.fake_host import FakeHost
 from logpipe.testing.pipeline import parse
@@ -66,6 +66,8 @@ async def check_plugin(cls: type[Plugin[Any]], conf: str = "") -> None:
     empty = EventBatch("test", [], [])
     if isinstance(plugin, Filter):
         assert len(plugin.process(empty)) == 0
+    if isinstance(plugin, AsyncFilter):
+        assert len(await plugin.process(empty)) == 0
     if isinstance(plugin, Parser):
         assert plugin.parse_lines([], 0).records == []
     if isinstance(plugin, Formatter):

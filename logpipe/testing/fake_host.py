@@ -25,6 +25,7 @@ class FakeHost:
         self.clock: Clock = clock or ManualClock()
         self.hostname = "test-host"
         self.worker_id = 0
+        self.workers = 1
         self.root_dir: Path | None = None
         self.is_secondary = False
         self.metrics = Metrics()
