@@ -195,7 +195,7 @@ def name(generator: Generator, node: nodes.Name) -> Code:
         return Code(f"{generator.function(implementation, node.name)}()")
     if generator.context.late:
         return Code(f"{generator.function(_unknown_name, 'unknown_name')}({node.name!r}, {node.offset})")
-    if node.name == "self" or node.name in _NO_FIELDS or not generator.context.fields:
+    if node.name == "self" or node.name in _NO_FIELDS or node.name[-1] in "?!" or not generator.context.fields:
         hint = similar(node.name, dict.fromkeys(generator.context.names))
         raise ExpressionError(
             f"unknown name {node.name}", offset=node.offset, hint=hint or "quote it if it is text, or assign it first"
@@ -260,8 +260,8 @@ def global_variable(generator: Generator, node: nodes.GlobalVariable) -> Code:
             return Code(f"{last}.data")
         case "&":
             return Code(f"{last}.group(0)")
-        case number if number.isdigit() and len(number) < 4:
-            return Code(f"{last}.group({int(number)})") if number != "0" else NIL
+        case number if number.isdigit() and number[0] != "0" and len(number) < 4:
+            return Code(f"{last}.group({int(number)})")
         case "!":
             return Code(generator.errors[-1], RubyError, stable=True) if generator.errors else NIL
         case "," | ";":

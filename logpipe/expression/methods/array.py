@@ -10,7 +10,7 @@ from logpipe.expression.comparison import equal, truthy
 from logpipe.expression.failures import BUDGET, BudgetExceeded, RubyError, check_size
 from logpipe.expression.indexing import array_part, dig, store
 from logpipe.expression.methods.enumerable import Block, members
-from logpipe.expression.methods.enumerable_groups import unique
+from logpipe.expression.methods.enumerable_groups import count_argument, unique
 from logpipe.expression.methods.registry import method
 from logpipe.expression.text import join, to_s
 from logpipe.expression.values import Range
@@ -47,7 +47,7 @@ def last(items: list[Any], count: Any = None) -> Any:
     """Return the last member, or the last ones."""
     if count is None:
         return items[-1] if items else None
-    return items[max(0, len(items) - integer_argument(count)) :]
+    return items[max(0, len(items) - count_argument(count)) :]
 
 
 @method(list, names="at")

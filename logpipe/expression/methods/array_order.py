@@ -11,7 +11,7 @@ from logpipe.expression.failures import check_size
 from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.array import compact, flatten, reverse, rotate, shuffle
 from logpipe.expression.methods.enumerable import Block, mapped, members, rejected, selected
-from logpipe.expression.methods.enumerable_groups import in_order, sort_by, unique
+from logpipe.expression.methods.enumerable_groups import count_argument, in_order, sort_by, unique
 from logpipe.expression.methods.registry import method
 from logpipe.expression.values import Range
 
@@ -45,7 +45,7 @@ def pop(items: list[Any], count: Any = None) -> Any:
     """Remove the last member and return it, or the last ones."""
     if count is None:
         return items.pop() if items else None
-    taken = items[max(0, len(items) - integer_argument(count)) :]
+    taken = items[max(0, len(items) - count_argument(count)) :]
     del items[len(items) - len(taken) :]
     return taken
 
@@ -55,7 +55,7 @@ def shift(items: list[Any], count: Any = None) -> Any:
     """Remove the first member and return it, or the first ones."""
     if count is None:
         return items.pop(0) if items else None
-    taken = items[: integer_argument(count)]
+    taken = items[: count_argument(count)]
     del items[: len(taken)]
     return taken
 

@@ -168,10 +168,15 @@ def first(value: Any, count: Any = None) -> Any:
         if isinstance(value, dict):
             return next(([from_key(key), item] for key, item in value.items()), None)
         return value[0] if value else None
-    return members(value)[: _count(count)]
+    return members(value)[: count_argument(count)]
 
 
-def _count(count: Any) -> int:
+def count_argument(count: Any) -> int:
+    """Return how many members are wanted.
+
+    Raises:
+        RubyError: fewer than none (ArgumentError).
+    """
     wanted = integer_argument(count)
     if wanted < 0:
         raise RubyError("ArgumentError", "negative array size (or size too big)")
@@ -181,13 +186,13 @@ def _count(count: Any) -> int:
 @method(*WALKED, names="take", returns=list)
 def take(value: Any, count: Any) -> list[Any]:
     """Return the first members."""
-    return members(value)[: _count(count)]
+    return members(value)[: count_argument(count)]
 
 
 @method(*WALKED, names="drop", returns=list)
 def drop(value: Any, count: Any) -> list[Any]:
     """Return the members behind the first ones."""
-    return members(value)[_count(count) :]
+    return members(value)[count_argument(count) :]
 
 
 @method(*WALKED, names="take_while", returns=list)

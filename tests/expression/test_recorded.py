@@ -1,0 +1,71 @@
+"""Expressions give what a real Ruby gave (see README.md beside this file)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logpipe.errors import ExpressionError
+from tests.expression.evaluation import evaluate
+
+TEXT = Path(__file__).with_name("recorded.jsonl").read_text("utf-8")
+LINES = [json.loads(line) for line in TEXT.strip().split("\n")]
+RECORD, ROWS = LINES[0]["record"], LINES[1:]
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row["expr"]) for row in ROWS])
+def test_expression(row: dict[str, Any]) -> None:
+    """The value, or the failure, is Ruby's."""
+    if "error" in row:
+        with pytest.raises(ExpressionError):
+            evaluate(row["expr"], RECORD, tag="a.b.c")
+        return
+    value = evaluate(row["expr"], RECORD, tag="a.b.c", env=dict(os.environ))
+
+    assert json.dumps(_written(value)) == json.dumps(row["value"])
+
+
+def test_a_record_is_never_changed() -> None:
+    """However an expression changes what it sees, the record that came stays as it was."""
+    before = copy.deepcopy(RECORD)
+    record = copy.deepcopy(RECORD)
+    evaluate('record["k"]["y"].clear; record["s"] << "!"; record.delete("a"); record["arr"].sort!; 1', record)
+
+    assert record == before
+
+
+def _written(value: Any) -> Any:
+    """Return a value as the recording writes it."""
+    match value:
+        case float() if math.isnan(value):
+            return "FNaN"
+        case float() if math.isinf(value):
+            return "FInf" if value > 0 else "F-Inf"
+        case str() if not _is_utf8(value):
+            return f"BYTES:{value.encode('utf-8', 'surrogateescape').hex()}"
+        case list():
+            return [_written(item) for item in value]
+        case dict():
+            return {key: _written(item) for key, item in value.items()}
+    return value
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
