@@ -68,6 +68,7 @@ class _Demo:
             status = await self._logpipe.stop()
             reader.cancel()
         self._show_records()
+        self._show_warnings()
         self._show_account()
         return self._judge(status)
 
@@ -87,15 +88,22 @@ class _Demo:
             self._screen.title(f"the last event of topic {topic}")
             self._screen.record(self._topics.latest[topic])
 
+    def _show_warnings(self) -> None:
+        warnings = [line for line in self._log().splitlines() if "[warn]" in line]
+        if warnings:
+            self._screen.title("what logpipe warned of")
+            self._screen.say("\n".join(warnings))
+
     def _show_account(self) -> None:
         written, arrived = self._node.written, self._topics.arrived
-        self._screen.title("lines written and delivered, by topic")
-        self._screen.table(
-            [(topic, f"{written[topic]:,}", f"{arrived[topic]:,}") for topic in sorted(written | arrived)]
-        )
         read = written.total() - lines_behind(self._positions, self._node.containers)
         waiting = read - arrived.total()
+        rows = [(topic, f"{written[topic]:,}", f"{arrived[topic]:,}") for topic in sorted(written | arrived)]
+        self._screen.title("every line, by topic")
+        self._screen.table([("topic", "written", "delivered"), *rows])
         self._screen.say()
+        if self._topics.own:
+            self._screen.say(f"topic default has {self._topics.own} lines of logpipe's own log besides")
         self._screen.say(
             f"read {read:,} of {written.total():,} lines, delivered {arrived.total():,}, waiting {waiting:,}"
         )
@@ -111,10 +119,13 @@ class _Demo:
             self._screen.say("every line arrived once, in the topic of its namespace")
             return 0
         self._screen.title("the end of logpipe's log")
-        self._screen.say(self._logpipe.log.read_text(errors="replace")[-4000:])
+        self._screen.say(self._log()[-4000:])
         for complaint in wrong:
             self._screen.say(f"failed: {complaint}")
         return 1
+
+    def _log(self) -> str:
+        return self._logpipe.log.read_text(errors="replace")
 
 
 def _after(seconds: float) -> Callable[[], bool]:

@@ -22,6 +22,7 @@ class Topics:
         self.arrived: Counter[str] = Counter()
         self.own = 0
         self.latest: dict[str, dict[str, Any]] = {}
+        self._next: dict[tuple[str, int], int] = {}
 
     async def follow(self, broker: str) -> None:
         """Read all topics, those too that are made meanwhile, until cancelled."""
@@ -30,9 +31,15 @@ class Topics:
         consumer.subscribe(pattern="^[^_]")
         async with consumer:
             async for message in consumer:
-                record = json.loads(message.value)
-                if "log" not in record:
-                    self.own += 1
-                    continue
-                self.arrived[message.topic] += 1
-                self.latest[message.topic] = record
+                place = (message.topic, message.partition)
+                # Whenever a topic is added, the consumer begins the others again.
+                if message.offset >= self._next.get(place, 0):
+                    self._next[place] = message.offset + 1
+                    self._count(message.topic, json.loads(message.value))
+
+    def _count(self, topic: str, record: dict[str, Any]) -> None:
+        if "log" not in record:
+            self.own += 1
+            return
+        self.arrived[topic] += 1
+        self.latest[topic] = record

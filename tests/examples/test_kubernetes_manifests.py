@@ -70,9 +70,10 @@ def test_host_is_written_in_one_place() -> None:
 
 
 def test_asks_the_api_for_reading_only() -> None:
-    """The role is to get, list and watch pods and namespaces, and it is bound to the pods' account."""
+    """The role is to follow pods and to look up their namespaces, and it is bound to the pods' account."""
     assert only("ClusterRole")["rules"] == [
-        {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["get", "list", "watch"]}
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
     ]
     account = only("ServiceAccount")["metadata"]
     binding = only("ClusterRoleBinding")
