@@ -50,6 +50,11 @@ class LiteralReader:
         kind = "xstr" if quote == "`" else "str"
         return self._string(kind, position, position + 1, "", quote, escapes=quote != "'")
 
+    def bracketed(self) -> tuple[list[str | Node], int]:
+        """Read the whole text as `%Q[` would, up to the bracket that closes it; returns that bracket's offset too."""
+        parsed = self._string("str", 0, 0, "[", "]", escapes=True)
+        return parsed.parts, parsed.end - 1
+
     def percent(self, position: int) -> Parsed:
         """Read `%w[…]`, `%Q(…)`, `%(…)` and the like."""
         letter = self._text[position + 1]

@@ -13,7 +13,7 @@ from typing import Final
 from logpipe.errors import ExpressionError
 from logpipe.expression import parser_calls, parser_targets
 from logpipe.expression.lexer import Lexer, Token
-from logpipe.expression.lexer_literals import LiteralReader, Parsed
+from logpipe.expression.lexer_literals import LiteralReader
 from logpipe.expression.nodes import (
     And,
     Array,
@@ -55,14 +55,14 @@ _ENDS: Final = frozenset(
 _GROUP_NAME: Final = re.compile(r"\(\?<([a-z_]\w*)>")
 
 
-def parse(text: str, *, variables: Iterable[str] = ()) -> Node:
-    """Parse a whole text; `variables` are names known from outside, which never take arguments.
+def parse(text: str, *, start: int = 0, variables: Iterable[str] = ()) -> Node:
+    """Parse a text from `start` on; `variables` are names known from outside, which never take arguments.
 
     Raises:
         ExpressionError: the text is no Ruby that we read; `offset` says where.
     """
     with _bounded():
-        parser = Parser(text, variables=variables)
+        parser = Parser(text, start=start, variables=variables)
         node = parser.statements(("eof",))
         parser.expect("eof")
         return node
@@ -74,16 +74,12 @@ def parse_interpolated(text: str, *, variables: Iterable[str] = ()) -> Str:
     Raises:
         ExpressionError: code in it does not parse, or a bracket has no partner, as in Ruby.
     """
-    source = f"%Q[{text}]"
     with _bounded():
-        parser = Parser(source, variables=variables, shift=-3)
-    token = parser.token
-    if token.kind != "str" or token.end != len(source):
-        raise ExpressionError(
-            "a ] without its [ ends the text early", offset=max(0, token.end - 4), hint="write \\] for a lone bracket"
-        )
-    parsed = token.value
-    return Str(0, parsed.parts) if isinstance(parsed, Parsed) else Str(0, [])
+        parser = Parser(f"{text}]", start=len(text), variables=variables)
+        parts, end = parser.literals.bracketed()
+    if end != len(text):
+        raise ExpressionError("a ] without its [ ends the text early", offset=end, hint="write \\] for a lone bracket")
+    return Str(0, parts)
 
 
 def code_end(text: str, start: int) -> int:
@@ -118,7 +114,6 @@ class Parser:
         variables: Iterable[str] = (),
         scopes: list[set[str]] | None = None,
         depth: int = 0,
-        shift: int = 0,
     ) -> None:
         if len(text) > MAX_LENGTH:
             raise ExpressionError(f"an expression of more than {MAX_LENGTH} characters", offset=0, hint="shorten it")
@@ -127,24 +122,16 @@ class Parser:
         self.variables = frozenset(variables)
         self.no_do = 0
         self._depth = depth
-        self._shift = shift
-        self._lexer = Lexer(text, start, is_local=self.is_local, literals=LiteralReader(text, self._parse_code))
-        self.token = self._read()
+        self.literals = LiteralReader(text, self._parse_code)
+        self._lexer = Lexer(text, start, is_local=self.is_local, literals=self.literals)
+        self.token = self._lexer.next()
 
     # tokens
-
-    def _read(self) -> Token:
-        try:
-            return self._lexer.next()
-        except ExpressionError as error:
-            if self._shift and error.offset is not None:
-                error.offset = max(0, error.offset + self._shift)
-            raise
 
     def advance(self) -> Token:
         """Return the current token and read the next."""
         token = self.token
-        self.token = self._read()
+        self.token = self._lexer.next()
         return token
 
     def at(self, *kinds: str) -> bool:

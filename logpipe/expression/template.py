@@ -81,11 +81,7 @@ def _text(text: str, reading: Reading, unknown: list[str]) -> nodes.Node:
         return _placeholders(text, reading, unknown)
     variables = list(context_of(reading).names)
     if reading.auto_typecast and text.count("${") == 1 and text.startswith("${") and text.endswith("}"):
-        try:
-            return parse(text[2:-1], variables=variables)
-        except ExpressionError as error:
-            error.offset = (error.offset or 0) + 2
-            raise
+        return parse(text[:-1], start=2, variables=variables)
     # compat: filter_record_transformer.rb reads everything else as %Q[…], with ${ as #{
     return parse_interpolated(text.replace("${", "#{"), variables=variables)
 
