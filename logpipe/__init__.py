@@ -1,60 +1,74 @@
-"""The public API: all that a plugin imports."""
+"""The public API: all that a plugin imports.
 
-from logpipe.config.buffer_options import BufferOptions
-from logpipe.config.conversion import Seconds, Size
-from logpipe.config.declare import InvalidSetting, argument, param, plugin_section, raw_section, section
-from logpipe.config.diagnostic import Diagnostic, Position, Report
-from logpipe.config.element import Element
-from logpipe.config.options import Options, PluginConf
-from logpipe.config.values import convert_float, convert_integer, split_regexp
-from logpipe.errors import (
-    BufferFull,
-    ConfigError,
-    DeliveryError,
-    ExpressionError,
-    FormatError,
-    LogpipeError,
-    ParseError,
-    PermanentError,
-    RecordTooLarge,
-    RetryLater,
-)
-from logpipe.event import Event, EventBatch, Receipt, Record, Time
-from logpipe.expression import (
-    Dialect,
-    Pattern,
-    Reading,
-    RecordAccessor,
-    RecordRules,
-    RecordTemplate,
-    Template,
-    TemplateError,
-    Transform,
-    compile_record,
-    compile_regexp,
-    compile_template,
-)
-from logpipe.expression.text import inspect as ruby_inspect
-from logpipe.expression.text import to_s as ruby_to_s
-from logpipe.metrics import Counter
-from logpipe.plugin import (
-    AsyncFilter,
-    Buffer,
-    Chunk,
-    ChunkKey,
-    Clock,
-    Filter,
-    Formatter,
-    Host,
-    Input,
-    Outlet,
-    Output,
-    Parsed,
-    Parser,
-    Plugin,
-    StoredChunk,
-)
-from logpipe.time_format import TimeType, compile_formatter, compile_typed_formatter, compile_typed_parser, find_zone
+A name's module is loaded when the name is first asked for: `logpipe --version` needs none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from logpipe.config.buffer_options import BufferOptions
+    from logpipe.config.conversion import Seconds, Size
+    from logpipe.config.declare import InvalidSetting, argument, param, plugin_section, raw_section, section
+    from logpipe.config.diagnostic import Diagnostic, Position, Report
+    from logpipe.config.element import Element
+    from logpipe.config.options import Options, PluginConf
+    from logpipe.config.values import convert_float, convert_integer, split_regexp
+    from logpipe.errors import (
+        BufferFull,
+        ConfigError,
+        DeliveryError,
+        ExpressionError,
+        FormatError,
+        LogpipeError,
+        ParseError,
+        PermanentError,
+        RecordTooLarge,
+        RetryLater,
+    )
+    from logpipe.event import Event, EventBatch, Receipt, Record, Time
+    from logpipe.expression import (
+        Dialect,
+        Pattern,
+        Reading,
+        RecordAccessor,
+        RecordRules,
+        RecordTemplate,
+        Template,
+        TemplateError,
+        Transform,
+        compile_record,
+        compile_regexp,
+        compile_template,
+    )
+    from logpipe.expression.text import inspect as ruby_inspect
+    from logpipe.expression.text import to_s as ruby_to_s
+    from logpipe.faults import fault
+    from logpipe.metrics import Counter
+    from logpipe.plugin import (
+        AsyncFilter,
+        Buffer,
+        Chunk,
+        ChunkKey,
+        Clock,
+        Filter,
+        Formatter,
+        Host,
+        Input,
+        Outlet,
+        Output,
+        Parsed,
+        Parser,
+        Plugin,
+        StoredChunk,
+    )
+    from logpipe.time_format import (
+        TimeType,
+        compile_formatter,
+        compile_typed_formatter,
+        compile_typed_parser,
+        find_zone,
+    )
 
 __all__ = [
     "AsyncFilter",
@@ -117,6 +131,7 @@ __all__ = [
     "compile_typed_parser",
     "convert_float",
     "convert_integer",
+    "fault",
     "find_zone",
     "param",
     "plugin_section",
@@ -126,3 +141,108 @@ __all__ = [
     "section",
     "split_regexp",
 ]
+
+_HOMES = {
+    "logpipe.config.buffer_options": ("BufferOptions",),
+    "logpipe.config.conversion": (
+        "Seconds",
+        "Size",
+    ),
+    "logpipe.config.declare": (
+        "InvalidSetting",
+        "argument",
+        "param",
+        "plugin_section",
+        "raw_section",
+        "section",
+    ),
+    "logpipe.config.diagnostic": (
+        "Diagnostic",
+        "Position",
+        "Report",
+    ),
+    "logpipe.config.element": ("Element",),
+    "logpipe.config.options": (
+        "Options",
+        "PluginConf",
+    ),
+    "logpipe.config.values": (
+        "convert_float",
+        "convert_integer",
+        "split_regexp",
+    ),
+    "logpipe.errors": (
+        "BufferFull",
+        "ConfigError",
+        "DeliveryError",
+        "ExpressionError",
+        "FormatError",
+        "LogpipeError",
+        "ParseError",
+        "PermanentError",
+        "RecordTooLarge",
+        "RetryLater",
+    ),
+    "logpipe.event": (
+        "Event",
+        "EventBatch",
+        "Receipt",
+        "Record",
+        "Time",
+    ),
+    "logpipe.expression": (
+        "Dialect",
+        "Pattern",
+        "Reading",
+        "RecordAccessor",
+        "RecordRules",
+        "RecordTemplate",
+        "Template",
+        "TemplateError",
+        "Transform",
+        "compile_record",
+        "compile_regexp",
+        "compile_template",
+    ),
+    "logpipe.faults": ("fault",),
+    "logpipe.metrics": ("Counter",),
+    "logpipe.plugin": (
+        "AsyncFilter",
+        "Buffer",
+        "Chunk",
+        "ChunkKey",
+        "Clock",
+        "Filter",
+        "Formatter",
+        "Host",
+        "Input",
+        "Outlet",
+        "Output",
+        "Parsed",
+        "Parser",
+        "Plugin",
+        "StoredChunk",
+    ),
+    "logpipe.time_format": (
+        "TimeType",
+        "compile_formatter",
+        "compile_typed_formatter",
+        "compile_typed_parser",
+        "find_zone",
+    ),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_RENAMED = {"ruby_inspect": ("logpipe.expression.text", "inspect"), "ruby_to_s": ("logpipe.expression.text", "to_s")}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from where it lives, once."""
+    home, own_name = _RENAMED.get(name) or (_HOME.get(name), name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), own_name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
