@@ -96,6 +96,8 @@ class Host(Protocol):
     clock: Clock
     hostname: str
     worker_id: int
+    workers: int
+    """How many worker processes run the same configuration."""
 
     @property
     def root_dir(self) -> Path | None:
@@ -406,8 +408,25 @@ class Buffer(Plugin[O]):
         raise NotImplementedError
 
     async def resume(self) -> list[StoredChunk]:
-        """Return what a previous run left behind, oldest first. Called once, after `start`."""
+        """Return what a previous run left behind, oldest first. Called once, after `start`.
+
+        A chunk that is not sealed is staged again, under its key and with its age; the others are queued.
+        """
         return []
+
+    @property
+    def problem(self) -> str:
+        """Why no events can be taken now, however small the buffer is; empty where they can. Read for each batch."""
+        return ""
+
+    async def room(self) -> None:
+        """Wait until there is no such problem; called where `overflow_action` does not say to refuse."""
+
+    async def prepare(self, chunk: StoredChunk) -> None:
+        """Make a chunk ready to be read. Called before each attempt to deliver it.
+
+        A chunk that turns out to be empty is purged. An exception counts as a failed attempt.
+        """
 
     async def purge(self, chunk: StoredChunk) -> None:
         """Forget a chunk that was delivered or given up."""
@@ -417,6 +436,21 @@ class Buffer(Plugin[O]):
 class StoredChunk(Chunk, Protocol):
     """A chunk as its buffer keeps it."""
 
+    @property
+    def created(self) -> Time:
+        """When it was begun; read of chunks that `Buffer.resume` returned."""
+        ...
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it takes no more events; read before each `append`."""
+        ...
+
+    @property
+    def encoded(self) -> bool:
+        """Whether it holds payloads instead of events."""
+        ...
+
     def append(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> None:
         """Add the events of a batch, with their payloads where the output makes them; `size` is their bytes.
 
@@ -425,5 +459,9 @@ class StoredChunk(Chunk, Protocol):
         ...
 
     async def sync(self) -> None:
-        """Return when all that was appended survives a kill -9; at once where nothing can."""
+        """Return when all that was appended survives a kill -9; at once where nothing can.
+
+        An exception means that it does not and that the chunk has forgotten it: the input makes it again. Called by
+        each who appended, also concurrently.
+        """
         ...

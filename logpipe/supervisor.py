@@ -191,6 +191,7 @@ def _build(
             report=found.append,
             log=log,
             worker_id=settings.worker_id or 0,
+            workers=settings.workers,
             with_sources=not settings.without_source,
             strict_values=settings.strict_values,
         )

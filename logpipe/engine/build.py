@@ -198,6 +198,7 @@ class Builder:
             log=PluginLog(logger, plugin_id, element.position),
             builder=self._outlets,
             in_error_label=router.name == ERROR,
+            is_named=bool(element.get("@id") or element.get("id")),
         )
 
     def _plugin_id(self, conf: PluginConf) -> str:

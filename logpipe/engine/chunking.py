@@ -15,12 +15,16 @@ import orjson
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place
+from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, RecordTooLarge
 from logpipe.event import EventBatch, Record
 from logpipe.plugin import Buffer, ChunkKey, Clock, Host, Output, StoredChunk
 
 SAMPLE: Final = 8
 """Records that are measured to estimate the size of a batch."""
+
+UNKNOWN_SIZE: Final = 4096
+"""Bytes that a record counts for where it cannot be measured."""
 
 
 class Staging:
@@ -47,6 +51,7 @@ class Staging:
         self._clock: Clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._staged: dict[ChunkKey, tuple[StoredChunk, float]] = {}
+        self._syncing = Syncing(buffer, host, self._put_again) if buffer.persistent else None
         self._room = asyncio.Event()
         self._size = 0
         self._full_said = False
@@ -73,27 +78,61 @@ class Staging:
         return not self._staged and not self.queue
 
     async def process(self, batch: EventBatch) -> None:
-        """Take a batch into chunks; returns when it is as safe as the buffer makes it.
+        """Take a batch into chunks; returns when it is as safe as the buffer makes it, or its receipt will tell.
 
         Raises:
             BufferFull: there is no room and `overflow_action` is throw_exception.
+            LogpipeError: the buffer could not make it safe, and there is no receipt.
         """
         if self._size >= self.options.limit:
             await self._make_room()
-        chunks = {chunk.id: chunk for key, part in self._place(batch) for chunk in self._append(key, part)}
-        if self._buffer.persistent:
-            for chunk in chunks.values():
-                await chunk.sync()
+        while problem := self._buffer.problem:
+            if self.options.overflow_action == "throw_exception":
+                raise BufferFull(problem)
+            # never by dropping the oldest: what is wrong with the disk is no reason to lose what is on it
+            await self._buffer.room()
+        pieces = [piece for key, part in self._place(batch) for piece in self._append(key, part)]
+        if self._syncing is not None:
+            await self._syncing.take(pieces, batch.receipt)
+
+    async def settled(self) -> None:
+        """Wait until all that was taken is as safe as the buffer makes it."""
+        if self._syncing is not None:
+            await self._syncing.settled()
 
     def resume(self, chunks: list[StoredChunk]) -> None:
-        """Queue what a previous run left behind."""
+        """Take what a previous run left behind: what may take more events is staged, all else queued."""
         for chunk in chunks:
             self._size += chunk.size
-            self._enqueue(chunk)
+            if chunk.is_sealed or not self._suits(chunk):
+                self._enqueue(chunk)
+                continue
+            self._enqueue_staged(chunk.key)
+            age = max(0, self._clock.now() - chunk.created) / 1_000_000_000
+            self._staged[chunk.key] = (chunk, self._clock.monotonic() - age)
+            self._after_append(chunk.key, chunk)
 
-    def _append(self, key: ChunkKey, batch: EventBatch) -> Iterator[StoredChunk]:
+    def _suits(self, chunk: StoredChunk) -> bool:
+        """Return whether a chunk was filled under the settings of today."""
+        keys, key = self.options.chunk_keys, chunk.key
+        names = [name for name in keys if name not in {"tag", "time"}]
+        return (
+            chunk.encoded == (self._encode is not None)
+            and (key.tag is not None) == ("tag" in keys)
+            and (key.timekey is not None) == ("time" in keys)
+            and [name for name, _ in key.variables] == names
+        )
+
+    def _append(self, key: ChunkKey, batch: EventBatch) -> Iterator[Piece]:
         payloads = None if self._encode is None else self._encode(batch)
         size = estimate_size(batch.records) if payloads is None else sum(map(len, payloads))
+        return self._put(key, batch, payloads, size)
+
+    def _put_again(self, piece: Piece) -> Iterator[Piece]:
+        return self._put(piece.key, piece.batch, piece.payloads, piece.size)
+
+    def _put(self, key: ChunkKey, batch: EventBatch, payloads: list[bytes] | None, size: int) -> Iterator[Piece]:
+        """Append to the chunk of a key, or to several; yields what went where."""
         pending = [(batch, payloads, size)]
         while pending:
             part, part_payloads, part_size = pending.pop()
@@ -101,7 +140,7 @@ class Staging:
             if chunk is not None:
                 chunk.append(part, part_payloads, part_size)
                 self._size += part_size
-                yield chunk
+                yield Piece(chunk, key, part, part_payloads, part_size)
                 self._after_append(key, chunk)
             elif len(part) > 1:
                 pending.extend(reversed(_halves(part, part_payloads)))
@@ -115,7 +154,8 @@ class Staging:
         staged = self._staged.get(key)
         if staged is not None:
             chunk = staged[0]
-            if chunk.size + size <= self.options.chunk_limit_size and len(chunk) + count <= self._records_limit:
+            fits = chunk.size + size <= self.options.chunk_limit_size and len(chunk) + count <= self._records_limit
+            if fits and not chunk.is_sealed:
                 return chunk
             self._enqueue_staged(key)
         if size > self.options.chunk_limit_size or count > self._records_limit:
@@ -228,7 +268,14 @@ def _measure(record: Record) -> int:
     try:
         return len(orjson.dumps(record))
     except TypeError:
+        return _measure_text(record)
+
+
+def _measure_text(record: Record) -> int:
+    try:
         return len(repr(record))
+    except RecursionError:  # nested without end
+        return UNKNOWN_SIZE
 
 
 def _halves(batch: EventBatch, payloads: list[bytes] | None) -> list[tuple[EventBatch, list[bytes] | None, int]]:

@@ -105,8 +105,10 @@ class BufferedOutlet:
         self._writing += 1
         self._idle.clear()
         try:
-            await output.write(chunk)
-            await self._settle_errors()
+            await self.buffer.prepare(chunk)
+            if len(chunk):
+                await _write(output, chunk)
+                await self._settle_errors()
         except asyncio.CancelledError:
             self.staging.give_back(chunk)
             raise
@@ -115,7 +117,10 @@ class BufferedOutlet:
         except Exception as error:  # noqa: BLE001 - whatever the output raises follows the retry settings
             return await self._failed(chunk, error)
         else:
-            await self._succeeded(chunk, began, by_secondary=output is self.secondary)
+            if len(chunk):
+                await self._succeeded(chunk, began, by_secondary=output is self.secondary)
+            else:  # a damaged file with nothing left in it, or a write that failed
+                await self.staging.purge(chunk)
         finally:
             self._writing -= 1
             if not self._writing:
@@ -170,7 +175,7 @@ class BufferedOutlet:
                 "got unrecoverable error in primary. Skip retry and flush chunk to secondary error=%r", str(error)
             )
             try:
-                await self.secondary.write(chunk)
+                await _write(self.secondary, chunk)
             except Exception as second:  # noqa: BLE001 - the backup folder takes what nobody can
                 self._log.exception("got an error in secondary for unrecoverable error")
                 await self._save(chunk, second)
@@ -210,16 +215,17 @@ class BufferedOutlet:
     async def drain(self) -> None:
         """Try every chunk once more, if the settings say so; called after the last batch, with a deadline outside.
 
-        A chunk that fails stays owed: its receipts do not settle, or it stays on disk.
+        A chunk that fails stays owed: its receipts do not settle, or it stays on disk. What is being written is waited
+        for in any case: to break it off would deliver it twice.
         """
         wanted = self._options.flush_at_shutdown
-        if not (not self.buffer.persistent if wanted is None else wanted):
-            return
         self._draining = True
-        self.staging.enqueue_all()
-        while (chunk := self.staging.take()) is not None:
-            if not await self._attempt(chunk):
-                break
+        await self.staging.settled()
+        if not self.buffer.persistent if wanted is None else wanted:
+            self.staging.enqueue_all()
+            while (chunk := self.staging.take()) is not None:
+                if not await self._attempt(chunk):
+                    break
         while self._writing:
             await self._idle.wait()
 
@@ -227,8 +233,15 @@ class BufferedOutlet:
         """Stop the buffer; the output is stopped by the graph."""
         await self.buffer.stop()
         if not self.staging.is_empty:
-            self._log.warning(
+            self._log.log(
+                logging.INFO if self.buffer.persistent else logging.WARNING,
                 "stopping with %d bytes not delivered: %s",
                 self.staging.size,
                 "they are in the buffer files" if self.buffer.persistent else "inputs that can will read them again",
             )
+
+
+async def _write(output: Output[Any], chunk: StoredChunk) -> None:
+    if chunk.encoded and output.encode is None:
+        raise PermanentError(f"{output.types[0]} cannot write what was encoded for another output")
+    await output.write(chunk)

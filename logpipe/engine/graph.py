@@ -77,10 +77,13 @@ class Graph:
         log: logging.Logger | None = None,
         clock: Clock | None = None,
         worker_id: int = 0,
+        workers: int | None = None,
         with_sources: bool = True,
         strict_values: bool = False,
     ) -> Self:
         """Build a graph without touching the world.
+
+        `workers` is the number of processes that run it where the command line has chosen another than `<system>`.
 
         Raises:
             ConfigError: something in the configuration is wrong; all of it went to `report` as well.
@@ -102,6 +105,7 @@ class Graph:
             hostname=socket.gethostname(),
             worker_id=worker_id,
             root_dir=Path(system.root_dir) if system.root_dir else None,
+            workers=workers or system.workers,
         )
         strict = strict_values or bool(system.strict_config_value)
         builder = Builder(registry, world, collect, log=log, strict=strict)

@@ -40,6 +40,7 @@ class World:
     hostname: str
     worker_id: int
     root_dir: Path | None
+    workers: int = 1
     claims: dict[tuple[str, str], str] = field(default_factory=dict)
     group: asyncio.TaskGroup | None = None
     """The tasks of the running graph."""
@@ -60,6 +61,7 @@ class PluginHost:
         log: logging.LoggerAdapter[Any],
         builder: Builder,
         in_error_label: bool = False,
+        is_named: bool = False,
     ) -> None:
         self.plugin_id = plugin_id
         self.kind = kind
@@ -68,12 +70,14 @@ class PluginHost:
         self.clock = world.clock
         self.hostname = world.hostname
         self.worker_id = world.worker_id
+        self.workers = world.workers
         self.metrics = Metrics()
         self.in_error_label = in_error_label
         self.is_secondary = False
         self.zone_and_keys: Callable[[], tuple[Any, tuple[str, ...]]] | None = None
         """The time zone and the chunk keys of the output's `<buffer>`; None for a direct output."""
         self._world = world
+        self._is_named = is_named
         self.router = router
         self._builder = builder
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,7 +86,9 @@ class PluginHost:
     def root_dir(self) -> Path | None:
         """The plugin's own folder, where `root_dir` and `@id` are configured."""
         root = self._world.root_dir
-        return None if root is None else root / f"worker{self.worker_id}" / self.plugin_id
+        if root is None or not self._is_named:
+            return None  # compat: plugin_id.rb; a name made of a number would lead to another's folder one day
+        return root / f"worker{self.worker_id}" / self.plugin_id
 
     async def emit(self, batch: EventBatch) -> None:
         """Send a batch into the router that `@label` names."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from logpipe import Buffer, BufferOptions, ChunkKey, EventBatch, StoredChunk
 
@@ -18,6 +18,9 @@ class MemoryChunk:
 
     __slots__ = ("_batches", "_payloads", "count", "id", "key", "progress", "size")
 
+    is_sealed: Final = False
+    created: Final = 0
+
     def __init__(self, key: ChunkKey) -> None:
         self.id = uuid.uuid4().hex
         self.key = key
@@ -29,6 +32,11 @@ class MemoryChunk:
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def encoded(self) -> bool:
+        """Whether it holds payloads."""
+        return bool(self._payloads)
 
     def batches(self) -> Iterator[EventBatch]:
         """Yield the batches as they came."""

@@ -1,0 +1,308 @@
+"""`<buffer> @type file` and `@type file_single`: what the engine sees of the chunks in files."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import ClassVar, TypeAlias, TypeVar
+
+from logpipe import Buffer, ChunkKey, EventBatch, Host, InvalidSetting, LogpipeError, StoredChunk, fault, find_zone
+from logpipe.builtin.buffers.file.aside import copy_damages, move
+from logpipe.builtin.buffers.file.chunk import FileChunk
+from logpipe.builtin.buffers.file.commit import Committer
+from logpipe.builtin.buffers.file.disk import Disk
+from logpipe.builtin.buffers.file.fluentd import FluentdChunk
+from logpipe.builtin.buffers.file.leftovers import Found, find
+from logpipe.builtin.buffers.file.location import META, Location, Place, is_prefix, locate
+from logpipe.builtin.buffers.file.lock import Lock
+from logpipe.builtin.buffers.file.options import FileBufferOptions, FileSingleBufferOptions, StoredOptions
+from logpipe.builtin.buffers.file.patience import Patience
+from logpipe.builtin.buffers.file.salvage import Damage
+from logpipe.builtin.buffers.file.space import Space
+
+O = TypeVar("O", bound=StoredOptions)  # noqa: E741 - the one letter that reads as "options"
+
+AnyChunk: TypeAlias = FileChunk | FluentdChunk
+
+
+class StoredBuffer(Buffer[O]):
+    """Chunks in files, one each.
+
+    Args:
+        options: its settings.
+        host: the output's.
+        fdatasync: what makes written bytes safe.
+        statvfs: what tells how much room the disk has.
+    """
+
+    persistent = True
+    name: ClassVar = "buffer"
+    """What the names of files in a folder begin with."""
+
+    def __init__(
+        self,
+        options: O,
+        host: Host,
+        *,
+        fdatasync: Callable[[int], None] = os.fdatasync,
+        statvfs: Callable[[Path], os.statvfs_result] = os.statvfs,
+    ) -> None:
+        super().__init__(options, host)
+        self._path, self._own_root = _path(options, host)
+        host.claim("buffer path", f"{self._path} ({self.name})")
+        self._disk = Disk(file_mode=options.file_permission, folder_mode=options.dir_permission, fdatasync=fdatasync)
+        self._statvfs = statvfs
+        self._memory_left = int(options.memory_limit_size)
+        self._location: Location | None = None
+        self._lock: Lock | None = None
+        self._space: Space | None = None
+        self._committer: Committer | None = None
+        self._patience = Patience(host)
+        self._last_stamp = 0
+        self._lost = host.counter("buffer_damaged_records", "Events in buffer files that were damaged, where known.")
+        self._salvaged = host.counter(
+            "buffer_salvaged_records", "Events that were delivered out of the intact parts of damaged buffer files."
+        )
+
+    @property
+    def suffix(self) -> str:
+        """What the names of chunk files end with."""
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        """Make the folder where it is missing and lock it.
+
+        Raises:
+            LogpipeError: it cannot be used, or another process uses it.
+        """
+        try:
+            self._location, self._lock = await self.host.in_thread(self._open)
+        except OSError as error:
+            raise LogpipeError(
+                f"buffer path {self._path} cannot be used: {error}: make it writable for the user that logpipe runs as"
+            ) from error
+        reserved = self.options.free_space_reserve
+        self._space = Space(
+            self._place.folder,
+            self.host,
+            reserved=None if reserved is None else int(reserved),
+            statvfs=self._statvfs,
+        )
+        self._committer = Committer(self._disk, self._space, self.host, compress=self.options.compress == "gzip")
+        self.host.start_task(self._space.watch(), name="space")
+
+    def _open(self) -> tuple[Location, Lock]:
+        several = self.host.workers > 1
+        location = locate(
+            self._path,
+            suffix=self.suffix,
+            name=self.name,
+            worker=self.host.worker_id if several else None,
+            own_root=self._own_root,
+        )
+        self._disk.make_folder(location.place.folder)
+        lock = Lock(location.place.lock_path)
+        lock.take()
+        return location, lock
+
+    @property
+    def _place(self) -> Place:
+        if self._location is None:
+            raise RuntimeError("the buffer has not been started")
+        return self._location.place
+
+    async def resume(self) -> list[StoredChunk]:
+        """Return the chunks that were left, ours and fluentd's, oldest first; none of them is read yet."""
+        location = self._location
+        if location is None:
+            return []
+        found = await self.host.in_thread(find, location)
+        fault("buffer.resumed")
+        if found:
+            self.host.log.info(
+                "buffer %s holds %d chunks of a previous run, %d bytes, %d of the chunks fluentd's",
+                self._place.folder,
+                len(found),
+                sum(each.size for each in found),
+                sum(each.fluentd is not None for each in found),
+            )
+            self._last_stamp = int(found[-1].chunk_id[:16], 16)
+        return [self._resumed(each) for each in found]
+
+    def _resumed(self, found: Found) -> StoredChunk:
+        if found.fluentd is not None:
+            return FluentdChunk(
+                found.fluentd,
+                found.path,
+                found.size,
+                chunk_keys=self.options.chunk_keys,
+                zone=_zone(self.options),
+                limit=self.options.decompression_size_limit,
+            )
+        end = found.end
+        created = (int(found.chunk_id[:16], 16) >> 12) * 1000 if end is None else end.label.created
+        key = ChunkKey() if end is None else end.label.key
+        chunk = FileChunk(found.chunk_id, found.path, self, key=key, created=created)
+        chunk.restore(found.size, 0 if end is None else end.count, encoded=end is not None and end.encoded)
+        chunk.is_sealed = end is None
+        return chunk
+
+    def new_chunk(self, key: ChunkKey) -> FileChunk:
+        """Return an empty chunk; its file is made when the first events are written."""
+        now = self.host.clock.now()
+        # the moment comes first, so that names sort by age; a clock that is set back does not change the order
+        self._last_stamp = max((now // 1000) << 12 | secrets.randbits(12), self._last_stamp + 1)
+        chunk_id = f"{self._last_stamp:016x}{secrets.token_hex(8)}"
+        return FileChunk(chunk_id, self._place.path_of(chunk_id), self, key=key, created=now)
+
+    @property
+    def problem(self) -> str:
+        """Why no events can be taken now: the disk has no room."""
+        return "" if self._space is None else self._space.problem
+
+    async def room(self) -> None:
+        """Wait until the disk has room."""
+        if self._space is not None:
+            await self._space.room()
+
+    async def prepare(self, chunk: StoredChunk) -> None:
+        """Wait for what is being written, then find out what of the file is intact; the rest is put aside."""
+        if not isinstance(chunk, (FileChunk, FluentdChunk)):
+            return
+        if isinstance(chunk, FileChunk):
+            await chunk.settled()
+        try:
+            damages = await self._patience.run(chunk.check)
+        except FileNotFoundError:
+            self._vanished(chunk)
+            return
+        except OSError:
+            chunk.must_stay = True
+            raise
+        chunk.must_stay = False
+        if damages:
+            await self._put_aside(chunk, damages)
+
+    def _vanished(self, chunk: AnyChunk) -> None:
+        lost = chunk.vanished()
+        self._lost.add(lost)
+        self.host.log.error("buffer file %s is gone: somebody has removed it, and %d events with it", chunk.path, lost)
+
+    async def _put_aside(self, chunk: AnyChunk, damages: list[Damage]) -> None:
+        folder, now = chunk.path.parent / "corrupt", self.host.clock.now()
+        saved, lost = len(chunk), sum(damage.lost or 0 for damage in damages)
+        copied = await self.host.in_thread(
+            lambda: copy_damages(self._disk, folder, chunk.path, damages, saved=saved, now=now)
+        )
+        chunk.must_stay = not copied or isinstance(chunk, FluentdChunk)
+        self._lost.add(lost)
+        self._salvaged.add(saved)
+        self.host.log.warning(
+            "buffer file %s is damaged in %d places, %d bytes: its %d intact events are delivered, the rest goes to %s "
+            "with a report",
+            chunk.path,
+            len(damages),
+            sum(damage.end - damage.start for damage in damages),
+            saved,
+            folder,
+        )
+
+    async def purge(self, chunk: StoredChunk) -> None:
+        """Delete a chunk's file, or move it aside where something in it has not been."""
+        if not isinstance(chunk, (FileChunk, FluentdChunk)):
+            return
+        if isinstance(chunk, FileChunk):
+            await chunk.settled()
+            chunk.forget()
+        try:
+            if isinstance(chunk, FluentdChunk) and chunk.unreadable:
+                self.host.log.error("chunk %s of fluentd's is left where it is: %s", chunk.path, chunk.unreadable)
+            elif chunk.must_stay:
+                await self.host.in_thread(move, self._disk, chunk.path.parent / "corrupt", *_files(chunk))
+            else:
+                await self.host.in_thread(self._delete, *_files(chunk))
+        except OSError as error:
+            self.host.log.warning(
+                "buffer file %s cannot be removed (%s): it is delivered again after a restart", chunk.path, error
+            )
+
+    def _delete(self, *paths: Path) -> None:
+        for path in paths:
+            self._disk.delete(path)
+
+    async def stop(self) -> None:
+        """Wait until what is being written is on the disk, and let other processes have the folder."""
+        if self._committer is not None:
+            await self._committer.idle()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            await self.host.in_thread(lock.release)
+
+    def commit(self, chunk: FileChunk) -> None:
+        """Begin to write what a chunk has pending."""
+        if self._committer is None:
+            raise RuntimeError("the buffer has not been started")
+        self._committer.commit(chunk)
+
+    def take_memory(self, size: int) -> bool:
+        """Return whether so many bytes may be kept in memory."""
+        if size > self._memory_left:
+            return False
+        self._memory_left -= size
+        return True
+
+    def give_memory(self, size: int) -> None:
+        """Have bytes back."""
+        self._memory_left += size
+
+    def refuse(self, batch: EventBatch, index: int, error: Exception) -> None:
+        """Hand an event that no format can hold to `@ERROR`."""
+        self.host.emit_error(batch.tag, batch.times[index], batch.records[index], error, receipt=batch.receipt)
+
+
+class FileBuffer(StoredBuffer[FileBufferOptions], type="file"):
+    """Chunks in files, which survive a crash and a power cut."""
+
+    @property
+    def suffix(self) -> str:
+        """What the names of chunk files end with."""
+        return self.options.path_suffix
+
+
+class FileSingleBuffer(StoredBuffer[FileSingleBufferOptions], type="file_single"):
+    """The same with fluentd's names for one chunk key, so that what its file_single left is found."""
+
+    name = "fsb"
+    suffix = ".buf"
+
+
+def _path(options: StoredOptions, host: Host) -> tuple[str, bool]:
+    """Return where the files go, and whether that is the plugin's own folder."""
+    if options.path is None:
+        if host.root_dir is None:
+            # compat: the words of buf_file.rb
+            message = "buffer path is not configured: specify path in <buffer>, or root_dir in <system> and @id"
+            raise InvalidSetting(message)
+        return str(host.root_dir / "buffer"), True
+    if host.workers > 1 and is_prefix(options.path):
+        raise InvalidSetting(
+            f"path {options.path} names files, which {host.workers} workers cannot share: give a folder, or set "
+            "root_dir in <system> and @id",
+            param="path",
+        )
+    return options.path, False
+
+
+def _zone(options: StoredOptions) -> tzinfo | None:
+    if options.timekey_use_utc:
+        return UTC
+    return find_zone(options.timekey_zone) if options.timekey_zone else None
+
+
+def _files(chunk: AnyChunk) -> tuple[Path, ...]:
+    return (
+        (chunk.path, chunk.path.with_name(chunk.path.name + META)) if isinstance(chunk, FluentdChunk) else (chunk.path,)
+    )

@@ -1,0 +1,130 @@
+"""Events to the records of a frame, and back.
+
+JSON, because orjson is the fastest way in and out; MessagePack where JSON cannot hold a record: bytes, integers past
+64 bits, lone surrogates, keys that are no strings. NaN and the infinities come back as null, which is what a JSON
+output writes for them: to look for them would cost as much as a quarter of the encoding.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import msgpack
+import orjson
+
+from logpipe import ChunkKey, EventBatch, Time
+from logpipe.builtin.buffers.file.frame import Content, Index, Kind, pack_times
+
+FRAME_RECORDS: Final = 1024
+FRAME_BYTES: Final = 256 * 1024
+"""About how much goes into one frame: what is read, decoded and held in memory at a time."""
+
+_BIG_INTEGER: Final = 1
+"""The MessagePack extension that holds an integer past 64 bits, as hexadecimal digits."""
+
+
+class Label(NamedTuple):
+    """What the records of a frame share."""
+
+    tag: str
+    key: ChunkKey
+    created: Time
+    """When the chunk was begun."""
+
+
+def encode_label(label: Label) -> bytes:
+    """Return a label's bytes; a tag or a value may hold anything."""
+    timekey, key_tag, variables = label.key
+    return json.dumps([label.tag, label.created, timekey, key_tag, variables], separators=(",", ":")).encode()
+
+
+@lru_cache(maxsize=1024)
+def decode_label(data: bytes) -> Label:
+    """Return the label whose bytes these are."""
+    tag, created, timekey, key_tag, variables = json.loads(data)
+    return Label(tag, ChunkKey(timekey, key_tag, tuple((name, value) for name, value in variables)), created)
+
+
+def encode_payloads(payloads: list[bytes], size: int) -> Iterator[Content]:
+    """Yield frames' contents for payloads of `size` bytes together."""
+    step = _records_per_frame(len(payloads), size)
+    for start in range(0, len(payloads), step):
+        yield Content(Kind.PAYLOADS, payloads[start : start + step])
+
+
+def encode_events(batch: EventBatch, size: int, refuse: Callable[[int, Exception], None]) -> Iterator[Content]:
+    """Yield frames' contents for the events of a batch, `size` bytes of JSON about.
+
+    `refuse(index, error)` is told of an event that no format can hold: one that is nested hundreds of levels deep.
+    """
+    step = _records_per_frame(len(batch), size)
+    for start in range(0, len(batch), step):
+        stop = start + step
+        times, records = batch.times[start:stop], batch.records[start:stop]
+        try:
+            yield Content(Kind.JSON, list(map(orjson.dumps, records)), pack_times(times))
+        except (TypeError, struct.error):  # orjson's JSONEncodeError is a TypeError
+            content = _pack_events(batch, range(start, min(stop, len(batch))), refuse)
+            if content.records:
+                yield content
+
+
+def _pack_events(batch: EventBatch, numbers: range, refuse: Callable[[int, Exception], None]) -> Content:
+    packed: list[bytes] = []
+    for number in numbers:
+        try:
+            # inside an array, as it will be read: what fits into no array would take its whole frame with it
+            packed.append(pack([[batch.times[number], batch.records[number]]])[1:])
+        except (TypeError, ValueError, RecursionError) as error:
+            refuse(number, error)
+    return Content(Kind.MSGPACK, packed)
+
+
+def decode_body(index: Index, body: bytes) -> EventBatch:
+    """Return the events of a frame that is whole."""
+    tag = decode_label(index.label).tag
+    if index.kind is Kind.JSON:
+        return EventBatch(tag, list(index.times()), orjson.loads(body))
+    pairs = unpack(body)
+    return EventBatch(tag, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+
+def decode_records(index: Index, numbers: Sequence[int], records: list[bytes]) -> EventBatch:
+    """Return the events of some records of a frame, given by their numbers in it."""
+    tag = decode_label(index.label).tag
+    if index.kind is Kind.JSON:
+        times = index.times()
+        return EventBatch(tag, [times[number] for number in numbers], list(map(orjson.loads, records)))
+    pairs = list(map(unpack, records))
+    return EventBatch(tag, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+
+def pack(value: Any) -> bytes:
+    """Return a value as MessagePack.
+
+    Raises:
+        ValueError: it is nested too deep.
+    """
+    packed: bytes = msgpack.packb(value, unicode_errors="surrogatepass", default=_packable)
+    return packed
+
+
+def unpack(data: bytes) -> Any:
+    """Return what `pack` was given."""
+    return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_big_integer)
+
+
+def _packable(value: Any) -> Any:
+    return msgpack.ExtType(_BIG_INTEGER, hex(value).encode()) if isinstance(value, int) else repr(value)
+
+
+def _big_integer(code: int, data: bytes) -> Any:
+    return int(data, 16) if code == _BIG_INTEGER else msgpack.ExtType(code, data)
+
+
+def _records_per_frame(count: int, size: int) -> int:
+    return max(1, min(FRAME_RECORDS, FRAME_BYTES * count // max(size, 1)))

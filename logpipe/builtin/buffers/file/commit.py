@@ -1,0 +1,92 @@
+"""Writes what chunks have pending, in groups: whoever appends while a group is being synced shares the next one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from logpipe import BufferFull, Host, LogpipeError
+from logpipe.builtin.buffers.file.chunk import FileChunk, Group
+from logpipe.builtin.buffers.file.disk import Disk
+from logpipe.builtin.buffers.file.patience import Patience
+from logpipe.builtin.buffers.file.space import FULL, Space
+
+
+class Committer:
+    """The writing side of one buffer.
+
+    Args:
+        disk: its file operations.
+        space: told of what is written and of what was refused for want of room.
+        host: of the output.
+        compress: whether frames are compressed.
+    """
+
+    def __init__(self, disk: Disk, space: Space, host: Host, *, compress: bool) -> None:
+        self._disk = disk
+        self._space = space
+        self._host = host
+        self._compress = compress
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._failing = False
+        self._patience = Patience(host)
+        self._syncs = host.counter("buffer_sync_count", "Groups written to buffer files and synced.")
+        self._refused = host.counter(
+            "buffer_refused_records", "Events that could not be written to the buffer; their source is read again."
+        )
+
+    def commit(self, chunk: FileChunk) -> None:
+        """Begin to write a chunk's groups."""
+        self._busy += 1
+        self._idle.clear()
+        self._host.start_task(self._commit(chunk), name="commit")
+
+    async def idle(self) -> None:
+        """Wait until nothing is being written."""
+        await self._idle.wait()
+
+    async def _commit(self, chunk: FileChunk) -> None:
+        try:
+            while (group := chunk.next_group()) is not None:
+                await self._write(chunk, group)
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    async def _write(self, chunk: FileChunk, group: Group) -> None:
+        try:
+            ends = await self._patience.run(lambda: chunk.write(group, self._disk, compress=self._compress))
+        except OSError as error:
+            self._failed(chunk, group, error)
+        except BaseException as error:
+            chunk.failed(group, LogpipeError(f"writing to {chunk.path} was interrupted: {error!r}"))
+            raise
+        else:
+            chunk.written(group, ends)
+            self._syncs.add(1)
+            self._space.touch()
+            if self._failing:
+                self._failing = False
+                self._host.log.info("buffer %s can be written to again", chunk.path.parent)
+
+    def _failed(self, chunk: FileChunk, group: Group, error: OSError) -> None:
+        """Give a chunk's file up for writing: what a failed sync may have dropped, no later one brings back."""
+        if error.errno in FULL:
+            self._space.ran_out(error)
+            refusal: LogpipeError = BufferFull(f"the disk of buffer {chunk.path.parent} is full: free some room")
+        else:
+            refusal = LogpipeError(f"buffer file {chunk.path} cannot be written: {error.strerror or error}")
+        refusal.__cause__ = error
+        count = chunk.failed(group, refusal)
+        self._refused.add(count)
+        if error.errno not in FULL and not self._failing:
+            self._failing = True
+            self._host.log.error(
+                "buffer file %s cannot be written: %s. It takes no more events; %d that were not synced yet are "
+                "refused, and read again from their source: look after the disk",
+                chunk.path,
+                error,
+                count,
+            )

@@ -1,0 +1,225 @@
+"""What stands in the content file of a chunk that fluentd wrote. Everything here blocks.
+
+Events are MessagePack of `[time, record]`, one after the other; outputs with a `format` of their own leave whatever
+that made. Compressed content is gzip members one after the other. There is no checksum: damage shows where what
+should be an event is none, and reading goes on at the next place that looks like one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeAlias
+
+import msgpack
+
+from logpipe import Record, Time
+
+BLOCK: Final = 256 * 1024
+LARGEST_EVENT: Final = 64 << 20
+"""What claims to be a larger event is taken for damage."""
+
+_GZIP: Final = b"\x1f\x8b\x08"
+_GZIP_WINDOW: Final = 31
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PAIR: Final = b"\x92"
+_EVENT_TIME: Final = b"\xd7\x00"
+_INTEGER_TIMES: Final = (b"\xce", b"\xcf")
+_NOT_AN_EVENT: Final = (ValueError, TypeError, OverflowError, msgpack.UnpackException)
+
+Event: TypeAlias = tuple[Time, Record]
+
+
+class NotReadableError(Exception):
+    """The content is in a format that cannot be read here."""
+
+
+class _Moment(int):
+    """A time with nanoseconds; plain integers are seconds."""
+
+
+class Content:
+    """A chunk's content file.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have decompressed.
+
+    Raises:
+        NotReadableError: it is compressed with zstd.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, *, limit: int) -> None:
+        self.damages = 0
+        """Stretches that reading has passed over so far."""
+        self._path = path
+        self._limit = limit
+        with path.open("rb") as file:
+            start = file.read(len(_ZSTD))
+        if start == _ZSTD:
+            raise NotReadableError("it is compressed with zstd, which logpipe cannot read")
+        self._compressed = start.startswith(_GZIP)
+        self._mark = _find_mark(next(self.blocks(), b""))
+        self.damages = 0
+
+    @property
+    def has_events(self) -> bool:
+        """Whether it holds events, rather than what an output's format made of them."""
+        return bool(self._mark)
+
+    def events(self) -> Iterator[list[Event]]:
+        """Yield its events, a block's at a time."""
+        rest = b""
+        for block in self.blocks():
+            rest += block
+            events, used = self._decode(rest, is_all=False)
+            rest = rest[used:]
+            if events:
+                yield events
+        events, _ = self._decode(rest, is_all=True)
+        if events:
+            yield events
+
+    def _decode(self, data: bytes, *, is_all: bool) -> tuple[list[Event], int]:
+        """Return the events in `data` and how many bytes are done with."""
+        events: list[Event] = []
+        place = 0
+        while place < len(data):
+            place = _decode_run(data, place, events)
+            left = len(data) - place
+            if not left or not (is_all or _is_broken(data, place) or left > LARGEST_EVENT):
+                break
+            self.damages += 1
+            following = data.find(self._mark, place + 1)
+            if following < 0:
+                return events, len(data) if is_all else len(data) - len(self._mark) + 1
+            place = following
+        return events, place
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield its lines, with their ends."""
+        rest = b""
+        for block in self.blocks():
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                yield line + b"\n"
+        if rest:
+            yield rest
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield its bytes, decompressed."""
+        with self._path.open("rb") as file:
+            if self._compressed:
+                yield from self._inflated(file)
+            else:
+                while block := file.read(BLOCK):
+                    yield block
+
+    def _inflated(self, file: BinaryIO) -> Iterator[bytes]:
+        left = self._limit
+        stream, pending = zlib.decompressobj(_GZIP_WINDOW), b""
+        inside = False
+        while pending := pending or file.read(BLOCK):
+            try:
+                piece = stream.decompress(pending, BLOCK)
+            except zlib.error:
+                self.damages += 1
+                following = pending.find(_GZIP, 1)
+                stream, pending = zlib.decompressobj(_GZIP_WINDOW), pending[following:] if following > 0 else b""
+                inside = False
+                continue
+            left -= len(piece)
+            if left < 0:
+                raise NotReadableError(f"it has more than {self._limit} bytes: raise decompression_size_limit")
+            if piece:
+                yield piece
+            inside = not stream.eof
+            if inside:
+                pending = stream.unconsumed_tail
+            else:
+                stream, pending = zlib.decompressobj(_GZIP_WINDOW), stream.unused_data
+        if inside:
+            self.damages += 1
+
+
+def _find_mark(start: bytes) -> bytes:
+    """Return the bytes that each event begins with, nothing where the content does not begin with events."""
+    mark = _PAIR + _EVENT_TIME
+    if start.startswith(mark) or (mark in start and not _is_text(start)):
+        return mark
+    if start[:1] == _PAIR and start[1:2] in _INTEGER_TIMES and not _is_broken(start, 0):
+        return start[:2]
+    return b""
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data[:-4].decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode_run(data: bytes, place: int, events: list[Event]) -> int:
+    """Add the events from `place` on as far as they are whole; returns where the first that is not begins."""
+    unpacker = _unpacker()
+    unpacker.feed(memoryview(data)[place:])
+    done = place
+    try:
+        for value in unpacker:
+            event = _event(value)
+            if event is None:
+                break
+            events.append(event)
+            done = place + unpacker.tell()
+    except _NOT_AN_EVENT:
+        pass
+    return done
+
+
+def _is_broken(data: bytes, place: int) -> bool:
+    """Return whether what stands at `place` is no event, rather than one that is not all there."""
+    unpacker = _unpacker()
+    unpacker.feed(memoryview(data)[place:])
+    try:
+        return _event(unpacker.unpack()) is None
+    except msgpack.OutOfData:
+        return False
+    except _NOT_AN_EVENT:
+        return True
+
+
+def _unpacker() -> msgpack.Unpacker:
+    return msgpack.Unpacker(
+        strict_map_key=False, unicode_errors="replace", ext_hook=_extension, max_buffer_size=4 * LARGEST_EVENT
+    )
+
+
+def _extension(code: int, data: bytes) -> Any:
+    if code == 0 and len(data) == 8:
+        return _Moment(int.from_bytes(data[:4], "big") * 1_000_000_000 + int.from_bytes(data[4:], "big"))
+    return msgpack.ExtType(code, data)
+
+
+def _event(value: Any) -> Event | None:
+    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], dict):
+        return None
+    time, record = value
+    if isinstance(time, _Moment):
+        return int(time), text_of(record)
+    if isinstance(time, (int, float)) and not isinstance(time, bool):
+        return int(time * 1_000_000_000), text_of(record)
+    return None
+
+
+def text_of(value: Any) -> Any:
+    """Return a value with its byte strings as text: Ruby's strings come so where their encoding is not known."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {text_of(name): text_of(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(text_of, value))
+    return int(value) if isinstance(value, _Moment) else value

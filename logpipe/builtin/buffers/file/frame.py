@@ -1,0 +1,218 @@
+"""One frame of a buffer file: the records of a batch between two copies of an index that says where each one is.
+
+    HEAD block | body | TAIL block | length of the block, 4 bytes
+
+A block is a marker, a checksum over what follows it in the block, the chunk's id, how many records the chunk had
+before, size and checksum of the body, a label (what the records share), the length and the checksum of each record
+and, of events in JSON, the time of each. All numbers are little-endian.
+
+Why two copies: whatever byte of a frame is damaged or missing, one copy still tells where the records on the other
+side of the damage begin and end, and each record's own checksum tells whether it is whole. Why the length at the end:
+whether a file ends with a whole frame is seen from its last few bytes. Why the chunk's id: a log line that happens to
+hold a frame (the log of somebody's buffer file) is not taken for one of ours.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+MARK: Final = b"\x93LPF\r\n\x1a"
+HEAD: Final = MARK + b"H"
+TAIL: Final = MARK + b"T"
+
+_FIXED: Final = struct.Struct("<8sII16sQIIIBBHI")
+_LENGTH: Final = struct.Struct("<I")
+_CHECKED_FROM: Final = 12
+"""What the block's checksum covers begins behind the marker and the checksum itself."""
+
+_STEP: Final = 64
+"""Bytes that are decompressed at a time where some are damaged: what a failing step would have given is lost."""
+
+FIXED_SIZE: Final = _FIXED.size
+END_SIZE: Final = _LENGTH.size
+
+
+class Kind(enum.IntEnum):
+    """What the records of a frame are."""
+
+    PAYLOADS = 0
+    """Bytes that an output's `encode` made."""
+    JSON = 1
+    """The records of events; the body is one array of them, the times are in the index."""
+    MSGPACK = 2
+    """Events in MessagePack, each `[time, record]`, for what JSON cannot hold; the body is one array of them."""
+
+
+# where in a body its first record begins, and how many bytes stand between two
+_FIRST: Final = {Kind.PAYLOADS: 0, Kind.JSON: 1, Kind.MSGPACK: 5}
+_GAP: Final = {Kind.PAYLOADS: 0, Kind.JSON: 1, Kind.MSGPACK: 0}
+_LAST: Final = {Kind.PAYLOADS: 0, Kind.JSON: 1, Kind.MSGPACK: 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A block, read and found intact."""
+
+    size: int
+    """Bytes of the block."""
+    chunk_id: bytes
+    first: int
+    """How many records the chunk had before this frame."""
+    count: int
+    body_size: int
+    body_crc: int
+    kind: Kind
+    compressed: bool
+    label: bytes
+    arrays: bytes
+    """The lengths, then the checksums, then, of events in JSON, the times of the records."""
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of the whole frame."""
+        return 2 * self.size + self.body_size + END_SIZE
+
+    def lengths(self) -> Sequence[int]:
+        """Return each record's length."""
+        return struct.unpack_from(f"<{self.count}I", self.arrays)
+
+    def checksums(self) -> Sequence[int]:
+        """Return each record's CRC-32."""
+        return struct.unpack_from(f"<{self.count}I", self.arrays, 4 * self.count)
+
+    def times(self) -> Sequence[int]:
+        """Return each event's time; of JSON only."""
+        return struct.unpack_from(f"<{self.count}q", self.arrays, 8 * self.count)
+
+    def offsets(self) -> Iterator[int]:
+        """Yield where each record begins, from the start of the body as it was before compression."""
+        gap = _GAP[self.kind]
+        steps = (length + gap for length in self.lengths()[:-1])
+        return accumulate(steps, initial=_FIRST[self.kind])
+
+    @property
+    def whole_size(self) -> int:
+        """Bytes of the body as it was before compression."""
+        between = _GAP[self.kind] * (self.count - 1)
+        return _FIRST[self.kind] + sum(self.lengths()) + between + _LAST[self.kind]
+
+
+class Content(NamedTuple):
+    """What one frame will hold, at least one record."""
+
+    kind: Kind
+    records: list[bytes]
+    times: bytes = b""
+    """Of events in JSON, packed by `pack_times`."""
+
+
+def encode_frame(
+    chunk_id: bytes, first: int, label: bytes, content: Content, *, compress: bool = False
+) -> tuple[bytes, bytes, bytes]:
+    """Return the bytes of a frame: all before the body, the body, all behind it.
+
+    Args:
+        chunk_id: 16 bytes.
+        first: how many records the chunk has before.
+        label: what the records share.
+        content: the records.
+        compress: whether the body is compressed.
+    """
+    kind, records, times = content
+    count = len(records)
+    body = _body(kind, records)
+    if compress:
+        body = zlib.compress(body, 1)
+    arrays = struct.pack(f"<{2 * count}I", *map(len, records), *map(zlib.crc32, records)) + times
+    size = FIXED_SIZE + len(label) + len(arrays)
+    fixed = _FIXED.pack(
+        HEAD, 0, size, chunk_id, first, count, len(body), zlib.crc32(body), kind, compress, 0, len(label)
+    )
+    checked = b"".join((fixed[_CHECKED_FROM:], label, arrays))
+    rest = _LENGTH.pack(zlib.crc32(checked)) + checked
+    return HEAD + rest, body, b"".join((TAIL, rest, _LENGTH.pack(size)))
+
+
+def pack_times(times: Sequence[int]) -> bytes:
+    """Return the times of a frame's events as they stand in its index.
+
+    Raises:
+        struct.error: one is no integer of 64 bits.
+    """
+    return struct.pack(f"<{len(times)}q", *times)
+
+
+def _body(kind: Kind, records: list[bytes]) -> bytes:
+    if kind is Kind.JSON:
+        return b"[%b]" % b",".join(records)
+    if kind is Kind.MSGPACK:
+        return b"\xdd%b%b" % (len(records).to_bytes(4, "big"), b"".join(records))
+    return b"".join(records)
+
+
+def block_size(data: bytes, marker: bytes) -> int | None:
+    """Return the size that the block beginning in `data` claims, which is not checked yet; None where none begins."""
+    if len(data) < FIXED_SIZE or data[: len(marker)] != marker:
+        return None
+    size: int = _LENGTH.unpack_from(data, _CHECKED_FROM)[0]
+    return size if size >= FIXED_SIZE else None
+
+
+def parse_block(data: bytes, marker: bytes) -> Index | None:
+    """Return the block that `data` begins with, or None where it is not whole and intact."""
+    size = block_size(data, marker)
+    if size is None or len(data) < size:
+        return None
+    _, crc, _, chunk_id, first, count, body_size, body_crc, kind, compressed, _, label_size = _FIXED.unpack_from(data)
+    if zlib.crc32(memoryview(data)[_CHECKED_FROM:size]) != crc:
+        return None
+    arrays_at = FIXED_SIZE + label_size
+    per_record = 16 if kind == Kind.JSON else 8
+    if size != arrays_at + per_record * count or count == 0 or kind not in Kind._value2member_map_:
+        return None  # written by a later version
+    label, arrays = data[FIXED_SIZE:arrays_at], data[arrays_at:size]
+    return Index(size, chunk_id, first, count, body_size, body_crc, Kind(kind), bool(compressed), label, arrays)
+
+
+def end_block_size(data: bytes) -> int | None:
+    """Return the size of the block that a file ending in `data` ends with, as its last bytes claim."""
+    if len(data) < END_SIZE:
+        return None
+    size: int = _LENGTH.unpack_from(data, len(data) - END_SIZE)[0]
+    return size if size >= FIXED_SIZE else None
+
+
+def is_intact(index: Index, body: memoryview, ending: bytes, block: bytes) -> bool:
+    """Return whether body and end of a frame are what its head block, whose bytes are `block`, says."""
+    if zlib.crc32(body) != index.body_crc:
+        return False
+    size = index.size
+    return (
+        ending[: len(TAIL)] == TAIL
+        and ending[len(TAIL) : size] == block[len(HEAD) : size]
+        and ending[size:] == _LENGTH.pack(size)
+    )
+
+
+def inflate(body: bytes, limit: int) -> bytes:
+    """Return a compressed body's bytes, `limit` at most; of a damaged one as many as can be had."""
+    try:
+        return zlib.decompressobj().decompress(body, limit)
+    except zlib.error:
+        return _inflate_start(body, limit)
+
+
+def _inflate_start(body: bytes, limit: int) -> bytes:
+    stream, whole = zlib.decompressobj(), bytearray()
+    for place in range(0, len(body), _STEP):
+        try:
+            whole += stream.decompress(body[place : place + _STEP], limit)
+        except zlib.error:
+            break
+    return bytes(whole[:limit])

@@ -1,0 +1,102 @@
+"""Finds the chunks that a previous run left behind, ours and fluentd's. Everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from logpipe.builtin.buffers.file.codec import Label, decode_label
+from logpipe.builtin.buffers.file.frame import END_SIZE, TAIL, Kind, end_block_size, parse_block
+from logpipe.builtin.buffers.file.location import FluentdName, Location, Place
+
+MOST_PEEKED: Final = 1000
+"""Files, the newest, that are looked into for whether they can take more events: the others are delivered at once."""
+
+_PEEK: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the last frame of a file tells."""
+
+    label: Label
+    count: int
+    """Events in the whole chunk."""
+    encoded: bool
+
+
+class Found(NamedTuple):
+    """One chunk's file."""
+
+    chunk_id: str
+    path: Path
+    size: int
+    fluentd: FluentdName | None
+    end: End | None = None
+    """None where the file was not looked into or does not end with a whole frame."""
+
+
+def find(location: Location) -> list[Found]:
+    """Return what was left, oldest first.
+
+    Raises:
+        OSError: the buffer's own folder cannot be read.
+    """
+    found = list(_in_place(location.place))
+    for place in location.others:
+        with contextlib.suppress(OSError):  # it need not be there
+            found += _in_place(place)
+    found.sort(key=lambda each: each.chunk_id)
+    return found[:-MOST_PEEKED] + [_peeked(each) for each in found[-MOST_PEEKED:]]
+
+
+def _in_place(place: Place) -> Iterator[Found]:
+    with os.scandir(place.folder) as entries:
+        for entry in entries:
+            chunk_id = place.own_id(entry.name)
+            fluentd = None if chunk_id is not None else place.fluentd_name(entry.name)
+            if chunk_id is None and fluentd is None:
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            path, size = Path(entry.path), entry.stat(follow_symlinks=False).st_size
+            if size:
+                yield Found(chunk_id or (fluentd.chunk_id if fluentd else ""), path, size, fluentd)
+            else:  # created, and then came the crash
+                _delete_empty(path)
+
+
+def _delete_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+        path.with_name(path.name + ".meta").unlink(missing_ok=True)
+
+
+def _peeked(found: Found) -> Found:
+    return found if found.fluentd is not None else found._replace(end=_end_of(found))
+
+
+def _end_of(found: Found) -> End | None:
+    try:
+        descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        data = os.pread(descriptor, _PEEK, max(0, found.size - _PEEK))
+        size = end_block_size(data)
+        if size is None or size + END_SIZE > found.size:
+            return None
+        if size + END_SIZE > len(data):
+            data = os.pread(descriptor, size + END_SIZE, found.size - size - END_SIZE)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    index = parse_block(data[-size - END_SIZE : -END_SIZE], TAIL)
+    if index is None or index.chunk_id.hex() != found.chunk_id:
+        return None
+    return End(decode_label(index.label), index.first + index.count, index.kind is Kind.PAYLOADS)

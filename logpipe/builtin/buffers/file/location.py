@@ -1,0 +1,128 @@
+"""Where a buffer's files are and what they are called. Rules for `path`: fluentd's plugin/buf_file.rb."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from logpipe import LogpipeError
+
+# fluentd's ids: 1.x 16 bytes, 0.12 the first 8 of them; the same moment is in front in all
+_FLUENTD_NAME: Final = re.compile(r"(?:(?P<key>.*)\.)?(?P<state>[bq])(?P<id>[0-9a-f]{16}(?:[0-9a-f]{16})?)")
+_OWN_NAME: Final = re.compile(r"c([0-9a-f]{32})")
+META: Final = ".meta"
+
+
+class FluentdName(NamedTuple):
+    """What the name of a chunk that fluentd wrote tells."""
+
+    chunk_id: str
+    """32 hexadecimal digits."""
+    key: str | None
+    """0.12's and file_single's: the tag, the time slice or the field that is the chunk's key, percent-escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder with the names of the files in it that belong to one buffer: `PREFIX….SUFFIX`."""
+
+    folder: Path
+    prefix: str
+    """What names begin with, with the full stop."""
+    suffix: str
+    """What they end with, with the full stop; may be empty."""
+    others_suffix: tuple[str, ...] = ()
+    """Further endings of chunks that fluentd left."""
+
+    def path_of(self, chunk_id: str) -> Path:
+        """Return the file of one of our chunks. No name of fluentd's looks like it, so it leaves them alone."""
+        return self.folder / f"{self.prefix}c{chunk_id}{self.suffix}"
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that is locked while the buffer is in use."""
+        return self.folder / f"{self.prefix}lock"
+
+    @property
+    def corrupt(self) -> Path:
+        """Where damaged pieces go."""
+        return self.folder / "corrupt"
+
+    def own_id(self, name: str) -> str | None:
+        """Return the id of the chunk whose file is called that, None where it is not one of ours."""
+        middle = self._middle(name, self.suffix)
+        found = None if middle is None else _OWN_NAME.fullmatch(middle)
+        return None if found is None else found[1]
+
+    def fluentd_name(self, name: str) -> FluentdName | None:
+        """Return what the name of a chunk that fluentd wrote tells, None where it is not one."""
+        for suffix in (self.suffix, *self.others_suffix):
+            middle = self._middle(name, suffix)
+            found = None if middle is None else _FLUENTD_NAME.fullmatch(middle)
+            if found is not None:
+                return FluentdName(found["id"].ljust(32, "0"), found["key"])
+        return None
+
+    def _middle(self, name: str, suffix: str) -> str | None:
+        if len(name) < len(self.prefix) + len(suffix):
+            return None
+        if not name.startswith(self.prefix) or not name.endswith(suffix):
+            return None
+        return name[len(self.prefix) : len(name) - len(suffix)]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a buffer writes, and where else it looks for what was left behind."""
+
+    place: Place
+    others: tuple[Place, ...] = ()
+
+
+def is_prefix(path: str) -> bool:
+    """Return whether a `path` names files, with `*` for what differs, whatever there is on the disk."""
+    return ".*" in path
+
+
+def locate(path: str, *, suffix: str, name: str, worker: int | None, own_root: bool) -> Location:
+    """Return where the files of a `<buffer>` are. It looks at the disk: a `path` may be a folder or a file.
+
+    Args:
+        path: the setting, or the plugin's own folder.
+        suffix: `path_suffix`.
+        name: what files in a folder begin with, `buffer`.
+        worker: this worker's number where there are several, else None.
+        own_root: whether `path` is the plugin's own folder, which is this worker's alone.
+
+    Raises:
+        LogpipeError: several workers would share the files.
+    """
+    given = Path(path)
+    if given.is_dir() or not (given.exists() or is_prefix(path)):
+        return _in_folder(given, suffix=suffix, name=name, worker=None if own_root else worker)
+    if worker is not None:
+        raise LogpipeError(
+            f"buffer path {path} names files, which several workers cannot share: give the path of a folder, or set "
+            "root_dir in <system> and @id"
+        )
+    before, star, after = given.name.rpartition("*")
+    if not star or not before.endswith("."):
+        # compat: buf_file.rb takes an existing file for a prefix
+        before, after = f"{given.name}.", suffix
+    elif not after:
+        after = suffix
+    place = Place(given.parent, before, after, () if after == suffix else (suffix,))
+    return Location(place, ())
+
+
+def _in_folder(folder: Path, *, suffix: str, name: str, worker: int | None) -> Location:
+    prefix = f"{name}."
+    # 0.12 had no folders: its files are beside, PATH.KEY.bID.log; out_file's have no suffix
+    beside = Place(folder.parent, f"{folder.name}.", suffix, ("", ".log"))
+    if worker is None:
+        return Location(Place(folder, prefix, suffix), (beside,))
+    place = Place(folder / f"worker{worker}", prefix, suffix)
+    # compat: worker 0 takes over what a single worker left
+    return Location(place, (Place(folder, prefix, suffix), beside) if worker == 0 else ())

@@ -1,0 +1,69 @@
+"""Keeps a second process out of a buffer's files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from logpipe import LogpipeError
+
+
+class Lock:
+    """A locked file beside the chunks; the kernel lets go of it however the process ends. Every method blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        """Lock, until `release`.
+
+        Raises:
+            LogpipeError: another process has it.
+            OSError: the file cannot be made.
+        """
+        while self._descriptor is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self.path, flags, 0o600)
+            try:
+                self._lock(descriptor)
+                ours = _is_at(descriptor, self.path)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if ours:
+                self._descriptor = descriptor
+            else:  # removed between our open and our lock by the process that had it
+                os.close(descriptor)
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise LogpipeError(
+                f"buffer {self.path.parent} is in use by another process (pid {owner}, {self.path.name}): stop that "
+                "one, or give each its own path in <buffer>"
+            ) from None
+        except OSError:  # a file system without locks: two processes on it cannot be told apart
+            return
+
+    def release(self) -> None:
+        """Let others have it; quiet when it was not taken."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,72 @@
+"""The settings of buffers in files. Names and defaults: fluentd's plugin/buf_file.rb and buf_file_single.rb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from logpipe import BufferOptions, InvalidSetting, Size, param
+
+
+def octal(text: str) -> int:
+    """Return a file mode.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise ValueError(f"{text!r} is no file mode: write octal digits, 0640 for example")
+    return mode
+
+
+class StoredOptions(BufferOptions):
+    """What buffers in files have in common."""
+
+    chunk_limit_size: Size = param("Largest size of a chunk.", default="256m")
+    total_limit_size: Size = param("Largest size of all chunks together.", default="64g")
+    path: str | None = param(
+        "Folder of the chunk files, or what their names begin with, followed by `.*`; unset: the folder `buffer` of "
+        "the plugin, under `root_dir`.",
+        default=None,
+    )
+    file_permission: int = param("Mode of the chunk files, octal.", default="0600", convert=octal)
+    dir_permission: int = param("Mode of the folders that are made, octal.", default="0700", convert=octal)
+    free_space_reserve: Size | None = param(
+        "Bytes to leave free on the disk: with fewer, inputs wait; unset: a twentieth of the disk, 64m at most.",
+        default=None,
+    )
+    memory_limit_size: Size = param(
+        "Bytes of events that are kept in memory as well, so that they are not read back from the disk.", default="32m"
+    )
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what cannot work together."""
+        yield from super().check()
+        if self.compress == "zstd":
+            yield InvalidSetting("compress zstd is not available for files: write compress gzip", param="compress")
+
+
+class FileBufferOptions(StoredOptions):
+    """Settings of `<buffer> @type file`."""
+
+    path_suffix: str = param("What the names of chunk files end with.", default=".log")
+
+
+class FileSingleBufferOptions(StoredOptions):
+    """Settings of `<buffer> @type file_single`."""
+
+    calc_num_records: bool = param("Accepted for fluentd's sake: events are always counted.", default=True)
+    chunk_format: Literal["msgpack", "text", "auto"] = param(
+        "Accepted for fluentd's sake: the format of a chunk is seen from its content.", default="auto"
+    )
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what cannot work together."""
+        yield from super().check()
+        if len(self.chunk_keys) > 1:
+            # compat: buf_file_single.rb, whose file names have room for one
+            yield "file_single takes one chunk key, the tag or one field: use @type file for more"

@@ -1,0 +1,74 @@
+"""Gives back what a buffer file holds, a frame at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from logpipe import EventBatch
+from logpipe.builtin.buffers.file.codec import decode_body, decode_label, decode_records
+from logpipe.builtin.buffers.file.frame import FIXED_SIZE, HEAD, Index, Kind, block_size, inflate, parse_block
+from logpipe.builtin.buffers.file.salvage import Extent, Fragment
+
+_READ_AHEAD: Final = 128 * 1024
+
+
+class ChangedError(Exception):
+    """A file is not any more what it was when it was checked."""
+
+
+def read_payloads(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[bytes]:
+    """Yield the payloads of some parts of a file; events are passed over."""
+    for part, index, body in _bodies(path, parts):
+        if index.kind is not Kind.PAYLOADS:
+            continue
+        if isinstance(part, Extent):
+            bounds = (*index.offsets(), index.whole_size)
+            yield from (body[start:end] for start, end in pairwise(bounds))
+        else:
+            yield from (body[start:end] for _, start, end in part.spans)
+
+
+def read_batches(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[EventBatch]:
+    """Yield the events of some parts of a file; payloads give a batch without any."""
+    for part, index, body in _bodies(path, parts):
+        if index.kind is Kind.PAYLOADS:
+            yield EventBatch(decode_label(index.label).tag, [], [])
+        elif isinstance(part, Extent):
+            yield decode_body(index, body)
+        else:
+            numbers = [number for number, _, _ in part.spans]
+            yield decode_records(index, numbers, [body[start:end] for _, start, end in part.spans])
+
+
+def _bodies(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[tuple[Extent | Fragment, Index, bytes]]:
+    """Yield each frame's part, index and body, decompressed."""
+    with path.open("rb", buffering=_READ_AHEAD) as file:
+        for part in parts:
+            if isinstance(part, Extent):
+                file.seek(part.start)
+                place = part.start
+                while place < part.end:
+                    index = _head(file.read(FIXED_SIZE), file.read)
+                    body = file.read(index.body_size)
+                    file.seek(index.frame_size - index.size - index.body_size, os.SEEK_CUR)
+                    place += index.frame_size
+                    yield part, index, _inflated(index, body)
+            else:
+                file.seek(part.start)
+                yield part, part.index, _inflated(part.index, file.read(part.end - part.start))
+
+
+def _head(fixed: bytes, read: Callable[[int], bytes]) -> Index:
+    size = block_size(fixed, HEAD)
+    index = None if size is None else parse_block(fixed + read(size - FIXED_SIZE), HEAD)
+    if index is None:
+        raise ChangedError("a frame that was whole is not any more")
+    return index
+
+
+def _inflated(index: Index, body: bytes) -> bytes:
+    return inflate(body, index.whole_size) if index.compressed else body
