@@ -8,7 +8,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # Is this a Python that logpipe runs on?
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 
-.PHONY: demo test static check bench
+.PHONY: demo test static check bench docs
 
 demo: $(READY)
 	@$(RUN) -m examples.demo $(ARGS)
@@ -19,11 +19,15 @@ test: $(READY)
 static: $(READY)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
-	$(RUN) -m mypy --strict logpipe $(wildcard plugins/*/logpipe_*)
+	$(RUN) -m mypy --strict logpipe $(filter-out %.egg-info,$(wildcard plugins/*/logpipe_*))
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/logpipe docs --check
 
 check: static test
+
+# The reference of every setting, from the Options classes; `make static` fails when it is not current.
+docs: $(READY)
+	$(VENV)/bin/logpipe docs
 
 # LINES counts only on make's own command line: shells keep the height of the terminal in a variable of that name.
 bench: $(READY)
