@@ -117,6 +117,7 @@ def _run_parser(program: str) -> _Parser:
     add("--umask", help="umask, octal (default 0077)")
     add("--without-source", action="store_true", help="run without any <source>")
     add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
+    add("--compat", choices=["1", "0.12"], default="", help="whose rules hold where Fluentd's versions differ")
     add("--config-file-type", choices=["guess", "yaml", "yml"], default="guess", help="language of the configuration")
     add("--strict-config-value", action="store_true", help="refuse values that are no numbers or booleans")
     add("--conf-encoding", metavar="NAME", default="utf-8", help="encoding of the configuration (default: utf-8)")
@@ -155,6 +156,7 @@ def _run(program: str, arguments: list[str]) -> int:
         file_type=given.config_file_type,
         strict=given.strict,
         strict_values=given.strict_config_value,
+        compat=given.compat,
         encoding=given.conf_encoding,
         without_source=given.without_source,
         workers=given.workers,

@@ -27,6 +27,8 @@ ELSEWHERE: Final = {
     ("output", "kafka"): "logpipe-kafka",
     ("output", "kafka2"): "logpipe-kafka",
     ("output", "kafka_buffered"): "logpipe-kafka",
+    ("output", "rdkafka"): "logpipe-kafka",
+    ("output", "rdkafka2"): "logpipe-kafka",
     ("filter", "kubernetes_metadata"): "logpipe-kubernetes",
 }
 

@@ -52,6 +52,7 @@ class Settings:
     file_type: str = "guess"
     strict: bool = False
     strict_values: bool = False
+    compat: str = ""
     encoding: str = "utf-8"
     without_source: bool = False
     workers: int | None = None
@@ -194,6 +195,7 @@ def _build(
             workers=settings.workers,
             with_sources=not settings.without_source,
             strict_values=settings.strict_values,
+            compat=settings.compat,
         )
         if settings.strict and found:
             raise ConfigError(found)

@@ -27,6 +27,8 @@ P = TypeVar("P")
 ROOT = "@ROOT"
 ERROR = "@ERROR"
 FLUENT_LOG = "@FLUENT_LOG"
+COMPAT = "compat"
+"""The setting of plugins that know the rules of several Fluentds; `<system>` has one for all of them."""
 DIRECTIVES = ("source", "filter", "match", "label", "system", "worker")
 
 
@@ -51,7 +53,14 @@ class Builder:
     """Builds one worker's stages and routers; look at `failed` before using them."""
 
     def __init__(
-        self, registry: Registry, world: World, report: Report, *, log: logging.Logger, strict: bool = False
+        self,
+        registry: Registry,
+        world: World,
+        report: Report,
+        *,
+        log: logging.Logger,
+        strict: bool = False,
+        compat: str = "",
     ) -> None:
         self.world = world
         self.stages = Stages()
@@ -62,6 +71,7 @@ class Builder:
         self.log = log
         self._registry = registry
         self._strict = strict
+        self._compat = compat
         self._report_to = report
         self._ids: dict[str, Element] = {}
         self._numbers: dict[str, int] = {}
@@ -171,6 +181,8 @@ class Builder:
 
         chunk_key = cls.buffer_argument if issubclass(cls, Output) else ""
         self.rewrites += convert(element, cls.compat, report=watch, keep=cls.compat_kept, default_chunk_key=chunk_key)
+        if self._compat and COMPAT in cls.options_class.settings() and COMPAT not in element.params:
+            element.set(COMPAT, self._compat, element.position)
         options = cls.options_class.read(element, watch, find=self.find, strict=self._strict)
         return None if failed else PluginConf(kind, name, cls, options, element)
 

@@ -32,6 +32,8 @@ from logpipe.registry import Registry
 FIRST_BACK_OFF: Final = 1.0
 LONGEST_BACK_OFF: Final = 60.0
 THREADS: Final = 8
+TODAY: Final = "1"
+"""The `compat` that plugins have by themselves."""
 
 
 class SystemClock:
@@ -80,6 +82,7 @@ class Graph:
         workers: int | None = None,
         with_sources: bool = True,
         strict_values: bool = False,
+        compat: str = "",
     ) -> Self:
         """Build a graph without touching the world.
 
@@ -108,7 +111,8 @@ class Graph:
             workers=workers or system.workers,
         )
         strict = strict_values or bool(system.strict_config_value)
-        builder = Builder(registry, world, collect, log=log, strict=strict)
+        compat = compat or ("" if system.compat == TODAY else system.compat)
+        builder = Builder(registry, world, collect, log=log, strict=strict, compat=compat)
         builder.build(root, with_sources=with_sources and not system.without_source)
         if errors:
             raise ConfigError(errors)

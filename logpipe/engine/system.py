@@ -57,6 +57,9 @@ class SystemOptions(Options):
     enable_size_metrics: bool | None = param("Count bytes that are emitted; " + NOT_YET + ".", default=None)
     enable_jit: bool = param("Ruby's own; no effect.", default=False)
     config_include_dir: str | None = param("Folder of further configuration files; " + NOT_YET + ".", default=None)
+    compat: Literal["1", "0.12"] = param(
+        "Which Fluentd's rules hold where its versions differ, for plugins that know both.", default="1"
+    )
     shutdown_timeout: Seconds = param(
         "How long stopping may take before what is left stays undelivered.", default="20s"
     )
