@@ -11,6 +11,7 @@ from typing import Any
 from logpipe import Chunk, ChunkKey, Clock, Event, EventBatch, Host, Options, Output, Plugin, param
 from logpipe.builtin.buffers.file import FileBuffer
 from logpipe.builtin.buffers.file.options import FileBufferOptions
+from logpipe.builtin.chunk_payloads import payloads_of
 from logpipe.testing import Pipeline, pipeline
 
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"
@@ -56,7 +57,7 @@ class Lines(Sink, type="lines"):
         self.attempts += 1
         if self.always is not None:
             raise self.always
-        payloads = list(chunk.payloads())
+        payloads = payloads_of(chunk, self.encode)
         assert len(payloads) == len(chunk)
         self.ids.append(chunk.id)
         self.chunks.append((chunk.key, [("", Event(0, {"payload": payload})) for payload in payloads]))
