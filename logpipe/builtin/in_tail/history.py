@@ -13,8 +13,7 @@ import itertools
 import os
 import re
 import stat
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from logpipe.builtin.in_tail.logfile import Head, Identity, LogFile
@@ -37,6 +36,24 @@ class Start(NamedTuple):
     head: Head
 
 
+class Content(NamedTuple):
+    """What was read of a file: enough to know it again."""
+
+    head: Head
+    offset: int
+    mark: bytes
+    """What stands right before `offset`; empty where unknown."""
+
+    def is_in(self, file: LogFile) -> bool:
+        """Return whether a file holds it."""
+        start = self.offset - len(self.mark)
+        return (
+            file.size >= self.offset
+            and self.head.begins(file.beginning())
+            and os.pread(file.fileno(), len(self.mark), start) == self.mark
+        )
+
+
 class Beginning(NamedTuple):
     """Where to begin with one path."""
 
@@ -47,8 +64,19 @@ class Beginning(NamedTuple):
     error: OSError | None
     """Why the file cannot be opened."""
     hops: tuple[tuple[str, str], ...]
-    lost: list[int]
+    lost: Sequence[int] = ()
     """Offsets at which generations that are gone had been left."""
+    claimed: Sequence[Position] = ()
+    """The saved rows that this answers."""
+
+
+class Copies(NamedTuple):
+    """What copytruncate left beside a file that it cut."""
+
+    own: Start | None
+    """The copy of what was followed."""
+    missed: list[Start]
+    """Copies of what came and went since, oldest first."""
 
 
 class Saved:
@@ -58,20 +86,17 @@ class Saved:
         self.written_at = int(loaded.written_at * 1_000_000_000)
         """Nanoseconds since the epoch."""
         self._paths = frozenset(row.path for row in loaded.positions)
-        self._by_path: dict[str, list[Position]] = defaultdict(list)
-        self._by_inode: dict[int, list[Position]] = defaultdict(list)
+        self._by_path: dict[str, list[Position]] = {}
+        self._by_inode: dict[int, list[Position]] = {}
         for row in loaded.positions:
-            self._by_path[row.path].append(row)
-            self._by_inode[row.inode].append(row)
+            self._by_path.setdefault(row.path, []).append(row)
+            self._by_inode.setdefault(row.inode, []).append(row)
 
-    def take(self, path: str) -> list[Position]:
-        """Return the rows of a path, oldest generation first; they are claimed by this."""
-        rows = self._by_path.pop(path, [])
-        for row in rows:
-            self._by_inode[row.inode].remove(row)
-        return rows
+    def rows(self, path: str) -> list[Position]:
+        """Return the rows of a path that are not claimed, oldest generation first."""
+        return self._by_path.get(path, [])
 
-    def take_renamed(self, path: str, file: LogFile, beginning: bytes) -> Position | None:
+    def renamed(self, path: str, file: LogFile, beginning: bytes) -> Position | None:
         """Return the row of a file that had another name when it was written.
 
         Its head must be the saved one. fluentd saves none: then the name must have been in the same folder and lead
@@ -80,10 +105,15 @@ class Saved:
         for row in self._by_inode.get(file.identity.inode, ()):
             head = Head.parse(row.fingerprint)
             if head.begins(beginning) if head is not None else _was_beside(row.path, path, file.identity):
-                self._by_inode[row.inode].remove(row)
-                self._by_path[row.path].remove(row)
                 return row
         return None
+
+    def claim(self, rows: Iterable[Position]) -> None:
+        """Take rows out: what they say is kept by generations from now on."""
+        for row in rows:
+            for rows_left in (self._by_path.get(row.path, []), self._by_inode.get(row.inode, [])):
+                if row in rows_left:
+                    rows_left.remove(row)
 
     def knew(self, path: str) -> bool:
         """Return whether the path had a row, claimed or not."""
@@ -109,23 +139,23 @@ def begin(path: str, saved: Saved, *, new_at_end: bool) -> Beginning:
     try:
         file, beginning = _open(path)
     except OSError as error:
-        return Beginning(path, [], None, error, hops, [])
-    rows = saved.take(path)
-    own = _own_row(rows, file, beginning) or saved.take_renamed(path, file, beginning)
+        return Beginning(path, [], None, error, hops)
+    rows = saved.rows(path)
+    own = _own_row(rows, file, beginning) or saved.renamed(path, file, beginning)
     if own is not None:
         offset = own.offset if own.offset <= file.size else 0
     else:
         offset = file.size if new_at_end and not saved.knew(path) else 0
     live = Start(file, path, offset, Head.of(beginning))
-    rows = [row for row in rows if row is not own]
-    older = list(_find_rows(path, rows, file.identity))
-    lost = [row.offset for row in rows if row not in {found for found, _ in older}]
+    others = [row for row in rows if row is not own]
+    older = list(_find_rows(path, others, file.identity))
+    lost = [row.offset for row in others if row not in {found for found, _ in older}]
     starts = [start for _, start in older]
-    if own is None and saved.knew(path):
+    if saved.knew(path) and (own is None or not own.offset):
         # between the newest row's file and this one there may have been others
         after = min((saved.written_at, *(start.file.changed for start in starts)))
         starts += _rotated_since(path, after, {file.identity, *(start.file.identity for start in starts)})
-    return Beginning(path, starts, live, None, hops, lost)
+    return Beginning(path, starts, live, None, hops, lost, others if own is None else [*others, own])
 
 
 def begin_all(paths: Iterable[str], saved: Saved, new_at_end: bool) -> list[Beginning]:  # noqa: FBT001 - a thread's call
@@ -142,9 +172,9 @@ def succeed(path: str, after: int, known: Collection[Identity]) -> Beginning:
     try:
         file, beginning = _open(path)
     except OSError as error:
-        return Beginning(path, [], None, error, hops, [])
+        return Beginning(path, [], None, error, hops)
     older = list(_rotated_since(path, after, {*known, file.identity}))
-    return Beginning(path, older, Start(file, path, 0, Head.of(beginning)), None, hops, [])
+    return Beginning(path, older, Start(file, path, 0, Head.of(beginning)), None, hops)
 
 
 def reopen(name: str, path: str, identity: Identity) -> LogFile:
@@ -164,22 +194,35 @@ def reopen(name: str, path: str, identity: Identity) -> LogFile:
     raise FileNotFoundError(errno.ENOENT, "the file is gone", name)
 
 
-def find_copy(path: str, head: Head, offset: int, mark: bytes, known: Collection[Identity]) -> Start | None:
-    """Open the copy that copytruncate made of a file before it cut it, to go on at `offset`."""
-    if head.length < _TELLING:
+def find_copies(path: str, content: Content, after: int, known: Collection[Identity]) -> Copies:
+    """Open the copies that copytruncate made of a file since `after`, as in `succeed`."""
+    own = _find_copy(path, content, known)
+    if own is not None:
+        known = {*known, own.file.identity}
+    missed: list[Start] = []
+    for start in _rotated_since(path, after, known):
+        if content.offset and content.is_in(start.file):
+            start.file.close()  # one more copy of the same
+        else:
+            missed.append(start)
+    return Copies(own, missed)
+
+
+def _find_copy(path: str, content: Content, known: Collection[Identity]) -> Start | None:
+    """Open a file beside `path` that holds what was read from it, to go on there."""
+    if not content.mark and content.head.length < _TELLING:
         return None
     folder, name = os.path.split(os.path.realpath(path))
     stem, _ = _split_suffix(name)
     for other in _names(folder):
         if not other.startswith(stem) or other == name:
             continue
-        start = _open_start(os.path.join(folder, other), offset)
+        start = _open_start(os.path.join(folder, other), content.offset)
         if start is None:
             continue
-        file = start.file
-        if file.identity not in known and head.begins(file.beginning()) and _has_mark(file, offset, mark):
+        if start.file.identity not in known and content.is_in(start.file):
             return start
-        file.close()
+        start.file.close()
     return None
 
 
@@ -230,7 +273,7 @@ def _find_row(path: str, row: Position, known: Collection[Identity]) -> Start | 
         if start.file.identity not in known and (head is None or head.begins(start.file.beginning())):
             return start
         start.file.close()
-    return None if head is None else find_copy(path, head, row.offset, b"", known)
+    return None if head is None else _find_copy(path, Content(head, row.offset, b""), known)
 
 
 def _rotated_since(path: str, after: int, known: Collection[Identity]) -> Iterator[Start]:
@@ -286,10 +329,6 @@ def _open_start(path: str, offset: int) -> Start | None:
         file.close()
         return None
     return Start(file, path, offset, Head.of(beginning))
-
-
-def _has_mark(file: LogFile, offset: int, mark: bytes) -> bool:
-    return os.pread(file.fileno(), len(mark), offset - len(mark)) == mark
 
 
 def _was_beside(old: str, new: str, identity: Identity) -> bool:

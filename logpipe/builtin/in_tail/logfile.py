@@ -96,6 +96,10 @@ class LogFile(io.FileIO):
         self.place = 0
         self.mark = b""
 
+    def __del__(self) -> None:
+        """Close a file that nobody took: who waited for it was cancelled."""
+        self.close()
+
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the mark and up to `size` bytes that stand at `place`; only the mark where there is nothing new.
 
@@ -108,18 +112,18 @@ class LogFile(io.FileIO):
         self.size, self.changed = status.st_size, status.st_mtime_ns
         if self.size < self.place:
             raise Rewritten
-        self._look_at_head(descriptor)
         available = self.size - self.place
         wanted = available if size is None or size < 0 else min(size, available)
-        data = os.pread(descriptor, len(self.mark) + wanted, self.place - len(self.mark))
+        begin = self.place - len(self.mark)
+        data = os.pread(descriptor, len(self.mark) + wanted, begin)
         if not data.startswith(self.mark):
             raise Rewritten
+        # after the data and not before: then the data is of the file that the head says it is
+        has_head = begin == 0 and len(data) >= min(HEAD_BYTES, self.size)
+        self._look_at_head(data[:HEAD_BYTES] if has_head else os.pread(descriptor, HEAD_BYTES, 0))
         return data
 
-    def _look_at_head(self, descriptor: int) -> None:
-        if self.size == 0:
-            return
-        beginning = os.pread(descriptor, HEAD_BYTES, 0)
+    def _look_at_head(self, beginning: bytes) -> None:
         if not self.head.begins(beginning):
             raise Rewritten
         if self.head.length < len(beginning):

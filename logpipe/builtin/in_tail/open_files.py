@@ -76,6 +76,11 @@ class OpenFiles:
             self._closed.add(1)
         return file
 
+    @property
+    def too_many(self) -> bool:
+        """Whether more files are open than should be."""
+        return len(self._used) > self._most
+
     def _close_surplus(self) -> None:
         surplus = len(self._used) - self._most
         if surplus <= 0:

@@ -54,6 +54,7 @@ class Patrol:
         self._wake = wake
         self._complaints = complaints
         self._searches = 0
+        self._began = 0.0
         self._search_wanted = asyncio.Event()
         self._awaited: dict[str, None] = {}
         self._next_audited = 0
@@ -97,7 +98,10 @@ class Patrol:
     async def search(self) -> None:
         """Find every file that is meant; what has come is followed, what is not meant any more is let go."""
         first = self._searches == 0
+        if first:
+            self._began = self._host.clock.monotonic()
         self._searches += 1
+        self._awaited.clear()
         scan = await self._scan()
         if self._watch.search_in(scan.folders):
             scan = await self._scan()  # what came before the folder was watched
@@ -109,8 +113,9 @@ class Patrol:
             [(trail, scan.files[trail.path]) for trail in known if trail.path in scan.files], audit=not first
         )
         await self._look_for_missing([trail for trail in known if trail.path not in scan.files])
-        trails.forget(saved_too=not first)
-        self._awaited.clear()
+        # files that were known may be missing for a moment only: they are waited for once round
+        trails.forget(saved_too=self._host.clock.monotonic() - self._began >= self._options.refresh_interval)
+        self._awaited.update(dict.fromkeys(scan.awaited))
 
     async def _scan(self) -> Scan:
         now = self._host.clock.now()

@@ -105,21 +105,25 @@ class Reader:
             return None
         if self._throttle is not None and (wait := self._throttle.pause(trail)):
             return wait
+        modified = generation.modified
         try:
-            data = await self._read(trail, generation)
-        except Rewritten:
-            await self._trails.truncated(trail, generation)
-            return 0.0
+            try:
+                data = await self._read(trail, generation)
+            except Rewritten:
+                await self._trails.truncated(trail, generation)
+                return 0.0
         except OSError as error:
             return await self._cannot_read(trail, generation, error)
         generation.failures = 0
         place = len(generation.expected_mark)
         at_end = generation.offset + generation.ahead + len(data) - place >= generation.size
+        if len(data) == place and generation.modified != modified:
+            await self._trails.look_for_copies(trail, generation)
         pause = await self._deliver(_Slice(trail, generation, data, place, at_end))
         if pause is not None:
             return pause
         generation.stirred = trail.woken
-        if self._close_after and generation.replaced_at is None:
+        if (self._close_after or self._files.too_many) and generation.replaced_at is None:
             self._files.close_now(generation)
         return None if trail.next_stirred() is None else 0.0
 

@@ -1,5 +1,5 @@
 """Which files the configuration means: `path` and `exclude_path`, their times filled in, their wildcards matched."""
-# ruff: noqa: PTH116
+# ruff: noqa: PTH110, PTH114, PTH116
 # Paths are the user's text and stay as written: pathlib would rewrite them.
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Scan(NamedTuple):
 
     files: dict[str, os.stat_result]
     """Regular files by path, symbolic links followed."""
+    awaited: list[str]
+    """Symbolic links to nothing: their files may still come."""
     folders: set[str]
     """Folders in which more may appear, as the text before their names: empty, or ending in a slash."""
 
@@ -59,16 +61,22 @@ class Selection:
         """
         folders: set[str] = set()
         files: dict[str, os.stat_result] = {}
+        awaited: list[str] = []
         for path in (path for glob in self.globs for path in glob.walk(folders)):
-            status = look(path) if path not in files and not self._excludes(path) else None
-            if status is not None and (modified_since is None or status.st_mtime >= modified_since):
+            if path in files or self._excludes(path):
+                continue
+            status = look(path)
+            if status is None:
+                if os.path.islink(path) and not os.path.exists(path):
+                    awaited.append(path)
+            elif modified_since is None or status.st_mtime >= modified_since:
                 files[path] = status
         for path in self.fixed:
             folders.add(path[: path.rfind("/") + 1])
             status = look(path) if not self._excludes(path) else None
             if status is not None:
                 files[path] = status
-        return Scan(files, folders)
+        return Scan(files, awaited, folders)
 
 
 class Targets:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
 from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.position_file import Position
 
 _DOTS: Final = re.compile(r"\.{2,}")
@@ -31,6 +33,7 @@ class Trail:
 
     __slots__ = (
         "__weakref__",
+        "copies",
         "generations",
         "hops",
         "name",
@@ -49,6 +52,8 @@ class Trail:
         """The path as records and messages hold it."""
         self.tag = tag
         self.generations: list[Generation] = []
+        self.copies: deque[Identity] = deque(maxlen=MOST_FINISHED)
+        """Files beside it that hold what was read from it already."""
         self.wanted = True
         """Whether the configuration names the path; if not, it is read to its end and let go."""
         self.hops: tuple[tuple[str, str], ...] = ()
@@ -66,6 +71,11 @@ class Trail:
         """The generation that the path names; None while there is no such file."""
         last = self.generations[-1] if self.generations else None
         return last if last is not None and last.replaced_at is None else None
+
+    @property
+    def known(self) -> set[Identity]:
+        """The files whose content was, or is being, read."""
+        return {*self.copies, *(each.identity for each in self.generations)}
 
     @property
     def replaced(self) -> Iterator[Generation]:

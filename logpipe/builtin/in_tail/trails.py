@@ -16,8 +16,8 @@ from typing import Final
 
 from logpipe import Host
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.history import Beginning, Saved, Start, begin_all, find_copy, succeed
-from logpipe.builtin.in_tail.logfile import Identity, LogFile
+from logpipe.builtin.in_tail.history import Beginning, Content, Copies, Saved, Start, begin_all, find_copies, succeed
+from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.targets import Status, look
@@ -134,10 +134,8 @@ class Trails:
 
     async def _succeed(self, trail: Trail) -> None:
         """Follow the file that a path leads to now, after those that came and went since the last one."""
-        last = trail.generations[-1] if trail.generations else None
-        since = min(last.modified, last.seen_at - _CLOCK_GRAIN) if last is not None else time.time_ns()
-        known = {each.identity for each in trail.generations}
-        self._adopt(await self._host.in_thread(succeed, trail.path, since, known))
+        since = _last_sure(trail.generations[-1]) if trail.generations else time.time_ns()
+        self._adopt(await self._host.in_thread(succeed, trail.path, since, trail.known))
 
     def let_go(self, trail: Trail) -> None:
         """Read a path's file to its end and follow it no longer: the configuration means it no more."""
@@ -148,6 +146,7 @@ class Trails:
     def _adopt(self, beginning: Beginning) -> None:
         """Follow what was opened."""
         path = beginning.path
+        self.saved.claim(beginning.claimed)
         if beginning.error is not None:
             self._complain(path, beginning.error)
         else:
@@ -259,51 +258,58 @@ class Trails:
         What was not read of the old content is read from the copy that copytruncate made, if there is one.
         """
         async with self._changing:
-            file = self._files.release(generation)
-            was_live = generation is trail.live
-            rest = await self._rest_of(trail, generation)
-            trail.generations.remove(generation)
-            self._owners.pop(generation.identity, None)
-            if rest is not None:
-                trail.insert_before_live([rest])
-            self._moved()
-            if file is None or not was_live:
-                if file is not None:
-                    file.close()
+            file = generation.file
+            if file is None or generation not in trail.generations:
                 return
-            self._rotated.add(1)
-            self._host.log.info("detected rotation of %s", trail.name)
-            await self._begin_anew(trail, file)
-
-    async def _begin_anew(self, trail: Trail, file: LogFile) -> None:
-        try:
+            copies = await self._copies(trail, generation)
             head = await self._host.in_thread(file.rewind)
-        except OSError as error:
-            file.close()
-            self._complain(trail.path, error)
-            return
-        self._add_live(trail, Start(file, trail.path, 0, head))
+            # from here on nothing waits: positions must not be written while the path has no generation
+            was_live = generation is trail.live
+            self._files.release(generation)
+            self._read_copies(trail, generation, copies)
+            trail.generations.remove(generation)
+            if self._owners.get(generation.identity) is trail:
+                del self._owners[generation.identity]
+            start = Start(file, generation.inode_path, 0, head)
+            if was_live:
+                self._rotated.add(1)
+                self._host.log.info("detected rotation of %s", trail.name)
+                self._add_live(trail, start)
+            else:  # it was cut first and renamed then
+                self._add_older(trail, start)
+            self._moved()
 
-    async def _rest_of(self, trail: Trail, generation: Generation) -> Generation | None:
-        """Return a generation that goes on in the copy of a truncated one, which may have unsettled batches too."""
-        unread = generation.behind
-        if generation.settlement.complete and not unread:
-            return None
-        known = {each.identity for each in trail.generations}
-        start = await self._host.in_thread(
-            find_copy, trail.path, generation.head, generation.offset, generation.mark, known
-        )
-        if start is None or start.file.identity in self._owners:
-            if start is not None:
-                start.file.close()
+    async def look_for_copies(self, trail: Trail, generation: Generation) -> None:
+        """Look for what was in a file between two looks, and is gone from it: it was written, copied and cut."""
+        async with self._changing:
+            copies = await self._copies(trail, generation)
+            self._read_copies(trail, generation, copies)
+
+    async def _copies(self, trail: Trail, generation: Generation) -> Copies:
+        content = Content(generation.head, generation.offset, generation.mark)
+        return await self._host.in_thread(find_copies, trail.path, content, _last_sure(generation), trail.known)
+
+    def _read_copies(self, trail: Trail, generation: Generation, copies: Copies) -> None:
+        """Read on in the copies that were made of a file; what is in none of them is lost."""
+        own = copies.own
+        if own is not None and own.file.identity not in self._owners and _is_owed(generation, own):
+            self._go_on(trail, generation, own)
+        elif own is not None:
+            trail.copies.append(own.file.identity)
+            own.file.close()
+        else:
             self.abandon(trail, generation, "truncated")
-            return None
-        rest = self._generation(trail, start)
+        for start in copies.missed:
+            self._add_older(trail, start)
+
+    def _go_on(self, trail: Trail, generation: Generation, copy: Start) -> None:
+        """Go on with a generation in the copy of its file; what is owed for it is owed for the copy now."""
+        rest = self._generation(trail, copy)
         rest.replaced_at = self._host.clock.monotonic()
         rest.mark = generation.mark
         rest.settlement = generation.settlement
         rest.ledger = generation.ledger
-        return rest
+        trail.insert_before_live([rest])
 
     def abandon(self, trail: Trail, generation: Generation, reason: str) -> None:
         """Count what was in a file and cannot be read any more."""
@@ -353,6 +359,16 @@ class Trails:
     async def close(self) -> None:
         """Close every file."""
         await self._files.close(self._files.all_generations())
+
+
+def _last_sure(generation: Generation) -> int:
+    """Return a time at which a generation was still what its path led to: whatever is older came before it."""
+    return min(generation.modified, generation.seen_at - _CLOCK_GRAIN)
+
+
+def _is_owed(generation: Generation, copy: Start) -> bool:
+    """Return whether a copy holds something that is not read, or not settled."""
+    return copy.file.size > generation.offset or not generation.settlement.complete
 
 
 def look_all(paths: list[str]) -> list[Status]:

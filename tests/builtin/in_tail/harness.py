@@ -1,0 +1,164 @@
+"""A tail input on a host whose outputs do what a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from logpipe import BufferFull, EventBatch, Receipt, Record
+from logpipe.builtin.in_tail import Tail
+from logpipe.testing import FakeHost, LogCapture, ManualClock, build, settle, wait_for
+
+_numbers: Iterator[int] = itertools.count()
+
+
+def append(path: Path, text: str | bytes) -> None:
+    """Write at the end of a file."""
+    with path.open("ab") as file:
+        file.write(text.encode() if isinstance(text, str) else text)
+
+
+class ScriptedHost(FakeHost):
+    """Accepts, refuses or keeps waiting what it is sent; receipts are released at once or kept."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=ManualClock())
+        self.capture = LogCapture()
+        self.log = logging.getLogger(f"logpipe_test.tail.{next(_numbers)}")
+        self.log.setLevel(1)
+        self.log.propagate = False
+        self.log.addHandler(self.capture)
+        self.refusals = 0
+        self.attempts = 0
+        self.stuck: set[str] = set()
+        """Tags whose batches wait until the end."""
+        self.keep_receipts = False
+        self.kept: list[Receipt] = []
+
+    async def emit(self, batch: EventBatch) -> None:
+        self.attempts += 1
+        if batch.tag in self.stuck:
+            await asyncio.get_running_loop().create_future()
+        if self.refusals:
+            self.refusals -= 1
+            batch.records.clear()  # as a filter may have done before an output refused
+            raise BufferFull("no room")
+        assert batch.receipt is not None
+        if self.keep_receipts:
+            batch.receipt.hold()
+            self.kept.append(batch.receipt)
+        self.emitted.append(batch)
+
+    def settle(self, count: int | None = None) -> None:
+        """Release kept receipts, oldest first."""
+        for receipt in self.kept[:count]:
+            receipt.release()
+        del self.kept[:count]
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for batch in self.emitted for record in batch.records]
+
+    @property
+    def lines(self) -> list[str]:
+        return [record["message"] for record in self.records]
+
+    def lines_of(self, tag: str) -> list[str]:
+        return [record["message"] for batch in self.emitted if batch.tag == tag for record in batch.records]
+
+    def metric(self, name: str) -> float:
+        return self.metrics.snapshot()[name]
+
+
+class Running:
+    """A tail input at work."""
+
+    def __init__(self, tail: Tail, host: ScriptedHost, task: asyncio.Task[None]) -> None:
+        self.tail = tail
+        self.host = host
+        self.task = task
+        self.killed = False
+
+    async def lines(self, count: int) -> list[str]:
+        """Wait for that many lines, and return all that came."""
+        await self.until(lambda: len(self.host.lines) >= count, f"{count} lines, there are {self.host.lines}")
+        return self.host.lines
+
+    async def until(self, condition: Callable[[], object], what: str = "") -> None:
+        """Wait without moving the clock: what is waited for must come of events alone."""
+        await wait_for(condition, what, seconds=10)
+
+    async def tick_until(self, condition: Callable[[], object], what: str = "", *, step: float = 0.5) -> None:
+        """Move the clock on until something is so."""
+        for _ in range(400):
+            if condition():
+                return
+            await self.advance(step)
+            await asyncio.sleep(0.004)  # threads take real time
+        assert condition(), f"200 turns of the clock, and still no {what or condition}"
+
+    async def advance(self, seconds: float) -> None:
+        clock = self.host.clock
+        assert isinstance(clock, ManualClock)
+        await settle()  # who is about to sleep does so before the clock moves
+        await clock.advance(seconds)
+
+    async def idle(self) -> None:
+        """Wait until everything that is there was read."""
+        await self.until(lambda: all(not each.stirred and not each.behind for each in self.tail.trails.generations()))
+
+    def saved(self) -> list[tuple[str, int, int]]:
+        """Return the rows that would be written now."""
+        return [(row.path, row.offset, row.inode) for row in self.tail.trails.positions()]
+
+    @staticmethod
+    def append(path: Path, text: str | bytes) -> None:
+        """Write at the end of a file."""
+        append(path, text)
+
+    async def kill(self) -> None:
+        """End as a kill -9 would: nothing is written any more."""
+        self.killed = True
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        self.tail._watch.stop()
+        if (file := self.tail._checkpoints._file) is not None:
+            file.close()
+        await self.tail.trails.close()
+
+
+def body(folder: Path, extra: str, *, path: str, parse: str, keep_positions: bool) -> str:
+    """Return the body of a source that follows files in a folder."""
+    pos_file = f"pos_file {folder}/state/tail.pos" if keep_positions else ""
+    return f"path {folder}/{path}\n{pos_file}\ntag t.*\nread_from_head true\n{extra}\n<parse>\n{parse}\n</parse>\n"
+
+
+@asynccontextmanager
+async def follow(
+    folder: Path,
+    extra: str = "",
+    *,
+    path: str = "*.log",
+    parse: str = "@type none",
+    keep_positions: bool = True,
+    host: ScriptedHost | None = None,
+) -> AsyncIterator[Running]:
+    """Run a tail input over a folder's log files for as long as the block lasts."""
+    host = host or ScriptedHost()
+    tail: Any = build(Tail, body(folder, extra, path=path, parse=parse, keep_positions=keep_positions), host=host)
+    try:
+        await tail.start()
+        async with asyncio.TaskGroup() as group:
+            running = Running(tail, host, group.create_task(tail.run()))
+            yield running
+            running.task.cancel()
+        if not running.killed:
+            await tail.stop()
+    finally:
+        tail._watch.stop()
+        await tail.trails.close()
