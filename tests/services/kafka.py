@@ -21,12 +21,14 @@ from tests.services.topics import Message
 from tests.services.waiting import wait_until
 from tests.services.zookeeper import start_zookeeper
 
+# Nothing is ever too old to keep: tests write events of years ago.
 SETTINGS = """\
 broker.id=0
 listeners=PLAINTEXT://127.0.0.1:{port}
 zookeeper.connect={zookeeper}
 zookeeper.session.timeout.ms=6000
 log.dirs={folder}/kafka-data
+log.retention.ms=-1
 num.partitions={partitions}
 auto.create.topics.enable=true
 offsets.topic.num.partitions=1
@@ -108,6 +110,10 @@ class Kafka:
         """Make a topic; one that is there already is left as it is."""
         topics.create_topic(self.bootstrap, name, partitions=partitions, config=config)
         wait_until(lambda: name in self.topic_names(), seconds=60, what=f"topic {name} to have leaders")
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic and what it holds."""
+        topics.delete_topic(self.bootstrap, name)
 
     def topic_names(self) -> set[str]:
         """Return the names of the topics that can be written to now, Kafka's own included."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from functools import partial
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import Self
 
 from examples.demo.tansu import broker
 from examples.demo.zookeeper import broker_nodes, zookeeper
 from tests.services import topics
+from tests.services.in_thread import in_thread
 from tests.services.topics import Message
 
 
 class StandInKafka:
-    """Tansu, registered in a stand-in for ZooKeeper; both run by an event loop in a thread of its own.
+    """Tansu, registered in a stand-in for ZooKeeper.
 
     Made by `StandInKafka.start`. Use it as a context manager, or call `close`.
 
@@ -28,24 +26,25 @@ class StandInKafka:
 
     zookeeper_root = ""
 
-    def __init__(self) -> None:
-        self.bootstrap = ""
-        self.zookeeper = ""
-        self._started: Future[None] = Future()
-        self._stop: Callable[[], object] = bool
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="stand-in kafka")
+    def __init__(self, bootstrap: str, ensemble: str, running: contextlib.ExitStack) -> None:
+        self.bootstrap = bootstrap
+        self.zookeeper = ensemble
+        self._running = running
 
     @classmethod
     def start(cls) -> Self:
         """Start both and return when they serve."""
-        kafka = cls()
-        kafka._thread.start()
-        kafka._started.result()
-        return kafka
+        with contextlib.ExitStack() as starting:
+            bootstrap, ensemble = starting.enter_context(in_thread(_registered_broker))
+            return cls(bootstrap, ensemble, starting.pop_all())
 
     def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Make a topic; one that is there already is left as it is."""
         topics.create_topic(self.bootstrap, name, partitions=partitions, config=config)
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic and what it holds."""
+        topics.delete_topic(self.bootstrap, name)
 
     def topic_size(self, name: str) -> int:
         """Return how many messages the topic holds now, 0 for one that does not exist."""
@@ -58,9 +57,7 @@ class StandInKafka:
 
     def close(self) -> None:
         """End both; safe to call twice."""
-        if self._thread.is_alive():
-            self._stop()
-            self._thread.join()
+        self._running.close()
 
     def __enter__(self) -> Self:
         return self
@@ -68,13 +65,8 @@ class StandInKafka:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    async def _serve(self) -> None:
-        stop = asyncio.Event()
-        self._stop = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)
-        try:
-            async with broker() as self.bootstrap, zookeeper(broker_nodes(self.bootstrap)) as self.zookeeper:
-                self._started.set_result(None)
-                await stop.wait()
-        except BaseException as error:
-            self._started.set_exception(error)
-            raise
+
+@contextlib.asynccontextmanager
+async def _registered_broker() -> AsyncIterator[tuple[str, str]]:
+    async with broker() as bootstrap, zookeeper(broker_nodes(bootstrap)) as ensemble:
+        yield bootstrap, ensemble

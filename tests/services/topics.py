@@ -40,6 +40,11 @@ def create_topic(bootstrap: str, name: str, *, partitions: int = 1, config: Mapp
     asyncio.run(_create_topic(bootstrap, NewTopic(name, partitions, 1, topic_configs=dict(config or {}))))
 
 
+def delete_topic(bootstrap: str, name: str) -> None:
+    """Remove a topic and what it holds."""
+    asyncio.run(_delete_topic(bootstrap, name))
+
+
 def topic_names(bootstrap: str) -> set[str]:
     """Return the names of the topics that can be written to now, Kafka's own included."""
     cluster = asyncio.run(_cluster(bootstrap))
@@ -78,6 +83,15 @@ async def _create_topic(bootstrap: str, topic: NewTopic) -> None:
         for _, code, *_ in answer.topic_errors:
             if (error := for_code(code)) not in (None, TopicAlreadyExistsError) and code:
                 raise error(f"topic {topic.name}")
+    finally:
+        await admin.close()
+
+
+async def _delete_topic(bootstrap: str, name: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([name])
     finally:
         await admin.close()
 

@@ -1,0 +1,30 @@
+"""`make bench`: what the flagship costs, beside the same work written by hand, on the same broker and in the same run.
+
+Figures of different machines, or of one shared machine at different times, can't be compared; the ratios here can.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.benchmarks.compare import compare
+from tests.benchmarks.measure import FailedError
+
+
+def main() -> int:
+    """Run the benchmark; the status is 1 if a program failed or events are missing."""
+    arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    arguments.add_argument("--lines", type=int, default=300_000, help="lines of input")
+    arguments.add_argument("--rounds", type=int, default=3, help="how often each pipeline runs; the best run counts")
+    given = arguments.parse_args()
+    try:
+        sys.stdout.write(compare(lines=given.lines, rounds=given.rounds).text() + "\n")
+    except FailedError as error:
+        sys.stderr.write(f"failed: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
