@@ -1,0 +1,83 @@
+"""`make bench`, with little input and no eye to the figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.compare import compare
+from tests.benchmarks.container_log import write_log
+from tests.benchmarks.measure import Cost, FailedError, run
+from tests.benchmarks.report import Comparison, Report
+
+
+def cost(*, cpu_seconds: float, megabytes: int = 50, output: str = "") -> Cost:
+    return Cost(seconds=1.0, cpu_seconds=cpu_seconds, peak_bytes=megabytes * 1_000_000, output=output)
+
+
+def report(*, logpipe: Cost) -> Report:
+    """Return a report of a thousand lines that the yardstick took two CPU seconds for, one of them to begin."""
+    yardstick = [cost(cpu_seconds=2.0, output=json.dumps({"cpu_seconds": 1.0})), cost(cpu_seconds=9.0, output="{}")]
+    comparison = Comparison("a title", 1000, 800, cost(cpu_seconds=0.5), yardstick[:1], [logpipe])
+    return Report("Kafka", 1000, 246_000, [comparison], first_event_seconds=0.4, version_seconds=0.1)
+
+
+@pytest.mark.slow
+def test_runs_both_and_counts_every_event() -> None:
+    """Both pipelines run on both kinds of metadata, with all events counted and records of the same fields."""
+    found = compare(lines=2_000, rounds=1)
+    names, api = found.comparisons
+    assert names.record_bytes < api.record_bytes
+    for comparison in (names, api):
+        assert [json.loads(cost.output)["events"] for cost in comparison.yardstick] == [2_000]
+        assert len(comparison.logpipe) == 1
+    assert "2,000 lines of 24" in found.text()
+
+
+def test_says_whether_aims_are_met() -> None:
+    """A figure stands beside what it should be, and whether it is."""
+    good, bad = report(logpipe=cost(cpu_seconds=2.5)), report(logpipe=cost(cpu_seconds=4.0, megabytes=101))
+    assert "of the yardstick's events/CPU s: 0.8, met: at least 0.7" in good.text()
+    assert "without what either takes to begin: 0.50" in good.text()
+    assert "peak memory: 50 MB, met: at most 100 MB" in good.text()
+    assert "MISSED" not in good.text()
+    assert "of the yardstick's events/CPU s: 0.5, MISSED: at least 0.7" in bad.text()
+    assert "peak memory: 101 MB, MISSED: at most 100 MB" in bad.text()
+
+
+def test_input_is_the_same_each_time(tmp_path: Path) -> None:
+    """The same number of lines gives the same bytes, in docker's form."""
+    for name in ("a", "b"):
+        write_log(tmp_path / name, 100)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    entries = [json.loads(line) for line in (tmp_path / "a").read_text().splitlines()]
+    assert len(entries) == 100
+    assert all(entry.keys() == {"log", "stream", "time"} and entry["log"].endswith("\n") for entry in entries)
+
+
+def test_measures_a_program(tmp_path: Path) -> None:
+    """CPU time and memory are those of the program and of what it started."""
+    program = "python3 -c 'x = bytearray(64_000_000)\nfor _ in range(3_000_000): pass\nprint(len(x))'"
+    found = run(["sh", "-c", f"{program}; true"], output=tmp_path / "output")
+    assert found.output == "64000000\n"
+    assert found.cpu_seconds > 0
+    assert found.peak_bytes > 64_000_000
+
+
+def test_asks_a_program_to_end_when_it_is_done(tmp_path: Path) -> None:
+    """A program that goes on is ended once its work is done, which took as long as until then."""
+    output = tmp_path / "output"
+    command = ["sh", "-c", "trap 'echo ended; exit 0' TERM; echo at work; while :; do sleep 0.01; done"]
+    found = run(command, output=output, done=lambda: 0.0 if "at work" in output.read_text() else None)
+    assert found.output == "at work\nended\n"
+    assert found.seconds > 0
+
+
+def test_failure_of_a_program(tmp_path: Path) -> None:
+    """A program that fails, or ends before its work is done, is an error that quotes it."""
+    with pytest.raises(FailedError, match="ended with status 3:\nno such thing"):
+        run(["sh", "-c", "echo no such thing; exit 3"], output=tmp_path / "output")
+    with pytest.raises(FailedError, match="ended with status 0:\n"):
+        run(["true"], output=tmp_path / "output", done=lambda: None)
