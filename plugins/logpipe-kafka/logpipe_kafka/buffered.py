@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from logpipe import Chunk, DeliveryError, EventBatch, Host, Output
 from logpipe_kafka.brokers import Brokers
-from logpipe_kafka.chunk_write import ChunkSource, ChunkWrite
+from logpipe_kafka.chunk_write import ChunkSource, ChunkWrite, Confirmed
 from logpipe_kafka.connection import Connection
 from logpipe_kafka.message_options import MessageOptions
 from logpipe_kafka.messages import Messages, MessageSettings
@@ -64,7 +64,7 @@ class BufferedOutput(Output[O], Generic[O]):
 
     def discard(self, chunk: Chunk, error: DeliveryError) -> None:
         """Throw away what of a chunk is not delivered."""
-        lost = chunk.progress.count(0) if chunk.progress is not None else len(chunk)
+        lost = chunk.progress.count(0) if isinstance(chunk.progress, Confirmed) else len(chunk)
         self._discarded.add(lost)
         # compat: out_kafka2.rb says it so
         self.host.log.warning("DeliveryFailed occurred. Discard broken event: %s (%d events)", error, lost)

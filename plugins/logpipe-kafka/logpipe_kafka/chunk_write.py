@@ -10,10 +10,14 @@ from logpipe_kafka.batch import Batch
 from logpipe_kafka.verdict import reason
 
 
+class Confirmed(bytearray):
+    """Which events of a chunk need no second attempt: one byte each, 1 for those."""
+
+
 class ChunkWrite:
     """What is left to confirm of a chunk; also the owner of the batches that its events go to.
 
-    `chunk.progress` remembers, one byte an event, which need no second attempt.
+    `chunk.progress` remembers which events need no second attempt.
 
     Args:
         chunk: to deliver.
@@ -22,9 +26,9 @@ class ChunkWrite:
     """
 
     def __init__(self, chunk: Chunk, host: Host, *, patience: float) -> None:
-        if chunk.progress is None:
-            chunk.progress = bytearray(len(chunk))
-        self.done: bytearray = chunk.progress
+        if not isinstance(chunk.progress, Confirmed) or len(chunk.progress) != len(chunk):
+            chunk.progress = Confirmed(len(chunk))
+        self.done: Confirmed = chunk.progress
         self.host = host
         self._patience = patience
         self._left = len(chunk) - sum(self.done)

@@ -14,6 +14,7 @@ from aiokafka.errors import (
     BrokerResponseError,
     CorruptRecordException,
     LeaderNotAvailableError,
+    NodeNotReadyError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
@@ -72,6 +73,7 @@ class Delivery:
         self._fallback = fallback
         self._queues: dict[str, TopicQueue] = {}
         self._closed = False
+        self._forget_at = 0.0
         self._delivered = host.counter("emit_records", "Events delivered.")
         self._retried = host.counter("retry_count", "Attempts that failed.")
         host.gauge("in_flight_bytes", lambda: self.budget.size)
@@ -86,7 +88,7 @@ class Delivery:
         if queue is None:
             if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
                 raise InvalidTopicName(topic)
-            if len(self._queues) >= MANY_TOPICS:
+            if len(self._queues) >= MANY_TOPICS and _now() >= self._forget_at:
                 self._forget_idle()
             queue = self._queues[topic] = TopicQueue(topic)
         queue.used_at = _now()
@@ -207,8 +209,9 @@ class Delivery:
         try:
             if batch.codec:
                 await self._host.in_thread(batch.build)
-            if not session.has_leader(queue.topic, partition):
-                await self._cluster.look_up(session, queue.topic)
+            known = session.has_leader(queue.topic, partition)
+            if not known and not await self._cluster.look_up(session, queue.topic):
+                raise NodeNotReadyError("no broker answers")  # noqa: TRY301 - returned below
             partitions = session.partitions(queue.topic)
             if partition not in partitions:
                 raise UnknownTopicOrPartitionError(f"{queue.topic}-{partition}")  # noqa: TRY301 - returned below
@@ -236,43 +239,44 @@ class Delivery:
     async def _failed(
         self, session: Session, queue: TopicQueue, batch: Batch, partition: int, error: Exception
     ) -> None:
-        """Do what an error asks for; the batch is queued again, taken apart or given up."""
+        """Do what an error asks for: the batch is queued again, taken apart, or given up."""
         self._retried.add(1)
-        verdict = judge(error)
         attempt = queue.pause(partition, _now(), first=FIRST_BACK_OFF, longest=LONGEST_BACK_OFF)
+        verdict = judge(error)
         if isinstance(error, CorruptRecordException) and attempt <= DAMAGE_RETRIES:
             verdict = Verdict.AGAIN
         if isinstance(error, BrokerResponseError) and verdict is not Verdict.UNREACHABLE:
             self._cluster.answered()
-        if session.must_end:
+        if session.must_end or verdict is Verdict.NEW_SESSION:
             self._cluster.replace(session, reason(error))
-        match verdict:
-            case Verdict.TOO_LARGE | Verdict.BAD_MESSAGE:
-                queue.resume(partition)
-                self._take_apart(queue, batch, error, too_large=verdict is Verdict.TOO_LARGE)
-                return
-            case Verdict.UNKNOWN_TOPIC if session.partitions(queue.topic):
-                self._drop(queue, batch)
-                batch.refuse(RefusedByBroker(f"topic {queue.topic} has no partition {partition}"))
-                return
-            case Verdict.IMPOSSIBLE_TOPIC:
-                queue.put_back(batch)
-                self._give_up(queue, error)
-                return
-            case Verdict.REFUSED_TOPIC:
-                queue.put_back(batch)
-                self._give_up_when_refused(queue, error)
-                return
-        queue.put_back(batch)
-        self._trouble(queue, error)
-        match verdict:
-            case Verdict.UNKNOWN_TOPIC:
-                queue.partitions = ()
-            case Verdict.NEW_SESSION:
-                self._cluster.replace(session, reason(error))
-            case Verdict.UNREACHABLE:
-                await self._cluster.look_up(session, queue.topic)
+        if verdict in {Verdict.TOO_LARGE, Verdict.BAD_MESSAGE}:
+            queue.resume(partition)
+            self._take_apart(queue, batch, error, too_large=verdict is Verdict.TOO_LARGE)
+        elif verdict is Verdict.UNKNOWN_TOPIC and self._has_only_others(session, queue, partition):
+            self._drop(queue, batch)
+            batch.refuse(RefusedByBroker(f"topic {queue.topic} has no partition {partition}"))
+        else:
+            queue.put_back(batch)
+            await self._put_off(session, queue, error, verdict)
+
+    async def _put_off(self, session: Session, queue: TopicQueue, error: Exception, verdict: Verdict) -> None:
+        """Get ready for another attempt with what is queued, or give it up."""
+        if verdict is Verdict.IMPOSSIBLE_TOPIC:
+            self._give_up(queue, error)
+        elif verdict is Verdict.REFUSED_TOPIC:
+            self._give_up_when_refused(queue, error)
+        else:
+            self._trouble(queue, error)
+        if verdict is Verdict.UNREACHABLE:
+            await self._cluster.look_up(session, queue.topic)
+        elif verdict is Verdict.UNKNOWN_TOPIC:
+            queue.partitions = ()
         self._kick(queue)
+
+    def _has_only_others(self, session: Session, queue: TopicQueue, partition: int) -> bool:
+        """Return whether a topic is there without this partition, as `_attempt` has just looked up."""
+        partitions = session.partitions(queue.topic)
+        return bool(partitions) and partition not in partitions
 
     def _take_apart(self, queue: TopicQueue, batch: Batch, error: Exception, *, too_large: bool) -> None:
         """Send the halves of a refused batch, or refuse its only message."""
@@ -330,6 +334,7 @@ class Delivery:
 
     def _forget_idle(self) -> None:
         oldest = _now() - IDLE_SECONDS
+        self._forget_at = _now() + IDLE_SECONDS / 10
         idle = {name for name, queue in self._queues.items() if queue.is_idle and queue.used_at < oldest}
         for name in idle:
             self.budget.failing.discard(self._queues.pop(name))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from logpipe import Clock, EventBatch, LogpipeError, Record, RecordAccessor
 from logpipe_kafka.batch import Headers, Message, Source
 from logpipe_kafka.packer import Packer
-from logpipe_kafka.payload import Encode, EncodeEvent, to_text
+from logpipe_kafka.payload import Encode, EncodeEvent, to_json, to_text
 from logpipe_kafka.topic_queue import TopicQueue
 
 
@@ -92,7 +92,8 @@ class Messages:
         self._use_event_time = settings.use_event_time
         address = (settings.key, settings.partition_key, settings.partition)
         self._names = [field.name for field in address]
-        self._encode = settings.encode if _is_plain(settings, address) else None
+        self._encode: Encode = settings.encode or to_json
+        self._has_short_way = settings.encode is not None and _is_plain(settings, address)
         self.changes_records = bool(settings.prepare or settings.exclude_fields) or any(
             field.exclude for field in (settings.topic, *address)
         )
@@ -115,40 +116,65 @@ class Messages:
 
     def pack(self, batch: EventBatch, source: Source, packer: Packer, *, topics: set[str] | None) -> None:
         """Append a message for each event, for the topics that `topics` returned; refuse those that can't be made."""
-        if topics is not None and len(topics) == 1:
-            self.pack_for(topics.pop(), batch, source, packer)
-        else:
+        if topics is None or not self._is_plain(batch):
             self._pack_each(None, batch, source, packer)
+        elif len(topics) == 1:
+            self._pack_alike(topics.pop(), batch, range(len(batch)), source, packer)
+        else:
+            for topic, numbers in self._by_topic(batch).items():
+                self._pack_alike(topic, batch, numbers, source, packer)
 
     def pack_for(self, topic: str, batch: EventBatch, source: Source, packer: Packer) -> None:
         """Append a message for each event, all for one topic; refuse those that can't be made."""
-        first, second, third = self._names
-        if self._encode is None or [
-            None for record in batch.records if first in record or second in record or third in record
-        ]:
-            self._pack_each(topic, batch, source, packer)
+        if self._is_plain(batch):
+            self._pack_alike(topic, batch, range(len(batch)), source, packer)
         else:
-            self._pack_alike(topic, batch, source, packer, self._encode)
+            self._pack_each(topic, batch, source, packer)
 
-    def _pack_alike(self, topic: str, batch: EventBatch, source: Source, packer: Packer, encode: Encode) -> None:
+    def _is_plain(self, batch: EventBatch) -> bool:
+        """Return whether the batch's messages differ in nothing but topic and payload."""
+        if not self._has_short_way:
+            return False
+        first, second, third = self._names
+        return not [None for record in batch.records if first in record or second in record or third in record]
+
+    def _by_topic(self, batch: EventBatch) -> dict[str, list[int]]:
+        """Return the numbers of a batch's events by topic, in order."""
+        field, default = self._topic.name, self._topic.default or batch.tag
+        groups: dict[str, list[int]] = {}
+        for number, record in enumerate(batch.records):
+            named = record.get(field)
+            topic = default if named is None or named is False else named
+            if topic in groups:
+                groups[topic].append(number)
+            else:
+                groups[topic] = [number]
+        return groups
+
+    def _pack_alike(
+        self, topic: str, batch: EventBatch, numbers: Sequence[int], source: Source, packer: Packer
+    ) -> None:
         """Append messages that differ in nothing but their payload."""
         try:
             queue = self._queue(topic)
         except LogpipeError as error:
-            for number in range(len(batch)):
+            for number in numbers:
                 source.refuse(number, error)
             return
+        records = batch.records if len(numbers) == len(batch) else [batch.records[number] for number in numbers]
         if self._topic.exclude:
-            for record in batch.records:
+            for record in records:
                 record.pop(self._topic.name, None)
-        rows = zip(self._stamps(batch), map(encode, batch.records), strict=False)
-        number = 0
+        rows = zip(self._stamps(batch, numbers), map(self._encode, records), strict=False)
+        place = 0
         while True:
-            number, failure = packer.extend(queue, rows, source, number, self._headers)
+            place, failure = packer.extend(
+                queue, rows, source=source, numbers=numbers, place=place, headers=self._headers
+            )
             if failure is None:
                 return
-            self._pack_odd(queue, batch, number, source, packer)
-            number += 1
+            self._pack_odd(queue, batch, numbers[place], source, packer)
+            place += 1
 
     def _pack_odd(self, queue: TopicQueue, batch: EventBatch, number: int, source: Source, packer: Packer) -> None:
         """Append a message that the fast encoding could not make."""
@@ -163,7 +189,8 @@ class Messages:
 
     def _pack_each(self, topic: str | None, batch: EventBatch, source: Source, packer: Packer) -> None:
         """Append messages each of which has an address of its own."""
-        for number, stamp in zip(range(len(batch)), self._stamps(batch), strict=False):
+        numbers = range(len(batch))
+        for number, stamp in zip(numbers, self._stamps(batch, numbers), strict=False):
             record = batch.records[number]
             try:
                 named = self._take_topic(record)
@@ -183,14 +210,14 @@ class Messages:
             else:
                 packer.add_keyed(queue, self._hash(hashed), message)
 
-    def _stamps(self, batch: EventBatch) -> Iterable[int]:
+    def _stamps(self, batch: EventBatch, numbers: Sequence[int]) -> Iterable[int]:
         if self._use_event_time:
-            return [time // 1_000_000 for time in batch.times]
+            return [batch.times[number] // 1_000_000 for number in numbers]
         return repeat(self._clock.now() // 1_000_000)
 
 
 def _is_plain(settings: MessageSettings, address: Iterable[Field]) -> bool:
-    """Return whether events that name no key and no partition differ in nothing but their payload."""
+    """Return whether events that name no key and no partition can differ in nothing but topic and payload."""
     return (
         not settings.exclude_fields
         and settings.record_key is None

@@ -50,12 +50,15 @@ class Rdkafka2Options(Kafka2Options):
         default=None,
     )
     use_default_for_unknown_partition_error: bool = param(
-        "Accepted for fluentd's sake; an event for a partition that does not exist goes to `@ERROR`.", default=False
+        "Accepted for fluentd's sake; an event for a partition that does not exist goes to `@ERROR`.",
+        default=False,
+        deprecated="remove it: an event for a partition that does not exist goes to @ERROR",
     )
     unrecoverable_error_codes: list[str] = param(
-        "Accepted for fluentd's sake; a refused topic's chunk goes to `<secondary>` and a message that is too large to "
-        "`@ERROR` in any case.",
-        default=["topic_authorization_failed", "msg_size_too_large"],
+        "Accepted for fluentd's sake; a refused topic's chunk goes to `<secondary>`, a message that is too large to "
+        "`@ERROR`, and everything else is tried again.",
+        default=[],
+        deprecated="remove it: a refused topic's chunk goes to <secondary>, a message that is too large to @ERROR",
     )
     rdkafka_buffering_max_ms: int | None = param(UNUSED, default=None, deprecated=HINT)
     rdkafka_buffering_max_messages: int | None = param(UNUSED, default=None, deprecated=HINT)

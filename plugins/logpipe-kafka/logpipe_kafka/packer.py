@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from logpipe_kafka.batch import Batch, Headers, Message, Owner, Source
@@ -35,12 +35,19 @@ class Packer:
         self._unplaced: dict[TopicQueue, list[tuple[int, Message]]] = {}
 
     def extend(
-        self, queue: TopicQueue, rows: Iterator[tuple[int, bytes]], source: Source, number: int, headers: Headers
+        self,
+        queue: TopicQueue,
+        rows: Iterator[tuple[int, bytes]],
+        *,
+        source: Source,
+        numbers: Sequence[int],
+        place: int,
+        headers: Headers,
     ) -> tuple[int, Exception | None]:
-        """Append (timestamp, value) pairs, one for each event from `number` on, for whatever partition.
+        """Append (timestamp, value) pairs, one for each of the events `numbers[place:]`, for whatever partition.
 
-        Returns the number of the event after the last one appended, and what `rows` raised there if it did: its rest
-        then begins one event later.
+        Returns the place after the last one appended, and what `rows` raised there if it did: its rest then begins
+        one place later.
         """
         left: tuple[int, bytes] | None = None
         failure: Exception | None = None
@@ -54,10 +61,10 @@ class Packer:
             except Exception as error:  # noqa: BLE001 - whatever one bad record breaks, the others go on
                 failure, left = error, None
             if added := batch.record_count() - before:
-                batch.owe(source, range(number, number + added))
-                number += added
+                batch.owe(source, numbers[place : place + added])
+                place += added
             if left is None:
-                return number, failure
+                return place, failure
             self._seal(queue, None)
 
     def add(self, queue: TopicQueue, partition: int | None, message: Message) -> None:

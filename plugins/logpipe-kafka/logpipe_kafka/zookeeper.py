@@ -41,6 +41,7 @@ class ZooKeeperBrokers:
         self._addresses: list[str] = []
         self._known = asyncio.Event()
         self._stale = asyncio.Event()
+        self._complaint = ""
         self._client: Any = None
 
     async def start(self) -> None:
@@ -87,7 +88,7 @@ class ZooKeeperBrokers:
             try:
                 learnt = self._learn(await self._host.in_thread(self._read, on_change))
             except Exception as error:  # noqa: BLE001 - kazoo's errors have no common base; each is tried again
-                self._log.warning("can't read the brokers from ZooKeeper %s %s: %r", self._hosts, self._path, error)
+                self._complain(f"can't read the brokers from ZooKeeper {self._hosts} {self._path}: {_words(error)}")
                 learnt = False
             if learnt:
                 pause = FIRST_PAUSE
@@ -95,6 +96,12 @@ class ZooKeeperBrokers:
                 await self._nap(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
                 self._stale.set()
+
+    def _complain(self, text: str) -> None:
+        """Say what is wrong, once for as long as it stays so."""
+        if text != self._complaint:
+            self._log.warning("%s", text)
+            self._complaint = text
 
     async def _nap(self, seconds: float) -> None:
         try:
@@ -122,8 +129,9 @@ class ZooKeeperBrokers:
                 self._log.warning("broker %s is left out: %s", name, problem)
         if not found:
             # compat: out_kafka.rb says it so
-            self._log.warning("No brokers found on Zookeeper")
+            self._complain("No brokers found on Zookeeper")
             return False
+        self._complaint = ""
         if found != self._addresses:
             # compat: out_kafka.rb says it so
             self._log.info("brokers has been refreshed via Zookeeper: %s", found)
@@ -165,6 +173,14 @@ def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], object]
             loop.call_soon_threadsafe(call)
 
     return hand_over
+
+
+def _words(error: Exception) -> str:
+    """Return one of kazoo's errors, whose names say more than their texts, in words."""
+    name = type(error).__name__
+    if "Timeout" in name:
+        return f"no answer within {READ_SECONDS:.0f} seconds"
+    return f"{name}: {error}" if str(error) else name
 
 
 def _joined(host: str, port: int) -> str:

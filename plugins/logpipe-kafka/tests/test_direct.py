@@ -342,3 +342,19 @@ async def test_warning_about_acks(mock: MockKafka) -> None:
         (warning,) = stage.log.texts("warning")
 
     assert warning.startswith("required_acks 0 can lose events")
+
+
+async def test_topics_within_a_batch(mock: MockKafka, read: Read) -> None:
+    """A batch for several topics is shared out in order, with what can't be written refused in its place."""
+    endless: Record = {"topic": "a"}
+    endless["self"] = endless
+    records: list[Record] = [{"topic": "ab"[n % 2], "n": n} for n in range(20)]
+    for topic in ("a", "b", "app.web"):
+        mock.create_topic(topic, partitions=1)
+    async with drive(KafkaOutput, f"brokers {mock.bootstrap}\nexclude_topic_key true") as stage:
+        await feed(stage, *records[:10], endless, {"topic": "a b"}, {"n": 100}, *records[10:])
+
+        assert len(stage.errors) == 2
+    assert values(await read("a")) == [{"n": n} for n in range(0, 20, 2)]
+    assert values(await read("b")) == [{"n": n} for n in range(1, 20, 2)]
+    assert values(await read("app.web")) == [{"n": 100}]
