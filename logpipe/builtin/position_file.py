@@ -42,6 +42,13 @@ class Position(NamedTuple):
     """Tells the file from another that got the same inode; empty where unknown."""
 
 
+class Entry(NamedTuple):
+    """Rows as they are written; made once and kept while they do not change, for there may be ten thousand."""
+
+    rows: bytes
+    heads: bytes
+
+
 class Loaded(NamedTuple):
     """What a position file held."""
 
@@ -127,7 +134,7 @@ class PositionFile:
         found = filter(None, map(_HEAD.fullmatch, content.split(b"\n")))
         return {(os.fsdecode(row[1]), int(row[2], 16)): row[3].decode("ascii") for row in found}
 
-    def save(self, positions: Iterable[Position]) -> bool:
+    def save(self, entries: Iterable[Entry]) -> bool:
         """Replace all rows, so that they survive a power cut; returns whether anything had changed.
 
         The heads come second: between the two a crash leaves offsets whose heads are old, which is seen and costs a
@@ -137,11 +144,9 @@ class PositionFile:
             LogpipeError: another process has the file.
             OSError: it cannot be written (disk full, read-only); the old rows still stand.
         """
-        rows = [position for position in positions if is_storable(position.path)]
-        content = encode(rows)
-        heads = b"".join(b"%b\t%016x\t%b\n" % _head_row(row) for row in rows if row.fingerprint)
+        kept = list(entries)
         with self._saving:
-            return self._save(content, heads)
+            return self._save(b"".join(each.rows for each in kept), b"".join(each.heads for each in kept))
 
     def _save(self, content: bytes, heads: bytes) -> bool:
         changed = False
@@ -191,6 +196,12 @@ class PositionFile:
 def is_storable(path: str) -> bool:
     """Return whether a path fits in a row: a name with a tab or a line feed would be read as something else."""
     return not any(character in path for character in "\t\n\r\0")
+
+
+def entry(positions: Iterable[Position]) -> Entry:
+    """Return positions as they are written, those left out whose paths fit in no row."""
+    rows = [position for position in positions if is_storable(position.path)]
+    return Entry(encode(rows), b"".join(b"%b\t%016x\t%b\n" % _head_row(row) for row in rows if row.fingerprint))
 
 
 def encode(positions: Iterable[Position]) -> bytes:

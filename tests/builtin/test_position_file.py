@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logpipe.builtin.position_file import UNWATCHED, Position, PositionFile, decode, encode, is_storable
+from logpipe.builtin.position_file import UNWATCHED, Position, PositionFile, decode, encode, entry, is_storable
 
 ROWS = st.lists(
     st.builds(
@@ -94,7 +94,7 @@ def test_the_last_of_equal_rows_counts(tmp_path: Path) -> None:
 def test_it_is_private_and_makes_its_folder(tmp_path: Path) -> None:
     """Mode 0600, in a folder that need not exist."""
     file = PositionFile(str(tmp_path / "not" / "there" / "pos"))
-    assert file.save([Position("/a", 1, 1)])
+    assert file.save([entry([Position("/a", 1, 1)])])
     assert stat.S_IMODE((tmp_path / "not" / "there" / "pos").stat().st_mode) == 0o600
     file.close()
 
@@ -103,7 +103,7 @@ def test_heads_are_kept_beside_it(tmp_path: Path) -> None:
     """What fluentd's format has no room for survives too, and fluentd's file needs none of it."""
     file = PositionFile(str(tmp_path / "pos"))
     rows = [Position("/a", 1, 1, "4:abcd"), Position("/b", 1, 2)]
-    file.save(rows)
+    file.save([entry(rows)])
     assert (tmp_path / "pos").read_bytes() == encode(rows)
     assert file.load().positions == rows
     (tmp_path / "pos.heads").unlink()
@@ -114,11 +114,11 @@ def test_heads_are_kept_beside_it(tmp_path: Path) -> None:
 def test_nothing_is_written_where_nothing_changed(tmp_path: Path) -> None:
     """The same rows again touch no disk."""
     file = PositionFile(str(tmp_path / "pos"))
-    assert file.save([Position("/a", 1, 1, "x")])
+    assert file.save([entry([Position("/a", 1, 1, "x")])])
     inode = (tmp_path / "pos").stat().st_ino
-    assert not file.save([Position("/a", 1, 1, "x")])
+    assert not file.save([entry([Position("/a", 1, 1, "x")])])
     assert (tmp_path / "pos").stat().st_ino == inode
-    assert file.save([Position("/a", 2, 1, "x")])
+    assert file.save([entry([Position("/a", 2, 1, "x")])])
     file.close()
 
 
@@ -127,7 +127,7 @@ def test_a_write_that_fails_leaves_the_old_rows(step: str, tmp_path: Path, monke
     """No step of a write that fails can hurt what was there, and no scrap is left behind."""
     path = tmp_path / "pos"
     file = PositionFile(str(path))
-    file.save([Position("/a", 1, 1)])
+    file.save([entry([Position("/a", 1, 1)])])
     with monkeypatch.context() as patch:
         where = Path if step == "rename" else os
 
@@ -136,10 +136,10 @@ def test_a_write_that_fails_leaves_the_old_rows(step: str, tmp_path: Path, monke
 
         patch.setattr(where, step, fail)
         with pytest.raises(OSError, match="No space"):
-            file.save([Position("/a", 2, 1)])
+            file.save([entry([Position("/a", 2, 1)])])
     assert [row.offset for row in file.load().positions] == [1]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["pos", "pos.heads"]
-    assert file.save([Position("/a", 3, 1)])
+    assert file.save([entry([Position("/a", 3, 1)])])
     assert [row.offset for row in file.load().positions] == [3]
     file.close()
 
@@ -150,7 +150,7 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "write", lambda descriptor, data: really_write(descriptor, bytes(data[:7])))
     file = PositionFile(str(tmp_path / "pos"))
     rows = [Position("/a/long/path", 1, 1), Position("/b", 2, 2)]
-    file.save(rows)
+    file.save([entry(rows)])
     assert file.load().positions == rows
     file.close()
 
@@ -160,7 +160,7 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     (tmp_path / "volume").mkdir()
     (tmp_path / "pos").symlink_to(tmp_path / "volume" / "real")
     file = PositionFile(str(tmp_path / "pos"))
-    file.save([Position("/a", 1, 1)])
+    file.save([entry([Position("/a", 1, 1)])])
     assert (tmp_path / "pos").is_symlink()
     assert (tmp_path / "volume" / "real").exists()
     file.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from logpipe import Host, LogpipeError
-from logpipe.builtin.position_file import Loaded, Position, PositionFile
+from logpipe.builtin.position_file import Entry, Loaded, PositionFile
 
 INTERVAL: Final = 0.5
 """Seconds between two writes while positions move."""
@@ -22,10 +22,10 @@ AFTER_ERROR: Final = 5.0
 class Checkpoints:
     """Keeps `pos_file`; without one it keeps nothing."""
 
-    def __init__(self, path: str | None, host: Host, rows: Callable[[], list[Position]]) -> None:
+    def __init__(self, path: str | None, host: Host, entries: Callable[[], list[Entry]]) -> None:
         self._file = None if path is None else PositionFile(path)
         self._host = host
-        self._rows = rows
+        self._entries = entries
         self._due = asyncio.Event()
         self._failing = False
         self._failures = host.counter("position_write_errors", "Writes of pos_file that failed.")
@@ -83,7 +83,7 @@ class Checkpoints:
         if self._file is None:
             return
         try:
-            await self._host.in_thread(self._file.save, self._rows())
+            await self._host.in_thread(self._file.save, self._entries())
         except (OSError, LogpipeError) as error:
             self._due.set()
             self._failures.add(1)

@@ -6,13 +6,11 @@ that a new file never inherits the offset of an old one.
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from aiofiles.threadpool import wrap
-from aiofiles.threadpool.binary import AsyncFileIO
 
 from logpipe import Receipt
 from logpipe.builtin.in_tail.logfile import MARK_BYTES, NO_HEAD, Head, Identity, LogFile
@@ -32,12 +30,13 @@ class _End:
 class Settlement:
     """How much of a file is past a kill -9: everything before the furthest end with no unsettled receipt before it."""
 
-    __slots__ = ("_moved", "_waiting", "position")
+    __slots__ = ("_waiting", "moved", "position")
 
     def __init__(self, position: int, moved: Callable[[], None]) -> None:
         self.position = position
-        self._waiting: deque[_End] = deque()
-        self._moved = moved
+        self.moved = moved
+        """Called when the position has moved on."""
+        self._waiting: list[_End] = []  # a few: a deque would cost each idle file 600 bytes
 
     def expect(self, offset: int) -> Receipt:
         """Return the receipt of a batch that ends at `offset`; batches are expected in the order of the file."""
@@ -60,8 +59,8 @@ class Settlement:
         if not waiting or waiting[0] is not end:
             return
         while waiting and waiting[0].settled:
-            self.position = waiting.popleft().offset
-        self._moved()
+            self.position = waiting.pop(0).offset
+        self.moved()
 
 
 @dataclass(slots=True)
@@ -71,15 +70,18 @@ class Ledger:
     start: int
     """Where reading began; what is before it was read by an earlier run, or was there before the first one."""
     read: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: dict[str, int] = field(default_factory=dict)
     """Bytes passed over on purpose, by reason: `long_line`, `nul`."""
-    abandoned: Counter[str] = field(default_factory=Counter)
+    abandoned: dict[str, int] = field(default_factory=dict)
     """Bytes that could not be read any more, by reason: `truncated`, `gone`, `unreadable`."""
 
-    def pass_over(self, count: int, reason: str) -> None:
-        """Count bytes of lines that were read as skipped instead."""
-        self.read -= count
-        self.skipped[reason] += count
+    def skip(self, count: int, reason: str) -> None:
+        """Count bytes that were passed over."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    def abandon(self, count: int, reason: str) -> None:
+        """Count bytes that are lost."""
+        self.abandoned[reason] = self.abandoned.get(reason, 0) + count
 
 
 class Generation:
@@ -98,7 +100,6 @@ class Generation:
         "mark",
         "modified",
         "offset",
-        "reader",
         "replaced_at",
         "seen_at",
         "settlement",
@@ -147,7 +148,6 @@ class Generation:
         """Whether nothing more will be read; it stays until its receipts have settled."""
         self.failures = 0
         self.file: LogFile | None = None
-        self.reader: AsyncFileIO | None = None
 
     @property
     def behind(self) -> int:
@@ -159,16 +159,6 @@ class Generation:
         head = str(self.head) if self.head.length else ""
         return Position(path, self.settlement.position, self.identity.inode, head)
 
-    def attach(self, file: LogFile) -> None:
-        """Read from `file` from now on."""
-        self.file = file
-        self.reader = wrap(file)
-
-    def detach(self) -> LogFile | None:
-        """Give the open file up, for the caller to close or to read on from elsewhere."""
-        file, self.file, self.reader = self.file, None, None
-        return file
-
     async def read(self, most: int) -> bytes:
         """Return what follows `offset` and `ahead`, after as many bytes as `self.mark_length` says.
 
@@ -176,10 +166,10 @@ class Generation:
             Rewritten: the file no longer holds what was read from it.
             OSError: it cannot be read.
         """
-        file, reader = self.file, self.reader
-        assert file is not None and reader is not None  # noqa: S101, PT018 - the caller has attached one
+        file = self.file
+        assert file is not None  # noqa: S101 - the caller has opened it
         file.place, file.mark, file.head = self.offset + self.ahead, self.expected_mark, self.head
-        data: bytes = await reader.read(most)
+        data: bytes = await wrap(file).read(most)
         self.size, self.modified, self.head = file.size, file.changed, file.head
         return data
 
@@ -196,7 +186,7 @@ class Generation:
 
     def skip(self, count: int, reason: str) -> None:
         """Move on by `count` bytes that are passed over on purpose."""
-        self.ledger.skipped[reason] += count
+        self.ledger.skip(count, reason)
         self.offset += count
         self.ahead = 0
         self.mark = b""

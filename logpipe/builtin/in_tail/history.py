@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import re
 import stat
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -183,15 +183,21 @@ def reopen(name: str, path: str, identity: Identity) -> LogFile:
     Raises:
         OSError: it is gone, or cannot be opened.
     """
-    folder = os.path.dirname(os.path.realpath(path))
-    others = (os.path.join(folder, other) for other in _names_of_inode(folder, identity.inode))
-    for candidate in itertools.chain((name,), others):
+    for candidate in _candidates(name, path, identity.inode):
         with contextlib.suppress(FileNotFoundError):
             file = LogFile(candidate)
             if file.identity == identity:
                 return file
             file.close()
     raise FileNotFoundError(errno.ENOENT, "the file is gone", name)
+
+
+def _candidates(name: str, path: str, inode: int) -> Iterator[str]:
+    """Yield the name that a file had, then, searching the folder only now, those that lead to its inode."""
+    yield name
+    folder = os.path.dirname(os.path.realpath(path))
+    for other in _names_of_inode(folder, inode):
+        yield os.path.join(folder, other)
 
 
 def find_copies(path: str, content: Content, after: int, known: Collection[Identity]) -> Copies:
@@ -231,7 +237,7 @@ def hops_of(path: str) -> tuple[tuple[str, str], ...]:
     hops: list[tuple[str, str]] = []
     while len(hops) < MOST_HOPS:
         slash = path.rfind("/") + 1
-        hops.append((path[:slash], path[slash:]))
+        hops.append((sys.intern(path[:slash]), path[slash:]))
         try:
             target = os.readlink(path)
         except OSError:

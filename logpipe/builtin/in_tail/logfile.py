@@ -78,6 +78,8 @@ class LogFile(io.FileIO):
     to whoever awaits the read: one at a time.
     """
 
+    __slots__ = ("changed", "head", "identity", "mark", "place", "size")
+
     def __init__(self, path: str) -> None:
         """Open `path`.
 

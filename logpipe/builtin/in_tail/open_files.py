@@ -15,7 +15,7 @@ from logpipe import Host
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.history import reopen
 from logpipe.builtin.in_tail.logfile import LogFile
-from logpipe.builtin.in_tail.trail import State, Trail
+from logpipe.builtin.in_tail.trail import Trail
 
 MOST_OPEN: Final = 4096
 FEWEST_OPEN: Final = 64
@@ -27,22 +27,26 @@ class OpenFiles:
     def __init__(self, host: Host, *, most: int | None = None) -> None:
         self._host = host
         self._most = most if most is not None else _limit()
-        self._used: OrderedDict[Generation, Trail] = OrderedDict()
+        self._open: set[Generation] = set()
+        self._resting: OrderedDict[Generation, None] = OrderedDict()
+        """Open files that can be closed, the longest idle first."""
         self._opened = host.counter("opened_file_count", "Files that were opened.")
         self._closed = host.counter("closed_file_count", "Files that were closed.")
-        host.gauge("open_file_count", lambda: len(self._used))
+        host.gauge("open_file_count", lambda: len(self._open))
 
-    def attach(self, trail: Trail, generation: Generation, file: LogFile) -> None:
+    def attach(self, generation: Generation, file: LogFile) -> None:
         """Read a generation from `file`; another one may be closed for it."""
-        generation.attach(file)
+        generation.file = file
         self._opened.add(1)
-        self._used[generation] = trail
-        self._close_surplus()
+        self._open.add(generation)
+        while self._resting and len(self._open) > self._most:
+            self.close_now(next(iter(self._resting)))
 
-    def use(self, trail: Trail, generation: Generation) -> None:
-        """Note that a generation's file is in use."""
-        self._used[generation] = trail
-        self._used.move_to_end(generation)
+    def hold(self, generation: Generation, file: LogFile) -> None:
+        """Keep a file open that has just been found, or close it where too many are open and it can be found again."""
+        self.attach(generation, file)
+        if len(self._open) > self._most and generation.replaced_at is None:
+            self.close_now(generation)
 
     async def ensure(self, trail: Trail, generation: Generation) -> None:
         """Open a generation's file again where it was closed.
@@ -50,11 +54,19 @@ class OpenFiles:
         Raises:
             OSError: it cannot be opened, or is nowhere to be found.
         """
+        self._resting.pop(generation, None)
         if generation.file is None:
             file = await self._host.in_thread(reopen, generation.inode_path, trail.path, generation.identity)
-            self.attach(trail, generation, file)
-        else:
-            self.use(trail, generation)
+            self.attach(generation, file)
+
+    def rest(self, generation: Generation, *, close: bool) -> None:
+        """Note that there is nothing to read for now; `close` closes the file at once, where it can be found again."""
+        if generation.replaced_at is not None:
+            return
+        if close or len(self._open) > self._most:
+            self.close_now(generation)
+        elif generation.file is not None:
+            self._resting[generation] = None
 
     async def close(self, generations: Iterable[Generation]) -> None:
         """Close the files of generations; in a thread, since the last close of a deleted file frees its blocks."""
@@ -68,34 +80,22 @@ class OpenFiles:
         if file is not None:
             file.close()
 
+    def keep(self, generation: Generation) -> None:
+        """Keep a file open that has lost its name."""
+        self._resting.pop(generation, None)
+
     def release(self, generation: Generation) -> LogFile | None:
         """Return a generation's open file, which is the caller's to close from now on."""
-        self._used.pop(generation, None)
-        file = generation.detach()
+        self._open.discard(generation)
+        self._resting.pop(generation, None)
+        file, generation.file = generation.file, None
         if file is not None:
             self._closed.add(1)
         return file
 
-    @property
-    def too_many(self) -> bool:
-        """Whether more files are open than should be."""
-        return len(self._used) > self._most
-
-    def _close_surplus(self) -> None:
-        surplus = len(self._used) - self._most
-        if surplus <= 0:
-            return
-        idle = (each for each, trail in self._used.items() if _is_idle(trail, each))
-        for generation in [each for each, _ in zip(idle, range(surplus), strict=False)]:
-            self.close_now(generation)
-
-    def all_generations(self) -> list[Generation]:
-        """Return the generations whose files are open."""
-        return list(self._used)
-
-
-def _is_idle(trail: Trail, generation: Generation) -> bool:
-    return trail.state is State.IDLE and generation.replaced_at is None
+    async def close_all(self) -> None:
+        """Close every file."""
+        await self.close(list(self._open))
 
 
 def _limit() -> int:

@@ -31,7 +31,7 @@ from logpipe.builtin.in_tail.throttle import FEWEST_BYTES, Throttle
 from logpipe.builtin.in_tail.trail import Trail
 from logpipe.builtin.in_tail.trails import Trails
 from logpipe.builtin.in_tail.watch import Watch
-from logpipe.builtin.position_file import Position
+from logpipe.builtin.position_file import Entry
 
 
 class Tail(Input[TailOptions], type="tail"):
@@ -44,7 +44,7 @@ class Tail(Input[TailOptions], type="tail"):
         if options.pos_file is not None:
             host.claim("pos_file", options.pos_file)
         self._complaints = Complaints(host.log, host.clock)
-        self._checkpoints = Checkpoints(options.pos_file, host, self._rows)
+        self._checkpoints = Checkpoints(options.pos_file, host, self._entries)
         self._watch = Watch(host.log)
         self._files = OpenFiles(host)
         self._throttle = Throttle(options, host)
@@ -120,11 +120,12 @@ class Tail(Input[TailOptions], type="tail"):
         await self.trails.close()
 
     def _wake(self, trail: Trail) -> None:
-        self._throttle.join(trail)
+        if self._throttle.active:
+            self._throttle.join(trail)
         self._schedule.wake(trail)
 
-    def _rows(self) -> list[Position]:
-        return self.trails.positions()
+    def _entries(self) -> list[Entry]:
+        return self.trails.entries()
 
 
 def _own_output() -> frozenset[Identity]:

@@ -123,8 +123,7 @@ class Reader:
         if pause is not None:
             return pause
         generation.stirred = trail.woken
-        if (self._close_after or self._files.too_many) and generation.replaced_at is None:
-            self._files.close_now(generation)
+        self._files.rest(generation, close=self._close_after)
         return None if trail.next_stirred() is None else 0.0
 
     async def _read(self, trail: Trail, generation: Generation) -> bytes:
@@ -202,7 +201,8 @@ class Reader:
         self._lines.value += count
         self._unmatched.value += unmatched
         if nul_bytes:
-            generation.ledger.pass_over(nul_bytes, "nul")
+            generation.ledger.read -= nul_bytes
+            generation.ledger.skip(nul_bytes, "nul")
             self._skipped_nul.add(nul_bytes)
         if self._throttle is not None:
             self._throttle.spend_lines(trail, count)
@@ -277,7 +277,8 @@ class Reader:
             count = sum(len(line) + 1 for line in lines if len(line) >= most)
             self._say_long(trail, len(lines) - len(kept))
             self._skipped_long.add(count)
-            generation.ledger.pass_over(count, "long_line")
+            generation.ledger.read -= count
+            generation.ledger.skip(count, "long_line")
         return kept
 
     def _say_long(self, trail: Trail, count: int) -> None:

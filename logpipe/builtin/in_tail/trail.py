@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections import deque
-from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import Identity
-from logpipe.builtin.position_file import Position
+from logpipe.builtin.position_file import Entry, entry
 
 _DOTS: Final = re.compile(r"\.{2,}")
 
@@ -33,6 +31,7 @@ class Trail:
 
     __slots__ = (
         "__weakref__",
+        "_entry",
         "copies",
         "generations",
         "hops",
@@ -52,8 +51,9 @@ class Trail:
         """The path as records and messages hold it."""
         self.tag = tag
         self.generations: list[Generation] = []
-        self.copies: deque[Identity] = deque(maxlen=MOST_FINISHED)
+        self.copies: tuple[Identity, ...] = ()
         """Files beside it that hold what was read from it already."""
+        self._entry: Entry | None = None
         self.wanted = True
         """Whether the configuration names the path; if not, it is read to its end and let go."""
         self.hops: tuple[tuple[str, str], ...] = ()
@@ -76,11 +76,6 @@ class Trail:
     def known(self) -> set[Identity]:
         """The files whose content was, or is being, read."""
         return {*self.copies, *(each.identity for each in self.generations)}
-
-    @property
-    def replaced(self) -> Iterator[Generation]:
-        """Older generations that may still have something to read."""
-        return (each for each in self.generations if each.replaced_at is not None and not each.finished)
 
     def next_stirred(self) -> Generation | None:
         """Return the oldest generation that may have something to read: a newer one waits for it."""
@@ -107,14 +102,22 @@ class Trail:
             self.generations.remove(generation)
         return crowd
 
-    def positions(self) -> Iterator[Position]:
-        """Yield the rows of the position file, the current generation's last: fluentd takes the last one."""
-        return (generation.saved_as(self.path) for generation in self.generations)
+    @property
+    def entry(self) -> Entry:
+        """Its rows of the position file, the current generation's last: fluentd takes the last one."""
+        if self._entry is None:
+            self._entry = entry(generation.saved_as(self.path) for generation in self.generations)
+        return self._entry
+
+    def moved(self) -> None:
+        """Note that its rows are others than before."""
+        self._entry = None
 
 
 def shown(path: str) -> str:
     """Return a path as text that any output can write: a name's bytes that are not UTF-8 are replaced."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return path if text == path else text
 
 
 def tag_of(tag: str, path: str) -> str:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -21,9 +22,9 @@ from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.targets import Status, look
-from logpipe.builtin.in_tail.trail import Trail, shown, tag_of
+from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail, shown, tag_of
 from logpipe.builtin.in_tail.watch import Watch
-from logpipe.builtin.position_file import Loaded, Position, is_storable
+from logpipe.builtin.position_file import Entry, Loaded, entry, is_storable
 
 _AT_ONCE: Final = 64
 """Files opened in one visit to a thread."""
@@ -57,6 +58,8 @@ class Trails:
         self._watch = watch
         self._wake = wake
         self._moved = moved
+        self.replaced: dict[Generation, Trail] = {}
+        """Generations that were rotated away and may still have something to read."""
         self._owners: dict[Identity, Trail] = {}
         self._refused: set[str] = set()
         self._changing = asyncio.Lock()
@@ -70,12 +73,13 @@ class Trails:
         """Yield every generation."""
         return (each for trail in self.by_path.values() for each in trail.generations)
 
-    def positions(self) -> list[Position]:
-        """Return the rows of the position file: what is followed, and what was followed before and is not found yet."""
-        rows = self.saved.unclaimed()
-        for trail in self.by_path.values():
-            rows.extend(trail.positions())
-        return rows
+    def entries(self) -> list[Entry]:
+        """Return the rows of the position file: what was followed before and is not found yet, and what is followed."""
+        return [entry(self.saved.unclaimed()), *(trail.entry for trail in self.by_path.values())]
+
+    def _settled(self, trail: Trail) -> None:
+        trail.moved()
+        self._moved()
 
     async def follow(self, paths: Iterable[str], *, new_at_end: bool) -> None:
         """Begin to follow paths; those that are followed already are passed over."""
@@ -130,6 +134,8 @@ class Trails:
     def _set_aside(self, trail: Trail, live: Generation) -> None:
         live.replaced_at = self._host.clock.monotonic()
         live.stirred = True
+        self.replaced[live] = trail
+        self._files.keep(live)
         self._wake(trail)
 
     async def _succeed(self, trail: Trail) -> None:
@@ -171,7 +177,7 @@ class Trails:
             self._watch.follow(trail, beginning.hops)
         for generation in trail.crowd_out_finished():
             self._owners.pop(generation.identity, None)
-        self._moved()
+        self._settled(trail)
         self._wake(trail)
 
     def _complain(self, path: str, error: OSError) -> None:
@@ -186,8 +192,7 @@ class Trails:
         if start.file.identity in self._owners:
             start.file.close()
             return
-        generation = self._generation(trail, start)
-        generation.replaced_at = self._host.clock.monotonic()
+        generation = self._generation(trail, start, replaced=True)
         trail.insert_before_live([generation])
         self._host.log.info("reading the rest of %s, which was %s", shown(start.path), trail.name)
 
@@ -199,7 +204,7 @@ class Trails:
             start.file.close()
             self._refuse(trail.path, f"{trail.name} is where our own log goes: it is not followed")
         else:
-            generation = self._generation(trail, start)
+            generation = self._generation(trail, start, replaced=False)
             generation.seen_at = time.time_ns()
             trail.generations.append(generation)
             self._host.log.info("following tail of %s", trail.name)
@@ -212,19 +217,22 @@ class Trails:
             self._refused.add(path)
             self._host.log.warning("%s", message)
 
-    def _generation(self, trail: Trail, start: Start) -> Generation:
+    def _generation(self, trail: Trail, start: Start, *, replaced: bool) -> Generation:
         file = start.file
         generation = Generation(
             file.identity,
             start.path,
             offset=start.offset,
-            moved=self._moved,
+            moved=partial(self._settled, trail),
             size=file.size,
             modified=file.changed,
             head=start.head,
         )
+        if replaced:
+            generation.replaced_at = self._host.clock.monotonic()
+            self.replaced[generation] = trail
         self._owners[file.identity] = trail
-        self._files.attach(trail, generation, file)
+        self._files.hold(generation, file)
         return generation
 
     def _meet(self, trail: Trail, owner: Trail, start: Start) -> None:
@@ -238,6 +246,9 @@ class Trails:
             start.file.close()
             return
         owner.generations.remove(generation)
+        owner.moved()
+        self.replaced.pop(generation, None)
+        generation.settlement.moved = partial(self._settled, trail)
         generation.inode_path = start.path
         generation.replaced_at = None
         generation.closing = False
@@ -245,7 +256,7 @@ class Trails:
         generation.seen_at = time.time_ns()
         if generation.finished:
             generation.finished = False
-            self._files.attach(trail, generation, start.file)
+            self._files.hold(generation, start.file)
         else:
             start.file.close()
         trail.generations.append(generation)
@@ -268,6 +279,7 @@ class Trails:
             self._files.release(generation)
             self._read_copies(trail, generation, copies)
             trail.generations.remove(generation)
+            self.replaced.pop(generation, None)
             if self._owners.get(generation.identity) is trail:
                 del self._owners[generation.identity]
             start = Start(file, generation.inode_path, 0, head)
@@ -277,7 +289,7 @@ class Trails:
                 self._add_live(trail, start)
             else:  # it was cut first and renamed then
                 self._add_older(trail, start)
-            self._moved()
+            self._settled(trail)
 
     async def look_for_copies(self, trail: Trail, generation: Generation) -> None:
         """Look for what was in a file between two looks, and is gone from it: it was written, copied and cut."""
@@ -295,7 +307,7 @@ class Trails:
         if own is not None and own.file.identity not in self._owners and _is_owed(generation, own):
             self._go_on(trail, generation, own)
         elif own is not None:
-            trail.copies.append(own.file.identity)
+            trail.copies = (*trail.copies[-MOST_FINISHED:], own.file.identity)
             own.file.close()
         else:
             self.abandon(trail, generation, "truncated")
@@ -304,8 +316,7 @@ class Trails:
 
     def _go_on(self, trail: Trail, generation: Generation, copy: Start) -> None:
         """Go on with a generation in the copy of its file; what is owed for it is owed for the copy now."""
-        rest = self._generation(trail, copy)
-        rest.replaced_at = self._host.clock.monotonic()
+        rest = self._generation(trail, copy, replaced=True)
         rest.mark = generation.mark
         rest.settlement = generation.settlement
         rest.ledger = generation.ledger
@@ -315,7 +326,7 @@ class Trails:
         """Count what was in a file and cannot be read any more."""
         unread = generation.behind
         if unread:
-            generation.ledger.abandoned[reason] += unread
+            generation.ledger.abandon(unread, reason)
             self._abandoned.add(unread)
             self._host.log.error(
                 "%d bytes of %s could not be read: the file is %s. They are lost", unread, trail.name, reason
@@ -336,6 +347,7 @@ class Trails:
             for _, generation in done:
                 generation.finished = True
                 generation.stirred = False
+                self.replaced.pop(generation, None)
             await self._files.close(generation for _, generation in done)
 
     def forget(self, *, saved_too: bool) -> None:
@@ -353,12 +365,12 @@ class Trails:
                 del self.by_path[trail.path]
                 self._watch.forget(trail)
             if len(trail.generations) != before:
-                self._moved()
+                self._settled(trail)
         self._owners = {each.identity: trail for trail in self.by_path.values() for each in trail.generations}
 
     async def close(self) -> None:
         """Close every file."""
-        await self._files.close(self._files.all_generations())
+        await self._files.close_all()
 
 
 def _last_sure(generation: Generation) -> int:

@@ -59,7 +59,7 @@ class Watch:
         self._folders: dict[str, int] = {}
         self._bases: dict[int, set[str]] = defaultdict(set)
         self._searched: set[str] = set()
-        self._followers: dict[str, dict[str, list[Trail]]] = defaultdict(dict)
+        self._followers: dict[str, dict[str, tuple[Trail, ...]]] = defaultdict(dict)
         self._complained = False
         self._changes = Changes()
         self._changed = asyncio.Event()
@@ -99,7 +99,8 @@ class Watch:
         self.forget(trail)
         trail.hops = hops
         for base, name in hops:
-            self._followers[base].setdefault(name, []).append(trail)
+            names = self._followers[base]
+            names[name] = (*names.get(name, ()), trail)
             if base not in self._folders:
                 self._watch(base)
 
@@ -107,7 +108,7 @@ class Watch:
         """Report nothing of a trail any more."""
         for base, name in trail.hops:
             names = self._followers.get(base, {})
-            trails = [each for each in names.pop(name, ()) if each is not trail]
+            trails = tuple(each for each in names.pop(name, ()) if each is not trail)
             if trails:
                 names[name] = trails
             if not names:

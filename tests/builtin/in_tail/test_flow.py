@@ -161,4 +161,4 @@ async def test_the_books_balance(tmp_path: Path, follow: Any) -> None:
         ledger = generation.ledger
         assert ledger.skipped == {"nul": 3, "long_line": 101}
         assert ledger.read == len("one\ntwo\n")
-        assert log.stat().st_size == ledger.start + ledger.read + ledger.skipped.total() + generation.behind
+        assert log.stat().st_size == ledger.start + ledger.read + sum(ledger.skipped.values()) + generation.behind
