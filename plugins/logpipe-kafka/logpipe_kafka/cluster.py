@@ -99,10 +99,10 @@ class Cluster:
             self._unreachable(session, KafkaError(self._client_log.take_last() or "no broker answers"))
         return False
 
-    def forget(self, topics: Collection[str]) -> None:
-        """Ask no more about these topics."""
+    def ask_only_about(self, topics: Collection[str]) -> None:
+        """Ask no more about other topics than these."""
         if self._session is not None:
-            self._session.forget(topics)
+            self._session.ask_only_about(topics)
 
     def replace(self, session: Session, why: str) -> None:
         """Connect anew, if that is still the session in use; what was not confirmed is sent again."""

@@ -89,7 +89,7 @@ class Delivery:
             if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
                 raise InvalidTopicName(topic)
             if len(self._queues) >= MANY_TOPICS and _now() >= self._forget_at:
-                self._forget_idle()
+                self._forget_idle(wanted=topic)
             queue = self._queues[topic] = TopicQueue(topic)
         queue.used_at = _now()
         return queue
@@ -332,13 +332,13 @@ class Delivery:
         batch.charge = batch.size()
         self.budget.charge(queue, batch.charge)
 
-    def _forget_idle(self) -> None:
+    def _forget_idle(self, wanted: str) -> None:
         oldest = _now() - IDLE_SECONDS
         self._forget_at = _now() + IDLE_SECONDS / 10
-        idle = {name for name, queue in self._queues.items() if queue.is_idle and queue.used_at < oldest}
+        idle = [name for name, queue in self._queues.items() if queue.is_idle and queue.used_at < oldest]
         for name in idle:
             self.budget.failing.discard(self._queues.pop(name))
-        self._cluster.forget(idle)
+        self._cluster.ask_only_about({*self._queues, wanted})
 
 
 def _now() -> float:

@@ -131,11 +131,9 @@ class Session:
         except TimeoutError:
             return False
 
-    def forget(self, topics: Collection[str]) -> None:
-        """Ask no more about these topics."""
-        left = self._client._topics.difference(topics)
-        if left:
-            self._client.set_topics(left)
+    def ask_only_about(self, topics: Collection[str]) -> None:
+        """Ask no more about other topics than these."""
+        self._client.set_topics(topics)
 
     async def send(self, batch: Batch, topic: str, partition: int) -> None:
         """Hand a batch over and return when it is confirmed, or written to the socket with `required_acks 0`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from logpipe.testing import Pipeline, drive, wait_for
 from logpipe_kafka.budget import LIMIT
 from logpipe_kafka.cluster import Cluster
 from logpipe_kafka.out_kafka import KafkaOutput
+from logpipe_kafka.topic_queue import TopicQueue
 from tests.services.mock_kafka import Error, MockKafka, Request
 from tests.services.topics import Message
 
@@ -252,6 +252,11 @@ async def test_unknown_topic_holds_up_no_other(mock: MockKafka, read: Read) -> N
     assert sorted(numbers(await read("missing"))) == [1, 2]
 
 
+def failures(queue: TopicQueue) -> int:
+    """Return how many times in a row a topic was asked for in vain."""
+    return queue._pauses.get(None, (0, 0.0))[0]
+
+
 async def test_unknown_topics_are_asked_for_together(mock: MockKafka) -> None:
     """Many unknown topics do not become many questions."""
     mock.count_requests()
@@ -259,12 +264,13 @@ async def test_unknown_topics_are_asked_for_together(mock: MockKafka) -> None:
         for number in range(20):
             mock.fail_topic(f"missing-{number}", Error.UNKNOWN_TOPIC_OR_PARTITION)
         await stage.feed("app", *({"topic": f"missing-{number}"} for number in range(20)))
-        await wait_for(lambda: stage.metric("in_flight_bytes") > 0, "the events to be taken")
-        began = time.monotonic()
-        await wait_for(lambda: time.monotonic() - began > 2.5, "some time to pass")
+        queues = stage.plugin(KafkaOutput)._delivery._queues
+        await wait_for(lambda: all(failures(queue) > 4 for queue in queues.values()), "five answers for each topic")
+        asked = mock.requests().count(Request.METADATA)
         stop_quickly(stage)
 
-    assert 3 <= mock.requests().count(Request.METADATA) < 60
+    assert len(queues) == 20
+    assert asked < 40
 
 
 async def test_topic_disappears(mock: MockKafka, read: Read) -> None:
@@ -337,7 +343,7 @@ async def test_full_share_of_a_failing_topic(mock: MockKafka) -> None:
 
 
 async def test_stopping_while_brokers_are_away(mock: MockKafka) -> None:
-    """Stopping takes no longer than the shutdown's deadline, leaves no task, and settles nothing."""
+    """Stopping does not wait for them, leaves no task, and settles nothing."""
     async with drive(KafkaOutput, conf(mock)) as stage:
         feeder = Feeder(stage)
         await feeder.feed({"n": 1})
@@ -345,13 +351,8 @@ async def test_stopping_while_brokers_are_away(mock: MockKafka) -> None:
         stop_quickly(stage)
         mock.stop_broker()
         await feeder.feed({"n": 2})
-        before = asyncio.all_tasks()
-        began = time.monotonic()
-    assert time.monotonic() - began < 20
     assert feeder.settled == 1
-    left = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
-    assert not left & before
-    assert not left
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_stalled_producer_is_replaced(mock: MockKafka, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,3 +405,60 @@ async def test_idempotent_producer_after_a_failure(mock: MockKafka, read: Read, 
         assert not stage.errors
     assert numbers(await read("t")) == [1, 2]
     assert mock.requests().count(Request.INIT_PRODUCER_ID) == 2
+
+
+async def test_broker_that_never_answers() -> None:
+    """A broker that takes connections and says nothing keeps nobody from stopping, and leaves no task."""
+    silent: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: silent.append(writer), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with drive(KafkaOutput, f"brokers 127.0.0.1:{port}\ndefault_topic t") as stage:
+        feeder = Feeder(stage)
+        await feeder.feed({"n": 1})
+        await wait_for(lambda: silent, "the connection")
+        stop_quickly(stage)
+    assert not feeder.settled
+    for writer in silent:
+        writer.close()
+    server.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_broker_falls_silent(mock: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A producer whose brokers have fallen silent in the middle of a request is let go of within its deadline."""
+    monkeypatch.setattr("logpipe_kafka.session.CLOSE_SECONDS", 1.0)
+    async with drive(KafkaOutput, conf(mock)) as stage:
+        feeder = Feeder(stage)
+        await feeder.feed({"n": 1})
+        await feeder.all_settled()
+        mock.slow_broker(20_000)
+        await feeder.feed(*({"n": n, "text": "x" * 1000} for n in range(2000)))
+        await wait_for(lambda: stage.metric("in_flight_bytes") > 0, "something to be on its way")
+        stop_quickly(stage)
+    assert feeder.settled == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_idle_topics_are_forgotten(mock: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many topics, those that nobody writes to any more cost nothing, neither here nor in questions."""
+    monkeypatch.setattr("logpipe_kafka.delivery.MANY_TOPICS", 3)
+    monkeypatch.setattr("logpipe_kafka.delivery.IDLE_SECONDS", 0.0)
+    async with drive(KafkaOutput, conf(mock)) as stage:
+        feeder = Feeder(stage)
+        for topic in ("a", "b", "c", "d"):
+            await feeder.feed({"topic": topic})
+            await feeder.all_settled()
+
+        output = stage.plugin(KafkaOutput)
+        session = await output._connection._cluster.session()
+        assert set(output._delivery._queues) == {"d"}
+        assert session._client._topics == {"d"}
+
+
+@pytest.mark.parametrize(("wanted", "seen"), [("true", True), ("false", False)])
+async def test_client_log(mock: MockKafka, wanted: str, seen: bool) -> None:  # noqa: FBT001 - a case, not a switch
+    """What aiokafka has to say is in our log if that is asked for, and nowhere else if not."""
+    mock.stop_broker()
+    async with drive(KafkaOutput, conf(mock, f"get_kafka_client_log {wanted}")) as stage:
+        await wait_for(lambda: stage.log.texts("warning"), "the brokers to be missed")
+        assert any(text.startswith("aiokafka: Unable connect") for text in stage.log.texts("error")) == seen
