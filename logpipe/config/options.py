@@ -282,7 +282,7 @@ class _Reader:
     def _found(self, word: str, setting: Setting) -> list[Element]:
         found = list(self._element.sections(word))
         if not found and setting.required:
-            self._error("missing-section", f"<{word}> is required: {setting.doc}", self._element.position)
+            self._error("missing-section", f"<{word}> section is required: {setting.doc}", self._element.position)
         if len(found) > 1 and not setting.many:
             self._error("repeated-section", f"<{word}> cannot be written twice", found[1].position)
         return found

@@ -138,7 +138,7 @@ async def test_all_stores_may_fail() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<match **>\n@type copy\n</match>\n", "<store> is required"),
+        ("<match **>\n@type copy\n</match>\n", "<store> section is required"),
         ("<match **>\n@type copy\n<store>\n</store>\n</match>\n", 'needs an "@type"'),
         (stores("ignore_if_prev_success a", "b"), "must specify 2nd or later"),
         ("<match **>\n@type relabel\n</match>\n", '"@label" is required'),
