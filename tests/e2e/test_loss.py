@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -13,9 +14,12 @@ from tests.e2e.lines import LogWriter, arrived
 from tests.e2e.pipelines import OUTPUTS, configuration
 from tests.e2e.program import Logpipe
 from tests.services.kafka import Kafka
+from tests.services.stand_in import StandInKafka
 from tests.services.waiting import wait_until
 
-pytestmark = [pytest.mark.services, pytest.mark.slow]
+pytestmark = pytest.mark.slow
+
+AnyKafka: TypeAlias = Kafka | StandInKafka
 
 LINES_PER_SECOND = 2_000
 OUTAGE_SECONDS = 20
@@ -25,7 +29,7 @@ PATIENCE = 90
 class Pipeline:
     """A log that is being written, logpipe that follows it, and the topic that it goes to."""
 
-    def __init__(self, kafka: Kafka, topic: str, writer: LogWriter, logpipe: Logpipe) -> None:
+    def __init__(self, kafka: AnyKafka, topic: str, writer: LogWriter, logpipe: Logpipe) -> None:
         self.writer = writer
         self.logpipe = logpipe
         self._kafka = kafka
@@ -54,7 +58,7 @@ class Pipeline:
 
 
 @contextlib.contextmanager
-def pipeline(kafka: Kafka, folder: Path, output: str) -> Iterator[Pipeline]:
+def pipeline(kafka: AnyKafka, folder: Path, output: str) -> Iterator[Pipeline]:
     """Begin to write a log in a new folder and to carry it to a new topic."""
     folder.mkdir()
     topic = f"{folder.name}-{output}"
@@ -66,9 +70,9 @@ def pipeline(kafka: Kafka, folder: Path, output: str) -> Iterator[Pipeline]:
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_killed(kafka: Kafka, tmp_path: Path, output: str) -> None:
+def test_killed(any_kafka: AnyKafka, tmp_path: Path, output: str) -> None:
     """Killed again and again while lines are written and sent, it has every line in Kafka at least once."""
-    with pipeline(kafka, tmp_path / "killed", output) as running:
+    with pipeline(any_kafka, tmp_path / "killed", output) as running:
         for _ in range(3):
             running.wait_for_more()
             running.logpipe.kill()
@@ -79,6 +83,7 @@ def test_killed(kafka: Kafka, tmp_path: Path, output: str) -> None:
         assert running.logpipe.stop() == 0
 
 
+@pytest.mark.services
 def test_without_kafka_for_a_while(own_kafka: Kafka, tmp_path: Path) -> None:
     """Kafka stopped for twenty seconds, and one logpipe killed meanwhile: every line is there once Kafka is back."""
     with contextlib.ExitStack() as all_running:
@@ -104,10 +109,10 @@ def test_without_kafka_for_a_while(own_kafka: Kafka, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_rotated(kafka: Kafka, tmp_path: Path, output: str) -> None:
+def test_rotated(any_kafka: AnyKafka, tmp_path: Path, output: str) -> None:
     """The log renamed, then copied and truncated, then logpipe killed: every line is in Kafka at least once."""
     folder = tmp_path / "rotated"
-    with pipeline(kafka, folder, output) as running:
+    with pipeline(any_kafka, folder, output) as running:
         running.wait_for_more()
         running.writer.rename(folder / "app.log.1")
         running.wait_for_more()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -58,5 +58,14 @@ def _start() -> Kafka | UnavailableError:
 
 def _or_skip(started: Kafka | UnavailableError) -> Kafka:
     if isinstance(started, UnavailableError):
-        pytest.skip(str(started))
+        raise pytest.skip.Exception(str(started)) from started
     return started
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let all tests that are skipped for want of a server be one line of the summary, which has one for each place."""
+    report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value.__cause__, UnavailableError) and report.skipped:
+        report.longrepr = (__file__, 0, f"Skipped: {call.excinfo.value}")
+    return report

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -102,19 +100,39 @@ def test_stand_in_has_the_same_face() -> None:
         assert {m.value for m in kafka.read_topic("read")} == {b"%d" % number for number in range(BATCH)}
 
 
-def test_says_that_java_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Java the reason names it, the version it needs and how to get it."""
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(jars.UnavailableError, match=r"needs java 17 or newer, found no java: apt-get install"):
+def install_java(folder: Path, version: str) -> None:
+    """Put a java into the folder that says this version of itself."""
+    java = folder / "java"
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2025-04-15' >&2\n")
+    java.chmod(0o755)
+
+
+@pytest.mark.parametrize(("version", "found"), [(None, "no java"), ("11.0.2", "java 11"), ("1.8.0_392", "java 1")])
+def test_says_that_java_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str | None, found: str
+) -> None:
+    """Without a Java that is new enough the reason names what was found, what is needed and how to get it."""
+    if version:
+        install_java(tmp_path, version)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(jars.UnavailableError, match=rf"needs java 17 or newer, found {found}: apt-get install \S+$"):
         jars.jars()
 
 
 def test_says_that_maven_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without Maven and without jars from an earlier run the reason names it and how to get it."""
-    if not shutil.which("java"):
-        pytest.skip("no java on this machine")
-    tmp_path.joinpath("java").symlink_to(os.path.realpath(shutil.which("java") or ""))
+    install_java(tmp_path, "17.0.15")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(jars.UnavailableError, match=r"no mvn to fetch kafka .*: apt-get install maven"):
+    with pytest.raises(jars.UnavailableError, match=r"no mvn to fetch kafka \S+ with: apt-get install maven$"):
         jars.jars()
+
+
+def test_keeps_jars_for_the_next_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was fetched once is taken from the cache, without Maven."""
+    install_java(tmp_path, "21")
+    cache = tmp_path / f"logpipe/kafka-{jars.KAFKA}"
+    cache.mkdir(parents=True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert jars.jars() == cache
