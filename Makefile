@@ -10,7 +10,11 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 
 .PHONY: demo test static check bench docs
 
+# Bytecode is written when a package is installed, but for an editable one by whoever runs it first, if he may.
+COMPILE := $(RUN) -m compileall -q logpipe $(filter-out %.egg-info,$(wildcard plugins/*/logpipe_*))
+
 demo: $(READY)
+	@$(COMPILE)
 	@$(RUN) -m examples.demo $(ARGS)
 
 test: $(READY)
@@ -31,6 +35,7 @@ docs: $(READY)
 
 # LINES counts only on make's own command line: shells keep the height of the terminal in a variable of that name.
 bench: $(READY)
+	@$(COMPILE)
 	@$(RUN) -m tests.benchmarks $(if $(findstring command,$(origin LINES)),--lines $(LINES)) $(ARGS)
 
 $(READY): Makefile pyproject.toml $(PLUGINS:=/pyproject.toml)

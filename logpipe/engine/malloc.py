@@ -27,6 +27,6 @@ def tune() -> None:
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_ARENA_MAX, 2)
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # what start-up made stays for good: it is not worth a look for garbage now, nor ever again
     gc.set_threshold(100_000, 20, 50)
+    gc.enable()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from logpipe.errors import BufferFull
+from logpipe.errors import BufferFull, RetryLater
 from logpipe.event import EventBatch
 from logpipe.metrics import Counter
 from logpipe.plugin import AsyncFilter, Filter, Host, Outlet
@@ -132,7 +132,7 @@ class Router:
         assert chain.outlet is not None and chain.host is not None  # noqa: S101, PT018 - emit has looked
         try:
             await chain.outlet.process(batch)
-        except BufferFull:
+        except (BufferFull, RetryLater):
             # fluentd hands these to @ERROR too; an input that waits and reads again keeps order and loses nothing
             raise
         except Exception as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from logpipe import ConfigError, Filter, Options, Record, Time, param
+from logpipe import BufferFull, ConfigError, Filter, Options, Record, RetryLater, Time, param
 from logpipe.testing import drive, pipeline
 
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"
@@ -143,6 +143,17 @@ async def test_an_output_that_raises_sends_the_batch_to_the_error_label() -> Non
         running.collector().refuse = OSError("no route")
         with pytest.raises(OSError, match="no route"):
             await running.feed("a", {"n": 1})
+
+
+@pytest.mark.parametrize("refusal", [BufferFull("no room"), RetryLater("not now")])
+async def test_an_output_that_asks_for_patience_is_obeyed_by_the_input(refusal: Exception) -> None:
+    """What will be accepted later is no dead letter: the input keeps its order and reads again."""
+    text = "<match **>\n@type test\n</match>\n<label @ERROR>\n<match **>\n@type test\nname errors\n</match>\n</label>\n"
+    async with pipeline(text + QUIET) as running:
+        running.collector().refuse = refusal
+        with pytest.raises(type(refusal)):
+            await running.feed("a", {"n": 1})
+        assert running.errors == []
 
 
 async def test_our_own_log_goes_to_its_label() -> None:
