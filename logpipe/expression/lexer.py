@@ -124,7 +124,7 @@ class Lexer:
             return None
         if char == "/":
             parsed = self._literals.regexp(position, position + 1, "/")
-        elif char == "%" and (following in "([{<|!/-^" or re.match(r"[wWiIqQrsx][^\w\s]", text[position + 1 :])):
+        elif char == "%" and (following in tuple("([{<|!/-^") or re.match(r"[wWiIqQrsx][^\w\s]", text[position + 1 :])):
             parsed = self._literals.percent(position)
         elif char == "?" and re.match(r"\?[^\s\w](?!\w)|\?\w(?!\w)", text[position:]):
             return Token("str", position, position + 2, Parsed("str", position + 2, [following]))

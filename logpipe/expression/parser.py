@@ -274,6 +274,10 @@ class Parser:
     def target(self, node: Node) -> Node:
         """Return what an assignment to `node` writes to; a bare name becomes a variable."""
         if isinstance(node, Name):
+            if node.name[-1] in "?!" or node.name == "self":
+                raise ExpressionError(
+                    f"{node.name} cannot be assigned to", offset=node.offset, hint="use another name for the variable"
+                )
             self.declare(node.name)
             return Local(node.offset, node.name)
         return node

@@ -305,6 +305,8 @@ def _parameter(parser: Parser, closer: str) -> Parameter:
             hint="take plain parameters",
         )
     name = parser.expect("ident").text
+    if name[-1] in "?!":
+        raise ExpressionError(f"{name} is no name for a parameter", offset=token.start, hint="use another name")
     parser.scopes[-1].add(name)
     if not parser.accept("="):
         return Parameter(token.start, name)

@@ -22,6 +22,7 @@ from logpipe.expression.failures import BUDGET, as_ruby_error
 from logpipe.expression.record_values import private_copy, renewed_second, renewed_time
 from logpipe.expression.rules import Dialect, RecordRules, TemplateError
 from logpipe.expression.template import TemplateTree, context_of, read_key, read_template
+from logpipe.expression.text import to_s
 
 _HEADER_LINES: Final = 1
 _CONSTANT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?\d+(?:\.\d+)?|None|True|False")
@@ -97,6 +98,8 @@ class _Section:
         reading = self._rules.reading
         try:
             key_part = self._part(read_key(key, reading), "key")
+            if not key_part.constant:  # `return` can make anything of a text
+                key_part.call = f"{self._writer.name(to_s, 'to_s')}({key_part.call})"
         except ExpressionError as problem:
             raise TemplateError(problem, key=key, in_key=True) from None
         try:

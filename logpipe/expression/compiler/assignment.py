@@ -62,7 +62,7 @@ def _note_origin(generator: Generator, name: str, value: nodes.Node) -> None:
         scope.fresh.add(name)
         return
     scope.shared.add(name)
-    if isinstance(value, nodes.Local) or _path(value):
+    if isinstance(value, nodes.Local) or (isinstance(value, nodes.Call) and _path(value)):
         scope.aliases.setdefault(name, []).append(value)
 
 
@@ -238,7 +238,7 @@ def put_back(generator: Generator, receiver: nodes.Node, old: str, new: str) -> 
     elif isinstance(receiver, nodes.InstanceVariable):
         generator.declare(receiver.name)
         writer.emit(f"{python_name(receiver.name)} = {new}")
-    elif _path(receiver):
+    elif isinstance(receiver, nodes.Call) and _path(receiver):
         writer.emit(f"if {new} is not {old}:")
         with writer.indented():
             _put_if_same(generator, receiver, old, new)

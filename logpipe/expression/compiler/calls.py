@@ -237,7 +237,7 @@ def _method(generator: Generator, node: nodes.Call) -> Code:
         return short
     if node.name in ("force_encoding", "b", "pack"):
         generator.uses.add("bytes")
-    if node.name == "=~" and isinstance(node.receiver, nodes.Regexp):
+    if node.name == "=~" and isinstance(node.receiver, nodes.Regexp) and len(args) == 1 and not args[0].star:
         return _match_and_assign(generator, receiver, args)
     if node.name in _OPERATORS and node.block is None:
         function, kind = _OPERATORS[node.name]

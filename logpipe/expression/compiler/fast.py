@@ -233,7 +233,7 @@ class _Short:
                 held, at = self._held(receiver)
                 function = self._name(_RELATIONS[name], name)
                 return Code(f"({at} {name} {other!r} if type({held}) is int else {function}({at}, {other!r}))", bool)
-            case (("gsub" | "match?" | "=~"), _):
+            case (("gsub" | "match?"), [_, *_]):
                 found = self._with_regexp(node, receiver)
                 if found is not None:
                     return found

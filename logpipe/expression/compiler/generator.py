@@ -96,8 +96,11 @@ class Generator:
             raise ExpressionError(
                 "the expression is nested too deeply", offset=node.offset, hint="use variables for inner parts"
             )
+        handler = HANDLERS.get(type(node))
+        if handler is None:
+            raise ExpressionError("a block cannot stand here", offset=node.offset, hint="remove the &")
         try:
-            return HANDLERS[type(node)](self, node)
+            return handler(self, node)
         finally:
             self._depth -= 1
 
@@ -194,9 +197,11 @@ class Generator:
 
 def python_name(name: str) -> str:
     """Return the Python name of a Ruby variable; none of them can meet a name of ours."""
-    if name.isascii():
-        return f"v_{name.lstrip('@')}" if name[0] != "@" else f"i_{name.lstrip('@')}"
-    return "u_" + "_".join(f"{ord(char):x}" if not (char.isascii() and char.isalnum()) else char for char in name)
+    stem, word = ("i", name.lstrip("@")) if name.startswith("@") else ("v", name)
+    if word.isascii() and word.isidentifier():
+        return f"{stem}_{word}"
+    # Python takes some letters for others, so all but ASCII is spelled by number
+    return f"u{stem}_" + "_".join(char if char.isascii() and char.isalnum() else f"{ord(char):x}" for char in word)
 
 
 def is_nil(code: Code) -> bool:

@@ -260,7 +260,7 @@ def global_variable(generator: Generator, node: nodes.GlobalVariable) -> Code:
             return Code(f"{last}.data")
         case "&":
             return Code(f"{last}.group(0)")
-        case number if number.isdigit() and number[0] != "0" and len(number) < 4:
+        case number if number.isascii() and number.isdigit() and number[0] != "0" and len(number) < 4:
             return Code(f"{last}.group({int(number)})")
         case "!":
             return Code(generator.errors[-1], RubyError, stable=True) if generator.errors else NIL
