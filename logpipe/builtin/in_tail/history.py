@@ -148,12 +148,13 @@ def begin(path: str, saved: Saved, *, new_at_end: bool) -> Beginning:
         offset = file.size if new_at_end and not saved.knew(path) else 0
     live = Start(file, path, offset, Head.of(beginning))
     others = [row for row in rows if row is not own]
-    older = list(_find_rows(path, others, file.identity))
-    lost = [row.offset for row in others if row not in {found for found, _ in older}]
-    starts = [start for _, start in older]
+    older = dict(_find_rows(path, others, file.identity))
+    lost = [row.offset for row in others if row not in older]
+    starts = list(older.values())
     if saved.knew(path) and (own is None or not own.offset):
-        # between the newest row's file and this one there may have been others
-        after = min((saved.written_at, *(start.file.changed for start in starts)))
+        # between the file of the newest row and this one there may have been others
+        newest = older.get(rows[-1]) if rows else None
+        after = saved.written_at if newest is None else min(saved.written_at, newest.file.changed)
         starts += _rotated_since(path, after, {file.identity, *(start.file.identity for start in starts)})
     return Beginning(path, starts, live, None, hops, lost, others if own is None else [*others, own])
 

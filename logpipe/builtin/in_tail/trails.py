@@ -181,6 +181,8 @@ class Trails:
         self._wake(trail)
 
     def _complain(self, path: str, error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            self.unreadable.pop(path, None)
         if isinstance(error, FileNotFoundError) or path in self.unreadable:
             return
         self.unreadable[path] = None
@@ -194,7 +196,8 @@ class Trails:
             return
         generation = self._generation(trail, start, replaced=True)
         trail.insert_before_live([generation])
-        self._host.log.info("reading the rest of %s, which was %s", shown(start.path), trail.name)
+        if generation.behind:
+            self._host.log.info("reading the rest of %s, which was %s", shown(start.path), trail.name)
 
     def _add_live(self, trail: Trail, start: Start) -> None:
         owner = self._owners.get(start.file.identity)
