@@ -70,6 +70,7 @@ class Lines(Sink, type="lines"):
 def file_buffer(
     *,
     fdatasync: Callable[[int], None] = os.fdatasync,
+    fsync: Callable[[int], None] = os.fsync,
     statvfs: Callable[[Path], os.statvfs_result] = os.statvfs,
 ) -> type[FileBuffer]:
     """Return a buffer whose disk behaves as told."""
@@ -78,7 +79,7 @@ def file_buffer(
         """A buffer on a disk that a test plays."""
 
         def __init__(self, options: FileBufferOptions, host: Host) -> None:
-            super().__init__(options, host, fdatasync=fdatasync, statvfs=statvfs)
+            super().__init__(options, host, fdatasync=fdatasync, fsync=fsync, statvfs=statvfs)
 
     return Scripted
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from logpipe import LogpipeError
+from logpipe import LogpipeError, Record
 from logpipe.builtin.buffers.file import FileSingleBuffer
 from logpipe.testing import ManualClock, settle
 from tests.builtin.buffers.stages import conf, files, lines, running, sink
@@ -19,7 +19,7 @@ LONG = "flush_interval 1h"
 NOON = 1_466_000_000_000_000_000 // 86_400_000_000_000 * 86_400_000_000_000 + 43_200_000_000_000
 
 
-async def leave(text: str, *batches: tuple[str, dict[str, object]], clock: ManualClock | None = None) -> None:
+async def leave(text: str, *batches: tuple[str, Record], clock: ManualClock | None = None) -> None:
     """Run, take the batches, and stop without delivering them."""
     async with running(text, clock=clock) as pipe:
         sink(pipe).always = OSError("down")

@@ -35,6 +35,7 @@ class StoredBuffer(Buffer[O]):
         options: its settings.
         host: the output's.
         fdatasync: what makes written bytes safe.
+        fsync: what makes a folder's entries safe.
         statvfs: what tells how much room the disk has.
     """
 
@@ -48,16 +49,19 @@ class StoredBuffer(Buffer[O]):
         host: Host,
         *,
         fdatasync: Callable[[int], None] = os.fdatasync,
+        fsync: Callable[[int], None] = os.fsync,
         statvfs: Callable[[Path], os.statvfs_result] = os.statvfs,
     ) -> None:
         super().__init__(options, host)
         self._path, self._own_root = _path(options, host)
-        host.claim("buffer path", f"{self._path} ({self.name})")
-        self._disk = Disk(file_mode=options.file_permission, folder_mode=options.dir_permission, fdatasync=fdatasync)
+        host.claim(f"{self.types[0]} buffer path", self._path)
+        self._disk = Disk(
+            file_mode=options.file_permission, folder_mode=options.dir_permission, fdatasync=fdatasync, fsync=fsync
+        )
         self._statvfs = statvfs
         self._memory_left = int(options.memory_limit_size)
         self._location: Location | None = None
-        self._lock: Lock | None = None
+        self._locks: list[Lock] = []
         self._space: Space | None = None
         self._committer: Committer | None = None
         self._patience = Patience(host)
@@ -79,7 +83,7 @@ class StoredBuffer(Buffer[O]):
             LogpipeError: it cannot be used, or another process uses it.
         """
         try:
-            self._location, self._lock = await self.host.in_thread(self._open)
+            self._location, self._locks = await self.host.in_thread(self._open)
         except OSError as error:
             raise LogpipeError(
                 f"buffer path {self._path} cannot be used: {error}: make it writable for the user that logpipe runs as"
@@ -94,7 +98,7 @@ class StoredBuffer(Buffer[O]):
         self._committer = Committer(self._disk, self._space, self.host, compress=self.options.compress == "gzip")
         self.host.start_task(self._space.watch(), name="space")
 
-    def _open(self) -> tuple[Location, Lock]:
+    def _open(self) -> tuple[Location, list[Lock]]:
         several = self.host.workers > 1
         location = locate(
             self._path,
@@ -104,9 +108,16 @@ class StoredBuffer(Buffer[O]):
             own_root=self._own_root,
         )
         self._disk.make_folder(location.place.folder)
-        lock = Lock(location.place.lock_path)
-        lock.take()
-        return location, lock
+        locks: list[Lock] = []
+        try:
+            for place in location.own:
+                lock = Lock(place.lock_path)
+                lock.take()
+                locks.append(lock)
+        except BaseException:
+            _release(locks)
+            raise
+        return location, locks
 
     @property
     def _place(self) -> Place:
@@ -237,9 +248,9 @@ class StoredBuffer(Buffer[O]):
         """Wait until what is being written is on the disk, and let other processes have the folder."""
         if self._committer is not None:
             await self._committer.idle()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            await self.host.in_thread(lock.release)
+        locks, self._locks = self._locks, []
+        if locks:
+            await self.host.in_thread(_release, locks)
 
     def commit(self, chunk: FileChunk) -> None:
         """Begin to write what a chunk has pending."""
@@ -294,6 +305,11 @@ def _path(options: StoredOptions, host: Host) -> tuple[str, bool]:
             param="path",
         )
     return options.path, False
+
+
+def _release(locks: list[Lock]) -> None:
+    for lock in locks:
+        lock.release()
 
 
 def _zone(options: StoredOptions) -> tzinfo | None:

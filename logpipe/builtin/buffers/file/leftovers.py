@@ -47,9 +47,10 @@ def find(location: Location) -> list[Found]:
         OSError: the buffer's own folder cannot be read.
     """
     found = list(_in_place(location.place))
-    for place in location.others:
-        with contextlib.suppress(OSError):  # it need not be there
-            found += _in_place(place)
+    for place in (location.former, location.beside):
+        if place is not None:
+            with contextlib.suppress(OSError):  # it need not be there
+                found += _in_place(place)
     found.sort(key=lambda each: each.chunk_id)
     return found[:-MOST_PEEKED] + [_peeked(each) for each in found[-MOST_PEEKED:]]
 

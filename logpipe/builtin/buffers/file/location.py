@@ -45,11 +45,6 @@ class Place:
         """The file that is locked while the buffer is in use."""
         return self.folder / f"{self.prefix}lock"
 
-    @property
-    def corrupt(self) -> Path:
-        """Where damaged pieces go."""
-        return self.folder / "corrupt"
-
     def own_id(self, name: str) -> str | None:
         """Return the id of the chunk whose file is called that, None where it is not one of ours."""
         middle = self._middle(name, self.suffix)
@@ -78,7 +73,15 @@ class Location:
     """Where a buffer writes, and where else it looks for what was left behind."""
 
     place: Place
-    others: tuple[Place, ...] = ()
+    former: Place | None = None
+    """Where logpipe wrote when it was a single worker."""
+    beside: Place | None = None
+    """Where fluentd 0.12 wrote."""
+
+    @property
+    def own(self) -> tuple[Place, ...]:
+        """The places that only one process may use."""
+        return (self.place,) if self.former is None else (self.place, self.former)
 
 
 def is_prefix(path: str) -> bool:
@@ -114,7 +117,7 @@ def locate(path: str, *, suffix: str, name: str, worker: int | None, own_root: b
     elif not after:
         after = suffix
     place = Place(given.parent, before, after, () if after == suffix else (suffix,))
-    return Location(place, ())
+    return Location(place)
 
 
 def _in_folder(folder: Path, *, suffix: str, name: str, worker: int | None) -> Location:
@@ -122,7 +125,7 @@ def _in_folder(folder: Path, *, suffix: str, name: str, worker: int | None) -> L
     # 0.12 had no folders: its files are beside, PATH.KEY.bID.log; out_file's have no suffix
     beside = Place(folder.parent, f"{folder.name}.", suffix, ("", ".log"))
     if worker is None:
-        return Location(Place(folder, prefix, suffix), (beside,))
+        return Location(Place(folder, prefix, suffix), beside=beside)
     place = Place(folder / f"worker{worker}", prefix, suffix)
     # compat: worker 0 takes over what a single worker left
-    return Location(place, (Place(folder, prefix, suffix), beside) if worker == 0 else ())
+    return Location(place, Place(folder, prefix, suffix), beside) if worker == 0 else Location(place)
