@@ -67,6 +67,7 @@ async def tansu(port: int, *, advertised_port: int) -> AsyncIterator[None]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,  # Ctrl-C is for the demo
         )
         try:
             await _serving(process, port, output)

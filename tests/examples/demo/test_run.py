@@ -44,13 +44,14 @@ def test_ends_by_itself() -> None:
 
 @pytest.mark.slow
 def test_keeps_on_until_interrupted() -> None:
-    """With --keep it goes on until SIGINT, and ends as it does without."""
-    with subprocess.Popen([*COMMAND, "--keep"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
+    """With --keep it goes on until Ctrl-C, which a terminal sends to all in the foreground, and ends as without."""
+    keep = [*COMMAND, "--keep"]
+    with subprocess.Popen(keep, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
         assert demo.stdout is not None
         for line in demo.stdout:
             if (seen := re.search(r"([\d,]+) of [\d,]+ lines in kafka.*  shop", line)) and seen[1] > "0":
                 break
-        os.kill(demo.pid, signal.SIGINT)
+        os.killpg(demo.pid, signal.SIGINT)
         judge(demo.stdout.read())
         assert demo.wait(60) == 0
 
