@@ -16,6 +16,7 @@ _PARENTS: Final = {
     "NameError": "StandardError", "NoMethodError": "NameError", "RangeError": "StandardError",
     "FloatDomainError": "RangeError", "RegexpError": "StandardError", "RuntimeError": "StandardError",
     "FrozenError": "RuntimeError", "SystemCallError": "StandardError", "TypeError": "StandardError",
+    "Math::DomainError": "ArgumentError",
     "ThreadError": "StandardError", "ZeroDivisionError": "StandardError", "JSON::JSONError": "StandardError",
     "JSON::ParserError": "JSON::JSONError", "JSON::GeneratorError": "JSON::JSONError",
     "Date::Error": "ArgumentError", "URI::Error": "StandardError", "URI::InvalidURIError": "URI::Error",

@@ -14,20 +14,21 @@ _MAX_DEPTH = 100
 
 
 def private_copy(value: Any, depth: int = 0) -> Any:
-    """Return a copy of a record whose objects and arrays nobody else holds.
+    """Return a copy of a record whose objects, arrays and texts are nobody else's.
+
+    Texts are copied so that each is an object of its own: a change of one is a change of that one only.
 
     Raises:
         BudgetExceeded: it is nested more than 100 deep.
     """
     if depth > _MAX_DEPTH:
         raise BudgetExceeded("the record is nested too deeply to be changed by an expression")
-    if type(value) is dict:
-        return {
-            key: private_copy(item, depth + 1) if type(item) in (dict, list) else item for key, item in value.items()
-        }
-    if type(value) is list:
-        return [private_copy(item, depth + 1) if type(item) in (dict, list) else item for item in value]
-    return value
+    kind = type(value)
+    if kind is str:
+        return value[:-1] + value[-1:]
+    if kind is dict:
+        return {key: private_copy(item, depth + 1) for key, item in value.items()}
+    return [private_copy(item, depth + 1) for item in value] if kind is list else value
 
 
 def renewed_time(value: Any) -> Time:

@@ -1,32 +1,16 @@
-"""Assignments, and methods that change their receiver.
-
-Strings of Python never change, so a method that would change one gives the new text, which is put where the old one
-was: in the variable, in the record, and in the place that the variable was read from.
-"""
+"""Assignments: to variables, to members, to several at once, and with an operator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.compiler.blocks import assign_parameters
+from logpipe.expression.compiler.changes import is_fresh, note_change, put_back
 from logpipe.expression.compiler.generator import Generator, handles, python_name
 from logpipe.expression.compiler.source import Code
-from logpipe.expression.failures import no_method
-from logpipe.expression.indexing import index, replace_part, store
-from logpipe.expression.methods.registry import METHODS, dispatcher
-from logpipe.expression.text import describe
-
-_FRESH_LIST: Final = """
-map collect select filter reject split dup clone keys values merge sort sort_by reverse chars bytes lines scan flatten
-compact uniq to_h zip each_slice group_by partition flat_map filter_map transform_values transform_keys slice except
-first take drop rotate + - * & | captures to_a each_with_object tally invert new parse
-"""
-_FRESH_METHODS: Final = frozenset(_FRESH_LIST.split())
-"""Methods whose result, if it is an array or hash, was made for this call."""
+from logpipe.expression.indexing import replace_part, store
 
 _OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "**", "|", "&", "^", ">>"})
 
@@ -56,49 +40,12 @@ def _no_setter(target: nodes.Node) -> ExpressionError:
 
 
 def _note_origin(generator: Generator, name: str, value: nodes.Node) -> None:
-    """Remember whether a variable's value is its own, and which part of the record it is."""
+    """Remember whether a variable's value was made here, or may be in other hands."""
     scope = generator.scope.owner(name) or generator.scope
     if is_fresh(generator, value):
         scope.fresh.add(name)
         return
     scope.shared.add(name)
-    if isinstance(value, nodes.Local) or (isinstance(value, nodes.Call) and _path(value)):
-        scope.aliases.setdefault(name, []).append(value)
-
-
-def _path(node: nodes.Node) -> bool:
-    """Whether a node is `record["a"]["b"]` with keys that are constants."""
-    while isinstance(node, nodes.Call) and node.name == "[]" and len(node.args) == 1:
-        key = node.args[0]
-        if not (isinstance(key, nodes.Literal) or (isinstance(key, nodes.Str) and key.constant is not None)):
-            return False
-        if node.receiver is None:
-            return False
-        node = node.receiver
-    return isinstance(node, (nodes.Local, nodes.Name))
-
-
-def is_fresh(generator: Generator, node: nodes.Node) -> bool:
-    """Whether a node's value was made by this expression, so that changing it changes nothing else."""
-    match node:
-        case nodes.Array() | nodes.Hash() | nodes.Str() | nodes.Literal() | nodes.Sym():
-            return True
-        case nodes.Call(name=name):
-            return name in _FRESH_METHODS
-        case nodes.Local(name=name):
-            scope = generator.scope.owner(name)
-            return scope is not None and name in scope.fresh and name not in scope.shared
-        case nodes.Or(left=left, right=right):
-            return is_fresh(generator, left) and is_fresh(generator, right)
-    return False
-
-
-def note_change(generator: Generator, receiver: nodes.Node) -> None:
-    """Remember that an array or hash is changed; unless it is fresh it may be part of the record."""
-    if isinstance(receiver, nodes.Const) and receiver.path == "ENV":
-        raise ExpressionError("ENV cannot be changed", offset=receiver.offset, hint="set it where logpipe is started")
-    if not is_fresh(generator, receiver):
-        generator.changes_record = True
 
 
 def _store(generator: Generator, target: nodes.Call, receiver: Code, keys: list[Code], value: Code) -> None:
@@ -223,74 +170,3 @@ def _flat(parameters: list[nodes.Parameter]) -> list[nodes.Parameter]:
 def to_items(value: Any) -> list[Any]:
     """Return what `a, b = value` takes apart."""
     return value if isinstance(value, list) else [value]
-
-
-def put_back(generator: Generator, receiver: nodes.Node, old: str, new: str) -> None:
-    """Write a changed string into the place that it was read from, and where a variable had it from."""
-    writer = generator.writer
-    if isinstance(receiver, nodes.Local):
-        writer.emit(f"if {new} is not {old}:")
-        with writer.indented():
-            for alias in _aliases(generator, receiver.name):
-                _put_if_same(generator, alias, old, new)
-            generator.declare(receiver.name)
-            writer.emit(f"{python_name(receiver.name)} = {new}")
-    elif isinstance(receiver, nodes.InstanceVariable):
-        generator.declare(receiver.name)
-        writer.emit(f"{python_name(receiver.name)} = {new}")
-    elif isinstance(receiver, nodes.Call) and _path(receiver):
-        writer.emit(f"if {new} is not {old}:")
-        with writer.indented():
-            _put_if_same(generator, receiver, old, new)
-
-
-def _aliases(generator: Generator, name: str) -> list[nodes.Node]:
-    scope = generator.scope.owner(name)
-    return [] if scope is None else scope.aliases.get(name, [])
-
-
-def _put_if_same(generator: Generator, place: nodes.Node, old: str, new: str) -> None:
-    """Write `place = new` for where the very same string still is."""
-    writer = generator.writer
-    if isinstance(place, nodes.Local):
-        name = python_name(place.name)
-        generator.declare(place.name)
-        writer.emit(f"if {name} is {old}:")
-        with writer.indented():
-            writer.emit(f"{name} = {new}")
-        return
-    if not isinstance(place, nodes.Call) or place.receiver is None:
-        return
-    holder = generator.held(generator.value(place.receiver), "holder")
-    key = generator.value(place.args[0])
-    generator.changes_record = True
-    in_output = ", output" if holder.text == "record" else ""
-    writer.emit(f"{generator.function(put_if_same, 'put_if_same')}({holder.text}, {key.text}, {old}, {new}{in_output})")
-
-
-def put_if_same(holder: Any, key: Any, old: str, new: str, output: Any = None) -> None:
-    """Put a changed string where the old one is; `output` is the record that will go on, which shares its strings."""
-    if index(holder, key) is old:
-        store(holder, key, new)
-    if output is not None and output.get(key) is old:
-        output[key] = new
-
-
-@cache
-def changer(name: str) -> Callable[..., tuple[Any, Any]]:
-    """Return the function that calls a changing method: it gives the receiver, perhaps a new string, and the value."""
-    in_place = METHODS[name]
-    plain = dispatcher(name)
-
-    def call(receiver: Any, *args: Any, **block: Any) -> tuple[Any, Any]:
-        if type(receiver) is str:
-            method = in_place.get(str)
-            if method is not None and method.mutates:
-                changed: tuple[Any, Any] = method.function(receiver, *args, **block)
-                return changed
-            if method is None and object not in in_place:
-                no_method(name, describe(receiver))
-        return receiver, plain(receiver, *args, **block)
-
-    call.__name__ = call.__qualname__ = name
-    return call

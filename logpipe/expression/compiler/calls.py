@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import arithmetic, comparison, indexing, nodes
-from logpipe.expression.compiler.assignment import changer, is_fresh, note_change, put_back
 from logpipe.expression.compiler.blocks import block_argument
+from logpipe.expression.compiler.changes import changer, is_fresh, note_change, put_back
 from logpipe.expression.compiler.generator import Generator, handles, is_nil, python_name
 from logpipe.expression.compiler.literals import item_text, unknown_constant
 from logpipe.expression.compiler.source import NIL, Code
@@ -338,7 +338,7 @@ def _changing(generator: Generator, node: nodes.Call, table: dict[type, Method])
     _check_count(node, args, [known] if known is not None else list(table.values()))
     block, number = _block(generator, node, max(method.yields for method in table.values()))
     changes = known is None or known.mutates
-    if changes and receiver.kind is not str:
+    if changes:
         note_change(generator, node.receiver)
     text = [receiver.text, *map(item_text, args), *([f"block={block.text}"] if block else [])]
     if not any(method.mutates for kind, method in table.items() if kind is str) or not changes:

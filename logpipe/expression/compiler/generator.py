@@ -50,8 +50,6 @@ class Scope:
         """Names whose value was made by this expression and is in nobody else's hands."""
         self.shared: set[str] = set()
         """Names whose value may belong to the record."""
-        self.aliases: dict[str, list[nodes.Node]] = {}
-        """For a name that was assigned a part of the record, that part: changing a string changes both."""
 
     def owner(self, name: str) -> Scope | None:
         """Return the scope that declares a name."""

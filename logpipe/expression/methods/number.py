@@ -156,8 +156,13 @@ def _round_integer(value: int, places: int, half: str) -> int:
 
 def round_float(value: float, places: int, half: str = "up") -> float:
     """Round to so many places; `half` says where a 5 goes: up (away from zero), even or down."""
-    if not math.isfinite(value) or places > 15:
+    if not math.isfinite(value):
         return value
+    exponent = math.frexp(value)[1]
+    if places >= 17 - (exponent // 4 if exponent > 0 else -(-exponent // 3) - 1):  # compat: float_round_overflow
+        return value
+    if places < -(exponent // 3 + 1 if exponent > 0 else -(-exponent // 4)):  # compat: float_round_underflow
+        return 0.0
     if half == "even":
         return round(value, places)
     scale = 10.0**places
@@ -299,7 +304,7 @@ def digits_of(value: int, base: Any = 10) -> list[int]:
         RubyError: the number is negative (Math::DomainError), or the base below 2.
     """
     if value < 0 or integer_argument(base) < 2:
-        raise RubyError("ArgumentError", "out of domain")
+        raise RubyError("Math::DomainError", "out of domain")
     digits = []
     while True:
         value, digit = divmod(value, base)

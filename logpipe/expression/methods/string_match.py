@@ -226,7 +226,8 @@ def split(text: str, pattern: Any = None, limit: Any = 0) -> list[str]:
         parts = _split_at_blanks(text, most)
     elif isinstance(pattern, str):
         if not pattern:
-            parts = list(text) if most <= 0 else [*text[: most - 1], text[most - 1 :]]
+            cut = most - 1 if most > 0 else len(text)
+            parts = [*text[:cut], *([text[cut:]] if most else [])]
         else:
             parts = text.split(pattern, most - 1 if most > 0 else -1)
     else:
@@ -252,7 +253,7 @@ def _split_at_matches(text: str, regexp: Regexp, most: int) -> list[str]:
         if most > 0 and len(parts) >= most - 1:
             break
         start, end = found.span()
-        if start == end and start in (begin, len(text)):
+        if start == end == begin:
             continue
         parts.append(text[begin:start])
         parts += [group for group in found.groups() if group is not None]

@@ -1,0 +1,142 @@
+"""Methods that change their receiver.
+
+Arrays and hashes change in place. Strings of Python never do, so a method that would change one gives the new text,
+which is put wherever the old one was: in variables, and in the record, whose texts are distinct objects then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+from logpipe.errors import ExpressionError
+from logpipe.expression import nodes
+from logpipe.expression.compiler.generator import Generator, Scope, python_name
+from logpipe.expression.failures import no_method
+from logpipe.expression.indexing import index, store
+from logpipe.expression.methods.registry import METHODS, dispatcher
+from logpipe.expression.text import describe
+
+_FRESH_LIST: Final = """
+map collect select filter reject split dup clone keys values merge sort sort_by reverse chars bytes lines scan flatten
+compact uniq to_h zip each_slice group_by partition flat_map filter_map transform_values transform_keys except
+take drop rotate + - * & | captures to_a each_with_object tally invert new parse
+"""
+_FRESH_METHODS: Final = frozenset(_FRESH_LIST.split())
+"""Methods whose result was made for this call, if it is one that can change."""
+
+
+def is_fresh(generator: Generator, node: nodes.Node) -> bool:
+    """Whether a node's value was made by this expression, so that changing it changes nothing else."""
+    match node:
+        case nodes.Array() | nodes.Hash() | nodes.Str() | nodes.Literal() | nodes.Sym():
+            return True
+        case nodes.Call(name=name):
+            return name in _FRESH_METHODS
+        case nodes.Local(name=name):
+            scope = generator.scope.owner(name)
+            return scope is not None and name in scope.fresh and name not in scope.shared
+        case nodes.Or(left=left, right=right):
+            return is_fresh(generator, left) and is_fresh(generator, right)
+    return False
+
+
+def note_change(generator: Generator, receiver: nodes.Node) -> None:
+    """Remember that an array or hash is changed; unless it is fresh it may be part of the record."""
+    if isinstance(receiver, nodes.Const) and receiver.path == "ENV":
+        raise ExpressionError("ENV cannot be changed", offset=receiver.offset, hint="set it where logpipe is started")
+    if not is_fresh(generator, receiver):
+        generator.changes_record = True
+
+
+def put_back(generator: Generator, receiver: nodes.Node, old: str, new: str) -> None:
+    """Write a changed string wherever the old one is: in variables, and unless it is fresh in the record."""
+    writer = generator.writer
+    fresh = is_fresh(generator, receiver)
+    own = receiver.name if isinstance(receiver, (nodes.Local, nodes.InstanceVariable)) else ""
+    if fresh and not own:
+        return
+    writer.emit(f"if {new} is not {old}:")
+    with writer.indented():
+        writer.emit("pass")
+        if own:
+            generator.declare(own)
+            writer.emit(f"{python_name(own)} = {new}")
+        if not fresh:
+            _put_into_record(generator, receiver, old, new)
+        for name in sorted(_visible(generator.scope) - {own}):
+            generator.declare(name)
+            writer.emit(f"if {python_name(name)} is {old}:")
+            writer.emit(f"    {python_name(name)} = {new}")
+
+
+def _visible(scope: Scope | None) -> set[str]:
+    """Return the names of all variables that can be seen."""
+    names: set[str] = set()
+    while scope is not None:
+        names |= scope.names
+        scope = scope.parent
+    return names
+
+
+def _put_into_record(generator: Generator, receiver: nodes.Node, old: str, new: str) -> None:
+    if "record" not in generator.context.names:
+        return
+    writer = generator.writer
+    generator.changes_record = True
+    generator.uses.add("record")
+    if isinstance(receiver, nodes.Call) and receiver.name == "[]" and len(receiver.args) == 1 and receiver.receiver:
+        holder, key = generator.operands([receiver.receiver, receiver.args[0]])
+        put = generator.function(put_if_same, "put_if_same")
+        writer.emit(f"{put}({holder.text}, {key.text}, {old}, {new})")
+    writer.emit(f"{generator.function(replace_text, 'replace_text')}(record, output, {old}, {new})")
+
+
+def put_if_same(holder: Any, key: Any, old: str, new: str) -> None:
+    """Put a changed string where the old one is, in one place."""
+    if isinstance(holder, (dict, list)) and index(holder, key) is old:
+        store(holder, key, new)
+
+
+def replace_text(record: dict[str, Any], output: dict[str, Any] | None, old: str, new: str) -> None:
+    """Put a changed string in every place of a record, and of the one that will go on, where the old one is.
+
+    Texts of one character are one object in Python wherever they come from: those are only changed at the top.
+    """
+    if len(old) > 1:
+        _replace(record, old, new, set())
+    for key, value in (output or {}).items():
+        if value is old and output is not None and (len(old) > 1 or record.get(key) is new):
+            output[key] = new
+
+
+def _replace(holder: Any, old: str, new: str, seen: set[int]) -> None:
+    if id(holder) in seen:
+        return
+    seen.add(id(holder))
+    for key, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+        if value is old:
+            holder[key] = new
+        elif isinstance(value, (dict, list)):
+            _replace(value, old, new, seen)
+
+
+@cache
+def changer(name: str) -> Callable[..., tuple[Any, Any]]:
+    """Return the function that calls a changing method: it gives the receiver, perhaps a new string, and the value."""
+    in_place = METHODS[name]
+    plain = dispatcher(name)
+
+    def call(receiver: Any, *args: Any, **block: Any) -> tuple[Any, Any]:
+        if type(receiver) is str:
+            method = in_place.get(str)
+            if method is not None and method.mutates:
+                changed: tuple[Any, Any] = method.function(receiver, *args, **block)
+                return changed
+            if method is None and object not in in_place:
+                no_method(name, describe(receiver))
+        return receiver, plain(receiver, *args, **block)
+
+    call.__name__ = call.__qualname__ = name
+    return call
