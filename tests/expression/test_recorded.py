@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from logpipe.errors import ExpressionError
+from logpipe.expression import RecordRules, compile_record
 from tests.expression.evaluation import evaluate
 
 TEXT = Path(__file__).with_name("recorded.jsonl").read_text("utf-8")
@@ -40,6 +41,22 @@ def test_expression(row: dict[str, Any]) -> None:
     value = evaluate(row["expr"], RECORD, tag="a.b.c", env=dict(os.environ))
 
     assert json.dumps(_written(value)) == json.dumps(row["value"])
+
+
+CHANGES = [
+    json.loads(line) for line in Path(__file__).with_name("changes.jsonl").read_text("utf-8").strip().split("\n")
+]
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row["expr"]) for row in CHANGES[1:]])
+def test_changes(row: dict[str, Any]) -> None:
+    """What an expression changes shows in the record that goes on just where it does in Ruby."""
+    template = compile_record([("field", f"${{{row['expr']}}}")], RecordRules())
+    records = [copy.deepcopy(CHANGES[0]["record"])]
+    failures = template.bind("a.b.c", hostname="h", env={}, missing=lambda *_: None)(records, [0])
+
+    assert failures == []
+    assert json.dumps(records[0]) == json.dumps({**row["record"], "field": row["value"]})
 
 
 def test_a_record_is_never_changed() -> None:
