@@ -129,6 +129,11 @@ class RecordTransformer(Filter[RecordTransformerOptions], type="record_transform
         self._misses: dict[str, int] = {}
         self._expansions_failed = host.counter("expansions_failed", "Values that became null because they failed.")
 
+    @property
+    def source(self) -> str:
+        """The generated function, for people to read."""
+        return self._template.source
+
     def process(self, batch: EventBatch) -> EventBatch:
         """Return the batch with its records changed, without those whose expressions failed."""
         transform = self._bound.get(batch.tag) or self._bind(batch.tag)

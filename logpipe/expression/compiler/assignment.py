@@ -8,7 +8,7 @@ from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.compiler.blocks import assign_parameters
 from logpipe.expression.compiler.changes import is_fresh, note_change, put_back
-from logpipe.expression.compiler.generator import Generator, handles, python_name
+from logpipe.expression.compiler.generator import Generator, Held, handles, python_name
 from logpipe.expression.compiler.source import Code
 from logpipe.expression.indexing import replace_part, store
 
@@ -87,27 +87,11 @@ def operate_and_assign(generator: Generator, node: nodes.OpAssign) -> Code:
     codes = [generator.held(code, "part") for code in generator.operands(wanted)]
     held: list[nodes.Node] = []
     for code, part in zip(codes, wanted, strict=True):
-        held.append(part if isinstance(part, (nodes.Name, nodes.Str, nodes.Literal)) else _Held(part.offset, code))
+        held.append(part if isinstance(part, (nodes.Name, nodes.Str, nodes.Literal)) else Held(part.offset, code))
     receiver, keys = held[0], held[1:]
-    if isinstance(receiver, _Held):
+    if isinstance(receiver, Held):
         note_change(generator, target.receiver)
     return _operate(generator, node, nodes.Call(target.offset, receiver, "[]", keys))
-
-
-class _Held(nodes.Node):
-    """A node whose value was computed before."""
-
-    __slots__ = ("code",)
-
-    def __init__(self, offset: int, code: Code) -> None:
-        super().__init__(offset)
-        self.code = code
-
-
-@handles(_Held)
-def held(_generator: Generator, node: _Held) -> Code:
-    """Return what was computed before."""
-    return node.code
 
 
 def _operate(generator: Generator, node: nodes.OpAssign, target: nodes.Node) -> Code:
@@ -156,7 +140,7 @@ def assign_targets(generator: Generator, targets: list[nodes.Target], value: Cod
         generator.declare(parameter.name)
     assign_parameters(generator, parameters, items)
     for name, place in indexed:
-        part = _Held(place.offset, Code(python_name(name), None, stable=True))
+        part = Held(place.offset, Code(python_name(name), None, stable=True))
         generator.discard(generator.value(nodes.Assign(place.offset, place, part)))
 
 

@@ -9,7 +9,7 @@ from logpipe.errors import ExpressionError
 from logpipe.expression import arithmetic, comparison, indexing, nodes
 from logpipe.expression.compiler.blocks import block_argument
 from logpipe.expression.compiler.changes import changer, is_fresh, note_change, put_back
-from logpipe.expression.compiler.generator import Generator, handles, is_nil, python_name
+from logpipe.expression.compiler.generator import Generator, Held, handles, is_nil, python_name
 from logpipe.expression.compiler.literals import item_text, unknown_constant
 from logpipe.expression.compiler.source import NIL, Code
 from logpipe.expression.failures import EXCEPTION_CLASSES, BreakBlock, RubyError
@@ -189,9 +189,7 @@ def _safe(generator: Generator, node: nodes.Call) -> Code:
     writer = generator.writer
     assert node.receiver is not None  # noqa: S101 - a safe call has one
     receiver = generator.held(generator.value(node.receiver))
-    from logpipe.expression.compiler.assignment import _Held  # noqa: PLC0415 - a private node of that module
-
-    inner = nodes.Call(node.offset, _Held(node.receiver.offset, receiver), node.name, node.args, node.block)
+    inner = nodes.Call(node.offset, Held(node.receiver.offset, receiver), node.name, node.args, node.block)
     lines, code = generator.apart(inner)
     if not lines:
         return Code(f"({code.text} if {receiver.text} is not None else None)")
@@ -243,7 +241,12 @@ def _method(generator: Generator, node: nodes.Call) -> Code:
         function, kind = _OPERATORS[node.name]
         name = generator.function(function, node.name)
         return Code(f"{name}({', '.join([receiver.text, *map(item_text, args)])})", kind)
-    assert table is not None  # noqa: S101 - every other operator is in the table
+    return _dispatched(generator, node, receiver, args)
+
+
+def _dispatched(generator: Generator, node: nodes.Call, receiver: Code, args: list[Code]) -> Code:
+    """Write a call by name: straight to the function where the receiver's type is known."""
+    table = METHODS[node.name]
     known = table.get(receiver.kind, table.get(object)) if receiver.kind is not None else None
     if receiver.kind is not None and known is None and receiver.kind is not type(None):
         raise ExpressionError(

@@ -37,6 +37,12 @@ def handles(*kinds: type[nodes.Node]) -> Callable[[Handler], Handler]:
     return register
 
 
+class Held(nodes.Node):
+    """A node whose value was computed before, for trees that are put together from parts."""
+
+    code: Code
+
+
 class Scope:
     """The local variables of one generated function."""
 
@@ -205,3 +211,9 @@ def python_name(name: str) -> str:
 def is_nil(code: Code) -> bool:
     """Whether a value is known to be nil."""
     return code.text == NIL.text
+
+
+@handles(Held)
+def held(_generator: Generator, node: Held) -> Code:
+    """Return what was computed before."""
+    return node.code

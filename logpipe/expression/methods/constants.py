@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import math
-import secrets
-import uuid
+import os
 import zlib
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any, Final
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
@@ -114,6 +112,8 @@ def base64_urlsafe_decode(text: Any) -> str:
 
 def _digest(constant: str, algorithm: str) -> None:
     def hexdigest(text: Any) -> str:
+        import hashlib  # noqa: PLC0415 - it brings OpenSSL, some 4 MB
+
         return hashlib.new(algorithm, encoded(string_argument(text)), usedforsecurity=False).hexdigest()
 
     def digest(text: Any) -> str:
@@ -147,6 +147,8 @@ def hmac_hexdigest(algorithm: Any, key: Any, text: Any) -> str:
     Raises:
         RubyError: the algorithm is not known (RuntimeError).
     """
+    import hmac  # noqa: PLC0415 - it brings OpenSSL, some 4 MB
+
     name = string_argument(algorithm).lower().replace("-", "")
     if name not in ("md5", "sha1", "sha256", "sha384", "sha512"):
         raise RubyError("RuntimeError", f"Unsupported digest algorithm ({algorithm}).")
@@ -157,6 +159,9 @@ def hmac_hexdigest(algorithm: Any, key: Any, text: Any) -> str:
 def crc32(text: Any = "", start: Any = 0) -> int:
     """Return the checksum."""
     return zlib.crc32(encoded(string_argument(text)), integer_argument(start))
+
+
+_CHANCE: Final = SystemRandom()
 
 
 def _count(value: Any) -> int:
@@ -170,40 +175,42 @@ def _count(value: Any) -> int:
 @function("SecureRandom", names="hex", returns=str)
 def random_hex(count: Any = None) -> str:
     """Return random bytes in hexadecimal, 16 unless another number is given."""
-    return secrets.token_hex(_count(count))
+    return os.urandom(_count(count)).hex()
 
 
 @function("SecureRandom", names="uuid", returns=str)
 def random_uuid() -> str:
     """Return a random UUID."""
-    return str(uuid.uuid4())
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 @function("SecureRandom", names="base64", returns=str)
 def random_base64(count: Any = None) -> str:
     """Return random bytes in Base64."""
-    return base64.b64encode(secrets.token_bytes(_count(count))).decode()
+    return base64.b64encode(os.urandom(_count(count))).decode()
 
 
 @function("SecureRandom", names="urlsafe_base64", returns=str)
 def random_urlsafe(count: Any = None) -> str:
     """Return random bytes in Base64 with `-` and `_`."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(_count(count))).decode().rstrip("=")
+    return base64.urlsafe_b64encode(os.urandom(_count(count))).decode().rstrip("=")
 
 
 @function("SecureRandom", names="alphanumeric", returns=str)
 def random_alphanumeric(count: Any = None) -> str:
     """Return random letters and digits."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-    return "".join(secrets.choice(letters) for _ in range(_count(count)))
+    return "".join(map(_CHANCE.choice, [letters] * _count(count)))
 
 
 @function("SecureRandom", names="random_number rand")
 def random_number(limit: Any = 0) -> Any:
     """Return a random number below a limit, or between 0 and 1."""
     if is_number(limit) and limit > 0:
-        return secrets.randbelow(limit) if type(limit) is int else limit * secrets.randbits(53) / (1 << 53)
-    return secrets.randbits(53) / (1 << 53)
+        return _CHANCE.randrange(limit) if type(limit) is int else limit * _CHANCE.random()
+    return _CHANCE.random()
 
 
 _MATH: Final[dict[str, Callable[..., float]]] = {

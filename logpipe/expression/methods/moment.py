@@ -17,7 +17,6 @@ from logpipe.expression.text import class_name, inspect
 from logpipe.expression.times import NANOS, RubyDate, RubyTime, from_parts, zone_of
 from logpipe.expression.values import Symbol
 from logpipe.time_format import Moment, compile_moment_parser, fixed_zone
-from logpipe.time_format.freeform import parse_moment
 
 _MOMENTS: Final = (RubyTime, RubyDate)
 _UTC_NAME: Final = re.compile(r"(?:\bUTC|Z|-00:?00)\s*$", re.IGNORECASE)
@@ -83,6 +82,12 @@ def _read(read: Callable[[], Moment], text: Any) -> Moment:
         raise RubyError("ArgumentError", f"no time information in {inspect(text)}") from None
 
 
+def _parsed(text: str, zone: tzinfo | None) -> Moment:
+    from logpipe.time_format.freeform import parse_moment  # noqa: PLC0415 - its expressions take a while to compile
+
+    return parse_moment(text, zone=zone, clock=clock.time)
+
+
 def _zone(text: str, moment: Moment) -> tzinfo | None:
     if moment.offset is None:
         return None
@@ -97,7 +102,7 @@ def parse(value: Any, _now: Any = None) -> RubyTime:
         RubyError: it describes none (ArgumentError), or is no text (TypeError).
     """
     text = string_argument(value)
-    moment = _read(lambda: parse_moment(text, zone=None, clock=clock.time), text)
+    moment = _read(lambda: _parsed(text, None), text)
     return RubyTime(moment.time, _zone(text, moment))
 
 
@@ -145,7 +150,7 @@ def _register_dates(ruby_class: str) -> None:
     def parse_date(value: Any = "-4712-01-01", *_rest: Any) -> RubyDate:
         text = string_argument(value)
         try:
-            return _date_of(parse_moment(text, zone=UTC, clock=clock.time), ruby_class)
+            return _date_of(_parsed(text, UTC), ruby_class)
         except (ParseError, ValueError, OverflowError):
             raise RubyError("Date::Error", "invalid date") from None
 

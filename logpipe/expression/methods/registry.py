@@ -6,7 +6,6 @@ modules of this package fill the tables when they are imported; `load` imports t
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect as introspection
 from collections.abc import Callable
@@ -21,10 +20,9 @@ from logpipe.expression.values import DefaultHash, Yielded
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MODULES: Final = (
-    "array", "array_order", "binary", "constants", "conversion", "enumerable", "enumerable_groups", "file", "hash",
-    "kernel",
-    "moment", "names", "network", "number", "object", "pattern", "range", "string", "string_case", "string_edit",
-    "string_match", "string_parts",
+    "array", "array_order", "binary", "constants", "conversion", "counting", "enumerable", "enumerable_groups", "file",
+    "hash", "kernel", "moment", "names", "network", "number", "object", "pattern", "range", "string", "string_case",
+    "string_edit", "string_match", "string_parts",
 )  # fmt: skip
 
 _FAMILIES: Final[dict[type, tuple[type, ...]]] = {list: (list, Yielded), dict: (dict, DefaultHash)}
@@ -122,6 +120,8 @@ def load() -> None:
 
 def similar(name: str, known: object) -> str:
     """Return `did you mean "x"?`, or where nothing is near, an empty text."""
+    import difflib  # noqa: PLC0415 - only mistakes need it
+
     names = [item for item in known if isinstance(item, str)] if isinstance(known, (dict, set, frozenset)) else []
     near = difflib.get_close_matches(name, names, n=1)
     return f'did you mean "{near[0]}"?' if near else ""
