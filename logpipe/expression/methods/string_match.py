@@ -15,6 +15,8 @@ from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp, dyna
 from logpipe.expression.text import class_name, to_s
 from logpipe.expression.values import Symbol, as_key
 
+_WORD: Final = re.compile(r"[^\t\n\v\f\r \0]+")
+_BLANKS: Final = re.compile(r"[\t\n\v\f\r \0]+")
 _REFERENCE: Final = re.compile(r"\\(?:k<(\w+)>|([0-9&`'\\]))")
 
 
@@ -239,9 +241,10 @@ def split(text: str, pattern: Any = None, limit: Any = 0) -> list[str]:
 
 
 def _split_at_blanks(text: str, most: int) -> list[str]:
-    blank = "\t\n\v\f\r \0"
-    text = text.lstrip(blank)
-    pieces = re.split(r"[\t\n\v\f\r \0]+", text, maxsplit=most - 1 if most > 0 else 0)
+    if most == 0:
+        return text.split() if text.isprintable() else _WORD.findall(text)
+    text = text.lstrip("\t\n\v\f\r \0")
+    pieces = _BLANKS.split(text, maxsplit=most - 1 if most > 0 else 0)
     return pieces if pieces != [""] else []
 
 
