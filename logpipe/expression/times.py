@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -108,13 +109,17 @@ class RubyDate(RubyTime):
         return self.format(f"%Y-%m-%dT%H:%M:%S{fraction}%:z")
 
 
-@lru_cache(maxsize=256)
 def formatter(pattern: str, zone: tzinfo | None) -> Callable[[int], str]:
     """Return the compiled writer of a pattern.
 
     Raises:
         RubyError: the pattern is absurdly long, or pads by thousands.
     """
+    return _formatter(pattern, zone, time.tzname if zone is None else None)
+
+
+@lru_cache(maxsize=256)
+def _formatter(pattern: str, zone: tzinfo | None, _local: tuple[str, str] | None) -> Callable[[int], str]:
     if len(pattern) > _MAX_PATTERN or _WIDE.search(pattern):
         raise RubyError("ArgumentError", f"result of strftime is too long: {pattern[:40]}")
     return compile_formatter(pattern, zone=zone)

@@ -10,6 +10,7 @@ import pytest
 from logpipe.builtin.filter_record_transformer import RecordTransformer
 from logpipe.errors import ConfigError
 from logpipe.testing import check_plugin, drive
+from tests.conformance.clock import utc
 
 META = {"namespace_name": "shop", "labels": {"app": "web"}}
 
@@ -136,13 +137,13 @@ async def test_unknown_placeholders_are_told_at_start() -> None:
         ("${__send__('@odd')}", None),
     ],
 )
-async def test_ruby(value: str, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_ruby(value: str, expected: Any) -> None:
     """With enable_ruby a lone `${…}` keeps its type, all other text is read as `%Q[…]`."""
-    monkeypatch.setenv("TZ", "UTC")
-    async with drive(RecordTransformer, f"enable_ruby true\n<record>\n  x {value}\n</record>") as stage:
-        await stage.feed("app.web.01", {"n": 5}, times=[1_466_000_000_123_456_789])
-        (record,) = stage.records()
-        host = stage.graph.world.hostname
+    with utc():
+        async with drive(RecordTransformer, f"enable_ruby true\n<record>\n  x {value}\n</record>") as stage:
+            await stage.feed("app.web.01", {"n": 5}, times=[1_466_000_000_123_456_789])
+            (record,) = stage.records()
+            host = stage.graph.world.hostname
 
     assert record["x"] == (host if value == "${hostname}" else expected)
 

@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import RecordRules, compile_record
+from tests.conformance.clock import utc
 from tests.expression.evaluation import evaluate
 
 TEXT = Path(__file__).with_name("recorded.jsonl").read_text("utf-8")
@@ -23,12 +23,9 @@ RECORD, ROWS = LINES[0]["record"], LINES[1:]
 
 
 @pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def _utc() -> Iterator[None]:
+    with utc():
+        yield
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["expr"]) for row in ROWS])
