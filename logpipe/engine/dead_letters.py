@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from logpipe.engine.log import OWN_TAGS, no_events
 from logpipe.engine.router import Router
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter
@@ -69,10 +71,11 @@ class DeadLetterQueue:
         self.count.add(1)
         if self.seen is not None:
             self.seen(tag, time, record, error)
-        if self.label is None or in_error_label:
-            self._dump(tag, time, record, error, culprit)
-            return
-        self._say(error, tag, culprit)
+        with no_events() if tag.startswith(OWN_TAGS) else nullcontext():
+            if self.label is None or in_error_label:
+                self._dump(tag, time, record, error, culprit)
+                return
+            self._say(error, tag, culprit)
         if receipt is not None:
             receipt.hold()
         self._letters.append(_Letter(tag, time, record, receipt))

@@ -21,7 +21,7 @@ from logpipe.engine.build import FLUENT_LOG, ROOT, Builder, Stage
 from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import World
-from logpipe.engine.log import LogEvents
+from logpipe.engine.log import LogEvents, no_events
 from logpipe.engine.router import Router
 from logpipe.engine.system import SystemOptions
 from logpipe.errors import ConfigError
@@ -263,7 +263,7 @@ class Graph:
                 batch.times.append(moment)
                 batch.records.append(dict(fields))
             for batch in by_tag.values():
-                with suppress(Exception):  # saying so would make one more event
+                with no_events(), suppress(Exception):
                     await router.emit(batch)
 
     def _unwatch_log(self) -> None:

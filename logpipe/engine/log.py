@@ -6,7 +6,9 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -113,6 +115,25 @@ def set_up(
     return logger
 
 
+OWN_TAGS: Final = "fluent."
+"""What the tags of our own log events begin with."""
+
+_quiet: Final[ContextVar[bool]] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def no_events() -> Iterator[None]:
+    """Keep what is logged in this block from becoming events.
+
+    A message about a log event would be one more log event, which would fail in the same place, and quote the first.
+    """
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
 class LogEvents(logging.Handler):
     """Keeps messages as events `fluent.LEVEL`, for the graph to route; the oldest go when nobody takes them."""
 
@@ -122,6 +143,8 @@ class LogEvents(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one message."""
+        if _quiet.get():
+            return
         fields: dict[str, Any] = {"message": record.getMessage()}
         if plugin_id := getattr(record, "plugin_id", None):
             fields["plugin_id"] = plugin_id

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from logpipe import BufferFull, ConfigError, Filter, Options, Record, RetryLater, Time, param
-from logpipe.testing import drive, pipeline
+from logpipe.testing import ManualClock, drive, pipeline
 
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"
 
@@ -27,6 +27,13 @@ class Mark(Filter[MarkOptions], type="mark"):
             raise ValueError("a bad record")
         record["path"] = [*record.get("path", []), self.options.word]
         return record
+
+
+class Broken(Filter[Options], type="broken"):
+    """Fails on every record."""
+
+    def filter(self, _tag: str, _time: Time, _record: Record) -> Record | None:
+        raise ValueError("always")
 
 
 async def test_first_match_wins_and_filters_behind_it_do_not_run() -> None:
@@ -167,6 +174,25 @@ async def test_our_own_log_goes_to_its_label() -> None:
 
         (event,) = running.events("fluent.warn", name="log")
         assert event.record["message"] == "no patterns matched tag='unwanted'"
+
+
+@pytest.mark.parametrize(
+    "errors", ["", "<label @ERROR>\n<filter **>\n@type broken\n</filter>\n<match **>\n@type null\n</match>\n</label>"]
+)
+async def test_a_log_event_that_fails_is_no_new_log_event(errors: str) -> None:
+    """Else each message would quote the one before, and the log would grow without end."""
+    clock = ManualClock()
+    text = "<filter **>\n@type broken\n</filter>\n<match **>\n@type test\n</match>\n" + errors
+    async with pipeline(text, Broken, clock=clock) as running:
+        await running.feed("app", {})
+        for _ in range(5):
+            await clock.advance(1)
+
+        failed = [tag for tag, *_ in running.errors]
+        assert {"app", "fluent.warn"} == set(failed)
+        for _ in range(5):
+            await clock.advance(1)
+        assert len(running.errors) == len(failed)
 
 
 @pytest.mark.parametrize(
