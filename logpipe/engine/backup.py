@@ -51,9 +51,12 @@ def _pack(time: int, record: dict[str, Any]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Write a file that is whole as soon as it has its name."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    unfinished = path.with_suffix(".part")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    unfinished.rename(path)
