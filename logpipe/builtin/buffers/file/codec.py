@@ -3,26 +3,38 @@
 JSON, because orjson is the fastest way in and out; MessagePack where JSON cannot hold a record: bytes, integers past
 64 bits, lone surrogates, keys that are no strings. NaN and the infinities come back as null, which is what a JSON
 output writes for them: to look for them would cost as much as a quarter of the encoding.
+
+Where all records of a frame end with one and the same object, as with the metadata of a container, it is stored once:
+that is often more than half of each record.
 """
 
 from __future__ import annotations
 
 import json
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import repeat
+from operator import is_, itemgetter, setitem
 from typing import Any, Final, NamedTuple
 
 import msgpack
 import orjson
 
-from logpipe import ChunkKey, EventBatch, Time
+from logpipe import ChunkKey, EventBatch, Record, Time
 from logpipe.builtin.buffers.file.frame import Content, Index, Kind, pack_times
+
+LEAST_SHARING: Final = 8
+LEAST_FIELDS: Final = 3
+"""A field is stored once for so many records at least, and if it holds so much."""
 
 FRAME_RECORDS: Final = 1024
 FRAME_BYTES: Final = 256 * 1024
 """About how much goes into one frame: what is read, decoded and held in memory at a time."""
 
+_NAME: Final = itemgetter(0)
+_VALUE: Final = itemgetter(1)
 _BIG_INTEGER: Final = 1
 """The MessagePack extension that holds an integer past 64 bits, as hexadecimal digits."""
 
@@ -66,11 +78,46 @@ def encode_events(batch: EventBatch, size: int, refuse: Callable[[int, Exception
         stop = start + step
         times, records = batch.times[start:stop], batch.records[start:stop]
         try:
-            yield Content(Kind.JSON, list(map(orjson.dumps, records)), pack_times(times))
+            yield Content(Kind.JSON, *_encode_json(records, times))
         except (TypeError, struct.error):  # orjson's JSONEncodeError is a TypeError
             content = _pack_events(batch, range(start, min(stop, len(batch))), refuse)
             if content.records:
                 yield content
+
+
+def _encode_json(records: list[Record], times: list[Time]) -> tuple[list[bytes], bytes, bytes]:
+    """Return each record's JSON, without a field that all have in common; the times; that field."""
+    packed = pack_times(times)
+    found = _last_in_common(records)
+    if found is None:
+        return list(map(orjson.dumps, records)), packed, b""
+    name, value = found
+    shared = orjson.dumps({name: value})
+    # taking the last field off and putting it back leaves each record as it was, its order too
+    taken = list(map(dict.popitem, records))
+    are_same = all(map(is_, map(_VALUE, taken), repeat(value))) and len(set(map(_NAME, taken))) == 1
+    try:
+        encoded = list(map(orjson.dumps, records)) if are_same else []
+    finally:
+        deque(map(setitem, records, map(_NAME, taken), map(_VALUE, taken)), maxlen=0)
+    return (encoded, packed, shared) if are_same else (list(map(orjson.dumps, records)), packed, b"")
+
+
+def _last_in_common(records: list[Record]) -> tuple[str, Any] | None:
+    """Return the last field of the records if it seems to be one object for all, and large: metadata of their source.
+
+    Looks at three of them only.
+    """
+    if len(records) < LEAST_SHARING or not all(records):
+        return None
+    name = next(reversed(records[0]))
+    value = records[0][name]
+    if type(value) is not dict or len(value) < LEAST_FIELDS:
+        return None
+    for record in (records[len(records) // 2], records[-1]):
+        if next(reversed(record)) != name or record[name] is not value:
+            return None
+    return name, value
 
 
 def _pack_events(batch: EventBatch, numbers: range, refuse: Callable[[int, Exception], None]) -> Content:
@@ -88,7 +135,7 @@ def decode_body(index: Index, body: bytes) -> EventBatch:
     """Return the events of a frame that is whole."""
     tag = decode_label(index.label).tag
     if index.kind is Kind.JSON:
-        return EventBatch(tag, list(index.times()), orjson.loads(body))
+        return EventBatch(tag, list(index.times()), _with_shared(orjson.loads(body), index))
     pairs = unpack(body)
     return EventBatch(tag, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
 
@@ -98,9 +145,18 @@ def decode_records(index: Index, numbers: Sequence[int], records: list[bytes]) -
     tag = decode_label(index.label).tag
     if index.kind is Kind.JSON:
         times = index.times()
-        return EventBatch(tag, [times[number] for number in numbers], list(map(orjson.loads, records)))
+        decoded = _with_shared(list(map(orjson.loads, records)), index)
+        return EventBatch(tag, [times[number] for number in numbers], decoded)
     pairs = list(map(unpack, records))
     return EventBatch(tag, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+
+def _with_shared(records: list[Record], index: Index) -> list[Record]:
+    if index.shared:
+        shared = orjson.loads(index.shared)
+        for record in records:
+            record.update(shared)
+    return records
 
 
 def pack(value: Any) -> bytes:

@@ -3,8 +3,9 @@
     HEAD block | body | TAIL block | length of the block, 4 bytes
 
 A block is a marker, a checksum over what follows it in the block, the chunk's id, how many records the chunk had
-before, size and checksum of the body, a label (what the records share), the length and the checksum of each record
-and, of events in JSON, the time of each. All numbers are little-endian.
+before, size and checksum of the body, a label (tag, key and age of the records), the fields that the records have in
+common, the length and the checksum of each record and, of events in JSON, the time of each. All numbers are
+little-endian.
 
 Why two copies: whatever byte of a frame is damaged or missing, one copy still tells where the records on the other
 side of the damage begin and end, and each record's own checksum tells whether it is whole. Why the length at the end:
@@ -26,7 +27,7 @@ MARK: Final = b"\x93LPF\r\n\x1a"
 HEAD: Final = MARK + b"H"
 TAIL: Final = MARK + b"T"
 
-_FIXED: Final = struct.Struct("<8sII16sQIIIBBHI")
+_FIXED: Final = struct.Struct("<8sII16sQIIIBBHII")
 _LENGTH: Final = struct.Struct("<I")
 _CHECKED_FROM: Final = 12
 """What the block's checksum covers begins behind the marker and the checksum itself."""
@@ -70,6 +71,8 @@ class Index:
     kind: Kind
     compressed: bool
     label: bytes
+    shared: bytes
+    """Of events in JSON: an object of the fields that stand at the end of each record, or nothing."""
     arrays: bytes
     """The lengths, then the checksums, then, of events in JSON, the times of the records."""
 
@@ -110,6 +113,8 @@ class Content(NamedTuple):
     records: list[bytes]
     times: bytes = b""
     """Of events in JSON, packed by `pack_times`."""
+    shared: bytes = b""
+    """Of events in JSON, the fields that were taken off the end of each record, as an object."""
 
 
 def encode_frame(
@@ -124,17 +129,16 @@ def encode_frame(
         content: the records.
         compress: whether the body is compressed.
     """
-    kind, records, times = content
+    kind, records, times, shared = content
     count = len(records)
     body = _body(kind, records)
     if compress:
         body = zlib.compress(body, 1)
     arrays = struct.pack(f"<{2 * count}I", *map(len, records), *map(zlib.crc32, records)) + times
-    size = FIXED_SIZE + len(label) + len(arrays)
-    fixed = _FIXED.pack(
-        HEAD, 0, size, chunk_id, first, count, len(body), zlib.crc32(body), kind, compress, 0, len(label)
-    )
-    checked = b"".join((fixed[_CHECKED_FROM:], label, arrays))
+    size = FIXED_SIZE + len(label) + len(shared) + len(arrays)
+    sizes = len(label), len(shared)
+    fixed = _FIXED.pack(HEAD, 0, size, chunk_id, first, count, len(body), zlib.crc32(body), kind, compress, 0, *sizes)
+    checked = b"".join((fixed[_CHECKED_FROM:], label, shared, arrays))
     rest = _LENGTH.pack(zlib.crc32(checked)) + checked
     return HEAD + rest, body, b"".join((TAIL, rest, _LENGTH.pack(size)))
 
@@ -169,15 +173,27 @@ def parse_block(data: bytes, marker: bytes) -> Index | None:
     size = block_size(data, marker)
     if size is None or len(data) < size:
         return None
-    _, crc, _, chunk_id, first, count, body_size, body_crc, kind, compressed, _, label_size = _FIXED.unpack_from(data)
+    (_, crc, _, chunk_id, first, count, body_size, body_crc, kind, compressed, _, *sizes) = _FIXED.unpack_from(data)
     if zlib.crc32(memoryview(data)[_CHECKED_FROM:size]) != crc:
         return None
-    arrays_at = FIXED_SIZE + label_size
+    shared_at = FIXED_SIZE + sizes[0]
+    arrays_at = shared_at + sizes[1]
     per_record = 16 if kind == Kind.JSON else 8
     if size != arrays_at + per_record * count or count == 0 or kind not in Kind._value2member_map_:
         return None  # written by a later version
-    label, arrays = data[FIXED_SIZE:arrays_at], data[arrays_at:size]
-    return Index(size, chunk_id, first, count, body_size, body_crc, Kind(kind), bool(compressed), label, arrays)
+    return Index(
+        size,
+        chunk_id,
+        first,
+        count,
+        body_size,
+        body_crc,
+        Kind(kind),
+        bool(compressed),
+        label=data[FIXED_SIZE:shared_at],
+        shared=data[shared_at:arrays_at],
+        arrays=data[arrays_at:size],
+    )
 
 
 def end_block_size(data: bytes) -> int | None:
