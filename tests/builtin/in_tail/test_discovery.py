@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail import watch
-from logpipe.builtin.in_tail.inotify import Inotify
+from logpipe.builtin.in_tail.inotify import IN_Q_OVERFLOW, Event, Inotify
 
 
 def followed(run: Any) -> set[str]:
@@ -188,7 +187,7 @@ async def test_events_that_were_lost_are_made_up_for(tmp_path: Path, follow: Any
         await run.until(lambda: run.tail._watch._folders)
         deafen(run)
         (tmp_path / "a.log").write_text("one\n")
-        run.tail._watch._note(watch.Event(-1, watch.inotify.IN_Q_OVERFLOW, ""))
+        run.tail._watch._note(Event(-1, IN_Q_OVERFLOW, ""))
         assert await run.lines(1) == ["one"]
 
 

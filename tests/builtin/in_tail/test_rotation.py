@@ -149,6 +149,20 @@ async def test_a_file_written_anew_is_read_anew(text: str, tmp_path: Path, follo
         assert await run.lines(2) == ["aaaa", text.rstrip()]
 
 
+async def test_a_file_that_keeps_its_head_and_changes_behind_it(tmp_path: Path, follow: Any) -> None:
+    """Cut in the middle and written on past where it was: the last bytes that were read are not there any more."""
+    log = tmp_path / "a.log"
+    log.write_text("head\n" * 400 + "old line\n")
+    async with follow(tmp_path) as run:
+        await run.lines(401)
+        with log.open("r+") as file:
+            file.truncate(2000)
+            file.seek(2000)
+            file.write("new line one\nnew line two\n")
+        await run.until(lambda: "new line two" in run.host.lines)
+        assert "new line one" in run.host.lines
+
+
 async def test_a_writer_that_goes_on_at_its_old_offset(tmp_path: Path, follow: Any) -> None:
     """Truncation under a writer without O_APPEND leaves a hole, which is left out."""
     log = tmp_path / "a.log"
