@@ -1,0 +1,28 @@
+"""The contracts: what a plugin is, what the engine does with it, and what it may reach.
+
+Every method's docstring says who calls it, when, how often, and what the engine does about each exception. The life
+of a plugin is: constructed (no I/O), `start`, work, `stop`. Read `stages.py` first, then `host.py`.
+"""
+
+from logpipe.plugin.buffers import Buffer, StoredChunk
+from logpipe.plugin.codecs import Formatter, Parsed, Parser
+from logpipe.plugin.host import Chunk, ChunkKey, Clock, Host, Outlet
+from logpipe.plugin.stages import AsyncFilter, Filter, Input, Output, Plugin
+
+__all__ = [
+    "AsyncFilter",
+    "Buffer",
+    "Chunk",
+    "ChunkKey",
+    "Clock",
+    "Filter",
+    "Formatter",
+    "Host",
+    "Input",
+    "Outlet",
+    "Output",
+    "Parsed",
+    "Parser",
+    "Plugin",
+    "StoredChunk",
+]

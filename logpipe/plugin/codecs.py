@@ -1,0 +1,78 @@
+"""What reads and writes records: parsers and formatters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from logpipe.errors import ParseError
+from logpipe.event import EventBatch, Record, Time
+from logpipe.plugin.stages import O, Plugin
+
+
+class Parser(Plugin[O]):
+    """Turns lines into records. Override `parse` (easy) or `parse_lines` too (fast)."""
+
+    kind = "parser"
+
+    def parse(self, line: str) -> list[tuple[Time | None, Record]]:
+        """Return the events of one line: none where it is not in the format, several where a line holds several.
+
+        A time of None means that the line has none and the caller's clock counts.
+
+        Raises:
+            ParseError: the line is in the format, but its time is not; among many lines it counts as unmatched.
+        """
+        raise NotImplementedError
+
+    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+        """Return the events of many lines, and the lines that are in no format. `now` stands in for a missing time.
+
+        A line comes without its newline. Bytes that are not UTF-8 are replaced, never fatal.
+        """
+        parsed = Parsed([], [], [])
+        for number, line in enumerate(lines):
+            try:
+                events = self.parse(line.decode("utf-8", "replace"))
+            except ParseError:
+                events = []
+            if not events:
+                parsed.unmatched.append(number)
+            for time, record in events:
+                parsed.times.append(now if time is None else time)
+                parsed.records.append(record)
+        return parsed
+
+
+class Parsed(NamedTuple):
+    """What a parser made of many lines."""
+
+    times: list[Time]
+    records: list[Record]
+    unmatched: list[int]
+    """Numbers of the lines that are not in the format, counted from 0."""
+
+
+class Formatter(Plugin[O]):
+    """Turns records into bytes. Override `format` (easy) or `format_batch` too (fast)."""
+
+    kind = "formatter"
+
+    def format(self, tag: str, time: Time, record: Record) -> bytes:
+        """Return one event's bytes, with the newline if the format has one.
+
+        Raises:
+            FormatError: the record cannot be written so.
+        """
+        raise NotImplementedError
+
+    def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
+        """Return each event's bytes, in order; `failed(index, error)` is told of a bad one, whose bytes are empty."""
+        payloads: list[bytes] = []
+        for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
+            try:
+                payloads.append(self.format(batch.tag, time, record))
+            except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch
+                failed(index, error)
+                payloads.append(b"")
+        return payloads

@@ -1,0 +1,161 @@
+"""What acts: the base of every plugin, and inputs, filters and outputs."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from logpipe.config.options import Group, Options
+from logpipe.event import EventBatch, Record, Time
+from logpipe.plugin.host import Chunk, Host
+
+O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that reads as "options"
+
+
+class Plugin(Generic[O]):
+    """Built from options without doing any I/O; `start` is the first moment to touch the world.
+
+    A constructor may raise `InvalidSetting`: the user sees the message with the place of the parameter.
+    """
+
+    kind: ClassVar[str] = ""
+    """input, filter, output, parser, formatter or buffer; set by the base classes below."""
+    types: ClassVar[tuple[str, ...]] = ()
+    """The `@type` names."""
+    options_class: ClassVar[type[Options]] = Options
+    compat: ClassVar[frozenset[Group]] = frozenset()
+    """Which of 0.12's flat parameter groups (buffer, parser, formatter, inject, extract) its section may hold."""
+    compat_kept: ClassVar[frozenset[str]] = frozenset()
+    """Parameters of these groups that it reads flat as well (`time_slice_format`)."""
+
+    def __init_subclass__(cls, *, type: str | tuple[str, ...] = (), **kwargs: Any) -> None:  # noqa: A002 - the word in the config
+        """Take the `@type` names and the Options class from the class statement."""
+        super().__init_subclass__(**kwargs)
+        if type:
+            cls.types = (type,) if isinstance(type, str) else type
+        for base in vars(cls).get("__orig_bases__", ()):
+            for argument in typing.get_args(base):
+                if isinstance(argument, _TYPE) and issubclass(argument, Options):
+                    cls.options_class = argument
+
+    def __init__(self, options: O, host: Host) -> None:
+        self.options = options
+        self.host = host
+
+    async def start(self) -> None:
+        """Touch the world: open, connect, begin tasks. Called once, outputs before filters before inputs.
+
+        An exception stops the worker, with the plugin named; what may come later (a peer that is down) is no reason
+        to raise.
+        """
+
+    async def stop(self) -> None:
+        """Let go of everything. Called once at the end, without `start` too, and safe to call twice."""
+
+
+_TYPE = type
+
+
+class Input(Plugin[O]):
+    """Brings events in."""
+
+    kind = "input"
+
+    async def run(self) -> None:
+        """Emit until cancelled. Called once after `start`.
+
+        An exception is logged and counted, and `run` is called again after a back-off. Cancellation is the order to
+        stop reading: finish nothing, return at once.
+        """
+        raise NotImplementedError
+
+
+class Filter(Plugin[O]):
+    """Changes or drops events. Override `filter` (easy) or `process` (fast)."""
+
+    kind = "filter"
+
+    def filter(self, tag: str, time: Time, record: Record) -> Record | None:
+        """Return the record, changed or not, or None to drop the event.
+
+        Called once per event, in order. An exception sends this event to `@ERROR`; the rest of its batch goes on.
+        """
+        raise NotImplementedError
+
+    def process(self, batch: EventBatch) -> EventBatch:
+        """Return what is left of a batch, in order. Called once per batch, never concurrently.
+
+        It must not wait. An exception sends the whole batch to `@ERROR`: catch what one record can cause.
+        """
+        times: list[Time] = []
+        records: list[Record] = []
+        for time, record in zip(batch.times, batch.records, strict=True):
+            try:
+                result = self.filter(batch.tag, time, record)
+            except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
+                self.host.emit_error(batch.tag, time, record, error, receipt=batch.receipt)
+                continue
+            if result is not None:
+                times.append(time)
+                records.append(result)
+        return EventBatch(batch.tag, times, records, batch.receipt)
+
+
+class AsyncFilter(Plugin[O]):
+    """A filter that must wait now and then, for a metadata look-up say."""
+
+    kind = "filter"
+
+    async def process(self, batch: EventBatch) -> EventBatch:
+        """Return what is left of a batch. Called once per batch; batches of different inputs may overlap."""
+        raise NotImplementedError
+
+
+class Output(Plugin[O]):
+    """Takes events out. Override `write` to be buffered, `process` to be direct, or both.
+
+    With both, the user decides by writing `<buffer>` or not.
+    """
+
+    kind = "output"
+    buffer_defaults: ClassVar[dict[str, str]] = {}
+    """Parameters of `<buffer>` where the user wrote none (`{"timekey": "1d"}`)."""
+    buffer_argument: ClassVar[str] = ""
+    """The ARG of `<buffer ARG>` where the user wrote none (`"tag"`)."""
+
+    async def write(self, chunk: Chunk) -> None:
+        """Deliver a chunk. Called for one chunk at a time, or `flush_thread_count` of them.
+
+        Returning means delivered: the chunk is gone. `RetryLater` waits as told, `PermanentError` sends the chunk to
+        `<secondary>` or to the backup folder, anything else follows the `retry_*` settings, with the same chunk.
+        """
+        raise NotImplementedError
+
+    async def process(self, batch: EventBatch) -> None:
+        """Deliver a batch, without a buffer. Called once per batch; batches of different inputs may overlap.
+
+        Returning means accepted. Where delivery goes on after the return, hold the batch's receipt and release it
+        when the peer has confirmed. An exception means that the input is still responsible for the events.
+        """
+        raise NotImplementedError
+
+    async def flush(self) -> None:
+        """Wait until what `process` accepted is delivered; called while draining, within the shutdown's deadline."""
+
+    encode: Callable[[EventBatch], list[bytes]] | None = None
+    """Override as a method to make the payloads once, on entry to the buffer; `Chunk.payloads` yields them.
+
+    One payload per event, in order. A record that cannot be encoded goes to `host.emit_error`, and its payload is
+    empty.
+    """
+
+    @classmethod
+    def is_buffered(cls) -> bool:
+        """Return whether it can have a `<buffer>`."""
+        return cls.write is not Output.write
+
+    @classmethod
+    def is_direct(cls) -> bool:
+        """Return whether it can work without one."""
+        return cls.process is not Output.process
