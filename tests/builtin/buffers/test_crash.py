@@ -150,7 +150,7 @@ def test_killed_again_while_it_recovers(again: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("point", ["buffer.damaged", "buffer.reported"])
 def test_killed_while_it_salvages(point: str, tmp_path: Path) -> None:
-    """A torn file, salvaged once more after the crash, with one report in the end."""
+    """A torn file, salvaged once more after the crash, with one report of it in the end."""
     machine = Machine(tmp_path)
     machine.run_to("buffer.synced:2")
     (torn,) = files(tmp_path / "b")
@@ -159,9 +159,9 @@ def test_killed_while_it_salvages(point: str, tmp_path: Path) -> None:
     machine.run_to(f"{point}:1")
     machine.run_to(f"{point}:1")
     machine.run_to_the_end()
-    assert [path.name for path in (tmp_path / "b" / "corrupt").iterdir() if path.suffix == ".json"] == [
-        f"{torn.name}.json"
-    ]
+    # a kill may tear the chunk that is written at that moment too, which then has a report of its own
+    reports = [path.name for path in (tmp_path / "b" / "corrupt").iterdir() if path.suffix == ".json"]
+    assert reports.count(f"{torn.name}.json") == 1
 
 
 def test_killed_anywhere_again_and_again(tmp_path: Path) -> None:
