@@ -48,9 +48,7 @@ class FileOptions(Options):
     path_suffix: str = param("What the files' names end with.", default=".log")
     compress: Literal["text", "gz", "gzip", "zstd"] = param("Compression of the files.", default="text")
     recompress: bool = param("Accepted for fluentd's sake: chunks are never compressed before.", default=False)
-    symlink_path: str | None = param(
-        "Accepted for fluentd's sake: the files of chunks are no text to be followed.", default=None
-    )
+    symlink_path: str | None = param("A link to the newest chunk's file; needs a buffer in files.", default=None)
     symlink_path_use_relative: bool = param("Make the link relative.", default=False)
     time_slice_format: str | None = param(
         "0.12's way to write the time slice in names; it sets the slice's length too.", default=None
@@ -84,7 +82,7 @@ class FileOutput(Output[FileOptions], type="file"):
         self._injected = compile_inject(options.inject, host)
         self._compressed = options.compress != "text"
         if options.symlink_path is not None:
-            host.log.warning("symlink_path has no effect: the files of chunks are no text to be followed")
+            host.log.warning("symlink_path has no effect: it needs a buffer that keeps its chunks in files")
         timekey = options.buffer.timekey if options.buffer is not None else None
         if timekey is None and "time" in host.chunk_keys and not host.is_secondary:
             host.log.warning(

@@ -155,10 +155,9 @@ class FileChunk:
             kept = Kept(EventBatch(batch.tag, [], []), payloads, len(payloads), size)
         else:
             contents = list(encode_events(batch, size, lambda index, error: self._keeper.refuse(batch, index, error)))
-            stored = sum(sum(map(len, content.records)) for content in contents)
-            kept = Kept(EventBatch(batch.tag, batch.times, batch.records), [], len(batch), stored)
+            kept = Kept(EventBatch(batch.tag, batch.times, batch.records), [], len(batch), size)
         count = sum(len(content.records) for content in contents)
-        if count < kept.count or not self._keeper.take_memory(kept.size):
+        if count < kept.count or not self._keeper.take_memory(size):
             kept = None
         return Entry(label, contents, kept), count
 
