@@ -68,7 +68,8 @@ class FileOutput(Output[FileOptions], type="file"):
     compat: ClassVar = frozenset({"buffer", "formatter", "inject"})
     compat_kept: ClassVar = frozenset({"time_slice_format"})
     buffer_argument = "time"
-    buffer_defaults: ClassVar = {"@type": "file", "timekey": "86400"}
+    # fluentd's default is a file buffer here; ours is memory until there is one
+    buffer_defaults: ClassVar = {"timekey": "86400"}
 
     def __init__(self, options: FileOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -89,11 +90,6 @@ class FileOutput(Output[FileOptions], type="file"):
                 "default timekey interval (1d) will be used. To change the output frequency, please modify the "
                 "timekey value"
             )
-
-    @classmethod
-    def buffer_path(cls, options: FileOptions) -> str:
-        """Return the path of the files, as it is written: for the buffer it is a folder."""
-        return options.path
 
     def encode(self, batch: EventBatch) -> list[bytes]:
         """Return each event's bytes; a bad record is empty and goes to `@ERROR`."""
