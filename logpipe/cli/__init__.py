@@ -1,0 +1,44 @@
+"""The command line: fluentd's flags to run, and commands to look at a configuration without running it.
+
+Each command is the module of its name beside this one, imported when it is given: `logpipe --version` waits for none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from logpipe.version import __version__
+
+COMMANDS: Final = {
+    "check": "say what is wrong with configuration files, without running them",
+    "config": "print a configuration as it is read: includes in place, secrets masked",
+    "plugins": "list the plugins that a configuration may name",
+    "docs": "write the reference of every setting",
+}
+"""What each command is for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    program = Path(sys.argv[0]).name if Path(sys.argv[0]).name in {"td-agent", "fluentd"} else "logpipe"
+    if given[:1] == ["--version"]:
+        return print_version(program)
+    if given and given[0] in COMMANDS:
+        return _command(given[0])(f"{program} {given[0]}", given[1:])
+    return _command("run")(program, given)
+
+
+def _command(name: str) -> Callable[[str, list[str]], int]:
+    command: Callable[[str, list[str]], int] = import_module(f"logpipe.cli.{name}").main
+    return command
+
+
+def print_version(program: str) -> int:
+    """Under fluentd's name: that, and ours beside it."""
+    print(f"{program} {__version__}" if program == "logpipe" else f"{program} (logpipe {__version__})")
+    return 0

@@ -1,0 +1,47 @@
+"""What the commands' arguments share: names that are not known, folders of plugins, how a file is read."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from logpipe.cli import COMMANDS
+
+
+class Parser(argparse.ArgumentParser):
+    """Names what it does not know, with what was perhaps meant."""
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """What was given, or the end of the program with what was wrong."""
+        known, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            near = difflib.get_close_matches(unknown[0], [*flags, *COMMANDS], n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            self.error(f"unknown argument {unknown[0]}{hint}")
+        return known
+
+    def error(self, message: str) -> NoReturn:
+        """End with 2, argparse's status for arguments that cannot be used."""
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` lists what there is\n")
+
+
+def file_parser(program: str, command: str) -> Parser:
+    """What every command takes that reads a configuration file."""
+    parser = Parser(prog=program, description=COMMANDS[command], allow_abbrev=False)
+    add = parser.add_argument
+    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
+    add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
+    add("-i", "--inline-config", metavar="TEXT", help="text to append to the configuration; \\n is a new line")
+    return parser
+
+
+def plugin_dirs(given: Sequence[str]) -> tuple[Path, ...]:
+    """Where files of plugins are looked for: the usual folder if it is there, then what -p gave."""
+    default = os.environ.get("FLUENT_PLUGIN") or "/etc/fluent/plugin"
+    folders = [*([default] if Path(default).is_dir() else []), *given]
+    return tuple(Path(folder) for folder in folders)

@@ -1,0 +1,61 @@
+"""`logpipe check`: says what is wrong with configuration files, without running them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from logpipe.cli.arguments import file_parser, plugin_dirs
+from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.render import render
+from logpipe.supervisor import Checked, check
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Exit status: 0 all can run, 1 one cannot, 2 warnings under --strict."""
+    parser = file_parser(program, "check")
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="configuration files, each checked by itself")
+    add("--strict", action="store_true", help="exit with 2 if there are warnings")
+    add("--verbose", action="store_true", help="show which of 0.12's parameters are read as which of today's")
+    add("--format", choices=["text", "json"], default="text", help="json: one object a line, for editors")
+    given = parser.parse(arguments)
+    return check_files(given.files, given)
+
+
+def check_files(files: Sequence[str], given: argparse.Namespace) -> int:
+    """Check each by itself; also `logpipe --dry-run`."""
+    worst = 0
+    for path in files:
+        found = check(
+            Path(path),
+            plugin_dirs=plugin_dirs(given.plugin),
+            inline=given.inline_config,
+            dialect="v0" if given.use_v0_config else "v1",
+        )
+        if getattr(given, "format", "text") == "json":
+            _print_json(found.diagnostics)
+        else:
+            _print_text(path, found, verbose=bool(given.verbose))
+        worst = 1 if found.errors or worst == 1 else 2 if given.strict and found.warnings else worst
+    return worst
+
+
+def _print_text(path: str, found: Checked, *, verbose: bool) -> None:
+    for diagnostic in found.diagnostics:
+        print(render(diagnostic), file=sys.stderr)
+    for rewrite in found.rewrites if verbose else ():
+        print(rewrite)
+    verdict = "not usable" if found.errors else "ok"
+    print(f"{path}: {verdict}, {found.errors} errors, {found.warnings} warnings")
+
+
+def _print_json(diagnostics: Sequence[Diagnostic]) -> None:
+    for diagnostic in diagnostics:
+        place = diagnostic.position
+        fields = {"file": place.file, "line": place.line, "column": place.column, "severity": diagnostic.severity}
+        fields |= {"code": diagnostic.code, "message": diagnostic.message, "hint": diagnostic.hint}
+        print(json.dumps(fields, ensure_ascii=False))

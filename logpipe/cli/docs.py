@@ -1,0 +1,25 @@
+"""`logpipe docs`: writes the reference of every setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from logpipe.cli import COMMANDS
+from logpipe.cli.arguments import Parser
+from logpipe.config.reference import write_pages
+from logpipe.registry import Registry
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Write the pages, or look whether they are current."""
+    parser = Parser(prog=program, description=COMMANDS["docs"], allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="exit with 1 if the committed pages are not current")
+    parser.add_argument("--folder", default="docs/reference", help="where the pages are (default: docs/reference)")
+    given = parser.parse(arguments)
+
+    registry = Registry()
+    classes = [registry.find(found.kind, found.type) for found in registry.installed()]
+    stale = write_pages(classes, Path(given.folder), check=given.check)
+    for path in stale:
+        print(f"{path} {'is not current: run `make docs`' if given.check else 'written'}")
+    return 1 if given.check and stale else 0
