@@ -48,7 +48,9 @@ class FileOptions(Options):
     path_suffix: str = param("What the files' names end with.", default=".log")
     compress: Literal["text", "gz", "gzip", "zstd"] = param("Compression of the files.", default="text")
     recompress: bool = param("Accepted for fluentd's sake: chunks are never compressed before.", default=False)
-    symlink_path: str | None = param("A link to the newest chunk's file; needs a buffer in files.", default=None)
+    symlink_path: str | None = param(
+        "Accepted for fluentd's sake: the files of chunks are no text to be followed.", default=None
+    )
     symlink_path_use_relative: bool = param("Make the link relative.", default=False)
     time_slice_format: str | None = param(
         "0.12's way to write the time slice in names; it sets the slice's length too.", default=None
@@ -68,8 +70,7 @@ class FileOutput(Output[FileOptions], type="file"):
     compat: ClassVar = frozenset({"buffer", "formatter", "inject"})
     compat_kept: ClassVar = frozenset({"time_slice_format"})
     buffer_argument = "time"
-    # fluentd's default is a file buffer here; ours is memory until there is one
-    buffer_defaults: ClassVar = {"timekey": "86400"}
+    buffer_defaults: ClassVar = {"@type": "file", "timekey": "86400"}
 
     def __init__(self, options: FileOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -83,13 +84,18 @@ class FileOutput(Output[FileOptions], type="file"):
         self._injected = compile_inject(options.inject, host)
         self._compressed = options.compress != "text"
         if options.symlink_path is not None:
-            host.log.warning("symlink_path has no effect: it needs a buffer that keeps its chunks in files")
+            host.log.warning("symlink_path has no effect: the files of chunks are no text to be followed")
         timekey = options.buffer.timekey if options.buffer is not None else None
         if timekey is None and "time" in host.chunk_keys and not host.is_secondary:
             host.log.warning(
                 "default timekey interval (1d) will be used. To change the output frequency, please modify the "
                 "timekey value"
             )
+
+    @classmethod
+    def buffer_path(cls, options: FileOptions) -> str:
+        """Return the path of the files, as it is written: for the buffer it is a folder."""
+        return options.path
 
     def encode(self, batch: EventBatch) -> list[bytes]:
         """Return each event's bytes; a bad record is empty and goes to `@ERROR`."""

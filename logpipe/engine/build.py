@@ -186,6 +186,13 @@ class Builder:
         options = cls.options_class.read(element, watch, find=self.find, strict=self._strict)
         return None if failed else PluginConf(kind, name, cls, options, element)
 
+    def has_setting(self, kind: str, name: str, setting: str) -> bool:
+        """Return whether plugins of that kind and type have a setting of that name."""
+        try:
+            return setting in self._registry.find(kind, name).options_class.settings()
+        except UnknownPluginError:
+            return False
+
     def host(self, conf: PluginConf, router: Router) -> PluginHost:
         """Return a new host for a plugin, with the router that `@label` names."""
         element = conf.element

@@ -87,6 +87,7 @@ class Staging:
         if self._size >= self.options.limit:
             await self._make_room()
         while problem := self._buffer.problem:
+            self._give_way()
             if self.options.overflow_action == "throw_exception":
                 raise BufferFull(problem)
             # never by dropping the oldest: what is wrong with the disk is no reason to lose what is on it
@@ -226,6 +227,11 @@ class Staging:
             self._full_said = False
             self._room.set()
 
+    def _give_way(self) -> None:
+        """Queue the oldest staged chunk where nothing else would ever make room: a lazy buffer cuts its slice early."""
+        if not self.queue and not self.in_flight and self._staged:
+            self._enqueue_staged(next(iter(self._staged)))
+
     async def _make_room(self) -> None:
         action = self.options.overflow_action
         if not self._full_said:
@@ -236,9 +242,7 @@ class Staging:
                 self._size,
                 self.options.limit,
             )
-        if not self.queue and not self.in_flight and self._staged:
-            # nothing would ever make room: a lazy buffer full of staged chunks gives up its oldest slice early
-            self._enqueue_staged(next(iter(self._staged)))
+        self._give_way()
         if action == "throw_exception":
             raise BufferFull(f"buffer space has too many data: {self._size} of {self.options.limit} bytes")
         while self._size >= self.options.limit:

@@ -61,7 +61,7 @@ class OutletBuilder:
             message = f"{describe(conf.element)}: <buffer> section on a non-buffered plugin"
             self._builder.report(error("unwanted-section", message, written.position, "remove it"))
             return None
-        buffer_conf = self._buffer_conf(conf, written) if buffered else None
+        buffer_conf = self._buffer_conf(conf, written, host) if buffered else None
         if buffered and buffer_conf is None:
             return None
         if buffer_conf is not None:
@@ -78,14 +78,18 @@ class OutletBuilder:
         outlet: Outlet | None = self._buffered(conf, buffer_conf, output, host, secondary)
         return None if outlet is None else (outlet, host)
 
-    def _buffer_conf(self, conf: PluginConf, written: Element | None) -> PluginConf | None:
+    def _buffer_conf(self, conf: PluginConf, written: Element | None, host: PluginHost) -> PluginConf | None:
         element = written or Element("buffer", position=conf.element.position, arg_position=conf.element.position)
         if not element.arg:
             element.arg = conf.plugin_class.buffer_argument
         for name, value in conf.plugin_class.buffer_defaults.items():
-            if name not in element.params:
+            if name not in element.params and not (name == "@type" and element.type):
                 element.set(name, value, element.position)
-        found = self._builder.find("buffer", element.type or "memory", element, self._builder.report)
+        kind = element.type or "memory"
+        path = "" if host.root_dir is not None else conf.plugin_class.buffer_path(conf.options)
+        if path and "path" not in element.params and self._builder.has_setting("buffer", kind, "path"):
+            element.set("path", path, element.position)
+        found = self._builder.find("buffer", kind, element, self._builder.report)
         if found is not None:
             self._lint_flush(found, element)
         return found

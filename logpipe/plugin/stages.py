@@ -151,6 +151,12 @@ class Output(Plugin[O]):
     """
 
     @classmethod
+    def buffer_path(cls, options: Any) -> str:
+        """Return where a buffer in files goes for which the user gave neither `path` nor `root_dir`; "" for nowhere."""
+        del options
+        return ""
+
+    @classmethod
     def is_buffered(cls) -> bool:
         """Return whether it can have a `<buffer>`."""
         return cls.write is not Output.write

@@ -12,7 +12,7 @@ import pytest
 from logpipe import ConfigError, Receipt
 from logpipe.builtin import file_store
 from logpipe.builtin.out_file import FileOutput
-from logpipe.testing import check_plugin, drive, pipeline
+from logpipe.testing import ManualClock, check_plugin, drive, pipeline
 
 DAY = 1466000000_000000000  # 2016-06-15 14:13:20 UTC
 JSON = "<format>\n@type json\n</format>\n"
@@ -25,7 +25,7 @@ def buffer(arg: str = "time", settings: str = "") -> str:
 def files(folder: Path) -> dict[str, str]:
     """Return every file below a folder with its text."""
     return {
-        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8", errors="replace")
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -117,7 +117,7 @@ async def test_gzip(append: str, word: str, tmp_path: Path) -> None:
         for n in (1, 2):
             await stage.feed("app", {"n": n}, times=[DAY])
             await stage.flush()
-    found = sorted(tmp_path.iterdir())
+    found = sorted(path for path in tmp_path.iterdir() if path.is_file())
     assert [path.suffixes for path in found] == [
         [".20160615" + ("" if append == "true" else f"_{n}"), ".log", ".gz"] for n in range(len(found))
     ]
@@ -134,16 +134,43 @@ async def test_inject(tmp_path: Path) -> None:
 
 
 async def test_receipt_settles_when_written(tmp_path: Path) -> None:
-    """A receipt settles when the events are in the file, and not before."""
+    """From memory: a receipt settles when the events are in the file, and not before."""
     settled: list[dict[str, str]] = []
     receipt = Receipt(lambda: settled.append(files(tmp_path)))
-    async with drive(FileOutput, f"path {tmp_path}/f\n{JSON}{buffer()}") as stage:
+    async with drive(FileOutput, f"path {tmp_path}/f\n{JSON}{buffer(settings='@type memory')}") as stage:
         await stage.feed("app", {"n": 1}, times=[DAY], receipt=receipt)
         receipt.release()
         assert not settled
         await stage.flush()
         await stage.wait_for(lambda: settled)
     assert settled == [{"f.20160615_0.log": '{"n":1}\n'}]
+
+
+async def test_by_default_events_wait_in_files_under_the_path(tmp_path: Path) -> None:
+    """As in fluentd: a slice that is not over stays in the buffer when logpipe stops, and is written when it is."""
+    conf = f"path {tmp_path}/f\n{JSON}{buffer()}"
+    settled: list[bool] = []
+    receipt = Receipt(lambda: settled.append(True))
+    async with drive(FileOutput, conf, clock=ManualClock(DAY)) as stage:
+        await stage.feed("app", {"n": 1}, times=[DAY], receipt=receipt)
+        receipt.release()
+        await stage.wait_for(lambda: settled)
+    (name,) = files(tmp_path)
+    assert name.startswith("f/buffer.c")
+    async with drive(FileOutput, conf, clock=ManualClock(DAY)) as stage:
+        await stage.feed("app", {"n": 2}, times=[DAY])
+        await stage.flush()
+    assert files(tmp_path) == {"f.20160615_0.log": '{"n":1}\n{"n":2}\n'}
+
+
+async def test_a_named_output_buffers_under_root_dir(tmp_path: Path) -> None:
+    """Where there is one."""
+    output = f"<match **>\n@type file\n@id days\npath {tmp_path}/f\n{buffer()}</match>\n"
+    text = f"<system>\nroot_dir {tmp_path}/root\n</system>\n{output}"
+    async with pipeline(text) as running:
+        await running.feed("app", {"n": 1}, times=[DAY])
+    (name,) = files(tmp_path)
+    assert name.startswith("root/worker0/days/buffer/buffer.c")
 
 
 async def test_fields_do_not_choose_the_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +25,7 @@ class SinkOptions(Options):
 
 
 class Sink(Output[SinkOptions], type="sink"):
-    """Keeps chunks; while `always` holds an exception it raises that instead."""
+    """Keeps chunks; while `always` holds an exception it raises that instead, while `open` is clear it waits."""
 
     def __init__(self, options: SinkOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -32,9 +33,12 @@ class Sink(Output[SinkOptions], type="sink"):
         self.ids: list[str] = []
         self.always: Exception | None = None
         self.attempts = 0
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def write(self, chunk: Chunk) -> None:
         self.attempts += 1
+        await self.open.wait()
         if self.always is not None:
             raise self.always
         events = [(batch.tag, event) for batch in chunk.batches() for event in batch.events()]

@@ -126,3 +126,54 @@ def test_any_changed_byte_of_a_block_is_seen() -> None:
             changed = bytearray(head)
             changed[place] ^= bit
             assert parse_block(bytes(changed), HEAD) is None, place
+
+
+def metadata(n: int = 0) -> dict[str, Any]:
+    return {"namespace_name": "default", "pod_name": f"web-{n}", "labels": {"app": "web"}, "host": "node"}
+
+
+def test_what_records_end_with_together_is_stored_once() -> None:
+    """The metadata of a container; the records given and those that come back have it, at the same place."""
+    shared = metadata()
+    records: list[Record] = [{"log": f"line {n}", "kubernetes": shared} for n in range(100)]
+    before = [list(record.items()) for record in records]
+    (frame,) = frames_of(EventBatch("t", list(range(100)), records))
+
+    assert [list(record.items()) for record in records] == before
+    assert all(record["kubernetes"] is shared for record in records)
+    assert frame.count(b"web-0") == 2, "once in each index"
+    assert [list(record.items()) for record in decoded(frame).records] == before
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"log": "x", "kubernetes": metadata()},  # equal, but not the same object
+        {"log": "x", "kubernetes": metadata(1)},
+        {"kubernetes": 1},
+        {"kubernetes": None, "log": "last"},
+        {"log": "x", "other": metadata()},
+        {},
+    ],
+)
+@pytest.mark.parametrize("place", [0, 3, 50, 99])
+def test_what_is_not_the_same_for_all_stays_where_it_is(odd: Record, place: int) -> None:
+    """However few differ, and wherever they stand."""
+    shared = metadata()
+    records: list[Record] = [{"log": f"line {n}", "kubernetes": shared} for n in range(100)]
+    records[place] = dict(odd)
+    if "other" in odd:
+        records[place]["other"] = shared
+    before = [list(record.items()) for record in records]
+    (frame,) = frames_of(EventBatch("t", list(range(100)), records))
+    assert [list(record.items()) for record in records] == before
+    assert [list(record.items()) for record in decoded(frame).records] == before
+
+
+def test_a_shared_field_that_json_cannot_hold_is_packed_with_its_records() -> None:
+    """And they are left as they were."""
+    shared = metadata() | {"bytes": b"\xff"}
+    records: list[Record] = [{"log": f"line {n}", "kubernetes": shared} for n in range(20)]
+    (frame,) = frames_of(EventBatch("t", list(range(20)), records))
+    assert all(list(record) == ["log", "kubernetes"] for record in records)
+    assert decoded(frame).records == records

@@ -49,6 +49,21 @@ async def test_stopping_delivers_where_that_is_asked_for(tmp_path: Path) -> None
     assert files(tmp_path) == []
 
 
+async def test_what_is_being_delivered_is_waited_for(tmp_path: Path) -> None:
+    """To break it off would deliver it twice; nothing else is begun."""
+    async with running(conf(tmp_path, "flush_mode immediate")) as pipe:
+        out = sink(pipe)
+        out.open.clear()
+        await pipe.feed("a", {"n": 1})
+        await pipe.feed("a", {"n": 2})
+        await pipe.wait_for(lambda: out.attempts == 1)
+        pipe.graph.request_stop()
+        await settle(50)
+        out.open.set()
+    assert out.records == [{"n": 1}]
+    assert len(files(tmp_path)) == 1
+
+
 async def test_a_chunk_that_was_not_full_takes_more_events(tmp_path: Path) -> None:
     """One chunk in the end, in one file, with one id."""
     text = conf(tmp_path, LONG)

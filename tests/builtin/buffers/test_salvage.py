@@ -229,3 +229,16 @@ def test_a_file_of_nonsense_gives_nothing_and_ends(tmp_path: Path) -> None:
         numbers, result = found_in(tmp_path / "f", data)
         assert numbers == []
         assert result.damages == [Damage(0, len(data), None, 0)]
+
+
+def test_shared_fields_survive_the_loss_of_either_index(tmp_path: Path) -> None:
+    """They are in both."""
+    shared = {"namespace_name": "default", "pod_name": "web", "labels": {"app": "web"}}
+    batch = EventBatch("t", list(range(20)), [{"n": n, "kubernetes": shared} for n in range(20)])
+    (content,) = encode_events(batch, 1, lambda index, error: pytest.fail(f"{index}: {error}"))
+    head, body, end = encode_frame(CHUNK, 0, LABEL, content)
+    for damaged in (b"?" * len(head) + body + end, head + body + b"?" * len(end), head + body):
+        numbers, result = found_in(tmp_path / "f", damaged)
+        assert numbers == list(range(20))
+        (part,) = read_batches(tmp_path / "f", result.parts)
+        assert part.records == batch.records

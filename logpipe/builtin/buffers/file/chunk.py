@@ -155,9 +155,10 @@ class FileChunk:
             kept = Kept(EventBatch(batch.tag, [], []), payloads, len(payloads), size)
         else:
             contents = list(encode_events(batch, size, lambda index, error: self._keeper.refuse(batch, index, error)))
-            kept = Kept(EventBatch(batch.tag, batch.times, batch.records), [], len(batch), size)
+            stored = sum(sum(map(len, content.records)) for content in contents)
+            kept = Kept(EventBatch(batch.tag, batch.times, batch.records), [], len(batch), stored)
         count = sum(len(content.records) for content in contents)
-        if count < kept.count or not self._keeper.take_memory(size):
+        if count < kept.count or not self._keeper.take_memory(kept.size):
             kept = None
         return Entry(label, contents, kept), count
 
