@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from logpipe.expression.text import inspect as ruby_inspect
     from logpipe.expression.text import to_s as ruby_to_s
     from logpipe.faults import fault
-    from logpipe.metrics import Counter
+    from logpipe.metrics import Counter, SourceAccount
     from logpipe.plugin import (
         AsyncFilter,
         Buffer,
@@ -116,6 +116,7 @@ __all__ = [
     "RetryLater",
     "Seconds",
     "Size",
+    "SourceAccount",
     "StoredChunk",
     "Template",
     "TemplateError",
@@ -205,7 +206,10 @@ _HOMES = {
         "compile_template",
     ),
     "logpipe.faults": ("fault",),
-    "logpipe.metrics": ("Counter",),
+    "logpipe.metrics": (
+        "Counter",
+        "SourceAccount",
+    ),
     "logpipe.plugin": (
         "AsyncFilter",
         "Buffer",

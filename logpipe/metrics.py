@@ -1,8 +1,8 @@
-"""Counters and gauges: plain numbers, added to once per batch and read by the monitor."""
+"""Counters and gauges: plain numbers, added to once per batch and read by the monitor; and what sources account for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -39,3 +39,28 @@ class Metrics:
         values: dict[str, float] = {name: counter.value for name, counter in self.counters.items()}
         values.update((name, read()) for name, read in self.gauges.items())
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAccount:
+    """Where the bytes of one source went, a file's say: every one of them is in exactly one of these numbers."""
+
+    name: str
+    written: int
+    """Bytes that the source is known to have held, whatever became of them."""
+    before: int = 0
+    """What an earlier run had read, or what was there before the first one and was not asked for."""
+    read: int = 0
+    """What became events that were accepted, or lines that are counted as unmatched."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """What was passed over on purpose, by reason."""
+    abandoned: Mapping[str, int] = field(default_factory=dict)
+    """What could not be read any more and is lost, by reason."""
+    waiting: int = 0
+    """What is still to be read."""
+
+    @property
+    def unexplained(self) -> int:
+        """Bytes that are in none of the numbers; anything but 0 is a mistake of ours."""
+        told = self.before + self.read + sum(self.skipped.values()) + sum(self.abandoned.values()) + self.waiting
+        return self.written - told

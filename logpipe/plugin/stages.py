@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from logpipe.config.options import Group, Options
 from logpipe.event import EventBatch, Record, Time
+from logpipe.metrics import SourceAccount
 from logpipe.plugin.host import Chunk, Host
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that reads as "options"
@@ -69,6 +70,10 @@ class Input(Plugin[O]):
         stop reading: finish nothing, return at once.
         """
         raise NotImplementedError
+
+    def accounts(self) -> Iterable[SourceAccount]:
+        """Return where the bytes of each source went so far; read by the ledger, also after `stop`."""
+        return ()
 
 
 class Filter(Plugin[O]):
