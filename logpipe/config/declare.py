@@ -22,13 +22,22 @@ REQUIRED: Final = _Required()
 class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
     """A setting, or several together, cannot be used; `param` is the one to point at, "" the whole section.
 
-    `position` is a more exact place, inside of a value or of a nested section.
+    `position` is a more exact place, inside of a value or of a nested section. With the severity `warning` the
+    settings can be used, and are probably not what was meant: `Options.check` yields that, nobody raises it.
     """
 
-    def __init__(self, message: str, *, param: str = "", position: Position | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str = "",
+        position: Position | None = None,
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
         super().__init__(message)
         self.param = param
         self.position = position
+        self.severity = severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class Options:
         return options
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what is wrong with settings taken together; called when each by itself is right."""
+        """Yield what is wrong, or doubtful, with settings taken together; called when each by itself is right."""
         return iter(())
 
 
@@ -136,7 +136,10 @@ def complain(element: Element, invalid: InvalidSetting) -> Diagnostic:
     """Return an invalid setting as a diagnostic with the place of its parameter."""
     place = element.params.get(invalid.param)
     position = invalid.position or (place.value_position if place is not None else element.position)
-    return error("invalid-parameter", f"{describe(element)}: {invalid}", position)
+    message = f"{describe(element)}: {invalid}"
+    if invalid.severity == "warning":
+        return warning("doubtful-parameter", message, position)
+    return error("invalid-parameter", message, position)
 
 
 def describe(element: Element) -> str:

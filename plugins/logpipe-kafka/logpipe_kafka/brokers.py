@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Final, Protocol
+
+from logpipe import Host
+from logpipe_kafka.cluster_options import is_address
+
+REMIND_SECONDS: Final = 60.0
 
 
 class Brokers(Protocol):
@@ -31,17 +37,25 @@ class Brokers(Protocol):
 
 
 class FixedBrokers:
-    """The addresses that the configuration names."""
+    """The addresses that the configuration names; what is none is left out."""
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(self, addresses: Sequence[str], host: Host) -> None:
         self.changed = asyncio.Event()
-        self._addresses = list(addresses)
+        self._given = list(addresses)
+        self._addresses = [text for text in addresses if is_address(text)]
+        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
 
     async def start(self) -> None:
         """Do nothing."""
 
     async def addresses(self) -> Sequence[str]:
-        """Return the configured list."""
+        """Return the configured list; without one, say so now and then, for nothing else will."""
+        while not self._addresses:
+            self._log.error(
+                "brokers names no broker (%s), so that events wait: write host:port and start again",
+                ", ".join(self._given) or "it is empty",
+            )
+            await asyncio.sleep(REMIND_SECONDS)
         return self._addresses
 
     def refresh(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final, Literal
 
 import orjson
 
@@ -18,7 +18,7 @@ CODECS: Final = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 NOT_USED: Final = "it has no effect here: remove it"
 DEFAULT_ACK_SECONDS: Final = 30.0
 
-_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)(:\d{1,5})?")
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?")
 
 
 def unset_if_empty(text: str) -> str | None:
@@ -68,8 +68,16 @@ def _codec(text: str) -> str | None:
     return name
 
 
+def is_address(text: str) -> bool:
+    """Return whether this can be where a broker is: `host`, `host:port`."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
 class ClusterOptions(Options):
     """What every Kafka output understands."""
+
+    without_brokers: ClassVar[Literal["error", "warning"]] = "warning"
+    """What it is to name no broker: `"#{ENV['X']}"` in a public configuration leaves nothing."""
 
     brokers: list[str] = param(
         "Brokers to ask first, `host:port,host:port`; they name the others.", default="localhost:9092", convert=listed
@@ -131,16 +139,27 @@ class ClusterOptions(Options):
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what does not go together."""
-        if not self.brokers:
-            yield InvalidSetting("brokers is empty: write host:port", param="brokers")
-        for address in self.brokers:
-            if not _ADDRESS.fullmatch(address):
-                yield InvalidSetting(f"{address!r} is no address of a broker: write host:port", param="brokers")
+        yield from self._broker_problems()
         if self.idempotent and self.required_acks != -1:
             # Brokers refuse such requests.
             message = f"idempotent true needs required_acks -1, and it is {self.required_acks}: change one of them"
             yield InvalidSetting(message, param="idempotent")
         yield from security.problems(self)
+
+    def _broker_problems(self) -> Iterator[InvalidSetting]:
+        if not self.brokers and self.needs_brokers:
+            what = "" if self.without_brokers == "error" else ", and events wait for ever"
+            message = f"brokers is empty{what}: write host:port"
+            yield InvalidSetting(message, param="brokers", severity=self.without_brokers)
+        for address in self.brokers:
+            if not is_address(address):
+                message = f"{address!r} is no address of a broker and is left out: write host:port"
+                yield InvalidSetting(message, param="brokers", severity="warning")
+
+    @property
+    def needs_brokers(self) -> bool:
+        """Whether nothing else says where the brokers are."""
+        return True
 
     @property
     def codec(self) -> int:

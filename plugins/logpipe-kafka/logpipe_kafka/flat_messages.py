@@ -50,7 +50,7 @@ def find_brokers(options: FlatOptions, host: Host) -> Brokers:
         return ZooKeeperBrokers(options.zookeeper, options.zookeeper_path, security.protocol(options), host)
     # compat: out_kafka.rb says it so
     host.log.info("brokers has been set directly: %s", options.brokers)
-    return FixedBrokers(options.brokers)
+    return FixedBrokers(options.brokers, host)
 
 
 def _encodings(options: FlatOptions, host: Host) -> tuple[payload.Encode | None, payload.EncodeEvent]:

@@ -88,6 +88,11 @@ class FlatOptions(MessageOptions):
             yield InvalidSetting(message, param="zookeeper_path")
 
     @property
+    def needs_brokers(self) -> bool:
+        """Whether ZooKeeper is not asked for them."""
+        return not self.zookeeper
+
+    @property
     def ack_seconds(self) -> float:
         """How long the leader may wait for its replicas."""
         # compat: out_kafka.rb divides ack_timeout_ms by 1000 and drops the rest: 500 is 0 there, half a second here

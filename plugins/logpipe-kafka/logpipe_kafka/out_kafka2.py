@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar, Literal
 
 from logpipe import (
     Chunk,
@@ -44,6 +45,9 @@ def _path(text: str) -> RecordAccessor:
 
 class Kafka2Options(MessageOptions):
     """Settings of `@type kafka2`."""
+
+    # compat: out_kafka2.rb, alone among the outputs, refuses to start so
+    without_brokers: ClassVar[Literal["error", "warning"]] = "error"
 
     client_id: str = param("Name under which the brokers know this client.", default="fluentd")
     topic: str | None = param(
@@ -127,7 +131,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
         super().__init__(
             options,
             host,
-            brokers=FixedBrokers(options.brokers),
+            brokers=FixedBrokers(options.brokers, host),
             messages=_message_settings(options, host),
             fallback=fallback or "",
         )

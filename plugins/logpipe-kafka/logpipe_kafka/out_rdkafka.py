@@ -40,6 +40,8 @@ class RdkafkaOutput(KafkaBufferedOutput, type="rdkafka"):
 class Rdkafka2Options(Kafka2Options):
     """Settings of `@type rdkafka2`."""
 
+    without_brokers = "warning"
+
     # compat: out_rdkafka2.rb has no such parameter and authenticates without TLS too
     sasl_over_ssl: bool = param("Refuse to authenticate without TLS.", default=False)
     output_data_type: str | None = param("What a message holds.", default=None, removed="use <format>")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from logpipe import ConfigError, Plugin
-from logpipe.testing import check_plugin, configure, drive
+from logpipe import ConfigError, InvalidSetting, Plugin
+from logpipe.testing import FakeHost, check_plugin, configure, drive, wait_for
+from logpipe_kafka.brokers import FixedBrokers
 from logpipe_kafka.out_kafka import KafkaOutput
 from logpipe_kafka.out_kafka2 import Kafka2Output
 from logpipe_kafka.out_kafka_buffered import KafkaBufferedOutput
@@ -86,7 +87,6 @@ def test_brokers(text: str, brokers: list[str]) -> None:
         ("compression_codec lzma", "'lzma' is no codec: write one of gzip, snappy, lz4, zstd, none"),
         ("default_partition one", "'one' is not a whole number: write digits"),
         ("default_partition -1", "default_partition must be 0 or more"),
-        ("brokers http://a:1", "'http://a:1' is no address of a broker: write host:port"),
         ("zookeeper_path brokers", 'zookeeper_path "brokers" must begin with a slash, like /brokers/ids'),
         ("idempotent true\nrequired_acks 1", "idempotent true needs required_acks -1, and it is 1: change one of them"),
         ("partitioner_hash_function md5", "partitioner_hash_function"),
@@ -98,6 +98,40 @@ def test_mistakes(body: str, message: str) -> None:
         configure(KafkaOutput, body)
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("brokers", "complaint", "reminder"),
+    [
+        (
+            "<broker1_host>:<broker1_port>",
+            "'<broker1_host>:<broker1_port>' is no address of a broker and is left out: write host:port",
+            "brokers names no broker (<broker1_host>:<broker1_port>), so that events wait",
+        ),
+        ('""', "brokers is empty, and events wait for ever: write host:port", "brokers names no broker (it is empty)"),
+    ],
+)
+async def test_no_broker(brokers: str, complaint: str, reminder: str) -> None:
+    """Without an address the settings are read with a warning, and the output says that events wait."""
+    options: Any = configure(KafkaBufferedOutput, f"brokers {brokers}")
+    (problem,) = [found for found in options.check() if isinstance(found, InvalidSetting)]
+    assert (str(problem), problem.severity, problem.param) == (complaint, "warning", "brokers")
+
+    async with drive(KafkaBufferedOutput, f"brokers {brokers}") as stage:
+        await wait_for(lambda: any(reminder in text for text in stage.log.texts()), "the reminder")
+
+
+async def test_one_broker_of_two() -> None:
+    """What is no address is left out, and the others are asked."""
+    brokers = FixedBrokers(["<placeholder>:1", "a:1"], FakeHost())
+
+    assert await brokers.addresses() == ["a:1"]
+
+
+def test_brokers_and_zookeeper() -> None:
+    """Where ZooKeeper says who the brokers are, none need to be written."""
+    options: Any = configure(KafkaOutput, 'brokers ""\nzookeeper a:2181')
+    assert list(options.check()) == []
 
 
 async def test_unknown_formatter() -> None:
