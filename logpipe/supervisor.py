@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Final, Literal
 
 from logpipe.config.compat import Rewrite
-from logpipe.config.diagnostic import Diagnostic, Report
+from logpipe.config.diagnostic import Diagnostic, Position, Report, error
 from logpipe.config.element import Element
 from logpipe.config.parser import parse_file
 from logpipe.config.render import render
 from logpipe.engine import malloc
 from logpipe.engine.effective import show
 from logpipe.engine.graph import Graph, read_system
-from logpipe.engine.log import set_up
+from logpipe.engine.log import LogDiagnostics, set_up
 from logpipe.engine.system import SystemOptions
 from logpipe.errors import ConfigError, LogpipeError
 from logpipe.registry import Registry, UnknownPluginError
@@ -102,29 +102,36 @@ def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = 
     )
 
 
-def check(
-    path: Path,
-    *,
-    plugin_dirs: tuple[Path, ...] = (),
-    inline: str | None = None,
-    dialect: Literal["v0", "v1"] = "v1",
-) -> Checked:
-    """Build the graph of a configuration without touching the world, and return what there is to say about it."""
-    found: list[Diagnostic] = []
-    settings = Settings(path, plugin_dirs=plugin_dirs, inline=inline, dialect=dialect)
-    root = load(settings, found.append)
-    checked = Checked(found, [])
+def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry: Registry | None = None) -> Checked:
+    """Build the graph of a configuration without touching the world, and return what there is to say about it.
+
+    What plugins log about their settings meanwhile is a warning, too.
+    """
+    checked = Checked([], [])
+    report = checked.diagnostics.append
+    root = load(settings, report, env=env)
+    log = logging.getLogger("logpipe.check")
+    log.propagate = False
+    log.handlers = [LogDiagnostics(report, Position(str(settings.config)))]
+    registry = registry or _registry(settings, log, report)
     if not checked.errors:
-        quiet = logging.getLogger("logpipe.check")
         with suppress(ConfigError):  # its diagnostics were reported
-            graph = Graph.build(root, registry=Registry(plugin_dirs, log=quiet), report=found.append, log=quiet)
-            checked.rewrites.extend(graph.rewrites)
+            checked.rewrites.extend(_graph(settings, root, registry, report, log).rewrites)
     return checked
+
+
+def _registry(settings: Settings, log: logging.Logger, report: Report) -> Registry:
+    try:
+        return Registry(settings.plugin_dirs, log=log)
+    except UnknownPluginError as problem:
+        report(error("unreadable-plugin", str(problem), Position(str(settings.config)), problem.hint))
+    return Registry(log=log)
 
 
 def effective(settings: Settings, report: Report, *, defaults: bool = False) -> str:
     """Return the configuration as it is read, with includes in place and secrets masked."""
-    return show(load(settings, report), Registry(settings.plugin_dirs), defaults=defaults)
+    registry = _registry(settings, logging.getLogger("logpipe"), report)
+    return show(load(settings, report), registry, defaults=defaults)
 
 
 def run(settings: Settings) -> int:
@@ -165,9 +172,9 @@ def _work(settings: Settings, root: Element, found: list[Diagnostic], log: loggi
             importlib.import_module(name)
         registry = Registry(settings.plugin_dirs, log=log)
         graph = _build(settings, root, registry, found, log)
-    except (ConfigError, UnknownPluginError, ImportError) as error:
-        if not isinstance(error, ConfigError):
-            print(f"logpipe: error: {error}", file=sys.stderr)  # noqa: T201 - the terminal is where the user looks
+    except (ConfigError, UnknownPluginError, ImportError) as problem:
+        if not isinstance(problem, ConfigError):
+            print(f"logpipe: error: {problem}", file=sys.stderr)  # noqa: T201 - the terminal is where the user looks
         return 1 if settings.worker_id is None else UNRECOVERABLE
     malloc.tune()
     log.info("starting logpipe pid=%d config=%s", os.getpid(), settings.config)
@@ -188,17 +195,7 @@ def _build(
     try:
         if any(diagnostic.severity == "error" for diagnostic in found):
             raise ConfigError(found)
-        graph = Graph.build(
-            root,
-            registry=registry,
-            report=found.append,
-            log=log,
-            worker_id=settings.worker_id or 0,
-            workers=settings.workers,
-            with_sources=not settings.without_source,
-            strict_values=settings.strict_values,
-            compat=settings.compat,
-        )
+        graph = _graph(settings, root, registry, found.append, log)
         if settings.strict and found:
             raise ConfigError(found)
     finally:
@@ -208,6 +205,20 @@ def _build(
             else:
                 log.warning("%s", diagnostic)
     return graph
+
+
+def _graph(settings: Settings, root: Element, registry: Registry, report: Report, log: logging.Logger) -> Graph:
+    return Graph.build(
+        root,
+        registry=registry,
+        report=report,
+        log=log,
+        worker_id=settings.worker_id or 0,
+        workers=settings.workers,
+        with_sources=not settings.without_source,
+        strict_values=settings.strict_values,
+        compat=settings.compat,
+    )
 
 
 def _runner() -> asyncio.Runner:

@@ -35,9 +35,19 @@ def file_parser(program: str, command: str) -> Parser:
     parser = Parser(prog=program, description=COMMANDS[command], allow_abbrev=False)
     add = parser.add_argument
     add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
-    add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
-    add("-i", "--inline-config", metavar="TEXT", help="text to append to the configuration; \\n is a new line")
+    add_reading(parser)
     return parser
+
+
+def add_reading(parser: Parser) -> None:
+    """What says how a configuration is read, wherever one is."""
+    add = parser.add_argument
+    add("-i", "--inline-config", metavar="TEXT", help="text to append to the configuration; \\n is a new line")
+    add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
+    add("--compat", choices=["1", "0.12"], default="", help="whose rules hold where Fluentd's versions differ")
+    add("--config-file-type", choices=["guess", "yaml", "yml"], default="guess", help="language of the configuration")
+    add("--conf-encoding", metavar="NAME", default="utf-8", help="encoding of the configuration (default: utf-8)")
+    add("--strict-config-value", action="store_true", help="refuse values that are no numbers or booleans")
 
 
 def plugin_dirs(given: Sequence[str]) -> tuple[Path, ...]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from logpipe.cli.arguments import file_parser, plugin_dirs
+from logpipe.cli.arguments import file_parser
+from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.render import render
-from logpipe.supervisor import Checked, check
+from logpipe.supervisor import Checked, Settings, check
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -23,28 +23,26 @@ def main(program: str, arguments: list[str]) -> int:
     add("--verbose", action="store_true", help="show which of 0.12's parameters are read as which of today's")
     add("--format", choices=["text", "json"], default="text", help="json: one object a line, for editors")
     given = parser.parse(arguments)
-    return check_files(given.files, given)
+    every = [reading(path, given) for path in given.files]
+    return check_files(every, as_json=given.format == "json", verbose=given.verbose, strict=given.strict)
 
 
-def check_files(files: Sequence[str], given: argparse.Namespace) -> int:
+def check_files(
+    every: Sequence[Settings], *, as_json: bool = False, verbose: bool = False, strict: bool = False
+) -> int:
     """Check each by itself; also `logpipe --dry-run`."""
     worst = 0
-    for path in files:
-        found = check(
-            Path(path),
-            plugin_dirs=plugin_dirs(given.plugin),
-            inline=given.inline_config,
-            dialect="v0" if given.use_v0_config else "v1",
-        )
-        if getattr(given, "format", "text") == "json":
+    for settings in every:
+        found = check(settings)
+        if as_json:
             _print_json(found.diagnostics)
         else:
-            _print_text(path, found, verbose=bool(given.verbose))
-        worst = 1 if found.errors or worst == 1 else 2 if given.strict and found.warnings else worst
+            _print_text(settings.config, found, verbose=verbose)
+        worst = 1 if found.errors or worst == 1 else 2 if strict and found.warnings else worst
     return worst
 
 
-def _print_text(path: str, found: Checked, *, verbose: bool) -> None:
+def _print_text(path: Path, found: Checked, *, verbose: bool) -> None:
     for diagnostic in found.diagnostics:
         print(render(diagnostic), file=sys.stderr)
     for rewrite in found.rewrites if verbose else ():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from logpipe.cli.arguments import file_parser, plugin_dirs
+from logpipe.cli.arguments import file_parser
+from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.render import render
-from logpipe.supervisor import Settings, effective
+from logpipe.supervisor import effective
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -19,13 +19,7 @@ def main(program: str, arguments: list[str]) -> int:
     given = parser.parse(arguments)
 
     found: list[Diagnostic] = []
-    settings = Settings(
-        Path(given.file),
-        plugin_dirs=plugin_dirs(given.plugin),
-        inline=given.inline_config,
-        dialect="v0" if given.use_v0_config else "v1",
-    )
-    text = effective(settings, found.append, defaults=given.defaults)
+    text = effective(reading(given.file, given), found.append, defaults=given.defaults)
     for diagnostic in found:
         print(render(diagnostic), file=sys.stderr)
     if any(diagnostic.severity == "error" for diagnostic in found):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from logpipe.cli import COMMANDS, print_version
-from logpipe.cli.arguments import Parser, plugin_dirs
+from logpipe.cli.arguments import Parser, add_reading
 
 CONFIG_PATHS: Final = (
     "/etc/fluent/fluent.conf",
@@ -44,27 +45,16 @@ def main(program: str, arguments: list[str]) -> int:
     path = given.config or os.environ.get("FLUENT_CONF") or _default_config(program)
     if path is None:
         parser.error(f"no configuration: none of {', '.join(CONFIG_PATHS)} exists; give one with -c")
-    if given.dry_run:
-        from logpipe.cli.check import check_files
 
-        return check_files([path], given)
-
-    from logpipe.supervisor import Settings, run
+    from logpipe.cli.reading import reading
 
     ignored = [flag for flag in IGNORED if flag in {argument.partition("=")[0] for argument in arguments}]
-    settings = Settings(
-        config=Path(path),
+    settings = replace(
+        reading(path, given),
         arguments=tuple(arguments),
-        plugin_dirs=plugin_dirs(given.plugin),
         log_path=Path(given.log) if given.log else None,
         log_level=_level(given.verbose, given.quiet),
-        inline=given.inline_config,
-        dialect="v0" if given.use_v0_config else "v1",
-        file_type=given.config_file_type,
         strict=given.strict,
-        strict_values=given.strict_config_value,
-        compat=given.compat,
-        encoding=given.conf_encoding,
         without_source=given.without_source,
         workers=given.workers,
         worker_id=given.under_supervisor,
@@ -77,6 +67,13 @@ def main(program: str, arguments: list[str]) -> int:
         require=tuple(given.require),
         ignored_flags=tuple(ignored),
     )
+    if given.dry_run:
+        from logpipe.cli.check import check_files
+
+        return check_files([settings], verbose=bool(given.verbose), strict=given.strict)
+
+    from logpipe.supervisor import run
+
     return run(settings)
 
 
@@ -92,12 +89,12 @@ def _run_parser(program: str) -> Parser:
     add = parser.add_argument
     add("-c", "--config", metavar="PATH", help=f"configuration file (default: $FLUENT_CONF, {', '.join(CONFIG_PATHS)})")
     add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files; may be repeated")
+    add_reading(parser)
     add(
         "-I", metavar="PATH", action="append", default=[], dest="load_path", help="folder to import Python modules from"
     )
     add("-r", metavar="NAME", action="append", default=[], dest="require", help="Python module to import at start")
     add("-o", "--log", metavar="PATH", help="write the log to this file")
-    add("-i", "--inline-config", metavar="TEXT", help="text to append to the configuration; \\n is a new line")
     add("-v", "--verbose", action="count", default=0, help="write debug messages (-vv: trace)")
     add("-q", "--quiet", action="count", default=0, help="write warnings and errors only (-qq: errors)")
     add("-d", "--daemon", metavar="PIDFILE", help="run in the background and write the process id to this file")
@@ -110,11 +107,6 @@ def _run_parser(program: str) -> Parser:
     add("--group", help="group to run as")
     add("--umask", help="umask, octal (default 0077)")
     add("--without-source", action="store_true", help="run without any <source>")
-    add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
-    add("--compat", choices=["1", "0.12"], default="", help="whose rules hold where Fluentd's versions differ")
-    add("--config-file-type", choices=["guess", "yaml", "yml"], default="guess", help="language of the configuration")
-    add("--strict-config-value", action="store_true", help="refuse values that are no numbers or booleans")
-    add("--conf-encoding", metavar="NAME", default="utf-8", help="encoding of the configuration (default: utf-8)")
     add("--version", action="store_true", help="print the version and exit")
     add("-s", "--setup", nargs="?", const="/etc/fluent", metavar="DIR", help="write a sample configuration and exit")
     add("-g", "--gemfile", metavar="PATH", help="no effect: logpipe plugins are Python packages")

@@ -199,8 +199,7 @@ class Builder:
         plugin_id = self._plugin_id(conf)
         logger = self.log.getChild(plugin_id)
         level = element.get("@log_level") or element.get("log_level")
-        if level in LEVELS:
-            logger.setLevel(LEVELS[level])
+        logger.setLevel(LEVELS.get(level or "", logging.NOTSET))
         label = element.get("@label")
         if label is not None and label not in self.routers:
             place = element.params["@label"].value_position
@@ -214,7 +213,7 @@ class Builder:
             type_name=conf.type,
             world=self.world,
             router=target,
-            log=PluginLog(logger, plugin_id, element.position),
+            log=PluginLog(logger, plugin_id, section=describe(element), place=element.position),
             builder=self._outlets,
             in_error_label=router.name == ERROR,
             is_named=bool(element.get("@id") or element.get("id")),

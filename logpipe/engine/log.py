@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from logpipe.config.diagnostic import Position
+from logpipe.config.diagnostic import Position, Report, warning
 
 TRACE: Final = 5
 LEVELS: Final = {
@@ -38,10 +38,10 @@ def level_name(number: int) -> str:
 
 
 class PluginLog(logging.LoggerAdapter[logging.Logger]):
-    """Adds a plugin's id and its place in the configuration to each message."""
+    """Adds a plugin's id, its section's title and its place in the configuration to each message."""
 
-    def __init__(self, logger: logging.Logger, plugin_id: str, place: Position) -> None:
-        super().__init__(logger, {"plugin_id": plugin_id, "place": place})
+    def __init__(self, logger: logging.Logger, plugin_id: str, *, section: str, place: Position) -> None:
+        super().__init__(logger, {"plugin_id": plugin_id, "section": section, "place": place})
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Attach what the formatter and the event handler read."""
@@ -113,6 +113,24 @@ def set_up(
     logger.propagate = False
     logging.addLevelName(TRACE, "TRACE")
     return logger
+
+
+class LogDiagnostics(logging.Handler):
+    """Reports warnings as diagnostics: what plugins say about their settings while they are constructed.
+
+    `place` is that of what no plugin says.
+    """
+
+    def __init__(self, report: Report, place: Position) -> None:
+        super().__init__(logging.WARNING)
+        self._report = report
+        self._place = place
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Report one message."""
+        section = getattr(record, "section", "")
+        message = f"{section}: {record.getMessage()}" if section else record.getMessage()
+        self._report(warning("plugin-warning", message, getattr(record, "place", self._place)))
 
 
 OWN_TAGS: Final = "fluent."
