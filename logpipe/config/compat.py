@@ -139,7 +139,8 @@ class _Flat:
         """Write the parameter `old` into `section` as `new`; with another value where one is given."""
         param = self._params[old]
         changed = param.value if value is None else value
-        section.params[new] = Param(new, changed, param.position, param.value_position)
+        pieces = param.pieces if changed == param.value else ()
+        section.params[new] = Param(new, changed, param.position, param.value_position, pieces)
         self.done(old, new if section is self.element else f"<{section.name}> {new}")
 
     def done(self, old: str, shown: str) -> None:

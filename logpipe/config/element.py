@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from logpipe.config.diagnostic import NOWHERE, Position
 
@@ -22,14 +22,38 @@ Value: TypeAlias = str | Unset | None
 """A parameter's text; None after `use_nil`, USE_DEFAULT after `use_default`."""
 
 
+class Piece(NamedTuple):
+    """A stretch of a value: where in the value it starts, where it was written, and how wide that is on its line.
+
+    The width is 0 where what was written is not what stands in the value: an escape, embedded code.
+    """
+
+    start: int
+    place: Position
+    width: int
+
+
 @dataclass(slots=True)
 class Param:
-    """One `name value` line. `position` is the name's place, `value_position` the value's first character."""
+    """One `name value` line. `position` is the name's place, `value_position` where the value begins.
+
+    `pieces` are those of a quoted value; without quotes every character stands where it was written.
+    """
 
     name: str
     value: Value
     position: Position = NOWHERE
     value_position: Position = NOWHERE
+    pieces: tuple[Piece, ...] = ()
+
+    def place(self, offset: int) -> Position:
+        """Return where the value's character at `offset` was written."""
+        piece = next((piece for piece in reversed(self.pieces) if piece.start <= offset), None)
+        if piece is None:
+            file, line, column = self.value_position.file, self.value_position.line, self.value_position.column
+            return Position(file, line, column + offset) if line else self.value_position
+        column = piece.place.column + min(offset - piece.start, piece.width)
+        return Position(piece.place.file, piece.place.line, column)
 
 
 @dataclass(slots=True)

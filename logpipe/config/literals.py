@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from lark import Token
 
 from logpipe.config.diagnostic import Position, Report, error, warning
-from logpipe.config.element import USE_DEFAULT, Value
+from logpipe.config.element import USE_DEFAULT, Piece, Value
 from logpipe.config.json_text import MAX_NESTING, dump_json, load_json
 from logpipe.config.mistakes import TYPOGRAPHIC_QUOTES
 from logpipe.config.reading import Evaluation
@@ -41,19 +43,31 @@ class Literals:
             return self.place(word)
         return self.place(word.quote if isinstance(word, Quoted) else word.begin)
 
-    def value(self, value: Word | JsonContainer) -> Value:
-        """Return a parameter's text."""
+    def value(self, value: Word | JsonContainer) -> tuple[Value, tuple[Piece, ...]]:
+        """Return a parameter's text, and its pieces where it is quoted."""
         if isinstance(value, JsonContainer):
-            return self._json(value)
-        if isinstance(value, Token) and value.type == "BARE" and value[0] in TYPOGRAPHIC_QUOTES:
+            return self._json(value), (Piece(0, self.place(value.begin), 0),)
+        if isinstance(value, Quoted):
+            return self._quoted(value)
+        if value.type == "BARE" and value[0] in TYPOGRAPHIC_QUOTES:
             message = f"{value[0]} is a typographic quote and becomes part of the value"
             self._report(warning("typographic-quotes", message, self.place(value), "write \" or ' to quote"))
-        return self.word(value)
+        return self.word(value), self._single_pieces(value) if value.type == "SINGLE" else ()
+
+    def _single_pieces(self, word: Token) -> tuple[Piece, ...]:
+        place = self.place(word)
+        ends = [0, *(found.start() + 1 for found in _SINGLE_ESCAPE.finditer(word[1:-1])), len(word) - 2]
+        spans = [(begin, end) for begin, end in itertools.pairwise(ends) if begin < end or begin == 0]
+        # each escape but the piece's own first character has dropped a backslash before
+        return tuple(
+            Piece(begin - dropped, Position(place.file, place.line, place.column + 1 + begin), end - begin)
+            for dropped, (begin, end) in enumerate(spans)
+        )
 
     def word(self, word: Word) -> Value:
         """Return the text of a key, an argument or a plain value."""
         if isinstance(word, Quoted):
-            return self._quoted(word)
+            return self._quoted(word)[0]
         if word.type == "SINGLE":
             return _SINGLE_ESCAPE.sub(r"\1", word[1:-1])
         return str(word)
@@ -78,14 +92,29 @@ class Literals:
         self._report(error("bad-code", message, self.place_of(word), "it is for values of parameters"))
         return ""
 
-    def _quoted(self, quoted: Quoted) -> Value:
-        pieces = [self._piece(part) for part in quoted.parts]
+    def _quoted(self, quoted: Quoted) -> tuple[Value, tuple[Piece, ...]]:
+        texts = [self._piece(part) for part in quoted.parts]
         # one wish decides the whole text, and nil goes before the default
-        if None in pieces:
-            return None
-        if USE_DEFAULT in pieces:
-            return USE_DEFAULT
-        return "".join(piece for piece in pieces if isinstance(piece, str))
+        if None in texts:
+            return None, ()
+        if USE_DEFAULT in texts:
+            return USE_DEFAULT, ()
+        pieces: list[Piece] = []
+        length = 0
+        for part, text in zip(quoted.parts, texts, strict=True):
+            pieces += self._pieces(part, length)
+            length += len(str(text))
+        return "".join(str(text) for text in texts), tuple(pieces)
+
+    def _pieces(self, part: Token | Code, start: int) -> Iterator[Piece]:
+        """Yield the pieces of a part of a text, one a line, which begin at `start` in the value."""
+        place = self.place(part.begin if isinstance(part, Code) else part)
+        if isinstance(part, Code) or part.type in {"JOIN", "ESCAPE"}:
+            yield Piece(start, place, 0)
+            return
+        for number, line in enumerate(part.split("\n")):
+            yield Piece(start, place if number == 0 else Position(place.file, place.line + number, 1), len(line))
+            start += len(line) + 1
 
     def _piece(self, part: Token | Code) -> Value:
         if isinstance(part, Code):

@@ -246,9 +246,7 @@ class _Reader:
         try:
             return self._converted(given.value, setting, hint)
         except ValueError as problem:
-            place = given.value_position
-            if isinstance(problem, InvalidRegexpError):
-                place = replace(place, column=place.column + problem.offset)
+            place = given.place(problem.offset) if isinstance(problem, InvalidRegexpError) else given.value_position
             self._error("invalid-value", f'"{given.name}": {problem}', place)
             return None
 

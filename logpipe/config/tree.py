@@ -88,9 +88,8 @@ class FileReader:
             self._reserved(name, position, strict=top or element.name in _STRICT_SECTIONS)
         if isinstance(line.value, Token) and line.value.type == "BARE":
             self._lint_cut(line.value)
-        element.params[name] = Param(
-            name, self._literals.value(line.value), position, self._literals.place_of(line.value)
-        )
+        value, pieces = self._literals.value(line.value)
+        element.params[name] = Param(name, value, position, self._literals.place_of(line.value), pieces)
 
     def _lint_cut(self, value: Token) -> None:
         """Warn where a comment was probably meant to be the rest of a regular expression."""

@@ -187,3 +187,27 @@ def test_dialect_v0_refuses_names_with_at(load: Any) -> None:
         " (dialect v0 knows names of letters, digits and _ only; most files are v1)"
         " [syntax-error]"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "char", "expected"),
+    [
+        ("k  ab#x", "x", (1, 7)),
+        ('k "abx"', "x", (1, 6)),
+        ("k 'abx'", "x", (1, 6)),
+        (r"k 'a\'b\'x'", "x", (1, 10)),
+        (r'k "a\nx"', "x", (1, 7)),
+        ('k "a#{1 + 1}x"', "x", (1, 13)),
+        ('k "a#{1 + 1}x"', "2", (1, 5)),
+        ('k "ab\n  cx"', "x", (2, 4)),
+        ('k "ab\\\n  cx"', "x", (2, 4)),
+        ('k ["a", "x"]', "x", (1, 3)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_places_in_values(load: Any, text: str, char: str, expected: tuple[int, int]) -> None:
+    """A character of a value is found where it was written, behind quotes, escapes and line breaks."""
+    param = load(text + "\n").root.params["k"]
+
+    place = param.place(param.value.index(char))
+    assert (place.line, place.column) == expected
