@@ -32,6 +32,8 @@ from logpipe.registry import Registry
 FIRST_BACK_OFF: Final = 1.0
 LONGEST_BACK_OFF: Final = 60.0
 THREADS: Final = 8
+STOP_SECONDS: Final = 5.0
+"""How long all plugins together may take to close, after `shutdown_timeout`."""
 TODAY: Final = "1"
 """The `compat` that plugins have by themselves."""
 
@@ -66,6 +68,9 @@ class Graph:
         self._log = builder.log
         self._stop_asked = asyncio.Event()
         self._aborted = asyncio.Event()
+        self._starting: asyncio.Timeout | None = None
+        self._outputs_started = False
+        self._stop_by = 0.0
         self._log_events: LogEvents | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -119,13 +124,15 @@ class Graph:
         return cls(builder, builder.buffered_outlets, system)
 
     def request_stop(self) -> None:
-        """Ask `run` to stop; safe to call more than once, from the event loop's thread."""
+        """Ask `run` to stop, starting included; safe to call more than once, from the event loop's thread."""
         self._stop_asked.set()
+        if self._starting is not None:
+            self._starting.reschedule(0.0)
 
     def abort(self) -> None:
         """Stop waiting for deliveries: what is not delivered stays in its source or on disk."""
-        self._stop_asked.set()
         self._aborted.set()
+        self.request_stop()
 
     def flush(self) -> None:
         """Queue everything that is staged; delivery goes on in the background."""
@@ -138,10 +145,11 @@ class Graph:
             self.world.group = group
             self._tasks.append(group.create_task(self.world.dead_letters.run(), name="dead_letters"))
             try:
-                await self._start()
-                self.started.set()
-                await self._stop_asked.wait()
-                await self._drain()
+                if await self._start_unless_stopped():
+                    self.started.set()
+                    await self._stop_asked.wait()
+                if self._outputs_started:
+                    await self._drain()
             finally:
                 await self._stop()
                 self.world.group = None
@@ -149,11 +157,31 @@ class Graph:
                     task.cancel()
         self.world.threads.shutdown(wait=False, cancel_futures=True)
 
+    async def _start_unless_stopped(self) -> bool:
+        """Start everything; returns whether it came to an end before it was asked to stop."""
+        if self._stop_asked.is_set():
+            return False
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                self._starting = scope
+                await self._start()
+                self._starting = None
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            self._log.info("stopping before everything had started")
+            return False
+        finally:
+            self._starting = None
+        return True
+
     async def _start(self) -> None:
         for stage in self._in_start_order():
             await stage.plugin.start()
         for outlet in self.outlets:
             await outlet.start()
+        self._outputs_started = True
         self._watch_log()
         for stage in self.stages.inputs:
             assert isinstance(stage.plugin, Input)  # noqa: S101 - the builder put only inputs there
@@ -210,6 +238,7 @@ class Graph:
 
     async def _stop(self) -> None:
         self._unwatch_log()
+        self._stop_by = asyncio.get_running_loop().time() + STOP_SECONDS
         for stages in (self.stages.inputs, self.stages.filters):
             for stage in stages:
                 await self._stop_stage(stage)
@@ -224,7 +253,7 @@ class Graph:
 
     async def _guarded(self, stop: Callable[[], Any], kind: str, plugin_id: str) -> None:
         try:
-            async with asyncio.timeout(self._system.shutdown_timeout):
+            async with asyncio.timeout_at(self._stop_by):
                 await stop()
         except Exception:  # noqa: BLE001 - one plugin's trouble must not keep the others from stopping
             self._log.exception("unexpected error while stopping %s plugin_id=%r", kind, plugin_id)

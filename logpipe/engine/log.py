@@ -108,11 +108,27 @@ def set_up(
     handler.setFormatter(make(worker=worker, time_format=time_format))
     for old in list(logger.handlers):
         logger.removeHandler(old)
+        old.close()
     logger.addHandler(handler)
     logger.setLevel(LEVELS[level])
     logger.propagate = False
     logging.addLevelName(TRACE, "TRACE")
     return logger
+
+
+def reopen(logger: logging.Logger) -> None:
+    """Go on in the file of the log's name, where another program has renamed the one that was opened."""
+    for handler in logger.handlers:
+        if not isinstance(handler, logging.FileHandler):
+            continue
+        try:
+            stream = Path(handler.baseFilename).open("a", encoding="utf-8")  # noqa: SIM115 - the handler's from now on
+        except OSError as problem:
+            logger.warning("the log stays in the file that is open: %s", problem)
+        else:
+            old = handler.setStream(stream)
+            if old is not None:
+                old.close()
 
 
 class LogDiagnostics(logging.Handler):

@@ -1,0 +1,123 @@
+"""Builds the graph of a configuration, to look at it or to run it, and says what there is to say about it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from logpipe.config.compat import Rewrite
+from logpipe.config.diagnostic import Diagnostic, Position, Report, error
+from logpipe.config.element import Element
+from logpipe.engine.effective import show
+from logpipe.engine.graph import Graph
+from logpipe.engine.log import LogDiagnostics
+from logpipe.errors import ConfigError
+from logpipe.registry import Registry, UnknownPluginError
+from logpipe.supervisor.settings import Settings, load
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found in one configuration."""
+
+    diagnostics: list[Diagnostic]
+    rewrites: list[Rewrite]
+    """The parameters of 0.12 that are read as others."""
+
+    @property
+    def errors(self) -> int:
+        """How many keep it from running."""
+        return sum(diagnostic.severity == "error" for diagnostic in self.diagnostics)
+
+    @property
+    def warnings(self) -> int:
+        """How many do not."""
+        return len(self.diagnostics) - self.errors
+
+
+def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry: Registry | None = None) -> Checked:
+    """Build the graph of a configuration without touching the world, and return what there is to say about it.
+
+    What plugins log about their settings meanwhile is a warning, too.
+    """
+    checked = Checked([], [])
+    report = checked.diagnostics.append
+    root = load(settings, report, env=env)
+    log = logging.getLogger("logpipe.check")
+    log.propagate = False
+    log.handlers = [LogDiagnostics(report, Position(str(settings.config)))]
+    registry = registry or _registry(settings, log, report)
+    if not checked.errors:
+        with suppress(ConfigError):  # its diagnostics were reported
+            checked.rewrites.extend(make_graph(settings, root, registry, report, log).rewrites)
+    return checked
+
+
+def effective(settings: Settings, report: Report, *, defaults: bool = False) -> str:
+    """Return the configuration as it is read, with includes in place and secrets masked."""
+    registry = _registry(settings, logging.getLogger("logpipe"), report)
+    return show(load(settings, report), registry, defaults=defaults)
+
+
+def _registry(settings: Settings, log: logging.Logger, report: Report) -> Registry:
+    try:
+        return Registry(settings.plugin_dirs, log=log)
+    except UnknownPluginError as problem:
+        report(_unreadable(problem, settings))
+    return Registry(log=log)
+
+
+def _unreadable(problem: UnknownPluginError, settings: Settings) -> Diagnostic:
+    return error("unreadable-plugin", str(problem), Position(str(settings.config)), problem.hint)
+
+
+def build(settings: Settings, root: Element, found: list[Diagnostic], log: logging.Logger) -> Graph:
+    """Build the graph to run.
+
+    Args:
+        settings: the command line's.
+        root: the configuration's tree.
+        found: what reading it has found; what is found now is added.
+        log: the graph's.
+
+    Raises:
+        ConfigError: it cannot run; `found` says why.
+    """
+    try:
+        for name in settings.require:
+            importlib.import_module(name)
+        registry = Registry(settings.plugin_dirs, log=log)
+    except UnknownPluginError as problem:
+        found.append(_unreadable(problem, settings))
+        raise ConfigError(found) from problem
+    except ImportError as problem:
+        found.append(error("not-importable", f"-r: {problem}", Position(str(settings.config))))
+        raise ConfigError(found) from problem
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        raise ConfigError(found)
+    graph = make_graph(settings, root, registry, found.append, log)
+    if settings.strict and found:
+        raise ConfigError(found)
+    return graph
+
+
+def make_graph(settings: Settings, root: Element, registry: Registry, report: Report, log: logging.Logger) -> Graph:
+    """Build the graph.
+
+    Raises:
+        ConfigError: it cannot run; the reasons were reported.
+    """
+    return Graph.build(
+        root,
+        registry=registry,
+        report=report,
+        log=log,
+        worker_id=settings.worker_id or 0,
+        workers=settings.workers,
+        with_sources=not settings.without_source,
+        strict_values=settings.strict_values,
+        compat=settings.compat,
+    )

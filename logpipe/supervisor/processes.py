@@ -1,0 +1,176 @@
+"""Several workers, each a process: started, started again when they die, and told of every signal."""
+
+from __future__ import annotations
+
+import logging
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from logpipe.engine.log import reopen
+from logpipe.engine.system import SystemOptions
+from logpipe.supervisor import signals
+from logpipe.supervisor.settings import Settings
+from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE
+
+LASTING_SECONDS: Final = 60.0
+"""A worker that has run for so long starts again at once when it dies."""
+FIRST_BACK_OFF: Final = 1.0
+LONGEST_BACK_OFF: Final = 60.0
+KILL_SECONDS: Final = 2.0
+"""How much longer than its own deadline a worker may take to end."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    worker_id: int
+    process: subprocess.Popen[bytes] | None = None
+    began: float = 0.0
+    deaths: int = 0
+    """How many times in a row it has died soon."""
+    start_at: float = 0.0
+    """When it is started again."""
+
+
+class Supervisor:
+    """Keeps workers alive until it is told to stop; it loads no plugin."""
+
+    def __init__(self, settings: Settings, system: SystemOptions, workers: int, log: logging.Logger) -> None:
+        self._command = (sys.executable, "-m", "logpipe", *settings.arguments, "--under-supervisor")
+        self._patience = float(system.shutdown_timeout) + GRACE_SECONDS + KILL_SECONDS
+        self._interval = float(system.restart_worker_interval)
+        self._workers = [_Worker(number) for number in range(workers)]
+        self._log = log
+        self._stop_by: float | None = None
+        self._status = 0
+
+    def run(self) -> int:
+        """Run until a signal or a worker that cannot run ends it.
+
+        Returns:
+            0; 2 where a worker could not run at all; 1 where one failed to end as it should.
+        """
+        with _arriving_signals() as arrived:
+            while self._goes_on():
+                self._start_due()
+                for number in arrived.read(self._seconds_to_wait()):
+                    self._react(number)
+                self._reap()
+                self._kill_late()
+        return self._status
+
+    def _goes_on(self) -> bool:
+        return self._stop_by is None or any(worker.process is not None for worker in self._workers)
+
+    def _start_due(self) -> None:
+        for worker in self._workers:
+            if self._stop_by is None and worker.process is None and worker.start_at <= time.monotonic():
+                worker.began = time.monotonic()
+                with signals.held_for_child():
+                    command = (*self._command, str(worker.worker_id))
+                    worker.process = subprocess.Popen(command)  # noqa: S603 - this program, as it was started
+
+    def _seconds_to_wait(self) -> float | None:
+        if self._stop_by is not None:
+            return max(0.0, self._stop_by - time.monotonic())
+        starts = [worker.start_at for worker in self._workers if worker.process is None]
+        return max(0.0, min(starts) - time.monotonic()) if starts else None
+
+    def _react(self, number: int) -> None:
+        if number == signal.SIGQUIT or (number in signals.STOPS and self._stop_by is not None):
+            self._stop(signal.SIGQUIT)
+        elif number in signals.STOPS:
+            self._log.info("received graceful stop (%s)", signal.Signals(number).name)
+            self._stop(signal.SIGTERM)
+        elif number in signals.LATER:
+            if number == signal.SIGUSR1:
+                reopen(self._log)
+            self._tell_all(number)
+
+    def _stop(self, number: int) -> None:
+        self._stop_by = self._stop_by or time.monotonic() + self._patience
+        self._tell_all(number)
+
+    def _tell_all(self, number: int) -> None:
+        for worker in self._workers:
+            if worker.process is not None:
+                worker.process.send_signal(number)
+
+    def _reap(self) -> None:
+        for worker in self._workers:
+            if worker.process is not None and (status := worker.process.poll()) is not None:
+                worker.process = None
+                self._ended(worker, status)
+
+    def _ended(self, worker: _Worker, status: int) -> None:
+        if self._stop_by is not None:
+            self._status = self._status or int(status != 0)
+            return
+        lasted = time.monotonic() - worker.began
+        if status == UNRECOVERABLE and not worker.start_at:
+            self._log.error("worker #%d cannot run: stopping", worker.worker_id)
+            self._status = UNRECOVERABLE
+            self._stop(signal.SIGTERM)
+            return
+        worker.deaths = 1 if lasted >= LASTING_SECONDS else worker.deaths + 1
+        pause = max(self._interval, self._back_off(worker.deaths) if lasted < LASTING_SECONDS else 0.0)
+        worker.start_at = time.monotonic() + pause
+        self._log.error(
+            "worker #%d ended unexpectedly with status %d after %.1f seconds%s; it starts again in %.0f seconds",
+            worker.worker_id,
+            status,
+            lasted,
+            f", {worker.deaths} times in a row" if worker.deaths > 1 else "",
+            pause,
+        )
+
+    def _back_off(self, deaths: int) -> float:
+        return min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** (deaths - 1))
+
+    def _kill_late(self) -> None:
+        if self._stop_by is None or time.monotonic() < self._stop_by:
+            return
+        for worker in self._workers:
+            if worker.process is not None:
+                self._log.error(
+                    "worker #%d has not ended within %.0f seconds: killed", worker.worker_id, self._patience
+                )
+                worker.process.kill()
+                worker.process.wait()
+
+
+class _Arrived:
+    """The signals that have arrived, in order; none is lost while nobody reads."""
+
+    def __init__(self, receiver: socket.socket) -> None:
+        self._receiver = receiver
+
+    def read(self, seconds: float | None) -> list[int]:
+        """Wait for one for so long, None for ever; returns all there are, each number once."""
+        select.select([self._receiver], [], [], seconds)
+        with suppress(BlockingIOError):
+            return list(dict.fromkeys(self._receiver.recv(4096)))
+        return []
+
+
+@contextmanager
+def _arriving_signals() -> Iterator[_Arrived]:
+    receiver, sender = socket.socketpair()
+    with receiver, sender:
+        receiver.setblocking(False)
+        sender.setblocking(False)
+        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        for number in signals.ALL:
+            signal.signal(number, lambda _number, _frame: None)
+        signals.release()
+        try:
+            yield _Arrived(receiver)
+        finally:
+            signal.set_wakeup_fd(-1)

@@ -1,0 +1,61 @@
+"""What the command line asks for, and the configuration's tree read by it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from logpipe.config.diagnostic import Report
+from logpipe.config.element import Element
+from logpipe.config.parser import parse_file
+
+INCLUDE_DIR: Final = "/etc/fluent/conf.d"
+"""Read after the configuration, as fluentd does since 1.19."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line asks for."""
+
+    config: Path
+    arguments: tuple[str, ...] = ()
+    plugin_dirs: tuple[Path, ...] = ()
+    log_path: Path | None = None
+    log_level: str | None = None
+    inline: str | None = None
+    dialect: Literal["v0", "v1"] = "v1"
+    file_type: str = "guess"
+    strict: bool = False
+    strict_values: bool = False
+    compat: str = ""
+    encoding: str = "utf-8"
+    without_source: bool = False
+    workers: int | None = None
+    worker_id: int | None = None
+    """The number of a worker that a supervisor has started; None for a process that nobody stands above."""
+    no_supervisor: bool = False
+    daemon: Path | None = None
+    user: str | None = None
+    group: str | None = None
+    umask: int = 0o077
+    load_path: tuple[str, ...] = ()
+    require: tuple[str, ...] = ()
+    ignored_flags: tuple[str, ...] = ()
+
+
+def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = None) -> Element:
+    """Return the configuration's tree; mistakes go to `report`."""
+    return parse_file(
+        settings.config,
+        report=report,
+        dialect=settings.dialect,
+        inline=(settings.inline or "").replace("\\n", "\n"),
+        env=os.environ if env is None else env,
+        file_type=settings.file_type,
+        encoding=settings.encoding,
+        include_dir=os.environ.get("FLUENT_CONF_INCLUDE_DIR", INCLUDE_DIR),
+        worker_id="" if settings.worker_id is None else str(settings.worker_id),
+    )

@@ -1,0 +1,231 @@
+"""One worker: runs a graph here, and another one in its place when it is told to read its configuration again."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.element import Element
+from logpipe.engine import malloc
+from logpipe.engine.graph import Graph, read_system
+from logpipe.engine.log import reopen, set_up
+from logpipe.engine.system import SystemOptions
+from logpipe.errors import ConfigError, LogpipeError
+from logpipe.supervisor import checking, signals
+from logpipe.supervisor.settings import Settings, load
+from logpipe.supervisor.state import log_state
+
+UNRECOVERABLE: Final = 2
+"""A worker's exit status that starting it again would only repeat; fluentd's number."""
+
+GRACE_SECONDS: Final = 5.0
+"""After `shutdown_timeout`, for closing what is open; then the process ends, whatever it is doing."""
+
+REST_SECONDS: Final = 1.0
+"""Between two reloads: signals that come faster ask for the same thing."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A configuration, and the graph that was built of it."""
+
+    root: Element
+    system: SystemOptions
+    found: list[Diagnostic] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, settings: Settings) -> Loaded:
+        """Read the configuration; its mistakes are in `found`."""
+        found: list[Diagnostic] = []
+        root = load(settings, found.append)
+        return cls(root, read_system(root, lambda _diagnostic: None), found)  # the graph reports what is wrong there
+
+    def build(self, settings: Settings, log: logging.Logger) -> Graph:
+        """Build the graph.
+
+        Raises:
+            ConfigError: it cannot run; `found` says why.
+        """
+        return checking.build(settings, self.root, self.found, log)
+
+
+def set_up_log(settings: Settings, system: SystemOptions) -> logging.Logger:
+    """Point the log to where the command line says, else `<system>`."""
+    path = settings.log_path or (Path(system.log.path) if system.log.path else None)
+    return set_up(
+        level=settings.log_level or system.log_level,
+        path=path,
+        shape=system.log.format,
+        time_format=system.log.time_format,
+        worker=settings.worker_id,
+    )
+
+
+class Worker:
+    """Runs one graph after another, until a signal ends it.
+
+    Args:
+        settings: the command line's.
+        loaded: the configuration of the first graph.
+        graph: the first graph.
+        log: where to say what happens.
+    """
+
+    def __init__(self, settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger) -> None:
+        self._settings = settings
+        self._log = log
+        self._loaded = loaded
+        self._graph = graph
+        self._before: Loaded | None = None
+        """The configuration to go back to if the one in use can't start."""
+        self._next: tuple[Loaded, Graph] | None = None
+        self._reload_asked = asyncio.Event()
+        self._reloaded_at = 0.0
+        self._ending = False
+
+    async def run(self) -> None:
+        """Run until a signal ends it.
+
+        Raises:
+            ExceptionGroup: the graph could not run.
+        """
+        self._listen()
+        while True:
+            failure = await self._run_graph()
+            if failure is None:
+                before: Loaded | None = self._loaded
+            else:
+                before, self._next = None, self._way_back(failure)
+            if self._ending or self._next is None:
+                return
+            self._switch(*self._next)
+            self._before = before
+
+    async def _run_graph(self) -> Exception | None:
+        """Run the graph to its end, and meanwhile prepare the one after it if asked; returns why it failed."""
+        graph = self._graph
+        async with asyncio.TaskGroup() as group:
+            preparing = group.create_task(self._prepare_next(graph), name="reload")
+            try:
+                await graph.run()
+            except ExceptionGroup as failure:
+                return failure
+            finally:
+                preparing.cancel()
+        return None
+
+    async def _prepare_next(self, graph: Graph) -> None:
+        """Wait for a signal, build the next graph beside the running one, and have that one stop if it is good."""
+        await graph.started.wait()
+        self._before = None
+        while self._next is None:
+            await self._reload_asked.wait()
+            await asyncio.sleep(self._reloaded_at + REST_SECONDS - time.monotonic())
+            self._reload_asked.clear()
+            self._reloaded_at = time.monotonic()
+            self._log.info("reading the configuration again: %s", self._settings.config)
+            self._next = await asyncio.to_thread(self._build_next)
+        self._log.info("the configuration is good: stopping what runs by the one before")
+        graph.request_stop()
+
+    def _build_next(self) -> tuple[Loaded, Graph] | None:
+        """Return the configuration as it is now, with its graph; None, with the reasons said, where it can't run."""
+        loaded = Loaded.read(self._settings)
+        try:
+            graph = loaded.build(self._settings, self._log)
+        except ConfigError:
+            for diagnostic in loaded.found:
+                self._log.error("%s", diagnostic)
+            self._log.error("the configuration can't be used, the one before stays in use")
+            return None
+        for diagnostic in loaded.found:
+            self._log.warning("%s", diagnostic)
+        if loaded.system.workers != self._loaded.system.workers:
+            self._log.warning("workers is now %d: that takes a restart, not a reload", loaded.system.workers)
+        return loaded, graph
+
+    def _switch(self, loaded: Loaded, graph: Graph) -> None:
+        """Put a graph in the place of the one that has ended, with what `<system>` says about the log."""
+        self._loaded, self._graph, self._next = loaded, graph, None
+        try:
+            set_up_log(self._settings, loaded.system)
+        except OSError as problem:
+            self._log.warning("the log stays where it is: %s", problem)
+        gc.unfreeze()  # the old graph is garbage now
+        gc.collect()
+        malloc.tune()
+        self._log.info("starting by the configuration as it was read")
+
+    def _way_back(self, failure: Exception) -> tuple[Loaded, Graph]:
+        """Return the configuration before, with a new graph, where the one in use could not start.
+
+        Raises:
+            ExceptionGroup: it had started, or there is none before.
+        """
+        before = self._before
+        if before is None or self._ending:
+            raise failure
+        log_failure(self._log, failure)
+        self._log.error("going back to the configuration before")
+        return before, before.build(self._settings, self._log)
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        stops = signals.STOPS if self._settings.worker_id is None else (signal.SIGTERM,)
+        for number in stops:
+            loop.add_signal_handler(number, self._stop, number)
+        for number in signals.RELOADS:
+            loop.add_signal_handler(number, self._reload_asked.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._flush)
+        loop.add_signal_handler(signal.SIGQUIT, self._stop_at_once, signal.SIGQUIT)
+        loop.add_signal_handler(signal.SIGCONT, lambda: log_state(self._graph, self._log))
+        signals.release()
+
+    def _stop(self, number: signal.Signals) -> None:
+        if not self._ending:
+            self._log.info("received graceful stop (%s)", number.name)
+            self._end_in_time()
+            self._graph.request_stop()
+        elif self._settings.worker_id is None:  # a service manager tells supervisor and workers, and so does the former
+            self._stop_at_once(number)
+
+    def _stop_at_once(self, number: signal.Signals) -> None:
+        self._log.warning("received %s: stopping at once, without delivering what is left", number.name)
+        self._end_in_time()
+        self._graph.abort()
+
+    def _end_in_time(self) -> None:
+        """Begin to end; a thread ends the process at the deadline, even if the loop no longer turns."""
+        if self._ending:
+            return
+        self._ending = True
+        seconds = float(self._loaded.system.shutdown_timeout) + GRACE_SECONDS
+        last = threading.Timer(seconds, partial(_end_now, self._log, seconds))
+        last.daemon = True
+        last.start()
+
+    def _flush(self) -> None:
+        self._log.info("flushing all buffers (SIGUSR1)")
+        reopen(self._log)
+        self._graph.flush()
+
+
+def log_failure(log: logging.Logger, failure: Exception) -> None:
+    """Say why a graph could not run."""
+    for each in failure.exceptions if isinstance(failure, ExceptionGroup) else (failure,):
+        log.critical("cannot run: %s", each, exc_info=None if isinstance(each, LogpipeError) else each)
+
+
+def _end_now(log: logging.Logger, seconds: float) -> None:
+    log.critical("not stopped within %.0f seconds: what was not delivered stays in its source or on disk", seconds)
+    os._exit(1)
