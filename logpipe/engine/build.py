@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from logpipe.engine.log import LEVELS, PluginLog
 from logpipe.engine.outlets import OutletBuilder
 from logpipe.engine.router import Router, Rule
 from logpipe.engine.tag_pattern import compile_pattern
+from logpipe.engine.workers import report_workers, sections_of
 from logpipe.plugin import AsyncFilter, Filter, Input, Output, Plugin
 from logpipe.registry import Registry, UnknownPluginError
 
@@ -89,7 +90,8 @@ class Builder:
 
     def build(self, root: Element, *, with_sources: bool = True) -> None:
         """Build everything in the order of fluentd's root_agent.rb: labels, `@ERROR`, root, sources."""
-        elements = list(_expand_workers(root, self.world.worker_id))
+        report_workers(root, self.world.workers, self.report)
+        elements = list(sections_of(root, self.world.worker_id))
         labels = self._labels(elements)
         lint_routes(elements, self.report)
         self.routers[ROOT] = self._router(ROOT)
@@ -255,12 +257,3 @@ def _label_problem(element: Element, labels: dict[str, Element]) -> str:
     if not any(True for _ in element.sections("match")):
         return "a label needs at least one <match>"
     return ""
-
-
-def _expand_workers(root: Element, worker_id: int) -> Iterator[Element]:
-    """Yield the root's sections; what stands in a `<worker>` of this worker comes after all others, as in fluentd."""
-    yield from (element for element in root.elements if element.name != "worker")
-    for element in root.sections("worker"):
-        first, _, last = element.arg.partition("-")
-        if first.strip().isdecimal() and int(first) <= worker_id <= int(last or first):
-            yield from element.elements

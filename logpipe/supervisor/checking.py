@@ -6,7 +6,7 @@ import importlib
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from logpipe.config.compat import Rewrite
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error
@@ -14,6 +14,7 @@ from logpipe.config.element import Element
 from logpipe.engine.effective import show
 from logpipe.engine.graph import Graph
 from logpipe.engine.log import LogDiagnostics
+from logpipe.engine.workers import first_workers
 from logpipe.errors import ConfigError
 from logpipe.registry import Registry, UnknownPluginError
 from logpipe.supervisor.settings import Settings, load
@@ -43,17 +44,23 @@ def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry:
 
     What plugins log about their settings meanwhile is a warning, too.
     """
-    checked = Checked([], [])
-    report = checked.diagnostics.append
+    found: dict[Diagnostic, None] = {}  # those of several workers are mostly the same
+    rewrites: list[Rewrite] = []
+
+    def report(diagnostic: Diagnostic) -> None:
+        found[diagnostic] = None
+
     root = load(settings, report, env=env)
     log = logging.getLogger("logpipe.check")
     log.propagate = False
     log.handlers = [LogDiagnostics(report, Position(str(settings.config)))]
     registry = registry or _registry(settings, log, report)
-    if not checked.errors:
+    readable = not any(diagnostic.severity == "error" for diagnostic in found)
+    for worker_id in first_workers(root) if readable else ():
         with suppress(ConfigError):  # its diagnostics were reported
-            checked.rewrites.extend(make_graph(settings, root, registry, report, log).rewrites)
-    return checked
+            graph = make_graph(replace(settings, worker_id=worker_id), root, registry, report, log)
+            rewrites = rewrites or graph.rewrites
+    return Checked(list(found), rewrites)
 
 
 def effective(settings: Settings, report: Report, *, defaults: bool = False) -> str:

@@ -228,6 +228,9 @@ async def test_all_mistakes_are_found_in_one_run() -> None:
 async def test_what_stands_in_a_worker_comes_after_the_rest() -> None:
     """A root match beats a worker's, and other workers' sections are not there."""
     text = """
+    <system>
+      workers 2
+    </system>
     <worker 0>
       <match a>
         @type test
