@@ -47,6 +47,7 @@ def add_reading(parser: Parser) -> None:
     add("--compat", choices=["1", "0.12"], default="", help="whose rules hold where Fluentd's versions differ")
     add("--config-file-type", choices=["guess", "yaml", "yml"], default="guess", help="language of the configuration")
     add("--conf-encoding", metavar="NAME", default="utf-8", help="encoding of the configuration (default: utf-8)")
+    add("--allow-http-include", action="store_true", help="let @include read http and https addresses")
     add("--strict-config-value", action="store_true", help="refuse values that are no numbers or booleans")
 
 

@@ -19,5 +19,6 @@ def reading(path: str | Path, given: argparse.Namespace) -> Settings:
         compat=given.compat,
         file_type=given.config_file_type,
         encoding=given.conf_encoding,
+        allow_http_include=given.allow_http_include,
         strict_values=given.strict_config_value,
     )

@@ -79,8 +79,12 @@ class Includes:
         """Return what lies at a URL; None, with the reason reported, where that is not allowed or fails."""
         if self._reading.fetch is None:
             message = f"cannot include {url}: configuration is not read from other machines"
-            self.report(error("remote-include", message, position, "download the file and include it from disk"))
+            hint = "download the file and include it from disk, or start with --allow-http-include"
+            self.report(error("remote-include", message, position, hint))
             return None
+        if url.startswith("http:"):
+            message = f"the configuration at {url} comes unencrypted: who is on the way can change what logpipe does"
+            self.report(warning("insecure-include", message, position, "use https"))
         try:
             # compat: config/v1_parser.rb takes the root directory for the directory of what came from a URL
             return self._opened(url, decode(self._reading.fetch(url)), Path("/"), url, position)

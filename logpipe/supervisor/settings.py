@@ -32,6 +32,7 @@ class Settings:
     strict_values: bool = False
     compat: str = ""
     encoding: str = "utf-8"
+    allow_http_include: bool = False
     without_source: bool = False
     workers: int | None = None
     worker_id: int | None = None
@@ -48,6 +49,8 @@ class Settings:
 
 def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = None) -> Element:
     """Return the configuration's tree; mistakes go to `report`."""
+    # compat: supervisor.rb gives a single worker its number too, in all but --no-supervisor
+    worker_id = "" if settings.no_supervisor else str(settings.worker_id or 0)
     return parse_file(
         settings.config,
         report=report,
@@ -57,5 +60,12 @@ def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = 
         file_type=settings.file_type,
         encoding=settings.encoding,
         include_dir=os.environ.get("FLUENT_CONF_INCLUDE_DIR", INCLUDE_DIR),
-        worker_id="" if settings.worker_id is None else str(settings.worker_id),
+        worker_id=worker_id,
+        fetch=_fetch if settings.allow_http_include else None,
     )
+
+
+def _fetch(url: str) -> bytes:
+    from logpipe.config import remote  # noqa: PLC0415 - loads http and ssl, which only such an include needs
+
+    return remote.fetch(url)

@@ -149,13 +149,26 @@ def test_the_system_section_names_the_directory(read: Read, system: str, section
 
 
 def test_urls_need_permission(read: Read) -> None:
-    files = {"main.conf": "@include http://conf.example/a.conf"}
+    files = {"main.conf": "@include https://conf.example/a.conf"}
 
     refused = read(files)[1]
     root, said = read(files, fetch=lambda url: f"k {url}".encode())
 
-    assert [problem.code for problem in refused] == ["remote-include"]
-    assert (params(root), said) == ({"k": "http://conf.example/a.conf"}, [])
+    assert [str(problem) for problem in refused] == [
+        "main.conf:1:1: error: cannot include https://conf.example/a.conf: configuration is not read from other"
+        " machines (download the file and include it from disk, or start with --allow-http-include) [remote-include]"
+    ]
+    assert (params(root), said) == ({"k": "https://conf.example/a.conf"}, [])
+
+
+def test_a_url_without_encryption(read: Read) -> None:
+    root, said = read({"main.conf": "@include http://conf.example/a.conf"}, fetch=lambda _url: b"k v")
+
+    assert params(root) == {"k": "v"}
+    assert [str(problem) for problem in said] == [
+        "main.conf:1:1: warning: the configuration at http://conf.example/a.conf comes unencrypted: who is on the way"
+        " can change what logpipe does (use https) [insecure-include]"
+    ]
 
 
 def test_a_url_that_does_not_answer(read: Read) -> None:
