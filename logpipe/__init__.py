@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from logpipe.config.declare import InvalidSetting, argument, param, plugin_section, raw_section, section
     from logpipe.config.diagnostic import Diagnostic, Position, Report
     from logpipe.config.element import Element
+    from logpipe.config.explained import Explained
     from logpipe.config.options import Options, PluginConf
     from logpipe.config.values import convert_float, convert_integer, split_regexp
     from logpipe.errors import (
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
         RecordAccessor,
         RecordRules,
         RecordTemplate,
+        Replacement,
+        SequenceRules,
         Template,
         TemplateError,
         Transform,
         compile_record,
         compile_regexp,
+        compile_sequence,
         compile_template,
     )
     from logpipe.expression.text import inspect as ruby_inspect
@@ -86,6 +90,7 @@ __all__ = [
     "Element",
     "Event",
     "EventBatch",
+    "Explained",
     "ExpressionError",
     "Filter",
     "FormatError",
@@ -112,9 +117,11 @@ __all__ = [
     "RecordRules",
     "RecordTemplate",
     "RecordTooLarge",
+    "Replacement",
     "Report",
     "RetryLater",
     "Seconds",
+    "SequenceRules",
     "Size",
     "SourceAccount",
     "StoredChunk",
@@ -127,6 +134,7 @@ __all__ = [
     "compile_formatter",
     "compile_record",
     "compile_regexp",
+    "compile_sequence",
     "compile_template",
     "compile_typed_formatter",
     "compile_typed_parser",
@@ -163,6 +171,7 @@ _HOMES = {
         "Report",
     ),
     "logpipe.config.element": ("Element",),
+    "logpipe.config.explained": ("Explained",),
     "logpipe.config.options": (
         "Options",
         "PluginConf",
@@ -198,11 +207,14 @@ _HOMES = {
         "RecordAccessor",
         "RecordRules",
         "RecordTemplate",
+        "Replacement",
+        "SequenceRules",
         "Template",
         "TemplateError",
         "Transform",
         "compile_record",
         "compile_regexp",
+        "compile_sequence",
         "compile_template",
     ),
     "logpipe.faults": ("fault",),

@@ -1,37 +1,31 @@
 """Adds, changes and removes fields. Settings and rules: fluentd's plugin/filter_record_transformer.rb.
 
-The `<record>` section becomes one generated function over a batch; this file reads the settings, binds the function to
-each tag, and tells what went wrong.
+The `<record>` section becomes one generated function over a batch; this file reads the settings.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from logpipe import (
     Dialect,
     Element,
     EventBatch,
+    Explained,
     ExpressionError,
     Filter,
     Host,
     InvalidSetting,
     Options,
-    Position,
     Reading,
     RecordRules,
-    TemplateError,
-    Transform,
     compile_record,
     param,
     raw_section,
 )
-
-_MOST_TAGS: Final = 4096
-"""How many tags keep their bound function; beyond that all are bound again when they come."""
+from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes
 
 
 class RecordTransformerOptions(Options):
@@ -68,32 +62,21 @@ class RecordTransformerOptions(Options):
 
     @property
     def entries(self) -> list[tuple[str, Any]]:
-        """The fields to set: all sections in order, the last value of a name in the first one's place."""
-        found: dict[str, Any] = {}
-        for section in self.record:
-            for name, entry in section.params.items():
-                if entry.value is None or isinstance(entry.value, str):
-                    found[name] = _value(entry.value)
-        return list(found.items())
+        """The fields to set."""
+        return [(name, _value(text)) for name, text in entries_of(self.record).items()]
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield every expression that does not compile, each with its place."""
         if self.keep_keys and not self.renew_record:
             yield InvalidSetting("keep_keys needs renew_record true: add it, or remove keep_keys", param="keep_keys")
-        for entry in self.entries:
-            try:
-                compile_record([entry], self.rules)
-            except TemplateError as problem:
-                yield InvalidSetting(_sentence(problem), position=self._place(problem))
-            except ExpressionError as problem:
-                yield InvalidSetting(_sentence(problem), param="remove_keys")
-                return
+        values = dict(self.entries)
+        yield from mistakes(
+            lambda name: compile_record([(name, values[name])], self.rules), self.record, param="remove_keys"
+        )
 
-    def _place(self, problem: TemplateError) -> Position:
-        """Return where in the file a template's mistake stands, for a value that was written without quotes."""
-        (entry,) = [section.params[problem.key] for section in self.record if problem.key in section.params][-1:]
-        start = entry.position if problem.in_key else entry.value_position
-        return Position(start.file, start.line, start.column + (problem.offset or 0)) if start.line else start
+    def explained(self) -> Iterator[Explained]:
+        """Yield the expressions with the code that is generated for them."""
+        return explained(compile_record(self.entries, self.rules), self.record)
 
 
 def _value(text: str | None) -> Any:
@@ -106,58 +89,22 @@ def _value(text: str | None) -> Any:
     return text
 
 
-def _sentence(problem: ExpressionError) -> str:
-    hint = f": {problem.hint}" if problem.hint else ""
-    name = f"<record> {problem.key}: " if isinstance(problem, TemplateError) else ""
-    return f"{name}{problem}{hint}"
-
-
 class RecordTransformer(Filter[RecordTransformerOptions], type="record_transformer"):
     """Adds, changes and removes fields of records; values may be Ruby expressions."""
 
     def __init__(self, options: RecordTransformerOptions, host: Host) -> None:
         super().__init__(options, host)
         try:
-            self._template = compile_record(options.entries, options.rules, origin=host.plugin_id)
+            template = compile_record(options.entries, options.rules, origin=host.plugin_id)
         except ExpressionError as problem:
-            raise InvalidSetting(_sentence(problem)) from None
-        for placeholder in self._template.unknown:
+            raise mistake(problem, options.record, param="remove_keys") from None
+        for placeholder in template.unknown:
             hint = "" if options.enable_ruby else "; set enable_ruby true if it is an expression"
             host.log.warning("unknown placeholder %s is replaced by nothing%s", placeholder, hint)
-        self._env = dict(os.environ)
-        self._bound: dict[str, Transform] = {}
-        self._misses: dict[str, int] = {}
-        self._expansions_failed = host.counter("expansions_failed", "Values that became null because they failed.")
-
-    @property
-    def source(self) -> str:
+        self.source = template.source
         """The generated function, for people to read."""
-        return self._template.source
+        self._loop = RecordLoop(template, host)
 
     def process(self, batch: EventBatch) -> EventBatch:
         """Return the batch with its records changed, without those whose expressions failed."""
-        transform = self._bound.get(batch.tag) or self._bind(batch.tag)
-        failures = transform(batch.records, batch.times)
-        if not failures:
-            return batch
-        mask = [True] * len(batch)
-        for place, error in failures:
-            mask[place] = False
-            self.host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
-        return batch.keep(mask)
-
-    def _bind(self, tag: str) -> Transform:
-        if len(self._bound) >= _MOST_TAGS:
-            self._bound.clear()
-        bound = self._template.bind(tag, hostname=self.host.hostname, env=self._env, missing=self._missing)
-        self._bound[tag] = bound
-        return bound
-
-    def _missing(self, text: str, error: ExpressionError) -> None:
-        """Tell of a value that became null by 0.12's rule: the first time, the tenth, the hundredth …."""
-        count = self._misses[text] = self._misses.get(text, 0) + 1
-        self._expansions_failed.add(1)
-        if str(count).strip("0") == "1":
-            self.host.log.warning(
-                "failed to expand `%s`: %s; the value is null and the event goes on (%d so far)", text, error, count
-            )
+        return self._loop.run(batch)

@@ -16,6 +16,8 @@ from logpipe.version import __version__
 COMMANDS: Final = {
     "check": "say what is wrong with configuration files, without running them",
     "config": "print a configuration as it is read: includes in place, secrets masked",
+    "eval": "try a Ruby expression on records: the result, its type, the generated function",
+    "explain": "show what is made of a configuration: the way of events, the functions of its expressions",
     "plugins": "list the plugins that a configuration may name",
     "docs": "write the reference of every setting",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,10 @@ class Builder(Protocol):
 
     def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> Outlet:
         """Build a `<store>`'s output with its buffer."""
+        ...
+
+    def router(self, label: str) -> Router | None:
+        """Return a label's router, None where there is no such label."""
         ...
 
 
@@ -95,6 +99,13 @@ class PluginHost:
         if self.router is None:
             raise RuntimeError(f"{self.kind} {self.plugin_id} has no router to emit to")
         await self.router.emit(batch)
+
+    def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
+        """Return what sends a batch into a label."""
+        router = self._builder.router(label)
+        if router is None:
+            raise InvalidSetting(f'label "{label}" is not defined: add <label {label}>', param="label")
+        return router.emit
 
     def emit_error(
         self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None

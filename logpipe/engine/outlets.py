@@ -51,6 +51,10 @@ class OutletBuilder:
         built = self._build(conf, self._builder.host(conf, router))
         return Nowhere() if built is None else built[0]
 
+    def router(self, label: str) -> Router | None:
+        """Return a label's router."""
+        return self._builder.routers.get(label)
+
     def _build(self, conf: PluginConf, host: PluginHost) -> tuple[Outlet, PluginHost] | None:
         from logpipe.engine.build import Stage  # noqa: PLC0415 - the two modules build each other's parts
 

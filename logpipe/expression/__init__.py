@@ -11,7 +11,7 @@ from typing import Any
 from logpipe.expression.accessor import RecordAccessor
 from logpipe.expression.compiled import RecordTemplate, Template, Transform
 from logpipe.expression.regexp import Pattern, compile_regexp, split_regexp
-from logpipe.expression.rules import Dialect, Reading, RecordRules, TemplateError
+from logpipe.expression.rules import Dialect, Reading, RecordRules, Replacement, SequenceRules, TemplateError
 
 __all__ = [
     "Dialect",
@@ -20,11 +20,14 @@ __all__ = [
     "RecordAccessor",
     "RecordRules",
     "RecordTemplate",
+    "Replacement",
+    "SequenceRules",
     "Template",
     "TemplateError",
     "Transform",
     "compile_record",
     "compile_regexp",
+    "compile_sequence",
     "compile_template",
     "split_regexp",
 ]
@@ -42,6 +45,20 @@ def compile_record(
     from logpipe.expression import transform  # noqa: PLC0415 - the compiler takes a while to load
 
     return transform.compile_record(entries, rules, origin=origin)
+
+
+def compile_sequence(
+    entries: Sequence[tuple[str, str | None]], rules: SequenceRules, *, origin: str = "expression"
+) -> RecordTemplate:
+    """Compile entries that see one another to one function over batches; see `sequence.compile_sequence`.
+
+    Raises:
+        TemplateError: an entry is no template, or uses what no expression may.
+        ExpressionError: `prepare` does not run, or a path among the keys to remove is malformed.
+    """
+    from logpipe.expression import sequence  # noqa: PLC0415 - the compiler takes a while to load
+
+    return sequence.compile_sequence(entries, rules, origin=origin)
 
 
 def compile_template(text: str, reading: Reading, *, origin: str = "expression") -> Template:

@@ -18,6 +18,17 @@ Missing: TypeAlias = Callable[[str, ExpressionError], None]
 """Called with an entry's text when 0.12's rule made its value nil."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One template of a section: a key or a value."""
+
+    label: str
+    """The name of its entry; `key` for what computes a name."""
+    text: str
+    source: str
+    """Its generated function, or the Python of a constant."""
+
+
 @dataclass(slots=True)
 class Template:
     """One compiled template."""
@@ -39,6 +50,10 @@ class RecordTemplate:
     source: str
     unknown: list[str]
     """Placeholders that nobody will ever fill."""
+    parts: list[Part]
+    """Its templates, in the order they are computed."""
+    loop: str
+    """The generated function over a batch, which asks those of the parts where no shorter way is written out."""
     _bind: Callable[..., Transform] = field(repr=False)
 
     def bind(self, tag: str, *, hostname: str, env: Mapping[str, str], missing: Missing) -> Transform:

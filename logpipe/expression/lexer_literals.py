@@ -50,9 +50,9 @@ class LiteralReader:
         kind = "xstr" if quote == "`" else "str"
         return self._string(kind, position, position + 1, "", quote, escapes=quote != "'")
 
-    def bracketed(self) -> tuple[list[str | Node], int]:
-        """Read the whole text as `%Q[` would, up to the bracket that closes it; returns that bracket's offset too."""
-        parsed = self._string("str", 0, 0, "[", "]", escapes=True)
+    def enclosed(self, opener: str, closer: str) -> tuple[list[str | Node], int]:
+        """Read the whole text as if it stood behind `opener`, up to what closes it; returns the closer's offset too."""
+        parsed = self._string("str", 0, 0, opener, closer, escapes=True)
         return parsed.parts, parsed.end - 1
 
     def percent(self, position: int) -> Parsed:

@@ -5,6 +5,7 @@ Every node carries `offset`, the place of its first character in the expression'
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, TypeAlias, dataclass_transform
 
 
@@ -32,6 +33,21 @@ class Node(_Fields):
     """The base of all."""
 
     offset: int
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a tree's nodes, each before its own parts."""
+    yield node
+    for name in node.fields:
+        yield from _inside(getattr(node, name, None))
+
+
+def _inside(value: Any) -> Iterator[Node]:
+    if isinstance(value, Node):
+        yield from walk(value)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _inside(item)
 
 
 class Literal(Node):

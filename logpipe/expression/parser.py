@@ -74,12 +74,28 @@ def parse_interpolated(text: str, *, variables: Iterable[str] = ()) -> Str:
     Raises:
         ExpressionError: code in it does not parse, or a bracket has no partner, as in Ruby.
     """
-    with _bounded():
-        parser = Parser(f"{text}]", start=len(text), variables=variables)
-        parts, end = parser.literals.bracketed()
+    parts, end = _between(text, "[", "]", variables)
     if end != len(text):
         raise ExpressionError("a ] without its [ ends the text early", offset=end, hint="write \\] for a lone bracket")
     return Str(0, parts)
+
+
+def parse_quoted(text: str, *, variables: Iterable[str] = ()) -> Str:
+    """Parse a text as between double quotes, where a double quote ends it: Ruby's `"…"` around it.
+
+    Raises:
+        ExpressionError: code in it does not parse, or a double quote stands in it.
+    """
+    parts, end = _between(text, "", '"', variables)
+    if end != len(text):
+        raise ExpressionError("a double quote ends the text early", offset=end, hint='write \\"')
+    return Str(0, parts)
+
+
+def _between(text: str, opener: str, closer: str, variables: Iterable[str]) -> tuple[list[str | Node], int]:
+    with _bounded():
+        parser = Parser(text + closer, start=len(text) + 1, variables=variables)
+        return parser.literals.enclosed(opener, closer)
 
 
 def code_end(text: str, start: int) -> int:
@@ -156,9 +172,10 @@ class Parser:
 
     def unexpected(self, wanted: str = "") -> ExpressionError:
         """Describe the current token as out of place."""
-        found = "the end" if self.token.kind == "eof" else "a line break" if self.token.kind == "nl" else None
-        found = found or repr(self.text[self.token.start : self.token.end])
         hint = f"{'the end' if wanted == 'eof' else wanted} is expected here" if wanted else "a value is expected here"
+        if self.token.kind == "eof":
+            return ExpressionError("the expression ends too early", offset=self.token.start, hint=hint)
+        found = "a line break" if self.token.kind == "nl" else repr(self.text[self.token.start : self.token.end])
         return ExpressionError(f"unexpected {found}", offset=self.token.start, hint=hint)
 
     def skip_newlines(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from logpipe.errors import ExpressionError
@@ -9,6 +10,7 @@ from logpipe.event import Time
 from logpipe.expression.failures import BudgetExceeded
 from logpipe.expression.methods.registry import dispatcher
 from logpipe.expression.times import NANOS
+from logpipe.expression.values import Symbol
 
 _MAX_DEPTH = 100
 
@@ -29,6 +31,31 @@ def private_copy(value: Any, depth: int = 0) -> Any:
     if kind is dict:
         return {key: private_copy(item, depth + 1) for key, item in value.items()}
     return [private_copy(item, depth + 1) for item in value] if kind is list else value
+
+
+def recoder(source: str, target: str) -> Callable[[Any], Any]:
+    """Return the function that reads the texts in a value as another encoding.
+
+    Bytes that are none of `source` and characters that `target` does not have are replaced; texts stay Unicode.
+
+    Raises:
+        RubyError: an encoding is not known (ArgumentError).
+    """
+    from logpipe.expression.methods.binary import encode  # noqa: PLC0415 - rarely asked for
+
+    options = {Symbol.of("invalid"): Symbol.of("replace"), Symbol.of("undef"): Symbol.of("replace")}
+
+    def recoded(value: Any, depth: int = 0) -> Any:
+        if depth > _MAX_DEPTH:
+            raise BudgetExceeded("the record is nested too deeply for its encoding to be changed")
+        if type(value) is str:
+            return encode(value, target, source, options)
+        if type(value) is dict:
+            return {key: recoded(item, depth + 1) for key, item in value.items()}
+        return [recoded(item, depth + 1) for item in value] if type(value) is list else value
+
+    recoded("")
+    return recoded
 
 
 def renewed_time(value: Any) -> Time:

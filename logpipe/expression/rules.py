@@ -48,3 +48,26 @@ class RecordRules:
     keep_keys: tuple[str, ...] = ()
     remove_keys: tuple[str, ...] = ()
     renew_time_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    r"""`<replace>`: what matches `pattern`, a source of Ruby's, becomes `replace`, which may hold `\\1`."""
+
+    key: str
+    pattern: str
+    replace: str
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceRules:
+    """The settings of record_modifier that shape the loop over the records."""
+
+    prepare: str | None = None
+    """Statements that run once; their instance variables can be used in the entries."""
+    remove_keys: tuple[str, ...] = ()
+    keep_keys: tuple[str, ...] | None = None
+    """The only fields that are left, in this order; None for all."""
+    replaces: tuple[Replacement, ...] = ()
+    encodings: tuple[str, str] | None = None
+    """Ruby's names of the encoding that the bytes of texts are in, and of the one whose characters they keep."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from logpipe.expression.compiled import Template
-from logpipe.expression.compiler.entry import write_entry
-from logpipe.expression.compiler.source import Namespace, Writer, build
+from logpipe.expression.compiler.entry import Finish, exported, write_entry
+from logpipe.expression.compiler.generator import Generator
+from logpipe.expression.compiler.source import Code, Namespace, Writer, build
 from logpipe.expression.failures import as_ruby_error
 from logpipe.expression.record_values import private_copy
 from logpipe.expression.rules import Reading
@@ -12,15 +13,33 @@ from logpipe.expression.template import context_of, read_template
 
 
 def compile_template(text: str, reading: Reading, *, origin: str = "expression") -> Template:
-    """Compile one template.
+    """Compile one template; its value is what goes into a record.
 
     Raises:
         ExpressionError: the text is no template, or uses what no expression may; `offset` counts in it.
     """
+    return _compile(text, reading, origin, exported)
+
+
+def compile_value(text: str, reading: Reading, *, origin: str = "expression") -> Template:
+    """Compile one template; its value is Ruby's, which may be a symbol or a time.
+
+    Raises:
+        ExpressionError: the text is no template, or uses what no expression may; `offset` counts in it.
+    """
+    return _compile(text, reading, origin, _as_it_is)
+
+
+def _as_it_is(generator: Generator, value: Code) -> str:
+    return exported(generator, value) if "bytes" in generator.uses else value.text
+
+
+def _compile(text: str, reading: Reading, origin: str, finish: Finish) -> Template:
     template = read_template(text, reading)
     writer = Writer(Namespace())
     writer.depth = 1
-    entry = write_entry(writer, "compute", template.tree, context_of(reading), "record, time, output")
+    parameters = "record, time, output"
+    entry = write_entry(writer, "compute", template.tree, context_of(reading), parameters, finish=finish)
     writer.namespace.values.update(Exception=Exception)
     record = "record"
     if entry.changes_record:

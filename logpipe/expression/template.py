@@ -25,6 +25,9 @@ _RUBY_TIME: Final = {
 }
 """`time` is in nanoseconds; 0.12 knew whole seconds."""
 
+TIMES: Final = frozenset({"time", "event_time"})
+"""The words that read the event's time."""
+
 
 def context_of(reading: Reading) -> Context:
     """Return the words that templates may use."""

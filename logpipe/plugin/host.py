@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -82,7 +82,8 @@ class Outlet(Protocol):
 class Host(Protocol):
     """What the engine offers to one plugin, and all of the engine that a plugin may reach.
 
-    In a constructor only the attributes, `counter`, `gauge`, `claim`, `parser`, `formatter` and `outlet` may be used.
+    In a constructor only the attributes and `counter`, `gauge`, `claim`, `emitter`, `parser`, `formatter`, `outlet`
+    may be used.
     """
 
     plugin_id: str
@@ -111,6 +112,14 @@ class Host(Protocol):
         Returns when every output that matched has accepted it (this is back-pressure). Raises when one has not: the
         caller is still responsible for the source and makes the batch again later; it never re-sends the object.
         The batch's receipt is not released: that is its creator's to do after `emit` returned.
+        """
+        ...
+
+    def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
+        """Return what sends a batch into another label than `@label` names, on the terms of `emit`.
+
+        Raises:
+            InvalidSetting: there is no such label.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,11 @@ class FakeHost:
     async def emit(self, batch: EventBatch) -> None:
         """Keep the batch."""
         self.emitted.append(batch)
+
+    def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
+        """Return what keeps a batch among those that were emitted."""
+        del label
+        return self.emit
 
     def emit_error(
         self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None

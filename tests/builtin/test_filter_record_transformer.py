@@ -305,7 +305,7 @@ async def test_a_tag_without_the_part_fails_by_event() -> None:
         (
             "enable_ruby\n<record>\n  a ${1 +}\n  b ${system('id')}\n  c ${record['x'].upcas}\n</record>",
             [
-                "test.conf:5:10: error: .*<record> a: unexpected the end",
+                "test.conf:5:10: error: .*<record> a: the expression ends too early",
                 "test.conf:6:7: error: .*<record> b: system cannot be used in an expression: use an exec input",
                 'test.conf:7:19: error: .*<record> c: unknown method upcas: did you mean "upcase"',
             ],

@@ -85,7 +85,7 @@ def test_files_can_be_read(tmp_path: Path) -> None:
         ("system('id')", "system cannot be used", "exec"),
         ("`id`", "backticks", "exec"),
         ("File.write('/tmp/x', 'y')", "File.write cannot be used", ""),
-        ("1 +", "unexpected the end", "value"),
+        ("1 +", "the expression ends too early", "value"),
         ("ENV[\u201cX\u201d]", "typographic quote \u201c", "straight"),
         ("nil.upcase", "undefined method `upcase'", ""),
         ("File.read('/nope/nothing')", "cannot read /nope/nothing", ""),

@@ -48,6 +48,11 @@ def note_change(generator: Generator, receiver: nodes.Node) -> None:
         raise ExpressionError("ENV cannot be changed", offset=receiver.offset, hint="set it where logpipe is started")
     if not is_fresh(generator, receiver):
         generator.changes_record = True
+        generator.changes_nested = generator.changes_nested or not _is_record(receiver)
+
+
+def _is_record(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == "record"
 
 
 def put_back(generator: Generator, receiver: nodes.Node, old: str, new: str) -> None:
@@ -84,7 +89,7 @@ def _put_into_record(generator: Generator, receiver: nodes.Node, old: str, new: 
     if "record" not in generator.context.names:
         return
     writer = generator.writer
-    generator.changes_record = True
+    generator.changes_record = generator.changes_nested = True
     generator.uses.add("record")
     if isinstance(receiver, nodes.Call) and receiver.name == "[]" and len(receiver.args) == 1 and receiver.receiver:
         holder, key = generator.operands([receiver.receiver, receiver.args[0]])

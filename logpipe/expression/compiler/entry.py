@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
@@ -31,12 +32,30 @@ class Entry:
     uses: frozenset[str]
     """Which of `record`, `time`, `env`, `tag` … it reads."""
     changes_record: bool
+    """Whether it may change the record, or something in it."""
+    changes_nested: bool
+    """Whether it may change something in the record, which other records may hold as well."""
     constant: bool
     """Whether its value is a constant of Python."""
 
 
-def write_entry(writer: Writer, name: str, node: nodes.Node, context: Context, parameters: str) -> Entry:
-    """Write the function `name(parameters)` that evaluates a tree and returns what goes into a record.
+Finish: TypeAlias = Callable[["Generator", Code], str]
+"""Gives the Python of what a function returns, from that of the tree's value."""
+
+
+def exported(generator: Generator, result: Code) -> str:
+    """Return the Python of what goes into a record: no symbols, no times, no bytes."""
+    if "bytes" in generator.uses:
+        return f"{generator.function(_joined, 'joined')}({result.text})"
+    if result.kind in _PLAIN:
+        return result.text
+    return f"{generator.function(export, 'export')}({result.text})"
+
+
+def write_entry(
+    writer: Writer, name: str, node: nodes.Node, context: Context, parameters: str, *, finish: Finish = exported
+) -> Entry:
+    """Write the function `name(parameters)` that evaluates a tree and returns what `finish` makes of its value.
 
     Raises:
         ExpressionError: the tree uses what no expression may.
@@ -48,7 +67,7 @@ def write_entry(writer: Writer, name: str, node: nodes.Node, context: Context, p
     try:
         with writer.captured() as body, writer.indented():
             result = generator.value(node)
-            writer.emit(f"return {_exported(generator, result)}")
+            writer.emit(f"return {finish(generator, result)}")
     except RecursionError:
         raise ExpressionError("the expression is nested too deeply", offset=0, hint="use variables") from None
     prologue: list[str] = []
@@ -65,16 +84,9 @@ def write_entry(writer: Writer, name: str, node: nodes.Node, context: Context, p
         name,
         frozenset(generator.uses),
         generator.changes_record,
+        generator.changes_nested,
         constant=result.stable and len(body) == 1 and not generator.uses,
     )
-
-
-def _exported(generator: Generator, result: Code) -> str:
-    if "bytes" in generator.uses:
-        return f"{generator.function(_joined, 'joined')}({result.text})"
-    if result.kind in _PLAIN:
-        return result.text
-    return f"{generator.function(export, 'export')}({result.text})"
 
 
 def _joined(value: Any) -> Any:

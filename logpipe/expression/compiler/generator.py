@@ -78,6 +78,8 @@ class Generator:
         """The names of the exceptions that are being rescued, innermost last."""
         self.changes_record = False
         """Whether the expression may change the record it was given, or something in it."""
+        self.changes_nested = False
+        """Whether it may change something in it, which other records may hold as well."""
         self.uses: set[str] = set()
         """Which of record, time and env it reads."""
         self.needs_budget = False
@@ -168,7 +170,14 @@ class Generator:
     # variables
 
     def declare(self, name: str) -> str:
-        """Return the Python name of a local variable that is assigned here."""
+        """Return the Python name of a local variable that is assigned here.
+
+        Raises:
+            ExpressionError: it is an instance variable that `prepare_value` made.
+        """
+        if name.startswith("@") and name in self.context.names:
+            hint = "use another name: what prepare_value made is the same for every event"
+            raise ExpressionError(f"{name} cannot be assigned to", offset=0, hint=hint)
         owner = self.scope.owner(name)
         if owner is None:
             self.scope.names.add(name)

@@ -177,9 +177,9 @@ def local(generator: Generator, node: nodes.Local) -> Code:
 
 @handles(nodes.InstanceVariable)
 def instance_variable(generator: Generator, node: nodes.InstanceVariable) -> Code:
-    """Write `@x`, which is nil until it is assigned; it lives as long as one evaluation."""
+    """Write `@x`, which is nil until it is assigned; it lives as long as one evaluation, unless it was prepared."""
     if generator.scope.owner(node.name) is None:
-        return NIL
+        return generator.context.names.get(node.name, NIL)
     return Code(python_name(node.name))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import re
 import struct
+from contextlib import suppress
 from typing import Any, Final
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
@@ -26,6 +28,7 @@ _CODECS: Final = {
     "gbk": "gbk", "gb18030": "gb18030", "big5": "big5", "euc-kr": "euc_kr", "utf-16": "utf-16", "utf-16le": "utf-16-le",
     "utf-16be": "utf-16-be", "koi8-r": "koi8_r", "iso-2022-jp": "iso2022_jp",
 }  # fmt: skip
+_FAMILY: Final = re.compile(r"(?:ISO-8859-|Windows-|CP|IBM|KOI8-)\w{1,5}", re.IGNORECASE | re.ASCII)
 
 
 @method(str, names="force_encoding", returns=str)
@@ -78,7 +81,7 @@ def encode(text: str, target: Any = "UTF-8", source: Any = None, options: Any = 
     wanted = {key.name: value for key, value in (options or {}).items() if isinstance(key, Symbol)}
     if source is not None:
         codec = _codec(source)
-        text = text if codec in ("", "utf-8") else _decode_as(encoded(text), codec)
+        text = text if codec in ("", "utf-8") else _decode_as(encoded(text), codec, wanted)
     text = _without_invalid(text, wanted)
     codec = _codec(target)
     if codec in ("", "utf-8") or codec.startswith("utf-16"):
@@ -87,15 +90,19 @@ def encode(text: str, target: Any = "UTF-8", source: Any = None, options: Any = 
 
 
 def _codec(name: Any) -> str:
-    codec = _CODECS.get(to_s(name).lower())
+    text = to_s(name)
+    codec = _CODECS.get(text.lower())
+    if codec is None and _FAMILY.fullmatch(text):
+        with suppress(LookupError):
+            codec = codecs.lookup(text).name
     if codec is None:
-        raise RubyError("ArgumentError", f"unknown encoding name - {to_s(name)}")
+        raise RubyError("ArgumentError", f"unknown encoding name - {text}")
     return codec
 
 
-def _decode_as(data: bytes, codec: str) -> str:
+def _decode_as(data: bytes, codec: str, options: dict[str, Any]) -> str:
     try:
-        return data.decode(codec)
+        return data.decode(codec, "replace" if isinstance(options.get("invalid"), Symbol) else "strict")
     except UnicodeError:
         raise RubyError("Encoding::InvalidByteSequenceError", f"invalid bytes for {codec}") from None
 

@@ -1,0 +1,108 @@
+"""What the stages with a `<record>` section share: its entries, where a mistake stands, and the loop at work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from logpipe import (
+    Element,
+    EventBatch,
+    Explained,
+    ExpressionError,
+    Host,
+    InvalidSetting,
+    Position,
+    RecordTemplate,
+    TemplateError,
+    Transform,
+)
+
+_MOST_TAGS = 4096
+"""How many tags keep their bound function; beyond that all are bound again when they come."""
+
+
+def entries_of(sections: list[Element]) -> dict[str, str | None]:
+    """Return the fields to set: all sections in order, the last value of a name in the first one's place."""
+    found: dict[str, str | None] = {}
+    for section in sections:
+        for name, entry in section.params.items():
+            if entry.value is None or isinstance(entry.value, str):
+                found[name] = entry.value
+    return found
+
+
+def mistake(problem: ExpressionError, sections: list[Element], *, param: str) -> InvalidSetting:
+    """Return what is wrong with an entry, pointing into it; `param` is where else the mistake can be.
+
+    The place is exact for a value that was written without quotes.
+    """
+    hint = f": {problem.hint}" if problem.hint else ""
+    if not isinstance(problem, TemplateError):
+        return InvalidSetting(f"{problem}{hint}", param=param)
+    (entry,) = [section.params[problem.key] for section in sections if problem.key in section.params][-1:]
+    start = entry.position if problem.in_key else entry.value_position
+    place = Position(start.file, start.line, start.column + (problem.offset or 0)) if start.line else start
+    return InvalidSetting(f"<record> {problem.key}: {problem}{hint}", position=place)
+
+
+def mistakes(compile_one: Callable[[str], object], sections: list[Element], *, param: str) -> Iterator[InvalidSetting]:
+    """Yield every entry that `compile_one` refuses by its name, or once what is wrong with `param`."""
+    for name in entries_of(sections):
+        try:
+            compile_one(name)
+        except TemplateError as problem:
+            yield mistake(problem, sections, param=param)
+        except ExpressionError as problem:
+            yield mistake(problem, sections, param=param)
+            return
+
+
+def explained(template: RecordTemplate, sections: list[Element]) -> Iterator[Explained]:
+    """Yield a section's expressions and the loop over the records, for `logpipe explain`."""
+    for part in template.parts:
+        entry = next((section.params[part.label] for section in sections if part.label in section.params), None)
+        if entry is not None:
+            yield Explained(entry.value_position, f"<record> {part.label}", part.text, part.source)
+    if sections:
+        yield Explained(sections[0].position, "<record>", "", template.loop)
+
+
+class RecordLoop:
+    """A compiled section: bound once for each tag, run once for each batch."""
+
+    def __init__(self, template: RecordTemplate, host: Host) -> None:
+        self._template = template
+        self._host = host
+        self._env = dict(os.environ)
+        self._bound: dict[str, Transform] = {}
+        self._misses: dict[str, int] = {}
+        self._expansions_failed = host.counter("expansions_failed", "Values that became null because they failed.")
+
+    def run(self, batch: EventBatch) -> EventBatch:
+        """Return the batch with its records changed, without those whose expressions failed."""
+        transform = self._bound.get(batch.tag) or self._bind(batch.tag)
+        failures = transform(batch.records, batch.times)
+        if not failures:
+            return batch
+        mask = [True] * len(batch)
+        for place, error in failures:
+            mask[place] = False
+            self._host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
+        return batch.keep(mask)
+
+    def _bind(self, tag: str) -> Transform:
+        if len(self._bound) >= _MOST_TAGS:
+            self._bound.clear()
+        bound = self._template.bind(tag, hostname=self._host.hostname, env=self._env, missing=self._missing)
+        self._bound[tag] = bound
+        return bound
+
+    def _missing(self, text: str, error: ExpressionError) -> None:
+        """Tell of a value that became null by 0.12's rule: the first time, the tenth, the hundredth …."""
+        count = self._misses[text] = self._misses.get(text, 0) + 1
+        self._expansions_failed.add(1)
+        if str(count).strip("0") == "1":
+            self._host.log.warning(
+                "failed to expand `%s`: %s; the value is null and the event goes on (%d so far)", text, error, count
+            )

@@ -1,0 +1,45 @@
+"""`logpipe explain`: shows what is made of a configuration, without running it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from logpipe.cli.arguments import file_parser, plugin_dirs
+from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.explained import Explained
+from logpipe.config.render import render
+from logpipe.engine.explain import expressions, routes
+from logpipe.registry import Registry
+from logpipe.supervisor import Settings, load
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Exit status: 0, or 1 where the file or one of its expressions cannot be used."""
+    parser = file_parser(program, "explain")
+    parser.add_argument("file", metavar="FILE", help="configuration file")
+    parser.add_argument("--expressions", action="store_true", help="show each expression's place, text and function")
+    given = parser.parse(arguments)
+
+    found: list[Diagnostic] = []
+    dirs = plugin_dirs(given.plugin)
+    settings = Settings(Path(given.file), inline=given.inline_config, dialect="v0" if given.use_v0_config else "v1")
+    root = load(settings, found.append)
+    if not any(diagnostic.severity == "error" for diagnostic in found):
+        if given.expressions:
+            quiet = logging.getLogger("logpipe.explain")
+            for explained in expressions(root, Registry(dirs, log=quiet), found.append):
+                print(_shown(explained))
+        else:
+            for line in routes(root):
+                print(line)
+    errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
+    for diagnostic in errors:
+        print(render(diagnostic), file=sys.stderr)
+    return 1 if errors else 0
+
+
+def _shown(explained: Explained) -> str:
+    lines = [f"# {explained.place}  {explained.name}", *(f"#   {line}" for line in explained.text.splitlines())]
+    return "\n".join([*lines, explained.source, ""])

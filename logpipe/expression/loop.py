@@ -1,0 +1,203 @@
+"""A loop over the records of a batch, written for the settings at hand: what computes the values, and tells failures.
+
+Nothing is asked per record that is known beforehand. What depends on the tag alone is computed when the function is
+bound to a tag, which compiles nothing. What becomes of the values is written by `transform` and `sequence`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from logpipe.errors import ExpressionError
+from logpipe.expression.accessor import RecordAccessor
+from logpipe.expression.compiled import Part, RecordTemplate
+from logpipe.expression.compiler.bound import BoundValues
+from logpipe.expression.compiler.context import Context
+from logpipe.expression.compiler.entry import Entry, write_entry
+from logpipe.expression.compiler.fast import NOT_FAST, short_form
+from logpipe.expression.compiler.source import Namespace, Writer, build
+from logpipe.expression.failures import BUDGET, as_ruby_error
+from logpipe.expression.template import TIMES, TemplateTree
+
+_HEADER_LINES: Final = 1
+_CONSTANT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?\d+(?:\.\d+)?|None|True|False")
+
+
+@dataclass(slots=True)
+class Computed:
+    """A key or value that is computed: `name` holds it in the loop, `call` is its long form."""
+
+    text: str
+    name: str
+    call: str
+    short: str | None
+    entry: Entry
+    lenient: bool
+    spends: bool
+
+    @property
+    def constant(self) -> bool:
+        """Whether the short form is a constant that can stand where the value is needed."""
+        return self.short is not None and _CONSTANT.fullmatch(self.short) is not None
+
+    @property
+    def result(self) -> str:
+        """What gives the value after it was computed."""
+        return self.short if self.constant and self.short is not None else self.name
+
+    @property
+    def changes_record(self) -> bool:
+        """Whether computing it may change the record, or something in it."""
+        return self.entry.changes_record
+
+
+class Loop:
+    """Writes the functions of the values, and the loop around them."""
+
+    def __init__(self, context: Context) -> None:
+        self.writer = Writer(Namespace())
+        self.writer.depth = 1
+        self.writer.namespace.values.update(
+            enumerate=enumerate, zip=zip, Exception=Exception, type=type, str=str, int=int, NOT_FAST=NOT_FAST
+        )
+        self.unknown: list[str] = []
+        self._context = context
+        self._bound = BoundValues(self.writer, context)
+        self._parts: list[Part] = []
+        self._lines: list[tuple[int, int, str]] = []
+        """For each value that may fail, its first and last line in the source, and its text."""
+
+    def part(self, template: TemplateTree, label: str, *, is_lenient: bool = False, output: str = "None") -> Computed:
+        """Write the function of a key or value; `label` names it.
+
+        A lenient one that fails is nil, and is told; so is one that reads a bare name. `output` is the Python of the
+        record that will go on, where that is another than the one that is read.
+        """
+        self.unknown += template.unknown
+        stem = self._stem(label)
+        writer = self.writer
+        began = len(writer.lines)
+        short = short_form(writer, template.tree, self._context, self._bound.name_of)
+        function = f"compute_{stem}"
+        before = len(writer.lines)
+        entry = write_entry(writer, function, template.tree, self._context, "record, time, output")
+        time = "time" if entry.uses & TIMES else "None"
+        computed = Computed(
+            text=template.text,
+            name=f"{stem}_value",
+            call=f"{function}(record, {time}, {output if entry.changes_record else 'None'})",
+            short=None if entry.changes_record or short is None else short.text,
+            entry=entry,
+            lenient=is_lenient or "field" in entry.uses,
+            spends=short is not None and short.spends,
+        )
+        if computed.constant:
+            del writer.lines[before:]
+        self._parts.append(Part(label, template.text, _dedented(writer.lines[began:]) or computed.result))
+        return computed
+
+    def _stem(self, label: str) -> str:
+        base = re.sub(r"\W+", "_", label, flags=re.ASCII).strip("_") or "field"
+        base = base if base[0].isalpha() else f"field_{base}"
+        name, number = base, 2
+        while f"compute_{name}" in self.writer.namespace.values:
+            name, number = f"{base}_{number}", number + 1
+        self.writer.namespace.values[f"compute_{name}"] = None  # reserved; the source defines it
+        return name
+
+    def finish(self, origin: str) -> RecordTemplate:
+        """Write the loop and build it all."""
+        before = len(self.writer.lines)
+        self._loop()
+        loop = _dedented(self.writer.lines[before:])
+        header = "def bind(tag, tag_parts, tag_prefix, tag_suffix, hostname, env, missing):"
+        source = "\n".join([header, *self.writer.lines, "    return transform"]) + "\n"
+        bind = build(source, "bind", self.writer.namespace.values, origin)
+        return RecordTemplate(source, self.unknown, self._parts, loop, bind)
+
+    def needs_time(self) -> bool:
+        """Whether a value reads the event's time."""
+        raise NotImplementedError
+
+    def write_record(self) -> None:
+        """Write what happens to one record, called `record`, at `place`."""
+        raise NotImplementedError
+
+    def _loop(self) -> None:
+        writer = self.writer
+        writer.emit("def transform(records, times):")
+        with writer.indented():
+            writer.emit("failures = []")
+            item, source = ("(record, time)", "zip(records, times)") if self.needs_time() else ("record", "records")
+            writer.emit(f"for place, {item} in enumerate({source}):")
+            with writer.indented():
+                before = len(writer.lines)
+                self.write_record()
+                if len(writer.lines) == before:
+                    writer.emit("pass")  # nothing is configured
+            writer.emit("return failures")
+
+    def write_failure(self) -> None:
+        """Write the end of a `try:`: the record's place and what went wrong are kept, and the next record comes."""
+        writer = self.writer
+        writer.emit("except Exception as error:")
+        with writer.indented():
+            writer.emit(f"failures.append((place, {writer.name(self._explained, 'explained')}(error)))")
+            writer.emit("continue")
+
+    def write_reset(self, parts: list[Computed]) -> None:
+        """Write what gives the record its budget, where short forms take steps of it."""
+        if any(part.spends for part in parts):
+            self.writer.emit(f"{self.writer.name(BUDGET, 'budget')}.reset()")
+
+    def write_value(self, part: Computed, *, short: bool = True) -> None:
+        """Write what computes a value, the short way first where there is one."""
+        writer = self.writer
+        if part.constant:
+            return
+        first = len(writer.lines) + _HEADER_LINES + 1
+        if part.short is None or not short:
+            self._in_full(part)
+        else:
+            writer.emit("try:")
+            writer.emit(f"    {part.name} = {part.short}")
+            writer.emit(f"except {'Exception' if part.lenient else 'NOT_FAST'}:")
+            with writer.indented():
+                self._in_full(part)
+        self._lines.append((first, len(writer.lines) + _HEADER_LINES, part.text))
+
+    def _in_full(self, part: Computed) -> None:
+        """Write the long form; by 0.12's rule what fails is nil, is told, and the event goes on."""
+        writer = self.writer
+        if not part.lenient:
+            writer.emit(f"{part.name} = {part.call}")
+            return
+        writer.emit("try:")
+        writer.emit(f"    {part.name} = {part.call}")
+        writer.emit("except Exception as error:")
+        writer.emit(f"    missing({part.text!r}, {writer.name(as_ruby_error, 'as_ruby_error')}(error))")
+        writer.emit(f"    {part.name} = None")
+
+    def _explained(self, error: Exception) -> ExpressionError:
+        """Return what went wrong with a record, naming the value that failed by the line that was running."""
+        problem = as_ruby_error(error)
+        line = error.__traceback__.tb_lineno if error.__traceback__ is not None else 0
+        text = next((text for first, last, text in self._lines if first <= line <= last), None)
+        return problem if text is None else ExpressionError(f"failed to expand `{text}`: {problem}")
+
+    def write_removal(self, target: str, path: str) -> None:
+        """Write what removes a field."""
+        if path.startswith("$"):
+            self.writer.emit(f"{self.writer.name(RecordAccessor(path).delete, 'delete')}({target})")
+        else:
+            self.write_plain_removal(target, path)
+
+    def write_plain_removal(self, target: str, key: str) -> None:
+        """Write what removes a field of the top level."""
+        self.writer.emit(f"{target}.pop({key!r}, None)")
+
+
+def _dedented(lines: list[str]) -> str:
+    return "\n".join(line.removeprefix("    ") for line in lines)

@@ -1,0 +1,192 @@
+"""rewrite_tag_filter: events go on under new tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from logpipe.builtin.out_rewrite_tag_filter import RewriteTagFilter
+from logpipe.errors import ConfigError
+from logpipe.event import EventBatch, Receipt
+from logpipe.testing import FakeHost, Pipeline, check_plugin, configure, pipeline
+
+CATCH = "<match new.**>\n  @type test\n</match>\n"
+
+
+def rule(key: str, pattern: str, tag: str, *more: str) -> str:
+    lines = "".join(f"  {line}\n" for line in (f"key {key}", f"pattern {pattern}", f"tag {tag}", *more))
+    return f"<rule>\n{lines}</rule>\n"
+
+
+def configuration(conf: str, *labels: str) -> str:
+    sections = "".join(
+        f"<label {label}>\n  <match **>\n    @type test\n    name {label}\n  </match>\n</label>\n" for label in labels
+    )
+    return f"<match old.**>\n  @type rewrite_tag_filter\n{conf}</match>\n{CATCH}{sections}"
+
+
+def _tags(running: Pipeline) -> list[str]:
+    return [tag for tag, events in running.collector().batches for _ in events]
+
+
+async def test_keeps_what_every_plugin_promises() -> None:
+    """It constructs quietly, stops twice, passes an empty batch."""
+    await check_plugin(RewriteTagFilter, rule("a", "/x/", "b"))
+
+
+async def test_the_first_rule_that_holds_gives_the_tag() -> None:
+    """Later rules are not asked, and what no rule holds for is dropped and counted."""
+    conf = rule("level", "/^err/", "new.error") + rule("level", "/r/", "new.other")
+    async with pipeline(configuration(conf)) as running:
+        await running.feed("old.a", {"level": "error"}, {"level": "warn"}, {"level": "info"}, {})
+
+        assert _tags(running) == ["new.error", "new.other"]
+        assert running.metric("dropped_records") == 2
+
+
+@pytest.mark.parametrize(
+    ("conf", "record", "expected"),
+    [
+        (rule("d", r"/^(mail)\.(ex)/", "new.$2$1"), {"d": "mail.ex"}, "new.exmail"),
+        (
+            "capitalize_regex_backreference yes\n" + rule("d", r"/^(mAil)\.(ex)/", "new.$2$1"),
+            {"d": "mAil.ex"},
+            "new.ExMail",
+        ),
+        (rule("d", "/a(x)?/", "new.$1$2$0."), {"d": "a"}, "new.."),
+        (rule("d", "/a/", "new.${tag}"), {"d": "a"}, "new.old.web.01"),
+        (rule("d", "/a/", "new.__TAG__"), {"d": "a"}, "new.old.web.01"),
+        (rule("d", "/a/", "new.${tag_parts[1]}.__TAG_PARTS[2]__"), {"d": "a"}, "new.web.01"),
+        (rule("d", "/a/", "new.${tag_parts[9]}x${nope}"), {"d": "a"}, "new.x"),
+        (rule("d", "/a/", "new.${tag_parts[-1]}"), {"d": "a"}, "new.${tag_parts[-1]}"),
+        ("remove_tag_prefix old\n" + rule("d", "/a/", "new.${tag}.${tag_parts[0]}"), {"d": "a"}, "new.web.01.web"),
+        (r"remove_tag_regexp /^old\.\w+\./" + "\n" + rule("d", "/a/", "new.${tag}"), {"d": "a"}, "new.01"),
+        (rule("$.k.ns", "/^(.+)$/", "new.$1"), {"k": {"ns": "shop"}}, "new.shop"),
+        (rule("$['k']['n.s']", "/^(.+)$/", "new.$1"), {"k": {"n.s": "shop"}}, "new.shop"),
+        (rule("n", "/^5/", "new.number"), {"n": 500}, "new.number"),
+        (rule("b", "/^(.*)$/", "new.$1"), {"b": False}, "new.false"),
+        (rule("t", "/^(.+)$/", "new.$1"), {"t": "a\udcffb"}, "new.a?b"),
+        (rule("d", "/x/", "new.$1-${tag}", "invert true"), {"d": "a"}, "new.$1-old.web.01"),
+        (rule("d", "/x/", "new.missing", "invert true"), {}, "new.missing"),
+        ("rewriterule1 d ^(a) new.$1\n", {"d": "ab"}, "new.a"),
+        ("rewriterule2 d .+ new.two\nrewriterule1 d !x new.one\n", {"d": "ab"}, "new.one"),
+        ("rewriterule1 d !a new.one\nrewriterule10 d b\\s+c new.ten\n", {"d": "ab c"}, "new.ten"),
+        ("rewriterule1 d b c new.blank\n", {"d": "ab c"}, "new.blank"),
+        ('rewriterule1 d "a b" new.quoted\n', {"d": "xa b"}, "new.quoted"),
+    ],
+)
+async def test_tags(conf: str, record: dict[str, Any], expected: str) -> None:
+    """Groups, placeholders, paths and the spellings of 1.6."""
+    async with pipeline(configuration(conf)) as running:
+        await running.feed("old.web.01", record)
+
+        assert _tags(running) == [expected]
+
+
+async def test_empty_and_missing_fields_meet_no_rule_but_an_inverted_one() -> None:
+    """Even a pattern that matches the empty text does not hold for them."""
+    async with pipeline(configuration(rule("d", "/.*/", "new.any"))) as running:
+        await running.feed("old.a", {"d": ""}, {"d": None}, {}, {"d": " "})
+
+        assert _tags(running) == ["new.any"]
+
+
+@pytest.mark.parametrize(("command", "hostname"), [("hostname", "test-host"), ("hostname  -s", "test-host")])
+async def test_hostname_is_asked_without_running_a_command(command: str, hostname: str) -> None:
+    """The commands that public configurations use are known by their text."""
+    conf = f"hostname_command {command}\n" + rule("d", "/a/", "new.${hostname}.__HOSTNAME__")
+    host = FakeHost()
+    await RewriteTagFilter(configure(RewriteTagFilter, conf), host).process(EventBatch("old", [0], [{"d": "a"}]))
+
+    assert [batch.tag for batch in host.emitted] == [f"new.{hostname}.{hostname}"]
+
+
+async def test_an_event_that_would_keep_its_tag_is_dropped() -> None:
+    """It would come back forever; in another label it may keep it."""
+    same = rule("d", "/a/", "${tag}") + rule("d", "/b/", "${tag}", "label @B")
+    async with pipeline(configuration(same, "@B")) as running:
+        await running.feed("old.a", {"d": "a"}, {"d": "b"})
+
+        assert running.events("**") == []
+        assert [event.record for event in running.events("old.a", name="@B")] == [{"d": "b"}]
+        assert running.metric("dropped_records") == 1
+
+
+async def test_rules_can_send_to_labels() -> None:
+    """A rule without one sends to the match's own `@label`."""
+    conf = "@label @A\n" + rule("d", "/a/", "new.a") + rule("d", "/b/", "new.b", "label @B")
+    async with pipeline(configuration(conf, "@A", "@B")) as running:
+        await running.feed("old.a", {"d": "a"}, {"d": "b"})
+
+        assert [event.record for event in running.events("new.a", name="@A")] == [{"d": "a"}]
+        assert [event.record for event in running.events("new.b", name="@B")] == [{"d": "b"}]
+
+
+RECORDS = [{"d": "a", "n": 1}, {"d": "b", "n": 2}, {"d": "a", "n": 3}, {"d": "a", "n": 4}]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("batch", [("new.a", [1, 3, 4]), ("new.b", [2])]),
+        ("record", [("new.a", [1]), ("new.b", [2]), ("new.a", [3, 4])]),
+    ],
+)
+async def test_emit_mode(mode: str, expected: list[tuple[str, list[int]]]) -> None:
+    """`batch` sorts by tag, `record` keeps the order."""
+    conf = f"emit_mode {mode}\n" + rule("d", "/^(.)/", "new.$1")
+    async with pipeline(configuration(conf)) as running:
+        await running.feed("old.a", *(dict(record) for record in RECORDS))
+
+        batches = running.collector().batches
+        assert [(tag, [event.record["n"] for event in events]) for tag, events in batches] == expected
+
+
+async def test_the_receipt_goes_along_and_refusals_come_back() -> None:
+    """Who emitted is told when an output behind it refuses, and answers for the events."""
+    host = FakeHost()
+    stage = RewriteTagFilter(configure(RewriteTagFilter, rule("d", "/^(.)/", "new.$1")), host)
+    receipt = Receipt(lambda: None)
+    await stage.process(EventBatch("old", [1, 2], [{"d": "a"}, {"d": "b"}], receipt))
+    assert [batch.receipt for batch in host.emitted] == [receipt, receipt]
+
+    async with pipeline(configuration(rule("d", "/a/", "new.a"))) as running:
+        running.collector().refuse = BufferError("full")
+        with pytest.raises(BufferError):
+            await running.feed("old.a", {"d": "a"})
+
+
+async def test_unknown_placeholders_are_told_once() -> None:
+    """Fluentd tells with every event."""
+    async with pipeline(configuration(rule("d", "/a/", "new.${nope}"))) as running:
+        await running.feed("old.a", {"d": "a"}, {"d": "a"})
+        await running.feed("old.b", {"d": "a"})
+
+        texts = [text for text in running.log.texts("warning") if "placeholder" in text]
+        assert texts == ["unknown placeholder ${nope} in tag new.${nope} is replaced by nothing"]
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ("", "no rule: add a <rule>"),
+        (rule("a", "/x/", "b") + rule("a", "/x/", "c"), 'the rule for "a" is written twice'),
+        (rule("a", "/(/", "b"), "pattern"),
+        (rule("$.a[", "/x/", "b"), "path"),
+        (rule("a", "/x/", "${tag_parts[0..1]}"), "a range of tag_parts has no meaning"),
+        (rule("a", "/x/", "b", "label @NOPE"), 'label "@NOPE" is not defined'),
+        ("remove_tag_prefix a\nremove_tag_regexp /b/\n" + rule("a", "/x/", "b"), "exclude one another"),
+        (
+            "hostname_command cat /etc/passwd\n" + rule("a", "/x/", "b"),
+            "is not run: write one of hostname, hostname -s",
+        ),
+        ("rewriterule1 a b\n", "rewriterule1 needs three words"),
+        ("rewriterule1 a ( b\n", "rewriterule1: "),
+    ],
+)
+async def test_mistakes_are_found_at_start(conf: str, message: str) -> None:
+    """What cannot work is refused, with what to do."""
+    with pytest.raises(ConfigError, match=message):
+        async with pipeline(configuration(conf)):
+            pass
