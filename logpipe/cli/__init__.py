@@ -14,6 +14,7 @@ from typing import Final
 from logpipe.version import __version__
 
 COMMANDS: Final = {
+    "buffer": "look at what waits in buffer files, find damage, take it out",
     "check": "say what is wrong with configuration files, without running them",
     "config": "print a configuration as it is read: includes in place, secrets masked",
     "eval": "try a Ruby expression on records: the result, its type, the generated function",

@@ -200,6 +200,7 @@ async def test_without_descriptors_it_waits(tmp_path: Path) -> None:
                 while True:
                     taken.append(os.open("/dev/null", os.O_RDONLY))
             feeding = asyncio.ensure_future(pipe.feed("a", {"n": 1}))  # noqa: TID251 - a test has no host
+            await wait_for(lambda: any("the buffer waits" in said for said in pipe.log.texts("warning")))
             for _ in range(3):
                 await wait_for(lambda: clock.sleepers >= 2)
                 await clock.advance(0.5)

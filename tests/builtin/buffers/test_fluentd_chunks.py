@@ -20,6 +20,8 @@ from tests.builtin.buffers.stages import conf, files, lines, running, sink
 
 LONG = "flush_interval 1h"
 SECOND = 1_000_000_000
+LONGEST_SHORT_TEXT = 256
+"""Bytes of a MessagePack string whose length is one byte: a longer one does not end before these files do."""
 
 
 def event(n: int, *, integer_time: bool = False, **more: Any) -> bytes:
@@ -218,7 +220,7 @@ def test_no_damage_stops_the_reading(
     cut: bool,  # noqa: FBT001 - drawn
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """A changed byte costs few events, a cut what is behind it; what is read is never more than was written."""
+    """A changed byte costs its event and what a changed length reaches over; a cut costs what is behind it."""
     content = bytearray(b"".join(EVENTS))
     content[place] = byte
     file = tmp_path_factory.getbasetemp() / "fluentd_chunk"
@@ -229,7 +231,9 @@ def test_no_damage_stops_the_reading(
         before += 1
     assert [record.get("n") for record in found[:before]] == list(range(before))
     if not cut:
-        assert len(found) >= len(EVENTS) - 2
+        starts = [sum(map(len, EVENTS[:number])) for number in range(len(EVENTS))]
+        swallowed = sum(place < start <= place + LONGEST_SHORT_TEXT for start in starts)
+        assert len(found) >= len(EVENTS) - 2 - swallowed
 
 
 def test_compressed_content_goes_on_with_the_next_member(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from logpipe import Time, fault
 from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.salvage import Damage
 
+CORRUPT: Final = "corrupt"
+"""The folder's name; it is beside the chunks."""
+
 MOST_COPIED: Final = 16 << 20
 """Damaged bytes that are copied; with more of them the whole file is moved when it has been delivered."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, TypeAlias, TypeVar
 
 from logpipe import Buffer, ChunkKey, EventBatch, Host, InvalidSetting, LogpipeError, StoredChunk, fault, find_zone
-from logpipe.builtin.buffers.file.aside import copy_damages, move
+from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.chunk import FileChunk
 from logpipe.builtin.buffers.file.commit import Committer
 from logpipe.builtin.buffers.file.disk import Disk
@@ -98,15 +98,22 @@ class StoredBuffer(Buffer[O]):
         self._committer = Committer(self._disk, self._space, self.host, compress=self.options.compress == "gzip")
         self.host.start_task(self._space.watch(), name="space")
 
-    def _open(self) -> tuple[Location, list[Lock]]:
-        several = self.host.workers > 1
-        location = locate(
+    def locate(self) -> Location:
+        """Return where the chunks are. It looks at the disk, and changes nothing.
+
+        Raises:
+            LogpipeError: several workers would share them.
+        """
+        return locate(
             self._path,
             suffix=self.suffix,
             name=self.name,
-            worker=self.host.worker_id if several else None,
+            worker=self.host.worker_id if self.host.workers > 1 else None,
             own_root=self._own_root,
         )
+
+    def _open(self) -> tuple[Location, list[Lock]]:
+        location = self.locate()
         self._disk.make_folder(location.place.folder)
         locks: list[Lock] = []
         try:
@@ -203,7 +210,7 @@ class StoredBuffer(Buffer[O]):
         self.host.log.error("buffer file %s is gone: somebody has removed it, and %d events with it", chunk.path, lost)
 
     async def _put_aside(self, chunk: AnyChunk, damages: list[Damage]) -> None:
-        folder, now = chunk.path.parent / "corrupt", self.host.clock.now()
+        folder, now = chunk.path.parent / CORRUPT, self.host.clock.now()
         saved, lost = len(chunk), sum(damage.lost or 0 for damage in damages)
         copied = await self.host.in_thread(
             lambda: copy_damages(self._disk, folder, chunk.path, damages, saved=saved, now=now)
@@ -232,7 +239,7 @@ class StoredBuffer(Buffer[O]):
             if isinstance(chunk, FluentdChunk) and chunk.unreadable:
                 self.host.log.error("chunk %s of fluentd's is left where it is: %s", chunk.path, chunk.unreadable)
             elif chunk.must_stay:
-                await self.host.in_thread(move, self._disk, chunk.path.parent / "corrupt", *_files(chunk))
+                await self.host.in_thread(move, self._disk, chunk.path.parent / CORRUPT, *_files(chunk))
             else:
                 await self.host.in_thread(self._delete, *_files(chunk))
         except OSError as error:

@@ -98,13 +98,13 @@ class Disk:
                 path.chmod(self._folder_mode)
             self.sync_folder(path.parent)
 
-    def replace(self, path: Path, data: bytes) -> None:
+    def replace(self, path: Path, *data: bytes) -> None:
         """Put a file with these bytes in the place of `path`; the old one or the new one survives a power cut."""
         temporary = path.with_name(f"{path.name}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, self._file_mode)
         try:
-            _write_all(descriptor, (data,))
+            _write_all(descriptor, data)
             self._fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -54,7 +54,8 @@ class FluentdChunk:
         self._zone = zone
         self._limit = limit
         self._content: Content | None = None
-        self._tag = ""
+        self.tag = ""
+        """Of all its events; empty where nothing tells."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -73,7 +74,7 @@ class FluentdChunk:
         """
         if self._content is not None or self.unreadable:
             return []
-        self.key, self._tag = self._shared()
+        self.key, self.tag = self._shared()
         try:
             content = Content(self.path, limit=self._limit)
             self.encoded = not content.has_events
@@ -86,7 +87,7 @@ class FluentdChunk:
 
     def _shared(self) -> tuple[ChunkKey, str]:
         """Return what the events share, and their tag."""
-        meta = _read_meta(self.meta_path)
+        meta = read_meta(self.meta_path)
         if meta is not None:
             timekey, tag, variables = meta.get("timekey"), meta.get("tag"), meta.get("variables")
             pairs = tuple(variables.items()) if isinstance(variables, dict) else ()
@@ -109,7 +110,7 @@ class FluentdChunk:
         """Yield the events, oldest first."""
         if self._content is not None and not self.encoded:
             for events in self._content.events():
-                yield EventBatch(self._tag, [time for time, _ in events], [record for _, record in events])
+                yield EventBatch(self.tag, [time for time, _ in events], [record for _, record in events])
 
     def payloads(self) -> Iterator[bytes]:
         """Yield what the output's format made, a line at a time."""
@@ -144,7 +145,7 @@ def _slice_start(text: str, zone: tzinfo | None) -> int | None:
     return int((moment.replace(tzinfo=zone) if zone is not None else moment.astimezone()).astimezone(UTC).timestamp())
 
 
-def _read_meta(path: Path) -> dict[str, Any] | None:
+def read_meta(path: Path) -> dict[str, Any] | None:
     """Return a chunk's meta data; None where there are none that can be read."""
     try:
         with path.open("rb") as file:

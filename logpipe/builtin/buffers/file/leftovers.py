@@ -1,4 +1,4 @@
-"""Finds the chunks that a previous run left behind, ours and fluentd's. Everything here blocks."""
+"""Finds the files of chunks, ours and fluentd's. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -41,21 +41,32 @@ class Found(NamedTuple):
 
 
 def find(location: Location) -> list[Found]:
-    """Return what was left, oldest first.
+    """Return what a previous run left, oldest first; files in which nothing stands are removed.
 
     Raises:
         OSError: the buffer's own folder cannot be read.
     """
-    found = list(_in_place(location.place))
+    everything = list(find_in(location.place))
     for place in (location.former, location.beside):
         if place is not None:
             with contextlib.suppress(OSError):  # it need not be there
-                found += _in_place(place)
+                everything += find_in(place)
+    found: list[Found] = []
+    for each in everything:
+        if each.size:
+            found.append(each)
+        else:  # created, and then came the crash
+            _delete_empty(each.path)
     found.sort(key=lambda each: each.chunk_id)
     return found[:-MOST_PEEKED] + [_peeked(each) for each in found[-MOST_PEEKED:]]
 
 
-def _in_place(place: Place) -> Iterator[Found]:
+def find_in(place: Place) -> Iterator[Found]:
+    """Yield the chunk files of one place as they come, without looking into them or changing anything.
+
+    Raises:
+        OSError: its folder cannot be read.
+    """
     with os.scandir(place.folder) as entries:
         for entry in entries:
             chunk_id = place.own_id(entry.name)
@@ -64,11 +75,9 @@ def _in_place(place: Place) -> Iterator[Found]:
                 continue
             if not entry.is_file(follow_symlinks=False):
                 continue
-            path, size = Path(entry.path), entry.stat(follow_symlinks=False).st_size
-            if size:
-                yield Found(chunk_id or (fluentd.chunk_id if fluentd else ""), path, size, fluentd)
-            else:  # created, and then came the crash
-                _delete_empty(path)
+            with contextlib.suppress(FileNotFoundError):  # delivered meanwhile
+                size = entry.stat(follow_symlinks=False).st_size
+                yield Found(chunk_id or (fluentd.chunk_id if fluentd else ""), Path(entry.path), size, fluentd)
 
 
 def _delete_empty(path: Path) -> None:
@@ -78,10 +87,11 @@ def _delete_empty(path: Path) -> None:
 
 
 def _peeked(found: Found) -> Found:
-    return found if found.fluentd is not None else found._replace(end=_end_of(found))
+    return found if found.fluentd is not None else found._replace(end=end_of(found))
 
 
-def _end_of(found: Found) -> End | None:
+def end_of(found: Found) -> End | None:
+    """Return what the last frame of one of our files tells; None where the file does not end with a whole one."""
     try:
         descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

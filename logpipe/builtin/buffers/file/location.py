@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from logpipe import LogpipeError
 # fluentd's ids: 1.x 16 bytes, 0.12 the first 8 of them; the same moment is in front in all
 _FLUENTD_NAME: Final = re.compile(r"(?:(?P<key>.*)\.)?(?P<state>[bq])(?P<id>[0-9a-f]{16}(?:[0-9a-f]{16})?)")
 _OWN_NAME: Final = re.compile(r"c([0-9a-f]{32})")
+# a chunk file of any buffer: what stands before the id, and what behind it
+_ANY_NAME: Final = re.compile(
+    r"(?:(?P<single>fsb\.).*\.|(?P<prefix>(?:.*\.)?))(?:c[0-9a-f]{32}|[bq](?:[0-9a-f]{16}){1,2})(?P<suffix>\..*)?"
+)
 META: Final = ".meta"
 
 
@@ -22,6 +27,8 @@ class FluentdName(NamedTuple):
     """32 hexadecimal digits."""
     key: str | None
     """0.12's and file_single's: the tag, the time slice or the field that is the chunk's key, percent-escaped."""
+    is_staged: bool = False
+    """Whether fluentd would still have added to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Place:
             middle = self._middle(name, suffix)
             found = None if middle is None else _FLUENTD_NAME.fullmatch(middle)
             if found is not None:
-                return FluentdName(found["id"].ljust(32, "0"), found["key"])
+                return FluentdName(found["id"].ljust(32, "0"), found["key"], found["state"] == "b")
         return None
 
     def _middle(self, name: str, suffix: str) -> str | None:
@@ -82,6 +89,20 @@ class Location:
     def own(self) -> tuple[Place, ...]:
         """The places that only one process may use."""
         return (self.place,) if self.former is None else (self.place, self.former)
+
+
+def places_in(folder: Path) -> list[Place]:
+    """Return the places that the names of a folder's files show: whatever buffers they belong to.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    found: set[tuple[str, str]] = set()
+    for name in os.listdir(folder):  # noqa: PTH208 - names are what is wanted
+        match = None if name.endswith(META) else _ANY_NAME.fullmatch(name)
+        if match is not None:
+            found.add((match["single"] or match["prefix"], match["suffix"] or ""))
+    return [Place(folder, prefix, suffix) for prefix, suffix in sorted(found)]
 
 
 def is_prefix(path: str) -> bool:

@@ -62,6 +62,22 @@ class Lock:
         os.close(descriptor)
 
 
+def holder(path: Path) -> str | None:
+    """Return the process that holds a lock file, `unknown` where it did not say; None where nobody does.
+
+    It is not tried by locking: an engine that starts at that moment would take us for another engine.
+    """
+    try:
+        found = path.stat(follow_symlinks=False)
+        pid = path.read_text(encoding="ascii", errors="replace").strip()
+        locks = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    inode = f":{found.st_ino} "
+    is_held = any("FLOCK" in line and inode in line for line in locks.splitlines())
+    return (pid or "unknown") if is_held else None
+
+
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))

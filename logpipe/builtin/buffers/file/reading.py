@@ -22,7 +22,7 @@ class ChangedError(Exception):
 
 def read_payloads(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[bytes]:
     """Yield the payloads of some parts of a file; events are passed over."""
-    for part, index, body in _bodies(path, parts):
+    for part, index, body in read_frames(path, parts):
         if index.kind is not Kind.PAYLOADS:
             continue
         if isinstance(part, Extent):
@@ -34,7 +34,7 @@ def read_payloads(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[by
 
 def read_batches(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[EventBatch]:
     """Yield the events of some parts of a file; payloads give a batch without any."""
-    for part, index, body in _bodies(path, parts):
+    for part, index, body in read_frames(path, parts):
         if index.kind is Kind.PAYLOADS:
             yield EventBatch(decode_label(index.label).tag, [], [])
         elif isinstance(part, Extent):
@@ -44,8 +44,8 @@ def read_batches(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[Eve
             yield decode_records(index, numbers, [body[start:end] for _, start, end in part.spans])
 
 
-def _bodies(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[tuple[Extent | Fragment, Index, bytes]]:
-    """Yield each frame's part, index and body, decompressed."""
+def read_frames(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[tuple[Extent | Fragment, Index, bytes]]:
+    """Yield each frame's part, index and body, decompressed; of a fragment what is left of its body."""
     with path.open("rb", buffering=_READ_AHEAD) as file:
         for part in parts:
             if isinstance(part, Extent):

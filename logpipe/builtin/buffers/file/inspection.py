@@ -1,0 +1,145 @@
+"""Looks at chunk files from outside, for who operates a host. Nothing is changed, and an engine may be at work on them.
+
+What an engine has just removed raises FileNotFoundError, and what it is writing at the moment is no damage.
+Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Final
+
+from logpipe import ChunkKey, EventBatch, Time
+from logpipe.builtin.buffers.file.codec import decode_label
+from logpipe.builtin.buffers.file.fluentd import FluentdChunk, read_meta
+from logpipe.builtin.buffers.file.frame import Kind
+from logpipe.builtin.buffers.file.leftovers import Found, end_of
+from logpipe.builtin.buffers.file.reading import read_batches, read_payloads
+from logpipe.builtin.buffers.file.salvage import Damage, Scan, scan
+
+PATIENCE: Final = 1.0
+"""Seconds that the end of a file may take to become whole."""
+_PAUSE: Final = 0.02
+_SECOND: Final = 1_000_000_000
+_LIMIT: Final = 1 << 40
+"""Bytes that a chunk of fluentd's may have decompressed: nobody but the reader waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is seen of a chunk without reading all of it."""
+
+    key: ChunkKey
+    tag: str
+    """Of its events, or of the first of them where they have several; empty where nothing tells."""
+    created: Time
+    count: int
+    """Records, as far as they can be had."""
+    encoded: bool
+    """Whether they are payloads that an output's `encode` or fluentd's `format` made."""
+    problem: str = ""
+    """What is wrong with it, at first sight; empty where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a chunk's every frame has shown."""
+
+    count: int
+    """Records that are intact."""
+    damages: list[Damage]
+    unreadable: str = ""
+    """Why it cannot be read at all."""
+
+
+def summarize(found: Found) -> Summary:
+    """Return what a chunk is. One of ours that ends as it should is not read but for its end.
+
+    Raises:
+        OSError: it cannot be read, or it is gone.
+    """
+    if found.fluentd is not None:
+        return _summarize_fluentd(found)
+    if (end := end_of(found)) is not None:
+        return Summary(end.label.key, end.label.tag, end.label.created, end.count, end.encoded)
+    seen = _scan(found)
+    count = sum(part.count for part in seen.parts)
+    created = (int(found.chunk_id[:16], 16) >> 12) * 1000
+    if seen.first is None:
+        return Summary(ChunkKey(), "", created, count, encoded=False, problem="damaged" if seen.damages else "")
+    label, encoded = decode_label(seen.first.label), seen.first.kind is Kind.PAYLOADS
+    return Summary(label.key, label.tag, label.created, count, encoded, "damaged" if seen.damages else "")
+
+
+def _summarize_fluentd(found: Found) -> Summary:
+    chunk = _fluentd(found)
+    damages = chunk.check()
+    meta = read_meta(chunk.meta_path) or {}
+    created = meta.get("c")
+    moment = created * _SECOND if isinstance(created, int) else (int(found.chunk_id[:16], 16) >> 12) * 1000
+    problem = chunk.unreadable or ("damaged" if damages else "")
+    return Summary(chunk.key, chunk.tag, moment, len(chunk), chunk.encoded, problem)
+
+
+def verify(found: Found) -> Verdict:
+    """Read all of a chunk.
+
+    Raises:
+        OSError: it cannot be read, or it is gone.
+    """
+    if found.fluentd is not None:
+        chunk = _fluentd(found)
+        damages = chunk.check()
+        return Verdict(len(chunk), damages, chunk.unreadable)
+    seen = _scan(found)
+    return Verdict(sum(part.count for part in seen.parts), seen.damages)
+
+
+def read(found: Found) -> Iterator[EventBatch | bytes]:
+    """Yield what is intact of a chunk, oldest first: batches, or payloads where it holds those.
+
+    Raises:
+        OSError: it cannot be read, or it is gone.
+    """
+    if found.fluentd is not None:
+        chunk = _fluentd(found)
+        chunk.check()
+        yield from chunk.payloads() if chunk.encoded else chunk.batches()
+        return
+    seen = _scan(found)
+    if seen.first is not None and seen.first.kind is Kind.PAYLOADS:
+        yield from read_payloads(found.path, seen.parts)
+    else:
+        yield from read_batches(found.path, seen.parts)
+
+
+def _fluentd(found: Found) -> FluentdChunk:
+    if found.fluentd is None:
+        raise ValueError(f"{found.path} is none of fluentd's")
+    return FluentdChunk(found.fluentd, found.path, found.size, chunk_keys=[], zone=UTC, limit=_LIMIT)
+
+
+def _scan(found: Found) -> Scan:
+    descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        seen = scan(descriptor, 0, size, bytes.fromhex(found.chunk_id))
+        if seen.damages and seen.damages[-1].end == size and _is_being_written(descriptor, size):
+            del seen.damages[-1]
+    finally:
+        os.close(descriptor)
+    return seen
+
+
+def _is_being_written(descriptor: int, size: int) -> bool:
+    """Return whether a file that ends in the middle of a frame grows, or shrinks to where the frame began."""
+    end = time.monotonic() + PATIENCE
+    while time.time() - os.fstat(descriptor).st_mtime < PATIENCE and time.monotonic() < end:
+        if os.fstat(descriptor).st_size != size:
+            return True
+        time.sleep(_PAUSE)
+    return os.fstat(descriptor).st_size != size

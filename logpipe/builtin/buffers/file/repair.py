@@ -1,0 +1,77 @@
+"""Takes the damage out of a chunk file that no engine is using, as an engine would at its delivery. It all blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
+from logpipe.builtin.buffers.file.disk import Disk
+from logpipe.builtin.buffers.file.frame import Content, Index, Kind, encode_frame, pack_times
+from logpipe.builtin.buffers.file.leftovers import Found
+from logpipe.builtin.buffers.file.reading import read_frames
+from logpipe.builtin.buffers.file.salvage import Extent, Fragment, scan
+
+
+class Repaired(NamedTuple):
+    """What was done."""
+
+    saved: int
+    """Records that the file has now."""
+    moved: Path
+    """What is damaged, with a report beside it."""
+
+
+def repair(found: Found) -> Repaired:
+    """Leave only what is intact in one of our files; the rest goes to the folder `corrupt`, with a report.
+
+    The caller holds the lock of its place. A crash at any moment leaves the file as it was or repaired.
+
+    Raises:
+        OSError: it cannot be read or written; it is as it was.
+    """
+    path, chunk_id = found.path, bytes.fromhex(found.chunk_id)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        seen = scan(descriptor, 0, status.st_size, chunk_id)
+    finally:
+        os.close(descriptor)
+    saved = sum(part.count for part in seen.parts)
+    folder = path.parent / CORRUPT
+    disk = Disk(file_mode=status.st_mode & 0o7777, folder_mode=path.parent.stat().st_mode & 0o7777)
+    copied = copy_damages(disk, folder, path, seen.damages, saved=saved, now=time.time_ns())
+    moved = folder / (f"{path.name}.damaged" if copied else path.name)
+    if saved:
+        if not copied:
+            with contextlib.suppress(FileExistsError):  # by a repair that did not come to its end
+                moved.hardlink_to(path)
+        disk.replace(path, *_frames(chunk_id, read_frames(path, seen.parts)))
+    elif copied:
+        disk.delete(path)
+    else:
+        move(disk, folder, path)
+    return Repaired(saved, moved)
+
+
+def _frames(chunk_id: bytes, frames: Iterable[tuple[Extent | Fragment, Index, bytes]]) -> Iterator[bytes]:
+    """Yield frames of what is intact, counted anew."""
+    first = 0
+    for part, index, body in frames:
+        if isinstance(part, Extent):
+            bounds = zip(range(index.count), index.offsets(), index.lengths(), strict=True)
+            spans = [(number, start, start + length) for number, start, length in bounds]
+        else:
+            spans = list(part.spans)
+        records = [body[start:end] for _, start, end in spans]
+        times = b""
+        if index.kind is Kind.JSON:
+            of_all = index.times()
+            times = pack_times([of_all[number] for number, _, _ in spans])
+        content = Content(index.kind, records, times, index.shared)
+        yield from encode_frame(chunk_id, first, index.label, content, compress=index.compressed)
+        first += len(records)

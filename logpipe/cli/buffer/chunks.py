@@ -1,0 +1,124 @@
+"""The chunks of `@type file` and `@type file_single`, logpipe's own and those that fluentd left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from logpipe.builtin.buffers.file.aside import CORRUPT
+from logpipe.builtin.buffers.file.inspection import read, summarize, verify
+from logpipe.builtin.buffers.file.leftovers import Found, find_in
+from logpipe.builtin.buffers.file.location import Place
+from logpipe.builtin.buffers.file.lock import Lock, holder
+from logpipe.builtin.buffers.file.repair import repair
+from logpipe.builtin.buffers.file.salvage import Damage
+from logpipe.cli.buffer.store import Finding, Item, Row
+from logpipe.errors import LogpipeError
+from logpipe.event import EventBatch
+from logpipe.plugin import ChunkKey
+
+
+class ChunkStore:
+    """The chunks of one place, or some of them."""
+
+    def __init__(self, place: Place, only: Path | None = None) -> None:
+        self._place = place
+        self._only = only
+        self._lock = Lock(place.lock_path)
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self._place.folder
+
+    @property
+    def notes(self) -> list[str]:
+        """Who uses them, and what was put aside."""
+        notes: list[str] = []
+        if (process := holder(self._place.lock_path)) is not None:
+            notes.append(f"in use by process {process}")
+        reports = sorted((self.folder / CORRUPT).glob(f"{self._place.prefix}*.json"))
+        if reports:
+            notes.append(f"{len(reports)} reports of damage in {self.folder / CORRUPT}")
+        return notes
+
+    def items(self) -> list[Item]:
+        """Return the chunks, oldest first; one without a byte is none yet."""
+        found = sorted((each for each in find_in(self._place) if each.size), key=lambda each: each.chunk_id)
+        newest: dict[ChunkKey, str] = {}
+        for each in found:
+            with suppress(FileNotFoundError):
+                if each.fluentd is None:
+                    newest[summarize(each).key] = each.chunk_id
+        staged = set(newest.values())
+        return [
+            _ChunkItem(each, is_staged=each.chunk_id in staged)
+            for each in found
+            if self._only is None or each.path.name == self._only.name
+        ]
+
+    def lock(self) -> None:
+        """Keep engines out."""
+        self._lock.take()
+
+    def unlock(self) -> None:
+        """Let them in."""
+        self._lock.release()
+
+
+class _ChunkItem:
+    def __init__(self, found: Found, *, is_staged: bool) -> None:
+        self._found = found
+        self._is_staged = is_staged if found.fluentd is None else found.fluentd.is_staged
+
+    @property
+    def item_id(self) -> str:
+        return self._found.chunk_id
+
+    @property
+    def path(self) -> Path:
+        return self._found.path
+
+    def row(self) -> Row:
+        seen = summarize(self._found)
+        timekey, tag, variables = seen.key
+        shared = {"timekey": timekey, "tag": tag, **dict(variables)}
+        notes = ["fluentd's"] if self._found.fluentd is not None else []
+        notes += ["encoded"] if seen.encoded else []
+        return Row(
+            self._found.chunk_id,
+            "staged" if self._is_staged and not seen.problem else "queued",
+            seen.tag,
+            {name: value for name, value in shared.items() if value is not None or name not in {"timekey", "tag"}},
+            seen.count,
+            self._found.size,
+            seen.created,
+            seen.problem,
+            ", ".join(notes),
+        )
+
+    def read(self) -> Iterator[EventBatch | bytes]:
+        return read(self._found)
+
+    def verify(self) -> Finding:
+        verdict = verify(self._found)
+        if verdict.unreadable:
+            return Finding(0, [f"cannot be read: {verdict.unreadable}"])
+        return Finding(verdict.count, list(map(_in_words, verdict.damages)))
+
+    def repair(self) -> str:
+        if self._found.fluentd is not None:
+            raise LogpipeError(
+                "fluentd wrote it: logpipe delivers what is intact and keeps the file in corrupt/ when it is started "
+                "on the folder"
+            )
+        done = repair(self._found)
+        return f"{done.saved} records kept, what is damaged moved to {done.moved}"
+
+
+def _in_words(damage: Damage) -> str:
+    size = damage.end - damage.start
+    lost = "an unknown number of records" if damage.lost is None else f"{damage.lost} records"
+    saved = f", {damage.saved} in it are intact" if damage.saved else ""
+    return f"bytes {damage.start} to {damage.end} ({size}) are damaged: {lost} lost{saved}"

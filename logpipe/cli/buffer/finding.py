@@ -1,0 +1,114 @@
+"""From what the user named to the stores that are meant."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from logpipe.builtin.buffers.file.aside import CORRUPT
+from logpipe.builtin.buffers.file.buffer import StoredBuffer
+from logpipe.builtin.buffers.file.location import Place, places_in
+from logpipe.cli.buffer.chunks import ChunkStore
+from logpipe.cli.buffer.store import Item, Store
+from logpipe.cli.reading import reading
+from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.render import render
+from logpipe.engine.graph import Graph, read_system
+from logpipe.errors import ConfigError, LogpipeError
+from logpipe.registry import Registry
+from logpipe.supervisor import Settings, load
+
+
+def find(given: argparse.Namespace) -> list[Store]:
+    """Return the stores of the targets, or of a configuration's buffers.
+
+    Raises:
+        LogpipeError: a target or the configuration cannot be used.
+        OSError: a folder cannot be read.
+    """
+    stores = _configured(reading(given.config, given)) if given.config else map(_target, given.target)
+    return [store for found in stores for store in found]
+
+
+def chosen(store: Store, given: argparse.Namespace) -> list[Item]:
+    """Return a store's items that `--chunk` names; all of them without it."""
+    wanted = tuple(given.chunk)
+    return [item for item in store.items() if not wanted or item.item_id.startswith(wanted)]
+
+
+def _target(target: str) -> list[Store]:
+    path = Path(target)
+    if path.is_dir():
+        stores = [store for folder in _folders(path) for store in _stores(places_in(folder))]
+        if not stores:
+            print(f"no chunks in {target}", file=sys.stderr)
+        return stores
+    if not path.exists():
+        raise LogpipeError(f"{target} is not there: give the folder of a buffer, or a chunk's file")
+    for place in places_in(path.parent):
+        if place.own_id(path.name) or place.fluentd_name(path.name):
+            return [ChunkStore(place, path)]
+    raise LogpipeError(f"{target} is not named like a chunk: give the folder of a buffer, or a chunk's file")
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, below, _ in os.walk(root, onerror=fail):
+        below[:] = sorted(name for name in below if name != CORRUPT)
+        yield Path(folder)
+
+
+def _stores(places: list[Place]) -> list[Store]:
+    return list(map(ChunkStore, places))
+
+
+def _configured(settings: Settings) -> Iterator[list[Store]]:
+    """Yield the stores of each buffer, of every worker."""
+    found: list[Diagnostic] = []
+    workers = read_system(load(settings, found.append), found.append).workers
+    seen: set[tuple[Path, str]] = set()
+    for worker_id in range(workers):
+        for outlet in _graph(replace(settings, worker_id=worker_id), workers).outlets:
+            if not isinstance(outlet.buffer, StoredBuffer):
+                continue
+            location = outlet.buffer.locate()
+            places = [*location.own, *([] if location.beside is None else [location.beside])]
+            new = [place for place in places if (place.folder, place.prefix) not in seen and place.folder.is_dir()]
+            seen.update((place.folder, place.prefix) for place in new)
+            yield _stores(new)
+    if not seen:
+        print(f"no output of {settings.config} keeps chunks in files", file=sys.stderr)
+
+
+def _graph(settings: Settings, workers: int) -> Graph:
+    """Build a worker's graph, which touches nothing, and say why where that fails."""
+    found: list[Diagnostic] = []
+    root = load(settings, found.append)
+    graph: Graph | None = None
+    if not _errors(found):
+        with suppress(ConfigError):  # its diagnostics were reported
+            graph = Graph.build(
+                root,
+                registry=Registry(settings.plugin_dirs),
+                report=found.append,
+                worker_id=settings.worker_id or 0,
+                workers=workers,
+                strict_values=settings.strict_values,
+                compat=settings.compat,
+            )
+    if graph is None:
+        for diagnostic in _errors(found):
+            print(render(diagnostic), file=sys.stderr)
+        raise LogpipeError(f"{settings.config} cannot be used: {len(_errors(found))} errors, shown above")
+    return graph
+
+
+def _errors(found: list[Diagnostic]) -> list[Diagnostic]:
+    return [diagnostic for diagnostic in found if diagnostic.severity == "error"]

@@ -1,0 +1,71 @@
+"""`logpipe buffer ls`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from contextlib import suppress
+from typing import Final
+
+from logpipe.cli.buffer.finding import chosen
+from logpipe.cli.buffer.store import Row, Store
+
+_HEADS: Final = ("CHUNK", "STATE", "KEY", "TAG", "RECORDS", "BYTES", "AGE", "DAMAGE")
+_AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+
+
+def main(stores: list[Store], given: argparse.Namespace) -> int:
+    """List what is there."""
+    for number, store in enumerate(stores):
+        rows: list[Row] = []
+        for item in chosen(store, given):
+            with suppress(FileNotFoundError):
+                rows.append(item.row())
+        if given.format == "json":
+            for row in rows:
+                print(json.dumps(_fields(store, row)))
+        else:
+            print(*([""] if number else []), *_table(store, rows), sep="\n")
+    return 0
+
+
+def _fields(store: Store, row: Row) -> dict[str, object]:
+    return {
+        "folder": str(store.folder),
+        "chunk": row.item_id,
+        "state": row.state,
+        "key": row.key,
+        "tag": row.tag,
+        "records": row.records,
+        "bytes": row.size,
+        "created": row.created / 1e9,
+        "damage": row.problem,
+        "note": row.note,
+    }
+
+
+def _table(store: Store, rows: list[Row]) -> list[str]:
+    now = time.time_ns()
+    cells = [_HEADS, *(_cells(row, now) for row in rows)] if rows else []
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    records, size = sum(row.records for row in rows), sum(row.size for row in rows)
+    return [
+        f"{store.folder}: {len(rows)} chunks, {records} records, {size} bytes",
+        *(f"  {note}" for note in store.notes),
+        *("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells),
+    ]
+
+
+def _cells(row: Row, now: int) -> tuple[str, ...]:
+    key = " ".join(f"{name}={value}" for name, value in row.key.items())
+    about = "; ".join(filter(None, (row.problem, row.note)))
+    age = _age((now - row.created) // 1_000_000_000)
+    return row.item_id, row.state, key or "-", row.tag or "-", str(row.records), str(row.size), age, about
+
+
+def _age(seconds: int) -> str:
+    for unit, letter in _AGES:
+        if seconds >= unit:
+            return f"{seconds // unit}{letter}"
+    return "0s"

@@ -1,0 +1,72 @@
+"""`logpipe buffer cat`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from logpipe.builtin.json_text import dump
+from logpipe.cli.buffer.finding import chosen
+from logpipe.cli.buffer.store import Item, Store
+from logpipe.errors import FormatError
+from logpipe.event import Event, EventBatch, Time
+
+_SECOND = 1_000_000_000
+
+
+def main(stores: list[Store], given: argparse.Namespace) -> int:
+    """Print the events of every chunk, or as many as were asked for."""
+    left = given.limit if given.limit is not None else sys.maxsize
+    for store in stores:
+        for item in chosen(store, given):
+            try:
+                left -= _print(item, left)
+            except FileNotFoundError:
+                print(f"{item.path} is gone: it was delivered meanwhile", file=sys.stderr)
+            if left <= 0:
+                return 0
+    return 0
+
+
+def _print(item: Item, most: int) -> int:
+    """Print up to `most` of an item's events; returns how many there were."""
+    printed = 0
+    for content in item.read():
+        if isinstance(content, bytes):
+            if not printed:
+                sys.stdout.flush()
+                print(f"{item.path} holds what its output has encoded, printed as it is:", file=sys.stderr)
+            pieces: Iterator[bytes] = iter((content,))
+        else:
+            pieces = _lines(content)
+        for piece in pieces:
+            if printed >= most:
+                return printed
+            sys.stdout.buffer.write(piece)
+            printed += 1
+    return printed
+
+
+def _lines(batch: EventBatch) -> Iterator[bytes]:
+    for event in batch.events():
+        yield _line(batch.tag, event)
+
+
+def _line(tag: str, event: Event) -> bytes:
+    line = {"time": _moment(event.time), "tag": tag, "record": event.record}
+    try:
+        return dump(line) + b"\n"
+    except FormatError:  # nested too deep for JSON
+        return dump({**line, "record": repr(event.record)}) + b"\n"
+
+
+def _moment(time: Time) -> str | int:
+    """Return a time as RFC 3339 has it, to the nanosecond; as it is where no calendar goes so far."""
+    seconds, nanoseconds = divmod(time, _SECOND)
+    try:
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return time
+    return f"{text}.{nanoseconds:09d}Z"

@@ -1,0 +1,50 @@
+"""`logpipe buffer repair`."""
+
+from __future__ import annotations
+
+import argparse
+
+from logpipe.cli.buffer.finding import chosen
+from logpipe.cli.buffer.store import Finding, Item, Store
+from logpipe.cli.buffer.verifying import verified
+from logpipe.errors import LogpipeError
+
+
+def main(stores: list[Store], given: argparse.Namespace) -> int:
+    """Repair each store under its lock, or say what that would do; 1 if damage is left.
+
+    Raises:
+        LogpipeError: a process uses a store.
+    """
+    left = 0
+    for store in stores:
+        store.lock()
+        try:
+            for item in chosen(store, given):
+                found = verified(item)
+                if found is not None and found.damages:
+                    left += not (_repair(item) if given.apply else _announce(item, found))
+        finally:
+            store.unlock()
+    if not given.apply and left:
+        print("nothing was changed: give --apply to do it")
+    elif not left:
+        print("nothing is damaged")
+    return 1 if left else 0
+
+
+def _announce(item: Item, found: Finding) -> bool:
+    print(f"{item.path}: would keep {found.records} records, and move aside:")
+    for damage in found.damages:
+        print(f"  {damage}")
+    return False
+
+
+def _repair(item: Item) -> bool:
+    try:
+        done = item.repair()
+    except (LogpipeError, OSError) as error:
+        print(f"{item.path}: not repaired: {error}")
+        return False
+    print(f"{item.path}: {done}")
+    return True
