@@ -58,15 +58,11 @@ class RewriteRule(Options):
     invert: bool = param("Whether the rule holds for events that the pattern does not match.", default=False)
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what is wrong with the path and the tag."""
+        """Yield what is wrong with the path."""
         try:
             RecordAccessor(self.key)
         except ExpressionError as problem:
             yield InvalidSetting(str(problem), param="key")
-        if _PARTS_RANGE.search(self.tag):
-            yield InvalidSetting(
-                "a range of tag_parts has no meaning here: write ${tag_parts[0]}.${tag_parts[1]}", param="tag"
-            )
 
 
 class RewriteTagFilterOptions(Options):
@@ -168,6 +164,11 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
     def __init__(self, options: RewriteTagFilterOptions, host: Host) -> None:
         super().__init__(options, host)
         self._rules = options.rules
+        for rule in self._rules:
+            if _PARTS_RANGE.search(rule.tag):
+                # compat: out_rewrite_tag_filter.rb means to refuse it, and lets it through
+                hint = "write ${tag_parts[0]}.${tag_parts[1]}"
+                host.log.warning("tag %s: a range of tag_parts stays as it is written; %s", rule.tag, hint)
         self._hostname = _HOSTNAMES[" ".join(options.hostname_command.split())](host.hostname)
         self._removed = options.remove_tag_regexp
         if options.remove_tag_prefix is not None:

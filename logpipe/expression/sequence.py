@@ -130,6 +130,8 @@ def _show_nanoseconds(tree: nodes.Node) -> None:
         match node:
             case nodes.Call(receiver=nodes.Const(path="Time"), name="at", args=[nodes.Name(name="time"), *_]):
                 node.args[0] = nodes.Name(node.args[0].offset, "event_time")
+            case nodes.Call(receiver=nodes.Name(name="time"), name="sec"):
+                node.name = "to_i"
             case nodes.Call(receiver=nodes.Name(name="time"), name=name) if _is_of_times(name):
                 node.receiver = nodes.Name(node.offset, "event_time")
 

@@ -167,6 +167,15 @@ async def test_unknown_placeholders_are_told_once() -> None:
         assert texts == ["unknown placeholder ${nope} in tag new.${nope} is replaced by nothing"]
 
 
+async def test_a_range_of_tag_parts_is_warned_of() -> None:
+    """It stays as it is written, which nobody can want."""
+    async with pipeline(configuration(rule("d", "/a/", "new.${tag_parts[0..1]}"))) as running:
+        await running.feed("old.a", {"d": "a"})
+
+        assert _tags(running) == ["new.${tag_parts[0..1]}"]
+        assert any("a range of tag_parts stays as it is written" in text for text in running.log.texts("warning"))
+
+
 @pytest.mark.parametrize(
     ("conf", "message"),
     [
@@ -174,7 +183,6 @@ async def test_unknown_placeholders_are_told_once() -> None:
         (rule("a", "/x/", "b") + rule("a", "/x/", "c"), 'the rule for "a" is written twice'),
         (rule("a", "/(/", "b"), "pattern"),
         (rule("$.a[", "/x/", "b"), "path"),
-        (rule("a", "/x/", "${tag_parts[0..1]}"), "a range of tag_parts has no meaning"),
         (rule("a", "/x/", "b", "label @NOPE"), 'label "@NOPE" is not defined'),
         ("remove_tag_prefix a\nremove_tag_regexp /b/\n" + rule("a", "/x/", "b"), "exclude one another"),
         (

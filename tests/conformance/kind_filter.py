@@ -5,24 +5,31 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from logpipe.builtin.filter_record_modifier import RecordModifier
 from logpipe.builtin.filter_record_transformer import RecordTransformer
 from logpipe.config.declare import InvalidSetting
 from logpipe.errors import ConfigError
 from logpipe.event import EventBatch
+from logpipe.plugin import Filter
 from logpipe.registry import Registry, UnknownPluginError
 from logpipe.testing import FakeHost, configure
 from tests.conformance import filter_grep_rows
 from tests.conformance.clock import nanoseconds, utc
 from tests.conformance.kind_ruby import same_value
 
+_RECORD_FILTERS: dict[str, type[Filter[Any]]] = {
+    "record_transformer": RecordTransformer,
+    "record_modifier": RecordModifier,
+}
+
 
 def run(row: dict[str, Any]) -> str | None:
     """Return None where events and errors are fluentd's, else what differs."""
     if row["type"] in filter_grep_rows.TYPES:
         return filter_grep_rows.run(row)
-    if row["type"] == "record_transformer":
+    if row["type"] in _RECORD_FILTERS:
         with utc():
-            return _record_transformer(row)
+            return _record_filter(row, _RECORD_FILTERS[row["type"]])
     try:
         Registry().find("filter", row["type"])
     except UnknownPluginError:
@@ -30,10 +37,10 @@ def run(row: dict[str, Any]) -> str | None:
     return f"SKIP: no judge yet: {row['type']}"
 
 
-def _record_transformer(row: dict[str, Any]) -> str | None:
+def _record_filter(row: dict[str, Any], cls: type[Filter[Any]]) -> str | None:
     host = FakeHost()
     try:
-        stage = RecordTransformer(configure(RecordTransformer, row["config"]), host)
+        stage = cls(configure(cls, row["config"]), host)
     except (ConfigError, InvalidSetting) as problem:
         # what can never work is found at start rather than with every event
         never_works = "error" in row or (not row["expect"] and bool(row["errors"]))
