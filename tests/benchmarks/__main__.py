@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tests.benchmarks import expressions
 from tests.benchmarks.compare import compare
 from tests.benchmarks.measure import FailedError
 
@@ -23,6 +24,7 @@ def main() -> int:
     except FailedError as error:
         sys.stderr.write(f"failed: {error}\n")
         return 1
+    sys.stdout.write("\n".join(["", *expressions.report(), ""]))
     return 0
 
 

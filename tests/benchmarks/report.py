@@ -49,9 +49,9 @@ class Comparison:
             f"  {'':<10}{'events/CPU s':>14}{'events/s':>11}{'CPU s':>8}{'peak MB':>9}",
             self._row("yardstick", self.yardstick),
             self._row("logpipe", self.logpipe),
-            _aim("of the yardstick's events/CPU s", self.ratio, "", at_least=LEAST_RATIO),
+            aim("of the yardstick's events/CPU s", self.ratio, "", at_least=LEAST_RATIO),
             f"    without what either takes to begin: {self.steady_ratio:.2f}",
-            _aim("peak memory", self.megabytes, " MB", at_most=MOST_MEGABYTES),
+            aim("peak memory", self.megabytes, " MB", at_most=MOST_MEGABYTES),
         ]
 
     def _row(self, name: str, costs: Sequence[Cost]) -> str:
@@ -82,8 +82,8 @@ class Report:
         rows += [
             "",
             "from the start of the program",
-            _aim("first event in kafka", self.first_event_seconds, " s", at_most=MOST_FIRST_EVENT_SECONDS),
-            _aim("logpipe --version", self.version_seconds, " s", at_most=MOST_VERSION_SECONDS),
+            aim("first event in kafka", self.first_event_seconds, " s", at_most=MOST_FIRST_EVENT_SECONDS),
+            aim("logpipe --version", self.version_seconds, " s", at_most=MOST_VERSION_SECONDS),
         ]
         return "\n".join(rows)
 
@@ -92,7 +92,8 @@ def _best(costs: Sequence[Cost]) -> Cost:
     return min(costs, key=lambda cost: cost.cpu_seconds)
 
 
-def _aim(what: str, value: float, unit: str, *, at_least: float | None = None, at_most: float | None = None) -> str:
+def aim(what: str, value: float, unit: str, *, at_least: float | None = None, at_most: float | None = None) -> str:
+    """Return a figure beside what it should be, and whether it is."""
     met = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
-    aim = f"at least {at_least:g}" if at_least is not None else f"at most {at_most:g}"
-    return f"  {what}: {value:.3g}{unit}, {'met' if met else 'MISSED'}: {aim}{unit}"
+    wanted = f"at least {at_least:g}" if at_least is not None else f"at most {at_most:g}"
+    return f"  {what}: {value:.3g}{unit}, {'met' if met else 'MISSED'}: {wanted}{unit}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import expressions
 from tests.benchmarks.compare import compare
 from tests.benchmarks.container_log import write_log
 from tests.benchmarks.measure import Cost, FailedError, run
@@ -45,6 +46,19 @@ def test_says_whether_aims_are_met() -> None:
     assert "MISSED" not in good.text()
     assert "of the yardstick's events/CPU s: 0.5, MISSED: at least 0.7" in bad.text()
     assert "peak memory: 101 MB, MISSED: at most 100 MB" in bad.text()
+
+
+def test_expressions_have_aims(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each expression has a figure; the field and the five together stand beside what they may take."""
+    monkeypatch.setattr(expressions, "EVENTS", 10)
+    monkeypatch.setattr(expressions, "RUNS", 1)
+    monkeypatch.setattr(expressions, "ruby", lambda _: 2126.0)
+    lines = expressions.report()
+
+    assert [line.split("  ")[-1] for line in lines[1:-3]] == [*expressions.TYPICAL, *expressions.OTHERS]
+    assert lines[-3].endswith("at most 0.12 µs")
+    assert lines[-2].endswith("at most 2 µs")
+    assert lines[-1] == "    the same five in ruby: 2.13 µs"
 
 
 def test_input_is_the_same_each_time(tmp_path: Path) -> None:
