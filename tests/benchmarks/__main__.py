@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from tests.benchmarks import expressions
+from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import compare
 from tests.benchmarks.measure import FailedError
 
@@ -18,9 +19,12 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
     arguments.add_argument("--lines", type=int, default=300_000, help="lines of input")
     arguments.add_argument("--rounds", type=int, default=3, help="how often each pipeline runs; the best run counts")
+    arguments.add_argument("--left", type=int, default=1024, metavar="MB", help="size of chunks left by a previous run")
     given = arguments.parse_args()
     try:
-        sys.stdout.write(compare(lines=given.lines, rounds=given.rounds).text() + "\n")
+        sys.stdout.write(compare(lines=given.lines, rounds=given.rounds).text() + "\n\n")
+        buffers = measure_buffers(lines=given.lines, rounds=given.rounds, megabytes=given.left)
+        sys.stdout.write(buffers.text() + "\n")
     except FailedError as error:
         sys.stderr.write(f"failed: {error}\n")
         return 1

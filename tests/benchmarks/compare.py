@@ -37,11 +37,11 @@ def compare(*, lines: int, rounds: int) -> Report:
     Raises:
         FailedError: a program failed, or not every event arrived.
     """
-    with tempfile.TemporaryDirectory(prefix="logpipe-bench-") as name, _broker() as kafka:
+    with tempfile.TemporaryDirectory(prefix="logpipe-bench-") as name, broker() as kafka:
         folder = Path(name)
         log = folder / "input"
         write_log(log, lines)
-        pods = {name: _pod(name) for name in _names("api", rounds)}
+        pods = {name: pod(name) for name in _names("api", rounds)}
         with in_thread(partial(kubernetes_api, list(pods.values()), folder / "secrets")) as cluster:
             bench = _Bench(kafka, folder, log, lines)
             return Report(
@@ -107,7 +107,7 @@ class _Bench:
 
     def _run_logpipe(self, topic: str, log: Path, lines: int, environment: Mapping[str, str]) -> Cost:
         folder = self._folder / topic
-        flagship.lay(folder, _pod(topic), log)
+        flagship.lay(folder, pod(topic), log)
         command = flagship.command(folder, self._kafka.bootstrap)
         with Arrivals(self._kafka.bootstrap, topic, partitions=PARTITIONS) as arrivals:
             done = partial(arrivals.all_since, lines)
@@ -129,7 +129,8 @@ def _names(prefix: str, rounds: int) -> list[str]:
     return [f"{prefix}-{number}" for number in range(rounds + 1)]
 
 
-def _pod(namespace: str) -> Pod:
+def pod(namespace: str) -> Pod:
+    """Return the pod whose log the flagship reads; its namespace is the topic."""
     labels = {"app": "web", "pod-template-hash": "5d7f8c9b4d", "tier": "frontend"}
     return Pod(namespace, "web-5d7f8c9b4d-x2x8z", "web", web_line, labels)
 
@@ -141,7 +142,7 @@ def _version_seconds(folder: Path) -> float:
 
 
 @contextlib.contextmanager
-def _broker() -> Iterator[Kafka | StandInKafka]:
+def broker() -> Iterator[Kafka | StandInKafka]:
     """Start a real Kafka, or the stand-in where it can't be had."""
     try:
         kafka: Kafka | StandInKafka = Kafka.start()

@@ -29,7 +29,9 @@ CONFIG = """\
     topic ${{kubernetes["namespace_name"]}}
   </record>
 </filter>
+"""
 
+DIRECT = """
 <match kubernetes.**>
   @type kafka
   brokers {broker}
@@ -37,6 +39,24 @@ CONFIG = """\
   output_data_type json
   max_send_retries 3
   required_acks 1
+</match>
+"""
+
+BUFFERED = """
+<match kubernetes.**>
+  @type kafka2
+  brokers {broker}
+  default_topic default
+  required_acks 1
+  <format>
+    @type json
+  </format>
+  <buffer topic>
+    @type {buffer}
+    flush_interval 1s
+    chunk_limit_size 8m
+    overflow_action block
+  </buffer>
 </match>
 """
 
@@ -48,8 +68,10 @@ def lay(folder: Path, pod: Pod, log: Path) -> None:
     (containers / pod.log_name).symlink_to(log)
 
 
-def command(folder: Path, broker: str) -> list[str]:
-    """Return the command that runs the pipeline on a folder's logs."""
+def command(folder: Path, broker: str, *, buffer: str = "") -> list[str]:
+    """Return the command that runs the pipeline on a folder's logs, with a kind of buffer before Kafka, or none."""
     config = folder / "logpipe.conf"
-    config.write_text(CONFIG.format(folder=folder, broker=broker))
+    place = f"{buffer}\n    path {folder}/buffer" if buffer == "file" else buffer
+    text = CONFIG + (BUFFERED if buffer else DIRECT)
+    config.write_text(text.format(folder=folder, broker=broker, buffer=place))
     return [sys.executable, "-m", "logpipe", "-c", str(config)]

@@ -29,13 +29,13 @@ class Comparison:
     @property
     def ratio(self) -> float:
         """Events per CPU second, to the yardstick's; both processes from start to end, the best round of each."""
-        return _best(self.yardstick).cpu_seconds / _best(self.logpipe).cpu_seconds
+        return best(self.yardstick).cpu_seconds / best(self.logpipe).cpu_seconds
 
     @property
     def steady_ratio(self) -> float:
         """The same without what either takes to begin."""
         yardstick: float = min(json.loads(cost.output)["cpu_seconds"] for cost in self.yardstick)
-        return yardstick / (_best(self.logpipe).cpu_seconds - self.start.cpu_seconds)
+        return yardstick / (best(self.logpipe).cpu_seconds - self.start.cpu_seconds)
 
     @property
     def megabytes(self) -> float:
@@ -55,10 +55,10 @@ class Comparison:
         ]
 
     def _row(self, name: str, costs: Sequence[Cost]) -> str:
-        best = _best(costs)
-        per_cpu, per_second = self.lines / best.cpu_seconds, self.lines / best.seconds
+        cheapest = best(costs)
+        per_cpu, per_second = self.lines / cheapest.cpu_seconds, self.lines / cheapest.seconds
         peak = max(cost.peak_bytes for cost in costs) / 1e6
-        return f"  {name:<10}{per_cpu:>14,.0f}{per_second:>11,.0f}{best.cpu_seconds:>8.2f}{peak:>9.0f}"
+        return f"  {name:<10}{per_cpu:>14,.0f}{per_second:>11,.0f}{cheapest.cpu_seconds:>8.2f}{peak:>9.0f}"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class Report:
         return "\n".join(rows)
 
 
-def _best(costs: Sequence[Cost]) -> Cost:
+def best(costs: Sequence[Cost]) -> Cost:
+    """Return the round that took the least CPU time."""
     return min(costs, key=lambda cost: cost.cpu_seconds)
 
 

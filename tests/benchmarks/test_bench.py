@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import expressions
+from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import compare
 from tests.benchmarks.container_log import write_log
 from tests.benchmarks.measure import Cost, FailedError, run
@@ -35,6 +36,16 @@ def test_runs_both_and_counts_every_event() -> None:
         assert [json.loads(cost.output)["events"] for cost in comparison.yardstick] == [2_000]
         assert len(comparison.logpipe) == 1
     assert "2,000 lines of 24" in found.text()
+
+
+@pytest.mark.slow
+def test_runs_both_buffers_and_a_full_folder() -> None:
+    """Every event arrives behind both, and the first of a folder's before anything is read of the log."""
+    found = measure_buffers(lines=2_000, rounds=1, megabytes=16)
+    assert {kind: len(costs) for kind, costs in found.costs.items()} == {"memory": 1, "file": 1}
+    assert found.left_bytes > 1_000_000
+    assert found.recovery.seconds > 0
+    assert "of the events/CPU s in memory" in found.text()
 
 
 def test_says_whether_aims_are_met() -> None:
