@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from logpipe.expression.text import inspect as ruby_inspect
     from logpipe.expression.text import to_s as ruby_to_s
+    from logpipe.expression.time_limit import TimeLimit, TimeLimitExceeded, call_within
     from logpipe.faults import fault
     from logpipe.metrics import Counter, SourceAccount
     from logpipe.plugin import (
@@ -128,9 +129,12 @@ __all__ = [
     "Template",
     "TemplateError",
     "Time",
+    "TimeLimit",
+    "TimeLimitExceeded",
     "TimeType",
     "Transform",
     "argument",
+    "call_within",
     "compile_formatter",
     "compile_record",
     "compile_regexp",
@@ -216,6 +220,11 @@ _HOMES = {
         "compile_regexp",
         "compile_sequence",
         "compile_template",
+    ),
+    "logpipe.expression.time_limit": (
+        "TimeLimit",
+        "TimeLimitExceeded",
+        "call_within",
     ),
     "logpipe.faults": ("fault",),
     "logpipe.metrics": (

@@ -16,6 +16,8 @@ from logpipe import (
     Options,
     Record,
     RecordAccessor,
+    TimeLimit,
+    TimeLimitExceeded,
     compile_regexp,
     param,
     ruby_to_s,
@@ -111,18 +113,26 @@ class Grep(Filter[GrepOptions], type="grep"):
     def __init__(self, options: GrepOptions, host: Host) -> None:
         super().__init__(options, host)
         self._keeps = _fold(_both, list(_tests(options)))
+        self._limit = TimeLimit()
 
     def process(self, batch: EventBatch) -> EventBatch:
-        """Return the events to be kept."""
+        """Return the events to be kept; one on which a pattern takes too long goes to `@ERROR`."""
+
+        def give_up(place: int, error: TimeLimitExceeded) -> bool:
+            self.host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
+            return False
+
         try:
-            mask = list(map(self._keeps, batch.records))
+            mask = self._limit.map(self._keeps, batch.records, instead=give_up)
         except Exception:  # noqa: BLE001 - whatever one record made fail, it is asked again by itself
-            mask = [self._keeps_safely(record) for record in batch.records]
+            mask = self._limit.map(self._keeps_safely, batch.records, instead=give_up)
         return batch.keep(mask)
 
     def _keeps_safely(self, record: Record) -> bool:
         try:
             return self._keeps(record)
+        except TimeLimitExceeded:
+            raise
         except Exception as error:  # noqa: BLE001 - compat: filter_grep.rb lets such an event pass
             self.host.log.warning("failed to grep events, the event passes: %r", error)
             return True

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final, Literal, TypeAlias
 
 from logpipe import (
@@ -20,6 +21,8 @@ from logpipe import (
     Output,
     Record,
     RecordAccessor,
+    TimeLimit,
+    TimeLimitExceeded,
     compile_regexp,
     param,
     ruby_to_s,
@@ -178,6 +181,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         self._split = _in_order if options.emit_mode == "record" else _by_target
         self._filled: dict[str, list[_Rule]] = {}
         self._unknown: set[str] = set()
+        self._limit = TimeLimit()
         self._dropped = host.counter("dropped_records", "Events that no rule held for, or that would keep their tag.")
 
     async def process(self, batch: EventBatch) -> None:
@@ -187,10 +191,17 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             Exception: what an output behind it raised.
         """
         rules = self._filled.get(batch.tag) or self._fill(batch.tag)
-        targets = [_target(rules, record) for record in batch.records]
+        given_up = 0
+
+        def give_up(place: int, error: TimeLimitExceeded) -> None:
+            nonlocal given_up
+            given_up += 1
+            self.host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
+
+        targets = self._limit.map(partial(_target, rules), batch.records, instead=give_up)
         stays = ("", batch.tag)
         targets = [None if target == stays else target for target in targets]
-        self._dropped.add(targets.count(None))
+        self._dropped.add(targets.count(None) - given_up)
         for (label, _), part in self._split(batch, targets):
             await self._emits[label](part)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression.regexp import compile_regexp
+from logpipe.expression.time_limit import call_within
 
 ANYTHING: Final = "**"
 
@@ -18,7 +19,8 @@ ANYTHING: Final = "**"
 def compile_pattern(argument: str) -> Callable[[str], bool]:
     """Return a function that tells whether a tag matches `argument`: patterns divided by blanks, any of which may.
 
-    An empty argument matches every tag.
+    An empty argument matches every tag. Where a `/regular expression/` takes too long, the function raises
+    TimeLimitExceeded.
 
     Raises:
         ValueError: a `/regular expression/` is not closed or not valid.
@@ -28,6 +30,8 @@ def compile_pattern(argument: str) -> Callable[[str], bool]:
         return lambda _tag: True
     sources = [_regexp(pattern) if pattern.startswith("/") else _Glob(pattern).source() for pattern in patterns]
     match = compile_regexp("|".join(f"(?:{source})" for source in sources)).match
+    if any(pattern.startswith("/") for pattern in patterns):
+        return lambda tag: call_within(match, tag) is not None
     return lambda tag: match(tag) is not None
 
 

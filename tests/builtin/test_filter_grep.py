@@ -102,3 +102,14 @@ def test_conditions_that_cannot_work(conf: str, message: str) -> None:
 def test_unknown_numbers() -> None:
     """Only 1 to 20 are numbers of conditions; another is an unknown parameter and no more than a warning."""
     build(Grep, "regexp21 a b")
+
+
+async def test_a_pattern_that_takes_too_long() -> None:
+    """The event on which it does goes to @ERROR, and the rest of the batch goes on."""
+    async with drive(Grep, regexp("message", "/^(a+)+$/")) as stage:
+        await stage.feed("app", {"message": "aa"}, {"message": "a" * 40 + "b"}, {"message": "aaa"})
+
+        assert stage.records() == [{"message": "aa"}, {"message": "aaa"}]
+        ((tag, _, record, error),) = stage.errors
+    assert (tag, record) == ("app", {"message": "a" * 40 + "b"})
+    assert str(error) == "a regular expression took more than 0.5 s on one event; simplify it"

@@ -198,3 +198,14 @@ async def test_mistakes_are_found_at_start(conf: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         async with pipeline(configuration(conf)):
             pass
+
+
+async def test_a_pattern_that_takes_too_long() -> None:
+    """The event on which it does goes to @ERROR, and the rest of the batch goes on."""
+    async with pipeline(configuration(rule("message", "/^(a+)+$/", "new.tag"))) as running:
+        await running.feed("old.a", {"message": "aa"}, {"message": "a" * 40 + "b"}, {"message": "aaa"}, {})
+
+        assert _tags(running) == ["new.tag", "new.tag"]
+        ((tag, _, _, error),) = running.errors
+        assert (tag, str(error)) == ("old.a", "a regular expression took more than 0.5 s on one event; simplify it")
+        assert running.metric("dropped_records") == 1

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterator
 
 from logpipe import (
     ExpressionError,
@@ -14,17 +13,14 @@ from logpipe import (
     Pattern,
     Record,
     Time,
+    TimeLimit,
+    TimeLimitExceeded,
     compile_regexp,
     param,
     split_regexp,
 )
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
-
-_Search: TypeAlias = Callable[[str], re.Match[str] | None]
-
-_FLAGS: Final = re.IGNORECASE | re.MULTILINE | re.DOTALL
-"""Flags that have one value in both engines."""
 
 
 class RegexpOptions(ParseOptions):
@@ -72,8 +68,8 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
 
     def __init__(self, options: RegexpOptions, host: Host) -> None:
         super().__init__(options, host)
-        pattern, seconds = options.pattern, options.timeout
-        self._search: _Search = _within(pattern, seconds, host) if seconds else pattern.search
+        self._search = options.pattern.search
+        self._limit = TimeLimit(options.timeout, options.timeout) if options.timeout else TimeLimit()
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the event of one line.
@@ -81,12 +77,12 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
         Raises:
             ParseError: its time is in another format.
         """
-        found = self._search(line)
+        (found,) = self._search_all([line])
         return [] if found is None else [self.event(_record(found.groupdict()))]
 
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines."""
-        found = list(map(self._search, [line.decode("utf-8", "replace") for line in lines]))
+        found = self._search_all([line.decode("utf-8", "replace") for line in lines])
         if None not in found:
             records = [_record(match.groupdict()) for match in found if match is not None]
             return self.parsed(records, now, numbers=range(len(lines)), unmatched=[])
@@ -96,21 +92,13 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
         unmatched = [number for number, match in enumerate(found) if match is None]
         return self.parsed(records, now, numbers=numbers, unmatched=unmatched)
 
+    def _search_all(self, lines: list[str]) -> list[re.Match[str] | None]:
+        """Return each line's match; one on which the expression takes too long has none, as in fluentd."""
 
-def _within(pattern: Pattern, seconds: float, host: Host) -> _Search:
-    """Return a search that gives a line up after so many seconds, with a warning."""
-    import regex  # noqa: PLC0415 - only regex can stop, and few configurations ask for it
+        def give_up(place: int, error: TimeLimitExceeded) -> None:
+            self.host.log.warning("parsing timed out, the line is not matched: %s: %r", error, lines[place][:200])
 
-    search = regex.compile(pattern.pattern, pattern.flags & _FLAGS).search
-
-    def search_within(line: str) -> Any:
-        try:
-            return search(line, timeout=seconds)
-        except TimeoutError:
-            host.log.warning("parsing timed out after %g s, the line is not matched: text = %r", seconds, line[:200])
-            return None
-
-    return search_within
+        return self._limit.map(self._search, lines, instead=give_up)
 
 
 def _record(groups: dict[str, str | None]) -> Record:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from logpipe import ExpressionError, InvalidSetting, Record, compile_regexp
+from logpipe import ExpressionError, InvalidSetting, Record, call_within, compile_regexp
 
 _POD_NAME: Final = r"(?<pod_name>[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)"
 _PODS: Final = (
@@ -58,7 +58,8 @@ def is_api_name(name: str) -> bool:
 def name_reader(regexp: str, *, param: str, remember: int) -> Callable[[str], Reference | None]:
     """Return a function that finds a container's names in a tag, or in the journal's CONTAINER_NAME.
 
-    It remembers its last answers, `remember` of them.
+    It remembers its last answers, `remember` of them; where the expression takes too long, it raises
+    TimeLimitExceeded.
 
     Raises:
         InvalidSetting: the expression does not compile, or lacks a group; points at `param`.
@@ -74,7 +75,7 @@ def name_reader(regexp: str, *, param: str, remember: int) -> Callable[[str], Re
 
     @lru_cache(maxsize=remember)
     def read(text: str) -> Reference | None:
-        found = next(filter(None, (search(text) for search in searches)), None)
+        found = next(filter(None, (call_within(search, text) for search in searches)), None)
         if found is None:
             return None
         named = found.groupdict()

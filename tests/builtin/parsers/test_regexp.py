@@ -93,9 +93,10 @@ def test_expression_is_required() -> None:
         build(RegexpParser)
 
 
-def test_timeout(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("timeout", ["", "timeout 0.05"])
+def test_timeout(caplog: pytest.LogCaptureFixture, timeout: str) -> None:
     """A line that an expression never comes to an end with is given up, with a warning, and the next one is read."""
-    parser = build(RegexpParser, "expression /^(?<a>(?:a|aa)+)$/\ntimeout 0.05")
+    parser = build(RegexpParser, f"expression /^(?<a>(?:a|aa)+)$/\n{timeout}")
     parsed = parser.parse_lines([b"a" * 60 + b"b", b"aaa"], NOW)
     assert parsed.records == [{"a": "aaa"}]
     assert parsed.unmatched == [0]

@@ -1,0 +1,111 @@
+"""A time limit for regular expressions of users on texts of strangers: some take hours on one line.
+
+A timer of the operating system interrupts `re` while it searches, so that what is quick costs nothing: two system calls
+a batch. It counts the processor's time of this process, and works in the main thread alone, where the event loop runs;
+elsewhere there is no limit.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Final, TypeVar
+
+from logpipe.errors import LogpipeError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LONGEST: Final = 0.5
+"""Seconds that a batch may take, and at first one item."""
+SHORTEST: Final = 0.01
+
+
+class TimeLimitExceeded(LogpipeError):  # noqa: N818 - named for what the receiver should know
+    """A search took longer than it may."""
+
+
+class _Watch:
+    """The process's one timer; `armed` tells whether somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.armed = False
+        self._usable: bool | None = None
+
+    def usable(self) -> bool:
+        """Whether a limit can be set here: the signal is nobody else's, and this is the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        if self._usable is None:
+            self._usable = signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+            if self._usable:
+                signal.signal(signal.SIGVTALRM, self._interrupt)
+        return self._usable and not self.armed
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        if self.armed:
+            self.armed = False
+            raise TimeLimitExceeded
+
+
+_WATCH: Final = _Watch()
+
+
+def call_within(function: Callable[[T], R], argument: T, *, seconds: float = LONGEST) -> R:
+    """Return what the function returns.
+
+    Raises:
+        TimeLimitExceeded: it took longer; it was interrupted wherever it stood, so it should change nothing.
+    """
+    if not _WATCH.usable():
+        return function(argument)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    _WATCH.armed = True
+    try:
+        return function(argument)
+    except TimeLimitExceeded:
+        raise TimeLimitExceeded(
+            f"a regular expression took more than {seconds:g} s on one event; simplify it"
+        ) from None
+    finally:
+        _WATCH.armed = False
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+class TimeLimit:
+    """The limit of one stage; it gets shorter while events exceed it, or a flood of them would stop the loop.
+
+    Args:
+        longest: the seconds that a batch may take, and at first one item.
+        shortest: the seconds that an item may always take.
+    """
+
+    def __init__(self, longest: float = LONGEST, shortest: float = SHORTEST) -> None:
+        self._longest = longest
+        self._shortest = shortest
+        self._seconds = longest
+
+    def map(
+        self, function: Callable[[T], R], items: Sequence[T], *, instead: Callable[[int, TimeLimitExceeded], R]
+    ) -> list[R]:
+        """Return `function` of each item; for one that takes too long, what `instead` says of its place.
+
+        The function is called again for items that it was called for already: it must change nothing.
+        """
+        try:
+            results = call_within(lambda every: list(map(function, every)), items, seconds=self._longest)
+        except TimeLimitExceeded:
+            return [self._one(function, item, place, instead) for place, item in enumerate(items)]
+        self._seconds = min(self._longest, self._seconds * 2)
+        return results
+
+    def _one(
+        self, function: Callable[[T], R], item: T, place: int, instead: Callable[[int, TimeLimitExceeded], R]
+    ) -> R:
+        try:
+            return call_within(function, item, seconds=self._seconds)
+        except TimeLimitExceeded as error:
+            self._seconds = max(self._shortest, self._seconds / 2)
+            return instead(place, error)
