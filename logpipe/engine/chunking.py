@@ -9,12 +9,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 import orjson
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place
+from logpipe.engine.router import TAKEN
 from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, RecordTooLarge
 from logpipe.event import EventBatch, Record
@@ -44,6 +46,10 @@ class Staging:
         self.in_flight = 0
         """Bytes of chunks that are being delivered."""
         self.dropped = host.counter("drop_oldest_chunk_count", "Chunks dropped because the buffer was full.")
+        self.dropped_records = host.counter("dropped_records", "Events of chunks that were dropped.")
+        self.taken = host.counter(*TAKEN)
+        self.left_out = host.counter("left_out_records", "Events that are in no chunk: each was an error by itself.")
+        self.resumed = host.counter("resumed_records", "Events that a previous run left in the buffer.")
         self._buffer = buffer
         self._encode: Callable[[EventBatch], list[bytes]] | None = output.encode
         self._place = place
@@ -51,6 +57,7 @@ class Staging:
         self._clock: Clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._staged: dict[ChunkKey, tuple[StoredChunk, float]] = {}
+        self._in_flight: dict[str, StoredChunk] = {}
         self._syncing = Syncing(buffer, host, self._put_again) if buffer.persistent else None
         self._room = asyncio.Event()
         self._size = 0
@@ -76,6 +83,11 @@ class Staging:
     def is_empty(self) -> bool:
         """Whether nothing waits, staged or queued."""
         return not self._staged and not self.queue
+
+    @property
+    def waiting(self) -> int:
+        """Events in chunks: staged, queued and being delivered."""
+        return sum(map(len, chain(self.queue, self._in_flight.values(), (chunk for chunk, _ in self._staged.values()))))
 
     async def process(self, batch: EventBatch) -> None:
         """Take a batch into chunks; returns when it is as safe as the buffer makes it, or its receipt will tell.
@@ -105,6 +117,7 @@ class Staging:
         """Take what a previous run left behind: what may take more events is staged, all else queued."""
         for chunk in chunks:
             self._size += chunk.size
+            self.resumed.add(len(chunk))
             if chunk.is_sealed or not self._suits(chunk):
                 self._enqueue(chunk)
                 continue
@@ -139,7 +152,10 @@ class Staging:
             part, part_payloads, part_size = pending.pop()
             chunk = self._chunk_with_room(key, part_size, len(part))
             if chunk is not None:
+                before = len(chunk)
                 chunk.append(part, part_payloads, part_size)
+                self.taken.add(len(part))
+                self.left_out.add(len(part) - (len(chunk) - before))
                 self._size += part_size
                 yield Piece(chunk, key, part, part_payloads, part_size)
                 self._after_append(key, chunk)
@@ -148,6 +164,8 @@ class Staging:
             else:
                 limit = self.options.chunk_limit_size
                 error = RecordTooLarge(f"a record of {part_size} bytes is over chunk_limit_size {limit}")
+                self.taken.add(1)
+                self.left_out.add(1)
                 self._host.emit_error(part.tag, part.times[0], part.records[0], error, receipt=part.receipt)
 
     def _chunk_with_room(self, key: ChunkKey, size: int, count: int) -> StoredChunk | None:
@@ -209,11 +227,13 @@ class Staging:
             return None
         chunk = self.queue.popleft()
         self.in_flight += chunk.size
+        self._in_flight[chunk.id] = chunk
         return chunk
 
     def give_back(self, chunk: StoredChunk) -> None:
         """Put a chunk that could not be delivered back where it was."""
         self.in_flight -= chunk.size
+        self._in_flight.pop(chunk.id, None)
         self.queue.appendleft(chunk)
         self.ready.set()
 
@@ -221,6 +241,7 @@ class Staging:
         """Forget a chunk that was delivered or given up; its room is free."""
         if taken:
             self.in_flight -= chunk.size
+            self._in_flight.pop(chunk.id, None)
         self._size -= chunk.size
         await self._buffer.purge(chunk)
         if self._size < self.options.limit:
@@ -249,6 +270,7 @@ class Staging:
             if action == "drop_oldest_chunk" and self.queue:
                 chunk = self.queue.popleft()
                 self.dropped.add(1)
+                self.dropped_records.add(len(chunk))
                 self._log.error("drop chunk %s with %d records to make room", chunk.id, len(chunk))
                 await self.purge(chunk, taken=False)
                 continue

@@ -1,6 +1,6 @@
-"""Delivers queued chunks: flush timing, concurrent writes, the retry schedule, secondary, backup, drain.
+"""Delivers queued chunks: flush timing, concurrent writes, the retry schedule, secondary, dead letters, drain.
 
-A chunk comes from chunking.py and ends delivered, written to `<secondary>`, or saved in the backup folder.
+A chunk comes from chunking.py and ends delivered, written to `<secondary>`, or saved as dead letters.
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from logpipe.engine.backup import Backup
 from logpipe.engine.chunking import Staging
+from logpipe.engine.dead_letter_files import DeadLetterFiles
+from logpipe.engine.poison import DATA_ERRORS, Part, PoisonHunt
 from logpipe.engine.retry import Retry
 from logpipe.errors import PermanentError, RetryLater
 from logpipe.event import EventBatch
-from logpipe.plugin import Buffer, Host, Output, StoredChunk
+from logpipe.plugin import Buffer, Chunk, Host, Output, StoredChunk
 
 LONGEST_TICK: Final = 1.0
 SHORTEST_TICK: Final = 0.05
@@ -33,7 +35,7 @@ class BufferedOutlet:
         staging: Staging,
         *,
         host: Host,
-        backup: Backup,
+        dead_letters: DeadLetterFiles,
         settle_errors: Callable[[], Awaitable[None]],
         secondary: Output[Any] | None = None,
         slow_flush_seconds: float = SLOW_FLUSH_SECONDS,
@@ -46,7 +48,9 @@ class BufferedOutlet:
         self._clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._options = staging.options
-        self._backup = backup
+        self._dead_letters = dead_letters
+        self._hunts: dict[str, PoisonHunt] = {}
+        self._bad_data = ""
         self._slow_flush_seconds = slow_flush_seconds
         self._settle_errors = settle_errors
         self._retry: Retry | None = None
@@ -56,8 +60,10 @@ class BufferedOutlet:
         self.written = host.counter("write_count", "Chunks delivered.")
         self.retried = host.counter("retry_count", "Attempts that failed.")
         self.secondary_written = host.counter("write_secondary_count", "Chunks delivered by <secondary>.")
-        self.given_up = host.counter("given_up_records", "Events saved in the backup folder after the last retry.")
-        self.emitted = host.counter("emit_records", "Events delivered.")
+        self.given_up = host.counter("given_up_records", "Events saved as dead letters: no output takes them.")
+        self.thrown_away = host.counter("thrown_away_records", "Events given up where disable_chunk_backup is true.")
+        self.flushed = host.counter("flushed_records", "Events of chunks that were dealt with, but for those given up.")
+        self.damaged = host.counter("damaged_records", "Events of chunks whose files were damaged or taken away.")
 
     async def process(self, batch: EventBatch) -> None:
         """Take a batch into the buffer."""
@@ -105,9 +111,9 @@ class BufferedOutlet:
         self._writing += 1
         self._idle.clear()
         try:
-            await self.buffer.prepare(chunk)
+            await self._prepare(chunk)
             if len(chunk):
-                await _write(output, chunk)
+                await self._send(output, chunk)
                 await self._settle_errors()
         except asyncio.CancelledError:
             self.staging.give_back(chunk)
@@ -127,9 +133,57 @@ class BufferedOutlet:
                 self._idle.set()
         return True
 
+    async def _prepare(self, chunk: StoredChunk) -> None:
+        before = len(chunk)
+        await self.buffer.prepare(chunk)
+        found = len(chunk) - before  # a previous run's chunk may be counted only now
+        self.staging.resumed.add(max(0, found))
+        self.damaged.add(max(0, -found))
+
+    async def _send(self, output: Output[Any], chunk: StoredChunk) -> None:
+        """Write a chunk, or what is left of it; one that its output refuses is divided until the culprits are found."""
+        hunt = self._hunts.get(chunk.id)
+        if hunt is None:
+            try:
+                await _write(output, chunk, encoded=chunk.encoded)
+            except PermanentError as error:
+                if self.secondary is not None or not _is_divisible(output, chunk):
+                    raise
+                hunt = self._hunt(chunk, error)
+            except DATA_ERRORS as error:
+                if self._bad_data != chunk.id or not _is_divisible(output, chunk):
+                    self._bad_data = chunk.id
+                    raise
+                hunt = self._hunt(chunk, error)
+            else:
+                return
+        await hunt.go_on(lambda part: _write(output, part, encoded=chunk.encoded))
+
+    def _hunt(self, chunk: StoredChunk, error: Exception) -> PoisonHunt:
+        self._log.warning(
+            "chunk %s with %d records is refused: it is divided to find the records to blame. error_class=%s error=%r",
+            chunk.id,
+            len(chunk),
+            type(error).__name__,
+            str(error),
+        )
+
+        async def refuse(part: Part, reason: Exception) -> None:
+            if len(part) > 1 or chunk.encoded:
+                await self._save(part, reason, encoded=chunk.encoded)
+                hunt.saved += len(part)
+                return
+            for batch in part.batches():
+                for time, record in batch.events():
+                    self.host.emit_error(batch.tag, time, record, reason, receipt=batch.receipt)
+
+        hunt = self._hunts[chunk.id] = PoisonHunt(chunk, error, refuse, encoded=chunk.encoded)
+        return hunt
+
     async def _succeeded(self, chunk: StoredChunk, began: float, *, by_secondary: bool) -> None:
         self.written.add(1)
-        self.emitted.add(len(chunk))
+        hunt = self._hunts.pop(chunk.id, None)
+        self.flushed.add(len(chunk) - (hunt.saved if hunt is not None else 0))
         if by_secondary:
             self.secondary_written.add(1)
         if self._retry is not None:
@@ -175,19 +229,20 @@ class BufferedOutlet:
                 "got unrecoverable error in primary. Skip retry and flush chunk to secondary error=%r", str(error)
             )
             try:
-                await _write(self.secondary, chunk)
-            except Exception as second:  # noqa: BLE001 - the backup folder takes what nobody can
+                await _write(self.secondary, chunk, encoded=chunk.encoded)
+            except Exception as second:  # noqa: BLE001 - dead letters take what nobody can
                 self._log.exception("got an error in secondary for unrecoverable error")
-                await self._save(chunk, second)
+                await self._save_all(chunk, second)
             else:
                 self.secondary_written.add(1)
+                self.flushed.add(len(chunk))
         else:
             self._log.warning("got unrecoverable error in primary and no secondary error=%r", str(error))
-            await self._save(chunk, error)
+            await self._save_all(chunk, error)
         await self.staging.purge(chunk)
 
     async def _give_up_queue(self, chunk: StoredChunk, error: Exception) -> None:
-        """Clear the queue after the last retry, as fluentd does, but into the backup folder."""
+        """Clear the queue after the last retry, as fluentd does, but into dead letters."""
         chunks = [chunk]
         while (queued := self.staging.take()) is not None:
             chunks.append(queued)
@@ -202,15 +257,27 @@ class BufferedOutlet:
             str(error),
         )
         for each in chunks:
-            await self._save(each, error)
+            with suppress(Exception):  # as much of it as can be read is saved
+                await self._prepare(each)
+            await self._save_all(each, error)
             await self.staging.purge(each)
 
-    async def _save(self, chunk: StoredChunk, error: Exception) -> None:
-        self.given_up.add(len(chunk))
+    async def _save_all(self, chunk: StoredChunk, error: Exception) -> None:
+        """Make dead letters of a chunk, or of what is left of it."""
+        hunt = self._hunts.pop(chunk.id, None)
+        rest: list[Chunk] = [chunk] if hunt is None else list(reversed(hunt.rest))
+        for part in rest:
+            await self._save(part, error, encoded=chunk.encoded)
+        saved = sum(map(len, rest)) + (hunt.saved if hunt is not None else 0)
+        self.flushed.add(len(chunk) - saved)
+
+    async def _save(self, chunk: Chunk, error: Exception, *, encoded: bool) -> None:
         if self._options.disable_chunk_backup:
+            self.thrown_away.add(len(chunk))
             self._log.error("disable_chunk_backup is true: chunk %s with %d records is lost", chunk.id, len(chunk))
             return
-        await self._backup.save(chunk, self.host, error)
+        await self._dead_letters.save(chunk, self.host, error, encoded=encoded)
+        self.given_up.add(len(chunk))
 
     async def drain(self) -> None:
         """Try every chunk once more, if the settings say so; called after the last batch, with a deadline outside.
@@ -241,7 +308,11 @@ class BufferedOutlet:
             )
 
 
-async def _write(output: Output[Any], chunk: StoredChunk) -> None:
-    if chunk.encoded and output.encode is None:
+async def _write(output: Output[Any], chunk: Chunk, *, encoded: bool) -> None:
+    if encoded and output.encode is None:
         raise PermanentError(f"{output.types[0]} cannot write what was encoded for another output")
     await output.write(chunk)
+
+
+def _is_divisible(output: Output[Any], chunk: StoredChunk) -> bool:
+    return len(chunk) > 1 and not (chunk.encoded and output.encode is None)

@@ -18,9 +18,11 @@ from typing import Any, Final, Self
 from logpipe.config.diagnostic import Diagnostic, Report, error
 from logpipe.config.element import Element
 from logpipe.engine.build import FLUENT_LOG, ROOT, Builder, Stage
+from logpipe.engine.dead_letter_files import DeadLetterFiles, default_base
 from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import World
+from logpipe.engine.ledger import Ledger, take
 from logpipe.engine.log import LogEvents, no_events
 from logpipe.engine.router import Router
 from logpipe.engine.system import SystemOptions
@@ -88,10 +90,12 @@ class Graph:
         with_sources: bool = True,
         strict_values: bool = False,
         compat: str = "",
+        backup_dir: Path | None = None,
     ) -> Self:
         """Build a graph without touching the world.
 
-        `workers` is the number of processes that run it where the command line has chosen another than `<system>`.
+        Dead letters go to `backup_dir` where `<system>` has no `root_dir`. `workers` is the number of processes that
+        run it where the command line has chosen another than `<system>`.
 
         Raises:
             ConfigError: something in the configuration is wrong; all of it went to `report` as well.
@@ -106,13 +110,15 @@ class Graph:
             report(diagnostic)
 
         system = read_system(root, collect)
+        root_dir = Path(system.root_dir) if system.root_dir else None
+        base = root_dir or backup_dir or default_base()
         world = World(
             clock=clock,
-            dead_letters=DeadLetterQueue(log, clock),
+            dead_letters=DeadLetterQueue(log, clock, DeadLetterFiles(base, worker_id, clock)),
             threads=ThreadPoolExecutor(THREADS, thread_name_prefix="logpipe"),
             hostname=socket.gethostname(),
             worker_id=worker_id,
-            root_dir=Path(system.root_dir) if system.root_dir else None,
+            root_dir=root_dir,
             workers=workers or system.workers,
         )
         strict = strict_values or bool(system.strict_config_value)
@@ -122,6 +128,10 @@ class Graph:
         if errors:
             raise ConfigError(errors)
         return cls(builder, builder.buffered_outlets, system)
+
+    def ledger(self) -> Ledger:
+        """Return where every byte and every event of this run went so far; of a stopped graph, for good."""
+        return take(self.stages, self.routers.values(), self.outlets)
 
     def request_stop(self) -> None:
         """Ask `run` to stop, starting included; safe to call more than once, from the event loop's thread."""
@@ -156,6 +166,7 @@ class Graph:
                 for task in self._tasks:
                     task.cancel()
         self.world.threads.shutdown(wait=False, cancel_futures=True)
+        self._say_ledger()
 
     async def _start_unless_stopped(self) -> bool:
         """Start everything; returns whether it came to an end before it was asked to stop."""
@@ -175,6 +186,14 @@ class Graph:
         finally:
             self._starting = None
         return True
+
+    def _say_ledger(self) -> None:
+        """Say where everything went, last of all."""
+        ledger = self.ledger()
+        for line in ledger.lines():
+            self._log.info("%s", line)
+        if ledger.unexplained:
+            self._log.warning("the ledger does not add up: please report it with the lines above")
 
     async def _start(self) -> None:
         for stage in self._in_start_order():

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.options import PluginConf
 from logpipe.engine.dead_letters import DeadLetterQueue
+from logpipe.engine.letters import Culprit
 from logpipe.engine.placeholders import expand
 from logpipe.engine.router import Router
 from logpipe.event import EventBatch, Receipt, Record, Time
@@ -64,6 +65,7 @@ class PluginHost:
         router: Router | None,
         log: logging.LoggerAdapter[Any],
         builder: Builder,
+        label: str = "@ROOT",
         in_error_label: bool = False,
         is_named: bool = False,
     ) -> None:
@@ -76,6 +78,10 @@ class PluginHost:
         self.worker_id = world.worker_id
         self.workers = world.workers
         self.metrics = Metrics()
+        self.errors = self.metrics.counter("error_records", "Events of it that went to @ERROR or the dead letters.")
+        self.emitted = self.metrics.counter("emitted_records", "Events that it sent on and that were accepted.")
+        self.label = label
+        """The router that it stands in; an input's is the one it emits to."""
         self.in_error_label = in_error_label
         self.is_secondary = False
         self.zone_and_keys: Callable[[], tuple[Any, tuple[str, ...]]] | None = None
@@ -98,7 +104,9 @@ class PluginHost:
         """Send a batch into the router that `@label` names."""
         if self.router is None:
             raise RuntimeError(f"{self.kind} {self.plugin_id} has no router to emit to")
+        count = len(batch.records)
         await self.router.emit(batch)
+        self.emitted.value += count
 
     def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
         """Return what sends a batch into a label."""
@@ -111,8 +119,10 @@ class PluginHost:
         self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None
     ) -> None:
         """Hand one bad event to `@ERROR`."""
+        self.errors.value += 1
+        who = Culprit(self.kind, self.type_name, self.plugin_id, self.label)
         self._world.dead_letters.add(
-            tag, time, record, error, receipt, culprit=self, in_error_label=self.in_error_label
+            tag, time, record, error, receipt, culprit=self, who=who, in_error_label=self.in_error_label
         )
 
     def counter(self, name: str, doc: str) -> Counter:

@@ -11,12 +11,11 @@ from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import error, warning
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf, describe
-from logpipe.engine.backup import Backup
 from logpipe.engine.chunk_keys import compile_place
 from logpipe.engine.chunking import Staging
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
 from logpipe.engine.host import PluginHost
-from logpipe.engine.router import Router
+from logpipe.engine.router import TAKEN, Router
 from logpipe.event import EventBatch
 from logpipe.plugin import Buffer, Outlet, Output
 from logpipe.time_format import find_zone
@@ -31,6 +30,20 @@ class Nowhere:
     async def process(self, batch: EventBatch) -> None:
         """Refuse: a graph with mistakes never runs."""
         raise RuntimeError(f"a batch of {batch.tag} reached an output that could not be built")
+
+
+class DirectOutlet:
+    """An output without a buffer: what it accepts is counted."""
+
+    def __init__(self, output: Output[Any], host: PluginHost) -> None:
+        self._process = output.process
+        self._taken = host.counter(*TAKEN)
+
+    async def process(self, batch: EventBatch) -> None:
+        """Have the output deliver a batch."""
+        count = len(batch.records)
+        await self._process(batch)
+        self._taken.value += count
 
 
 class OutletBuilder:
@@ -78,7 +91,7 @@ class OutletBuilder:
         self._builder.stages.outputs.append(Stage(output, host))
         secondary = self._secondary(conf, host, buffered=buffered)
         if buffer_conf is None:
-            return output, host
+            return DirectOutlet(output, host), host
         outlet: Outlet | None = self._buffered(conf, buffer_conf, output, host, secondary)
         return None if outlet is None else (outlet, host)
 
@@ -179,7 +192,7 @@ class OutletBuilder:
             buffer,
             Staging(output, buffer, options, place, host),
             host=host,
-            backup=Backup(world.root_dir, world.worker_id),
+            dead_letters=world.dead_letters.files,
             settle_errors=world.dead_letters.settle,
             secondary=secondary,
             slow_flush_seconds=self._slow_flush(conf),

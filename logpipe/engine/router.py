@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from logpipe.errors import BufferFull, RetryLater
 from logpipe.event import EventBatch
+from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.metrics import Counter
 from logpipe.plugin import AsyncFilter, Filter, Host, Outlet
 
@@ -20,6 +21,10 @@ MOST_CHAINS: Final = 65536
 """A node sees thousands of container tags; past this many the oldest chain is compiled again when needed."""
 
 MOST_UNMATCHED: Final = 1024
+
+TAKEN: Final = ("taken_records", "Events that came to it and that it accepted.")
+PASSED: Final = ("passed_records", "Events that it let pass.")
+REJECTED: Final = ("rejected_records", "Events of batches that it could not take and that went to @ERROR whole.")
 
 
 class DeadLetters(Protocol):
@@ -48,17 +53,28 @@ class Rule:
     host: Host
 
 
-_Step = tuple[Callable[[EventBatch], EventBatch], Host]
-_AsyncStep = tuple[Callable[[EventBatch], Awaitable[EventBatch]], Host]
+R = TypeVar("R", EventBatch, Awaitable[EventBatch])
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[R]):
+    """One filter of a chain, with what it adds to the books."""
+
+    process: Callable[[EventBatch], R]
+    host: Host
+    taken: Counter
+    passed: Counter
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
     """What happens to the batches of one tag: runs of synchronous filters, a waiting filter after each, an outlet."""
 
-    runs: tuple[tuple[tuple[_Step, ...], _AsyncStep | None], ...]
+    runs: tuple[tuple[tuple[Step[EventBatch], ...], Step[Awaitable[EventBatch]] | None], ...]
     outlet: Outlet | None
     host: Host | None
+    unknown: TimeLimitExceeded | None = None
+    """Why nobody knows where the tag goes; `host` is whose pattern it is."""
 
 
 class Router:
@@ -75,6 +91,8 @@ class Router:
         self.name = name
         self.emitted = Counter("emit_records", "Events that came in.")
         self.unmatched = Counter("unmatched_records", "Events that no <match> wanted.")
+        self.passed = Counter("passed_records", "Events that an output accepted, or could not take and gave to @ERROR.")
+        self.refused = Counter("refused_records", "Events given back to who emitted them, who makes them again.")
         self._log = log
         self._dead_letters = dead_letters
         self._is_error_label = is_error_label
@@ -106,44 +124,73 @@ class Router:
         self.emitted.value += len(batch.records)
         chain = self._chains.get(batch.tag) or self.chain(batch.tag)
         if chain.outlet is None:
-            self._no_match(batch)
+            self._without_outlet(batch, chain)
             return
         for steps, waiting in chain.runs:
-            for process, host in steps:
+            for step in steps:
+                step.taken.value += len(batch.records)
                 try:
-                    batch = process(batch)
+                    batch = step.process(batch)
                 except Exception as error:  # noqa: BLE001 - a broken filter costs its batch, never the pipeline
-                    self._dead_letters.reject(batch, error, culprit=host)
+                    self._dead_letters.reject(batch, error, culprit=step.host)
                     return
+                step.passed.value += len(batch.records)
             if waiting is not None and batch.records:
-                process_later, host = waiting
-                try:
-                    batch = await process_later(batch)
-                except Exception as error:  # noqa: BLE001 - as above
-                    self._dead_letters.reject(batch, error, culprit=host)
+                passed = await self._wait_for(waiting, batch)
+                if passed is None:
                     return
+                batch = passed
             if not batch.records:
                 return
         await self._deliver(chain, batch)
         if not self._is_error_label:
             await self._dead_letters.room()
 
+    async def _wait_for(self, step: Step[Awaitable[EventBatch]], batch: EventBatch) -> EventBatch | None:
+        """Return what a filter that waits leaves of a batch; None where it failed."""
+        count = len(batch.records)
+        try:
+            passed = await step.process(batch)
+        except Exception as error:  # noqa: BLE001 - as above
+            step.taken.value += count
+            self._dead_letters.reject(batch, error, culprit=step.host)
+            return None
+        except BaseException:
+            self.refused.value += count
+            raise
+        step.taken.value += count
+        step.passed.value += len(passed.records)
+        return passed
+
     async def _deliver(self, chain: Chain, batch: EventBatch) -> None:
         assert chain.outlet is not None and chain.host is not None  # noqa: S101, PT018 - emit has looked
+        count = len(batch.records)
         try:
             await chain.outlet.process(batch)
         except (BufferFull, RetryLater):
             # fluentd hands these to @ERROR too; an input that waits and reads again keeps order and loses nothing
+            self.refused.value += count
             raise
         except Exception as error:
             chain.host.log.warning(
                 "emit transaction failed: error_class=%s error=%r tag=%r", type(error).__name__, str(error), batch.tag
             )
             if self._is_error_label or not self._dead_letters.has_label:
+                self.refused.value += count
                 raise
+            chain.host.counter(*REJECTED).add(count)
             self._dead_letters.reject(batch, error, culprit=chain.host)
+        except BaseException:
+            self.refused.value += count
+            raise
+        self.passed.value += count
 
-    def _no_match(self, batch: EventBatch) -> None:
+    def _without_outlet(self, batch: EventBatch, chain: Chain) -> None:
+        if chain.unknown is not None and chain.host is not None:
+            chain.host.counter(*REJECTED).add(len(batch.records))
+            self.passed.value += len(batch.records)
+            self._dead_letters.reject(batch, chain.unknown, culprit=chain.host)
+            return
         self.unmatched.value += len(batch.records)
         seen = self._unmatched_seen.get(batch.tag, 0) + 1
         if len(self._unmatched_seen) < MOST_UNMATCHED:
@@ -154,18 +201,26 @@ class Router:
 
 
 def _compile(tag: str, rules: Sequence[Rule]) -> Chain:
-    runs: list[tuple[tuple[_Step, ...], _AsyncStep | None]] = []
-    steps: list[_Step] = []
+    runs: list[tuple[tuple[Step[EventBatch], ...], Step[Awaitable[EventBatch]] | None]] = []
+    steps: list[Step[EventBatch]] = []
     for rule in rules:
-        if not rule.matches(tag):
+        try:
+            matches = rule.matches(tag)
+        except TimeLimitExceeded as error:
+            return Chain((), None, rule.host, error)
+        if not matches:
             continue
         if isinstance(rule.stage, AsyncFilter):
-            runs.append((tuple(steps), (rule.stage.process, rule.host)))
+            runs.append((tuple(steps), _step(rule.stage.process, rule.host)))
             steps = []
         elif isinstance(rule.stage, Filter):
-            steps.append((rule.stage.process, rule.host))
+            steps.append(_step(rule.stage.process, rule.host))
         else:
             if steps:
                 runs.append((tuple(steps), None))
             return Chain(tuple(runs), rule.stage, rule.host)
     return Chain((), None, None)
+
+
+def _step(process: Callable[[EventBatch], R], host: Host) -> Step[R]:
+    return Step(process, host, host.counter(*TAKEN), host.counter(*PASSED))

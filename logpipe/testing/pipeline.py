@@ -8,12 +8,14 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.parser import parse_text
 from logpipe.engine.graph import Graph, SystemClock
+from logpipe.engine.letters import Letter, decode
 from logpipe.errors import ConfigError
 from logpipe.event import Event, EventBatch, Receipt, Record, Time
 from logpipe.plugin import Clock, Plugin
@@ -47,6 +49,10 @@ class Pipeline:
         """Emit a batch as an input would."""
         moments = times if times is not None else [self.graph.world.clock.now()] * len(records)
         await self.graph.routers[label].emit(EventBatch(tag, moments, list(records), receipt))
+
+    def dead_letters(self) -> list[Letter]:
+        """Return the letters in the files of dead letters, the oldest file first."""
+        return read_letters(self.graph.world.dead_letters.files.base)
 
     def collector(self, name: str = "") -> Collector:
         """Return the `@type test` output with that `name` setting."""
@@ -87,6 +93,12 @@ class Pipeline:
         await wait_for(lambda: all(outlet.staging.size == 0 for outlet in self.graph.outlets), "the buffers to empty")
 
 
+def read_letters(folder: Path) -> list[Letter]:
+    """Return the letters in a folder and those below, the oldest file first."""
+    files = sorted(folder.rglob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    return [decode(line) for path in files for line in path.read_bytes().splitlines()]
+
+
 def parse(text: str, file: str = "test.conf") -> Element:
     """Return a configuration text's tree.
 
@@ -110,6 +122,7 @@ async def pipeline(
     """Run a configuration until the block ends; `plugins` are known by their `@type` beside the installed ones.
 
     Raises:
+        AssertionError: its ledger does not add up.
         ConfigError: the configuration has mistakes.
     """
     log = logging.getLogger(f"logpipe_test.{next(_numbers)}")
@@ -122,22 +135,31 @@ async def pipeline(
     for cls in plugins:
         registry.add(cls, Path(__file__))
     found: list[Diagnostic] = []
-    graph = Graph.build(
-        parse(text), registry=registry, report=found.append, log=log, clock=clock or SystemClock(), worker_id=worker_id
-    )
-    running = Pipeline(graph, capture, found)
-    graph.world.dead_letters.seen = lambda *letter: running.errors.append(letter)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(graph.run(), name="graph")
-        started = group.create_task(_started(graph), name="started")
-        await asyncio.wait((task, started), return_when=asyncio.FIRST_COMPLETED)
-        started.cancel()
-        try:
-            if not task.done():
-                yield running
-        finally:
-            graph.request_stop()
+    with TemporaryDirectory(prefix="logpipe-backup-", ignore_cleanup_errors=True) as backup_dir:
+        graph = Graph.build(
+            parse(text),
+            registry=registry,
+            report=found.append,
+            log=log,
+            clock=clock or SystemClock(),
+            worker_id=worker_id,
+            backup_dir=Path(backup_dir),
+        )
+        running = Pipeline(graph, capture, found)
+        graph.world.dead_letters.seen = lambda *letter: running.errors.append(letter)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(graph.run(), name="graph")
+            started = group.create_task(_started(graph), name="started")
+            await asyncio.wait((task, started), return_when=asyncio.FIRST_COMPLETED)
+            started.cancel()
+            try:
+                if not task.done():
+                    yield running
+            finally:
+                graph.request_stop()
     log.handlers.clear()
+    ledger = graph.ledger()
+    assert ledger.unexplained == 0, "\n".join(ledger.lines())  # noqa: S101 - for tests
 
 
 async def _started(graph: Graph) -> None:

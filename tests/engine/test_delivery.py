@@ -179,7 +179,7 @@ async def test_a_peer_that_asks_for_patience_gets_it() -> None:
 
 
 async def test_after_the_last_retry_the_queue_is_saved(tmp_path: Path) -> None:
-    """Giving up keeps the events in the backup folder, in fluentd's own form."""
+    """Giving up makes dead letters of the events, in the folder where fluentd saves bad chunks."""
     text = f"<system>\nroot_dir {tmp_path}\n</system>\n" + conf(
         "flush_mode immediate\nretry_max_times 1\nretry_wait 0s"
     )
@@ -187,18 +187,19 @@ async def test_after_the_last_retry_the_queue_is_saved(tmp_path: Path) -> None:
         out = sink(running)
         out.always = OSError("down")
         await running.feed("a", {"n": 1})
-        await running.wait_for(lambda: list(tmp_path.rglob("*.log")))
+        await running.wait_for(lambda: list(tmp_path.rglob("*.jsonl")))
         await running.wait_for(lambda: running.metric("given_up_records") == 1)
 
         assert out.attempts == 2
-        (saved,) = tmp_path.rglob("*.log")
+        (saved,) = tmp_path.rglob("*.jsonl")
         assert saved.parent.parent.name == "worker0"
-        assert b"\x81\xa1n\x01" in saved.read_bytes()
+        (letter,) = running.dead_letters()
+        assert (letter.tag, letter.record, letter.reason) == ("a", {"n": 1}, "down")
         assert saved.stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_permanent_error_is_not_tried_again(tmp_path: Path) -> None:
-    """It goes to the secondary at once, or to the backup folder."""
+    """It goes to the secondary at once, or becomes dead letters."""
     more = "<secondary>\n@type sink\nname second\n</secondary>"
     async with pipeline(conf("flush_mode immediate", more=more), Sink) as running:
         sink(running).always = PermanentError("never")
@@ -209,7 +210,7 @@ async def test_a_permanent_error_is_not_tried_again(tmp_path: Path) -> None:
     async with pipeline(text, Sink) as running:
         sink(running).always = PermanentError("never")
         await running.feed("a", {"n": 1})
-        await running.wait_for(lambda: list(tmp_path.rglob("*.log")))
+        await running.wait_for(lambda: list(tmp_path.rglob("*.jsonl")))
 
 
 async def test_the_secondary_takes_over_late_in_the_retry_time() -> None:

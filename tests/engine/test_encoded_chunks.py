@@ -6,6 +6,7 @@ from pathlib import Path
 
 from logpipe import Chunk, EventBatch, Options, Output, PermanentError
 from logpipe.testing import pipeline
+from logpipe.testing.pipeline import read_letters
 
 TEXT = """
 <system>
@@ -56,13 +57,12 @@ class PayloadReader(Output[Options], type="payload_reader"):
 
 
 async def test_a_secondary_that_wants_events_gets_none(tmp_path: Path) -> None:
-    """What the first output encoded is saved in the backup folder instead of being lost."""
+    """What the first output encoded becomes dead letters instead of being lost."""
     async with pipeline(TEXT.format(root=tmp_path, secondary="reader"), Encoder, Reader) as running:
         await running.feed("a", {"n": 1}, {"n": 2})
-        await running.wait_for(lambda: list(tmp_path.rglob("*.log")))
+        await running.wait_for(lambda: list(tmp_path.rglob("*.jsonl")))
         await running.wait_for(lambda: running.metric("given_up_records") == 2)
-    (saved,) = tmp_path.rglob("*.log")
-    assert saved.read_bytes() == b"1\n2\n"
+    assert [letter.payload for letter in read_letters(tmp_path)] == [b"1\n", b"2\n"]
 
 
 async def test_a_secondary_that_encodes_gets_the_payloads(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ async def test_a_secondary_that_encodes_gets_the_payloads(tmp_path: Path) -> Non
         await running.feed("a", {"n": 1}, {"n": 2})
         await running.wait_for(lambda: running.metric("write_secondary_count") == 1)
         assert running.plugin(PayloadReader).payloads == [b"1\n", b"2\n"]
-    assert not list(tmp_path.rglob("*.log"))
+    assert not list(tmp_path.rglob("*.jsonl"))

@@ -259,3 +259,17 @@ async def test_what_stands_in_a_worker_comes_after_the_rest() -> None:
         assert len(running.records(name="worker_b")) == 1
         names: list[Any] = [stage.plugin.options for stage in running.graph.stages.outputs]
         assert "other" not in {getattr(options, "name", "") for options in names}
+
+
+async def test_a_tag_pattern_that_takes_too_long() -> None:
+    """Events with the tag it takes too long on go to @ERROR, each time, and others on their way."""
+    hopeless = "a" * 40 + "b"
+    async with pipeline("<match /(a+)+/>\n  @type test\n</match>\n" + QUIET) as running:
+        await running.feed(hopeless, {"n": 1})
+        await running.feed(hopeless, {"n": 2})
+        await running.feed("aa", {"n": 3})
+
+        assert running.records() == [{"n": 3}]
+        assert [(tag, str(error)) for tag, _, _, error in running.errors] == [
+            (hopeless, "a regular expression took more than 0.5 s on one event; simplify it")
+        ] * 2

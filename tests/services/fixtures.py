@@ -69,3 +69,11 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
     if call.excinfo is not None and isinstance(call.excinfo.value.__cause__, UnavailableError) and report.skipped:
         report.longrepr = (__file__, 0, f"Skipped: {call.excinfo.value}")
     return report
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _dead_letters_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Dead letters of programs that tests start do not land in the machine's own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLUENT_BACKUP_DIR", str(tmp_path_factory.mktemp("backup")))
+        yield

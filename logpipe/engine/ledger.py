@@ -1,0 +1,247 @@
+"""The ledger: where every byte and every event of a run went, added up from what each part has counted.
+
+Three kinds of lines. Of a *source* (a file): bytes written = read earlier + read + skipped + abandoned + waiting. Of a
+*route* (the root, a label): events in = dropped by filters + errors of filters + unmatched + passed to outputs +
+refused, which whoever emitted them makes again. Of an *output*: events taken + resumed = delivered + errors + dead
+letters + dropped + thrown away + damaged + refused by the disk + waiting. What is in none of these is *unexplained*,
+and a mistake of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from logpipe.engine.build import Stage, Stages
+from logpipe.engine.delivery import BufferedOutlet
+from logpipe.engine.router import Router
+from logpipe.metrics import SourceAccount
+from logpipe.plugin import Input
+
+
+@dataclass(frozen=True, slots=True)
+class InputLine:
+    """The events of one input."""
+
+    plugin_id: str
+    emitted: int
+    """What the outputs of its route accepted."""
+    errors: int
+    """What it could make no events of."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLine:
+    """The events of the root or of one label."""
+
+    name: str
+    emitted: int
+    filtered: Mapping[str, int] = field(default_factory=dict)
+    """Events that each filter dropped, by plugin id; below zero where it made more of them."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Events that each filter could not handle."""
+    unmatched: int = 0
+    passed: int = 0
+    refused: int = 0
+    unexplained: int = 0
+    """Of a running graph: events that are in the middle of the route."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """The events of one output."""
+
+    plugin_id: str
+    taken: int
+    resumed: int = 0
+    """What a previous run had left in the buffer."""
+    delivered: int = 0
+    errors: int = 0
+    dead_letters: int = 0
+    dropped: int = 0
+    """By `overflow_action drop_oldest_chunk`, or as the plugin's own settings say."""
+    thrown_away: int = 0
+    damaged: int = 0
+    refused_by_disk: int = 0
+    waiting: int = 0
+    unexplained: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All lines of one worker."""
+
+    sources: tuple[SourceAccount, ...]
+    inputs: tuple[InputLine, ...]
+    routes: tuple[RouteLine, ...]
+    outputs: tuple[OutputLine, ...]
+
+    @property
+    def unexplained(self) -> int:
+        """How much is in no line: 0 after a graph has stopped, whatever has happened."""
+        sources = sum(abs(source.unexplained) for source in self.sources)
+        routes = sum(abs(line.unexplained) for line in self.routes)
+        return sources + routes + sum(abs(line.unexplained) for line in self.outputs)
+
+    def lines(self) -> list[str]:
+        """Return it as text for people: what is not zero, the sums in the last line."""
+        shown = [f"ledger of source {source.name}: {_numbers(_source(source))}" for source in self._odd_sources()]
+        shown += [
+            f"ledger of input {line.plugin_id}: {_numbers({'emitted': line.emitted, 'errors': line.errors})}"
+            for line in self.inputs
+        ]
+        shown += [f"ledger of route {line.name}: {_numbers(_route(line))}" for line in self.routes if line.emitted]
+        shown += [f"ledger of output {line.plugin_id}: {_numbers(_output(line))}" for line in self.outputs]
+        return [*shown, f"ledger: {_numbers(self.sums())} unexplained={self.unexplained}"]
+
+    def _odd_sources(self) -> Iterable[SourceAccount]:
+        """Return the sources that somebody should look at: there may be thousands of others."""
+        return (source for source in self.sources if source.abandoned or source.unexplained)
+
+    def sums(self) -> dict[str, int]:
+        """Return the numbers that matter, over all lines."""
+        totals: dict[str, int] = {
+            "emitted": sum(line.emitted for line in self.inputs),
+            "input_errors": sum(line.errors for line in self.inputs),
+        }
+        for source in self.sources:
+            for name, count in _source(source).items():
+                totals[f"{name}_bytes"] = totals.get(f"{name}_bytes", 0) + count
+        for line in self.outputs:
+            for name, count in _output(line).items():
+                totals[name] = totals.get(name, 0) + count
+        totals["filtered"] = sum(sum(line.filtered.values()) for line in self.routes)
+        totals["filter_errors"] = sum(sum(line.errors.values()) for line in self.routes)
+        totals["unmatched"] = sum(line.unmatched for line in self.routes)
+        totals["refused"] = sum(line.refused for line in self.routes)
+        return totals
+
+
+def _numbers(numbers: Mapping[str, int]) -> str:
+    return " ".join(f"{name}={count}" for name, count in numbers.items() if count) or "nothing"
+
+
+def _source(source: SourceAccount) -> dict[str, int]:
+    numbers = {"written": source.written, "before": source.before, "read": source.read}
+    numbers.update((f"skipped.{reason}", count) for reason, count in source.skipped.items())
+    numbers.update((f"abandoned.{reason}", count) for reason, count in source.abandoned.items())
+    return {**numbers, "waiting": source.waiting, "unexplained": source.unexplained}
+
+
+def _route(line: RouteLine) -> dict[str, int]:
+    numbers = {"in": line.emitted}
+    numbers.update((f"filtered.{name}", count) for name, count in line.filtered.items())
+    numbers.update((f"errors.{name}", count) for name, count in line.errors.items())
+    rest = {"unmatched": line.unmatched, "passed": line.passed, "refused": line.refused}
+    return {**numbers, **rest, "unexplained": line.unexplained}
+
+
+def _output(line: OutputLine) -> dict[str, int]:
+    return {
+        "taken": line.taken,
+        "resumed": line.resumed,
+        "delivered": line.delivered,
+        "errors": line.errors,
+        "dead_letters": line.dead_letters,
+        "dropped": line.dropped,
+        "thrown_away": line.thrown_away,
+        "damaged": line.damaged,
+        "refused_by_disk": line.refused_by_disk,
+        "waiting": line.waiting,
+        "unexplained": line.unexplained,
+    }
+
+
+def take(stages: Stages, routers: Iterable[Router], outlets: Iterable[BufferedOutlet]) -> Ledger:
+    """Return the ledger as it is now."""
+    buffered = {id(outlet.output): outlet for outlet in outlets}
+    errors_of_secondaries = {
+        id(stage.plugin): stage.host.errors.value for stage in stages.outputs if stage.host.is_secondary
+    }
+    outputs = []
+    for stage in stages.outputs:
+        outlet = buffered.get(id(stage.plugin))
+        if outlet is not None:
+            outputs.append(_buffered_line(stage, outlet, errors_of_secondaries.get(id(outlet.secondary), 0)))
+        elif not stage.host.is_secondary:
+            outputs.append(_direct_line(stage))
+    return Ledger(
+        sources=tuple(account for plugin in _inputs(stages) for account in plugin.accounts()),
+        inputs=tuple(
+            InputLine(each.host.plugin_id, each.host.emitted.value, each.host.errors.value) for each in stages.inputs
+        ),
+        routes=tuple(_route_line(router, stages.filters) for router in routers),
+        outputs=tuple(outputs),
+    )
+
+
+def _inputs(stages: Stages) -> Iterator[Input[Any]]:
+    return (stage.plugin for stage in stages.inputs if isinstance(stage.plugin, Input))
+
+
+def _count(stage: Stage, name: str) -> int:
+    counter = stage.host.metrics.counters.get(name)
+    return 0 if counter is None else counter.value
+
+
+def _route_line(router: Router, filters: Iterable[Stage]) -> RouteLine:
+    filtered: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    gone = 0
+    for stage in filters:
+        if stage.host.label != router.name:
+            continue
+        stopped = _count(stage, "taken_records") - _count(stage, "passed_records")
+        name, failed = stage.host.plugin_id, stage.host.errors.value
+        gone += stopped
+        filtered[name], errors[name] = stopped - failed, failed
+    unmatched, passed, refused = router.unmatched.value, router.passed.value, router.refused.value
+    unexplained = router.emitted.value - gone - unmatched - passed - refused
+    return RouteLine(router.name, router.emitted.value, filtered, errors, unmatched, passed, refused, unexplained)
+
+
+def _direct_line(stage: Stage) -> OutputLine:
+    """Return the line of an output without a buffer; one that confirms later counts what it has delivered itself."""
+    taken = _count(stage, "taken_records") + _count(stage, "rejected_records")
+    errors, dropped = stage.host.errors.value, _count(stage, "discarded_records")
+    confirmed = stage.host.metrics.counters.get("emit_records")
+    delivered = taken - errors - dropped if confirmed is None else confirmed.value
+    waiting = taken - errors - dropped - delivered
+    return OutputLine(
+        stage.host.plugin_id,
+        taken,
+        delivered=delivered,
+        errors=errors,
+        dropped=dropped,
+        waiting=max(0, waiting),
+        unexplained=min(0, waiting),
+    )
+
+
+def _buffered_line(stage: Stage, outlet: BufferedOutlet, errors_of_secondary: int) -> OutputLine:
+    staging = outlet.staging
+    rejected = _count(stage, "rejected_records")
+    taken, left_out = staging.taken.value + rejected, staging.left_out.value + rejected
+    errors = stage.host.errors.value + errors_of_secondary
+    dropped = staging.dropped_records.value
+    refused = _count(stage, "buffer_refused_records")
+    gone = outlet.given_up.value + outlet.thrown_away.value + dropped + outlet.damaged.value + refused
+    flushed = outlet.flushed.value
+    unexplained = taken + staging.resumed.value - left_out - flushed - gone - staging.waiting
+    return OutputLine(
+        stage.host.plugin_id,
+        taken,
+        resumed=staging.resumed.value,
+        # an event that a chunk holds and that was an error while the chunk was delivered is not delivered
+        delivered=flushed - (errors - left_out),
+        errors=errors,
+        dead_letters=outlet.given_up.value,
+        dropped=dropped,
+        thrown_away=outlet.thrown_away.value,
+        damaged=outlet.damaged.value,
+        refused_by_disk=refused,
+        waiting=staging.waiting,
+        # an event that is in no chunk must have been an error
+        unexplained=unexplained or max(0, left_out - errors),
+    )
