@@ -8,7 +8,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # Is this a Python that logpipe runs on?
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 
-.PHONY: demo test static check bench docs
+.PHONY: demo test static check bench docs faults kills soak
 
 # Bytecode is written when a package is installed, but for an editable one by whoever runs it first, if he may.
 COMPILE := $(RUN) -m compileall -q logpipe $(filter-out %.egg-info,$(wildcard plugins/*/logpipe_*))
@@ -37,6 +37,21 @@ docs: $(READY)
 bench: $(READY)
 	@$(COMPILE)
 	@$(RUN) -m tests.benchmarks $(if $(findstring command,$(origin LINES)),--lines $(LINES)) $(ARGS)
+
+# The fault matrix, row by row: ARGS="7 19 --short" for some rows, with less of each.
+faults: $(READY)
+	@$(COMPILE)
+	@$(RUN) -m tests.faults matrix $(ARGS)
+
+# Killed at every write, sync, rename, unlink and truncate of a small pipeline, one after the other.
+kills: $(READY)
+	@$(COMPILE)
+	@$(RUN) -m tests.faults kills $(ARGS)
+
+# The article's pipeline under kills, broker stops, rotations and full disks together.
+soak: $(READY)
+	@$(COMPILE)
+	@$(RUN) -m tests.faults soak --minutes $(or $(MINUTES),30) $(ARGS)
 
 $(READY): Makefile pyproject.toml $(PLUGINS:=/pyproject.toml)
 	@$(RUN) $(NEW_ENOUGH) || { \

@@ -36,6 +36,12 @@ class Logpipe:
         """What it has logged so far, in all its runs."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    @property
+    def pid(self) -> int:
+        """The process that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> Self:
         """Start it; it is a context manager that kills what is left at the end."""
         with self._log.open("ab") as log:
