@@ -20,6 +20,8 @@ class Made(NamedTuple):
     """It may be empty."""
     unmatched: int
     """Lines that are not in the format."""
+    surplus: int
+    """Events beyond one for each line that is in the format; negative where lines hold none, as JSON's `[]`."""
 
 
 class EventMaker:
@@ -47,11 +49,13 @@ class EventMaker:
             parsed = self._parse_lines(lines, now)
         except Exception as error:  # noqa: BLE001 - a parser that breaks on one line must not cost the others
             parsed = self._one_by_one(trail, lines, now, error)
-        if parsed.unmatched:
+        unmatched = len(parsed.unmatched)
+        surplus = len(parsed.records) + unmatched - len(lines)
+        if unmatched:
             parsed = self._report(trail, lines, parsed, now)
         if self._add_path is not None:
             self._add_path(parsed.records, trail.name)
-        return Made(EventBatch(trail.tag, parsed.times, parsed.records, receipt), len(parsed.unmatched))
+        return Made(EventBatch(trail.tag, parsed.times, parsed.records, receipt), unmatched, surplus)
 
     def _one_by_one(self, trail: Trail, lines: list[bytes], now: Time, error: Exception) -> Parsed:
         """Parse each line apart; those that break the parser count as unmatched."""

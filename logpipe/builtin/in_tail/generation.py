@@ -7,12 +7,12 @@ that a new file never inherits the offset of an old one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 from aiofiles.threadpool import wrap
 
 from logpipe import Receipt
+from logpipe.builtin.in_tail.ledger import Ledger
 from logpipe.builtin.in_tail.logfile import MARK_BYTES, NO_HEAD, Head, Identity, LogFile
 from logpipe.builtin.position_file import Position
 
@@ -63,32 +63,12 @@ class Settlement:
         self.moved()
 
 
-@dataclass(slots=True)
-class Ledger:
-    """Where a generation's bytes went: its size is `start` + `read` + skipped + abandoned + still to read."""
-
-    start: int
-    """Where reading began; what is before it was read by an earlier run, or was there before the first one."""
-    read: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-    """Bytes passed over on purpose, by reason: `long_line`, `nul`."""
-    abandoned: dict[str, int] = field(default_factory=dict)
-    """Bytes that could not be read any more, by reason: `truncated`, `gone`, `unreadable`."""
-
-    def skip(self, count: int, reason: str) -> None:
-        """Count bytes that were passed over."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + count
-
-    def abandon(self, count: int, reason: str) -> None:
-        """Count bytes that are lost."""
-        self.abandoned[reason] = self.abandoned.get(reason, 0) + count
-
-
 class Generation:
     """The reader state of one generation. Offsets move when a batch was accepted, positions when it has settled."""
 
     __slots__ = (
         "ahead",
+        "blank",
         "closing",
         "failures",
         "file",
@@ -102,6 +82,7 @@ class Generation:
         "offset",
         "replaced_at",
         "seen_at",
+        "seen_size",
         "settlement",
         "size",
         "stirred",
@@ -128,14 +109,19 @@ class Generation:
         """Bytes after `offset` of a line that is too long and whose end is not in sight."""
         self.want = 0
         """Bytes to read at once where a line is longer than a block; else 0."""
+        self.blank = False
+        """Whether all that was seen after `offset` is NULs: space that the writer has reserved."""
         self.size = size
+        """Bytes that it held when it was last read."""
+        self.seen_size = 0
+        """Bytes that its name was seen to hold since."""
         self.modified = modified
         """When the file was last written as far as we know, nanoseconds since the epoch."""
         self.head = head
         self.mark = b""
         """The last bytes before `offset`, as they were read; empty where nothing was."""
         self.settlement = Settlement(offset, moved)
-        self.ledger = Ledger(offset)
+        self.ledger = Ledger(before=offset)
         self.stirred = True
         """Whether there may be something to read."""
         self.seen_at = 0
@@ -151,8 +137,18 @@ class Generation:
 
     @property
     def behind(self) -> int:
-        """Bytes that were there when last looked at, and are not read."""
+        """Bytes that were there when it was last read, and are not read."""
         return 0 if self.finished else max(0, self.size - self.offset)
+
+    @property
+    def known_size(self) -> int:
+        """Bytes that it is known to hold; while an output is stuck a file is looked at, and not read."""
+        return self.size if self.finished else max(self.size, self.seen_size)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that it is known to hold, and that are not read."""
+        return 0 if self.finished else self.known_size - self.offset
 
     def saved_as(self, path: str) -> Position:
         """Return its row of the position file."""
@@ -171,6 +167,7 @@ class Generation:
         file.place, file.mark, file.head = self.offset + self.ahead, self.expected_mark, self.head
         data: bytes = await wrap(file).read(most)
         self.size, self.modified, self.head = file.size, file.changed, file.head
+        self.seen_size = 0
         return data
 
     @property
@@ -182,6 +179,7 @@ class Generation:
         """Move on to `offset`, which is `end` bytes into `data`."""
         self.ledger.read += offset - self.offset
         self.offset = offset
+        self.blank = False
         self.mark = data[max(0, end - MARK_BYTES) : end]
 
     def skip(self, count: int, reason: str) -> None:
@@ -189,5 +187,6 @@ class Generation:
         self.ledger.skip(count, reason)
         self.offset += count
         self.ahead = 0
+        self.blank = False
         self.mark = b""
         self.settlement.expect(self.offset).release()

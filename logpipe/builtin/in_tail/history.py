@@ -49,9 +49,13 @@ class Content(NamedTuple):
         start = self.offset - len(self.mark)
         return (
             file.size >= self.offset
-            and self.head.begins(file.beginning())
+            and (self.head.begins(file.beginning()) or self._is_known_longer(file))
             and os.pread(file.fileno(), len(self.mark), start) == self.mark
         )
+
+    def _is_known_longer(self, file: LogFile) -> bool:
+        """Return whether a file ends within the head: it was written to after it was copied. Then the mark must do."""
+        return file.size < self.head.length and len(self.mark) >= _TELLING
 
 
 class Beginning(NamedTuple):

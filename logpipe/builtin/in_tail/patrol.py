@@ -156,7 +156,7 @@ class Patrol:
 
     async def _attend_replaced(self) -> None:
         """Read what rotated files still bring, and let go of those that have been quiet for rotate_wait."""
-        replaced = [(trail, each) for each, trail in self._trails.replaced.items()]
+        replaced = [(trail, each) for each, trail in self._trails.roster.replaced.items()]
         if not replaced:
             return
         sizes = await self._host.in_thread(_sizes, [each.file for _, each in replaced])

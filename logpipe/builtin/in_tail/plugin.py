@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from collections.abc import Iterable
 
-from logpipe import Host, Input
+from logpipe import Host, Input, SourceAccount
 from logpipe.builtin.in_tail.checkpoints import Checkpoints
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.events import EventMaker
@@ -82,7 +83,7 @@ class Tail(Input[TailOptions], type="tail"):
         """Load the positions and begin to listen."""
         self._warn()
         self.trails.saved = Saved(await self._checkpoints.load())
-        self.trails.own_output = _own_output()
+        self.trails.roster.own_output = _own_output()
         if self.options.enable_stat_watcher:
             self._watch.start()
 
@@ -118,6 +119,10 @@ class Tail(Input[TailOptions], type="tail"):
         self._complaints.sum_up(everything=True)
         await self._checkpoints.stop()
         await self.trails.close()
+
+    def accounts(self) -> Iterable[SourceAccount]:
+        """Return where the bytes of each followed path went, all that its name ever led to together."""
+        return self.trails.accounts()
 
     def _wake(self, trail: Trail) -> None:
         if self._throttle.active:

@@ -13,6 +13,7 @@ from typing import Final
 
 from logpipe import BufferFull, Host
 from logpipe.builtin.in_tail.complaints import Complaints
+from logpipe.builtin.in_tail.counts import Counts
 from logpipe.builtin.in_tail.events import EventMaker
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.lines import LineFormat
@@ -87,13 +88,7 @@ class Reader:
         self._close_after = options.open_on_every_update
         self._reading = asyncio.Semaphore(READERS)
         self._emitting = 0
-        self._bytes = host.counter("read_bytes", "Bytes whose events were accepted.")
-        self._lines = host.counter("read_lines", "Lines whose events were accepted.")
-        self._unmatched = host.counter("unmatched_lines", "Lines that are not in the parser's format.")
-        self._skipped_nul = host.counter("skipped_nul_bytes", "NUL bytes at the start of lines, which are left out.")
-        self._skipped_long = host.counter("skipped_long_line_bytes", "Bytes of lines longer than max_line_size.")
-        self._cut = host.counter("cut_lines", "Pieces of lines that were too long to be read at once.")
-        self._refusals = host.counter("refused_batches", "Batches that outputs did not accept and that are made again.")
+        self._counts = Counts(host)
 
     async def serve(self, trail: Trail) -> float | None:
         """Read one slice of a trail's oldest unread generation.
@@ -132,7 +127,10 @@ class Reader:
             block = self._throttle.bytes_left(trail, block)
         async with self._reading:
             await self._files.ensure(trail, generation)
+            size = generation.size
             data = await generation.read(max(generation.want, block))
+        if generation.size < size:
+            self._trails.shortened(trail, generation, size)
         if self._throttle is not None:
             self._throttle.spend_bytes(trail, len(data))
         return data
@@ -174,18 +172,18 @@ class Reader:
     async def _emit(self, block: _Slice, lines: list[bytes], stop: int) -> float | None:
         """Emit the lines up to `stop`; returns None where they were accepted, else the seconds to wait."""
         trail, generation = block.trail, block.generation
-        size, count = stop - block.place, len(lines)
+        size = stop - block.place
         offset = generation.offset + size
-        lines, nul_bytes = self._format.clean(lines, block.data)
-        if self._max_line_size is not None:
-            lines = self._drop_long_lines(trail, generation, lines, self._max_line_size)
+        kept = lines if self._max_line_size is None else self._without_long_lines(lines, self._max_line_size)
+        cleaned, nul_bytes = self._format.clean(kept, block.data)
         receipt = generation.settlement.expect(offset)
         try:
-            batch, unmatched = self._maker.make(trail, lines, receipt)
-            if batch.records:
+            made = self._maker.make(trail, cleaned, receipt)
+            records = len(made.batch.records)
+            if records:
                 self._emitting += 1
                 try:
-                    await self._host.emit(batch)
+                    await self._host.emit(made.batch)
                 finally:
                     self._emitting -= 1
         except BaseException as error:
@@ -197,22 +195,24 @@ class Reader:
         receipt.release()
         block.place = stop
         trail.refusals = 0
-        self._bytes.value += size
-        self._lines.value += count
-        self._unmatched.value += unmatched
+        self._counts.accepted(size, len(lines), records, made)
         if nul_bytes:
-            generation.ledger.read -= nul_bytes
-            generation.ledger.skip(nul_bytes, "nul")
-            self._skipped_nul.add(nul_bytes)
+            self._counts.nul_bytes.add(nul_bytes)
+            generation.ledger.pass_over(nul_bytes, "nul")
+        if len(kept) < len(lines):
+            ends = len(self._format.end)
+            long_bytes = size - sum(map(len, kept)) - ends * len(kept)
+            self._say_long(trail, len(lines) - len(kept), long_bytes)
+            generation.ledger.pass_over(long_bytes, "long_line")
         if self._throttle is not None:
-            self._throttle.spend_lines(trail, count)
+            self._throttle.spend_lines(trail, len(lines))
         return None
 
     def _refused(self, trail: Trail, generation: Generation, error: Exception) -> float:
         """Return how long to wait before the lines of a refused batch are read again."""
         pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(trail.refusals, 10))
         trail.refusals += 1
-        self._refusals.add(1)
+        self._counts.refusals.add(1)
         if self._complaints.room(trail, "refused", 1):
             reason = "the buffer is full" if isinstance(error, BufferFull) else repr(error)
             self._host.log.warning(
@@ -227,7 +227,8 @@ class Reader:
     async def _partial(self, block: _Slice, rest: bytes, *, alone: bool) -> float | None:
         """Decide about bytes that no line feed ends; they stand at the generation's offset."""
         generation = block.generation
-        if rest[:1] == b"\0" and not block.at_end and not rest.strip(b"\0"):
+        generation.blank = rest[:1] == b"\0" and not rest.strip(b"\0")
+        if generation.blank and not block.at_end:
             return await self._skip_nuls(generation)
         if len(rest) >= self._longest:
             return await self._too_long(block, rest)
@@ -245,7 +246,7 @@ class Reader:
         following = await self._host.in_thread(file.next_text, generation.offset)
         if following is None:
             return None
-        self._skipped_nul.add(following - generation.offset)
+        self._counts.nul_bytes.add(following - generation.offset)
         generation.skip(following - generation.offset, "nul")
         return 0.0
 
@@ -256,7 +257,7 @@ class Reader:
             block.generation.ahead = len(rest)
             return None if block.at_end else 0.0
         piece = rest[: _last_character(rest)]
-        self._cut.add(1)
+        self._counts.cut_lines.add(1)
         if self._complaints.room(block.trail, "line was cut", 1):
             self._host.log.warning("a line of %s is longer than %d bytes and was cut", block.trail.name, self._longest)
         pause = await self._emit(block, [piece], block.place + len(piece))
@@ -266,23 +267,22 @@ class Reader:
         """Pass over a long line whose end has come."""
         taken = len(end_of_line) + len(self._format.end)
         count = block.generation.ahead + taken
-        self._say_long(block.trail, 1)
-        self._skipped_long.add(count)
+        self._counts.lines.add(1)
+        self._say_long(block.trail, 1, count)
         block.generation.skip(count, "long_line")
         block.place += taken
 
-    def _drop_long_lines(self, trail: Trail, generation: Generation, lines: list[bytes], most: int) -> list[bytes]:
-        kept = [line for line in lines if len(line) < most]  # compat: in_tail.rb counts the line feed
-        if len(kept) < len(lines):
-            count = sum(len(line) + 1 for line in lines if len(line) >= most)
-            self._say_long(trail, len(lines) - len(kept))
-            self._skipped_long.add(count)
-            generation.ledger.read -= count
-            generation.ledger.skip(count, "long_line")
-        return kept
+    def _without_long_lines(self, lines: list[bytes], most: int) -> list[bytes]:
+        """Return the very list where no line is too long; NULs at its start, a hole's, make none longer."""
+        longest = most - len(self._format.end)  # compat: in_tail/io_handler counts the line feed
+        if max(map(len, lines)) <= longest:
+            return lines
+        return [line for line in lines if len(line) <= longest or len(line.lstrip(b"\0")) <= longest]
 
-    def _say_long(self, trail: Trail, count: int) -> None:
-        for _ in range(self._complaints.room(trail, "received line is too long", count)):
+    def _say_long(self, trail: Trail, lines: int, size: int) -> None:
+        self._counts.skipped_lines.add(lines)
+        self._counts.long_line_bytes.add(size)
+        for _ in range(self._complaints.room(trail, "received line is too long", lines)):
             self._host.log.warning("received line length is longer than %d", self._longest)
 
     async def _cannot_read(self, trail: Trail, generation: Generation, error: OSError) -> float:

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Final
 
 from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.ledger import Ledger
 from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.position_file import Entry, entry
 
@@ -35,6 +36,7 @@ class Trail:
         "copies",
         "generations",
         "hops",
+        "ledger",
         "name",
         "path",
         "refusals",
@@ -51,6 +53,8 @@ class Trail:
         """The path as records and messages hold it."""
         self.tag = tag
         self.generations: list[Generation] = []
+        self.ledger = Ledger()
+        """The books of generations that were let go."""
         self.copies: tuple[Identity, ...] = ()
         """Files beside it that hold what was read from it already."""
         self._entry: Entry | None = None
@@ -91,16 +95,16 @@ class Trail:
         place = len(self.generations) - (self.live is not None)
         self.generations[place:place] = generations
 
-    def forget_finished(self) -> None:
-        """Let go of generations whose every receipt has settled; their rows leave the position file."""
-        self.generations = [each for each in self.generations if not each.finished or not each.settlement.complete]
+    def forget_finished(self, *, but: int) -> list[Generation]:
+        """Let go of generations whose every receipt has settled, the oldest first and all `but` so many.
 
-    def crowd_out_finished(self) -> list[Generation]:
-        """Let go of the oldest finished generations where there are too many to remember, and return them."""
-        crowd = [each for each in self.generations if each.finished and each.settlement.complete][:-MOST_FINISHED]
-        for generation in crowd:
-            self.generations.remove(generation)
-        return crowd
+        Returns them; their rows leave the position file.
+        """
+        finished = [each for each in self.generations if each.finished and each.settlement.complete]
+        over = finished[: max(0, len(finished) - but)]
+        if over:
+            self.generations = [each for each in self.generations if each not in over]
+        return over
 
     @property
     def entry(self) -> Entry:

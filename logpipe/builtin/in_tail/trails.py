@@ -11,20 +11,21 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 from typing import Final
 
-from logpipe import Host
+from logpipe import Host, SourceAccount
+from logpipe.builtin.in_tail.books import Books
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.history import Beginning, Content, Copies, Saved, Start, begin_all, find_copies, succeed
 from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
+from logpipe.builtin.in_tail.roster import Roster
 from logpipe.builtin.in_tail.targets import Status, look
 from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail, shown, tag_of
 from logpipe.builtin.in_tail.watch import Watch
-from logpipe.builtin.position_file import Entry, Loaded, entry, is_storable
+from logpipe.builtin.position_file import Entry, Loaded, entry
 
 _AT_ONCE: Final = 64
 """Files opened in one visit to a thread."""
@@ -50,28 +51,27 @@ class Trails:
         self.unreadable: dict[str, None] = {}
         """Paths that cannot be opened; it was said once of each."""
         self.saved = Saved(Loaded([], [], 0.0))
-        self.own_output: frozenset[Identity] = frozenset()
-        """The files that our own log goes to: reading them would feed on itself."""
         self._options = options
         self._host = host
         self._files = files
         self._watch = watch
         self._wake = wake
         self._moved = moved
-        self.replaced: dict[Generation, Trail] = {}
-        """Generations that were rotated away and may still have something to read."""
-        self._owners: dict[Identity, Trail] = {}
-        self._refused: set[str] = set()
         self._changing = asyncio.Lock()
+        self.books = Books(host)
+        self.roster = Roster(options, host, files=files, books=self.books, settled=self._settled)
         self._rotated = host.counter("rotated_file_count", "Files that were rotated or truncated.")
         self._missed = host.counter("missed_event_count", "Rotations that inotify did not report.")
-        self._abandoned = host.counter("abandoned_bytes", "Bytes that were in files and could not be read.")
         host.gauge("tracked_file_count", lambda: sum(trail.live is not None for trail in self.by_path.values()))
-        host.gauge("behind_bytes", lambda: sum(each.behind for each in self.generations()))
+        host.gauge("behind_bytes", lambda: sum(each.waiting for each in self.generations()))
 
     def generations(self) -> Iterator[Generation]:
         """Yield every generation."""
         return (each for trail in self.by_path.values() for each in trail.generations)
+
+    def accounts(self) -> Iterator[SourceAccount]:
+        """Yield where the bytes of each path went."""
+        return self.books.accounts(self.by_path.values())
 
     def entries(self) -> list[Entry]:
         """Return the rows of the position file: what was followed before and is not found yet, and what is followed."""
@@ -121,6 +121,7 @@ class Trails:
     def _see(self, trail: Trail, live: Generation, status: os.stat_result) -> None:
         """Note that a path leads where it led, and read if anything was written."""
         live.seen_at = time.time_ns()
+        live.seen_size = status.st_size
         if status.st_size != live.size or status.st_mtime_ns != live.modified:
             live.stirred = True
             self._wake(trail)
@@ -132,10 +133,7 @@ class Trails:
         self._set_aside(trail, live)
 
     def _set_aside(self, trail: Trail, live: Generation) -> None:
-        live.replaced_at = self._host.clock.monotonic()
-        live.stirred = True
-        self.replaced[live] = trail
-        self._files.keep(live)
+        self.roster.set_aside(trail, live)
         self._wake(trail)
 
     async def _succeed(self, trail: Trail) -> None:
@@ -166,17 +164,16 @@ class Trails:
             )
         trail = self.by_path.get(path) or Trail(path, tag_of(self._options.tag, path))
         for start in beginning.older:
-            self._add_older(trail, start)
+            self.roster.add_older(trail, start)
         if beginning.live is not None:
-            self._add_live(trail, beginning.live)
+            self.roster.add_live(trail, beginning.live)
         if not trail.generations:
             return
         self.by_path[path] = trail
         trail.wanted = True
         if trail.hops != beginning.hops:
             self._watch.follow(trail, beginning.hops)
-        for generation in trail.crowd_out_finished():
-            self._owners.pop(generation.identity, None)
+        self.roster.let_go(trail, trail.forget_finished(but=MOST_FINISHED))
         self._settled(trail)
         self._wake(trail)
 
@@ -190,81 +187,9 @@ class Trails:
             "%s unreadable. It is excluded and would be examined next time. (%s)", shown(path), error.strerror
         )
 
-    def _add_older(self, trail: Trail, start: Start) -> None:
-        if start.file.identity in self._owners:
-            start.file.close()
-            return
-        generation = self._generation(trail, start, replaced=True)
-        trail.insert_before_live([generation])
-        if generation.behind:
-            self._host.log.info("reading the rest of %s, which was %s", shown(start.path), trail.name)
-
-    def _add_live(self, trail: Trail, start: Start) -> None:
-        owner = self._owners.get(start.file.identity)
-        if owner is not None:
-            self._meet(trail, owner, start)
-        elif start.file.identity in self.own_output:
-            start.file.close()
-            self._refuse(trail.path, f"{trail.name} is where our own log goes: it is not followed")
-        else:
-            generation = self._generation(trail, start, replaced=False)
-            generation.seen_at = time.time_ns()
-            trail.generations.append(generation)
-            self._host.log.info("following tail of %s", trail.name)
-            if self._options.pos_file is not None and not is_storable(trail.path):
-                self._refuse(trail.path, f"{trail.name!r} cannot stand in pos_file: its position is not remembered")
-
-    def _refuse(self, path: str, message: str) -> None:
-        """Say once what is not done for a path."""
-        if path not in self._refused:
-            self._refused.add(path)
-            self._host.log.warning("%s", message)
-
-    def _generation(self, trail: Trail, start: Start, *, replaced: bool) -> Generation:
-        file = start.file
-        generation = Generation(
-            file.identity,
-            start.path,
-            offset=start.offset,
-            moved=partial(self._settled, trail),
-            size=file.size,
-            modified=file.changed,
-            head=start.head,
-        )
-        if replaced:
-            generation.replaced_at = self._host.clock.monotonic()
-            self.replaced[generation] = trail
-        self._owners[file.identity] = trail
-        self._files.hold(generation, file)
-        return generation
-
-    def _meet(self, trail: Trail, owner: Trail, start: Start) -> None:
-        """A path leads to a file that is known: one that was renamed, back or to another name that is followed.
-
-        While the old name's events are still being read the file stays with that name; a file to which two paths lead
-        at the same time is read once.
-        """
-        generation = next(each for each in owner.generations if each.identity == start.file.identity)
-        if generation.replaced_at is None or (owner is not trail and not generation.finished):
-            start.file.close()
-            return
-        owner.generations.remove(generation)
-        owner.moved()
-        self.replaced.pop(generation, None)
-        generation.settlement.moved = partial(self._settled, trail)
-        generation.inode_path = start.path
-        generation.replaced_at = None
-        generation.closing = False
-        generation.stirred = True
-        generation.seen_at = time.time_ns()
-        if generation.finished:
-            generation.finished = False
-            self._files.hold(generation, start.file)
-        else:
-            start.file.close()
-        trail.generations.append(generation)
-        self._owners[generation.identity] = trail
-        self._host.log.info("following tail of %s", trail.name)
+    def shortened(self, trail: Trail, generation: Generation, size: int) -> None:
+        """Note that a file of that size was cut behind what was read of it."""
+        self.books.shorten(trail, generation, size)
 
     async def truncated(self, trail: Trail, generation: Generation) -> None:
         """Begin anew with a file whose content is no longer what was read from it.
@@ -281,77 +206,79 @@ class Trails:
             was_live = generation is trail.live
             self._files.release(generation)
             self._read_copies(trail, generation, copies)
-            trail.generations.remove(generation)
-            self.replaced.pop(generation, None)
-            if self._owners.get(generation.identity) is trail:
-                del self._owners[generation.identity]
+            self.roster.remove(trail, generation)
             start = Start(file, generation.inode_path, 0, head)
             if was_live:
                 self._rotated.add(1)
                 self._host.log.info("detected rotation of %s", trail.name)
-                self._add_live(trail, start)
+                self.roster.add_live(trail, start)
             else:  # it was cut first and renamed then
-                self._add_older(trail, start)
+                self.roster.add_older(trail, start)
             self._settled(trail)
 
     async def look_for_copies(self, trail: Trail, generation: Generation) -> None:
         """Look for what was in a file between two looks, and is gone from it: it was written, copied and cut."""
         async with self._changing:
             copies = await self._copies(trail, generation)
-            self._read_copies(trail, generation, copies)
+            if copies.own is not None:
+                self._know_copy(trail, copies.own)
+            for start in copies.missed:
+                self.roster.add_older(trail, start)
 
     async def _copies(self, trail: Trail, generation: Generation) -> Copies:
         content = Content(generation.head, generation.offset, generation.mark)
         return await self._host.in_thread(find_copies, trail.path, content, _last_sure(generation), trail.known)
 
     def _read_copies(self, trail: Trail, generation: Generation, copies: Copies) -> None:
-        """Read on in the copies that were made of a file; what is in none of them is lost."""
-        own = copies.own
-        if own is not None and own.file.identity not in self._owners and _is_owed(generation, own):
-            self._go_on(trail, generation, own)
-        elif own is not None:
-            trail.copies = (*trail.copies[-MOST_FINISHED:], own.file.identity)
-            own.file.close()
+        """Read on in the copies that were made of a file that was cut; what is in none of them is lost."""
+        if copies.own is None:
+            self.books.abandon(trail, generation, "truncated")
+            self.books.close(trail, generation)
         else:
-            self.abandon(trail, generation, "truncated")
+            self._go_on(trail, generation, copies.own)
         for start in copies.missed:
-            self._add_older(trail, start)
+            self.roster.add_older(trail, start)
 
     def _go_on(self, trail: Trail, generation: Generation, copy: Start) -> None:
-        """Go on with a generation in the copy of its file; what is owed for it is owed for the copy now."""
-        rest = self._generation(trail, copy, replaced=True)
-        rest.mark = generation.mark
-        rest.settlement = generation.settlement
-        rest.ledger = generation.ledger
-        trail.insert_before_live([rest])
+        """Go on with a generation in the copy of its file; what is owed for it is owed for the copy now.
 
-    def abandon(self, trail: Trail, generation: Generation, reason: str) -> None:
-        """Count what was in a file and cannot be read any more."""
-        unread = generation.behind
-        if unread:
-            generation.ledger.abandon(unread, reason)
-            self._abandoned.add(unread)
-            self._host.log.error(
-                "%d bytes of %s could not be read: the file is %s. They are lost", unread, trail.name, reason
-            )
+        What was written after the copy was made, and before the file was cut, is in neither.
+        """
+        size, generation.size = generation.size, min(generation.size, copy.file.size)
+        self.books.shorten(trail, generation, size)
+        if self.roster.knows(copy.file.identity):
+            generation.skip(generation.behind, "elsewhere")  # the copy is followed under its own name
+        elif copy.file.size > generation.offset or not generation.settlement.complete:
+            rest = self.roster.add(trail, copy)
+            rest.mark, rest.settlement, rest.ledger = generation.mark, generation.settlement, generation.ledger
+            return
+        self.books.close(trail, generation)
+        self._know_copy(trail, copy)
+
+    def _know_copy(self, trail: Trail, copy: Start) -> None:
+        """Remember a copy of what was read, so that nobody takes it for something else."""
+        trail.copies = (*trail.copies[-MOST_FINISHED:], copy.file.identity)
+        copy.file.close()
 
     async def give_up(self, trail: Trail, generation: Generation, reason: str) -> None:
         """Read a generation no further: its file is gone, or cannot be read for good."""
-        self.abandon(trail, generation, reason)
         async with self._changing:
+            if generation.finished or generation not in trail.generations:
+                return
             if generation.replaced_at is None:
                 self._replace(trail, generation)
-        await self.finish([(trail, generation)])
+            self.books.abandon(trail, generation, reason)
+            self.roster.finish(generation)
+            await self._files.close([generation])
 
     async def finish(self, generations: Iterable[tuple[Trail, Generation]]) -> None:
-        """Let go of generations that are read to their end."""
+        """Let go of generations that are read to their end; not of those to which something has come meanwhile."""
         async with self._changing:
-            done = [(trail, each) for trail, each in generations if each.replaced_at is not None]
-            for _, generation in done:
-                generation.finished = True
-                generation.stirred = False
-                self.replaced.pop(generation, None)
-            await self._files.close(generation for _, generation in done)
+            done = [each for _, each in generations if each.replaced_at is not None]
+            done = [each for each in done if not each.stirred and not each.behind]
+            for generation in done:
+                self.roster.finish(generation)
+            await self._files.close(done)
 
     def forget(self, *, saved_too: bool) -> None:
         """Let go of what is finished and settled; called after a look at all paths has found what was renamed.
@@ -362,14 +289,14 @@ class Trails:
             self.saved.drop()
             self._moved()
         for trail in list(self.by_path.values()):
-            before = len(trail.generations)
-            trail.forget_finished()
+            over = trail.forget_finished(but=0)
+            if over:
+                self.roster.let_go(trail, over)
+                self._settled(trail)
             if not trail.generations:
                 del self.by_path[trail.path]
+                self.roster.drop(trail)
                 self._watch.forget(trail)
-            if len(trail.generations) != before:
-                self._settled(trail)
-        self._owners = {each.identity: trail for trail in self.by_path.values() for each in trail.generations}
 
     async def close(self) -> None:
         """Close every file."""
@@ -379,11 +306,6 @@ class Trails:
 def _last_sure(generation: Generation) -> int:
     """Return a time at which a generation was still what its path led to: whatever is older came before it."""
     return min(generation.modified, generation.seen_at - _CLOCK_GRAIN)
-
-
-def _is_owed(generation: Generation, copy: Start) -> bool:
-    """Return whether a copy holds something that is not read, or not settled."""
-    return copy.file.size > generation.offset or not generation.settlement.complete
 
 
 def look_all(paths: list[str]) -> list[Status]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from logpipe import BufferFull, EventBatch, Receipt, Record
+from logpipe import BufferFull, EventBatch, Receipt, Record, SourceAccount
 from logpipe.builtin.in_tail import Tail
 from logpipe.builtin.position_file import decode
 from logpipe.testing import FakeHost, LogCapture, ManualClock, build, settle, wait_for
@@ -38,6 +38,8 @@ class ScriptedHost(FakeHost):
         self.attempts = 0
         self.stuck: set[str] = set()
         """Tags whose batches wait until the end."""
+        self.accepted_bytes = 0
+        """Bytes of the lines that were accepted, their ends counted."""
         self.keep_receipts = False
         self.kept: list[Receipt] = []
 
@@ -54,6 +56,7 @@ class ScriptedHost(FakeHost):
             batch.receipt.hold()
             self.kept.append(batch.receipt)
         self.emitted.append(batch)
+        self.accepted_bytes += sum(len(record.get("message", "").encode()) + 1 for record in batch.records)
 
     def settle(self, count: int | None = None) -> None:
         """Release kept receipts, oldest first."""
@@ -92,12 +95,12 @@ class Running:
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait without moving the clock: what is waited for must come of events alone."""
-        await wait_for(condition, what, seconds=10)
+        await wait_for(lambda: self.balanced() and condition(), what, seconds=10)
 
     async def tick_until(self, condition: Callable[[], object], what: str = "", *, step: float = 0.5) -> None:
         """Move the clock on until something is so."""
         for _ in range(400):
-            if condition():
+            if self.balanced() and condition():
                 return
             await self.advance(step)
             await asyncio.sleep(0.004)  # threads take real time
@@ -112,6 +115,17 @@ class Running:
     async def idle(self) -> None:
         """Wait until everything that is there was read."""
         await self.until(lambda: all(not each.stirred and not each.behind for each in self.tail.trails.generations()))
+
+    def accounts(self) -> dict[str, SourceAccount]:
+        """Return the books of each path."""
+        accounts = list(self.tail.accounts())
+        assert len({each.name for each in accounts}) == len(accounts)
+        return {each.name: each for each in accounts}
+
+    def balanced(self) -> bool:
+        """Check the books of every path: this holds whenever anybody may look."""
+        assert [each for each in self.tail.accounts() if each.unexplained or each.waiting < 0] == []
+        return True
 
     def saved(self) -> list[tuple[str, int, int]]:
         """Return the rows that would be written now."""
@@ -161,6 +175,7 @@ async def follow(
             running.task.cancel()
         if not running.killed:
             await tail.stop()
+        assert running.balanced()
     finally:
         tail._watch.stop()
         await tail.trails.close()

@@ -148,17 +148,3 @@ def test_a_limit_below_none_is_refused() -> None:
     """-1 is no limit; nothing is below that."""
     with pytest.raises(ConfigError, match="limit must be -1"):
         build(Tail, "path /a\ntag t\n<group>\n<rule>\nlimit -2\n</rule>\n</group>\n<parse>\n@type none\n</parse>")
-
-
-async def test_the_books_balance(tmp_path: Path, follow: Any) -> None:
-    """Every byte of a file is read, skipped with a reason, or still to read."""
-    log = tmp_path / "a.log"
-    log.write_bytes(b"\0\0\0one\n" + b"x" * 100 + b"\ntwo\npart")
-    async with follow(tmp_path, "max_line_size 50") as run:
-        await run.lines(2)
-        await run.until(lambda: not next(run.tail.trails.generations()).stirred)
-        (generation,) = run.tail.trails.generations()
-        ledger = generation.ledger
-        assert ledger.skipped == {"nul": 3, "long_line": 101}
-        assert ledger.read == len("one\ntwo\n")
-        assert log.stat().st_size == ledger.start + ledger.read + sum(ledger.skipped.values()) + generation.behind

@@ -29,6 +29,7 @@ class TailModel(RuleBasedStateMachine):
         self.delivered: set[str] = set()
         self.half = ""
         self.rotations = 0
+        self.runs = 0
         self.runner = asyncio.Runner()
         self.host = ScriptedHost()
         self.context: AbstractAsyncContextManager[Running] | None = None
@@ -47,6 +48,7 @@ class TailModel(RuleBasedStateMachine):
         self.written += lines
 
     def start(self) -> None:
+        self.runs += 1
         self.host = ScriptedHost()
         self.context = follow(self.folder, "rotate_wait 1", host=self.host)
         self.run = self.do(self.context.__aenter__())
@@ -164,6 +166,16 @@ class TailModel(RuleBasedStateMachine):
         self.start()
 
     @invariant()
+    def the_books_balance(self) -> None:
+        """Every byte of every file is accounted for at any time, and what was read is what was accepted."""
+        if self.run is None:
+            return
+        assert self.run.balanced()
+        accounts = self.run.accounts().values()
+        assert sum(each.read for each in accounts) == self.host.accepted_bytes
+        assert not any(each.skipped or each.abandoned for each in accounts)
+
+    @invariant()
     def reads_no_more_than_there_is(self) -> None:
         assert self.delivered <= {*self.written, self.half}
 
@@ -183,6 +195,11 @@ class TailModel(RuleBasedStateMachine):
                 return missing <= set(self.host.lines)
 
             self.do(self.run.tick_until(complete, f"delivery of {sorted(missing)}"))
+            self.do(self.run.idle())
+            self.the_books_balance()
+            assert sum(each.waiting for each in self.run.accounts().values()) == 0
+            if self.runs == 1:
+                assert self.host.accepted_bytes == sum(len(line) + 1 for line in self.written)
             assert self.context is not None
             self.do(self.context.__aexit__(None, None, None))
         finally:

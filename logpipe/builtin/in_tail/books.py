@@ -1,0 +1,76 @@
+"""The books of one `<source>`: what is lost is said and counted, and no byte is without an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from logpipe import Host, SourceAccount
+from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.ledger import Ledger
+from logpipe.builtin.in_tail.trail import Trail
+
+UNFOLLOWED: Final = "(files no longer followed)"
+"""The account of all paths that were let go: files come and go for weeks, and names take memory."""
+
+
+class Books:
+    """Closes the ledgers of generations and paths that are let go, and adds them up."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._past = Ledger()
+        self._lost = 0
+        host.gauge("abandoned_bytes", lambda: self._lost)
+
+    def abandon(self, trail: Trail, generation: Generation, reason: str) -> None:
+        """Count what was in a file and cannot be read any more; nothing of it may be read after that."""
+        self._lose(trail, generation, generation.behind, reason)
+
+    def shorten(self, trail: Trail, generation: Generation, size: int) -> None:
+        """Count what was cut off a file of that size behind what was read of it."""
+        count = size - generation.size
+        if not count:
+            return
+        generation.ledger.departed += count
+        if generation.blank:  # space that its writer had reserved
+            generation.ledger.skip(count, "nul")
+        else:
+            self._lose(trail, generation, count, "truncated")
+
+    def _lose(self, trail: Trail, generation: Generation, count: int, reason: str) -> None:
+        if not count:
+            return
+        generation.ledger.abandon(count, reason)
+        self._lost += count
+        self._host.log.error(
+            "%d bytes of %s could not be read: the file is %s. They are lost", count, trail.name, reason
+        )
+
+    def regain(self, trail: Trail, generation: Generation) -> None:
+        """Count as still to be read what a file holds that was given up and is there again."""
+        count = generation.ledger.regain(generation.behind)
+        if count:
+            self._lost -= count
+            self._host.log.info("%d bytes of %s are there again and not lost", count, trail.name)
+
+    def close(self, trail: Trail, generation: Generation) -> None:
+        """Add a generation that is let go to what is known of its path."""
+        trail.ledger.absorb(generation.ledger, generation.size)
+
+    def drop(self, trail: Trail) -> None:
+        """Add a path that is followed no longer to all of those."""
+        self._past.absorb(trail.ledger, 0)
+
+    def accounts(self, trails: Iterable[Trail]) -> Iterator[SourceAccount]:
+        """Yield the books of each path, and those of all that are followed no longer."""
+        for trail in trails:
+            size = sum(each.known_size for each in trail.generations)
+            waiting = sum(each.waiting for each in trail.generations)
+            total = Ledger()
+            total.absorb(trail.ledger, 0)
+            for generation in trail.generations:
+                total.absorb(generation.ledger, 0)
+            yield total.account(trail.name, size=size, waiting=waiting)
+        if self._past.departed:
+            yield self._past.account(UNFOLLOWED)
