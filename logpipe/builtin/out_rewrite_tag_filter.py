@@ -17,6 +17,7 @@ from logpipe import (
     ExpressionError,
     Host,
     InvalidSetting,
+    LogpipeError,
     Options,
     Output,
     Record,
@@ -177,7 +178,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         if options.remove_tag_prefix is not None:
             self._removed = re.compile(rf"^{re.escape(options.remove_tag_prefix)}\.?", re.MULTILINE)
         self._emits: dict[str, Emit] = {"": host.emit}
-        self._emits |= {rule.label: host.emitter(rule.label) for rule in self._rules if rule.label}
+        self._emits |= {rule.label: self._emitter(rule.label) for rule in self._rules if rule.label}
         self._split = _in_order if options.emit_mode == "record" else _by_target
         self._filled: dict[str, list[_Rule]] = {}
         self._unknown: set[str] = set()
@@ -204,6 +205,21 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         self._dropped.add(targets.count(None) - given_up)
         for (label, _), part in self._split(batch, targets):
             await self._emits[label](part)
+
+    def _emitter(self, label: str) -> Emit:
+        """Return what emits into a label; where there is none, what gives events for it to `@ERROR`."""
+        try:
+            return self.host.emitter(label)
+        except InvalidSetting as problem:
+            # compat: out_rewrite_tag_filter.rb looks for a label when it has an event for it, and fails then
+            self.host.log.warning("%s; events for it go to @ERROR", problem)
+            error = LogpipeError(str(problem))
+
+        async def refuse(batch: EventBatch) -> None:
+            for time, record in zip(batch.times, batch.records, strict=True):
+                self.host.emit_error(batch.tag, time, record, error, receipt=batch.receipt)
+
+        return refuse
 
     def _fill(self, tag: str) -> list[_Rule]:
         """Return the rules with all placeholders filled that only depend on the tag."""

@@ -183,7 +183,6 @@ async def test_a_range_of_tag_parts_is_warned_of() -> None:
         (rule("a", "/x/", "b") + rule("a", "/x/", "c"), 'the rule for "a" is written twice'),
         (rule("a", "/(/", "b"), "pattern"),
         (rule("$.a[", "/x/", "b"), "path"),
-        (rule("a", "/x/", "b", "label @NOPE"), 'label "@NOPE" is not defined'),
         ("remove_tag_prefix a\nremove_tag_regexp /b/\n" + rule("a", "/x/", "b"), "exclude one another"),
         (
             "hostname_command cat /etc/passwd\n" + rule("a", "/x/", "b"),
@@ -209,3 +208,19 @@ async def test_a_pattern_that_takes_too_long() -> None:
         ((tag, _, _, error),) = running.errors
         assert (tag, str(error)) == ("old.a", "a regular expression took more than 0.5 s on one event; simplify it")
         assert running.metric("dropped_records") == 1
+
+
+async def test_a_label_that_does_not_exist() -> None:
+    """It is told at the start; events for it go to @ERROR, and others on their way."""
+    conf = rule("d", "/a/", "new.a", "label @NOPE") + rule("d", "/b/", "new.b")
+    async with pipeline(configuration(conf)) as running:
+        assert any('label "@NOPE" is not defined' in text for text in running.log.texts())
+        await running.feed("old.a", {"d": "a"}, {"d": "b"})
+
+        assert _tags(running) == ["new.b"]
+        ((tag, _, record, error),) = running.errors
+    assert (tag, record, str(error)) == (
+        "new.a",
+        {"d": "a"},
+        'label "@NOPE" is not defined: add <label @NOPE>',
+    )
