@@ -31,6 +31,7 @@ class Piece(NamedTuple):
     start: int
     place: Position
     width: int
+    is_code: bool = False
 
 
 @dataclass(slots=True)
@@ -45,6 +46,11 @@ class Param:
     position: Position = NOWHERE
     value_position: Position = NOWHERE
     pieces: tuple[Piece, ...] = ()
+
+    @property
+    def has_code(self) -> bool:
+        """Whether embedded code gave some of the value."""
+        return any(piece.is_code for piece in self.pieces)
 
     def place(self, offset: int) -> Position:
         """Return where the value's character at `offset` was written."""

@@ -110,7 +110,7 @@ class Literals:
         """Yield the pieces of a part of a text, one a line, which begin at `start` in the value."""
         place = self.place(part.begin if isinstance(part, Code) else part)
         if isinstance(part, Code) or part.type in {"JOIN", "ESCAPE"}:
-            yield Piece(start, place, 0)
+            yield Piece(start, place, 0, is_code=isinstance(part, Code))
             return
         for number, line in enumerate(part.split("\n")):
             yield Piece(start, place if number == 0 else Position(place.file, place.line + number, 1), len(line))
@@ -136,12 +136,17 @@ class Literals:
         """Return the text that the code gives, or the wish it has for the whole value; `begin` is its `#{`."""
         if self._evaluation is None:
             return f"#{{{source}}}"
+        files: list[str] = []
         try:
-            return self._evaluation.run(source)
+            return self._evaluation.run(source, files)
         except ExpressionError as problem:
             place = _inside(begin, source, problem.offset or 0)
             self._report(error("bad-code", f"in #{{{source}}}: {problem}", place, problem.hint))
             return ""
+        finally:
+            for file in files:
+                message = f"the value is read from the file {file}, once, when logpipe starts"
+                self._report(warning("reads-file", message, begin))
 
     def _json(self, container: JsonContainer) -> str:
         if container.depth > MAX_NESTING:

@@ -21,15 +21,19 @@ class Evaluation:
     hostname: str
     worker_id: str = ""
 
-    def run(self, source: str) -> Value:
+    def run(self, source: str, read_files: list[str] | None = None) -> Value:
         """Return the text that code gives, or None or USE_DEFAULT where it asks for that.
+
+        The files that it reads are appended to `read_files`.
 
         Raises:
             ExpressionError: the code cannot be run, or it failed.
         """
         from logpipe.expression import embedded  # noqa: PLC0415 - most configurations hold no code
 
-        value = embedded.evaluate_embedded(source, env=self.env, hostname=self.hostname, worker_id=self.worker_id)
+        value = embedded.evaluate_embedded(
+            source, env=self.env, hostname=self.hostname, worker_id=self.worker_id, read_files=read_files
+        )
         if isinstance(value, embedded.Wanted):
             return None if value is embedded.USE_NIL else USE_DEFAULT
         return embedded.to_text(value)

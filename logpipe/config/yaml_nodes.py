@@ -29,12 +29,16 @@ _CONSTRUCTOR: Final[Any] = yaml.constructor.SafeConstructor()
 
 @dataclass(frozen=True)
 class Scalar:
-    """One value: text, a number, a truth value or nil; `written` is how the file spells it."""
+    """One value: text, a number, a truth value or nil; `written` is how the file spells it.
+
+    `has_code` tells whether embedded code gave some of it.
+    """
 
     position: Position
     value: str | float | bool | None
     written: str = ""
     size: int = 1
+    has_code: bool = False
 
     @property
     def text(self) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from logpipe.config.diagnostic import Position, error, warning
-from logpipe.config.element import USE_DEFAULT, Element, Param
+from logpipe.config.element import USE_DEFAULT, Element, Param, Piece
 from logpipe.config.includes import Included, Includes, Origin
 from logpipe.config.json_text import dump_json
 from logpipe.config.reading import Reading
@@ -85,17 +85,22 @@ class _YamlFile:
         seen = self._reading.evaluation
         if seen is None:
             return Scalar(position, text)
+        files: list[str] = []
         try:
-            value = seen.run(f'"{text}"')
+            value = seen.run(f'"{text}"', files)
         except ExpressionError as problem:
             self._includes.report(error("bad-code", f"in !fluent/s: {problem}", position, problem.hint))
             return Scalar(position, "")
+        finally:
+            for file in files:
+                message = f"the value is read from the file {file}, once, when logpipe starts"
+                self._includes.report(warning("reads-file", message, position))
         # compat: config/yaml_parser/fluent_value.rb knows no nil and no default here
         if value is USE_DEFAULT:
             message = "use_default does not work in YAML: the value is the text :default"
             self._includes.report(warning("no-default", message, position, "leave the key out to get its default"))
             return Scalar(position, ":default")
-        return Scalar(position, value if isinstance(value, str) else "")
+        return Scalar(position, value if isinstance(value, str) else "", has_code="#{" in text)
 
 
 class _Sections:
@@ -193,7 +198,10 @@ class _Sections:
             for item in value.items:
                 self._add_section(element, key, Pair(pair.position, item))
         else:
-            element.params[key] = Param(key, _text(value), pair.position, value.position)
+            pieces = (
+                (Piece(0, value.position, 0, is_code=True),) if isinstance(value, Scalar) and value.has_code else ()
+            )
+            element.params[key] = Param(key, _text(value), pair.position, value.position, pieces)
 
 
 def _element(name: str, position: Position, included_from: tuple[Position, ...]) -> Element:

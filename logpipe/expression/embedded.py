@@ -10,6 +10,7 @@ import enum
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,15 +75,22 @@ def _end_by_braces(text: str, start: int) -> int:
     raise ExpressionError("embedded code without its closing }", offset=start, hint="add the closing }")
 
 
-def evaluate_embedded(code: str, *, env: Mapping[str, str], hostname: str, worker_id: str = "") -> Any:
+_read_files: Final[ContextVar[list[str] | None]] = ContextVar("read_files", default=None)
+
+
+def evaluate_embedded(
+    code: str, *, env: Mapping[str, str], hostname: str, worker_id: str = "", read_files: list[str] | None = None
+) -> Any:
     """Run embedded code and return its value: text, number, true, false, None, USE_NIL or USE_DEFAULT.
 
-    What JSON lacks (symbols, times, ranges) comes as its text; lists and dicts come as they are.
+    What JSON lacks (symbols, times, ranges) comes as its text; lists and dicts come as they are. The path of each file
+    that the code has read is appended to `read_files`.
 
     Raises:
         ExpressionError: the code is no Ruby that we run, or it failed; `offset` counts from the code's beginning.
     """
     compute = _compile(code)
+    token = _read_files.set(read_files)
     try:
         return compute(dict(env), hostname, worker_id)
     except _Asked as asked:
@@ -93,6 +101,8 @@ def evaluate_embedded(code: str, *, env: Mapping[str, str], hostname: str, worke
         if isinstance(problem, RubyError) and problem.is_a("KeyError"):
             problem.hint = "set the environment variable, or give a default"
         raise problem from None
+    finally:
+        _read_files.reset(token)
 
 
 def _compile(code: str) -> Callable[..., Any]:
@@ -157,6 +167,8 @@ def _read(path: Any, *_options: Any) -> str:
         raise RubyError("SystemCallError", f"cannot read {file}: {problem.strerror or problem}") from None
     if len(data) > _MOST_BYTES:
         raise RubyError("IOError", f"{file} is larger than {_MOST_BYTES} bytes")
+    if (seen := _read_files.get()) is not None:
+        seen.append(str(file))
     return data.decode("utf-8", "surrogateescape")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,3 +212,16 @@ def test_places_in_values(load: Any, text: str, char: str, expected: tuple[int, 
 
     place = param.place(param.value.index(char))
     assert (place.line, place.column) == expected
+
+
+def test_a_file_that_code_reads_is_named(load: Any, tmp_path: Path) -> None:
+    """Whoever reads the configuration should know what else it depends on."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret\n")
+
+    loaded = load(f"k \"a#{{File.open('{secret}').read.strip}}\"\n")
+
+    assert loaded.params == {"k": "as3cret"}
+    assert loaded.warnings == [
+        f"f.conf:1:5: warning: the value is read from the file {secret}, once, when logpipe starts [reads-file]"
+    ]
