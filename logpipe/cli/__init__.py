@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from logpipe import signals
 from logpipe.version import __version__
 
 COMMANDS: Final = {
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return print_version(program)
     if given and given[0] in COMMANDS:
         return _command(given[0])(f"{program} {given[0]}", given[1:])
+    signals.hold(under_supervisor="--under-supervisor" in given)  # before what takes time to import
     return _command("run")(program, given)
 
 

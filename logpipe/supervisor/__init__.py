@@ -16,7 +16,6 @@ from logpipe.config.render import render
 from logpipe.engine import malloc
 from logpipe.engine.graph import Graph
 from logpipe.errors import ConfigError
-from logpipe.supervisor import signals
 from logpipe.supervisor.checking import Checked, check, effective
 from logpipe.supervisor.daemon import detach, drop_privileges, pid_file_of
 from logpipe.supervisor.processes import Supervisor
@@ -27,10 +26,12 @@ __all__ = ["Checked", "Settings", "check", "effective", "load", "run"]
 
 
 def run(settings: Settings) -> int:
-    """Run until a signal ends it; returns the exit status: 0 after a signal, 1 for a bad configuration."""
+    """Run until a signal ends it; returns the exit status: 0 after a signal, 1 for a bad configuration.
+
+    `signals.hold` was called before.
+    """
     gc.disable()  # until malloc.tune: start-up makes no garbage worth looking for
     is_worker = settings.worker_id is not None
-    signals.hold(under_supervisor=is_worker)
     os.umask(settings.umask)
     sys.path[:0] = settings.load_path
     loaded = Loaded.read(settings)
@@ -71,7 +72,8 @@ def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger)
     malloc.tune()
     log.info("starting logpipe pid=%d config=%s", os.getpid(), settings.config)
     try:
-        _runner().run(Worker(settings, loaded, graph, log).run())
+        with _runner() as runner:
+            runner.run(Worker(settings, loaded, graph, log).run())
     except ExceptionGroup as failure:
         log_failure(log, failure)
         return 1 if settings.worker_id is None else UNRECOVERABLE

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from logpipe import signals
 from logpipe.engine.log import reopen
 from logpipe.engine.system import SystemOptions
-from logpipe.supervisor import signals
 from logpipe.supervisor.settings import Settings
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE
 
@@ -173,4 +173,5 @@ def _arriving_signals() -> Iterator[_Arrived]:
         try:
             yield _Arrived(receiver)
         finally:
+            signals.ignore()
             signal.set_wakeup_fd(-1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 from logpipe.engine.graph import Graph
 
@@ -20,6 +22,11 @@ def log_state(graph: Graph, log: logging.Logger) -> None:
             staging.is_empty,
         )
     for task in sorted(asyncio.all_tasks(), key=asyncio.Task.get_name):
-        frames = task.get_stack()
-        places = " < ".join(f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in reversed(frames[-3:]))
-        log.info("state: task %s: %s", task.get_name(), places or "not begun")
+        log.info("state: task %s: %s", task.get_name(), " > ".join(_places(task.get_coro())))
+
+
+def _places(waiting: Any) -> Iterator[str]:
+    """Yield the functions that a coroutine has come to, the innermost last, with the line in each."""
+    while (frame := getattr(waiting, "cr_frame", None)) is not None:
+        yield f"{frame.f_code.co_qualname}:{frame.f_lineno}"
+        waiting = waiting.cr_await

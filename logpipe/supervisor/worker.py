@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from logpipe import signals
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.element import Element
 from logpipe.engine import malloc
@@ -21,7 +22,7 @@ from logpipe.engine.graph import Graph, read_system
 from logpipe.engine.log import reopen, set_up
 from logpipe.engine.system import SystemOptions
 from logpipe.errors import ConfigError, LogpipeError
-from logpipe.supervisor import checking, signals
+from logpipe.supervisor import checking
 from logpipe.supervisor.settings import Settings, load
 from logpipe.supervisor.state import log_state
 
@@ -100,6 +101,12 @@ class Worker:
             ExceptionGroup: the graph could not run.
         """
         self._listen()
+        try:
+            await self._run_until_told()
+        finally:
+            signals.ignore()
+
+    async def _run_until_told(self) -> None:
         while True:
             failure = await self._run_graph()
             if failure is None:
@@ -180,16 +187,17 @@ class Worker:
         return before, before.build(self._settings, self._log)
 
     def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
         stops = signals.STOPS if self._settings.worker_id is None else (signal.SIGTERM,)
-        for number in stops:
-            loop.add_signal_handler(number, self._stop, number)
-        for number in signals.RELOADS:
-            loop.add_signal_handler(number, self._reload_asked.set)
-        loop.add_signal_handler(signal.SIGUSR1, self._flush)
-        loop.add_signal_handler(signal.SIGQUIT, self._stop_at_once, signal.SIGQUIT)
-        loop.add_signal_handler(signal.SIGCONT, lambda: log_state(self._graph, self._log))
-        signals.release()
+        signals.listen(
+            asyncio.get_running_loop(),
+            {
+                **{number: partial(self._stop, number) for number in stops},
+                **dict.fromkeys(signals.RELOADS, self._reload_asked.set),
+                signal.SIGUSR1: self._flush,
+                signal.SIGQUIT: partial(self._stop_at_once, signal.SIGQUIT),
+                signal.SIGCONT: lambda: log_state(self._graph, self._log),
+            },
+        )
 
     def _stop(self, number: signal.Signals) -> None:
         if not self._ending:

@@ -1,0 +1,197 @@
+"""HUP and USR2: the configuration is read again, in use only if it is good, and nothing is lost or read twice."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logpipe import signals
+from logpipe.engine import malloc
+from logpipe.engine.graph import Graph
+from logpipe.supervisor import Settings, worker
+from logpipe.supervisor.worker import Loaded, Worker
+from logpipe.testing import wait_for
+from tests.services.waiting import wait_until
+from tests.supervisor.running import PLUGINS, Running
+
+SWITCHED = "starting by the configuration as it was read"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
+def test_a_changed_configuration_takes_over(running: Running, number: signal.Signals) -> None:
+    """In the same process, where the one before has stopped."""
+    running.configure(output="prefix a:")
+    running.write(10)
+    running.start()
+    wait_until(lambda: len(running.delivered) == 10, seconds=60, what="ten lines")
+    running.configure(output="prefix b:")
+    running.send(number)
+    running.has_said(SWITCHED)
+    running.write(10)
+    wait_until(lambda: len(running.delivered) == 20, seconds=60, what="twenty lines")
+    assert running.stop() == 0
+    lines = running.written
+    assert running.delivered == [f"a:{line}" for line in lines[:10]] + [f"b:{line}" for line in lines[10:]]
+    assert running.said.count("starting logpipe pid=") == 1
+
+
+@pytest.mark.parametrize("mistake", ["trouble nonsense", "</match>", 'prefix "#{nonsense(}"'])
+def test_a_broken_configuration_is_not_used(running: Running, mistake: str) -> None:
+    """What is wrong is said with its place; what runs does not notice."""
+    running.configure()
+    running.write(10)
+    running.start()
+    running.has_delivered_all()
+    running.configure(output=mistake)
+    running.send(signal.SIGHUP)
+    running.has_said("the configuration can't be used, the one before stays in use")
+    assert f"{running.config}:2" in running.said
+    running.write(10)
+    running.has_delivered_all()
+    assert "shutting down" not in running.said
+    running.configure(output="prefix b:")
+    running.send(signal.SIGHUP)
+    running.has_said(SWITCHED)
+    assert running.stop() == 0
+
+
+def test_a_configuration_that_cannot_start_is_taken_back(running: Running) -> None:
+    """The one before runs again, and nothing is lost."""
+    running.configure()
+    running.write(10)
+    running.start()
+    running.has_delivered_all()
+    running.configure(output="trouble start_fails")
+    running.send(signal.SIGHUP)
+    running.has_said("cannot run: no such place: make one")
+    running.has_said("going back to the configuration before")
+    running.write(10)
+    running.has_delivered_all()
+    assert running.stop() == 0
+    assert running.delivered == running.written
+
+
+def test_a_configuration_that_cannot_start_at_first(running: Running) -> None:
+    """There is none to go back to: the exit status is 1."""
+    running.configure(output="trouble start_fails")
+    running.start()
+    assert running.end() == 1
+    assert "cannot run: no such place: make one" in running.said
+
+
+def test_a_buffer_in_files_is_taken_up(running: Running) -> None:
+    """What an output could not deliver before the reload is delivered after it."""
+    buffer = f"@type file\n    path {running.folder}/buffer"
+    running.configure(output="trouble never_answers", buffer=buffer, shutdown_timeout="1")
+    running.write(10)
+    running.start()
+    running.has_come_to("write")
+    running.configure(buffer=buffer)
+    running.send(signal.SIGHUP)
+    running.has_delivered_all()
+    assert running.stop() == 0
+    assert running.delivered == running.written
+
+
+def test_a_storm_of_signals(running: Running) -> None:
+    """A hundred within a second are a few reloads, while lines are written: each arrives once."""
+    running.configure()
+    running.write(10)
+    running.start()
+    running.has_delivered_all()
+    for _ in range(100):
+        running.send(signal.SIGHUP)
+        running.write(10)
+        time.sleep(0.01)  # how often the signals come is what is tried
+    running.has_delivered_all()
+    running.has_said(SWITCHED)
+    reloads = running.said.count("reading the configuration again")
+    assert running.stop() == 0
+    assert 1 <= reloads <= 4
+    assert sorted(running.delivered) == sorted(running.written)
+
+
+def test_term_during_a_reload(running: Running) -> None:
+    """It ends, whether the old or the new configuration runs at that moment."""
+    running.configure(output="pause 0.05", shutdown_timeout="1h")
+    running.write(40)
+    running.start()
+    running.has_come_to("write")
+    running.send(signal.SIGHUP)
+    running.has_said("the configuration is good: stopping what runs")
+    assert running.stop() == 0
+    assert SWITCHED not in running.said
+    assert running.delivered == running.written
+
+
+def test_signals_during_the_start(running: Running) -> None:
+    """What asks for a reload or a flush ends nothing."""
+    running.configure(output="trouble start_waits")
+    running.start()
+    running.has_come_to("start")
+    running.send(signal.SIGHUP)
+    running.send(signal.SIGUSR1)
+    running.has_said("flushing all buffers")
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def _own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave this process and its log as they were."""
+    monkeypatch.setattr(worker, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(malloc, "tune", lambda: None)
+    # the end by the deadline is that of the process
+    monkeypatch.setattr(Worker, "_end_in_time", lambda control: setattr(control, "_ending", True))
+    handlers = {number: signal.getsignal(number) for number in signals.ALL}
+    log = logging.getLogger("logpipe")
+    before = log.handlers[:], log.level, log.propagate
+    yield
+    for handler in log.handlers:
+        handler.close()
+    log.handlers, log.propagate = before[0], before[2]
+    log.setLevel(before[1])
+    for number, old in handlers.items():
+        signal.signal(number, old)
+
+
+@pytest.mark.usefixtures("_own_signals")
+async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> None:
+    """After fifty there are as many descriptors, tasks and graphs as after five."""
+    running.configure()
+    settings = Settings(running.config, plugin_dirs=(PLUGINS,), log_path=tmp_path / "log")
+    loaded = Loaded.read(settings)
+    log = worker.set_up_log(settings, loaded.system)
+    control = Worker(settings, loaded, loaded.build(settings, log), log)
+
+    async def reload() -> None:
+        before = control._graph
+        await wait_for(before.started.is_set, "the start")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await wait_for(lambda: control._graph is not before and control._graph.started.is_set(), "the reload")
+
+    async def counted() -> tuple[int, int, int]:
+        running.write(1)
+        await wait_for(lambda: running.delivered == running.written, "the lines")
+        gc.collect()
+        graphs = sum(isinstance(each, Graph) for each in gc.get_objects())
+        return len(list(Path("/proc/self/fd").iterdir())), len(asyncio.all_tasks()), graphs
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(control.run(), name="worker")
+        for _ in range(5):
+            await reload()
+        first = await counted()
+        for _ in range(45):
+            await reload()
+        last = await counted()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await task
+    assert last == first
