@@ -27,6 +27,7 @@ from logpipe.config.declare import (
 )
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element, Param, Unset
+from logpipe.config.misread import misreading
 from logpipe.config.values import InvalidRegexpError
 
 Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
@@ -244,11 +245,19 @@ class _Reader:
             return None
         assert isinstance(given.value, str)  # noqa: S101 - Unset was handled by the caller
         try:
-            return self._converted(given.value, setting, hint)
+            value = self._converted(given.value, setting, hint)
         except ValueError as problem:
             place = given.place(problem.offset) if isinstance(problem, InvalidRegexpError) else given.value_position
             self._error("invalid-value", f'"{given.name}": {problem}', place)
             return None
+        if not (setting.convert or setting.secret or (not given.value and setting.default is None)):
+            self._lint_reading(given, value, hint)
+        return value
+
+    def _lint_reading(self, given: Param, value: Any, hint: Any) -> None:
+        if found := misreading(str(given.value), value, hint):
+            message = f'{describe(self._element)}: "{given.name}": "{given.value}" is {found[0]}'
+            self.watch(warning("misread-value", message, given.value_position, found[1]))
 
     def _converted(self, text: str, setting: Setting, hint: Any) -> Any:
         value = (setting.convert or converter(hint, strict=self._strict))(text)
