@@ -136,6 +136,11 @@ class Generation:
         self.file: LogFile | None = None
 
     @property
+    def begun(self) -> bool:
+        """Whether anything of it was read or passed over."""
+        return self.offset > self.ledger.before
+
+    @property
     def behind(self) -> int:
         """Bytes that were there when it was last read, and are not read."""
         return 0 if self.finished else max(0, self.size - self.offset)

@@ -43,6 +43,8 @@ class Content(NamedTuple):
     offset: int
     mark: bytes
     """What stands right before `offset`; empty where unknown."""
+    size: int = 0
+    """Bytes that it held when last looked at."""
 
     def is_in(self, file: LogFile) -> bool:
         """Return whether a file holds it."""
@@ -205,9 +207,14 @@ def _candidates(name: str, path: str, inode: int) -> Iterator[str]:
         yield os.path.join(folder, other)
 
 
-def find_copies(path: str, content: Content, after: int, known: Collection[Identity]) -> Copies:
-    """Open the copies that copytruncate made of a file since `after`, as in `succeed`."""
-    own = _find_copy(path, content, known)
+def find_copies(
+    path: str, content: Content, after: int, known: Collection[Identity], begun: Collection[Identity]
+) -> Copies:
+    """Open the copies that copytruncate made of a file since `after`, as in `succeed`.
+
+    Its own may be among the known files: taken for one that came and went, and read or not.
+    """
+    own = _find_copy(path, content, begun) or _find_whole_copy(path, content)
     if own is not None:
         known = {*known, own.file.identity}
     missed: list[Start] = []
@@ -217,6 +224,15 @@ def find_copies(path: str, content: Content, after: int, known: Collection[Ident
         else:
             missed.append(start)
     return Copies(own, missed)
+
+
+def _find_whole_copy(path: str, content: Content) -> Start | None:
+    """Open a file beside `path`, whatever is known of it, that holds all that was there."""
+    copy = _find_copy(path, content, ())
+    if copy is not None and copy.file.size < content.size:
+        copy.file.close()
+        return None
+    return copy
 
 
 def _find_copy(path: str, content: Content, known: Collection[Identity]) -> Start | None:

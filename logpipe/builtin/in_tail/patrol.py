@@ -219,5 +219,12 @@ class Patrol:
 
 
 def _sizes(files: list[LogFile | None]) -> list[int | None]:
-    """Return the sizes of open files; blocks."""
-    return [None if file is None or file.closed else os.fstat(file.fileno()).st_size for file in files]
+    """Return the sizes of open files, None for those that are closed meanwhile; blocks."""
+    return [None if file is None else _size(file) for file in files]
+
+
+def _size(file: LogFile) -> int | None:
+    try:
+        return os.fstat(file.fileno()).st_size
+    except (OSError, ValueError):
+        return None

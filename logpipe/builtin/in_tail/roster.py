@@ -44,16 +44,21 @@ class Roster:
         if start.file.identity in self._owners:
             start.file.close()
             return
-        generation = self.add(trail, start)
+        generation = self._older(trail, start)
+        trail.insert(generation)
         if generation.behind:
             self._host.log.info("reading the rest of %s, which was %s", shown(start.path), trail.name)
 
-    def add(self, trail: Trail, start: Start) -> Generation:
-        """Put a generation before the live one of a path, and return it."""
+    def go_on(self, trail: Trail, generation: Generation, copy: Start) -> None:
+        """Go on with a generation in the copy of its file; what is owed for it is owed for the copy now."""
+        rest = self._older(trail, copy)
+        rest.mark, rest.settlement, rest.ledger = generation.mark, generation.settlement, generation.ledger
+        trail.insert_before(generation, rest)
+
+    def _older(self, trail: Trail, start: Start) -> Generation:
         generation = self._generation(trail, start)
         generation.replaced_at = self._host.clock.monotonic()
         self.replaced[generation] = trail
-        trail.insert_before_live([generation])
         self._files.hold(generation, start.file)
         return generation
 
@@ -134,6 +139,14 @@ class Roster:
         generation.finished = True
         generation.stirred = False
         self.replaced.pop(generation, None)
+
+    def discard(self, trail: Trail, identity: Identity) -> None:
+        """Take out an older generation of which nothing was read, if it is that file: it is read as another one."""
+        for generation in trail.generations:
+            if generation.identity == identity and not generation.begun and generation.replaced_at is not None:
+                self._files.close_now(generation)
+                self.remove(trail, generation)
+                return
 
     def remove(self, trail: Trail, generation: Generation) -> None:
         """Take a generation out whose file goes on as another one."""

@@ -78,8 +78,13 @@ class Trail:
 
     @property
     def known(self) -> set[Identity]:
-        """The files whose content was, or is being, read."""
+        """The files whose content is or will be read, or was."""
         return {*self.copies, *(each.identity for each in self.generations)}
+
+    @property
+    def begun(self) -> set[Identity]:
+        """Those of them of which something was read."""
+        return {*self.copies, *(each.identity for each in self.generations if each.begun)}
 
     def next_stirred(self) -> Generation | None:
         """Return the oldest generation that may have something to read: a newer one waits for it."""
@@ -90,10 +95,16 @@ class Trail:
         for generation in self.generations:
             generation.stirred = not generation.finished
 
-    def insert_before_live(self, generations: list[Generation]) -> None:
-        """Put older generations, in order, where they belong."""
+    def insert(self, generation: Generation) -> None:
+        """Put an older generation before the live one, and before those not begun that were written after it."""
         place = len(self.generations) - (self.live is not None)
-        self.generations[place:place] = generations
+        while place and not (last := self.generations[place - 1]).begun and last.modified > generation.modified:
+            place -= 1
+        self.generations.insert(place, generation)
+
+    def insert_before(self, generation: Generation, other: Generation) -> None:
+        """Put another generation right before one."""
+        self.generations.insert(self.generations.index(generation), other)
 
     def forget_finished(self, *, but: int) -> list[Generation]:
         """Let go of generations whose every receipt has settled, the oldest first and all `but` so many.

@@ -221,13 +221,16 @@ class Trails:
         async with self._changing:
             copies = await self._copies(trail, generation)
             if copies.own is not None:
+                self.roster.discard(trail, copies.own.file.identity)
                 self._know_copy(trail, copies.own)
             for start in copies.missed:
                 self.roster.add_older(trail, start)
 
     async def _copies(self, trail: Trail, generation: Generation) -> Copies:
-        content = Content(generation.head, generation.offset, generation.mark)
-        return await self._host.in_thread(find_copies, trail.path, content, _last_sure(generation), trail.known)
+        content = Content(generation.head, generation.offset, generation.mark, generation.size)
+        return await self._host.in_thread(
+            find_copies, trail.path, content, _last_sure(generation), trail.known, trail.begun
+        )
 
     def _read_copies(self, trail: Trail, generation: Generation, copies: Copies) -> None:
         """Read on in the copies that were made of a file that was cut; what is in none of them is lost."""
@@ -246,11 +249,11 @@ class Trails:
         """
         size, generation.size = generation.size, min(generation.size, copy.file.size)
         self.books.shorten(trail, generation, size)
+        self.roster.discard(trail, copy.file.identity)
         if self.roster.knows(copy.file.identity):
             generation.skip(generation.behind, "elsewhere")  # the copy is followed under its own name
         elif copy.file.size > generation.offset or not generation.settlement.complete:
-            rest = self.roster.add(trail, copy)
-            rest.mark, rest.settlement, rest.ledger = generation.mark, generation.settlement, generation.ledger
+            self.roster.go_on(trail, generation, copy)
             return
         self.books.close(trail, generation)
         self._know_copy(trail, copy)
