@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from logpipe.config.element import Element
     from logpipe.config.explained import Explained
     from logpipe.config.options import Options, PluginConf
+    from logpipe.config.time_options import TimeOptions
     from logpipe.config.values import convert_float, convert_integer, split_regexp
     from logpipe.errors import (
         BufferFull,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from logpipe.expression.text import to_s as ruby_to_s
     from logpipe.expression.time_limit import TimeLimit, TimeLimitExceeded, call_within
     from logpipe.faults import fault
+    from logpipe.inject import InjectOptions, compile_inject
     from logpipe.metrics import Counter, SourceAccount
     from logpipe.plugin import (
         AsyncFilter,
@@ -97,6 +99,7 @@ __all__ = [
     "FormatError",
     "Formatter",
     "Host",
+    "InjectOptions",
     "Input",
     "InvalidSetting",
     "LogpipeError",
@@ -131,11 +134,13 @@ __all__ = [
     "Time",
     "TimeLimit",
     "TimeLimitExceeded",
+    "TimeOptions",
     "TimeType",
     "Transform",
     "argument",
     "call_within",
     "compile_formatter",
+    "compile_inject",
     "compile_record",
     "compile_regexp",
     "compile_sequence",
@@ -180,6 +185,7 @@ _HOMES = {
         "Options",
         "PluginConf",
     ),
+    "logpipe.config.time_options": ("TimeOptions",),
     "logpipe.config.values": (
         "convert_float",
         "convert_integer",
@@ -227,6 +233,10 @@ _HOMES = {
         "call_within",
     ),
     "logpipe.faults": ("fault",),
+    "logpipe.inject": (
+        "InjectOptions",
+        "compile_inject",
+    ),
     "logpipe.metrics": (
         "Counter",
         "SourceAccount",

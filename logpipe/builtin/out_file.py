@@ -11,18 +11,19 @@ from logpipe import (
     Chunk,
     EventBatch,
     Host,
+    InjectOptions,
     InvalidSetting,
     Options,
     Output,
     PluginConf,
     Seconds,
+    compile_inject,
     param,
     plugin_section,
     section,
 )
 from logpipe.builtin.chunk_payloads import payloads_of
 from logpipe.builtin.file_store import append, create_first_free
-from logpipe.builtin.inject import InjectOptions, compile_inject
 from logpipe.builtin.path_template import INDEX, path_template, placeholder_problems
 
 _DAY: Final = Seconds(86_400.0)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from logpipe import EventBatch, InvalidSetting
-from logpipe.builtin.inject import InjectOptions, compile_inject
+from logpipe import EventBatch, InjectOptions, InvalidSetting, compile_inject
 from logpipe.builtin.out_stdout import Stdout
 from logpipe.testing import FakeHost, configure
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from logpipe import TimeType, param
-from logpipe.builtin.time_options import TimeOptions
+from logpipe import TimeOptions, TimeType, param
 
 
 class FormatOptions(TimeOptions):

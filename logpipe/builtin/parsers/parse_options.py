@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from datetime import UTC
 
-from logpipe import InvalidSetting, Seconds, TimeType, param
+from logpipe import InvalidSetting, Seconds, TimeOptions, TimeType, param
 from logpipe.builtin.parsers.field_types import compile_types
-from logpipe.builtin.time_options import TimeOptions
 
 
 class ParseOptions(TimeOptions):

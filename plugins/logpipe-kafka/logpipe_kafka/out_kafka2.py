@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal
 
 from logpipe import (
     Chunk,
     DeliveryError,
+    EventBatch,
     ExpressionError,
     Host,
+    InjectOptions,
     InvalidSetting,
     PermanentError,
     PluginConf,
     RecordAccessor,
+    compile_inject,
     param,
     plugin_section,
     section,
@@ -22,7 +25,6 @@ from logpipe_kafka import payload
 from logpipe_kafka.brokers import FixedBrokers
 from logpipe_kafka.buffered import BufferedOutput
 from logpipe_kafka.cluster_options import NOT_USED, listed, unset_if_empty
-from logpipe_kafka.inject import InjectOptions, compile_inject
 from logpipe_kafka.message_options import MessageOptions
 from logpipe_kafka.messages import Field, MessageSettings
 from logpipe_kafka.partitioner import HASHES
@@ -205,13 +207,25 @@ def _message_settings(options: Kafka2Options, host: Host) -> MessageSettings:
         hash=HASHES[options.partitioner_hash_function],
         encode=encode,
         encode_event=encode_event,
-        prepare=compile_inject(options.inject, host),
+        prepare=_injecting(options.inject, host),
         use_event_time=options.use_event_time,
         headers=options.headers,
         headers_from_record={name: RecordAccessor(path) for name, path in options.headers_from_record.items()},
         exclude_fields=options.exclude_fields,
         record_key=options.record_key,
     )
+
+
+def _injecting(options: InjectOptions | None, host: Host) -> Callable[[EventBatch], None] | None:
+    """Return the function that adds the fields of `<inject>` to a batch's records, None without that section."""
+    if options is None:
+        return None
+    inject = compile_inject(options, host)
+
+    def prepare(batch: EventBatch) -> None:
+        batch.records = inject(batch)
+
+    return prepare
 
 
 def ruby_names(error: BaseException) -> set[str]:

@@ -13,6 +13,8 @@ import orjson
 
 from logpipe import Host
 
+CONNECT_SECONDS: Final = 3.0
+"""How long the first connection may take before the log says that there is none."""
 READ_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 FIRST_PAUSE: Final = 1.0
@@ -81,6 +83,7 @@ class ZooKeeperBrokers:
     async def _follow(self, on_change: Callable[[object], None]) -> None:
         """Read the registrations whenever they may have changed, again and again while that fails."""
         pause = FIRST_PAUSE
+        await self._nap(CONNECT_SECONDS)  # kazoo refuses to ask before; its listener ends the nap
         self._stale.set()
         while True:
             await self._stale.wait()

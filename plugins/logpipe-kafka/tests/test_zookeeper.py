@@ -85,6 +85,7 @@ async def test_brokers_from_zookeeper(mock: MockKafka, read: Read) -> None:
 
         first = mock.bootstrap.split(",")[0]
         assert f"brokers has been refreshed via Zookeeper: ['{first}']" in stage.log.texts("info")
+        assert stage.log.texts("warning") == []
     assert [message.value for message in await read("t")] == [b'{"n":1}']
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
 
-from logpipe import InvalidSetting, Options, TimeType, find_zone, param
+from logpipe.config.declare import InvalidSetting, param
+from logpipe.config.options import Options
+from logpipe.time_format import TimeType, find_zone
 
 
 def _flag(text: str) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from logpipe import EventBatch, Host, InvalidSetting, Record, Time, compile_formatter, param
-from logpipe.builtin.time_options import ZoneOptions
+from logpipe.config.declare import InvalidSetting, param
+from logpipe.config.time_options import ZoneOptions
+from logpipe.event import EventBatch, Record, Time
+from logpipe.plugin import Host
+from logpipe.time_format import compile_formatter
 
 
 class InjectOptions(ZoneOptions):
