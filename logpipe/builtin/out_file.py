@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
@@ -11,8 +11,11 @@ from logpipe import (
     Chunk,
     EventBatch,
     Host,
+<<<<<<< HEAD
     InjectOptions,
     InvalidSetting,
+=======
+>>>>>>> d276f50 (wip)
     Options,
     Output,
     PluginConf,
@@ -22,7 +25,8 @@ from logpipe import (
     plugin_section,
     section,
 )
-from logpipe.builtin.chunk_payloads import payloads_of
+from logpipe.builtin.chunk_payloads import compressed_of, payloads_of
+from logpipe.builtin.compression import Compression, compressor
 from logpipe.builtin.file_store import append, create_first_free
 from logpipe.builtin.path_template import INDEX, path_template, placeholder_problems
 
@@ -48,7 +52,7 @@ class FileOptions(Options):
     add_path_suffix: bool = param("Add `path_suffix`.", default=True)
     path_suffix: str = param("What the files' names end with.", default=".log")
     compress: Literal["text", "gz", "gzip", "zstd"] = param("Compression of the files.", default="text")
-    recompress: bool = param("Accepted for fluentd's sake: chunks are never compressed before.", default=False)
+    recompress: bool = param("Compress anew what the `<buffer>` has compressed the same way already.", default=False)
     symlink_path: str | None = param(
         "Accepted for fluentd's sake: the files of chunks are no text to be followed.", default=None
     )
@@ -75,15 +79,13 @@ class FileOutput(Output[FileOptions], type="file"):
 
     def __init__(self, options: FileOptions, host: Host) -> None:
         super().__init__(options, host)
-        if options.compress == "zstd":
-            raise InvalidSetting("compress zstd is not available: write compress gzip", param="compress")
         self._template = _template(options, host)
         if not host.is_secondary:
             for problem in placeholder_problems("path", self._template, host.chunk_keys):
                 raise problem
         self._formatter = host.formatter(options.format)
         self._injected = compile_inject(options.inject, host)
-        self._compressed = options.compress != "text"
+        self._content = _content_function(options, self.encode)
         if options.symlink_path is not None:
             host.log.warning("symlink_path has no effect: the files of chunks are no text to be followed")
         timekey = options.buffer.timekey if options.buffer is not None else None
@@ -117,9 +119,7 @@ class FileOutput(Output[FileOptions], type="file"):
         await self.host.in_thread(self._store, path, chunk)
 
     def _store(self, path: str, chunk: Chunk) -> None:
-        data = b"".join(payloads_of(chunk, self.encode))
-        if self._compressed:
-            data = gzip.compress(data)
+        data = self._content(chunk)
         if self.options.append:
             append(Path(path), data)
         else:
@@ -136,5 +136,22 @@ def _template(options: FileOptions, host: Host) -> str:
         time_slice_format=options.time_slice_format,
         append=options.append,
         suffix=options.path_suffix if options.add_path_suffix else "",
-        compress="" if options.compress == "text" else "gzip",
+        compress=_compression(options) or "",
     )
+
+
+def _compression(options: FileOptions) -> Compression | None:
+    if options.compress == "text":
+        return None
+    return "zstd" if options.compress == "zstd" else "gzip"
+
+
+def _content_function(options: FileOptions, encode: Callable[[EventBatch], list[bytes]]) -> Callable[[Chunk], bytes]:
+    """Return the function from a chunk to the bytes of its file."""
+    compression = _compression(options)
+    if compression is None:
+        return lambda chunk: b"".join(payloads_of(chunk, encode))
+    if options.recompress:
+        compress = compressor(compression)
+        return lambda chunk: compress(b"".join(payloads_of(chunk, encode)))
+    return lambda chunk: compressed_of(chunk, encode, compression)

@@ -134,6 +134,8 @@ class BufferedOutlet:
         return True
 
     async def _prepare(self, chunk: StoredChunk) -> None:
+        with suppress(Exception):  # what the disk refuses is counted as that, by the buffer
+            await chunk.sync()
         before = len(chunk)
         await self.buffer.prepare(chunk)
         found = len(chunk) - before  # a previous run's chunk may be counted only now

@@ -222,7 +222,6 @@ async def test_secondary(tmp_path: Path) -> None:
         (f"path /d/f\n{buffer('time,a,b')}", "doesn't have enough placeholders for keys a,b"),
         (f"path /d/${{tag}}\n{buffer()}", "has tag placeholders, but chunk key 'tag'"),
         (f"path /d/${{a}}\n{buffer()}", "chunk keys doesn't have keys a"),
-        (f"path /d/f\ncompress zstd\n{buffer()}", "compress zstd is not available"),
         (f"path /d/f\ncompress bz2\n{buffer()}", "not one of the choices"),
         ("path /d/f\ntime_slice_format %Y", "cuts no slices of a day or less"),
     ],

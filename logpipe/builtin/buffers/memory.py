@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from logpipe import Buffer, BufferOptions, ChunkKey, EventBatch, StoredChunk
+from logpipe.builtin.buffers.compressed import CompressedChunk
 
 
 class MemoryBufferOptions(BufferOptions):
@@ -72,11 +73,16 @@ class MemoryChunk:
 class MemoryBuffer(Buffer[MemoryBufferOptions], type="memory"):
     """Chunks in memory."""
 
-    def new_chunk(self, key: ChunkKey) -> MemoryChunk:
+    def new_chunk(self, key: ChunkKey) -> StoredChunk:
         """Return an empty chunk."""
-        return MemoryChunk(key)
+        if self.options.compress == "text":
+            return MemoryChunk(key)
+        return CompressedChunk(key, compression=self.options.compress, refuse=self._refuse)
 
     async def purge(self, chunk: StoredChunk) -> None:
         """Release the receipts of a chunk that was delivered or given up."""
-        if isinstance(chunk, MemoryChunk):
+        if isinstance(chunk, (MemoryChunk, CompressedChunk)):
             chunk.release()
+
+    def _refuse(self, batch: EventBatch, index: int, error: Exception) -> None:
+        self.host.emit_error(batch.tag, batch.times[index], batch.records[index], error, receipt=batch.receipt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from hypothesis import strategies as st
 
 from logpipe.builtin.buffers.file import FileSingleBuffer
 from logpipe.builtin.buffers.file.fluentd_content import Content
+from logpipe.builtin.compression import compressor
 from tests.builtin.buffers.stages import conf, files, lines, running, sink
 
 LONG = "flush_interval 1h"
 SECOND = 1_000_000_000
+COMPRESS = (gzip.compress, compressor("zstd"))
 LONGEST_SHORT_TEXT = 256
 """Bytes of a MessagePack string whose length is one byte: a longer one does not end before these files do."""
 
@@ -100,26 +103,17 @@ async def test_a_missing_or_broken_meta_file_costs_no_event(meta: bytes | None, 
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_compressed_chunks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compress", COMPRESS)
+async def test_compressed_chunks(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
     """Members one after the other; what was decompressed is bounded."""
-    leave(tmp_path, 1, b"".join(gzip.compress(event(n)) for n in range(5)), meta={"tag": "a"})
-    leave(tmp_path, 2, gzip.compress(b"\0" * 3_000_000), meta={"tag": "a"})
+    leave(tmp_path, 1, b"".join(compress(event(n)) for n in range(5)), meta={"tag": "a"})
+    leave(tmp_path, 2, compress(b"\0" * 3_000_000), meta={"tag": "a"})
     text = conf(tmp_path, f"{LONG}\ndecompression_size_limit 2m", arg="tag")
     async with running(text) as pipe:
         await pipe.flush()
         assert [record["n"] for record in sink(pipe).records] == list(range(5))
         assert any("raise decompression_size_limit" in said for said in pipe.log.texts("error"))
     assert len(files(tmp_path, "*.b*")) == 2
-
-
-async def test_zstd_is_left_where_it_is(tmp_path: Path) -> None:
-    """And said; nothing else waits for it."""
-    file = leave(tmp_path, 1, b"\x28\xb5\x2f\xfd and so on", meta={"tag": "a"})
-    leave(tmp_path, 2, event(2), meta={"tag": "a"})
-    async with running(conf(tmp_path, LONG, arg="tag")) as pipe:
-        await pipe.wait_for(lambda: sink(pipe).records == [{"n": 2}])
-        assert any("zstd" in said for said in pipe.log.texts("error"))
-    assert file.exists()
 
 
 async def test_what_an_output_formatted_comes_as_payloads(tmp_path: Path) -> None:
@@ -236,9 +230,10 @@ def test_no_damage_stops_the_reading(
         assert len(found) >= len(EVENTS) - 2 - swallowed
 
 
-def test_compressed_content_goes_on_with_the_next_member(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compress", COMPRESS)
+def test_compressed_content_goes_on_with_the_next_member(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
     """Each append of fluentd's is one."""
-    members = [gzip.compress(b"".join(EVENTS[n : n + 3])) for n in range(0, 30, 3)]
+    members = [compress(b"".join(EVENTS[n : n + 3])) for n in range(0, 30, 3)]
     rng = random.Random(3)
     for number in range(10):
         damaged = list(members)
@@ -250,4 +245,4 @@ def test_compressed_content_goes_on_with_the_next_member(tmp_path: Path) -> None
         content = Content(file, limit=1 << 20)
         found = {record["n"] for part in content.events() for _, record in part if "n" in record}
         assert found >= set(range(30)) - set(range(number * 3, number * 3 + 4))
-        assert content.damages
+        assert content.damages or compress is not gzip.compress  # what fluentd writes as Zstandard has no checksum

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -116,13 +117,13 @@ async def test_other_chunk_keys_let_old_chunks_go_at_once(tmp_path: Path) -> Non
 
 
 async def test_what_another_output_encoded_is_never_thrown_away(tmp_path: Path) -> None:
-    """An output that wants events gets no payloads: the backup folder does."""
+    """An output that wants events gets no payloads: dead letters do."""
     head = f"<system>\nroot_dir {tmp_path}/root\n</system>\n"
     await leave(conf(tmp_path / "b", LONG, kind="lines"), ("a", {"n": 1}))
     async with running(conf(tmp_path / "b", LONG, head=head)) as pipe:
-        await pipe.wait_for(lambda: list((tmp_path / "root").rglob("*.log")))
-        (saved,) = (tmp_path / "root").rglob("*.log")
-        assert saved.read_bytes() == b"a:1\n"
+        await pipe.wait_for(lambda: list((tmp_path / "root").rglob("*.jsonl")))
+        (saved,) = (tmp_path / "root").rglob("*.jsonl")
+        assert b64decode(json.loads(saved.read_text())["payload"]) == b"a:1\n"
         assert sink(pipe).records == []
 
 

@@ -16,6 +16,7 @@ from logpipe.builtin.buffers.file.codec import Label, encode_events, encode_labe
 from logpipe.builtin.buffers.file.frame import Content, encode_frame
 from logpipe.builtin.buffers.file.reading import read_batches, read_payloads
 from logpipe.builtin.buffers.file.salvage import Damage, Scan, scan
+from logpipe.builtin.compression import Compression
 
 CHUNK = bytes(range(16))
 LABEL = encode_label(Label("t", ChunkKey(), 0))
@@ -24,17 +25,17 @@ LABEL = encode_label(Label("t", ChunkKey(), 0))
 class Written:
     """A buffer file and where in it each record is."""
 
-    def __init__(self, contents: list[Content], *, compress: bool = False) -> None:
+    def __init__(self, contents: list[Content], *, compression: Compression | None = None) -> None:
         self.data = b""
         self.places: list[tuple[int, int]] = []
         """Start and end of each record, of its whole frame where that is compressed."""
         count = 0
         for content in contents:
-            head, body, end = encode_frame(CHUNK, count, LABEL, content, compress=compress)
+            head, body, end = encode_frame(CHUNK, count, LABEL, content, compression=compression)
             place = len(self.data) + len(head)
             at = 0
             for record in content.records:
-                if compress:
+                if compression is not None:
                     self.places.append((place, place + len(body)))
                 else:
                     at = body.index(record, at)
@@ -44,13 +45,13 @@ class Written:
             self.data += head + body + end
 
 
-def json_file(frames: int = 4, records: int = 5, *, compress: bool = False) -> Written:
+def json_file(frames: int = 4, records: int = 5, *, compression: Compression | None = None) -> Written:
     contents: list[Content] = []
     for frame in range(frames):
         numbers = range(frame * records, (frame + 1) * records)
         batch = EventBatch("t", list(numbers), [{"n": n, "pad": "x" * (n % 7 * 9)} for n in numbers])
         contents += encode_events(batch, 1, lambda index, error: pytest.fail(f"{index}: {error}"))
-    return Written(contents, compress=compress)
+    return Written(contents, compression=compression)
 
 
 def payload_file(frames: int = 4, records: int = 5) -> Written:
@@ -61,7 +62,7 @@ def payload_file(frames: int = 4, records: int = 5) -> Written:
     return Written(contents)
 
 
-JSON, PAYLOADS, PACKED = json_file(), payload_file(), json_file(compress=True)
+JSON, PAYLOADS, PACKED = json_file(), payload_file(), json_file(compression="gzip")
 
 
 def found_in(path: Path, data: bytes, *, chunk_id: bytes = CHUNK) -> tuple[list[int], Scan]:
@@ -183,7 +184,7 @@ def test_repeated_bytes_repeat_no_more_than_what_they_hold(tmp_path: Path) -> No
 
 def test_a_compressed_frame_gives_what_comes_before_the_damage(tmp_path: Path) -> None:
     """And all other frames give all."""
-    written = json_file(frames=3, records=400, compress=True)
+    written = json_file(frames=3, records=400, compression="gzip")
     start, end = written.places[400]
     damaged = bytearray(written.data)
     damaged[(start + end) // 2] ^= 0x10
@@ -191,6 +192,19 @@ def test_a_compressed_frame_gives_what_comes_before_the_damage(tmp_path: Path) -
     lost = set(range(1200)) - set(numbers)
     assert lost
     assert lost <= set(range(500, 800))
+    assert result.damages[0].lost == len(lost)
+
+
+def test_a_frame_of_zstandard_may_be_lost_whole(tmp_path: Path) -> None:
+    """Its blocks are large; all other frames give all."""
+    written = json_file(frames=3, records=400, compression="zstd")
+    start, end = written.places[400]
+    damaged = bytearray(written.data)
+    damaged[(start + end) // 2] ^= 0x10
+    numbers, result = found_in(tmp_path / "f", bytes(damaged))
+    lost = set(range(1200)) - set(numbers)
+    assert lost
+    assert lost <= set(range(400, 800))
     assert result.damages[0].lost == len(lost)
 
 

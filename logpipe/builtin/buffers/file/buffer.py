@@ -59,7 +59,8 @@ class StoredBuffer(Buffer[O]):
             file_mode=options.file_permission, folder_mode=options.dir_permission, fdatasync=fdatasync, fsync=fsync
         )
         self._statvfs = statvfs
-        self._memory_left = int(options.memory_limit_size)
+        # who compresses has little memory, or an output that takes the chunk as it is
+        self._memory_left = int(options.memory_limit_size) if options.compress == "text" else 0
         self._location: Location | None = None
         self._locks: list[Lock] = []
         self._space: Space | None = None
@@ -95,7 +96,8 @@ class StoredBuffer(Buffer[O]):
             reserved=None if reserved is None else int(reserved),
             statvfs=self._statvfs,
         )
-        self._committer = Committer(self._disk, self._space, self.host, compress=self.options.compress == "gzip")
+        compression = None if self.options.compress == "text" else self.options.compress
+        self._committer = Committer(self._disk, self._space, self.host, compression=compression)
         self.host.start_task(self._space.watch(), name="space")
 
     def locate(self) -> Location:

@@ -18,8 +18,9 @@ from logpipe import ChunkKey, EventBatch, Time
 from logpipe.builtin.buffers.file.codec import Label, decode_label, encode_events, encode_label, encode_payloads
 from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.frame import Content, Kind, encode_frame
-from logpipe.builtin.buffers.file.reading import read_batches, read_payloads
+from logpipe.builtin.buffers.file.reading import read_batches, read_members, read_payloads
 from logpipe.builtin.buffers.file.salvage import Damage, Extent, Fragment, scan
+from logpipe.builtin.compression import Compression, compressor
 
 T = TypeVar("T")
 
@@ -186,7 +187,7 @@ class FileChunk:
         self._committing = group is not None
         return group
 
-    def write(self, group: Group, disk: Disk, *, compress: bool) -> list[int]:
+    def write(self, group: Group, disk: Disk, *, compression: Compression | None) -> list[int]:
         """Write a group, in a thread; returns where the frames of each of its entries end.
 
         Raises:
@@ -197,7 +198,7 @@ class FileChunk:
         ends: list[int] = []
         for entry in group.entries:
             for content in entry.contents:
-                pieces = encode_frame(chunk_id, first, entry.label, content, compress=compress)
+                pieces = encode_frame(chunk_id, first, entry.label, content, compression=compression)
                 first += len(content.records)
                 place += sum(map(len, pieces))
                 frames += pieces
@@ -285,6 +286,14 @@ class FileChunk:
     def payloads(self) -> Iterator[bytes]:
         """Yield the payloads, oldest first."""
         return self._each(lambda kept: kept.payloads, read_payloads)
+
+    def members(self, compression: Compression) -> Iterator[bytes]:
+        """Yield the payloads as compressed members, those that are stored so as they are."""
+        compress = compressor(compression)
+        return self._each(
+            lambda kept: (compress(b"".join(kept.payloads)),),
+            lambda path, parts: read_members(path, parts, compression),
+        )
 
     def _each(
         self,

@@ -9,6 +9,7 @@ from logpipe.builtin.buffers.file.chunk import FileChunk, Group
 from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.patience import Patience
 from logpipe.builtin.buffers.file.space import FULL, Space
+from logpipe.builtin.compression import Compression
 
 
 class Committer:
@@ -18,14 +19,14 @@ class Committer:
         disk: its file operations.
         space: told of what is written and of what was refused for want of room.
         host: of the output.
-        compress: whether frames are compressed.
+        compression: how frames are compressed.
     """
 
-    def __init__(self, disk: Disk, space: Space, host: Host, *, compress: bool) -> None:
+    def __init__(self, disk: Disk, space: Space, host: Host, *, compression: Compression | None) -> None:
         self._disk = disk
         self._space = space
         self._host = host
-        self._compress = compress
+        self._compression = compression
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -57,7 +58,7 @@ class Committer:
 
     async def _write(self, chunk: FileChunk, group: Group) -> None:
         try:
-            ends = await self._patience.run(lambda: chunk.write(group, self._disk, compress=self._compress))
+            ends = await self._patience.run(lambda: chunk.write(group, self._disk, compression=self._compression))
         except OSError as error:
             self._failed(chunk, group, error)
         except BaseException as error:

@@ -1,13 +1,12 @@
 """What stands in the content file of a chunk that fluentd wrote. Everything here blocks.
 
 Events are MessagePack of `[time, record]`, one after the other; outputs with a `format` of their own leave whatever
-that made. Compressed content is gzip members one after the other. There is no checksum: damage shows where what
-should be an event is none, and reading goes on at the next place that looks like one.
+that made. Compressed content is members of gzip or Zstandard, one after the other. There is no checksum: damage shows
+where what should be an event is none, and reading goes on at the next place that looks like one.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
@@ -15,14 +14,14 @@ from typing import Any, BinaryIO, Final, TypeAlias
 import msgpack
 
 from logpipe import Record, Time
+from logpipe.builtin.compression import Compression, CorruptError, decompressor
 
 BLOCK: Final = 256 * 1024
 LARGEST_EVENT: Final = 64 << 20
 """What claims to be a larger event is taken for damage."""
 
-_GZIP: Final = b"\x1f\x8b\x08"
-_GZIP_WINDOW: Final = 31
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_MAGIC: Final[dict[Compression, bytes]] = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
+_LONGEST_MAGIC: Final = 4
 _PAIR: Final = b"\x92"
 _EVENT_TIME: Final = b"\xd7\x00"
 _INTEGER_TIMES: Final = (b"\xce", b"\xcf")
@@ -47,7 +46,7 @@ class Content:
         limit: bytes that it may have decompressed.
 
     Raises:
-        NotReadableError: it is compressed with zstd.
+        NotReadableError: there is more of it than the limit allows.
         OSError: it cannot be read.
     """
 
@@ -57,10 +56,9 @@ class Content:
         self._path = path
         self._limit = limit
         with path.open("rb") as file:
-            start = file.read(len(_ZSTD))
-        if start == _ZSTD:
-            raise NotReadableError("it is compressed with zstd, which logpipe cannot read")
-        self._compressed = start.startswith(_GZIP)
+            start = file.read(_LONGEST_MAGIC)
+        found = (compression for compression, magic in _MAGIC.items() if start.startswith(magic))
+        self._compression = next(found, None)
         self._mark = _find_mark(next(self.blocks(), b""))
         self.damages = 0
 
@@ -111,23 +109,25 @@ class Content:
     def blocks(self) -> Iterator[bytes]:
         """Yield its bytes, decompressed."""
         with self._path.open("rb") as file:
-            if self._compressed:
-                yield from self._inflated(file)
+            if self._compression is not None:
+                yield from self._inflated(file, self._compression)
             else:
                 while block := file.read(BLOCK):
                     yield block
 
-    def _inflated(self, file: BinaryIO) -> Iterator[bytes]:
-        left = self._limit
-        stream, pending = zlib.decompressobj(_GZIP_WINDOW), b""
-        inside = False
-        while pending := pending or file.read(BLOCK):
+    def _inflated(self, file: BinaryIO, compression: Compression) -> Iterator[bytes]:
+        left, magic = self._limit, _MAGIC[compression]
+        stream = decompressor(compression)
+        block, inside = b"", False
+        pending = b""
+        while not stream.needs_input or (pending := pending or file.read(BLOCK)):
+            block, pending = pending or block, b""
             try:
-                piece = stream.decompress(pending, BLOCK)
-            except zlib.error:
+                piece = stream.decompress(block if stream.needs_input else b"", BLOCK)
+            except CorruptError:
                 self.damages += 1
-                following = pending.find(_GZIP, 1)
-                stream, pending = zlib.decompressobj(_GZIP_WINDOW), pending[following:] if following > 0 else b""
+                following = block.find(magic, 1)
+                stream, pending = decompressor(compression), block[following:] if following > 0 else b""
                 inside = False
                 continue
             left -= len(piece)
@@ -136,10 +136,8 @@ class Content:
             if piece:
                 yield piece
             inside = not stream.eof
-            if inside:
-                pending = stream.unconsumed_tail
-            else:
-                stream, pending = zlib.decompressobj(_GZIP_WINDOW), stream.unused_data
+            if stream.eof:
+                stream, pending = decompressor(compression), stream.unused_data
         if inside:
             self.damages += 1
 

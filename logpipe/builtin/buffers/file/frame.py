@@ -23,6 +23,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+from logpipe.builtin.compression import Compression, CorruptError, compressor, decompressor
+
+_CODES: Final[dict[Compression | None, int]] = {None: 0, "gzip": 1, "zstd": 2}
+_COMPRESSIONS: Final = {code: compression for compression, code in _CODES.items()}
+
 MARK: Final = b"\x93LPF\r\n\x1a"
 HEAD: Final = MARK + b"H"
 TAIL: Final = MARK + b"T"
@@ -69,7 +74,7 @@ class Index:
     body_size: int
     body_crc: int
     kind: Kind
-    compressed: bool
+    compression: Compression | None
     label: bytes
     shared: bytes
     """Of events in JSON: an object of the fields that stand at the end of each record, or nothing."""
@@ -118,7 +123,7 @@ class Content(NamedTuple):
 
 
 def encode_frame(
-    chunk_id: bytes, first: int, label: bytes, content: Content, *, compress: bool = False
+    chunk_id: bytes, first: int, label: bytes, content: Content, *, compression: Compression | None = None
 ) -> tuple[bytes, bytes, bytes]:
     """Return the bytes of a frame: all before the body, the body, all behind it.
 
@@ -127,17 +132,17 @@ def encode_frame(
         first: how many records the chunk has before.
         label: what the records share.
         content: the records.
-        compress: whether the body is compressed.
+        compression: how the body is compressed: it is one member.
     """
     kind, records, times, shared = content
     count = len(records)
     body = _body(kind, records)
-    if compress:
-        body = zlib.compress(body, 1)
+    if compression is not None:
+        body = compressor(compression)(body)
     arrays = struct.pack(f"<{2 * count}I", *map(len, records), *map(zlib.crc32, records)) + times
     size = FIXED_SIZE + len(label) + len(shared) + len(arrays)
-    sizes = len(label), len(shared)
-    fixed = _FIXED.pack(HEAD, 0, size, chunk_id, first, count, len(body), zlib.crc32(body), kind, compress, 0, *sizes)
+    code, sizes = _CODES[compression], (len(label), len(shared))
+    fixed = _FIXED.pack(HEAD, 0, size, chunk_id, first, count, len(body), zlib.crc32(body), kind, code, 0, *sizes)
     checked = b"".join((fixed[_CHECKED_FROM:], label, shared, arrays))
     rest = _LENGTH.pack(zlib.crc32(checked)) + checked
     return HEAD + rest, body, b"".join((TAIL, rest, _LENGTH.pack(size)))
@@ -173,13 +178,18 @@ def parse_block(data: bytes, marker: bytes) -> Index | None:
     size = block_size(data, marker)
     if size is None or len(data) < size:
         return None
-    (_, crc, _, chunk_id, first, count, body_size, body_crc, kind, compressed, _, *sizes) = _FIXED.unpack_from(data)
+    (_, crc, _, chunk_id, first, count, body_size, body_crc, kind, code, _, *sizes) = _FIXED.unpack_from(data)
     if zlib.crc32(memoryview(data)[_CHECKED_FROM:size]) != crc:
         return None
     shared_at = FIXED_SIZE + sizes[0]
     arrays_at = shared_at + sizes[1]
     per_record = 16 if kind == Kind.JSON else 8
-    if size != arrays_at + per_record * count or count == 0 or kind not in Kind._value2member_map_:
+    if (
+        size != arrays_at + per_record * count
+        or count == 0
+        or kind not in Kind._value2member_map_
+        or code not in _COMPRESSIONS
+    ):
         return None  # written by a later version
     return Index(
         size,
@@ -189,7 +199,7 @@ def parse_block(data: bytes, marker: bytes) -> Index | None:
         body_size,
         body_crc,
         Kind(kind),
-        bool(compressed),
+        _COMPRESSIONS[code],
         label=data[FIXED_SIZE:shared_at],
         shared=data[shared_at:arrays_at],
         arrays=data[arrays_at:size],
@@ -216,19 +226,23 @@ def is_intact(index: Index, body: memoryview, ending: bytes, block: bytes) -> bo
     )
 
 
-def inflate(body: bytes, limit: int) -> bytes:
-    """Return a compressed body's bytes, `limit` at most; of a damaged one as many as can be had."""
+def inflate(index: Index, body: bytes) -> bytes:
+    """Return the bytes of a body as they were before compression; of a damaged one as many as can be had."""
+    if index.compression is None:
+        return body
     try:
-        return zlib.decompressobj().decompress(body, limit)
-    except zlib.error:
-        return _inflate_start(body, limit)
+        return decompressor(index.compression).decompress(body, index.whole_size)
+    except CorruptError:
+        return _inflate_start(index.compression, body, index.whole_size)
 
 
-def _inflate_start(body: bytes, limit: int) -> bytes:
-    stream, whole = zlib.decompressobj(), bytearray()
+def _inflate_start(compression: Compression, body: bytes, limit: int) -> bytes:
+    stream, whole = decompressor(compression), bytearray()
     for place in range(0, len(body), _STEP):
         try:
             whole += stream.decompress(body[place : place + _STEP], limit)
-        except zlib.error:
+        except CorruptError:
+            break
+        if stream.eof:
             break
     return bytes(whole[:limit])

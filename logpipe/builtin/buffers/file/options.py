@@ -40,14 +40,10 @@ class StoredOptions(BufferOptions):
         default=None,
     )
     memory_limit_size: Size = param(
-        "Bytes of events that are kept in memory as well, so that they are not read back from the disk.", default="32m"
+        "Bytes of events that are kept in memory as well, so that they are not read back from the disk; none where "
+        "chunks are compressed.",
+        default="32m",
     )
-
-    def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what cannot work together."""
-        yield from super().check()
-        if self.compress == "zstd":
-            yield InvalidSetting("compress zstd is not available for files: write compress gzip", param="compress")
 
 
 class FileBufferOptions(StoredOptions):

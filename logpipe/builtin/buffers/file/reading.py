@@ -12,6 +12,7 @@ from logpipe import EventBatch
 from logpipe.builtin.buffers.file.codec import decode_body, decode_label, decode_records
 from logpipe.builtin.buffers.file.frame import FIXED_SIZE, HEAD, Index, Kind, block_size, inflate, parse_block
 from logpipe.builtin.buffers.file.salvage import Extent, Fragment
+from logpipe.builtin.compression import Compression, compressor
 
 _READ_AHEAD: Final = 128 * 1024
 
@@ -25,11 +26,26 @@ def read_payloads(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[by
     for part, index, body in read_frames(path, parts):
         if index.kind is not Kind.PAYLOADS:
             continue
-        if isinstance(part, Extent):
-            bounds = (*index.offsets(), index.whole_size)
-            yield from (body[start:end] for start, end in pairwise(bounds))
+        yield from payloads_in(part, index, body)
+
+
+def payloads_in(part: Extent | Fragment | None, index: Index, body: bytes) -> Iterator[bytes]:
+    """Yield the payloads of one frame, or of what is left of it."""
+    if isinstance(part, Fragment):
+        return (body[start:end] for _, start, end in part.spans)
+    return (body[start:end] for start, end in pairwise((*index.offsets(), index.whole_size)))
+
+
+def read_members(path: Path, parts: Iterable[Extent | Fragment], compression: Compression) -> Iterator[bytes]:
+    """Yield the payloads of some parts of a file compressed: as they stand there, where they are so already."""
+    compress = compressor(compression)
+    for part, index, body in _raw_frames(path, parts):
+        if index.kind is not Kind.PAYLOADS:
+            continue
+        if index.compression == compression and isinstance(part, Extent):
+            yield body
         else:
-            yield from (body[start:end] for _, start, end in part.spans)
+            yield compress(b"".join(payloads_in(part, index, inflate(index, body))))
 
 
 def read_batches(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[EventBatch]:
@@ -46,6 +62,10 @@ def read_batches(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[Eve
 
 def read_frames(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[tuple[Extent | Fragment, Index, bytes]]:
     """Yield each frame's part, index and body, decompressed; of a fragment what is left of its body."""
+    return ((part, index, inflate(index, body)) for part, index, body in _raw_frames(path, parts))
+
+
+def _raw_frames(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[tuple[Extent | Fragment, Index, bytes]]:
     with path.open("rb", buffering=_READ_AHEAD) as file:
         for part in parts:
             if isinstance(part, Extent):
@@ -56,10 +76,10 @@ def read_frames(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[tupl
                     body = file.read(index.body_size)
                     file.seek(index.frame_size - index.size - index.body_size, os.SEEK_CUR)
                     place += index.frame_size
-                    yield part, index, _inflated(index, body)
+                    yield part, index, body
             else:
                 file.seek(part.start)
-                yield part, part.index, _inflated(part.index, file.read(part.end - part.start))
+                yield part, part.index, file.read(part.end - part.start)
 
 
 def _head(fixed: bytes, read: Callable[[int], bytes]) -> Index:
@@ -68,7 +88,3 @@ def _head(fixed: bytes, read: Callable[[int], bytes]) -> Index:
     if index is None:
         raise ChangedError("a frame that was whole is not any more")
     return index
-
-
-def _inflated(index: Index, body: bytes) -> bytes:
-    return inflate(body, index.whole_size) if index.compressed else body

@@ -73,5 +73,5 @@ def _frames(chunk_id: bytes, frames: Iterable[tuple[Extent | Fragment, Index, by
             of_all = index.times()
             times = pack_times([of_all[number] for number, _, _ in spans])
         content = Content(index.kind, records, times, index.shared)
-        yield from encode_frame(chunk_id, first, index.label, content, compress=index.compressed)
+        yield from encode_frame(chunk_id, first, index.label, content, compression=index.compression)
         first += len(records)

@@ -246,8 +246,8 @@ class _Scanner:
 
     def _fragment(self, index: Index, start: int, stop: int, *, from_start: bool, from_end: bool) -> Fragment:
         """Return the intact records of a frame whose body, or the rest of it, lies between two places."""
-        if index.compressed:
-            body = inflate(self._window.read(start, min(index.body_size, stop - start)), index.whole_size)
+        if index.compression is not None:
+            body = inflate(index, self._window.read(start, min(index.body_size, stop - start)))
             ways = [0] if from_start else []
             return Fragment(index, start, stop, tuple(_intact(index, memoryview(body), ways)))
         if from_start and stop - start > _MOST_INSERTED + index.body_size:
