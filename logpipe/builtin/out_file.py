@@ -11,11 +11,7 @@ from logpipe import (
     Chunk,
     EventBatch,
     Host,
-<<<<<<< HEAD
     InjectOptions,
-    InvalidSetting,
-=======
->>>>>>> d276f50 (wip)
     Options,
     Output,
     PluginConf,
