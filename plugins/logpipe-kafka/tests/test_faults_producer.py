@@ -1,0 +1,69 @@
+"""`@type kafka` while its producer stops working: another one takes over, with all that was not confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from logpipe.testing import drive, wait_for
+from logpipe_kafka.cluster import Cluster
+from logpipe_kafka.out_kafka import KafkaOutput
+from tests.services.feeding import Feeder, conf, numbers
+from tests.services.mock_kafka import Error, MockKafka, Request
+from tests.services.topics import Message
+
+Read = Callable[[str], Awaitable[list[Message]]]
+
+
+async def test_stalled_producer_is_replaced(mock: MockKafka, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nothing is confirmed for long while brokers answer, a new producer is made and sends again."""
+    mock.create_topic("t", partitions=1)
+    mock.set_leader("t", 0, 1)
+    monkeypatch.setattr("logpipe_kafka.cluster.STALL_SECONDS", 0.3)
+    monkeypatch.setattr("logpipe_kafka.cluster.WATCH_SECONDS", 0.05)
+    async with drive(KafkaOutput, conf(mock)) as stage:
+        feeder = Feeder(stage)
+        await feeder.feed({"n": 1})
+        await feeder.all_settled()
+        mock.slow_broker(25_000, 1)
+        await feeder.feed({"n": 2})
+        await wait_for(lambda: any("making a new Kafka producer" in text for text in stage.log.texts()), "the watchdog")
+        mock.slow_broker(0, 1)
+        await feeder.all_settled()
+
+    assert set(numbers(await read("t"))) == {1, 2}
+
+
+async def test_dead_sender_is_replaced(mock: MockKafka, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When aiokafka's sender has ended, a new producer is made."""
+    monkeypatch.setattr("logpipe_kafka.cluster.WATCH_SECONDS", 0.05)
+    async with drive(KafkaOutput, conf(mock)) as stage:
+        feeder = Feeder(stage)
+        await feeder.feed({"n": 1})
+        await feeder.all_settled()
+        cluster: Cluster = stage.plugin(KafkaOutput)._connection._cluster
+        session: Any = await cluster.session()
+        session._producer._sender.sender_task.cancel()
+        await feeder.feed({"n": 2})
+        await feeder.all_settled()
+
+        assert await cluster.session() is not session
+    assert sorted(numbers(await read("t"))) == [1, 2]
+
+
+@pytest.mark.parametrize("error", [Error.MSG_SIZE_TOO_LARGE, Error.OUT_OF_ORDER_SEQUENCE_NUMBER, Error.INVALID_RECORD])
+async def test_idempotent_producer_after_a_failure(mock: MockKafka, read: Read, error: Error) -> None:
+    """A failed batch leaves a gap in the sequence, so a new producer takes over; nothing is lost."""
+    mock.create_topic("t", partitions=1)
+    mock.fail_requests(Request.PRODUCE, error)
+    mock.count_requests()
+    async with drive(KafkaOutput, conf(mock, "idempotent true\ncompression_codec gzip")) as stage:
+        feeder = Feeder(stage)
+        await feeder.feed({"n": 1}, {"n": 2})
+        await feeder.all_settled()
+
+        assert not stage.errors
+    assert numbers(await read("t")) == [1, 2]
+    assert mock.requests().count(Request.INIT_PRODUCER_ID) == 2
