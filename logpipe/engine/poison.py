@@ -143,11 +143,11 @@ class PoisonHunt:
     async def _condemn(self) -> None:
         """Refuse the events that alone are to blame."""
         while self._suspects:
-            part, error = self._suspects[-1]
+            part, error = self._suspects[0]
             if not self._succeeded and not isinstance(error, PermanentError):
                 self._gave_up_dividing = True
                 self.rest = [each for each, _ in self._suspects]
                 self._suspects.clear()
                 raise error
             await self._refuse(part, error)
-            self._suspects.pop()
+            del self._suspects[0]

@@ -37,6 +37,11 @@ class Pipeline:
         self.warnings = warnings
         self.errors: list[tuple[str, Time, Record, Exception]] = []
         """What stages handed to `host.emit_error`, whether there is an `@ERROR` or not."""
+        self._letters: list[Letter] = []
+
+    def keep_letters(self) -> None:
+        """Remember the dead letters: their folder goes when the block ends."""
+        self._letters = self.dead_letters()
 
     async def feed(
         self,
@@ -52,7 +57,8 @@ class Pipeline:
 
     def dead_letters(self) -> list[Letter]:
         """Return the letters in the files of dead letters, the oldest file first."""
-        return read_letters(self.graph.world.dead_letters.files.base)
+        base = self.graph.world.dead_letters.files.base
+        return read_letters(base) if base.exists() else self._letters
 
     def collector(self, name: str = "") -> Collector:
         """Return the `@type test` output with that `name` setting."""
@@ -157,6 +163,7 @@ async def pipeline(
                     yield running
             finally:
                 graph.request_stop()
+        running.keep_letters()
     log.handlers.clear()
     ledger = graph.ledger()
     assert ledger.unexplained == 0, "\n".join(ledger.lines())  # noqa: S101 - for tests
