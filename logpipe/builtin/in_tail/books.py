@@ -8,7 +8,7 @@ from typing import Final
 from logpipe import Host, SourceAccount
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.ledger import Ledger
-from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.trail import Trail, shown
 
 UNFOLLOWED: Final = "(files no longer followed)"
 """The account of all paths that were let go: files come and go for weeks, and names take memory."""
@@ -21,6 +21,7 @@ class Books:
         self._host = host
         self._past = Ledger()
         self._lost = 0
+        self._damaged = host.counter("damaged_file_count", "Compressed files that could not be read to their end.")
         host.gauge("abandoned_bytes", lambda: self._lost)
 
     def abandon(self, trail: Trail, generation: Generation, reason: str) -> None:
@@ -37,6 +38,22 @@ class Books:
             generation.ledger.skip(count, "nul")
         else:
             self._lose(trail, generation, count, "truncated")
+
+    def damaged(self, trail: Trail, generation: Generation) -> None:
+        """Count what cannot be read of a damaged file; how much that is may be unknown."""
+        file = generation.file
+        if file is None or not file.damage:
+            return
+        self._damaged.add(1)
+        generation.size += file.missing
+        self._host.log.error(
+            "%s, which was %s, is damaged (%s): what it held after byte %d is lost",
+            shown(generation.inode_path),
+            trail.name,
+            file.damage,
+            generation.offset,
+        )
+        self._lose(trail, generation, generation.behind, "damaged")
 
     def _lose(self, trail: Trail, generation: Generation, count: int, reason: str) -> None:
         if not count:

@@ -73,6 +73,7 @@ class Generation:
         "failures",
         "file",
         "finished",
+        "form",
         "head",
         "identity",
         "inode_path",
@@ -99,6 +100,7 @@ class Generation:
         size: int = 0,
         modified: int = 0,
         head: Head = NO_HEAD,
+        form: type[LogFile] = LogFile,
     ) -> None:
         self.identity = identity
         self.inode_path = inode_path
@@ -133,6 +135,8 @@ class Generation:
         self.finished = False
         """Whether nothing more will be read; it stays until its receipts have settled."""
         self.failures = 0
+        self.form = form
+        """How its file is read."""
         self.file: LogFile | None = None
 
     @property
@@ -144,6 +148,11 @@ class Generation:
     def behind(self) -> int:
         """Bytes that were there when it was last read, and are not read."""
         return 0 if self.finished else max(0, self.size - self.offset)
+
+    @property
+    def damage(self) -> str:
+        """Why nothing more can be read of it, ever; empty where it is sound."""
+        return "" if self.file is None else self.file.damage
 
     @property
     def known_size(self) -> int:

@@ -12,13 +12,16 @@ import hashlib
 import io
 import os
 import stat
-from typing import Final, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self
 
 HEAD_BYTES: Final = 1024
 """How much of a file's beginning its fingerprint covers: a whole line of most logs, with its time."""
 
 MARK_BYTES: Final = 64
 """How much of what was read last is compared before more is read."""
+
+TELLING: Final = 16
+"""Bytes of head or mark that are enough to find a copy by."""
 
 _SCANNED: Final = 256 * 1024
 
@@ -67,6 +70,25 @@ NO_HEAD: Final = Head.of(b"")
 """The head of a file that was empty."""
 
 
+class Content(NamedTuple):
+    """What was read of a file: enough to know it again."""
+
+    head: Head
+    offset: int
+    mark: bytes
+    """What stands right before `offset`; empty where unknown."""
+    size: int = 0
+    """Bytes that it held when last looked at."""
+
+    def begins(self, beginning: bytes, size: int) -> bool:
+        """Return whether a file of that size with that beginning may hold it.
+
+        One that ends within the head is known only so far: it was copied before the rest was written, and its mark
+        must do.
+        """
+        return self.head.begins(beginning) or (size < self.head.length and len(self.mark) >= TELLING)
+
+
 class Rewritten(Exception):  # noqa: N818 - a thing that happens to files, not an error
     """The file no longer holds what was read from it: it was truncated, or written anew."""
 
@@ -78,6 +100,12 @@ class LogFile(io.FileIO):
     to whoever awaits the read: one at a time.
     """
 
+    exact: ClassVar[bool] = True
+    """Whether `size` is known from the first; else it is a guess until all was read."""
+    damage = ""
+    """Why what follows cannot be read, ever."""
+    missing = 0
+    """Bytes that are known to be missing then."""
     __slots__ = ("changed", "head", "identity", "mark", "place", "size")
 
     def __init__(self, path: str) -> None:
@@ -146,6 +174,27 @@ class LogFile(io.FileIO):
     def beginning(self) -> bytes:
         """Return as much of the file as a fingerprint covers."""
         return os.pread(self.fileno(), HEAD_BYTES, 0)
+
+    def holds(self, content: Content) -> bool:
+        """Return whether what was read of a file stands here.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        start = content.offset - len(content.mark)
+        return (
+            self.size >= content.offset
+            and content.begins(self.beginning(), self.size)
+            and os.pread(self.fileno(), len(content.mark), start) == content.mark
+        )
+
+    def length(self) -> int:
+        """Return how much it holds now; a look at it that no read has to wait for.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return os.fstat(self.fileno()).st_size
 
     def next_text(self, place: int) -> int | None:
         """Return where, from `place` on, the first byte stands that is no NUL; None where there is none yet.

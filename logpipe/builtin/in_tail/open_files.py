@@ -56,7 +56,9 @@ class OpenFiles:
         """
         self._resting.pop(generation, None)
         if generation.file is None:
-            file = await self._host.in_thread(reopen, generation.inode_path, trail.path, generation.identity)
+            file = await self._host.in_thread(
+                reopen, generation.form, generation.inode_path, trail.path, generation.identity
+            )
             self.attach(generation, file)
 
     def rest(self, generation: Generation, *, close: bool) -> None:

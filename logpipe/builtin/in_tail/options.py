@@ -69,6 +69,13 @@ class TailOptions(Options):
         "Whether files that are there at the first start are read from their beginning rather than from their end.",
         default=False,
     )
+    read_compressed_rotated: bool = param(
+        "Whether a rotated file that was compressed with gzip before it was read to its end (`app.log.2.gz`, "
+        "`app.log-20260101.gz`) is read on from where it was left. It is known by how its content begins, so the "
+        "offset alone of a pos_file that fluentd wrote does not do. Names that end in .gz are then not followed by "
+        "themselves.",
+        default=False,
+    )
     rotate_wait: Seconds = param(
         "How long a file that was rotated away must be quiet before it is let go.", default="5"
     )

@@ -7,7 +7,6 @@ machine's disk) is found by looking: every second at some files, or at all where
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Final
@@ -181,6 +180,8 @@ class Patrol:
         """Return whether a rotated file that is quiet can be let go; its last line may have to be read before."""
         if generation.replaced_at is None or now - generation.replaced_at < self._options.rotate_wait:
             return False
+        if generation.damage:
+            return True
         if generation.behind and not generation.closing:
             generation.closing = True
             generation.stirred = True
@@ -225,6 +226,6 @@ def _sizes(files: list[LogFile | None]) -> list[int | None]:
 
 def _size(file: LogFile) -> int | None:
     try:
-        return os.fstat(file.fileno()).st_size
+        return file.length()
     except (OSError, ValueError):
         return None

@@ -129,7 +129,7 @@ class Reader:
             await self._files.ensure(trail, generation)
             size = generation.size
             data = await generation.read(max(generation.want, block))
-        if generation.size < size:
+        if generation.size < size and generation.form.exact:
             self._trails.shortened(trail, generation, size)
         if self._throttle is not None:
             self._throttle.spend_bytes(trail, len(data))

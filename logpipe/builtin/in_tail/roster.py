@@ -9,11 +9,11 @@ from functools import partial
 from logpipe import Host
 from logpipe.builtin.in_tail.books import Books
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.history import Start
 from logpipe.builtin.in_tail.logfile import Identity
+from logpipe.builtin.in_tail.neighbours import Start
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
-from logpipe.builtin.in_tail.trail import Trail, shown
+from logpipe.builtin.in_tail.trail import MOST_HEADS, Trail, shown
 from logpipe.builtin.position_file import is_storable
 
 
@@ -90,6 +90,7 @@ class Roster:
             size=file.size,
             modified=file.changed,
             head=start.head,
+            form=type(file),
         )
 
     def _refuse(self, path: str, message: str) -> None:
@@ -159,6 +160,7 @@ class Roster:
         """Forget generations that were taken from their path: their inodes may come back as other files."""
         for generation in generations:
             self._books.close(trail, generation)
+            trail.heads = (*trail.heads[1 - MOST_HEADS :], generation.head)
             if self._owners.get(generation.identity) is trail:
                 del self._owners[generation.identity]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from logpipe import Time, compile_formatter, find_zone
+from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.builtin.in_tail.glob import Glob
 from logpipe.builtin.in_tail.options import TailOptions
 
@@ -44,6 +45,8 @@ class Selection:
     """Paths without wildcards: followed as soon as they exist."""
     excluded_globs: tuple[Glob, ...]
     excluded: frozenset[str]
+    archive_suffix: str = ""
+    """Files with such a name are not meant, whatever else it says."""
 
     def wants(self, path: str) -> bool:
         """Return whether a path is meant, by its name alone."""
@@ -52,6 +55,8 @@ class Selection:
         return path in self.fixed or any(glob.matches(path) for glob in self.globs)
 
     def _excludes(self, path: str) -> bool:
+        if self.archive_suffix and path.endswith(self.archive_suffix):
+            return True
         return path in self.excluded or any(glob.matches(path) for glob in self.excluded_globs)
 
     def scan(self, modified_since: float | None) -> Scan:
@@ -88,6 +93,7 @@ class Targets:
         self._excluded = [_template(path, options.path_timezone) for path in options.exclude_path]
         self._is_glob = _GLOB_POLICIES[options.glob_policy]
         self._never = frozenset(never)
+        self._archive_suffix = SUFFIX if options.read_compressed_rotated else ""
         self._texts: tuple[str, ...] = ()
         self._selection = Selection((), (), (), frozenset())
 
@@ -102,6 +108,7 @@ class Targets:
                 tuple(path for path in paths if not self._is_glob(path)),
                 tuple(Glob(path) for path in excluded if self._is_glob(path)),
                 self._never.union(path for path in excluded if not self._is_glob(path)),
+                self._archive_suffix,
             )
         return self._selection
 

@@ -9,10 +9,13 @@ from typing import Final
 
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.ledger import Ledger
-from logpipe.builtin.in_tail.logfile import Identity
+from logpipe.builtin.in_tail.logfile import Head, Identity
+from logpipe.builtin.in_tail.neighbours import Known
 from logpipe.builtin.position_file import Entry, entry
 
 _DOTS: Final = re.compile(r"\.{2,}")
+
+MOST_HEADS: Final = 32
 
 MOST_FINISHED: Final = 64
 """Finished generations a path remembers; more come only where files rotate several times a second."""
@@ -35,6 +38,7 @@ class Trail:
         "_entry",
         "copies",
         "generations",
+        "heads",
         "hops",
         "ledger",
         "name",
@@ -57,6 +61,8 @@ class Trail:
         """The books of generations that were let go."""
         self.copies: tuple[Identity, ...] = ()
         """Files beside it that hold what was read from it already."""
+        self.heads: tuple[Head, ...] = ()
+        """Heads of what was read to its end and let go; a file that is compressed then is known by them."""
         self._entry: Entry | None = None
         self.wanted = True
         """Whether the configuration names the path; if not, it is read to its end and let go."""
@@ -77,13 +83,16 @@ class Trail:
         return last if last is not None and last.replaced_at is None else None
 
     @property
-    def known(self) -> set[Identity]:
-        """The files whose content is or will be read, or was."""
-        return {*self.copies, *(each.identity for each in self.generations)}
+    def known(self) -> Known:
+        """What is, will be or was read."""
+        files = frozenset((*self.copies, *(each.identity for each in self.generations)))
+        return Known(
+            files, frozenset((*self.heads, *(each.head for each in self.generations if each is not self.live)))
+        )
 
     @property
     def begun(self) -> set[Identity]:
-        """Those of them of which something was read."""
+        """The known files of which something was read."""
         return {*self.copies, *(each.identity for each in self.generations if each.begun)}
 
     def next_stirred(self) -> Generation | None:

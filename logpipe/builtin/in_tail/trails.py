@@ -15,10 +15,12 @@ from itertools import islice
 from typing import Final
 
 from logpipe import Host, SourceAccount
+from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.builtin.in_tail.books import Books
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.history import Beginning, Content, Copies, Saved, Start, begin_all, find_copies, succeed
-from logpipe.builtin.in_tail.logfile import Identity
+from logpipe.builtin.in_tail.history import Beginning, Copies, History, Saved
+from logpipe.builtin.in_tail.logfile import Content, Identity
+from logpipe.builtin.in_tail.neighbours import Neighbours, Start
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.roster import Roster
@@ -57,6 +59,7 @@ class Trails:
         self._watch = watch
         self._wake = wake
         self._moved = moved
+        self._history = History(Neighbours(archive_suffix=SUFFIX if options.read_compressed_rotated else ""))
         self._changing = asyncio.Lock()
         self.books = Books(host)
         self.roster = Roster(options, host, files=files, books=self.books, settled=self._settled)
@@ -87,7 +90,7 @@ class Trails:
         while some := list(islice(waiting, _AT_ONCE)):
             async with self._changing:
                 new = [path for path in some if path not in self.by_path]
-                for beginning in await self._host.in_thread(begin_all, new, self.saved, new_at_end):
+                for beginning in await self._host.in_thread(self._history.begin_all, new, self.saved, new_at_end):
                     self._adopt(beginning)
                 for trail in [trail for path in some if (trail := self.by_path.get(path)) and trail.live is None]:
                     await self._succeed(trail)
@@ -139,7 +142,7 @@ class Trails:
     async def _succeed(self, trail: Trail) -> None:
         """Follow the file that a path leads to now, after those that came and went since the last one."""
         since = _last_sure(trail.generations[-1]) if trail.generations else time.time_ns()
-        self._adopt(await self._host.in_thread(succeed, trail.path, since, trail.known))
+        self._adopt(await self._host.in_thread(self._history.succeed, trail.path, since, trail.known))
 
     def let_go(self, trail: Trail) -> None:
         """Read a path's file to its end and follow it no longer: the configuration means it no more."""
@@ -227,9 +230,9 @@ class Trails:
                 self.roster.add_older(trail, start)
 
     async def _copies(self, trail: Trail, generation: Generation) -> Copies:
-        content = Content(generation.head, generation.offset, generation.mark, generation.size)
+        content = _content(generation)
         return await self._host.in_thread(
-            find_copies, trail.path, content, _last_sure(generation), trail.known, trail.begun
+            self._history.find_copies, trail.path, content, _last_sure(generation), trail.known, trail.begun
         )
 
     def _read_copies(self, trail: Trail, generation: Generation, copies: Copies) -> None:
@@ -247,8 +250,9 @@ class Trails:
 
         What was written after the copy was made, and before the file was cut, is in neither.
         """
-        size, generation.size = generation.size, min(generation.size, copy.file.size)
-        self.books.shorten(trail, generation, size)
+        if copy.file.exact:
+            size, generation.size = generation.size, min(generation.size, copy.file.size)
+            self.books.shorten(trail, generation, size)
         self.roster.discard(trail, copy.file.identity)
         if self.roster.knows(copy.file.identity):
             generation.skip(generation.behind, "elsewhere")  # the copy is followed under its own name
@@ -264,12 +268,22 @@ class Trails:
         copy.file.close()
 
     async def give_up(self, trail: Trail, generation: Generation, reason: str) -> None:
-        """Read a generation no further: its file is gone, or cannot be read for good."""
+        """Read a generation no further, its file is gone or cannot be read for good; or go on in a copy of it."""
         async with self._changing:
             if generation.finished or generation not in trail.generations:
                 return
+            copy = (
+                None
+                if generation.file
+                else await self._host.in_thread(self._history.find_copy, trail.path, _content(generation), trail.begun)
+            )
             if generation.replaced_at is None:
                 self._replace(trail, generation)
+            if copy is not None:
+                self._go_on(trail, generation, copy)
+                self.roster.remove(trail, generation)
+                self._settled(trail)
+                return
             self.books.abandon(trail, generation, reason)
             self.roster.finish(generation)
             await self._files.close([generation])
@@ -277,11 +291,12 @@ class Trails:
     async def finish(self, generations: Iterable[tuple[Trail, Generation]]) -> None:
         """Let go of generations that are read to their end; not of those to which something has come meanwhile."""
         async with self._changing:
-            done = [each for _, each in generations if each.replaced_at is not None]
-            done = [each for each in done if not each.stirred and not each.behind]
-            for generation in done:
+            done = [(trail, each) for trail, each in generations if each.replaced_at is not None]
+            done = [(trail, each) for trail, each in done if not each.stirred and (each.damage or not each.behind)]
+            for trail, generation in done:
+                self.books.damaged(trail, generation)
                 self.roster.finish(generation)
-            await self._files.close(done)
+            await self._files.close(generation for _, generation in done)
 
     def forget(self, *, saved_too: bool) -> None:
         """Let go of what is finished and settled; called after a look at all paths has found what was renamed.
@@ -309,6 +324,10 @@ class Trails:
 def _last_sure(generation: Generation) -> int:
     """Return a time at which a generation was still what its path led to: whatever is older came before it."""
     return min(generation.modified, generation.seen_at - _CLOCK_GRAIN)
+
+
+def _content(generation: Generation) -> Content:
+    return Content(generation.head, generation.offset, generation.mark, generation.size)
 
 
 def look_all(paths: list[str]) -> list[Status]:

@@ -1,0 +1,171 @@
+"""The files beside a followed one that hold its earlier content: renamed, copied, compressed.
+
+Everything here blocks and runs in a thread; what it opens belongs to the caller.
+"""
+# ruff: noqa: PTH118, PTH120, PTH208
+# Paths are the user's text and stay as written: pathlib would rewrite them.
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator
+from typing import Final, NamedTuple
+
+from logpipe.builtin.in_tail.archive import Archive
+from logpipe.builtin.in_tail.logfile import TELLING, Content, Head, Identity, LogFile
+from logpipe.builtin.in_tail.targets import look
+from logpipe.builtin.position_file import Position
+
+_COUNTED: Final = r"[.-][0-9][0-9T:._-]*"
+_DATED: Final = r"[._-][0-9]{4}-?[0-9]{2}-?[0-9]{2}[0-9T:._-]*"
+
+
+class Start(NamedTuple):
+    """One generation, open, and where to begin in it."""
+
+    file: LogFile
+    path: str
+    offset: int
+    head: Head
+
+
+class Known(NamedTuple):
+    """What is, will be or was read of a path."""
+
+    files: frozenset[Identity] = frozenset()
+    heads: frozenset[Head] = frozenset()
+    """Heads of content that was read to its end."""
+
+    def plus(self, *files: Identity) -> Known:
+        """Return the same with some more files."""
+        return Known(self.files.union(files), self.heads)
+
+
+class Neighbours:
+    """Finds files by what they hold and by what they are called."""
+
+    def __init__(self, *, archive_suffix: str = "") -> None:
+        """Take names with `archive_suffix` for compressed files; none if it is empty."""
+        self._archive_suffix = archive_suffix
+
+    def of_row(self, path: str, row: Position, known: Known) -> Start | None:
+        """Open the file that a row was written for, under whatever name it has now, or its copy."""
+        head = Head.parse(row.fingerprint)
+        folder = os.path.dirname(os.path.realpath(path))
+        for name in names_of_inode(folder, row.inode):
+            start = self._open(os.path.join(folder, name), row.offset)
+            if start is None:
+                continue
+            if start.file.identity not in known.files and (head is None or head.begins(start.file.beginning())):
+                return start
+            start.file.close()
+        return None if head is None else self.copy(path, Content(head, row.offset, b""), known.files)
+
+    def copy(self, path: str, content: Content, known: Collection[Identity]) -> Start | None:
+        """Open a file beside `path` that holds what was read from it, to go on there."""
+        if not content.mark and content.head.length < TELLING:
+            return None
+        folder, name = os.path.split(os.path.realpath(path))
+        stem, _ = _split_suffix(name)
+        for other in _names(folder):
+            if not other.startswith(stem) or other == name:
+                continue
+            start = self._open(os.path.join(folder, other), content.offset)
+            if start is None:
+                continue
+            if start.file.identity not in known and start.file.holds(content):
+                return start
+            start.file.close()
+        return None
+
+    def whole_copy(self, path: str, content: Content) -> Start | None:
+        """Open a file beside `path`, whatever is known of it, that holds all that was there."""
+        copy = self.copy(path, content, ())
+        if copy is not None and copy.file.size < content.size:
+            copy.file.close()
+            return None
+        return copy
+
+    def rotated_since(self, path: str, after: int, known: Known) -> Iterator[Start]:
+        """Open the files that were rotated away from `path`, by their names, and written after `after`."""
+        folder, name = os.path.split(os.path.realpath(path))
+        names = _names(folder)
+        is_rotated = _rotation_names(name, self._archive_suffix)
+        found: list[tuple[int, int, str]] = []
+        for other in names:
+            status = look(os.path.join(folder, other)) if is_rotated.fullmatch(other) else None
+            if status is None or status.st_mtime_ns < after or Identity.of(status) in known.files:
+                continue
+            plain = other.removesuffix(self._archive_suffix)
+            if plain == other or plain not in names:  # else it is being compressed
+                found.append((status.st_mtime_ns, _youth(plain), other))
+        for _, _, other in sorted(found):
+            start = self._open(os.path.join(folder, other), 0)
+            if start is not None and not _was_read(start, known.heads):
+                yield start
+
+    def _open(self, path: str, offset: int) -> Start | None:
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                return None
+            is_archive = self._archive_suffix and path.endswith(self._archive_suffix)
+            file: LogFile = Archive(path) if is_archive else LogFile(path)
+        except OSError:
+            return None
+        try:
+            beginning = file.beginning()
+        except OSError:
+            file.close()
+            return None
+        if file.exact and file.size < offset:
+            file.close()
+            return None
+        return Start(file, path, offset, Head.of(beginning))
+
+
+def names_of_inode(folder: str, inode: int) -> list[str]:
+    """Return the names in a folder that lead to an inode."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.inode() == inode]
+    except OSError:
+        return []
+
+
+def _was_read(start: Start, heads: Collection[Head]) -> bool:
+    """Return whether a compressed file is one that was read before it was compressed, and close it then.
+
+    gzip(1) leaves a file its time, which tells; others give it that of the compression.
+    """
+    file = start.file
+    if isinstance(file, Archive) and not file.keeps_time and start.head in heads:
+        file.close()
+        return True
+    return False
+
+
+def _youth(name: str) -> int:
+    """Return what sorts names of files written at the same moment: logrotate counts up from the youngest."""
+    number = name[len(name.rstrip("0123456789")) :]
+    return -int(number) if 0 < len(number) < 8 else 0
+
+
+def _rotation_names(name: str, archive_suffix: str) -> re.Pattern[str]:
+    """Return what logrotate, the kubelet and log libraries call a file that was `name`."""
+    stem, suffix = _split_suffix(name)
+    dated = f"{re.escape(stem)}{_DATED}{re.escape(suffix)}"
+    return re.compile(f"(?:{re.escape(name)}{_COUNTED}|{dated})(?:{re.escape(archive_suffix)})?", re.ASCII)
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, dot + suffix) if stem else (name, "")
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
