@@ -21,12 +21,19 @@ class Logpipe:
         log: file that what it says is added to.
         through: a command that gets logpipe's as its arguments.
         environment: variables to set for it.
+        arguments: more of its own.
     """
 
     def __init__(
-        self, config: Path, log: Path, *, through: Sequence[str] = (), environment: Mapping[str, str] | None = None
+        self,
+        config: Path,
+        log: Path,
+        *,
+        through: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
-        self._command = [*through, sys.executable, "-m", "logpipe", "-c", str(config)]
+        self._command = [*through, sys.executable, "-m", "logpipe", "-c", str(config), *arguments]
         self._environment = {**os.environ, **(environment or {})}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,6 +66,23 @@ class Logpipe:
         """Fail the test, quoting its log, if it has ended by itself."""
         assert self._process is not None
         assert self._process.poll() is None, f"logpipe ended by itself:\n{self.said}"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        assert self._process is not None
+        return self._process.poll() is None
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether SIGKILL has ended it."""
+        assert self._process is not None
+        return self._process.poll() == -signal.SIGKILL
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; one that has ended gets none."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """Kill all its processes at once, as the end of the machine would."""

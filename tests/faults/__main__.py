@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from tests.faults.outcome import Impossible
 
@@ -12,20 +13,35 @@ def main() -> int:
     """Run what was asked for; the status is 1 if anything failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    kills = commands.add_parser("kills", help="a kill at every write, sync, rename, unlink and truncate")
+    kills.add_argument("--jobs", type=int, default=2, help="how many run at a time")
+    kills.add_argument(
+        "--again-each", type=int, default=10, help="kill again during recovery, for one point in so many"
+    )
+    kills.add_argument("--keep", type=Path, help="folder for what failed trials leave")
+    kills.set_defaults(run=_kills)
     soak = commands.add_parser("soak", help="everything at once on the article's pipeline")
     soak.add_argument("--minutes", type=float, default=30)
     soak.add_argument("--lines-per-second", type=int, default=3000)
     soak.add_argument("--seed", type=int, default=1)
+    soak.set_defaults(run=_soak)
     given = parser.parse_args()
     try:
-        return _soak(given)
+        status: int = given.run(given)
     except Impossible as error:
         sys.stdout.write(f"can't run here: {error}\n")
         return 0
+    return status
+
+
+def _kills(given: argparse.Namespace) -> int:
+    from tests.faults.kills import kill_everywhere  # noqa: PLC0415 - each command imports what it needs
+
+    return kill_everywhere(jobs=given.jobs, again_each=given.again_each, keep=given.keep)
 
 
 def _soak(given: argparse.Namespace) -> int:
-    from tests.faults.soak.run import soak  # noqa: PLC0415 - each command imports what it needs
+    from tests.faults.soak.run import soak  # noqa: PLC0415 - the same
 
     return soak(minutes=given.minutes, per_second=given.lines_per_second, seed=given.seed)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import collections
-import itertools
 import random
 import shutil
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from examples.demo.pods import Pod
 from tests.faults.account import Account, Series
+from tests.faults.logs import Entry, Log, docker_entry, plain
 
 PAUSE: Final = 0.05
 NAMESPACES: Final = ("shop", "billing", "search", "kube-system")
@@ -31,64 +30,24 @@ def pods(count: int) -> list[Pod]:
     ]
 
 
-class Layout(Protocol):
-    """How a log's lines look."""
+class RotatedLog(Log):
+    """A log whose rotated files go when their lines have come.
 
-    def __call__(self, text: str) -> str:
-        """Return a line of the file, with its line feed."""
-
-
-def docker_entry(text: str) -> str:
-    """Return a line as docker's json-file driver writes it."""
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
-    return f'{{"log":"{text}\\n","stream":"stdout","time":"{now}"}}\n'
-
-
-def plain(text: str) -> str:
-    """Return a line as it is."""
-    return f"{text}\n"
-
-
-class Log:
-    """A log file that is written, rotated and removed.
-
-    Args:
-        path: the file itself, not a link to it.
+    Attributes:
         name: what it is called where logpipe looks for it.
-        series: the account of its lines.
-        entry: how its lines look.
+        paused: whether it is not written, because it is to be cut.
     """
 
-    def __init__(self, path: Path, name: str, series: Series, entry: Layout) -> None:
+    def __init__(self, path: Path, series: Series, *, name: str, entry: Entry, rnd: random.Random) -> None:
+        super().__init__(path, series, entry=entry, rnd=rnd)
         self.name = name
-        self.series = series
         self.paused = False
-        self._path = path
-        self._entry = entry
-        self._file = path.open("a", encoding="utf-8")
         self._old: collections.deque[tuple[Path, int]] = collections.deque()
-        self._generations = itertools.count(1)
 
-    def write(self, count: int, rnd: random.Random) -> None:
-        """Add lines, in two pieces that may part a line."""
-        burst = "".join(self._entry(self.series.next_line(padding=rnd.randrange(40, 160))) for _ in range(count))
-        cut = rnd.randrange(len(burst) + 1)
-        for part in (burst[:cut], burst[cut:]):
-            self._file.write(part)
-            self._file.flush()
-
-    def rename(self, rnd: random.Random) -> None:
-        """Rotate as docker and the kubelet do; more lines still go to the old file."""
-        old = self._path.with_name(f"{self._path.name}.{next(self._generations)}")
-        self._path.rename(old)
-        self.write(rnd.randrange(1, 40), rnd)
-        self._file.close()
-        self._file = self._path.open("a", encoding="utf-8")
+    def rotate(self, *, late: int) -> None:
+        """Rename the file, and go on in a new one after some late lines."""
+        old = self.rename(late=late)
         self._old.append((old, self.series.written))
-
-    def truncate(self) -> None:
-        """Rotate as copytruncate does, after the copy: only what was read is safe."""
-        self._file.truncate(0)
 
     def remove_old(self) -> int:
         """Remove the rotated files whose lines have all come; returns how many."""
@@ -97,10 +56,6 @@ class Log:
             self._old.popleft()[0].unlink()
             removed += 1
         return removed
-
-    def close(self) -> None:
-        """Write no more."""
-        self._file.close()
 
 
 class Node:
@@ -136,14 +91,14 @@ class Node:
         self._burst = max(1, round(per_second * PAUSE))
         self._random = rnd
         self._to_come: Iterator[Pod] = iter(every)
-        self._ending: dict[str, tuple[Pod, Log]] = {}
+        self._ending: dict[str, tuple[Pod, RotatedLog]] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write, name="node")
         for folder in ("containers", "audit", "pods"):
             (self.var_log / folder).mkdir(parents=True, exist_ok=True)
-        self.logs: dict[str, Log] = {
-            STRAY: Log(self.var_log / "containers" / f"{STRAY}.log", f"{STRAY}.log", account.open(STRAY), docker_entry),
-            AUDIT: Log(self.var_log / "audit" / f"{AUDIT}.log", f"{AUDIT}.log", audit.open(AUDIT), plain),
+        self.logs: dict[str, RotatedLog] = {
+            STRAY: self._log(self.var_log / "containers" / f"{STRAY}.log", account.open(STRAY), docker_entry),
+            AUDIT: self._log(self.var_log / "audit" / f"{AUDIT}.log", audit.open(AUDIT), plain),
         }
         self._pods: dict[str, Pod] = {}
         for _ in range(alive):
@@ -157,7 +112,7 @@ class Node:
         with self.changed:
             known = "".join(path.read_text() for path in self._positions.glob("*.pos"))
             if known_logs := [log for _, log in sorted(self.logs.items()) if f"/{log.name}\t" in known]:
-                self._random.choice(known_logs).rename(self._random)
+                self._random.choice(known_logs).rotate(late=self._random.randrange(1, 40))
                 self.counts["renamed"] += 1
 
     def truncate(self) -> None:
@@ -179,7 +134,7 @@ class Node:
         self._pods[pod.name] = pod
         file = self._docker_file(pod) if len(self._pods) % 2 else self._pod_folder(pod) / "0.log"
         file.parent.mkdir(parents=True)
-        self.logs[pod.name] = Log(file, pod.log_name, self._account.open(pod.name), docker_entry)
+        self.logs[pod.name] = self._log(file, self._account.open(pod.name), docker_entry, name=pod.log_name)
         if not (link := self._pod_folder(pod) / "0.log").exists():
             link.parent.mkdir(parents=True)
             link.symlink_to(file)
@@ -206,11 +161,14 @@ class Node:
         self._stopping.set()
         self._thread.join()
 
+    def _log(self, path: Path, series: Series, entry: Entry, *, name: str = "") -> RotatedLog:
+        return RotatedLog(path, series, name=name or path.name, entry=entry, rnd=self._random)
+
     def _write(self) -> None:
         while not self._stopping.wait(PAUSE):
             with self.changed:
                 for log in self._random.sample([log for log in self.logs.values() if not log.paused], k=2):
-                    log.write(self._burst // 2, self._random)
+                    log.write(self._burst // 2)
 
     def _docker_file(self, pod: Pod) -> Path:
         return self._root / "docker" / pod.container_id / f"{pod.container_id}-json.log"

@@ -16,10 +16,11 @@ from tests.e2e.program import Logpipe
 from tests.faults.account import Account
 from tests.faults.ledger import last_ledger
 from tests.faults.outcome import Impossible
+from tests.faults.process import Sample, sample, trend
+from tests.faults.sinks import FileSink, KafkaSink
 from tests.faults.soak.node import NAMESPACES, Node, pods
 from tests.faults.soak.pipeline import Machine
-from tests.faults.soak.process import Sample, sample, trend
-from tests.faults.soak.sinks import FileReader, TopicReader
+from tests.faults.soak.readers import ContainerLines, Reading
 from tests.faults.soak.troubles import POD_SECONDS, Troubles
 from tests.services.in_thread import in_thread
 from tests.services.jars import UnavailableError
@@ -76,11 +77,11 @@ class _Soak:
         topics = ("default", *NAMESPACES)
         for topic in topics:
             self._kafka.create_topic(topic)
-        self._topics = TopicReader(
-            self._kafka.bootstrap, topics, self._containers, {pod.name: pod.namespace for pod in every}
-        )
-        running.enter_context(self._topics)
-        running.enter_context(FileReader(machine.delivered, self._audit))
+        self._lines = ContainerLines(self._containers, {pod.name: pod.namespace for pod in every})
+        partitions = dict.fromkeys(topics, 1)
+        delivered = running.enter_context(KafkaSink(self._kafka.bootstrap, partitions, self._lines.enter))
+        running.enter_context(Reading(delivered.read, name="topics"))
+        running.enter_context(Reading(FileSink(machine.delivered, self._audit).read, name="file"))
         # Bytecode is written here, whatever the tests are started with: programs are started often.
         self._logpipe = Logpipe(
             machine.config,
@@ -169,8 +170,8 @@ class _Soak:
                 yield f"{account.missing} lines of {name} were lost, the first {account.first_missing()}"
             if account.altered:
                 yield f"{len(account.altered)} lines of {name} are none that was written: {account.altered[:3]}"
-        if self._topics.misrouted:
-            yield f"{len(self._topics.misrouted)} lines are where they do not belong: {self._topics.misrouted[:3]}"
+        if self._lines.misrouted:
+            yield f"{len(self._lines.misrouted)} lines are where they do not belong: {self._lines.misrouted[:3]}"
         expected = {"kill", "broker", "buffer full", "positions full", "renamed", "truncated", "pods removed"}
         if missing := sorted(expected - {kind for kind, count in self._faults().items() if count}):
             yield f"did not happen, so nothing was shown: {', '.join(missing)}; let it run longer"

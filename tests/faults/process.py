@@ -31,6 +31,16 @@ def sample(pid: int, *, age: float) -> Sample | None:
     return Sample(pid, age, int(resident[1]) / 1024, descriptors) if resident else None
 
 
+def catches(pid: int, signal: int) -> bool:
+    """Return whether a process has a handler for a signal; one that is starting has none yet."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = re.search(r"^SigCgt:\s+([0-9a-f]+)", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (signal - 1) & 1)
+
+
 @dataclass(frozen=True)
 class Trend:
     """How a figure developed while one process lived."""
