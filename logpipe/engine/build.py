@@ -14,13 +14,13 @@ from logpipe.config.element import Element
 from logpipe.config.options import PluginConf, complain, describe, did_you_mean
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import PluginHost, World
-from logpipe.engine.lint import lint_routes
+from logpipe.engine.lint import lint
 from logpipe.engine.log import LEVELS, PluginLog
 from logpipe.engine.outlets import OutletBuilder
 from logpipe.engine.router import Router, Rule
 from logpipe.engine.tag_pattern import compile_pattern
 from logpipe.engine.workers import report_workers, sections_of
-from logpipe.plugin import AsyncFilter, Filter, Input, Output, Plugin
+from logpipe.plugin import AsyncFilter, Filter, Input, Outlet, Output, Plugin
 from logpipe.registry import Registry, UnknownPluginError
 
 P = TypeVar("P")
@@ -62,6 +62,7 @@ class Builder:
         log: logging.Logger,
         strict: bool = False,
         compat: str = "",
+        in_memory: bool = False,
     ) -> None:
         self.world = world
         self.stages = Stages()
@@ -76,12 +77,17 @@ class Builder:
         self._report_to = report
         self._ids: dict[str, Element] = {}
         self._numbers: dict[str, int] = {}
-        self._outlets = OutletBuilder(self)
+        self._outlets = OutletBuilder(self, in_memory=in_memory)
 
     @property
     def buffered_outlets(self) -> list[BufferedOutlet]:
         """Every buffered output, in the order they were built."""
         return self._outlets.buffered
+
+    @property
+    def outlets_by_id(self) -> dict[str, Outlet]:
+        """Every output's way in, but for secondaries', by the output's id."""
+        return self._outlets.by_id
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Pass a diagnostic on, and remember that there was an error."""
@@ -93,7 +99,7 @@ class Builder:
         report_workers(root, self.world.workers, self.report)
         elements = list(sections_of(root, self.world.worker_id))
         labels = self._labels(elements)
-        lint_routes(elements, self.report)
+        lint(elements, self._registry, self.report)
         self.routers[ROOT] = self._router(ROOT)
         for name in labels:
             self.routers[name] = self._router(name)

@@ -12,7 +12,7 @@ from logpipe.config.element import Element
 from logpipe.config.explained import Explained, Explaining
 from logpipe.config.options import Options
 from logpipe.engine.build import COMPAT
-from logpipe.engine.effective import KINDS
+from logpipe.engine.secrets import KINDS
 from logpipe.registry import Registry, UnknownPluginError
 
 

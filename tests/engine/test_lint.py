@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from logpipe.engine.lint import covers, lint_routes
+from logpipe.engine.lint import lint
+from logpipe.engine.lint.routes import covers, lint_routes
+from logpipe.registry import Registry
 from logpipe.testing import parse
 
 OWN = "<label @FLUENT_LOG>\n<match **>\n@type null\n</match>\n</label>\n"
@@ -71,3 +73,128 @@ def test_a_match_that_takes_our_own_log() -> None:
 def test_covers(earlier: str, later: str, expected: bool) -> None:  # noqa: FBT001 - a table of cases
     """It says yes only where it is sure."""
     assert covers(earlier, later) is expected
+
+
+def warnings(text: str, code: str) -> list[str]:
+    """What check says of a configuration under one code."""
+    found: list[str] = []
+    lint(parse(text).elements, Registry(), lambda diagnostic: found.append(str(diagnostic)))
+    return [line for line in found if line.endswith(f"[{code}]")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "<source>\n@type forward\n</source>\n",
+            "test.conf:1:1: warning: <source> @type forward listens at port 24224 of 0.0.0.0 without protection:"
+            " anybody who reaches it can send events (write bind 127.0.0.1 if it serves this machine alone, else add"
+            " <security> with a shared_key) [open-listener]",
+        ),
+        (
+            "<source>\n@type http\nport 8888\nbind ::\n</source>\n",
+            "test.conf:4:6: warning: <source> @type http listens at port 8888 of :: without protection: anybody who"
+            " reaches it can send events (write bind 127.0.0.1 if it serves this machine alone, else add"
+            " <transport tls> with client_cert_auth true) [open-listener]",
+        ),
+        (
+            "<source>\n@type monitor_agent\n</source>\n",
+            "test.conf:1:1: warning: <source> @type monitor_agent listens at port 24220 of 0.0.0.0 without protection:"
+            " anybody who reaches it can read the settings of all plugins (write bind 127.0.0.1 if it serves this"
+            " machine alone) [open-listener]",
+        ),
+    ],
+    ids=["forward", "http", "monitor_agent"],
+)
+def test_a_listener_that_is_open_to_the_world(text: str, expected: str) -> None:
+    """It is named with its port, its address and what strangers can do there, installed or not."""
+    assert warnings(text, "open-listener") == [expected]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<source>\n@type forward\nbind 127.0.0.1\n</source>\n",
+        "<source>\n@type forward\nbind localhost\n</source>\n",
+        "<source>\n@type forward\n<security>\nshared_key x\n</security>\n</source>\n",
+        "<source>\n@type http\n<transport tls>\n</transport>\n</source>\n",
+        "<source>\n@type tail\n</source>\n",
+        "<match>\n@type forward\n</match>\n",
+    ],
+)
+def test_a_listener_that_is_not(text: str) -> None:
+    """On this machine alone, or where somebody asks who comes, there is nothing to warn of."""
+    assert warnings(text, "open-listener") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "<match a>\n@type kafka2\npassword s3cret\n</match>\n",
+            'test.conf:3:10: warning: <match a> @type kafka2: "password" is written in plain text'
+            " (write password \"#{ENV['KAFKA2_PASSWORD']}\" and set that variable) [plain-secret]",
+        ),
+        (
+            "<match a>\n@type unheard_of\napi_key 's3cret'\n</match>\n",
+            'test.conf:3:9: warning: <match a> @type unheard_of: "api_key" is written in plain text'
+            " (write api_key \"#{ENV['UNHEARD_OF_API_KEY']}\" and set that variable) [plain-secret]",
+        ),
+        (
+            "<source>\n@type forward\n<security>\nshared_key s3cret\n</security>\n</source>\n",
+            'test.conf:4:12: warning: <security>: "shared_key" is written in plain text'
+            " (write shared_key \"#{ENV['SECURITY_SHARED_KEY']}\" and set that variable) [plain-secret]",
+        ),
+    ],
+    ids=["declared", "by its name", "in a section"],
+)
+def test_a_secret_in_plain_text(text: str, expected: str) -> None:
+    """Its name is said, never its value."""
+    assert warnings(text, "plain-secret") == [expected]
+
+
+@pytest.mark.parametrize("value", ["\"#{ENV['X'] || 'x'}\"", '""', "${record['x']}"])
+def test_a_secret_from_elsewhere(value: str) -> None:
+    """What the environment gives, or nothing, is no secret in the file."""
+    assert warnings(f"<match a>\n@type kafka2\npassword {value}\n</match>\n", "plain-secret") == []
+
+
+SOURCE = "<source>\n@type sample\ntag app.log\n</source>\n"
+
+
+def test_a_pattern_that_no_tag_matches() -> None:
+    """The nearest tag is suggested."""
+    text = SOURCE + "<match ap.log>\n@type null\n</match>\n<match other>\n@type null\n</match>\n"
+    assert warnings(text, "unmatched-pattern") == [
+        "test.conf:5:8: warning: <match ap.log> @type null: no <source> gives events a tag that it matches"
+        ' (did you mean "app.log"?) [unmatched-pattern]',
+        "test.conf:8:8: warning: <match other> @type null: no <source> gives events a tag that it matches"
+        " (the tags are app.log) [unmatched-pattern]",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SOURCE + "<match app.*>\n@type null\n</match>\n<match fluent.**>\n@type null\n</match>\n",
+        SOURCE + "<match app.*>\n@type rewrite_tag_filter\n</match>\n<match new>\n@type null\n</match>\n",
+        SOURCE + "<source>\n@type forward\n</source>\n<match new>\n@type null\n</match>\n",
+        "<source>\n@type tail\ntag kube.*\n</source>\n<match new>\n@type null\n</match>\n",
+        "<match new>\n@type null\n</match>\n",
+    ],
+    ids=["all match", "tags are made", "tags come from elsewhere", "tags have the path", "no source"],
+)
+def test_a_pattern_that_some_tag_may_match(text: str) -> None:
+    """Nothing is said where tags are not all known."""
+    assert warnings(text, "unmatched-pattern") == []
+
+
+def test_typographic_quotes_outside_values() -> None:
+    """In patterns and in names they do not quote either."""
+    text = "<match “app.**”>\n@type null\n“tag” x\n</match>\n"
+    assert warnings(text, "typographic-quotes") == [
+        "test.conf:1:8: warning: “ is a typographic quote and becomes part of the argument of <match “app.**”>"
+        " (write \" or ' to quote) [typographic-quotes]",
+        'test.conf:3:1: warning: “ is a typographic quote and becomes part of the name "“tag”"'
+        " (write \" or ' to quote) [typographic-quotes]",
+    ]
