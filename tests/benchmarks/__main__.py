@@ -11,6 +11,7 @@ import sys
 from tests.benchmarks import expressions
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import compare
+from tests.benchmarks.idle import measure_idle
 from tests.benchmarks.measure import FailedError
 
 
@@ -24,7 +25,8 @@ def main() -> int:
     try:
         sys.stdout.write(compare(lines=given.lines, rounds=given.rounds).text() + "\n\n")
         buffers = measure_buffers(lines=given.lines, rounds=given.rounds, megabytes=given.left)
-        sys.stdout.write(buffers.text() + "\n")
+        sys.stdout.write(buffers.text() + "\n\n")
+        sys.stdout.write("\n".join([*measure_idle().rows(), ""]))
     except FailedError as error:
         sys.stderr.write(f"failed: {error}\n")
         return 1

@@ -11,6 +11,7 @@ from tests.benchmarks import expressions
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import compare
 from tests.benchmarks.container_log import write_log
+from tests.benchmarks.idle import measure_idle
 from tests.benchmarks.measure import Cost, FailedError, run
 from tests.benchmarks.report import Comparison, Report
 
@@ -46,6 +47,13 @@ def test_runs_both_buffers_and_a_full_folder() -> None:
     assert found.left_bytes > 1_000_000
     assert found.recovery.seconds > 0
     assert "of the events/CPU s in memory" in found.text()
+
+
+def test_idle_files_are_watched() -> None:
+    """A few files for a moment: every one is read before the cost is looked at."""
+    found = measure_idle(files=50, seconds=0.1)
+    assert found.megabytes > 10
+    assert "50 watched files" in found.rows()[0]
 
 
 def test_says_whether_aims_are_met() -> None:
