@@ -43,8 +43,6 @@ class Staging:
         self.options = options
         self.queue: deque[StoredChunk] = deque()
         self.ready = asyncio.Event()
-        self.in_flight = 0
-        """Bytes of chunks that are being delivered."""
         self.dropped = host.counter("drop_oldest_chunk_count", "Chunks dropped because the buffer was full.")
         self.dropped_records = host.counter("dropped_records", "Events of chunks that were dropped.")
         self.taken = host.counter(*TAKEN)
@@ -58,6 +56,7 @@ class Staging:
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._staged: dict[ChunkKey, tuple[StoredChunk, float]] = {}
         self._in_flight: dict[str, StoredChunk] = {}
+        self._weights: dict[str, int] = {}
         self._syncing = Syncing(buffer, host, self._put_again) if buffer.persistent else None
         self._room = asyncio.Event()
         self._size = 0
@@ -87,7 +86,16 @@ class Staging:
     @property
     def waiting(self) -> int:
         """Events in chunks: staged, queued and being delivered."""
-        return sum(map(len, chain(self.queue, self._in_flight.values(), (chunk for chunk, _ in self._staged.values()))))
+        return sum(map(len, self._chunks()))
+
+    def _chunks(self) -> Iterator[StoredChunk]:
+        return chain(self.queue, self._in_flight.values(), (chunk for chunk, _ in self._staged.values()))
+
+    def _weigh(self, chunk: StoredChunk) -> None:
+        """Take note of a chunk's size: what is stored of events turns out when it is."""
+        size = chunk.size
+        self._size += size - self._weights.get(chunk.id, 0)
+        self._weights[chunk.id] = size
 
     async def process(self, batch: EventBatch) -> None:
         """Take a batch into chunks; returns when it is as safe as the buffer makes it, or its receipt will tell.
@@ -116,7 +124,7 @@ class Staging:
     def resume(self, chunks: list[StoredChunk]) -> None:
         """Take what a previous run left behind: what may take more events is staged, all else queued."""
         for chunk in chunks:
-            self._size += chunk.size
+            self._weigh(chunk)
             self.resumed.add(len(chunk))
             if chunk.is_sealed or not self._suits(chunk):
                 self._enqueue(chunk)
@@ -156,7 +164,7 @@ class Staging:
                 chunk.append(part, part_payloads, part_size)
                 self.taken.add(len(part))
                 self.left_out.add(len(part) - (len(chunk) - before))
-                self._size += part_size
+                self._weigh(chunk)
                 yield Piece(chunk, key, part, part_payloads, part_size)
                 self._after_append(key, chunk)
             elif len(part) > 1:
@@ -226,23 +234,21 @@ class Staging:
             self.ready.clear()
             return None
         chunk = self.queue.popleft()
-        self.in_flight += chunk.size
         self._in_flight[chunk.id] = chunk
         return chunk
 
     def give_back(self, chunk: StoredChunk) -> None:
         """Put a chunk that could not be delivered back where it was."""
-        self.in_flight -= chunk.size
         self._in_flight.pop(chunk.id, None)
+        self._weigh(chunk)
         self.queue.appendleft(chunk)
         self.ready.set()
 
     async def purge(self, chunk: StoredChunk, *, taken: bool = True) -> None:
         """Forget a chunk that was delivered or given up; its room is free."""
         if taken:
-            self.in_flight -= chunk.size
             self._in_flight.pop(chunk.id, None)
-        self._size -= chunk.size
+        self._size -= self._weights.pop(chunk.id, 0)
         await self._buffer.purge(chunk)
         if self._size < self.options.limit:
             self._full_said = False
@@ -250,10 +256,14 @@ class Staging:
 
     def _give_way(self) -> None:
         """Queue the oldest staged chunk where nothing else would ever make room: a lazy buffer cuts its slice early."""
-        if not self.queue and not self.in_flight and self._staged:
+        if not self.queue and not self._in_flight and self._staged:
             self._enqueue_staged(next(iter(self._staged)))
 
     async def _make_room(self) -> None:
+        for chunk in self._chunks():
+            self._weigh(chunk)
+        if self._size < self.options.limit:
+            return
         action = self.options.overflow_action
         if not self._full_said:
             self._full_said = True

@@ -121,7 +121,7 @@ class BufferedOutlet:
         except PermanentError as error:
             await self._give_up_at_once(chunk, error)
         except Exception as error:  # noqa: BLE001 - whatever the output raises follows the retry settings
-            return await self._failed(chunk, error)
+            return await self._failed(chunk, error, by_secondary=output is self.secondary)
         else:
             if len(chunk):
                 await self._succeeded(chunk, began, by_secondary=output is self.secondary)
@@ -202,7 +202,7 @@ class BufferedOutlet:
             )
         await self.staging.purge(chunk)
 
-    async def _failed(self, chunk: StoredChunk, error: Exception) -> bool:
+    async def _failed(self, chunk: StoredChunk, error: Exception, *, by_secondary: bool) -> bool:
         now = self._clock.monotonic()
         self.retried.add(1)
         if self._retry is None:
@@ -215,7 +215,8 @@ class BufferedOutlet:
         if isinstance(error, RetryLater) and error.after is not None:
             self._retry.postpone(now + error.after)
         self._log.warning(
-            "failed to flush the buffer. retry_times=%d next_retry_seconds=%.1f chunk=%r error_class=%s error=%r",
+            "failed to flush the buffer%s. retry_times=%d next_retry_seconds=%.1f chunk=%r error_class=%s error=%r",
+            " with secondary output" if by_secondary else "",
             self._retry.steps,
             max(0.0, self._retry.next_time - now),
             chunk.id,

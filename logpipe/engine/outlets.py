@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import converter
 from logpipe.config.declare import InvalidSetting
-from logpipe.config.diagnostic import error, warning
+from logpipe.config.diagnostic import error
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf, describe
+from logpipe.engine.buffer_lint import lint_buffer, lint_secondary
 from logpipe.engine.chunk_keys import compile_place
 from logpipe.engine.chunking import Staging
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
@@ -92,6 +93,9 @@ class OutletBuilder:
         secondary = self._secondary(conf, host, buffered=buffered)
         if buffer_conf is None:
             return DirectOutlet(output, host), host
+        if secondary is not None:
+            written = next(conf.element.sections("secondary"))
+            lint_secondary(_options(buffer_conf), output, secondary, written, self._builder.report)
         outlet: Outlet | None = self._buffered(conf, buffer_conf, output, host, secondary)
         return None if outlet is None else (outlet, host)
 
@@ -108,21 +112,8 @@ class OutletBuilder:
             element.set("path", path, element.position)
         found = self._builder.find("buffer", kind, element, self._builder.report)
         if found is not None:
-            self._lint_flush(found, element)
+            lint_buffer(_options(found), element, self._builder.report)
         return found
-
-    def _lint_flush(self, buffer_conf: PluginConf, element: Element) -> None:
-        options = _options(buffer_conf)
-        if "flush_interval" not in element.params or options.mode == "interval":
-            return
-        place = element.params["flush_interval"].position
-        if options.flush_mode == "default":
-            message = "'flush_interval' is ignored because default 'flush_mode' is not 'interval': 'lazy'"
-            hint = "add: flush_mode interval"
-            self._builder.report(warning("ignored-parameter", f"{element.title}: {message}", place, hint))
-        else:
-            message = f"'flush_interval' can't be specified when 'flush_mode' is '{options.flush_mode}'"
-            self._builder.report(error("contradiction", f"{element.title}: {message}", place, "remove one of the two"))
 
     def _zone(self, buffer_conf: PluginConf) -> tzinfo | None:
         """Return the zone of time slices, None for the machine's own."""

@@ -26,16 +26,22 @@ class Retry:
     uniform: Callable[[float, float], float] = random.uniform
     steps: int = field(default=0, init=False)
     next_time: float = field(default=0.0, init=False)
+    _steps_before_secondary: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.next_time = self._clamped(self.start + self.options.retry_wait)
 
     def failed(self, now: float) -> None:
         """Count one more failure and plan the next attempt."""
-        if now < self.next_time:
-            return  # compat: a parallel thread's failure before the planned attempt is no step of its own
-        self.steps += 1
-        self.next_time = self._clamped(now + self._jittered(self._wait(self.steps)))
+        is_planned = now >= self.next_time
+        if is_planned:
+            self.steps += 1
+            if self._steps_before_secondary is None and self.wants_secondary(now):
+                self._steps_before_secondary = self.steps
+        steps = self.steps - (self._steps_before_secondary or 0)
+        moment = self._clamped(now + self._jittered(self._wait(steps)))
+        # compat: a parallel thread's failure before the planned attempt is no step of its own, but puts it off
+        self.next_time = moment if is_planned else max(moment, self.next_time)
 
     def postpone(self, until: float) -> None:
         """Do not try before `until`: the peer said how long to wait."""

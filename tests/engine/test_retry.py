@@ -79,7 +79,30 @@ def test_secondary_is_wanted_after_its_share_of_the_time() -> None:
 
 
 def test_a_failure_before_the_planned_attempt_is_no_step() -> None:
-    """Parallel flush threads fail together; the state counts them once."""
+    """Parallel flush threads fail together; the state counts them once, and waits from the last of them."""
     retry = Retry(options(retry_wait=10.0), 0.0)
     retry.failed(5.0)
-    assert (retry.steps, retry.next_time) == (0, 10)
+    assert (retry.steps, retry.next_time) == (0, 15)
+    retry.postpone(60.0)
+    retry.failed(6.0)
+    assert (retry.steps, retry.next_time) == (0, 60)
+
+
+def test_waits_begin_anew_with_the_secondary() -> None:
+    """Its own failures count from none, and the limit stays that of the whole."""
+    retry = Retry(options(retry_wait=1.0, retry_timeout=100.0), 0.0, has_secondary=True)
+    while not retry.wants_secondary(retry.next_time):
+        retry.failed(retry.next_time)
+    assert retry.next_time == 80
+    assert waits(retry, 4)[1:] == [1, 2, 4, 8]
+    assert not retry.is_over(retry.next_time)
+    retry.failed(retry.next_time)
+    assert retry.next_time == 100
+    assert retry.is_over(100)
+
+
+def test_periodic_waits_with_jitter_and_a_base_of_its_own() -> None:
+    """Each setting of the formula has its say."""
+    periodic = Retry(BufferOptions(retry_type="periodic", retry_wait=8.0), 0.0, uniform=lambda low, _high: low)
+    assert waits(periodic, 3) == [8, 7, 7, 7]
+    assert waits(Retry(options(retry_wait=2.0, retry_exponential_backoff_base=3.0), 0.0), 3) == [2, 6, 18, 54]

@@ -55,8 +55,8 @@ class CompressedChunk:
         for content in contents:
             frame = encode_frame(bytes.fromhex(self.id), self._count, label, content, compression=self._compression)
             self._frames.append(frame[:2])
+            self.size += sum(map(len, frame[:2]))
             self._count += len(content.records)
-        self.size += size
         if batch.receipt is not None:
             batch.receipt.hold()
             self._receipts.append(batch.receipt)

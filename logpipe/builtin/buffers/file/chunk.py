@@ -70,10 +70,11 @@ class Entry(NamedTuple):
 class Group:
     """What is written and synced together; `entries` are gone when it is."""
 
-    __slots__ = ("_written", "entries", "error")
+    __slots__ = ("_written", "entries", "error", "size")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.size = 0
         self.error: Exception | None = None
         self._written = asyncio.Event()
 
@@ -105,6 +106,7 @@ class FileChunk:
         self.key = key
         self.created = created
         self.size = 0
+        """Bytes of the file, and of what is still to be written as it was given."""
         self.progress: Any = None
         self.is_sealed = False
         """Takes no more events: a write to its file has failed, or a damaged file was found."""
@@ -142,6 +144,7 @@ class FileChunk:
         if self._group is None:
             self._group = self._last = Group()
         self._group.entries.append(entry)
+        self._group.size += size
         if not self._committing:
             self._committing = True
             self._keeper.commit(self)
@@ -217,6 +220,7 @@ class FileChunk:
                 self._add_extent(self._safe_size, end, count)
             self._safe_size = end
             self._safe_count += count
+        self.size = self._safe_size + (self._group.size if self._group is not None else 0)
         group.end()
 
     def _add_extent(self, start: int, end: int, count: int) -> None:
@@ -232,7 +236,7 @@ class FileChunk:
         self.is_sealed = True
         waiting, self._group = self._group, None
         lost = self._count - self._safe_count
-        self._count = self._safe_count
+        self._count, self.size = self._safe_count, self._safe_size
         for each in (group, waiting):
             if each is not None:
                 self._give_memory(entry.kept for entry in each.entries)

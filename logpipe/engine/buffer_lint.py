@@ -1,0 +1,43 @@
+"""Warnings about `<buffer>` and `<secondary>`: what works, but not as it reads. Words: fluentd's plugin/output.rb."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from logpipe.config.buffer_options import BufferOptions
+from logpipe.config.diagnostic import Report, error, warning
+from logpipe.config.element import Element
+from logpipe.plugin import Output
+
+MANY_KEYS: Final = 4
+FOR_ANY_CHUNK: Final = "secondary_file"
+
+
+def lint_buffer(options: BufferOptions, element: Element, report: Report) -> None:
+    """Report what of a `<buffer>` has no effect, or more than is good."""
+    if len(options.chunk_keys) >= MANY_KEYS:
+        message = f"{element.title}: many chunk keys specified, and it may cause too many chunks on your system"
+        report(warning("many-chunk-keys", message, element.arg_position, "group by what few events differ in"))
+    if "flush_interval" not in element.params or options.mode == "interval":
+        return
+    place = element.params["flush_interval"].position
+    if options.flush_mode == "default":
+        message = "'flush_interval' is ignored because default 'flush_mode' is not 'interval': 'lazy'"
+        report(warning("ignored-parameter", f"{element.title}: {message}", place, "add: flush_mode interval"))
+    else:
+        message = f"'flush_interval' can't be specified when 'flush_mode' is '{options.flush_mode}'"
+        report(error("contradiction", f"{element.title}: {message}", place, "remove one of the two"))
+
+
+def lint_secondary(
+    options: BufferOptions, primary: Output[Any], secondary: Output[Any], element: Element, report: Report
+) -> None:
+    """Report a `<secondary>` that is hardly ever used, or may not be able to read what it gets."""
+    if options.retry_forever:
+        message = "<secondary> with 'retry_forever', only unrecoverable chunks are moved to secondary"
+        report(warning("idle-secondary", message, element.position))
+    encodes = primary.encode is not None or secondary.encode is not None
+    if encodes and type(primary) is not type(secondary) and element.type != FOR_ANY_CHUNK:
+        message = "Use different plugin for secondary. Check the plugin works with primary like secondary_file"
+        hint = f"primary: {primary.types[0]}, secondary: {secondary.types[0]}"
+        report(warning("doubtful-secondary", message, element.position, hint))
