@@ -33,16 +33,15 @@ def entries_of(sections: list[Element]) -> dict[str, str | None]:
 
 
 def mistake(problem: ExpressionError, sections: list[Element], *, param: str) -> InvalidSetting:
-    """Return what is wrong with an entry, pointing into it; `param` is where else the mistake can be.
-
-    The place is exact for a value that was written without quotes.
-    """
+    """Return what is wrong with an entry, pointing into it; `param` is where else the mistake can be."""
     hint = f": {problem.hint}" if problem.hint else ""
     if not isinstance(problem, TemplateError):
         return InvalidSetting(f"{problem}{hint}", param=param)
     (entry,) = [section.params[problem.key] for section in sections if problem.key in section.params][-1:]
-    start = entry.position if problem.in_key else entry.value_position
-    place = Position(start.file, start.line, start.column + (problem.offset or 0)) if start.line else start
+    offset, start = problem.offset or 0, entry.position
+    place = entry.place(offset)
+    if problem.in_key:
+        place = Position(start.file, start.line, start.column + offset) if start.line else start
     return InvalidSetting(f"<record> {problem.key}: {problem}{hint}", position=place)
 
 

@@ -46,7 +46,7 @@ class World:
     worker_id: int
     root_dir: Path | None
     workers: int = 1
-    claims: dict[tuple[str, str], str] = field(default_factory=dict)
+    claims: dict[tuple[str, str], PluginHost] = field(default_factory=dict)
     group: asyncio.TaskGroup | None = None
     """The tasks of the running graph."""
     failures: Counter = field(default_factory=lambda: Counter("task_failures", "Tasks that failed unexpectedly."))
@@ -135,9 +135,15 @@ class PluginHost:
 
     def claim(self, kind: str, name: str) -> None:
         """Reserve what two plugins must not share."""
-        owner = self._world.claims.setdefault((kind, name), self.plugin_id)
-        if owner != self.plugin_id:
-            raise InvalidSetting(f"{kind} {name} is already used by {owner}: give each its own", param=kind)
+        owner = self._world.claims.setdefault((kind, name), self)
+        if owner is not self:
+            raise InvalidSetting(f"{kind} {name} is already used by {owner.described}: give each its own", param=kind)
+
+    @property
+    def described(self) -> str:
+        """How a person finds the plugin: `<source> @type tail at td-agent.conf:3:1`."""
+        extra = getattr(self.log, "extra", None) or {}
+        return f"{extra['section']} at {extra['place']}" if "section" in extra else self.plugin_id
 
     def start_task(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run `work` beside the plugin until it ends or the plugin stops."""
