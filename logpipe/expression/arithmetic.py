@@ -55,7 +55,7 @@ def minus(left: Any, right: Any) -> Any:
         gone = {as_key(item) for item in right}
         return [item for item in left if as_key(item) not in gone]
     if isinstance(left, RubyTime) and isinstance(right, RubyTime):
-        return (left.nanos - right.nanos) / _unit(left)
+        return float(left.nanos - right.nanos) / _unit(left)  # compat: time.c rounds twice
     if isinstance(left, RubyTime) and is_number(right):
         return left.at(left.nanos - round(right * _unit(left)))
     _coerced("-", left, right)
@@ -106,7 +106,8 @@ def modulo(left: Any, right: Any) -> Any:
         _coerced("%", left, right)
     if right == 0:
         raise RubyError("ZeroDivisionError", "divided by 0")
-    return left % right
+    rest = left % right
+    return -0.0 if rest == 0 and type(left) is float and math.copysign(1.0, left) < 0 else rest
 
 
 def power(left: Any, right: Any) -> Any:
@@ -199,7 +200,9 @@ def bit_xor(left: Any, right: Any) -> Any:
 
 
 def shift_right(left: Any, right: Any) -> Any:
-    """Ruby's `>>` of integers."""
+    """Ruby's `>>` of integers, and of days."""
+    if isinstance(left, RubyDate):
+        return left.months_later(integer_argument(right))
     _both_integers(">>", left, right)
     return left >> min(right, _MAX_BITS * 2) if right >= 0 else shift_left(left, -right)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from logpipe.expression.failures import BUDGET, RubyError, no_method
 from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp
@@ -13,6 +13,15 @@ from logpipe.expression.times import RubyTime
 from logpipe.expression.values import Proc, Range, RubyClass, Symbol
 
 _NUMBERS: Final = (int, float)
+
+
+@runtime_checkable
+class Covering(Protocol):
+    """A value that `case` asks in a way of its own, such as a network for its addresses."""
+
+    def covers(self, value: Any) -> bool:
+        """Return whether the value belongs to it."""
+        ...
 
 
 def truthy(value: Any) -> bool:
@@ -63,6 +72,8 @@ def matches(pattern: Any, value: Any) -> bool:
             return LAST_MATCH.note(pattern.search(subject), pattern) is not None
         case Proc():
             return truthy(pattern(value))
+        case Covering():
+            return pattern.covers(value)
     return equal(pattern, value)
 
 
@@ -131,9 +142,20 @@ def ordered(left: Any, right: Any) -> int:
     return order
 
 
+def _within(name: str, left: dict[Any, Any], right: dict[Any, Any]) -> bool:
+    """Compare two hashes: `<=` asks whether the left one's pairs are all in the right one."""
+    small, large = (left, right) if name[0] == "<" else (right, left)
+    BUDGET.spend(len(small))
+    if len(name) == 1 and len(small) == len(large):
+        return False
+    return all(key in large and equal(item, large[key]) for key, item in small.items())
+
+
 def _relation(name: str, decide: Callable[[int], bool]) -> Callable[[Any, Any], bool]:
     def relation(left: Any, right: Any) -> bool:
-        if not isinstance(left, (str, int, float, RubyTime)) or isinstance(left, bool):
+        if isinstance(left, dict) and isinstance(right, dict):
+            return _within(name, left, right)
+        if not isinstance(left, (str, int, float, RubyTime, Symbol)) or isinstance(left, bool):
             no_method(name, describe(left))
         return decide(ordered(left, right))
 

@@ -12,8 +12,9 @@ from logpipe.expression.text import class_name, inspect, to_s
 from logpipe.expression.values import Symbol
 
 _DIRECTIVE: Final = re.compile(
-    r"%(?P<flags>[-+ 0#*]*)(?:(?P<position>\d+)\$)?(?:<(?P<name>[^>]*)>|\{(?P<braces>[^}]*)\})?(?P<flags2>[-+ 0#]*)"
-    r"(?P<width>\d+|\*)?(?:\.(?P<precision>\d+|\*)?)?(?:<(?P<name2>[^>]*)>)?(?P<letter>[a-zA-Z%\n\0]|$)?"
+    r"%(?P<flags>[-+ 0#*]*)(?:(?P<room>\d+)?\{(?P<braces>[^}]*)\}|(?:(?P<position>\d+)\$)?(?:<(?P<name>[^>]*)>)?"
+    r"(?P<flags2>[-+ 0#]*)(?P<width>\d+|\*)?(?:\.(?P<precision>\d+|\*)?)?(?:<(?P<name2>[^>]*)>)?"
+    r"(?P<letter>[a-zA-Z%\n\0]|$)?)"
 )
 _BASES: Final = {"d": 10, "i": 10, "u": 10, "x": 16, "X": 16, "o": 8, "b": 2, "B": 2}
 _PREFIXES: Final = {"x": "0x", "X": "0X", "o": "0", "b": "0b", "B": "0B"}
@@ -65,16 +66,16 @@ class _Arguments:
 
 
 def _fill(match: re.Match[str], arguments: _Arguments) -> str:
-    letter = match["letter"] or ""
     if match["braces"] is not None:
-        return (
-            _padded(to_s(arguments.named(match["braces"])), match["flags"] + match["flags2"], match["width"]) + letter
-        )
+        return _padded(to_s(arguments.named(match["braces"])), match["flags"], match["room"])
+    letter = match["letter"] or ""
     if letter == "%" and match[0] == "%%":
         return "%"
     if letter in ("", "\n", "\0"):
-        if match[0].rstrip("\n\0") == "%":
+        if match[0] in ("%\n", "%\0"):
             return match[0]
+        if match.end() < len(match.string):
+            raise RubyError("ArgumentError", f"malformed format string - %{match.string[match.end()]}")
         raise RubyError("ArgumentError", "incomplete format specifier; use %% (double %) instead")
     flags = match["flags"] + match["flags2"]
     width = match["width"]

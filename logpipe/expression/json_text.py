@@ -82,6 +82,9 @@ def pretty_json(value: Any) -> str:
 
 def _pretty(value: Any, indent: str) -> str:
     inner = indent + "  "
+    if indent and isinstance(value, (list, dict)) and not value:
+        # compat: json 2.6 of Ruby 3.1 breaks the lines of what is empty, but for the whole
+        return f"[\n\n{indent}]" if isinstance(value, list) else f"{{\n{indent}}}"
     if isinstance(value, list) and value:
         items = (f"{inner}{_pretty(item, inner)}" for item in value)
         return "[\n" + ",\n".join(items) + f"\n{indent}]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from calendar import monthrange
 from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -92,6 +93,15 @@ class RubyDate(RubyTime):
     def at(self, nanos: int) -> RubyDate:
         """Return another point in time of the same kind and zone."""
         return RubyDate(nanos, self.zone, self.ruby_class)
+
+    def months_later(self, months: int) -> RubyDate:
+        """Return the same day so many months later, or the month's last where it has fewer."""
+        wall = self.wall.moment
+        year, month = divmod((wall.year + self.wall.years) * 12 + wall.month - 1 + months, 12)
+        # the calendar repeats every 400 years, and Python's begins with year 1
+        day = min(wall.day, monthrange(2000 + year % 400, month + 1)[1])
+        parts = [year, month + 1, day, wall.hour, wall.minute, wall.second]
+        return self.at(from_parts(parts, self.zone) + self.nanos % NANOS)
 
     def to_text(self) -> str:
         """`2016-06-15T14:13:20+00:00`, for a Date `2016-06-15`."""

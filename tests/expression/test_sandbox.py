@@ -224,7 +224,7 @@ Time.now.strftime("%999999999Y")
 Time.now.strftime("%Y" * 100000)
 Integer("9" * 5000)
 ("9" * 5000).to_i
-[3,1,2].permutation.to_a
+(1..12).to_a.permutation.to_a
 """.strip().splitlines()
 
 

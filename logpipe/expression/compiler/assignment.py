@@ -7,7 +7,7 @@ from typing import Any, Final
 from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.compiler.blocks import assign_parameters
-from logpipe.expression.compiler.changes import is_fresh, note_change, put_back
+from logpipe.expression.compiler.changes import is_fresh, is_frozen, note_change, put_back
 from logpipe.expression.compiler.generator import Generator, Held, handles, python_name
 from logpipe.expression.compiler.source import Code
 from logpipe.expression.indexing import replace_part, store
@@ -42,6 +42,9 @@ def _no_setter(target: nodes.Node) -> ExpressionError:
 def _note_origin(generator: Generator, name: str, value: nodes.Node) -> None:
     """Remember whether a variable's value was made here, or may be in other hands."""
     scope = generator.scope.owner(name) or generator.scope
+    scope.frozen.discard(name)
+    if is_frozen(generator, value):
+        scope.frozen.add(name)
     if is_fresh(generator, value):
         scope.fresh.add(name)
         return
@@ -102,7 +105,7 @@ def _operate(generator: Generator, node: nodes.OpAssign, target: nodes.Node) -> 
             return generator.value(nodes.Or(offset, target, change))
         return generator.value(nodes.And(offset, target, change))
     if node.op == "<<":
-        return generator.value(nodes.Call(offset, target, "<<", [node.value]))
+        return generator.value(nodes.Assign(offset, target, nodes.Call(offset, target, "<<", [node.value])))
     if node.op not in _OPERATORS:
         raise ExpressionError(f"{node.op}= is not supported", offset=offset, hint="write the operation out")
     return generator.value(nodes.Assign(offset, target, nodes.Call(offset, target, node.op, [node.value])))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from logpipe.errors import ExpressionError
 from logpipe.expression import arithmetic, comparison, indexing, nodes
 from logpipe.expression.compiler.blocks import block_argument
-from logpipe.expression.compiler.changes import changer, is_fresh, note_change, put_back
+from logpipe.expression.compiler.changes import changer, is_fresh, is_frozen, note_change, put_back, refuse_change
 from logpipe.expression.compiler.generator import Generator, Held, handles, is_nil, python_name
 from logpipe.expression.compiler.literals import item_text, unknown_constant
 from logpipe.expression.compiler.source import NIL, Code
@@ -216,6 +216,18 @@ def _check_count(node: nodes.Call, codes: list[Code], methods: list[Method]) -> 
     )
 
 
+def _relabelled(node: nodes.Call) -> list[nodes.Node]:
+    """Return receiver and arguments; `x.force_encoding(a).encode(b)` says in the arguments what the bytes of x are."""
+    match node:
+        case nodes.Call(
+            name="encode",
+            receiver=nodes.Call(name="force_encoding", receiver=inner, args=[nodes.Str() as source]),
+            args=[nodes.Str() as target, *options],
+        ) if inner is not None and not (options and isinstance(options[0], nodes.Str)):
+            return [inner, target, source, *options]
+    return [node.receiver, *node.args] if node.receiver is not None else node.args
+
+
 def _method(generator: Generator, node: nodes.Call) -> Code:
     """Write a call on a value."""
     assert node.receiver is not None  # noqa: S101 - the caller asked
@@ -228,7 +240,9 @@ def _method(generator: Generator, node: nodes.Call) -> Code:
         raise ExpressionError(f"unknown method {node.name}", offset=node.offset, hint=hint)
     if table is not None and any(method.mutates for method in table.values()):
         return _changing(generator, node, table)
-    codes = generator.operands([node.receiver, *node.args])
+    if node.name == "frozen?" and is_frozen(generator, node.receiver):
+        return Code("True", bool, stable=True)
+    codes = generator.operands(_relabelled(node))
     receiver, args = codes[0], codes[1:]
     short = _short(generator, node, receiver, args)
     if short is not None:
@@ -334,6 +348,8 @@ def _changing(generator: Generator, node: nodes.Call, table: dict[type, Method])
     writer = generator.writer
     codes = generator.operands([node.receiver, *node.args])
     receiver, args = generator.held(codes[0], "old"), codes[1:]
+    if is_frozen(generator, node.receiver):
+        return Code(f"{generator.function(refuse_change, 'refuse_change')}({receiver.text})")
     args = [
         code if code.stable else generator.held(code._replace(star=False))._replace(star=code.star) for code in args
     ]

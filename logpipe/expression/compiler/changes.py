@@ -13,10 +13,10 @@ from typing import Any, Final
 from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.compiler.generator import Generator, Scope, python_name
-from logpipe.expression.failures import no_method
+from logpipe.expression.failures import RubyError, no_method
 from logpipe.expression.indexing import index, store
 from logpipe.expression.methods.registry import METHODS, dispatcher
-from logpipe.expression.text import describe
+from logpipe.expression.text import class_name, describe, inspect
 
 _FRESH_LIST: Final = """
 map collect select filter reject split dup clone keys values merge sort sort_by reverse chars bytes lines scan flatten
@@ -40,6 +40,26 @@ def is_fresh(generator: Generator, node: nodes.Node) -> bool:
         case nodes.Or(left=left, right=right):
             return is_fresh(generator, left) and is_fresh(generator, right)
     return False
+
+
+def is_frozen(generator: Generator, node: nodes.Node) -> bool:
+    """Whether a node's value was frozen in plain sight: `x.freeze`, or a variable that such a value was put in."""
+    match node:
+        case nodes.Call(name="freeze", args=[]):
+            return True
+        case nodes.Local(name=name):
+            scope = generator.scope.owner(name)
+            return scope is not None and name in scope.frozen
+    return False
+
+
+def refuse_change(value: Any) -> Any:
+    """Refuse to change what was frozen.
+
+    Raises:
+        RubyError: always (FrozenError).
+    """
+    raise RubyError("FrozenError", f"can't modify frozen {class_name(value)}: {inspect(value)}")
 
 
 def note_change(generator: Generator, receiver: nodes.Node) -> None:
@@ -137,6 +157,8 @@ def changer(name: str) -> Callable[..., tuple[Any, Any]]:
         if type(receiver) is str:
             method = in_place.get(str)
             if method is not None and method.mutates:
+                if not method.takes_block:
+                    block = {}
                 changed: tuple[Any, Any] = method.function(receiver, *args, **block)
                 return changed
             if method is None and object not in in_place:

@@ -320,7 +320,7 @@ def defined(generator: Generator, node: nodes.Defined) -> Code:
     """Write `defined?(…)`: a text where the value can be had, else nil."""
     inner = node.value
     if isinstance(inner, nodes.Name) and inner.name in generator.context.names:
-        return Code("'method'", str, stable=True)
+        return Code("'local-variable'", str, stable=True)
     if isinstance(inner, nodes.Name):
         if not generator.context.fields:
             return NIL

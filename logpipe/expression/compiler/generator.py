@@ -54,6 +54,8 @@ class Scope:
         """Names of an enclosing function that this one assigns: Python's `nonlocal`."""
         self.fresh: set[str] = set()
         """Names whose value was made by this expression and is in nobody else's hands."""
+        self.frozen: set[str] = set()
+        """Names whose value was frozen where it was assigned."""
         self.shared: set[str] = set()
         """Names whose value may belong to the record."""
 

@@ -6,6 +6,7 @@ import base64
 import codecs
 import re
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ _CODECS: Final = {
     "gbk": "gbk", "gb18030": "gb18030", "big5": "big5", "euc-kr": "euc_kr", "utf-16": "utf-16", "utf-16le": "utf-16-le",
     "utf-16be": "utf-16-be", "koi8-r": "koi8_r", "iso-2022-jp": "iso2022_jp",
 }  # fmt: skip
+_INVALID_RUN: Final = re.compile("[\udc80-\udcff]")
 _FAMILY: Final = re.compile(r"(?:ISO-8859-|Windows-|CP|IBM|KOI8-)\w{1,5}", re.IGNORECASE | re.ASCII)
 
 
@@ -51,19 +53,21 @@ def rejoined(text: str) -> str:
 
 
 @method(str, names="scrub", returns=str)
-def scrub(text: str, replacement: Any = "\ufffd") -> str:
+def scrub(text: str, replacement: Any = None, block: Callable[[Any], Any] | None = None) -> str:
     """Return the text with invalid bytes replaced; what is left of one cut character counts as one."""
-    other = string_argument(replacement)
     if is_valid(text):
         return text
+    if replacement is None and block is not None:
+        return _INVALID_RUN.sub(lambda found: to_s(block(found[0])), text)
+    other = "\ufffd" if replacement is None else string_argument(replacement)
     pieces = (encoded(piece).decode("utf-8", "replace") for piece in text.split("\ufffd"))
     return "\ufffd".join(piece.replace("\ufffd", other) for piece in pieces)
 
 
 @method(str, names="scrub!", mutates=True)
-def scrub_here(text: str, replacement: Any = "\ufffd") -> tuple[str, str]:
+def scrub_here(text: str, replacement: Any = None, block: Callable[[Any], Any] | None = None) -> tuple[str, str]:
     """Replace invalid bytes in the receiver."""
-    result = scrub(text, replacement)
+    result = scrub(text, replacement, block)
     return result, result
 
 
@@ -79,6 +83,8 @@ def encode(text: str, target: Any = "UTF-8", source: Any = None, options: Any = 
     if isinstance(source, dict):
         source, options = None, source
     wanted = {key.name: value for key, value in (options or {}).items() if isinstance(key, Symbol)}
+    if source is None and not wanted and _codec(target) == "utf-8":
+        return text  # it is in that encoding already: nothing is looked at
     if source is not None:
         codec = _codec(source)
         text = text if codec in ("", "utf-8") else _decode_as(encoded(text), codec, wanted)
@@ -122,6 +128,9 @@ def _without_unknown(text: str, codec: str, options: dict[str, Any]) -> str:
     try:
         text.encode(codec)
     except UnicodeEncodeError as error:
+        instead = options.get("fallback")
+        if isinstance(instead, dict) and all(_fits(char, codec) or char in instead for char in text):
+            return "".join(char if _fits(char, codec) else to_s(instead[char]) for char in text)
         if not isinstance(options.get("undef"), Symbol):
             char = text[error.start]
             raise RubyError(

@@ -53,6 +53,12 @@ def json_parse(text: Any, options: Any = None) -> Any:
     return parse_json(text, symbolize=isinstance(options, dict) and options.get(Symbol.of("symbolize_names")) is True)
 
 
+@function("JSON", names="load")
+def json_load(text: Any, _proc: Any = None, _options: Any = None) -> Any:
+    """Return what JSON describes; nil for nil and for an empty text."""
+    return None if text is None or text == "" else parse_json(text)
+
+
 @function("JSON", names="generate dump", returns=str)
 def json_generate(value: Any, _options: Any = None) -> str:
     """Return a value as JSON."""
@@ -213,8 +219,13 @@ def random_number(limit: Any = 0) -> Any:
     return _CHANCE.random()
 
 
+def _cube_root(value: float) -> float:
+    root = math.copysign(abs(value) ** (1 / 3), value)
+    return root if root == 0 or not math.isfinite(root) else root - (root - value / root / root) / 3
+
+
 _MATH: Final[dict[str, Callable[..., float]]] = {
-    "sqrt": math.sqrt, "cbrt": math.cbrt, "exp": math.exp, "log": math.log, "log2": math.log2, "log10": math.log10,
+    "sqrt": math.sqrt, "cbrt": _cube_root, "exp": math.exp, "log": math.log, "log2": math.log2, "log10": math.log10,
     "sin": math.sin, "cos": math.cos, "tan": math.tan, "atan": math.atan, "atan2": math.atan2, "hypot": math.hypot,
 }  # fmt: skip
 

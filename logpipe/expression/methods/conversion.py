@@ -21,6 +21,15 @@ _PREFIXED: Final = re.compile(
 _PREFIX_BASES: Final = {"0x": 16, "0b": 2, "0o": 8, "0": 8}
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _MOST_DIGITS: Final = 2000
+_BASE_PREFIX: Final = re.compile(r"\s*[-+]?(0[xXbBoO]|0(?=[0-7_]))")
+_WRITTEN_BASES: Final = {"0x": 16, "0b": 2, "0o": 8, "0": 8}
+_HEX_FLOAT: Final = re.compile(r"\s*[-+]?0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]+)?[pP][-+]?\d{1,4}\s*")
+
+
+def _written_base(text: str) -> int:
+    """Return the base that a number's first characters name: `0x`, `0b`, `0o`; 8 for a bare 0."""
+    found = _BASE_PREFIX.match(text)
+    return 10 if found is None else _WRITTEN_BASES[found[1].lower()]
 
 
 @method(str, names="to_i", returns=int)
@@ -32,6 +41,8 @@ def string_to_i(text: str, base: Any = 10) -> int:
     """
     if base == 10 and text.isascii() and text.isdigit() and len(text) <= 18:
         return int(text)
+    if base == 0:
+        base = _written_base(text)
     if type(base) is not int or not 2 <= base <= 36:
         raise RubyError("ArgumentError", f"invalid radix {inspect(base)}")
     allowed = _DIGITS[:base]
@@ -119,6 +130,8 @@ def real(text: str) -> float:
         return float(text.replace("_", ""))
     if re.fullmatch(r"\s*[-+]?0[xX][0-9a-fA-F_]+\s*", text):
         return float(integer(text))
+    if _HEX_FLOAT.fullmatch(text):
+        return float.fromhex(text)
     raise RubyError("ArgumentError", f"invalid value for Float(): {inspect(text)}")
 
 

@@ -5,6 +5,7 @@ A hash hands out pairs `[key, value]`; a block with two parameters takes them ap
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -226,6 +227,8 @@ def folded(value: Any, *start: Any, block: Block | None = None) -> Any:
     """Fold the members with the block or with an operator: `inject(:+)`, `reduce(0) { |sum, x| … }`."""
     rest = list(members(value))
     args = list(start)
+    if block is None and not args and len(rest) < 2:
+        return rest[0] if rest else None
     if block is None:
         operator = args.pop()
         block = dispatcher(operator.name if isinstance(operator, Symbol) else str(operator))
@@ -237,11 +240,20 @@ def folded(value: Any, *start: Any, block: Block | None = None) -> Any:
 
 @method(*WALKED, names="sum")
 def total(value: Any, start: Any = 0, block: Block | None = None) -> Any:
-    """Return the sum of the members, or of what the block makes of them."""
-    result = start
+    """Return the sum of the members, or of what the block makes of them.
+
+    As Ruby's, it keeps what Floats lose in being added (Kahan and Babuska).
+    """
+    result, lost = start, 0.0
     for member in members(value):
-        result = plus(result, member if block is None else block(member))
-    return result
+        item = member if block is None else block(member)
+        if type(item) in (int, float) and type(result) in (int, float) and float in (type(item), type(result)):
+            before, result = result, plus(result, item)
+            if math.isfinite(result):
+                lost += (before - result) + item if abs(before) >= abs(item) else (item - result) + before
+        else:
+            result = plus(result, item)
+    return plus(result, lost) if lost else result
 
 
 @method(*WALKED, names="to_a entries", returns=list)
@@ -321,7 +333,7 @@ def size(value: Enumerator) -> int:
     return len(value.values)
 
 
-@method(Enumerator, Range, names="lazy eager force")
+@method(*WALKED, names="lazy eager force")
 def lazy(value: Any) -> Any:
     """Return the receiver: nothing here is endless."""
     return value

@@ -8,7 +8,7 @@ from typing import Any
 
 from logpipe.expression.arithmetic import integer_argument
 from logpipe.expression.comparison import ordered, truthy
-from logpipe.expression.failures import BUDGET, RubyError
+from logpipe.expression.failures import BUDGET, BudgetExceeded, RubyError
 from logpipe.expression.methods.enumerable import WALKED, Block, members, waiting
 from logpipe.expression.methods.registry import method
 from logpipe.expression.text import class_name
@@ -58,13 +58,13 @@ def _extreme(value: Any, count: Any, block: Block | None, *, last: bool) -> Any:
     return items[: integer_argument(count)]
 
 
-@method(list, dict, names="min", yields=2)
+@method(list, dict, Enumerator, names="min", yields=2)
 def minimum(value: Any, count: Any = None, block: Block | None = None) -> Any:
     """Return the least member, or the least ones."""
     return _extreme(value, count, block, last=False)
 
 
-@method(list, dict, names="max", yields=2)
+@method(list, dict, Enumerator, names="max", yields=2)
 def maximum(value: Any, count: Any = None, block: Block | None = None) -> Any:
     """Return the greatest member, or the greatest ones."""
     return _extreme(value, count, block, last=True)
@@ -151,23 +151,36 @@ def to_set(value: Any) -> list[Any]:
     return unique(value)
 
 
-@method(*WALKED, names="zip", returns=list)
-def zipped(value: Any, *others: Any) -> list[Any]:
-    """Return each member with those at the same place of other arrays."""
+@method(*WALKED, names="zip")
+def zipped(value: Any, *others: Any, block: Block | None = None) -> Any:
+    """Return each member with those at the same place of other arrays, or hand that to the block.
+
+    Raises:
+        RubyError: what is to be joined has no members (TypeError).
+    """
+    for other in others:
+        if not isinstance(other, WALKED):
+            raise RubyError("TypeError", f"wrong argument type {class_name(other)} (must respond to :each)")
     lists = [members(other) for other in others]
-    return [
+    rows = [
         [member, *(items[place] if place < len(items) else None for items in lists)]
         for place, member in enumerate(members(value))
     ]
+    if block is None:
+        return rows
+    for row in rows:
+        block(row)
+    return None
 
 
-@method(list, dict, names="first")
+@method(list, dict, Enumerator, names="first")
 def first(value: Any, count: Any = None) -> Any:
     """Return the first member, or the first ones."""
     if count is None:
         if isinstance(value, dict):
             return next(([from_key(key), item] for key, item in value.items()), None)
-        return value[0] if value else None
+        items = members(value)
+        return items[0] if items else None
     return members(value)[: count_argument(count)]
 
 
@@ -221,7 +234,9 @@ def cycle(value: Any, turns: Any = None, block: Block | None = None) -> Any:
     """Hand the members to the block again and again, until the budget ends it."""
     items = members(value)
     if block is None:
-        count = 1 if turns is None else max(0, integer_argument(turns))
+        if turns is None:
+            raise BudgetExceeded("cycle never ends: give it a number of turns, or a block that breaks")
+        count = max(0, integer_argument(turns))
         BUDGET.spend(count * len(items))
         return Enumerator(list(items) * count, "each", value)
     turn = 0

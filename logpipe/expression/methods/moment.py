@@ -189,7 +189,7 @@ def to_i(moment: RubyTime) -> int:
 @method(*_MOMENTS, names="to_f to_r", returns=float)
 def to_f(moment: RubyTime) -> float:
     """Return the seconds since the epoch."""
-    return moment.nanos / NANOS
+    return float(moment.nanos) / NANOS  # compat: time.c rounds twice
 
 
 @method(*_MOMENTS, names="usec tv_usec", returns=int)
@@ -253,6 +253,14 @@ def to_utc(moment: RubyTime) -> RubyTime:
 def to_local(moment: RubyTime, offset: Any = None) -> RubyTime:
     """Return the same moment in the local zone or at an offset."""
     return RubyTime(moment.nanos, zone_of(offset))
+
+
+@method(RubyTime, names="dst? isdst", returns=bool)
+def is_summer(moment: RubyTime) -> bool:
+    """Return whether the zone's summer time holds; a zone of one offset has none."""
+    if moment.zone is not None:
+        return False
+    return clock.localtime(moment.nanos // NANOS).tm_isdst > 0
 
 
 @method(*_MOMENTS, names="utc? gmt?", returns=bool)

@@ -11,7 +11,7 @@ from logpipe.expression.arithmetic import string_argument
 from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.registry import function, method
 from logpipe.expression.text import to_s
-from logpipe.expression.values import from_key
+from logpipe.expression.values import Range, from_key
 
 _PORTS: Final = {"http": 80, "https": 443, "ftp": 21, "ldap": 389, "ldaps": 636, "ws": 80, "wss": 443}
 _INVALID: Final = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}\udc80-\udcff]|[^\x00-\x7f]")
@@ -223,6 +223,13 @@ class Address:
     def __hash__(self) -> int:
         return hash(self.network)
 
+    def covers(self, value: Any) -> bool:
+        """Return whether the network contains an address; what is none is not in it."""
+        try:
+            return contains(self, value)
+        except RubyError:
+            return False
+
 
 @function("IPAddr", names="new")
 def new_address(value: Any) -> Address:
@@ -270,17 +277,44 @@ def is_link_local(address: Address) -> bool:
     return address.network.is_link_local
 
 
-@method(Address, names="include? ===", returns=bool)
+@method(Address, names="include?", returns=bool)
 def contains(address: Address, other: Any) -> bool:
     """Return whether a network contains an address."""
     inner = new_address(other).network
     return inner.version == address.network.version and inner.subnet_of(address.network)  # type: ignore[arg-type]  # same version
 
 
-@method(Address, names="to_s to_string", returns=str)
+@method(Address, names="to_s", returns=str)
 def address_text(address: Address) -> str:
     """Return the address."""
     return address.ruby_text
+
+
+@method(Address, names="to_string", returns=str)
+def full_address_text(address: Address) -> str:
+    """Return the address with all its digits."""
+    return address.network.network_address.exploded
+
+
+@method(Address, names="inspect", returns=str)
+def inspected(address: Address) -> str:
+    """Return the address with its family and mask."""
+    network = address.network
+    whole, mask = network.network_address.exploded, network.netmask.exploded
+    return f"#<IPAddr: IPv{network.version}:{whole}/{mask}>"
+
+
+@method(Address, names="to_range")
+def address_range(address: Address) -> Range:
+    """Return the first and the last address of a network, as a range that can be asked for its ends."""
+    last = ipaddress.ip_network(address.network.broadcast_address)
+    return Range(Address(ipaddress.ip_network(address.network.network_address)), Address(last), exclusive=False)
+
+
+@method(Address, names="reverse", returns=str)
+def reverse(address: Address) -> str:
+    """Return the name that stands for the address in the DNS."""
+    return address.network.network_address.reverse_pointer
 
 
 @method(Address, names="to_i", returns=int)

@@ -96,7 +96,9 @@ def to_i(value: float, digits: Any = 0) -> int | float:
     """
     if digits > 0:
         return _shifted(value, digits, math.trunc)
-    return _finite(value, math.trunc)
+    scale: int = 10 ** min(-digits, 4000)
+    whole = _finite(value, math.trunc)
+    return whole if scale == 1 else math.trunc(math.copysign(abs(whole) // scale * scale, whole))
 
 
 def _finite(value: float, cut: Callable[[float], int]) -> int:
@@ -106,9 +108,9 @@ def _finite(value: float, cut: Callable[[float], int]) -> int:
 
 
 def _shifted(value: float, digits: int, cut: Callable[[float], int]) -> int | float:
-    if type(value) is int or digits > 15 or not math.isfinite(value):
+    if type(value) is int or digits > 15 or not math.isfinite(value) or value == 0:
         return value
-    scale = 10.0**digits
+    scale = 10.0 ** integer_argument(digits)
     return cut(value * scale) / scale
 
 
@@ -359,5 +361,5 @@ def bit(value: int, place: Any) -> int:
 
 @method(int, float, names="coerce", returns=list)
 def coerce(value: float, other: Any) -> list[float]:
-    """Return both numbers as Floats."""
-    return [float(other), float(value)]
+    """Return both numbers in one class: as they are where both are Integers, else as Floats."""
+    return [other, value] if type(other) is int and type(value) is int else [float(other), float(value)]

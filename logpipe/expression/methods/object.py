@@ -11,6 +11,7 @@ from logpipe.expression.failures import RubyError, check_size
 from logpipe.expression.json_text import to_json
 from logpipe.expression.methods.registry import method, responds
 from logpipe.expression.text import class_name, inspect, to_s
+from logpipe.expression.times import RubyDate, RubyTime
 from logpipe.expression.values import DefaultHash, HashKey, Range, RubyClass, Symbol
 
 NIL = type(None)
@@ -187,13 +188,13 @@ def nil_to_f(_nil: None) -> float:
     return 0.0
 
 
-@method(str, int, float, names="between?", returns=bool)
+@method(str, int, float, Symbol, RubyTime, RubyDate, names="between?", returns=bool)
 def is_between(value: Any, low: Any, high: Any) -> bool:
     """Return whether the value lies between two others, which are included."""
     return ordered(value, low) >= 0 and ordered(value, high) <= 0
 
 
-@method(str, int, float, names="clamp")
+@method(str, int, float, Symbol, RubyTime, RubyDate, names="clamp")
 def clamp(value: Any, low: Any, high: Any = None) -> Any:
     """Return the value, or the limit that it passes.
 

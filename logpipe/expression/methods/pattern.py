@@ -81,6 +81,12 @@ def end(data: MatchData, number: Any) -> int | None:
     return None if position < 0 else position
 
 
+@method(MatchData, names="offset", returns=list)
+def offset(data: MatchData, number: Any) -> list[Any]:
+    """Return where a group begins and ends."""
+    return [begin(data, number), end(data, number)]
+
+
 def _group_key(key: Any) -> Any:
     return key.name if isinstance(key, Symbol) else key if isinstance(key, str) else integer_argument(key)
 

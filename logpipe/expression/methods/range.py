@@ -48,7 +48,13 @@ def text_range(low: str, high: str, *, exclusive: bool) -> list[str]:
     return found
 
 
-@method(Range, names="first min begin")
+@method(Range, names="begin")
+def begin(values: Range) -> Any:
+    """Return the lower end."""
+    return values.low
+
+
+@method(Range, names="first take")
 def first(values: Range, count: Any = None) -> Any:
     """Return the lower end, or the first members."""
     if count is None:
@@ -66,13 +72,39 @@ def end(values: Range) -> Any:
     return values.high
 
 
-@method(Range, names="last max")
+@method(Range, names="last")
 def last(values: Range, count: Any = None) -> Any:
-    """Return the upper end, or the last members."""
+    """Return the upper end as it was written, or the last members."""
     if count is None:
-        return values.high - 1 if values.exclusive and type(values.high) is int else values.high
+        return values.high
     members = range_members(values)
     return members[max(0, len(members) - integer_argument(count)) :]
+
+
+@method(Range, names="min")
+def minimum(values: Range, count: Any = None, block: Callable[[Any, Any], Any] | None = None) -> Any:
+    """Return the least member, or the least ones; nil where there is none."""
+    from logpipe.expression.methods.enumerable_groups import minimum as least  # noqa: PLC0415 - it needs this module
+
+    if count is None and block is None:
+        return values.low if values.high is None or _has_members(values) else None
+    return least(range_members(values), count, block)
+
+
+@method(Range, names="max")
+def maximum(values: Range, count: Any = None, block: Callable[[Any, Any], Any] | None = None) -> Any:
+    """Return the greatest member, or the greatest ones; nil where there is none."""
+    from logpipe.expression.methods.enumerable_groups import maximum as greatest  # noqa: PLC0415 - it needs this module
+
+    if count is None and block is None and type(values.high) in (int, float):
+        if not _has_members(values):
+            return None
+        return values.high - 1 if values.exclusive else values.high
+    return greatest(range_members(values), count, block)
+
+
+def _has_members(values: Range) -> bool:
+    return bool(values.low < values.high or (values.low == values.high and not values.exclusive))
 
 
 @method(Range, names="size count length", returns=None)

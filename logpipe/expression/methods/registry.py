@@ -20,9 +20,9 @@ from logpipe.expression.values import DefaultHash, Yielded
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MODULES: Final = (
-    "array", "array_order", "binary", "constants", "conversion", "counting", "enumerable", "enumerable_groups", "file",
-    "hash", "kernel", "moment", "names", "network", "number", "object", "pattern", "range", "string", "string_case",
-    "string_edit", "string_match", "string_parts",
+    "array", "array_order", "binary", "constants", "conversion", "counting", "date", "enumerable", "enumerable_groups",
+    "enumerable_search", "file", "hash", "kernel", "moment", "names", "network", "number", "object", "pattern", "range",
+    "string", "string_case", "string_edit", "string_match", "string_parts",
 )  # fmt: skip
 
 _FAMILIES: Final[dict[type, tuple[type, ...]]] = {list: (list, Yielded), dict: (dict, DefaultHash)}
@@ -143,7 +143,9 @@ def _missing(name: str) -> Callable[..., Any]:
 
 @cache
 def _dispatcher(name: str) -> Callable[..., Any]:
-    table = {kind: found.function for kind, found in METHODS.get(name, {}).items()}
+    methods = METHODS.get(name, {})
+    table = {kind: found.function for kind, found in methods.items()}
+    no_block = frozenset(found.function for found in methods.values() if not found.takes_block)
     fallback = table.get(object)
     find = table.get
 
@@ -154,6 +156,8 @@ def _dispatcher(name: str) -> Callable[..., Any]:
                 implementation = find(RubyError)
             if implementation is None:
                 no_method(name, describe(receiver))
+        if block and implementation in no_block:
+            block = {}
         try:
             return implementation(receiver, *args, **block)
         except TypeError as error:

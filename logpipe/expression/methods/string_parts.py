@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import BUDGET
@@ -11,7 +12,9 @@ from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.range import text_range
 from logpipe.expression.methods.registry import method
 from logpipe.expression.methods.string import decoded, encoded
-from logpipe.expression.values import Enumerator
+from logpipe.expression.values import Enumerator, Range
+
+_PARAGRAPH: Final = re.compile(r"(?s).+?(?:\n{2,}|\Z)")
 
 
 def _each(values: list[Any], receiver: str, block: Callable[[Any], Any] | None) -> Any:
@@ -21,6 +24,12 @@ def _each(values: list[Any], receiver: str, block: Callable[[Any], Any] | None) 
         BUDGET.spend()
         block(value)
     return receiver
+
+
+@method(str, names="chr", returns=str)
+def first_character(text: str) -> str:
+    """Return the first character."""
+    return text[:1]
 
 
 @method(str, names="chars", returns=list)
@@ -59,8 +68,12 @@ def lines(text: str, separator: Any = "\n", options: Any = None) -> list[str]:
     """Return the lines with their line breaks, or without them for `chomp: true`."""
     if isinstance(separator, dict):
         separator, options = "\n", separator
+    if separator is None:
+        return [text] if text else []
     ending = string_argument(separator)
-    pieces = text.split(ending) if ending else [text]
+    if not ending:  # paragraphs: any number of line breaks ends one, two of them stay
+        return [part if part[-1] != "\n" else part.rstrip("\n") + "\n\n" for part in _PARAGRAPH.findall(text)]
+    pieces = text.split(ending)
     chomp = isinstance(options, dict) and True in options.values()
     found = [piece + ("" if chomp else ending) for piece in pieces[:-1]]
     return [*found, pieces[-1]] if pieces[-1] else found
@@ -81,9 +94,12 @@ def byte_at(text: str, place: Any) -> int | None:
 
 
 @method(str, names="byteslice")
-def byte_slice(text: str, start: Any, length: Any = 1) -> str | None:
-    """Return a part counted in bytes, nil outside."""
-    part = array_part(list(encoded(text)), start, length if isinstance(start, int) else None)
+def byte_slice(text: str, start: Any, length: Any = None) -> str | None:
+    """Return a byte or a part counted in bytes, nil outside."""
+    if length is None and not isinstance(start, Range):
+        byte = byte_at(text, start)
+        return None if byte is None else decoded(bytes([byte]))
+    part = array_part(list(encoded(text)), start, length)
     return None if part is None else decoded(bytes(part))
 
 
