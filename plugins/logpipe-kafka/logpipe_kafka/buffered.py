@@ -12,6 +12,7 @@ from logpipe_kafka.connection import Connection
 from logpipe_kafka.message_options import MessageOptions
 from logpipe_kafka.messages import Messages, MessageSettings
 from logpipe_kafka.packer import Packer
+from logpipe_kafka.topic_guard import guarded
 
 O = TypeVar("O", bound=MessageOptions)  # noqa: E741 - the one letter that reads as "options"
 
@@ -33,7 +34,7 @@ class BufferedOutput(Output[O], Generic[O]):
         super().__init__(options, host)
         self._connection = Connection(options, brokers, host, on_trouble=self._troubled, fallback=fallback)
         self._delivery = self._connection.delivery
-        self._messages = Messages(messages, self._delivery.queue, host.clock)
+        self._messages = Messages(messages, guarded(options, host, self._delivery.queue), host.clock)
         self._writes: set[ChunkWrite] = set()
         self._discarded = host.counter("discarded_records", "Events thrown away, as the settings say.")
 

@@ -32,9 +32,17 @@ class MessageOptions(ClusterOptions):
     exclude_partition_key: bool = param("Leave the field that is hashed out of the message.", default=False)
     exclude_partition: bool = param("Leave the field that names the partition out of the message.", default=False)
 
+    max_topics: int = param(
+        "Most topics to write to within a day, against a field that anybody can fill; events for more go to "
+        "`default_topic`, or to `@ERROR` where that is not set. 0: no limit.",
+        default=2000,
+    )
+
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what does not go together."""
         yield from super().check()
+        if self.max_topics < 0:
+            yield InvalidSetting("max_topics must be 0 or more", param="max_topics")
         if self.default_partition is not None and self.default_partition < 0:
             yield InvalidSetting("default_partition must be 0 or more", param="default_partition")
 

@@ -12,6 +12,7 @@ from logpipe_kafka.direct import DirectOwner, DirectSource
 from logpipe_kafka.flat_messages import FieldNames, find_brokers, message_settings
 from logpipe_kafka.message_options import FlatOptions
 from logpipe_kafka.messages import Messages
+from logpipe_kafka.topic_guard import guarded
 
 LINGER_SECONDS: Final = 0.02
 """How long a batch that is not full waits for more."""
@@ -44,7 +45,7 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
         self._delivery = self._connection.delivery
         self._packer = self._connection.packer(DirectOwner())
         settings = message_settings(options, host, names=FieldNames())
-        self._messages = Messages(settings, self._delivery.queue, host.clock)
+        self._messages = Messages(settings, guarded(options, host, self._delivery.queue), host.clock)
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:

@@ -29,7 +29,11 @@ HAND_OVER_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 RETIRE_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 2.0
-"""How long aiokafka itself tries a batch again; it does so without a pause, and we have better manners."""
+"""How long aiokafka itself tries a batch again; we have better manners."""
+IDEMPOTENT_RETRY_SECONDS: Final = 60.0
+"""The same for an idempotent producer: only while it is the same one can brokers tell what they have already."""
+METADATA_SECONDS: Final = 0.05
+"""Between two questions about topics: aiokafka asks without a pause while a partition has no leader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Session:
         self._has_gap = False
         sender = producer._sender
         sender._send_produce_req = self._tracked(sender._send_produce_req)
+        self._client._metadata_update = _paced(self._client._metadata_update)
 
     @classmethod
     async def open(cls, addresses: Sequence[str], settings: SessionSettings) -> Self:
@@ -75,7 +80,7 @@ class Session:
             request_timeout_ms=round(REQUEST_SECONDS * 1000),
             **settings.security,
         )
-        producer._message_accumulator._batch_ttl = RETRY_SECONDS
+        producer._message_accumulator._batch_ttl = IDEMPOTENT_RETRY_SECONDS if settings.idempotent else RETRY_SECONDS
         producer._sender._request_timeout_ms = round(settings.ack_seconds * 1000)
         session = cls(producer)
         session._idempotent = settings.idempotent
@@ -208,3 +213,17 @@ class Session:
                 self._requests.discard(task)
 
         return send_tracked
+
+
+def _paced(ask: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+    """Wrap aiokafka's question about topics, so that the next one comes a moment after the last."""
+    loop = asyncio.get_running_loop()
+    last = loop.time() - METADATA_SECONDS
+
+    async def ask_paced(*about: Any) -> bool:
+        nonlocal last
+        await asyncio.sleep(last + METADATA_SECONDS - loop.time())
+        last = loop.time()
+        return await ask(*about)
+
+    return ask_paced

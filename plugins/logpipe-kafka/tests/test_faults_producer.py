@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from logpipe.testing import drive, wait_for
 from logpipe_kafka.cluster import Cluster
 from logpipe_kafka.out_kafka import KafkaOutput
+from logpipe_kafka.session import METADATA_SECONDS, RETRY_SECONDS
 from tests.services.feeding import Feeder, conf, numbers
 from tests.services.mock_kafka import Error, MockKafka, Request
 from tests.services.topics import Message
@@ -67,3 +69,27 @@ async def test_idempotent_producer_after_a_failure(mock: MockKafka, read: Read, 
         assert not stage.errors
     assert numbers(await read("t")) == [1, 2]
     assert mock.requests().count(Request.INIT_PRODUCER_ID) == 2
+
+
+async def test_idempotent_producer_without_a_leader(mock: MockKafka, read: Read) -> None:
+    """While a partition has no leader the producer stays the same, and asks for one with pauses."""
+    mock.create_topic("t", partitions=1)
+    mock.count_requests()
+    async with drive(KafkaOutput, conf(mock, "idempotent true")) as stage:
+        feeder = Feeder(stage)
+        await feeder.feed({"n": 1})
+        await feeder.all_settled()
+        mock.fail_partition("t", 0, Error.NOT_LEADER_OR_FOLLOWER)
+        mock.set_leader("t", 0, -1)
+        await feeder.feed({"n": 2})
+        handed_over = asyncio.get_running_loop().time()
+        await asyncio.sleep(RETRY_SECONDS + 1)  # that so much time has passed is what is tried
+        asked = mock.requests().count(Request.METADATA)
+        assert feeder.settled == 1
+        mock.set_leader("t", 0, 1)
+        await feeder.all_settled()
+        seconds = asyncio.get_running_loop().time() - handed_over
+
+    assert mock.requests().count(Request.INIT_PRODUCER_ID) == 1
+    assert asked < 10 + seconds / METADATA_SECONDS
+    assert numbers(await read("t")) == [1, 2]

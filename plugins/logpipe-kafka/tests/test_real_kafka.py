@@ -94,10 +94,12 @@ async def test_acks(any_kafka: Kafka | StandInKafka, acks: str) -> None:
 
 @pytest.mark.services
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["stop", "kill"])
-async def test_broker_restarts(own_kafka: Kafka, how: str) -> None:
-    """A broker that goes and comes back in the middle costs no event."""
+@pytest.mark.parametrize(("how", "idempotent"), [("stop", False), ("kill", False), ("stop", True), ("kill", True)])
+async def test_broker_restarts(own_kafka: Kafka, how: str, idempotent: bool) -> None:  # noqa: FBT001 - a case
+    """A broker that goes and comes back in the middle costs no event; an idempotent producer repeats none either."""
     conf = f"zookeeper {own_kafka.zookeeper}\nzookeeper_path {own_kafka.zookeeper_root}/brokers/ids\ndefault_topic t"
+    if idempotent:
+        conf += "\nidempotent true"
     await asyncio.to_thread(own_kafka.create_topic, "t")
     async with drive(KafkaOutput, conf) as stage:
         settled: list[bool] = []
@@ -115,4 +117,7 @@ async def test_broker_restarts(own_kafka: Kafka, how: str) -> None:
         await send(1000)
         await wait_for(lambda: len(settled) == 1500, "all receipts", seconds=60)
 
-    assert {value["n"] for value in await values(own_kafka, "t")} == set(range(1500))
+    found = [value["n"] for value in await values(own_kafka, "t")]
+    assert set(found) == set(range(1500))
+    if idempotent:
+        assert found == list(range(1500))
