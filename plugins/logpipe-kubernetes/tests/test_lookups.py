@@ -229,3 +229,20 @@ async def test_a_flood_of_names_in_records_does_not_reach_the_api_server(
         await lapse.seconds(5)
         assert len(api.requests) <= 105
         await lapse.until(lambda: len(api.requests) > 50)
+
+
+@pytest.mark.usefixtures("on_node")
+async def test_watch_false_asks_one_by_one(shop: FakeApiServer) -> None:
+    """Although the node has a name."""
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\nwatch false") as stage:
+        await kubernetes(stage)
+        assert stage.log.texts("warning") == []
+    assert sorted(shop.requests) == ["GET namespace shop", "GET pod shop/web-1"]
+
+
+async def test_without_a_node_name_pods_are_asked_for_one_by_one(shop: FakeApiServer) -> None:
+    """Never the whole cluster's; a warning says what to set."""
+    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}") as stage:
+        await kubernetes(stage)
+        assert "K8S_NODE_NAME" in stage.log.texts("warning")[0]
+    assert sorted(shop.requests) == ["GET namespace shop", "GET pod shop/web-1"]

@@ -385,22 +385,3 @@ async def test_a_strange_pod_does_not_hide_the_others(shop: FakeApiServer, clock
         shop.put(web("b"))
         await stage.wait_for(lambda: stage.metric("pod_cache_watch_updates") == 1)
         assert len([text for text in stage.log.texts("warning") if "left out" in text]) == 2
-
-
-async def test_watch_false_asks_one_by_one(shop: FakeApiServer) -> None:
-    """Although the node has a name."""
-    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\nwatch false") as stage:
-        await kubernetes(stage)
-        assert stage.log.texts("warning") == []
-    assert sorted(shop.requests) == ["GET namespace shop", "GET pod shop/web-1"]
-
-
-async def test_without_a_node_name_pods_are_asked_for_one_by_one(
-    shop: FakeApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Never the whole cluster's; a warning says what to set."""
-    monkeypatch.delenv("K8S_NODE_NAME")
-    async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}") as stage:
-        await kubernetes(stage)
-        assert "K8S_NODE_NAME" in stage.log.texts("warning")[0]
-    assert sorted(shop.requests) == ["GET namespace shop", "GET pod shop/web-1"]
