@@ -18,8 +18,8 @@ from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place
 from logpipe.engine.router import TAKEN
 from logpipe.engine.syncing import Piece, Syncing
-from logpipe.errors import BufferFull, RecordTooLarge
-from logpipe.event import EventBatch, Record
+from logpipe.errors import BufferFull, PermanentError, RecordTooLarge
+from logpipe.event import EventBatch, Receipt, Record
 from logpipe.plugin import Buffer, ChunkKey, Clock, Host, Output, StoredChunk
 
 SAMPLE: Final = 8
@@ -115,6 +115,21 @@ class Staging:
         pieces = [piece for key, part in self._place(batch) for piece in self._append(key, part)]
         if self._syncing is not None:
             await self._syncing.take(pieces, batch.receipt)
+
+    async def process_payloads(self, key: ChunkKey, payloads: list[bytes], receipt: Receipt) -> None:
+        """Take payloads that were in another chunk with that key, as `process` takes events.
+
+        Raises:
+            PermanentError: the output does not encode its events, so that it cannot read what is encoded.
+        """
+        if self._encode is None:
+            raise PermanentError(f"{self._host.plugin_id} cannot write what was encoded for another output")
+        if self._size >= self.options.limit:
+            await self._make_room()
+        batch = EventBatch(key.tag or "", [0] * len(payloads), [{}] * len(payloads), receipt)
+        pieces = list(self._put(key, batch, payloads, sum(map(len, payloads))))
+        if self._syncing is not None:
+            await self._syncing.take(pieces, receipt)
 
     async def settled(self) -> None:
         """Wait until all that was taken is as safe as the buffer makes it."""

@@ -7,10 +7,12 @@ line holds; `logpipe buffer` reads, checks and replays them.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -42,13 +44,13 @@ class DeadLetterFiles:
 
     def __init__(self, base: Path, worker_id: int, clock: Clock) -> None:
         self.base = base
-        self._folder = base / "backup" / f"worker{worker_id}"
+        self.folder_of_all = base / "backup" / f"worker{worker_id}"
         self._clock = clock
         self._files: dict[Path, Path] = {}
 
     def folder(self, plugin_id: str) -> Path:
         """Return the folder of a plugin's letters."""
-        return self._folder / (_UNSAFE.sub("_", plugin_id).lstrip(".") or "_")
+        return self.folder_of_all / (_UNSAFE.sub("_", plugin_id).lstrip(".") or "_")
 
     async def save(self, chunk: Chunk, host: Host, error: Exception, *, label: str = "", encoded: bool) -> None:
         """Write a chunk's events to a file of their own and say where; tries again for as long as that fails."""
@@ -102,9 +104,8 @@ class DeadLetterFiles:
             stamp = datetime.fromtimestamp(self._clock.now() / 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%S")
             path = folder / f"events-{stamp}-{os.getpid()}{SUFFIX}"
         self._prepare(folder)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "ab", buffering=0) as file:
-            size = file.tell()
+        with _open_locked(path) as file:
+            size = file.seek(0, os.SEEK_END)
             rest = memoryview(b"".join(lines))
             try:
                 while rest:
@@ -136,6 +137,20 @@ class DeadLetterFiles:
             raise PermissionError(
                 f"{self.base} belongs to user {owner}, who could read or replace what is written there"
             )
+
+
+def _open_locked(path: Path) -> FileIO:
+    """Open a file to append to, and hold off who would take it away (`logpipe buffer replay`) until it is closed."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        file = FileIO(descriptor, "ab")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                return file
+        except FileNotFoundError:
+            pass
+        file.close()
 
 
 def _size(path: Path) -> int:

@@ -16,8 +16,8 @@ from logpipe.engine.dead_letter_files import DeadLetterFiles
 from logpipe.engine.poison import DATA_ERRORS, Part, PoisonHunt
 from logpipe.engine.retry import Retry
 from logpipe.errors import PermanentError, RetryLater
-from logpipe.event import EventBatch
-from logpipe.plugin import Buffer, Chunk, Host, Output, StoredChunk
+from logpipe.event import EventBatch, Receipt
+from logpipe.plugin import Buffer, Chunk, ChunkKey, Host, Output, StoredChunk
 
 LONGEST_TICK: Final = 1.0
 SHORTEST_TICK: Final = 0.05
@@ -68,6 +68,14 @@ class BufferedOutlet:
     async def process(self, batch: EventBatch) -> None:
         """Take a batch into the buffer."""
         await self.staging.process(batch)
+
+    async def process_payloads(self, key: ChunkKey, payloads: list[bytes], receipt: Receipt) -> None:
+        """Take what this output has encoded before.
+
+        Raises:
+            PermanentError: it does not encode its events, so that it cannot read what is encoded.
+        """
+        await self.staging.process_payloads(key, payloads, receipt)
 
     async def start(self) -> None:
         """Start the buffer, queue what a previous run left, and begin to deliver."""

@@ -64,6 +64,7 @@ class Graph:
         self.stages = builder.stages
         self.routers = builder.routers
         self.outlets = outlets
+        self.outlets_by_id = builder.outlets_by_id
         self.rewrites = builder.rewrites
         self.started: asyncio.Event = asyncio.Event()
         self._system = system
@@ -91,11 +92,13 @@ class Graph:
         strict_values: bool = False,
         compat: str = "",
         backup_dir: Path | None = None,
+        in_memory: bool = False,
     ) -> Self:
         """Build a graph without touching the world.
 
         Dead letters go to `backup_dir` where `<system>` has no `root_dir`. `workers` is the number of processes that
-        run it where the command line has chosen another than `<system>`.
+        run it where the command line has chosen another than `<system>`. With `in_memory` no buffer keeps files: for a
+        graph beside one that runs.
 
         Raises:
             ConfigError: something in the configuration is wrong; all of it went to `report` as well.
@@ -123,7 +126,7 @@ class Graph:
         )
         strict = strict_values or bool(system.strict_config_value)
         compat = compat or ("" if system.compat == TODAY else system.compat)
-        builder = Builder(registry, world, collect, log=log, strict=strict, compat=compat)
+        builder = Builder(registry, world, collect, log=log, strict=strict, compat=compat, in_memory=in_memory)
         builder.build(root, with_sources=with_sources and not system.without_source)
         if errors:
             raise ConfigError(errors)

@@ -85,8 +85,8 @@ def decode(line: bytes) -> Letter:
     Raises:
         ValueError: it is no letter, or not a whole one.
     """
-    fields = json.loads(line, object_hook=_unpack)
     try:
+        fields = json.loads(line, object_hook=_unpack)
         key = fields.get("key")
         payload = fields.get("payload")
         letter = Letter(
@@ -101,7 +101,7 @@ def decode(line: bytes) -> Letter:
             chunk_id=fields.get("chunk_id", ""),
             key=None if key is None else _key(key),
         )
-    except (KeyError, TypeError, AttributeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise ValueError(f"not a dead letter: {problem!r}") from problem
     if not isinstance(letter.record, dict) and letter.payload is None:
         raise ValueError("not a dead letter: it has neither a record nor a payload")

@@ -48,11 +48,13 @@ class DirectOutlet:
 
 
 class OutletBuilder:
-    """Builds the outlets of one graph."""
+    """Builds the outlets of one graph; `in_memory` keeps every buffer in memory, whatever the configuration says."""
 
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, builder: Builder, *, in_memory: bool) -> None:
         self._builder = builder
+        self._in_memory = in_memory
         self.buffered: list[BufferedOutlet] = []
+        self.by_id: dict[str, Outlet] = {}
 
     def top(self, element: Element, router: Router) -> tuple[Outlet, PluginHost] | None:
         """Build the output of a `<match>`."""
@@ -91,13 +93,16 @@ class OutletBuilder:
             return None
         self._builder.stages.outputs.append(Stage(output, host))
         secondary = self._secondary(conf, host, buffered=buffered)
-        if buffer_conf is None:
-            return DirectOutlet(output, host), host
-        if secondary is not None:
-            written = next(conf.element.sections("secondary"))
-            lint_secondary(_options(buffer_conf), output, secondary, written, self._builder.report)
-        outlet: Outlet | None = self._buffered(conf, buffer_conf, output, host, secondary)
-        return None if outlet is None else (outlet, host)
+        outlet: Outlet | None = DirectOutlet(output, host)
+        if buffer_conf is not None:
+            if secondary is not None:
+                written = next(conf.element.sections("secondary"))
+                lint_secondary(_options(buffer_conf), output, secondary, written, self._builder.report)
+            outlet = self._buffered(conf, buffer_conf, output, host, secondary)
+        if outlet is None:
+            return None
+        self.by_id[host.plugin_id] = outlet
+        return outlet, host
 
     def _buffer_conf(self, conf: PluginConf, written: Element | None, host: PluginHost) -> PluginConf | None:
         element = written or Element("buffer", position=conf.element.position, arg_position=conf.element.position)
@@ -106,6 +111,8 @@ class OutletBuilder:
         for name, value in conf.plugin_class.buffer_defaults.items():
             if name not in element.params and not (name == "@type" and element.type):
                 element.set(name, value, element.position)
+        if self._in_memory and "@type" in element.params:
+            element.set("@type", "memory", element.position)
         kind = element.type or "memory"
         path = "" if host.root_dir is not None else conf.plugin_class.buffer_path(conf.options)
         if path and "path" not in element.params and self._builder.has_setting("buffer", kind, "path"):

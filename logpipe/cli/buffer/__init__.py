@@ -1,8 +1,8 @@
-"""`logpipe buffer`: looks at what waits in buffers, finds damage, and takes it out.
+"""`logpipe buffer`: looks at what waits in buffers and at dead letters, finds damage, takes it out, delivers again.
 
     folders, or -c CONFIG ──finding.py──► stores of items (store.py) ──► listing.py, printing.py, verifying.py …
 
-A store is a folder's chunks (chunks.py); what else may be looked at becomes another kind of store.
+A store is a folder's chunks (chunks.py) or its dead letters (letters.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 from logpipe.cli import COMMANDS
 from logpipe.cli.arguments import Parser, add_reading
-from logpipe.cli.buffer import listing, printing, repairing, verifying
+from logpipe.cli.buffer import listing, printing, repairing, replaying, verifying
 from logpipe.cli.buffer.finding import find
 from logpipe.cli.buffer.store import Store
 from logpipe.errors import LogpipeError
@@ -24,8 +24,8 @@ from logpipe.errors import LogpipeError
 Action = Callable[[list[Store], argparse.Namespace], int]
 
 _EPILOG: Final = """\
-TARGET is a folder, which is searched with the folders in it, or a single chunk's file. Without one, -c names a
-configuration, and every file buffer of its outputs is looked at.
+TARGET is a folder, which is searched with the folders in it, or a single file of chunks or dead letters. Without one,
+-c names a configuration, and every file buffer of its outputs is looked at, and all its dead letters.
 
 ls, cat and verify change nothing, and may be used while logpipe runs: a chunk that is delivered meanwhile is left out,
 one that is being written to counts as far as it is written. repair wants the folder for itself.
@@ -61,15 +61,33 @@ exit status:
 """
 
 
+_REPLAY: Final = """\
+Delivers dead letters: what an output could not take goes to that output again, what a filter or an input could not
+handle to the label it stood in, past all its filters. A file whose events are all dealt with is deleted: delivered,
+or dead letters again, which is said. Without TARGET, all dead letters of the configuration are meant.
+
+It runs the configuration's filters and outputs in a process of its own, without sources and with buffers in memory,
+so that it may be used while logpipe runs. Broken off, it leaves the file, and another replay begins that file anew.
+With --to, the chunks of a buffer that no engine uses any more can be delivered as well.
+
+exit status:
+  0  all was delivered
+  1  something was not, or became a dead letter again
+"""
+
+
 def main(program: str, arguments: list[str]) -> int:
     """Do what is asked for; the status is 2 where the arguments cannot be used."""
     parser = _parser(program)
     given = parser.parse(arguments)
-    if bool(given.target) == bool(given.config):
-        parser.error("give the folder of a buffer, or a configuration with -c")
     action: Action = given.action
+    is_replay = action is replaying.main
+    if is_replay and not given.config:
+        parser.error("say with -c which configuration delivers the events")
+    if not is_replay and bool(given.target) == bool(given.config):
+        parser.error("give the folder of a buffer, or a configuration with -c")
     try:
-        status = action(find(given), given)
+        status = action(replaying.find(given) if is_replay else find(given), given)
         sys.stdout.flush()
     except BrokenPipeError:
         # who read has seen enough; what is left in Python's own buffer must not fail again at the end
@@ -90,7 +108,7 @@ def _parser(program: str) -> Parser:
     def add(name: str, action: Action, text: str, epilog: str) -> Parser:
         command = _described(commands.add_parser(name, help=text, allow_abbrev=False), text, f"{epilog}\n{_EPILOG}")
         command.set_defaults(action=action)
-        command.add_argument("target", nargs="*", metavar="TARGET", help="folder of chunks, or one chunk's file")
+        command.add_argument("target", nargs="*", metavar="TARGET", help="folder or file of chunks or dead letters")
         command.add_argument("-c", "--config", metavar="FILE", help="configuration whose buffers are meant")
         command.add_argument(
             "-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files"
@@ -108,6 +126,9 @@ def _parser(program: str) -> Parser:
     add("verify", verifying.main, "read all of every chunk, and say what is damaged", _VERIFY)
     repaired = add("repair", repairing.main, "take damage out of chunks, into the folder corrupt", _REPAIR)
     repaired.add_argument("--apply", action="store_true", help="do it; without this, only say what would be done")
+    replayed = add("replay", replaying.main, "deliver dead letters again", _REPLAY)
+    replayed.add_argument("--to", metavar="PLACE", default="", help="the @id of an output, or a label: deliver there")
+    replayed.add_argument("--dry-run", action="store_true", help="only say how many events would go where")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from logpipe.builtin.buffers.file.lock import Lock, holder
 from logpipe.builtin.buffers.file.repair import repair
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.cli.buffer.store import Finding, Item, Row
+from logpipe.engine.letters import Culprit, Letter
 from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch
 from logpipe.plugin import ChunkKey
@@ -100,6 +102,26 @@ class _ChunkItem:
 
     def read(self) -> Iterator[EventBatch | bytes]:
         return read(self._found)
+
+    def letters(self) -> Iterator[Letter]:
+        seen, now = summarize(self._found), time.time_ns()
+        nobody = Culprit("", "", "")
+        for content in self.read():
+            if isinstance(content, bytes):
+                yield Letter(now, nobody, "", "", seen.tag, payload=content, chunk_id=self.item_id, key=seen.key)
+            else:
+                for event in content.events():
+                    yield Letter(now, nobody, "", "", content.tag, *event)
+
+    def claim(self) -> None:
+        pass
+
+    def remove(self) -> None:
+        self.path.unlink()
+        self.path.with_name(f"{self.path.name}.meta").unlink(missing_ok=True)
+
+    def give_back(self) -> None:
+        pass
 
     def verify(self) -> Finding:
         verdict = verify(self._found)

@@ -14,10 +14,12 @@ from logpipe.builtin.buffers.file.aside import CORRUPT
 from logpipe.builtin.buffers.file.buffer import StoredBuffer
 from logpipe.builtin.buffers.file.location import Place, places_in
 from logpipe.cli.buffer.chunks import ChunkStore
+from logpipe.cli.buffer.letters import CLAIMED, LetterStore, letter_stores
 from logpipe.cli.buffer.store import Item, Store
 from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.render import render
+from logpipe.engine.dead_letter_files import SUFFIX
 from logpipe.engine.graph import Graph, read_system
 from logpipe.errors import ConfigError, LogpipeError
 from logpipe.registry import Registry
@@ -44,12 +46,14 @@ def chosen(store: Store, given: argparse.Namespace) -> list[Item]:
 def _target(target: str) -> list[Store]:
     path = Path(target)
     if path.is_dir():
-        stores = [store for folder in _folders(path) for store in _stores(places_in(folder))]
+        stores = [store for folder in _folders(path) for store in (*_stores(places_in(folder)), *letter_stores(folder))]
         if not stores:
             print(f"no chunks in {target}", file=sys.stderr)
         return stores
     if not path.exists():
         raise LogpipeError(f"{target} is not there: give the folder of a buffer, or a chunk's file")
+    if path.name.endswith((SUFFIX, CLAIMED)):
+        return [LetterStore(path.parent, path)]
     for place in places_in(path.parent):
         if place.own_id(path.name) or place.fluentd_name(path.name):
             return [ChunkStore(place, path)]
@@ -69,13 +73,20 @@ def _stores(places: list[Place]) -> list[Store]:
     return list(map(ChunkStore, places))
 
 
+def letters_of(settings: Settings) -> list[Store]:
+    """Return the stores of a configuration's dead letters."""
+    return [store for stores in _configured(settings) for store in stores if isinstance(store, LetterStore)]
+
+
 def _configured(settings: Settings) -> Iterator[list[Store]]:
     """Yield the stores of each buffer, of every worker."""
     found: list[Diagnostic] = []
     workers = read_system(load(settings, found.append), found.append).workers
     seen: set[tuple[Path, str]] = set()
+    is_any = False
     for worker_id in range(workers):
-        for outlet in _graph(replace(settings, worker_id=worker_id), workers).outlets:
+        graph = build_graph(replace(settings, worker_id=worker_id), workers)
+        for outlet in graph.outlets:
             if not isinstance(outlet.buffer, StoredBuffer):
                 continue
             location = outlet.buffer.locate()
@@ -83,12 +94,21 @@ def _configured(settings: Settings) -> Iterator[list[Store]]:
             new = [place for place in places if (place.folder, place.prefix) not in seen and place.folder.is_dir()]
             seen.update((place.folder, place.prefix) for place in new)
             yield _stores(new)
-    if not seen:
-        print(f"no output of {settings.config} keeps chunks in files", file=sys.stderr)
+        folder = graph.world.dead_letters.files.folder_of_all
+        letters: list[Store] = []
+        if folder.is_dir():
+            letters += (store for below in _folders(folder) for store in letter_stores(below))
+        is_any = is_any or bool(letters)
+        yield letters
+    if not seen and not is_any:
+        print(f"no output of {settings.config} keeps chunks in files, and there are no dead letters", file=sys.stderr)
 
 
-def _graph(settings: Settings, workers: int) -> Graph:
-    """Build a worker's graph, which touches nothing, and say why where that fails."""
+def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -> Graph:
+    """Build a worker's graph, which touches nothing, and say why where that fails.
+
+    `beside` is for a graph that runs beside the engine's: without sources, and with every buffer in memory.
+    """
     found: list[Diagnostic] = []
     root = load(settings, found.append)
     graph: Graph | None = None
@@ -102,6 +122,8 @@ def _graph(settings: Settings, workers: int) -> Graph:
                 workers=workers,
                 strict_values=settings.strict_values,
                 compat=settings.compat,
+                with_sources=not beside,
+                in_memory=beside,
             )
     if graph is None:
         for diagnostic in _errors(found):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from logpipe.engine.letters import Letter
 from logpipe.event import EventBatch, Time
 
 
@@ -56,6 +57,26 @@ class Item(Protocol):
 
     def read(self) -> Iterator[EventBatch | bytes]:
         """Yield what is intact of it, oldest first: events, or what an output has encoded."""
+        ...
+
+    def letters(self) -> Iterator[Letter]:
+        """Yield what is intact of it, oldest first, for `replay`."""
+        ...
+
+    def claim(self) -> None:
+        """Keep others from taking it, until `remove` or `give_back`; under the store's lock.
+
+        Raises:
+            LogpipeError: somebody has it.
+        """
+        ...
+
+    def remove(self) -> None:
+        """Delete it: all that was in it is delivered."""
+        ...
+
+    def give_back(self) -> None:
+        """Leave it where it was."""
         ...
 
     def verify(self) -> Finding:

@@ -1,0 +1,173 @@
+"""Files of dead letters, as stores of `logpipe buffer`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from logpipe.cli.buffer.store import Finding, Item, Row
+from logpipe.engine.dead_letter_files import SUFFIX
+from logpipe.engine.letters import Letter, decode
+from logpipe.errors import LogpipeError
+from logpipe.event import EventBatch
+
+CLAIMED: Final = f"{SUFFIX}.replaying"
+"""What a file's name ends with while its letters are being replayed, or after that was broken off."""
+
+
+def letter_stores(folder: Path) -> list[LetterStore]:
+    """Return the store of a folder that holds dead letters; none where it does not."""
+    store = LetterStore(folder)
+    return [store] if store.items() else []
+
+
+class LetterStore:
+    """The dead letters of one plugin, or one file of them."""
+
+    def __init__(self, folder: Path, only: Path | None = None) -> None:
+        self._folder = folder
+        self._only = only
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self._folder
+
+    @property
+    def notes(self) -> list[str]:
+        """That they are none of a buffer's chunks."""
+        return ["dead letters: `logpipe buffer replay` delivers them"]
+
+    def items(self) -> list[Item]:
+        """Return the files, oldest first."""
+        paths = [path for path in self._folder.iterdir() if path.name.endswith((SUFFIX, CLAIMED)) and path.is_file()]
+        if self._only is not None:
+            paths = [path for path in paths if path.name == self._only.name]
+        found: list[tuple[int, Item]] = []
+        for path in paths:
+            with suppress(FileNotFoundError):
+                found.append((path.stat().st_mtime_ns, _LetterFile(path)))
+        return [item for _, item in sorted(found, key=lambda each: each[0])]
+
+    def lock(self) -> None:
+        """Do nothing: each file is claimed by itself, by renaming it."""
+
+    def unlock(self) -> None:
+        """Do nothing."""
+
+
+class _LetterFile:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._claimed: int | None = None
+
+    @property
+    def item_id(self) -> str:
+        return self._path.name.removesuffix(".replaying").removesuffix(SUFFIX)
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def row(self) -> Row:
+        count, first, problem = 0, None, ""
+        for number, line in self._lines():
+            count += 1
+            if first is None:
+                try:
+                    first = decode(line)
+                except ValueError:
+                    problem = f"line {number} is damaged"
+        state = "dead" if self._claimed is None and not self._path.name.endswith(CLAIMED) else "claimed"
+        status = self._path.stat()
+        if first is None:
+            return Row(self.item_id, state, "", {}, count, status.st_size, status.st_mtime_ns, problem)
+        key = {} if first.key is None else {"timekey": first.key.timekey, **dict(first.key.variables)}
+        note = f"{first.culprit.plugin_id}: {first.error_class}: {first.reason}"
+        shared = {name: value for name, value in key.items() if value is not None}
+        return Row(self.item_id, state, first.tag or "", shared, count, status.st_size, first.at, problem, note)
+
+    def read(self) -> Iterator[EventBatch | bytes]:
+        for letter in self.letters():
+            if letter.payload is not None:
+                yield letter.payload
+            else:
+                yield EventBatch(letter.tag or "", [letter.time], [letter.record or {}])
+
+    def letters(self) -> Iterator[Letter]:
+        for _, line in self._lines():
+            with suppress(ValueError):
+                yield decode(line)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        with self._path.open("rb") as file:
+            yield from enumerate(file, start=1)
+
+    def verify(self) -> Finding:
+        count = 0
+        damages: list[str] = []
+        for number, line in self._lines():
+            try:
+                decode(line)
+            except ValueError as problem:
+                damages.append(f"line {number} is no dead letter: {problem}")
+            else:
+                count += 1
+        return Finding(count, damages)
+
+    def repair(self) -> str:
+        self.claim()
+        bad = self._path.with_name(f"{self.item_id}.damaged")
+        good = self._path.with_name(f"{self.item_id}.repaired")
+        kept = moved = 0
+        with good.open("wb") as intact, bad.open("ab") as damaged:
+            for _, line in self._lines():
+                try:
+                    decode(line)
+                except ValueError:
+                    moved += 1
+                    damaged.write(line if line.endswith(b"\n") else line + b"\n")
+                else:
+                    kept += 1
+                    intact.write(line if line.endswith(b"\n") else line + b"\n")
+            for file in (intact, damaged):
+                file.flush()
+                os.fsync(file.fileno())
+        good.replace(self._path)
+        self.give_back()
+        return f"{kept} records kept, {moved} lines moved to {bad}"
+
+    def claim(self) -> None:
+        is_fresh = not self._path.name.endswith(CLAIMED)
+        if is_fresh:
+            claimed = self._path.with_name(f"{self._path.name}.replaying")
+            if claimed.exists():
+                raise LogpipeError(f"{claimed} is there already: replay that one first")
+            self._path.rename(claimed)
+            self._path = claimed
+        self._claimed = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:  # an engine that opened it before holds it until its letters are whole
+            fcntl.flock(self._claimed, fcntl.LOCK_EX if is_fresh else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._release()
+            raise LogpipeError(f"{self._path} is being replayed by another process") from None
+
+    def remove(self) -> None:
+        self._path.unlink()
+        self._release()
+
+    def give_back(self) -> None:
+        back = self._path.with_name(self._path.name.removesuffix(".replaying"))
+        if not back.exists():
+            self._path.rename(back)
+            self._path = back
+        self._release()
+
+    def _release(self) -> None:
+        if self._claimed is not None:
+            os.close(self._claimed)
+            self._claimed = None

@@ -1,0 +1,143 @@
+"""`logpipe buffer replay`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections import Counter
+
+from logpipe.cli.buffer import finding
+from logpipe.cli.buffer.finding import build_graph, chosen, letters_of
+from logpipe.cli.buffer.store import Item, Store
+from logpipe.cli.reading import reading
+from logpipe.engine.graph import Graph
+from logpipe.engine.replay import Replay, run_beside, target_of
+from logpipe.errors import LogpipeError
+
+PROGRESS_SECONDS = 5.0
+
+
+def find(given: argparse.Namespace) -> list[Store]:
+    """Return the stores of the targets; without one, those of the configuration's dead letters.
+
+    Raises:
+        LogpipeError: a target or the configuration cannot be used.
+    """
+    if given.target:
+        return finding.find(argparse.Namespace(**{**vars(given), "config": None}))
+    return letters_of(reading(given.config, given))
+
+
+def main(stores: list[Store], given: argparse.Namespace) -> int:
+    """Deliver everything in the stores; 1 if not all of it was.
+
+    Raises:
+        LogpipeError: a process uses a store, or the configuration cannot be used.
+    """
+    log = logging.getLogger("logpipe")
+    log.setLevel(logging.ERROR)  # what a configuration is warned of was said when the engine read it
+    graph = build_graph(reading(given.config, given), beside=True)
+    log.setLevel(logging.WARNING)
+    if given.dry_run:
+        return _announce(stores, given, graph)
+    locked: list[Store] = []
+    try:
+        for store in stores:
+            store.lock()
+            locked.append(store)
+        replayer = Replayer(graph, [item for store in stores for item in chosen(store, given)], given.to)
+        asyncio.run(run_beside(graph, replayer.run))
+    except KeyboardInterrupt:
+        print("broken off: what was not delivered is where it was", file=sys.stderr)
+        return 1
+    finally:
+        for store in locked:
+            store.unlock()
+    return replayer.status
+
+
+def _announce(stores: list[Store], given: argparse.Namespace, graph: Graph) -> int:
+    status = 0
+    for store in stores:
+        for item in chosen(store, given):
+            try:
+                targets = Counter(target_of(letter, graph, given.to) for letter in item.letters())
+            except LogpipeError as problem:
+                print(f"{item.path}: {problem}")
+                status = 1
+            else:
+                print(f"{item.path}: {_in_words(targets)}")
+    return status
+
+
+def _must_be_whole(item: Item) -> None:
+    if damages := item.verify().damages:
+        raise LogpipeError(f"it is damaged ({damages[0]}): repair it first")
+
+
+def _in_words(targets: dict[str, int]) -> str:
+    return ", ".join(f"{count} events to {target}" for target, count in targets.items()) or "nothing"
+
+
+class Replayer:
+    """Delivers item after item.
+
+    Args:
+        graph: a graph that runs meanwhile.
+        items: what to deliver.
+        to: where to; "" for where each event belongs.
+    """
+
+    def __init__(self, graph: Graph, items: list[Item], to: str) -> None:
+        self.status = 0
+        self._graph = graph
+        self._items = items
+        self._to = to
+
+    async def run(self) -> None:
+        """Deliver all, and say what became of it."""
+        sent = failed = 0
+        for number, item in enumerate(self._items, start=1):
+            replay = Replay(self._graph, to=self._to)
+            async with asyncio.TaskGroup() as group:
+                progress = group.create_task(self._tell(number, item, replay), name="progress")
+                await self._one(item, replay)
+                progress.cancel()
+            sent += replay.result.sent
+            failed += replay.result.failed_again
+        print(f"{sent - failed} events delivered, {failed} are dead letters again")
+        if failed:
+            self.status = 1
+
+    async def _one(self, item: Item, replay: Replay) -> None:
+        try:
+            item.claim()
+        except FileNotFoundError:
+            return  # somebody else was faster
+        except LogpipeError as problem:
+            self._not_done(item, problem)
+            return
+        try:
+            _must_be_whole(item)
+            await replay.send(item.letters())
+        except LogpipeError as problem:
+            self._not_done(item, problem)
+            item.give_back()
+            return
+        except BaseException:
+            item.give_back()
+            raise
+        item.remove()
+        print(f"{item.path}: {_in_words(replay.result.routes)}")
+
+    def _not_done(self, item: Item, problem: LogpipeError) -> None:
+        print(f"{item.path}: not replayed: {problem}")
+        self.status = 1
+
+    async def _tell(self, number: int, item: Item, replay: Replay) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            about = f"{item.path} ({number} of {len(self._items)})"
+            print(f"{about}: {replay.result.sent} events sent, waiting for their delivery", file=sys.stderr)

@@ -1,0 +1,135 @@
+"""Dead letters: events that nothing takes are in files, each with all that replaying it needs."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logpipe import ChunkKey, Filter, Options, Receipt, Record, Time
+from logpipe.engine.dead_letter_files import DeadLetterFiles
+from logpipe.engine.letters import Culprit, Letter, decode, encode
+from logpipe.testing import ManualClock, pipeline
+
+OWN_LOG = "<label @FLUENT_LOG>\n<match **>\n@type test\nname own\n</match>\n</label>\n"
+TEXT = OWN_LOG + "<filter **>\n@type touchy\n@id t\n</filter>\n<match **>\n@type test\n</match>\n"
+
+
+class Touchy(Filter[Options], type="touchy"):
+    """Handles nothing that is marked."""
+
+    def filter(self, tag: str, time: Time, record: Record) -> Record | None:
+        if "bad" in record:
+            raise ValueError(f"{tag} at {time} is marked")
+        return record
+
+
+async def test_an_event_that_goes_to_no_error_label_is_in_a_file() -> None:
+    """With its tag, its time, the plugin and the reason; the log has it too, as with fluentd."""
+    async with pipeline(TEXT, Touchy) as running:
+        await running.feed("a", {"n": 1}, {"bad": b"\xff"}, {"n": 2}, times=[1, 2, 3])
+        await running.wait_for(running.dead_letters)
+    (letter,) = running.dead_letters()
+    assert (letter.tag, letter.time, letter.record) == ("a", 2, {"bad": b"\xff"})
+    assert letter.culprit == Culprit("filter", "touchy", "t", "@ROOT")
+    assert (letter.error_class, letter.reason) == ("ValueError", "a at 2 is marked")
+    assert sum("dump an error event" in text for _, text in running.log.messages) == 1
+
+
+async def test_the_receipt_settles_when_the_letter_is_on_disk() -> None:
+    """Not before: the source is all that a crash would leave."""
+    settled: list[int] = []
+    async with pipeline(TEXT, Touchy) as running:
+        receipt = Receipt(lambda: settled.append(len(running.dead_letters())))
+        await running.feed("a", {"bad": 1}, receipt=receipt)
+        receipt.release()
+        assert settled == []
+        await running.wait_for(lambda: settled)
+        assert settled == [1]
+
+
+async def test_a_folder_that_cannot_be_written_to_leaves_the_log(tmp_path: Path) -> None:
+    """Events go on, and that their letters are in the log alone is said once."""
+    (tmp_path / "backup").write_text("a file stands in the way")
+    async with pipeline(f"<system>\nroot_dir {tmp_path}\n</system>\n{TEXT}", Touchy) as running:
+        await running.feed("a", {"bad": 1}, {"n": 1})
+        await running.feed("a", {"bad": 2})
+        await running.wait_for(lambda: running.graph.world.dead_letters.only_logged.value == 2)
+        assert running.records() == [{"n": 1}]
+    assert sum("They are in this log alone" in text for _, text in running.log.messages) == 1
+
+
+def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns it could read the events, or put others in their place."""
+    if os.getuid() == 0:
+        os.chown(tmp_path, 4321, -1)
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    files = DeadLetterFiles(tmp_path, 0, ManualClock())
+    with pytest.raises(PermissionError, match="belongs to user"):
+        files.append([b"{}\n"], "p")
+
+
+def test_a_file_that_was_taken_away_is_made_anew(tmp_path: Path) -> None:
+    """What replays a file renames it first; the next letters go to another."""
+    files = DeadLetterFiles(tmp_path, 0, ManualClock())
+    first = files.append([b"1\n"], "p")
+    first.rename(first.with_suffix(".replaying"))
+    second = files.append([b"2\n"], "p")
+    assert second.read_bytes() == b"2\n"
+    assert first.with_suffix(".replaying").read_bytes() == b"1\n"
+
+
+@pytest.mark.parametrize("plugin_id", ["../../etc", "a/b", ".", "..", "", "x:y|z"])
+def test_an_id_is_no_path(tmp_path: Path, plugin_id: str) -> None:
+    """Letters stay below the backup folder whatever a plugin is called."""
+    path = DeadLetterFiles(tmp_path, 0, ManualClock()).append([b"{}\n"], plugin_id)
+    assert path.parent.parent == tmp_path / "backup" / "worker0"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(record=st.dictionaries(st.text(), VALUES, max_size=4), time=st.integers(-(2**62), 2**62), tag=st.text())
+def test_a_letter_comes_back_as_it_was(record: Record, time: int, tag: str) -> None:
+    """Any record: surrogates, bytes, integers of any size."""
+    letter = Letter(1, Culprit("filter", "t", "i", "@L"), "why", "E", tag, time, record)
+    line = encode(letter)
+    assert line.count(b"\n") == 1
+    assert decode(line) == letter
+
+
+def test_payloads_and_keys_come_back() -> None:
+    """With what their chunk had in common."""
+    key = ChunkKey(1_500_000_000, "t", (("$.a", 1), ("b", None)))
+    letter = Letter(
+        1, Culprit("output", "t", "i", "@ROOT"), "why", "E", "t", payload=b"\x00\xff", chunk_id="ab", key=key
+    )
+    assert decode(encode(letter)) == letter
+
+
+def test_what_json_cannot_hold_is_kept_as_text() -> None:
+    """Records that are nested without end, hold themselves, or objects, are still letters."""
+    deep: Record = {}
+    for _ in range(100_000):
+        deep = {"d": deep}
+    circle: Record = {"n": 1}
+    circle["self"] = circle
+    for record in (deep, circle, {"o": object()}, {"nan": math.nan}, {1: 2}):
+        letter = decode(encode(Letter(1, Culprit("filter", "t", "i"), "why", "E", "t", 1, record)))
+        assert letter.record is not None
+        assert len(letter.record) == len(record)
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"3", b"{}", b'{"at_ns": 1}', b"\xff", b"null"])
+def test_what_is_no_letter_is_refused(line: bytes) -> None:
+    """With a ValueError, whatever it is."""
+    with pytest.raises(ValueError, match="not a dead letter"):
+        decode(line)
