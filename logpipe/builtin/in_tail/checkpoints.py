@@ -39,33 +39,46 @@ class Checkpoints:
         """Note that there is something to write."""
         self._due.set()
 
-    async def load(self) -> Loaded:
-        """Return what was written by an earlier run.
+    async def open(self) -> None:
+        """Keep other processes from using the file.
 
         Raises:
-            LogpipeError: another process uses the file.
+            LogpipeError: another process has it.
         """
         if self._file is None:
             # compat: in_tail.rb says it in these two lines
             self._host.log.warning("'pos_file PATH' parameter is not set to a 'tail' source.")
             self._host.log.warning("this parameter is highly recommended to save the position to resume tailing.")
-            return Loaded([], [], 0.0)
+            return
         try:
             await self._host.in_thread(self._file.open)
         except OSError as error:
             self._say_failure(error)
-        try:
-            loaded = await self._host.in_thread(self._file.load)
-        except OSError as error:
-            self._host.log.error(  # noqa: TRY400 - the message says it all, the traceback nothing
-                "pos_file %s cannot be read (%s): files are read as if for the first time",
-                self._file.path,
-                error.strerror,
-            )
+
+    async def load(self) -> Loaded:
+        """Return what was written by an earlier run, as soon as it can be read.
+
+        To go on without it would be to read what was delivered once more, or to pass over what was not.
+        """
+        if self._file is None:
             return Loaded([], [], 0.0)
-        for complaint in loaded.complaints:
-            self._host.log.warning("%s", complaint)
-        return loaded
+        complained = False
+        while True:
+            try:
+                loaded = await self._host.in_thread(self._file.load)
+            except OSError as error:
+                if not complained:
+                    self._host.log.error(  # noqa: TRY400 - the message says it all, the traceback nothing
+                        "pos_file %s cannot be read (%s): no file is followed until it can be, trying again",
+                        self._file.path,
+                        error.strerror,
+                    )
+                complained = True
+                await self._host.clock.sleep(AFTER_ERROR)
+                continue
+            for complaint in loaded.complaints:
+                self._host.log.warning("%s", complaint)
+            return loaded
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -44,6 +44,7 @@ class Tail(Input[TailOptions], type="tail"):
         super().__init__(options, host)
         if options.pos_file is not None:
             host.claim("pos_file", options.pos_file)
+        self._loaded = False
         self._complaints = Complaints(host.log, host.clock)
         self._checkpoints = Checkpoints(options.pos_file, host, self._entries)
         self._watch = Watch(host.log)
@@ -80,9 +81,9 @@ class Tail(Input[TailOptions], type="tail"):
         )
 
     async def start(self) -> None:
-        """Load the positions and begin to listen."""
+        """Take the position file, and begin to listen."""
         self._warn()
-        self.trails.saved = Saved(await self._checkpoints.load())
+        await self._checkpoints.open()
         self.trails.roster.own_output = _own_output()
         if self.options.enable_stat_watcher:
             self._watch.start()
@@ -102,6 +103,9 @@ class Tail(Input[TailOptions], type="tail"):
 
     async def run(self) -> None:
         """Follow files until cancelled; nothing is lost by that, what was not accepted is read again."""
+        if not self._loaded:
+            self.trails.saved = Saved(await self._checkpoints.load())
+            self._loaded = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._schedule.run(), name="tail.schedule")
             group.create_task(self._patrol.keep_searching(), name="tail.search")
