@@ -13,7 +13,7 @@ from lark import Token
 from logpipe.config.diagnostic import Position, Report, error, warning
 from logpipe.config.element import USE_DEFAULT, Piece, Value
 from logpipe.config.json_text import MAX_NESTING, dump_json, load_json
-from logpipe.config.mistakes import TYPOGRAPHIC_QUOTES
+from logpipe.config.quotes import TYPOGRAPHIC_QUOTES
 from logpipe.config.reading import Evaluation
 from logpipe.config.syntax import Code, JsonContainer, JsonItem, JsonPair, JsonValue, Quoted, Word
 from logpipe.errors import ExpressionError

@@ -14,7 +14,7 @@ from typing import Final
 
 from lark import Token, UnexpectedInput, UnexpectedToken
 
-TYPOGRAPHIC_QUOTES: Final = "“”„‟‘’‚‛«»"  # noqa: RUF001 - these are what people paste by mistake
+from logpipe.config.quotes import TYPOGRAPHIC_QUOTES
 
 _LINE_BREAK: Final = re.compile(r"[\r\n]")
 _JSON_LINES: Final = frozenset('"[]{},:#-0123456789') | {""}

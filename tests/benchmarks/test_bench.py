@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import expressions
+from logpipe.supervisor import Settings, check
+from tests.benchmarks import configuration, expressions
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import compare
 from tests.benchmarks.container_log import write_log
@@ -114,3 +115,13 @@ def test_failure_of_a_program(tmp_path: Path) -> None:
         run(["sh", "-c", "echo no such thing; exit 3"], output=tmp_path / "output")
     with pytest.raises(FailedError, match="ended with status 0:\n"):
         run(["true"], output=tmp_path / "output", done=lambda: None)
+
+
+def test_reads_a_thousand_lines_without_a_mistake(tmp_path: Path) -> None:
+    """What is measured is a configuration that runs."""
+    path = tmp_path / "large.conf"
+    path.write_text(configuration.large())
+
+    assert path.read_text().count("\n") >= configuration.LINES
+    assert check(Settings(path)).errors == 0
+    assert "1,000 lines loaded and built" in configuration.report(rounds=1)[1]

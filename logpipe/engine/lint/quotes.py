@@ -7,7 +7,7 @@ from typing import Final
 
 from logpipe.config.diagnostic import Position, Report, warning
 from logpipe.config.element import Element
-from logpipe.config.mistakes import TYPOGRAPHIC_QUOTES
+from logpipe.config.quotes import TYPOGRAPHIC_QUOTES
 
 HINT: Final = "write \" or ' to quote"
 
