@@ -68,15 +68,15 @@ class Staging:
     def _count_gauges(self, host: Host) -> None:
         host.gauge("buffer_queue_length", lambda: len(self.queue))
         host.gauge("buffer_stage_length", lambda: len(self._staged))
-        host.gauge("buffer_total_queued_size", lambda: self._size)
+        host.gauge("buffer_total_queued_size", lambda: self.size)
         host.gauge("buffer_stage_byte_size", lambda: sum(chunk.size for chunk, _ in self._staged.values()))
         host.gauge("buffer_queue_byte_size", lambda: sum(chunk.size for chunk in self.queue))
-        host.gauge("buffer_available_buffer_space_ratios", lambda: 100 * max(0.0, 1 - self._size / self.options.limit))
+        host.gauge("buffer_available_buffer_space_ratios", lambda: 100 * max(0.0, 1 - self.size / self.options.limit))
 
     @property
     def size(self) -> int:
         """Bytes of all chunks: staged, queued and being delivered."""
-        return self._size
+        return sum(chunk.size for chunk in self._chunks())
 
     @property
     def is_empty(self) -> bool:

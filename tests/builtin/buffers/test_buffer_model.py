@@ -1,4 +1,8 @@
-"""Random work, failing disks, crashes and power cuts: what a receipt said is safe is delivered."""
+"""Random work, failing and refusing peers, failing disks, damage, crashes and power cuts, against a model.
+
+What a receipt said is safe is delivered, unless its own bytes were damaged; nothing comes twice but after a crash; each
+tag's events come in their order, but after a power cut or a failing disk; sizes in the books are those of the files.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +14,39 @@ import shutil
 import tempfile
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from logpipe import BufferFull, LogpipeError, Receipt
-from logpipe.testing import Pipeline
-from tests.builtin.buffers.stages import conf, file_buffer, running, sink
+from logpipe import BufferFull, Chunk, EventBatch, LogpipeError, PermanentError, Receipt
+from logpipe.builtin.buffers.file.inspection import read
+from logpipe.builtin.buffers.file.leftovers import Found
+from logpipe.testing import Pipeline, pipeline
+from tests.builtin.buffers.stages import Sink, conf, file_buffer, files
 
 SETTINGS = (
     "flush_interval 1h\nretry_wait 0.01s\nretry_max_interval 0.02s\nretry_randomize false\nchunk_limit_size 2k\n"
     "free_space_reserve 0"
 )
+SECONDARY = "\n<secondary>\n@type sink\nname second\n</secondary>\n</match>"
+
+
+class Witness(Sink, type="sink"):
+    """Writes down, for both outputs together, what came when."""
+
+    journal: ClassVar[list[tuple[str, int]]] = []
+
+    async def write(self, chunk: Chunk) -> None:
+        await super().write(chunk)
+        self.journal.extend((tag, event.record["n"]) for tag, event in self.chunks[-1][1])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return the chunk files as they are at this moment, while threads are at work on them."""
     found: dict[str, bytes] = {}
-    for path in folder.glob("*.c*.log"):
+    for path in folder.glob("buffer.c????????????????*.log"):
         with contextlib.suppress(FileNotFoundError):
             found[path.name] = path.read_bytes()
     return found
@@ -57,7 +74,7 @@ class Disk:
 
     def fsync(self, descriptor: int) -> None:
         if Path(f"/proc/self/fd/{descriptor}").readlink() == self.folder:
-            for path in self.folder.glob("*.c*.log"):
+            for path in self.folder.glob("buffer.c*.log"):
                 if path.name in self.synced:
                     self.named[path.name] = self.synced[path.name]
 
@@ -78,7 +95,7 @@ class Disk:
 
 
 class BufferModel(RuleBasedStateMachine):
-    """Inputs with and without receipts, an output that is up or down, and a machine that may fail at any moment."""
+    """Inputs with and without receipts, an output that takes, fails or refuses, a machine that fails at any moment."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,38 +103,60 @@ class BufferModel(RuleBasedStateMachine):
         self.folders = 0
         self.fed = 0
         self.safe: set[int] = set()
+        self.damaged: set[int] = set()
         self.delivered: set[int] = set()
+        """In this life or another; lives end with crashes."""
+        self.foreign: dict[str, bytes] = {}
+        self.is_in_order = True
         self.runner = asyncio.Runner()
         self.context: AbstractAsyncContextManager[Pipeline] | None = None
         self.pipe: Pipeline | None = None
         self.memory = "0"
-        self.down = True
+        self.compress = "text"
+        self.error: Exception | None = OSError("down")
         self.disk = Disk(self.base / "0")
+        Witness.journal.clear()
         self.start()
 
     def do(self, work: Any) -> Any:
         return self.runner.run(work)
 
     def start(self) -> None:
-        text = conf(self.disk.folder, f"{SETTINGS}\nmemory_limit_size {self.memory}", arg="tag")
+        more = f"{SETTINGS}\nmemory_limit_size {self.memory}\ncompress {self.compress}"
+        text = conf(self.disk.folder, more, arg="tag").replace("\n</match>", SECONDARY, 1)
         buffer = file_buffer(fdatasync=self.disk.fdatasync, fsync=self.disk.fsync)
-        self.context = running(text, buffer=buffer)
+        self.context = pipeline(text, Witness, buffer)
         self.pipe = self.do(self.context.__aenter__())
-        self.set_down(down=self.down)
+        self.answer(self.error)
 
     def stop(self) -> None:
         assert self.context is not None
         self.do(self.context.__aexit__(None, None, None))
-        self.collect()
 
-    def collect(self) -> None:
-        assert self.pipe is not None
-        self.delivered.update(record["n"] for record in sink(self.pipe).records)
+    def end_life(self) -> None:
+        """Judge what was delivered since the last crash."""
+        numbers = [n for _, n in Witness.journal]
+        assert len(numbers) == len(set(numbers)), "delivered twice, without a crash between"
+        if self.is_in_order:
+            for tag in "ab":
+                own = [n for name, n in Witness.journal if name == tag]
+                assert own == sorted(own), f"events of {tag} came in another order"
+        self.delivered.update(numbers)
+        Witness.journal.clear()
 
-    def set_down(self, *, down: bool) -> None:
+    def answer(self, error: Exception | None) -> None:
+        """Let the first output raise that; the second takes what it gets."""
         assert self.pipe is not None
-        self.down = down
-        sink(self.pipe).always = OSError("down") if down else None
+        self.error = error
+        self.outlet.output.always = error
+
+    def own_files(self) -> list[Path]:
+        return [file for file in files(self.disk.folder) if file.name not in self.foreign]
+
+    @property
+    def outlet(self) -> Any:
+        assert self.pipe is not None
+        return self.pipe.graph.outlets[0]
 
     @rule(count=st.integers(1, 30), tag=st.sampled_from("ab"), pad=st.integers(0, 200))
     def feed_and_wait(self, count: int, tag: str, pad: int) -> None:
@@ -151,9 +190,10 @@ class BufferModel(RuleBasedStateMachine):
     def let_it_work(self, turns: int) -> None:
         self.do(asyncio.sleep(turns / 1000))
 
-    @rule(down=st.booleans())
-    def peer_goes_or_comes(self, down: bool) -> None:  # noqa: FBT001 - drawn
-        self.set_down(down=down)
+    @rule(error=st.sampled_from([None, OSError("down"), PermanentError("never")]))
+    def peer_changes_its_mind(self, error: Exception | None) -> None:
+        """It takes chunks, fails, or refuses them for ever: then the secondary gets them."""
+        self.answer(error)
 
     @rule()
     def queue_all(self) -> None:
@@ -163,21 +203,52 @@ class BufferModel(RuleBasedStateMachine):
     @rule(times=st.integers(1, 2))
     def disk_fails(self, times: int) -> None:
         self.disk.failures = times
+        self.is_in_order = False  # what it refuses goes behind what came meanwhile
 
-    @rule(memory=st.sampled_from(["0", "1k", "1m"]))
-    def restart(self, memory: str) -> None:
-        self.memory = memory
+    @rule()
+    def books_balance(self) -> None:
+        """When nothing is on its way, the sizes of the chunks are those of the files."""
+        assert self.pipe is not None
+        self.disk.failures = 0
+        self.do(self.outlet.staging.settled())
+        staged = self.outlet.staging
+        self.do(self.pipe.wait_for(lambda: staged.size == sum(map(len, contents(self.disk.folder).values()))))
+
+    @rule(memory=st.sampled_from(["0", "1k", "1m"]), compress=st.sampled_from(["text", "gzip", "zstd"]))
+    def restart(self, memory: str, compress: str) -> None:
+        self.memory, self.compress = memory, compress
         self.disk.failures = 0
         self.stop()
         self.start()
 
+    @rule(where=st.floats(0, 1, exclude_max=True), pick=st.integers(0, 99), bits=st.integers(1, 255))
+    def damage_a_file(self, where: float, pick: int, bits: int) -> None:
+        """One byte changes while logpipe is stopped: it costs what the byte was of, and no more."""
+        self.disk.failures = 0
+        self.stop()
+        found = self.own_files()
+        if found:
+            file = found[pick % len(found)]
+            before, content = numbers_in(file), bytearray(file.read_bytes())
+            content[int(where * len(content))] ^= bits
+            file.write_bytes(content)
+            lost = before - numbers_in(file)
+            self.damaged |= lost
+        self.start()
+
+    @rule(name=st.sampled_from(["buffer.cnothing.log", "buffer.b12.log", "notes.txt", "other.c" + "0" * 32 + ".log"]))
+    def foreign_file(self, name: str) -> None:
+        """Somebody puts a file there, which is none of ours."""
+        self.foreign[name] = b"somebody's"
+        (self.disk.folder / name).write_bytes(self.foreign[name])
+
     @rule(seed=st.integers(0, 1 << 20), power=st.booleans())
     def crash(self, seed: int, power: bool) -> None:  # noqa: FBT001 - drawn
         """The process or the machine ends; the next one finds what such an end leaves."""
-        self.collect()
         self.folders += 1
         target = self.base / str(self.folders)
         safe = set(self.safe)
+        delivered = list(Witness.journal)
         if power:
             self.disk.after_power_cut(target, random.Random(seed))
         else:
@@ -186,13 +257,17 @@ class BufferModel(RuleBasedStateMachine):
                 (target / name).write_bytes(content)
         self.disk.failures = 0
         old = self.disk
-        self.set_down(down=True)  # what the run that is over still does, nobody gets
+        self.answer(OSError("down"))  # what the run that is over still does, nobody gets
         assert self.context is not None
         self.do(self.context.__aexit__(None, None, None))
+        Witness.journal[:] = delivered
+        self.end_life()
         shutil.rmtree(old.folder)
         self.safe = safe
+        self.foreign = {}
+        self.is_in_order = not power
         self.disk = Disk(target)
-        for path in target.glob("*.c*.log"):
+        for path in target.glob("buffer.c*.log"):
             self.disk.synced[path.name] = self.disk.named[path.name] = path.read_bytes()
         self.start()
 
@@ -205,20 +280,30 @@ class BufferModel(RuleBasedStateMachine):
 
     def _finish(self) -> None:
         self.disk.failures = 0
-        self.set_down(down=False)
+        self.answer(None)
         self.do(self._all_delivered())
         self.stop()
-        missing = self.safe - self.delivered
+        self.end_life()
+        missing = self.safe - self.delivered - self.damaged
         assert not missing, f"{sorted(missing)[:5]} of {self.fed} were safe and are not delivered"
         assert self.delivered <= set(range(self.fed))
+        for name, content in self.foreign.items():
+            assert (self.disk.folder / name).read_bytes() == content
+        assert self.own_files() == []
 
     async def _all_delivered(self) -> None:
         assert self.pipe is not None
-        staging = self.pipe.graph.outlets[0].staging
+        staging = self.outlet.staging
         await staging.settled()
         while staging.size:
             staging.enqueue_all()
             await asyncio.sleep(0.005)
+
+
+def numbers_in(file: Path) -> set[int]:
+    """Return the numbers of the events that can be had of a chunk's file."""
+    found = Found(file.name.split(".")[1][1:], file, file.stat().st_size, None)
+    return {record["n"] for batch in read(found) if isinstance(batch, EventBatch) for record in batch.records}
 
 
 BufferModel.TestCase.settings = settings(
