@@ -5,7 +5,8 @@ fingerprint of each file's head, stands in a file beside it (`PATH.heads`): with
 reused inode cannot be told from the file it belonged to.
 
 fluentd writes its rows in place and cuts the file to nothing before it compacts it; here the whole file is replaced
-at once, so that a crash leaves the old rows or the new ones and never a mixture.
+at once, so that a crash leaves the old rows or the new ones and never a mixture. The rows of the write before stay in
+`PATH.old`: they stand in for those that damage has made unreadable.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _ROW: Final = re.compile(rb"([^\t\0]+)\t([0-9a-fA-F]{1,16})\t([0-9a-fA-F]{1,16})
 _WHOLE_ROW: Final = re.compile(rb"[^\t\0]+\t[0-9a-fA-F]{16}\t[0-9a-fA-F]{16}")
 _HEAD: Final = re.compile(rb"([^\t\0]+)\t([0-9a-fA-F]{16})\t([!-~]+)")
 _SHOWN: Final = 200
+_UNPARSABLE: Final = "Unparsable line in pos_file"
 
 
 class Position(NamedTuple):
@@ -74,7 +76,7 @@ class PositionFile:
     @property
     def companions(self) -> tuple[str, ...]:
         """Every file it may write, itself first."""
-        return (self.path, f"{self.path}.heads", f"{self.path}.tmp", f"{self.path}.heads.tmp")
+        return (self.path, *(self.path + suffix for suffix in (".heads", ".old", ".tmp", ".heads.tmp")))
 
     def open(self) -> None:
         """Create the file where it is missing, and keep other processes from using it until `close`.
@@ -109,7 +111,9 @@ class PositionFile:
             return
 
     def load(self) -> Loaded:
-        """Return the rows; a missing file has none, and a broken row costs only itself.
+        """Return the rows; a missing file has none, and for a broken row its older self stands in.
+
+        An empty file has none either: that is how positions are reset by hand.
 
         Raises:
             OSError: the file cannot be read.
@@ -122,9 +126,23 @@ class PositionFile:
             return Loaded([], [], 0.0)
         complaints: list[str] = []
         positions = decode(content, complaints.append)
+        if any(complaint.startswith(_UNPARSABLE) for complaint in complaints):
+            positions = self._with_older(positions, complaints.append)
         heads = self._load_heads() if positions else {}
         named = [row._replace(fingerprint=heads.get((row.path, row.inode), "")) for row in positions]
         return Loaded(named, complaints, written_at)
+
+    def _with_older(self, positions: list[Position], complain: Callable[[str], None]) -> list[Position]:
+        """Return the rows after those of paths that only the write before knew."""
+        try:
+            content = _beside(self._real, ".old").read_bytes()
+        except OSError:
+            return positions
+        known = {row.path for row in positions}
+        older = [row for row in decode(content, lambda _: None) if row.path not in known]
+        if older:
+            complain(f"pos_file {self.path} is damaged: for {len(older)} rows those of the write before are taken")
+        return [*older, *positions]
 
     def _load_heads(self) -> dict[tuple[str, int], str]:
         try:
@@ -176,6 +194,8 @@ class PositionFile:
             while remaining:
                 remaining = remaining[os.write(descriptor, remaining) :]
             os.fsync(descriptor)
+            if path == self._real and self._saved is not None:  # else it is not ours, and may be damaged
+                _keep(path, _beside(path, ".old"))
             temporary.rename(path)
             _sync_folder(path.parent)
         except BaseException:
@@ -220,11 +240,11 @@ def decode(content: bytes, complain: Callable[[str], None]) -> list[Position]:
     if _WHOLE_ROW.fullmatch(rest):
         lines.append(rest)  # written by hand: all digits are there, so nothing was torn off
     elif rest:
-        complain(f"Unparsable line in pos_file: {_shown(rest)}")
+        complain(f"{_UNPARSABLE}: {_shown(rest)}")
     for line in lines:
         found = _ROW.fullmatch(line)
         if found is None:
-            complain(f"Unparsable line in pos_file: {_shown(line)}")
+            complain(f"{_UNPARSABLE}: {_shown(line)}")
             continue
         path, offset, inode = os.fsdecode(found[1]), int(found[2], 16), int(found[3], 16)
         if rows.pop((path, inode), None) is not None:
@@ -245,6 +265,13 @@ def _shown(line: bytes) -> str:
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+def _keep(path: Path, old: Path) -> None:
+    """Give a file a second name, where the file system lets it have one: what loses it costs no more than that."""
+    with contextlib.suppress(OSError):
+        old.unlink(missing_ok=True)
+        old.hardlink_to(path)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

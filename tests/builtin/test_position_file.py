@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from logpipe.builtin.position_file import UNWATCHED, Position, PositionFile, decode, encode, entry, is_storable
@@ -111,6 +112,53 @@ def test_heads_are_kept_beside_it(tmp_path: Path) -> None:
     file.close()
 
 
+@given(ROWS, st.data())
+def test_a_flipped_bit_costs_only_its_row(rows: list[Position], data: st.DataObject) -> None:
+    """Or makes two rows one; the others are as they were."""
+    content = bytearray(encode(rows))
+    assume(content)
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    found = {*decode(bytes(content), lambda _: None)}
+    assert len(set(rows) - found) <= 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) - 5],
+        lambda content: bytes(len(content)),
+        lambda _: b"\xff\xfe" * 50,
+        lambda content: content.replace(b"\t", b" "),
+        lambda content: content[: len(content) // 2] + bytes(len(content) - len(content) // 2),
+    ],
+    ids=["torn", "NULs", "rubbish", "edited", "half NULs"],
+)
+def test_the_write_before_stands_in_for_what_is_damaged(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """No path is forgotten: what is delivered twice is what came between two writes."""
+    file = PositionFile(str(tmp_path / "pos"))
+    paths = [f"/var/log/{number}.log" for number in range(5)]
+    for offset in (1, 2, 3):
+        file.save([entry([Position(path, offset, 7, "4:abcd") for path in paths])])
+    (tmp_path / "pos").write_bytes(damage((tmp_path / "pos").read_bytes()))
+    loaded = file.load()
+    assert {row.path for row in loaded.positions} >= set(paths)
+    assert {row.offset for row in loaded.positions if row.path in paths} <= {2, 3}
+    assert {row.fingerprint for row in loaded.positions if row.path in paths} == {"4:abcd"}
+    assert any("is damaged" in complaint for complaint in loaded.complaints)
+    file.close()
+
+
+def test_an_emptied_file_is_a_reset(tmp_path: Path) -> None:
+    """Whoever empties it means to begin anew."""
+    file = PositionFile(str(tmp_path / "pos"))
+    for offset in (1, 2):
+        file.save([entry([Position("/a", offset, 7)])])
+    (tmp_path / "pos").write_bytes(b"")
+    assert file.load().positions == []
+    file.close()
+
+
 def test_nothing_is_written_where_nothing_changed(tmp_path: Path) -> None:
     """The same rows again touch no disk."""
     file = PositionFile(str(tmp_path / "pos"))
@@ -138,7 +186,7 @@ def test_a_write_that_fails_leaves_the_old_rows(step: str, tmp_path: Path, monke
         with pytest.raises(OSError, match="No space"):
             file.save([entry([Position("/a", 2, 1)])])
     assert [row.offset for row in file.load().positions] == [1]
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["pos", "pos.heads"]
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"pos", "pos.heads", "pos.old"}
     assert file.save([entry([Position("/a", 3, 1)])])
     assert [row.offset for row in file.load().positions] == [3]
     file.close()
