@@ -166,7 +166,7 @@ async def pipeline(
         running.keep_letters()
     log.handlers.clear()
     ledger = graph.ledger()
-    assert ledger.unexplained == 0, "\n".join(ledger.lines())  # noqa: S101 - for tests
+    assert ledger.unexplained == 0, "\n".join(ledger.lines())
 
 
 async def _started(graph: Graph) -> None:
