@@ -238,6 +238,31 @@ async def test_settings_that_cannot_work_are_refused(text: str, expected: str) -
     assert not Path("/x").exists()
 
 
+async def test_names_end_with_path_suffix(tmp_path: Path) -> None:
+    """In a folder; other files in it are not ours."""
+    text = conf(tmp_path, f"{LONG}\npath_suffix .chunk")
+    async with running(text) as pipe:
+        await pipe.feed("a", {"n": 1})
+    assert len(files(tmp_path, "buffer.c*.chunk")) == 1
+    async with running(conf(tmp_path, LONG)) as pipe:
+        await pipe.flush()
+        assert sink(pipe).records == []
+    async with running(text) as pipe:
+        await pipe.flush()
+        assert sink(pipe).records == [{"n": 1}]
+
+
+async def test_settings_of_fluentds_that_mean_nothing_here_are_taken(tmp_path: Path) -> None:
+    """Without a warning; events are counted all the same."""
+    more = "calc_num_records false\nchunk_format text\ndelayed_commit_timeout 5\nflush_thread_interval 9"
+    text = conf(tmp_path, f"{LONG}\n{more}\nflush_thread_burst_interval 9", buffer="file_single")
+    async with running(text, buffer=FileSingleBuffer) as pipe:
+        assert pipe.warnings == []
+        await pipe.feed("a", {"n": 1}, {"n": 2})
+        await pipe.flush()
+        assert len(sink(pipe).records) == 2
+
+
 async def test_two_outputs_may_share_a_folder_by_prefix(tmp_path: Path) -> None:
     """Each finds its own files."""
     both = "".join(
