@@ -48,7 +48,11 @@ def _print_text(path: Path, found: Checked, *, verbose: bool) -> None:
     for rewrite in found.rewrites if verbose else ():
         print(rewrite)
     verdict = "not usable" if found.errors else "ok"
-    print(f"{path}: {verdict}, {found.errors} errors, {found.warnings} warnings")
+    print(f"{path}: {verdict}, {_counted(found.errors, 'error')}, {_counted(found.warnings, 'warning')}")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _print_json(diagnostics: Sequence[Diagnostic]) -> None:
@@ -56,4 +60,5 @@ def _print_json(diagnostics: Sequence[Diagnostic]) -> None:
         place = diagnostic.position
         fields = {"file": place.file, "line": place.line, "column": place.column, "severity": diagnostic.severity}
         fields |= {"code": diagnostic.code, "message": diagnostic.message, "hint": diagnostic.hint}
+        fields["included_from"] = [str(line) for line in diagnostic.included_from]
         print(json.dumps(fields, ensure_ascii=False))

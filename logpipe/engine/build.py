@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from logpipe.config.compat import Rewrite, convert
 from logpipe.config.declare import InvalidSetting
-from logpipe.config.diagnostic import Diagnostic, Report, error, warning
+from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf, complain, describe, did_you_mean
 from logpipe.engine.delivery import BufferedOutlet
@@ -77,6 +77,8 @@ class Builder:
         self._report_to = report
         self._ids: dict[str, Element] = {}
         self._numbers: dict[str, int] = {}
+        self._included: dict[str, tuple[Position, ...]] = {}
+        """The `@include` lines that led to each file."""
         self._outlets = OutletBuilder(self, in_memory=in_memory)
 
     @property
@@ -90,12 +92,15 @@ class Builder:
         return self._outlets.by_id
 
     def report(self, diagnostic: Diagnostic) -> None:
-        """Pass a diagnostic on, and remember that there was an error."""
+        """Pass a diagnostic on, with how its file got in, and remember that there was an error."""
         self.failed = self.failed or diagnostic.severity == "error"
+        if not diagnostic.included_from and (lines := self._included.get(diagnostic.position.file)):
+            diagnostic = replace(diagnostic, included_from=lines)
         self._report_to(diagnostic)
 
     def build(self, root: Element, *, with_sources: bool = True) -> None:
         """Build everything in the order of fluentd's root_agent.rb: labels, `@ERROR`, root, sources."""
+        self._included = dict(_included(root))
         report_workers(root, self.world.workers, self.report)
         elements = list(sections_of(root, self.world.worker_id))
         labels = self._labels(elements)
@@ -252,6 +257,13 @@ class Builder:
         except InvalidSetting as invalid:
             self.report(complain(conf.element, invalid))
         return None
+
+
+def _included(section: Element) -> Iterator[tuple[str, tuple[Position, ...]]]:
+    for element in section.elements:
+        if element.included_from:
+            yield element.position.file, element.included_from
+        yield from _included(element)
 
 
 def _label_problem(element: Element, labels: dict[str, Element]) -> str:

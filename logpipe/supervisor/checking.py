@@ -60,7 +60,9 @@ def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry:
         with suppress(ConfigError):  # its diagnostics were reported
             graph = make_graph(replace(settings, worker_id=worker_id), root, registry, report, log)
             rewrites = rewrites or graph.rewrites
-    return Checked(list(found), rewrites)
+    files = {file: place for place, file in enumerate(dict.fromkeys(each.position.file for each in found))}
+    in_order = sorted(found, key=lambda each: (files[each.position.file], each.position.line, each.position.column))
+    return Checked(in_order, rewrites)
 
 
 def effective(settings: Settings, report: Report, *, defaults: bool = False) -> str:

@@ -22,7 +22,7 @@ def test_a_match_that_an_earlier_one_leaves_nothing_for() -> None:
     """The line of the one that takes all is named."""
     text = "<match app.**>\n@type null\n</match>\n<match app.web>\n@type stdout\n</match>\n"
     assert lints(text + OWN) == [
-        "test.conf:4:1: warning: <match app.web> @type stdout: no event gets here: <match app.**> in line 1 takes "
+        "test.conf:4:1: warning: <match app.web> @type stdout: no event gets here: <match app.**> at line 1 takes "
         "them all (move it before line 1) [shadowed-match]"
     ]
 
@@ -31,7 +31,7 @@ def test_a_filter_behind_the_match_it_was_meant_for() -> None:
     """Filters run before the match only if they stand before it."""
     text = "<match **>\n@type null\n</match>\n<filter app.**>\n@type stdout\n</filter>\n"
     assert lints(text + OWN) == [
-        "test.conf:4:1: warning: <filter app.**> @type stdout: this filter never runs: <match **> in line 1 comes "
+        "test.conf:4:1: warning: <filter app.**> @type stdout: this filter never runs: <match **> at line 1 comes "
         "first (move it before line 1) [late-filter]"
     ]
 

@@ -34,12 +34,13 @@ def _lint_order(elements: list[Element]) -> Iterator[Diagnostic]:
             continue
         shadow = next((match for match in matches if covers(match.arg, element.arg)), None)
         if shadow is not None:
-            place = f"line {shadow.position.line}"
+            same_file = shadow.position.file == element.position.file
+            place = f"line {shadow.position.line}" if same_file else str(shadow.position)
             if element.name == "match":
-                message = f"{describe(element)}: no event gets here: {shadow.title} in {place} takes them all"
+                message = f"{describe(element)}: no event gets here: {shadow.title} at {place} takes them all"
                 yield warning("shadowed-match", message, element.position, f"move it before {place}")
             else:
-                message = f"{describe(element)}: this filter never runs: {shadow.title} in {place} comes first"
+                message = f"{describe(element)}: this filter never runs: {shadow.title} at {place} comes first"
                 yield warning("late-filter", message, element.position, f"move it before {place}")
         if element.name == "match":
             matches.append(element)
