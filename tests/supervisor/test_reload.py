@@ -101,6 +101,38 @@ def test_a_buffer_in_files_is_taken_up(running: Running) -> None:
     assert running.delivered == running.written
 
 
+def test_a_buffer_that_moves(running: Running) -> None:
+    """What the buffer holds stays in the folder that it was in, and is delivered when the folder is named again."""
+    first, second = (f"@type file\n    path {running.folder}/{name}" for name in ("first", "second"))
+    running.configure(output="trouble never_answers", buffer=first, shutdown_timeout="1")
+    running.write(10)
+    running.start()
+    running.has_come_to("write")
+    running.configure(buffer=second)
+    running.send(signal.SIGHUP)
+    running.has_said(SWITCHED)
+    running.write(10)
+    wait_until(lambda: len(running.delivered) == 10, seconds=60, what="the later lines")
+    assert running.delivered == running.written[10:]
+    running.configure(buffer=first)
+    running.send(signal.SIGHUP)
+    running.has_delivered_all()
+    assert running.stop() == 0
+    assert sorted(running.delivered) == sorted(running.written)
+
+
+def test_what_system_says_of_the_log(running: Running) -> None:
+    """The shape of its lines changes with the configuration."""
+    running.configure()
+    running.start()
+    running.has_said("following tail of")
+    json = "<system>\n  <log>\n    format json\n  </log>"
+    running.config.write_text(running.config.read_text().replace("<system>", json))
+    running.send(signal.SIGHUP)
+    running.has_said(f'"message":"{SWITCHED}"')
+    assert running.stop() == 0
+
+
 def test_a_storm_of_signals(running: Running) -> None:
     """A hundred within a second are a few reloads, while lines are written: each arrives once."""
     running.configure()

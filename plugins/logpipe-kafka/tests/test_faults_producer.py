@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from logpipe.testing import drive, wait_for
 from logpipe_kafka.cluster import Cluster
 from logpipe_kafka.out_kafka import KafkaOutput
 from logpipe_kafka.session import METADATA_SECONDS, RETRY_SECONDS
-from tests.services.feeding import Feeder, conf, numbers
+from tests.services.feeding import Feeder, conf, numbers, stop_quickly
 from tests.services.mock_kafka import Error, MockKafka, Request
 from tests.services.topics import Message
 
@@ -93,3 +94,31 @@ async def test_idempotent_producer_without_a_leader(mock: MockKafka, read: Read)
     assert mock.requests().count(Request.INIT_PRODUCER_ID) == 1
     assert asked < 10 + seconds / METADATA_SECONDS
     assert numbers(await read("t")) == [1, 2]
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_starting_again_and_again(mock: MockKafka, away: bool) -> None:  # noqa: FBT001 - a case, not a switch
+    """A reload stops an output and starts the next: after twenty no descriptor and no task is left of them."""
+    if away:
+        mock.stop_broker()
+
+    async def once(n: int) -> None:
+        async with drive(KafkaOutput, conf(mock)) as stage:
+            feeder = Feeder(stage)
+            await feeder.feed({"n": n})
+            if away:
+                await wait_for(lambda: stage.log.texts("warning"), "the brokers to be missed")
+                stop_quickly(stage)
+            else:
+                await feeder.all_settled()
+
+    async def left() -> int:
+        await wait_for(lambda: asyncio.all_tasks() == {asyncio.current_task()}, "all tasks to end")
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    for n in range(3):
+        await once(n)
+    before = await left()
+    for n in range(20):
+        await once(n)
+    assert await left() <= before
