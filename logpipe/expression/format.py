@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from typing import Any, Final
 
 from logpipe.expression.failures import RubyError, check_size
@@ -19,6 +20,9 @@ _DIRECTIVE: Final = re.compile(
 _BASES: Final = {"d": 10, "i": 10, "u": 10, "x": 16, "X": 16, "o": 8, "b": 2, "B": 2}
 _PREFIXES: Final = {"x": "0x", "X": "0X", "o": "0", "b": "0b", "B": "0B"}
 _MAX_WIDTH: Final = 65_536
+_LEAST: Final = 1e-15
+_MOST: Final = 1e15
+_QUICK_DIGITS: Final = 14
 
 
 def sprintf(template: str, *args: Any) -> str:
@@ -140,7 +144,37 @@ def _float(letter: str, value: float, flags: str, places: int | None) -> str:
         written = f"{mantissa}p{power}"
         return sign + (written.upper() if letter == "A" else written)
     alternate = "#" if "#" in flags else ""
-    return sign + format(abs(value), f"{alternate}.{6 if places is None else places}{letter}")
+    digits = 6 if places is None else places
+    return sign + format(_nudged(abs(value), digits, letter), f"{alternate}.{digits}{letter}")
+
+
+def _nudged(value: float, places: int, letter: str) -> float:
+    """Return what Python rounds as Ruby rounds the value.
+
+    Ruby's quick arithmetic loses some bits on its way to the last digit, and takes for a tie what comes near one; of
+    two neighbours it prefers the even one. So `"%.2f" % 12.345` is 12.34, which is a little below it.
+    """
+    if not _LEAST < value < _MOST:
+        return value
+    power = math.floor(math.log10(value))
+    power += (value >= 10.0 ** (power + 1)) - (value < 10.0**power)
+    count = {"f": places + power + 1, "e": places + 1, "E": places + 1}.get(letter, places or 1)
+    if not 1 <= count <= _QUICK_DIGITS:
+        return value
+    # compat: util.c, ruby_dtoa, "try to get by with floating-point arithmetic"
+    rest = value / 10.0**power if power > 0 else value * 10.0**-power
+    error = (2 * rest + 7) * sys.float_info.epsilon * 10.0 ** (count - 1)
+    number = 0
+    for _ in range(count - 1):
+        digit = int(rest)
+        number, rest = number * 10 + digit, (rest - digit) * 10.0
+        if not rest:
+            return value
+    digit = int(rest)
+    if abs(rest - digit - 0.5) > error:
+        return value
+    number = number * 10 + digit
+    return float(f"{number + number % 2}e{power - count + 1}")
 
 
 def _zero_filled(text: str, flags: str, width: str | None) -> str:
@@ -170,7 +204,7 @@ def _whole(value: Any) -> int:
     if type(value) is float:
         if not math.isfinite(value):
             raise RubyError("FloatDomainError", inspect(value))
-        return math.floor(value)
+        return math.trunc(value)
     if isinstance(value, str):
         return integer(value)
     shown = "nil" if value is None else class_name(value)

@@ -19,6 +19,7 @@ _SIMPLE: Final = {
     "n": "\n", "t": "\t", "r": "\r", "s": " ", "e": "\x1b", "a": "\a", "b": "\b", "f": "\f", "v": "\v",
     "\n": "",
 }  # fmt: skip
+_CONTROL: Final = re.compile(r"c([!-~])|C-([!-~])")
 _OCTAL: Final = re.compile(r"[0-7]{1,3}")
 _HEX: Final = re.compile(r"x([0-9a-fA-F]{1,2})")
 _UNICODE: Final = re.compile(r"u(?:([0-9a-fA-F]{4})|\{\s*([0-9a-fA-F]{1,6}(?:\s+[0-9a-fA-F]{1,6})*)\s*\})")
@@ -177,6 +178,8 @@ class LiteralReader:
             return "".join(map(chr, numbers)), match.end()
         if match := _HEX.match(text, after):
             return _byte(int(match[1], 16)), match.end()
+        if match := _CONTROL.match(text, after):
+            return chr(ord(match[1] or match[2]) & 0x9F), match.end()
         if match := _OCTAL.match(text, after):
             return _byte(int(match[0], 8) & 255), match.end()
         return _SIMPLE.get(text[after], text[after]), after + 1

@@ -126,7 +126,7 @@ def begins_argument(parser: Parser) -> bool:
     """Whether the current token begins the first argument of a call without parentheses."""
     token = parser.token
     if not token.space:
-        return False
+        return token.kind == "const" and parser.text[token.start - 1] in "?!"  # x.is_a?String
     if token.kind in _BEGINS_ARGUMENT or token.kind == "(":
         return True
     follows_closely = not parser.text[token.end : token.end + 1].isspace()

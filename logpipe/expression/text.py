@@ -57,7 +57,7 @@ def float_text(value: float) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     text = repr(value)
-    if 1e15 <= abs(value) < 1e16:  # Ruby changes to powers of ten one digit earlier than Python
+    if 1e15 <= abs(value) < 1e16 and text.endswith(".0"):  # Ruby changes to powers of ten one digit earlier than Python
         digits, _, fraction = text.lstrip("-").partition(".")
         text = f"{'-' * (value < 0)}{digits[0]}.{(digits[1:] + fraction).rstrip('0')}e+15"
         text = text.replace(".e", ".0e")

@@ -20,9 +20,9 @@ def assign(generator: Generator, node: nodes.Assign) -> Code:
     """Write `target = value`; the value is what was assigned."""
     target = node.target
     if isinstance(target, (nodes.Local, nodes.InstanceVariable)):
+        generator.declare(target.name)  # first, since a lambda may call itself
         code = generator.value(node.value)
         _note_origin(generator, target.name, node.value)
-        generator.declare(target.name)
         name = python_name(target.name)
         generator.writer.emit(f"{name} = {code.text}")
         return code if code.stable else Code(name, code.kind)

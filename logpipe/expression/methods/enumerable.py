@@ -273,7 +273,16 @@ def slices(value: Any, size: Any, block: Block | None = None) -> Any:
     if width <= 0:
         raise RubyError("ArgumentError", "invalid slice size")
     items = members(value)
-    return each(Enumerator([items[at : at + width] for at in range(0, len(items), width)], "each", value), block)
+    return _handed(value, [items[at : at + width] for at in range(0, len(items), width)], block)
+
+
+def _handed(value: Any, pieces: list[Any], block: Block | None) -> Any:
+    """Hand pieces to the block and return the receiver, or what waits for a block."""
+    if block is None:
+        return Enumerator(pieces, "each", value)
+    for piece in pieces:
+        block(piece)
+    return value
 
 
 @method(list, dict, Range, Enumerator, names="each_cons", returns=None)
@@ -288,7 +297,7 @@ def windows(value: Any, size: Any, block: Block | None = None) -> Any:
         raise RubyError("ArgumentError", "invalid size")
     items = members(value)
     BUDGET.spend(min(width, len(items)) * max(0, len(items) - width))
-    return each(Enumerator([items[at : at + width] for at in range(len(items) - width + 1)], "each", value), block)
+    return _handed(value, [items[at : at + width] for at in range(len(items) - width + 1)], block)
 
 
 @method(Enumerator, names="with_index each_with_index", yields=2)

@@ -94,11 +94,7 @@ def to_i(value: float, digits: Any = 0) -> int | float:
     Raises:
         RubyError: it is not finite (FloatDomainError).
     """
-    if digits > 0:
-        return _shifted(value, digits, math.trunc)
-    scale: int = 10 ** min(-digits, 4000)
-    whole = _finite(value, math.trunc)
-    return whole if scale == 1 else math.trunc(math.copysign(abs(whole) // scale * scale, whole))
+    return floor(value, digits) if value > 0 else ceil(value, digits)
 
 
 def _finite(value: float, cut: Callable[[float], int]) -> int:
@@ -107,11 +103,16 @@ def _finite(value: float, cut: Callable[[float], int]) -> int:
     return cut(value)
 
 
-def _shifted(value: float, digits: int, cut: Callable[[float], int]) -> int | float:
-    if type(value) is int or digits > 15 or not math.isfinite(value) or value == 0:
-        return value
-    scale = 10.0 ** integer_argument(digits)
-    return cut(value * scale) / scale
+def _is_exact(value: float, places: int) -> bool:
+    """Whether a Float has no digits behind so many places."""
+    exponent = math.frexp(value)[1]
+    return places >= 17 - (exponent // 4 if exponent > 0 else -(-exponent // 3) - 1)  # compat: float_round_overflow
+
+
+def _is_tiny(value: float, places: int) -> bool:
+    """Whether nothing of a Float is left at so many places."""
+    exponent = math.frexp(value)[1]
+    return places < -(exponent // 3 + 1 if exponent > 0 else -(-exponent // 4))  # compat: float_round_underflow
 
 
 @method(int, float, names="to_f", returns=float)
@@ -160,17 +161,19 @@ def round_float(value: float, places: int, half: str = "up") -> float:
     """Round to so many places; `half` says where a 5 goes: up (away from zero), even or down."""
     if not math.isfinite(value):
         return value
-    exponent = math.frexp(value)[1]
-    if places >= 17 - (exponent // 4 if exponent > 0 else -(-exponent // 3) - 1):  # compat: float_round_overflow
+    if _is_exact(value, places):
         return value
-    if places < -(exponent // 3 + 1 if exponent > 0 else -(-exponent // 4)):  # compat: float_round_underflow
+    if _is_tiny(value, places):
         return 0.0
-    if half == "even":
-        return round(value, places)
     scale = 10.0**places
     shifted = abs(value) * scale
     if not math.isfinite(shifted):
         return value
+    if half == "even":  # compat: float.c, round_half_even
+        low = math.floor(shifted)
+        rest = shifted - low
+        up = 1 if rest > 0.5 else low % 2 if rest == 0.5 or (low + 0.5) / scale <= abs(value) else 0
+        return math.copysign((low + up) / scale, value)
     whole = math.floor(shifted + 0.5) if half == "up" else math.ceil(shifted - 0.5)
     if half == "up" and places and (whole + 0.5) / scale <= abs(value):  # compat: float.c, round_half_up
         whole += 1
@@ -179,20 +182,42 @@ def round_float(value: float, places: int, half: str = "up") -> float:
 
 @method(int, float, names="floor")
 def floor(value: float, digits: Any = 0) -> int | float:
-    """Return the number rounded towards minus infinity."""
-    if digits > 0:
-        return _shifted(value, digits, math.floor)
-    scale: int = 10 ** min(-digits, 4000)
-    return _finite(value, math.floor) // scale * scale
+    """Return the number rounded towards minus infinity.
+
+    Raises:
+        RubyError: it is not finite (FloatDomainError).
+    """
+    places = integer_argument(digits)
+    if places <= 0:
+        scale: int = 10 ** min(-places, 4000)
+        return _finite(value, math.floor) // scale * scale
+    if type(value) is int or value == 0 or not math.isfinite(value) or _is_exact(value, places):
+        return value
+    if value > 0 and _is_tiny(value, places):
+        return 0.0
+    shift = 10.0**places
+    whole = math.floor(value * shift)
+    above = (whole + 1) / shift  # compat: float.c takes back what multiplying has lost
+    return above if above <= value else whole / shift
 
 
 @method(int, float, names="ceil")
 def ceil(value: float, digits: Any = 0) -> int | float:
-    """Return the number rounded towards infinity."""
-    if digits > 0:
-        return _shifted(value, digits, math.ceil)
-    scale: int = 10 ** min(-digits, 4000)
-    return -(-_finite(value, math.ceil) // scale * scale)
+    """Return the number rounded towards infinity.
+
+    Raises:
+        RubyError: it is not finite (FloatDomainError).
+    """
+    places = integer_argument(digits)
+    if places <= 0:
+        scale: int = 10 ** min(-places, 4000)
+        return -(-_finite(value, math.ceil) // scale * scale)
+    if type(value) is int or value == 0 or not math.isfinite(value) or _is_exact(value, places):
+        return value
+    if value < 0 and _is_tiny(value, places):
+        return 0.0
+    shift = 10.0**places
+    return math.copysign(math.ceil(value * shift) / shift, value)
 
 
 @method(int, float, names="abs magnitude")
@@ -294,6 +319,10 @@ def quotient_and_rest(value: float, other: Any) -> list[Any]:
 @method(int, float, names="remainder")
 def remainder(value: float, other: Any) -> Any:
     """Return what remains, with the sign of the number divided."""
+    if type(value) is float or type(other) is float:
+        part = modulo(value, other)
+        crossed = part != 0 and (value < 0) != (other < 0) and math.isfinite(other)
+        return part - other if crossed else value if not math.isfinite(other) else part
     rest = modulo(abs(value), abs(other))
     return negate(rest) if value < 0 else rest
 
