@@ -18,7 +18,7 @@ from logpipe.builtin.in_tail.logfile import LogFile
 from logpipe.builtin.in_tail.trail import Trail
 
 MOST_OPEN: Final = 4096
-FEWEST_OPEN: Final = 64
+FEWEST_OPEN: Final = 8
 
 
 class OpenFiles:
