@@ -32,6 +32,16 @@ ELSEWHERE: Final = {
     ("filter", "kubernetes_metadata"): "logpipe-kubernetes",
 }
 
+FLUENTD: Final = {
+    "input": "debug_agent exec forward gc_stat http monitor_agent object_space sample syslog tail tcp udp unix",
+    "filter": "grep parser record_transformer stdout",
+    "output": "copy exec exec_filter file forward http null relabel roundrobin secondary_file stdout stream",
+    "parser": "apache apache2 apache_error csv json ltsv msgpack multiline nginx none regexp syslog tsv",
+    "formatter": "csv hash json ltsv msgpack out_file single_value stdout tsv",
+    "buffer": "file file_single memory",
+}
+"""The types that come with fluentd itself."""
+
 
 class UnknownPluginError(LogpipeError):
     """No plugin has that type; `hint` says what may help."""
@@ -117,6 +127,8 @@ class Registry:
         others = [other for other in KINDS if (other, name) in self._entries or (other, name) in self._local]
         if others:
             return f"there is {' and '.join(others)} plugin of that name"
+        if name in FLUENTD[kind].split():
+            return "fluentd has it and logpipe does not yet: `logpipe plugins` lists what is installed"
         known = [known for other, known in {*self._entries, *self._local} if other == kind]
         near = difflib.get_close_matches(name, known, n=1)
         return f'did you mean "{near[0]}"?' if near else "`logpipe plugins` lists what is installed"

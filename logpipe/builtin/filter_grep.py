@@ -144,9 +144,12 @@ def _numbered(name: str, text: str) -> Condition:
         raise InvalidSetting(f"{name} does not contain 2 parameters: write {name} KEY PATTERN", param=name)
     try:
         RecordAccessor(key)
-        return Condition(key=key, pattern=compile_regexp(pattern))
     except ExpressionError as problem:
         raise InvalidSetting(str(problem), param=name) from None
+    try:
+        return Condition(key=key, pattern=compile_regexp(pattern))
+    except ExpressionError as problem:
+        raise InvalidSetting(str(problem), param=name, offset=len(key) + 1 + (problem.offset or 0)) from None
 
 
 def _repeated_keys(conditions: list[Condition]) -> Iterator[str]:

@@ -299,3 +299,8 @@ _GROUPS: Final[Mapping[Group, tuple[str, Collection[str], _Fill]]] = {
     "formatter": ("format", set(_FORMATTER), _fill_format),
 }
 """Each group's section, the parameters that call for it, and what fills it."""
+
+
+def section_of(name: str) -> str:
+    """Return the section in which a flat parameter of 0.12 stands today; "" for others."""
+    return next((section for section, names, _ in _GROUPS.values() if name in names), "")

@@ -22,7 +22,8 @@ REQUIRED: Final = _Required()
 class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
     """A setting, or several together, cannot be used; `param` is the one to point at, "" the whole section.
 
-    `position` is a more exact place, inside of a value or of a nested section. With the severity `warning` the
+    `offset` counts the characters of its value up to the mistake, and `position` is a place of another kind, such as in
+    a nested section. With the severity `warning` the
     settings can be used, and are probably not what was meant: `Options.check` yields that, nobody raises it.
     """
 
@@ -31,11 +32,13 @@ class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
         message: str,
         *,
         param: str = "",
+        offset: int = 0,
         position: Position | None = None,
         severity: Literal["error", "warning"] = "error",
     ) -> None:
         super().__init__(message)
         self.param = param
+        self.offset = offset
         self.position = position
         self.severity = severity
 

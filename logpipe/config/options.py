@@ -135,8 +135,11 @@ class Options:
 
 def complain(element: Element, invalid: InvalidSetting) -> Diagnostic:
     """Return an invalid setting as a diagnostic with the place of its parameter."""
-    place = element.params.get(invalid.param)
-    position = invalid.position or (place.value_position if place is not None else element.position)
+    param = element.params.get(invalid.param)
+    place = element.position
+    if param is not None:
+        place = param.place(invalid.offset) if invalid.offset else param.value_position
+    position = invalid.position or place
     message = f"{describe(element)}: {invalid}"
     if invalid.severity == "warning":
         return warning("doubtful-parameter", message, position)
@@ -340,7 +343,15 @@ class _Reader:
 
     def _unknown(self, what: str, subject: str, name: str, known: set[str], position: Position) -> None:
         message = f"{describe(self._element)}: {subject} is not used"
-        self.watch(warning(f"unknown-{what}", message, position, did_you_mean(name, known)))
+        hint = did_you_mean(name, known) or self._where(name)
+        self.watch(warning(f"unknown-{what}", message, position, hint))
+
+    def _where(self, name: str) -> str:
+        """Return the section that a flat parameter of 0.12 belongs into, where the user has written that section."""
+        from logpipe.config.compat import section_of  # noqa: PLC0415 - it builds on this module
+
+        section = section_of(name)
+        return f"move it into <{section}>" if any(self._element.sections(section)) else ""
 
 
 ENGINE_SECTIONS: Final = frozenset({"buffer", "secondary", "@include"})

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 from logpipe.config.compat import Rewrite
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error
@@ -18,6 +19,9 @@ from logpipe.engine.workers import first_workers
 from logpipe.errors import ConfigError
 from logpipe.registry import Registry, UnknownPluginError
 from logpipe.supervisor.settings import Settings, load
+
+IN_VALUES: Final = frozenset({"bad-code", "bad-escape", "bad-json", "reserved-name"})
+"""Mistakes that leave the sections whole, so that the rest can still be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +49,22 @@ def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry:
     What plugins log about their settings meanwhile is a warning, too.
     """
     found: dict[Diagnostic, None] = {}  # those of several workers are mostly the same
+    unreadable: set[tuple[str, int]] = set()  # what follows from a value that could not be read is not worth saying
     rewrites: list[Rewrite] = []
 
     def report(diagnostic: Diagnostic) -> None:
-        found[diagnostic] = None
+        place = diagnostic.position
+        if (place.file, place.line) not in unreadable:
+            found[diagnostic] = None
 
     root = load(settings, report, env=env)
     log = logging.getLogger("logpipe.check")
     log.propagate = False
     log.handlers = [LogDiagnostics(report, Position(str(settings.config)))]
     registry = registry or _registry(settings, log, report)
-    readable = not any(diagnostic.severity == "error" for diagnostic in found)
-    for worker_id in first_workers(root) if readable else ():
+    unreadable.update((each.position.file, each.position.line) for each in found if each.severity == "error")
+    is_whole = all(each.code in IN_VALUES for each in found if each.severity == "error")
+    for worker_id in first_workers(root) if is_whole else ():
         with suppress(ConfigError):  # its diagnostics were reported
             graph = make_graph(replace(settings, worker_id=worker_id), root, registry, report, log)
             rewrites = rewrites or graph.rewrites

@@ -67,6 +67,35 @@ BROKEN = {
         ],
         "invalid-value",
     ),
+    "a bad regular expression in quotes, in a parser": (
+        "<source>\n  @type tail\n  path /x\n  tag a\n  <parse>\n    @type regexp\n    expression '/^(?<a>b/'\n"
+        "  </parse>\n</source>\n",
+        [
+            "7:25: error: <parse> @type regexp: invalid regular expression /^(?<a>b/: end pattern with unmatched"
+            " parenthesis: correct it here"
+        ],
+        "invalid-parameter",
+    ),
+    "a parameter of 0.12 beside the section it moved to": (
+        "<match a>\n  @type kafka2\n  flush_interval 5s\n  <buffer>\n  </buffer>\n  <format>\n    @type json\n"
+        "  </format>\n</match>\n",
+        ['3:3: warning: <match a> @type kafka2: parameter "flush_interval" is not used (move it into <buffer>)'],
+        "unknown-parameter",
+    ),
+    "a plugin of fluentd's": (
+        "<source>\n  @type gc_stat\n</source>\n",
+        [
+            '2:9: error: <source>: unknown input plugin "gc_stat" (fluentd has it and logpipe does not yet: `logpipe'
+            " plugins` lists what is installed)"
+        ],
+        "unknown-plugin",
+    ),
+    "a value that cannot be read, and the rest": (
+        '<match a>\n  @type kafka2\n  brokers "#{nope}"\n  brokerz x\n  <format>\n    @type json\n  </format>\n'
+        "</match>\n",
+        ['4:3: warning: <match a> @type kafka2: parameter "brokerz" is not used (did you mean "brokers"?)'],
+        "unknown-parameter",
+    ),
     "two sources on one position file": (
         TAIL + TAIL + OUT,
         [

@@ -53,7 +53,9 @@ class RegexpOptions(ParseOptions):
         try:
             pattern = self.pattern
         except ExpressionError as problem:
-            yield InvalidSetting(f"{problem}{f': {problem.hint}' if problem.hint else ''}", param="expression")
+            sentence = f"{problem}{f': {problem.hint}' if problem.hint else ''}"
+            offset = (problem.offset or 0) + self.expression.startswith("/")
+            yield InvalidSetting(sentence, param="expression", offset=offset)
             return
         except ValueError as problem:
             yield InvalidSetting(str(problem), param="expression")
