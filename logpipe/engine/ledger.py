@@ -225,7 +225,7 @@ def _buffered_line(stage: Stage, outlet: BufferedOutlet, errors_of_secondary: in
     taken, left_out = staging.taken.value + rejected, staging.left_out.value + rejected
     errors = stage.host.errors.value + errors_of_secondary
     dropped = staging.dropped_records.value
-    refused = _count(stage, "buffer_refused_records")
+    refused, discarded = _count(stage, "buffer_refused_records"), _count(stage, "discarded_records")
     gone = outlet.given_up.value + outlet.thrown_away.value + dropped + outlet.damaged.value + refused
     flushed = outlet.flushed.value
     unexplained = taken + staging.resumed.value - left_out - flushed - gone - staging.waiting
@@ -234,10 +234,10 @@ def _buffered_line(stage: Stage, outlet: BufferedOutlet, errors_of_secondary: in
         taken,
         resumed=staging.resumed.value,
         # an event that a chunk holds and that was an error while the chunk was delivered is not delivered
-        delivered=flushed - (errors - left_out),
+        delivered=flushed - (errors - left_out) - discarded,
         errors=errors,
         dead_letters=outlet.given_up.value,
-        dropped=dropped,
+        dropped=dropped + discarded,
         thrown_away=outlet.thrown_away.value,
         damaged=outlet.damaged.value,
         refused_by_disk=refused,

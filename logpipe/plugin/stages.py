@@ -120,7 +120,8 @@ class AsyncFilter(Plugin[O]):
 class Output(Plugin[O]):
     """Takes events out. Override `write` to be buffered, `process` to be direct, or both.
 
-    With both, the user decides by writing `<buffer>` or not.
+    With both, the user decides by writing `<buffer>` or not. What it throws away because its settings say so it counts
+    in the counter `discarded_records`, which the ledger reads.
     """
 
     kind = "output"
@@ -141,7 +142,8 @@ class Output(Plugin[O]):
         """Deliver a batch, without a buffer. Called once per batch; batches of different inputs may overlap.
 
         Returning means accepted. Where delivery goes on after the return, hold the batch's receipt and release it
-        when the peer has confirmed. An exception means that the input is still responsible for the events.
+        when the peer has confirmed, and count what it confirms in the counter `emit_records`. An exception means that
+        the input is still responsible for the events.
         """
         raise NotImplementedError
 

@@ -50,6 +50,8 @@ class Buffered(Output[Options], type="buffered"):
     raises: ClassVar[list[Exception]] = []
 
     async def write(self, chunk: Chunk) -> None:
+        discarded = sum(record["n"] == 99 for batch in chunk.batches() for record in batch.records)
+        self.host.counter("discarded_records", "Unwanted by the settings.").add(discarded)
         if self.raises:
             raise self.raises.pop()
         for batch in chunk.batches():
@@ -136,6 +138,15 @@ async def test_what_a_buffer_still_holds_is_waiting() -> None:
     line = output(running.graph.ledger(), "b")
     assert (line.taken, line.waiting, line.delivered) == (2, 2, 0)
     Buffered.raises = []
+
+
+async def test_what_an_output_throws_away_by_its_settings_is_dropped() -> None:
+    """It is not delivered, though its chunk is done."""
+    text = OWN_LOG + "<match a>\n@type buffered\n@id b\n</match>\n"
+    async with pipeline(text, *PLUGINS) as running:
+        await running.feed("a", {"n": 1}, {"n": 99})
+    line = output(running.graph.ledger(), "b")
+    assert (line.taken, line.delivered, line.dropped) == (2, 1, 1)
 
 
 async def test_the_last_line_of_the_log_is_the_ledger() -> None:
