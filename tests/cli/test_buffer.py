@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -205,6 +206,24 @@ async def test_repair_of_the_middle_counts_anew(buffer: Run, tmp_path: Path) -> 
         ((_, events),) = sink(pipe).chunks
     expected = [n for n in range(300) if n != 150]
     assert [(event.record["n"], event.time) for _, event in events] == [(n, n * SECOND) for n in expected]
+
+
+@pytest.mark.parametrize("point", ["buffer.damaged", "buffer.reported", "buffer.replacing", "buffer.replaced"])
+async def test_repair_may_be_killed(buffer: Run, point: str, tmp_path: Path) -> None:
+    """At any moment the file is as it was, or repaired; doing it again ends it."""
+    await fill(tmp_path)
+    broken, _ = files(tmp_path)
+    with broken.open("ab") as file:
+        file.write(broken.read_bytes()[:50])
+    command = [sys.executable, "-m", "logpipe", "buffer", "repair", "--apply", str(tmp_path)]
+    # the two replacements before are those of what is put aside
+    number = 3 if point.startswith("buffer.repl") else 1
+    dead = subprocess.run(command, check=False, env={**environment(), "LOGPIPE_FAULT": f"{point}:{number}"})
+    assert dead.returncode == -signal.SIGKILL
+    assert len(buffer("cat", tmp_path).out.splitlines()) == 4
+    assert buffer("repair", tmp_path, "--apply").status == 0
+    assert buffer("verify", tmp_path).out.endswith("2 chunks, 4 records intact, 0 chunks damaged\n")
+    assert len(list((tmp_path / "corrupt").glob("*.damaged"))) == 1
 
 
 async def test_repair_of_what_has_nothing_intact_moves_it(buffer: Run, tmp_path: Path) -> None:

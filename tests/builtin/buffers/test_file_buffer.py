@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from logpipe import ConfigError, Receipt, RecordTooLarge
+from logpipe import BufferFull, ConfigError, Receipt, RecordTooLarge
 from logpipe.builtin.buffers.file import FileBuffer, FileSingleBuffer
 from logpipe.testing import ManualClock, check_plugin, settle, wait_for
 from tests.builtin.buffers.stages import Lines, Sink, conf, file_buffer, files, lines, running, sink
@@ -236,6 +236,22 @@ async def test_settings_that_cannot_work_are_refused(text: str, expected: str) -
         async with running(text, buffer=kind):
             pass
     assert not Path("/x").exists()
+
+
+@pytest.mark.parametrize("compress", ["text", "gzip"])
+async def test_limits_hold_for_what_is_on_the_disk(compress: str, tmp_path: Path) -> None:
+    """Indexes of small events count, what compression saves does not."""
+    text = conf(tmp_path, f"{LONG}\nchunk_limit_size 20k\ntotal_limit_size 100k\ncompress {compress}")
+    async with running(text) as pipe:
+        sink(pipe).always = OSError("down")
+        with pytest.raises(BufferFull):  # noqa: PT012 - whichever feed it is
+            for _ in range(10_000):
+                await pipe.feed("a", *({"n": n} for n in range(10)))
+        sizes = [file.stat().st_size for file in files(tmp_path)]
+        assert pipe.metric("buffer_total_queued_size") == sum(sizes)
+        assert 100_000 <= sum(sizes) < 110_000
+        assert max(sizes) < 22_000
+        assert min(sizes[:-1]) > 15_000
 
 
 async def test_names_end_with_path_suffix(tmp_path: Path) -> None:

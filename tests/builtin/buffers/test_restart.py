@@ -127,6 +127,19 @@ async def test_what_another_output_encoded_is_never_thrown_away(tmp_path: Path) 
         assert sink(pipe).records == []
 
 
+async def test_what_a_killed_repair_leaves_is_removed(tmp_path: Path) -> None:
+    """It never took the chunk's place; files of other names stay."""
+    await leave(conf(tmp_path, LONG), ("a", {"n": 1}))
+    (file,) = files(tmp_path)
+    unfinished, other = file.with_name(f"{file.name}.tmp"), tmp_path / "notes.tmp"
+    unfinished.write_bytes(file.read_bytes())
+    other.touch()
+    async with running(conf(tmp_path, LONG)) as pipe:
+        await pipe.flush()
+        assert sink(pipe).records == [{"n": 1}]
+        assert (unfinished.exists(), other.exists()) == (False, True)
+
+
 async def test_empty_and_alien_files_are_no_reason_to_stop(tmp_path: Path) -> None:
     """Empty ones of ours go, others stay as they are."""
     text = conf(tmp_path, LONG)

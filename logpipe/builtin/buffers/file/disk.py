@@ -21,6 +21,9 @@ from typing import Final
 
 from logpipe import fault
 
+UNFINISHED: Final = ".tmp"
+"""What the name of a file ends with until it takes the place of another."""
+
 _MOST_PIECES: Final = 1000
 """Pieces that one system call takes; Linux allows 1024."""
 
@@ -100,7 +103,7 @@ class Disk:
 
     def replace(self, path: Path, *data: bytes) -> None:
         """Put a file with these bytes in the place of `path`; the old one or the new one survives a power cut."""
-        temporary = path.with_name(f"{path.name}.tmp")
+        temporary = path.with_name(f"{path.name}{UNFINISHED}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, self._file_mode)
         try:
@@ -108,7 +111,9 @@ class Disk:
             self._fsync(descriptor)
         finally:
             os.close(descriptor)
+        fault("buffer.replacing")
         temporary.rename(path)
+        fault("buffer.replaced")
         self.sync_folder(path.parent)
 
     def delete(self, path: Path) -> None:

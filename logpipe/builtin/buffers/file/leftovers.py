@@ -41,11 +41,12 @@ class Found(NamedTuple):
 
 
 def find(location: Location) -> list[Found]:
-    """Return what a previous run left, oldest first; files in which nothing stands are removed.
+    """Return what a previous run left, oldest first; files that never became chunks are removed.
 
     Raises:
         OSError: the buffer's own folder cannot be read.
     """
+    _delete_unfinished(location.place)
     everything = list(find_in(location.place))
     for place in (location.former, location.beside):
         if place is not None:
@@ -84,6 +85,14 @@ def _delete_empty(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()
         path.with_name(path.name + ".meta").unlink(missing_ok=True)
+
+
+def _delete_unfinished(place: Place) -> None:
+    """Remove what a repair has left that was killed; the chunk itself is as it was."""
+    for name in os.listdir(place.folder):  # noqa: PTH208 - names are what is wanted
+        if place.is_unfinished(name):
+            with contextlib.suppress(OSError):
+                (place.folder / name).unlink()
 
 
 def _peeked(found: Found) -> Found:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from logpipe import LogpipeError
+from logpipe.builtin.buffers.file.disk import UNFINISHED
 
 # fluentd's ids: 1.x 16 bytes, 0.12 the first 8 of them; the same moment is in front in all
 _FLUENTD_NAME: Final = re.compile(r"(?:(?P<key>.*)\.)?(?P<state>[bq])(?P<id>[0-9a-f]{16}(?:[0-9a-f]{16})?)")
@@ -58,6 +59,10 @@ class Place:
         found = None if middle is None else _OWN_NAME.fullmatch(middle)
         return None if found is None else found[1]
 
+    def is_unfinished(self, name: str) -> bool:
+        """Return whether a file of that name was to take the place of one of our chunks."""
+        return name.endswith(UNFINISHED) and self.own_id(name.removesuffix(UNFINISHED)) is not None
+
     def fluentd_name(self, name: str) -> FluentdName | None:
         """Return what the name of a chunk that fluentd wrote tells, None where it is not one."""
         for suffix in (self.suffix, *self.others_suffix):
@@ -99,7 +104,7 @@ def places_in(folder: Path) -> list[Place]:
     """
     found: set[tuple[str, str]] = set()
     for name in os.listdir(folder):  # noqa: PTH208 - names are what is wanted
-        match = None if name.endswith(META) else _ANY_NAME.fullmatch(name)
+        match = None if name.endswith((META, UNFINISHED)) else _ANY_NAME.fullmatch(name)
         if match is not None:
             found.add((match["single"] or match["prefix"], match["suffix"] or ""))
     return [Place(folder, prefix, suffix) for prefix, suffix in sorted(found)]
