@@ -10,7 +10,7 @@ import pytest
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.parser import parse_text
 from logpipe.config.printer import print_tree
-from tests import corpus
+from tests import corpus, corpus_check
 from tests.conformance.kind_config import tree_of
 
 pytestmark = pytest.mark.skipif(not corpus.CORPUS.is_dir(), reason="no public configurations in ../shared/corpus")
@@ -18,6 +18,11 @@ pytestmark = pytest.mark.skipif(not corpus.CORPUS.is_dir(), reason="no public co
 
 def test_trees_and_refusals_are_fluentds() -> None:
     assert [outcome for outcome in corpus.outcomes() if outcome.kind == "differs"] == []
+
+
+def test_check_agrees_with_fluentd() -> None:
+    """No traceback, and no error on what fluentd accepts, but for the differences on purpose."""
+    assert [each.file for each in corpus_check.checked() if each.kind == "wrong"] == []
 
 
 def test_what_is_printed_loads_to_the_same_tree() -> None:
