@@ -34,7 +34,7 @@ from logpipe.registry import Registry
 FIRST_BACK_OFF: Final = 1.0
 LONGEST_BACK_OFF: Final = 60.0
 THREADS: Final = 8
-STOP_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 4.0
 """How long all plugins together may take to close, after `shutdown_timeout`."""
 TODAY: Final = "1"
 """The `compat` that plugins have by themselves."""
@@ -231,11 +231,6 @@ class Graph:
 
     async def _drain(self) -> None:
         """Stop reading, then deliver what the settings say, within the shutdown's deadline."""
-        for stage in self.stages.inputs:
-            self._log.info(
-                "shutting down input plugin type=%s plugin_id=%r", stage.host.type_name, stage.host.plugin_id
-            )
-            await stage.host.cancel_tasks("run")
         group = self.world.group
         assert group is not None  # noqa: S101 - run has set it
         delivering = group.create_task(self._deliver_rest(), name="drain")
@@ -249,6 +244,11 @@ class Graph:
         await asyncio.gather(delivering, aborted, return_exceptions=True)
 
     async def _deliver_rest(self) -> None:
+        for stage in self.stages.inputs:
+            self._log.info(
+                "shutting down input plugin type=%s plugin_id=%r", stage.host.type_name, stage.host.plugin_id
+            )
+            await stage.host.cancel_tasks("run")
         await self.world.dead_letters.settle()
         await asyncio.gather(*(outlet.drain() for outlet in self.outlets))
         outputs = [stage.plugin for stage in self.stages.outputs if isinstance(stage.plugin, Output)]
@@ -271,7 +271,7 @@ class Graph:
 
     async def _stop_stage(self, stage: Stage) -> None:
         await self._guarded(stage.plugin.stop, stage.host.kind, stage.host.plugin_id)
-        await stage.host.cancel_tasks()
+        await self._guarded(stage.host.cancel_tasks, stage.host.kind, stage.host.plugin_id)
 
     async def _guarded(self, stop: Callable[[], Any], kind: str, plugin_id: str) -> None:
         try:

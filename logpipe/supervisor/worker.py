@@ -92,6 +92,7 @@ class Worker:
         self._next: tuple[Loaded, Graph] | None = None
         self._reload_asked = asyncio.Event()
         self._reloaded_at = 0.0
+        self._switch_by: threading.Timer | None = None
         self._ending = False
 
     async def run(self) -> None:
@@ -143,6 +144,7 @@ class Worker:
             self._log.info("reading the configuration again: %s", self._settings.config)
             self._next = await asyncio.to_thread(self._build_next)
         self._log.info("the configuration is good: stopping what runs by the one before")
+        self._switch_by = self._ended_in_time()
         graph.request_stop()
 
     def _build_next(self) -> tuple[Loaded, Graph] | None:
@@ -150,7 +152,9 @@ class Worker:
         loaded = Loaded.read(self._settings)
         try:
             graph = loaded.build(self._settings, self._log)
-        except ConfigError:
+        except Exception as problem:  # noqa: BLE001 - not even a broken plugin may end what runs
+            if not isinstance(problem, ConfigError):
+                self._log.error("cannot build it", exc_info=problem)
             for diagnostic in loaded.found:
                 self._log.error("%s", diagnostic)
             self._log.error("the configuration can't be used, the one before stays in use")
@@ -163,6 +167,8 @@ class Worker:
 
     def _switch(self, loaded: Loaded, graph: Graph) -> None:
         """Put a graph in the place of the one that has ended, with what `<system>` says about the log."""
+        if self._switch_by is not None:
+            self._switch_by.cancel()
         self._loaded, self._graph, self._next = loaded, graph, None
         try:
             set_up_log(self._settings, loaded.system)
@@ -184,7 +190,10 @@ class Worker:
             raise failure
         log_failure(self._log, failure)
         self._log.error("going back to the configuration before")
-        return before, before.build(self._settings, self._log)
+        try:
+            return before, before.build(self._settings, self._log)
+        except ConfigError as problem:
+            raise failure from problem
 
     def _listen(self) -> None:
         stops = signals.STOPS if self._settings.worker_id is None else (signal.SIGTERM,)
@@ -213,14 +222,17 @@ class Worker:
         self._graph.abort()
 
     def _end_in_time(self) -> None:
-        """Begin to end; a thread ends the process at the deadline, even if the loop no longer turns."""
-        if self._ending:
-            return
-        self._ending = True
+        if not self._ending:
+            self._ending = True
+            self._ended_in_time()
+
+    def _ended_in_time(self) -> threading.Timer:
+        """Have a thread end the process at the deadline, even if the loop no longer turns."""
         seconds = float(self._loaded.system.shutdown_timeout) + GRACE_SECONDS
         last = threading.Timer(seconds, partial(_end_now, self._log, seconds))
         last.daemon = True
         last.start()
+        return last
 
     def _flush(self) -> None:
         self._log.info("flushing all buffers (SIGUSR1)")

@@ -43,7 +43,7 @@ def test_a_changed_configuration_takes_over(running: Running, number: signal.Sig
     assert running.said.count("starting logpipe pid=") == 1
 
 
-@pytest.mark.parametrize("mistake", ["trouble nonsense", "</match>", 'prefix "#{nonsense(}"'])
+@pytest.mark.parametrize("mistake", ["trouble nonsense", "</match>", 'prefix "#{nonsense(}"', "trouble never_built"])
 def test_a_broken_configuration_is_not_used(running: Running, mistake: str) -> None:
     """What is wrong is said with its place; what runs does not notice."""
     running.configure()
@@ -53,7 +53,7 @@ def test_a_broken_configuration_is_not_used(running: Running, mistake: str) -> N
     running.configure(output=mistake)
     running.send(signal.SIGHUP)
     running.has_said("the configuration can't be used, the one before stays in use")
-    assert f"{running.config}:2" in running.said
+    assert f"{running.config}:2" in running.said or "RuntimeError: never built" in running.said
     running.write(10)
     running.has_delivered_all()
     assert "shutting down" not in running.said
@@ -77,6 +77,32 @@ def test_a_configuration_that_cannot_start_is_taken_back(running: Running) -> No
     running.has_delivered_all()
     assert running.stop() == 0
     assert running.delivered == running.written
+
+
+def test_a_configuration_that_is_gone(running: Running) -> None:
+    """It is no reason to stop."""
+    running.configure()
+    running.write(10)
+    running.start()
+    running.has_delivered_all()
+    running.config.unlink()
+    running.send(signal.SIGHUP)
+    running.has_said("the configuration can't be used, the one before stays in use")
+    running.write(10)
+    running.has_delivered_all()
+    assert running.stop() == 0
+
+
+def test_a_plugin_that_does_not_stop(running: Running) -> None:
+    """Nothing would be read any more: the process ends by the deadline, for who started it to start it again."""
+    running.configure(output="trouble stop_blocks", shutdown_timeout="0.1")
+    running.write(10)
+    running.start()
+    running.has_delivered_all()
+    running.configure()
+    running.send(signal.SIGHUP)
+    assert running.end() == 1
+    assert "not stopped within 5 seconds" in running.said
 
 
 def test_a_configuration_that_cannot_start_at_first(running: Running) -> None:
@@ -181,7 +207,7 @@ def _own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(worker, "REST_SECONDS", 0.0)
     monkeypatch.setattr(malloc, "tune", lambda: None)
     # the end by the deadline is that of the process
-    monkeypatch.setattr(Worker, "_end_in_time", lambda control: setattr(control, "_ending", True))
+    monkeypatch.setattr(worker, "_end_now", lambda _log, _seconds: None)
     handlers = {number: signal.getsignal(number) for number in signals.ALL}
     log = logging.getLogger("logpipe")
     before = log.handlers[:], log.level, log.propagate

@@ -168,6 +168,17 @@ def test_a_worker_that_hangs(running: Running) -> None:
     assert running.said.count("not stopped within 5 seconds") == 2
 
 
+def test_a_worker_that_is_stopped(running: Running) -> None:
+    """One that can't even end by its own deadline is killed."""
+    running.configure(workers=2, shutdown_timeout="0.1")
+    running.start()
+    both_run(running)
+    (frozen,) = pids(running, 1)
+    os.kill(frozen, signal.SIGSTOP)
+    assert running.stop() == 1
+    assert "worker #1 has not ended within 7 seconds: killed" in running.said
+
+
 def test_in_the_background(running: Running) -> None:
     """One supervisor with its workers; the file with its process id is gone when it is."""
     pid_file = running.folder / "pid"

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from logpipe import Chunk, LogpipeError, Options, Output, param
+from logpipe import Chunk, Host, LogpipeError, Options, Output, param
 
 
 class LinesOptions(Options):
@@ -17,13 +17,18 @@ class LinesOptions(Options):
     path: str = param("File to append the field `message` of each event to.")
     prefix: str = param("What stands before each.", default="")
     pause: float = param("Seconds to wait before each.", default=0.0)
-    trouble: Literal["none", "start_waits", "start_fails", "start_dies", "never_answers", "stop_blocks"] = param(
-        "What goes wrong.", default="none"
-    )
+    trouble: Literal[
+        "none", "never_built", "start_waits", "start_fails", "start_dies", "never_answers", "stop_blocks"
+    ] = param("What goes wrong.", default="none")
 
 
 class Lines(Output[LinesOptions], type="lines"):
     """Says in `PATH.at` where it is, so that a test can wait for that."""
+
+    def __init__(self, options: LinesOptions, host: Host) -> None:
+        super().__init__(options, host)
+        if options.trouble == "never_built":
+            raise RuntimeError("never built")
 
     async def start(self) -> None:
         self._at("start")
