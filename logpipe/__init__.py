@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     )
     from logpipe.expression.text import inspect as ruby_inspect
     from logpipe.expression.text import to_s as ruby_to_s
-    from logpipe.expression.time_limit import TimeLimit, TimeLimitExceeded, call_within
+    from logpipe.expression.time_limit import TimeLimit, TimeLimitExceeded, call_within, limited_search
     from logpipe.faults import fault
     from logpipe.inject import InjectOptions, compile_inject
     from logpipe.metrics import Counter, SourceAccount
@@ -151,6 +151,7 @@ __all__ = [
     "convert_integer",
     "fault",
     "find_zone",
+    "limited_search",
     "param",
     "plugin_section",
     "raw_section",
@@ -231,6 +232,7 @@ _HOMES = {
         "TimeLimit",
         "TimeLimitExceeded",
         "call_within",
+        "limited_search",
     ),
     "logpipe.faults": ("fault",),
     "logpipe.inject": (

@@ -7,6 +7,7 @@ elsewhere there is no limit.
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ R = TypeVar("R")
 LONGEST: Final = 0.5
 """Seconds that a batch may take, and at first one item."""
 SHORTEST: Final = 0.01
+SHORT_TEXT: Final = 256
+"""Characters that no pattern takes long on, unless it takes exponential time."""
 
 
 class TimeLimitExceeded(LogpipeError):  # noqa: N818 - named for what the receiver should know
@@ -72,6 +75,20 @@ def call_within(function: Callable[[T], R], argument: T, *, seconds: float = LON
     finally:
         _WATCH.armed = False
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def limited_search(pattern: re.Pattern[str]) -> Callable[[str], re.Match[str] | None]:
+    """Return a pattern's search for one text at a time, which raises TimeLimitExceeded where it takes too long.
+
+    A short text that the pattern cannot take exponential time on is searched without the timer, which costs more than
+    the search itself.
+    """
+    from logpipe.expression.regexp_values import may_explode  # noqa: PLC0415 - few stages search like this
+
+    search = pattern.search
+    if may_explode(pattern.pattern):
+        return lambda text: call_within(search, text)
+    return lambda text: search(text) if len(text) <= SHORT_TEXT else call_within(search, text)
 
 
 class TimeLimit:

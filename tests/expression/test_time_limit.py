@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from logpipe.expression.time_limit import TimeLimit, TimeLimitExceeded, call_within
+from logpipe.expression.time_limit import TimeLimit, TimeLimitExceeded, call_within, limited_search
 
 NESTED = re.compile(r"(a+)+$")
 HOPELESS = "a" * 40 + "b"
@@ -73,3 +73,22 @@ def test_other_threads_have_no_limit() -> None:
     thread.join()
 
     assert [type(each) for each in found] == [re.Match]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"), [(NESTED, HOPELESS), (re.compile(r"^(.*?),(.*?),(.*?),(.*?),x$"), "," * 4000)]
+)
+def test_a_search_of_one_text(pattern: re.Pattern[str], text: str) -> None:
+    """Where a pattern may take exponential time, or the text is long, there is a limit."""
+    search = limited_search(pattern)
+
+    assert search("a,a,a,a,x") or search("aa")
+    with pytest.raises(TimeLimitExceeded):
+        search(text)
+
+
+def test_a_search_of_a_short_text() -> None:
+    """It finds what the pattern finds, with a limit or without."""
+    search = limited_search(re.compile("b+"))
+
+    assert [found and found[0] for found in map(search, ["abb", "a", "a" * 1000 + "b"])] == ["bb", None, "b"]

@@ -15,6 +15,7 @@ from logpipe import (
     convert_float,
     convert_integer,
     find_zone,
+    limited_search,
     ruby_to_s,
 )
 
@@ -43,7 +44,7 @@ def compile_fields(
     conversions = compile_types(types)
     if null_pattern is None and not null_empty:
         return _typed(conversions) if conversions else None
-    matches = null_pattern.search if null_pattern is not None else lambda _: None
+    matches = limited_search(null_pattern) if null_pattern is not None else lambda _: None
 
     def convert(record: Record) -> None:
         for field, value in record.items():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from logpipe import ExpressionError, InvalidSetting, Record, call_within, compile_regexp
+from logpipe import ExpressionError, InvalidSetting, Record, compile_regexp, limited_search
 
 _POD_NAME: Final = r"(?<pod_name>[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)"
 _PODS: Final = (
@@ -71,11 +71,11 @@ def name_reader(regexp: str, *, param: str, remember: int) -> Callable[[str], Re
     missing = [name for name in _NEEDED if any(name not in pattern.groupindex for pattern in patterns)]
     if missing:
         raise InvalidSetting(f"{param} has no group {', '.join(missing)}: write (?<{missing[0]}>…)", param=param)
-    searches = [pattern.search for pattern in patterns]
+    searches = [limited_search(pattern) for pattern in patterns]
 
     @lru_cache(maxsize=remember)
     def read(text: str) -> Reference | None:
-        found = next(filter(None, (call_within(search, text) for search in searches)), None)
+        found = next(filter(None, (search(text) for search in searches)), None)
         if found is None:
             return None
         named = found.groupdict()
