@@ -15,6 +15,7 @@ from logpipe.engine.chunking import Staging
 from logpipe.engine.dead_letter_files import DeadLetterFiles
 from logpipe.engine.poison import DATA_ERRORS, Part, PoisonHunt
 from logpipe.engine.retry import Retry
+from logpipe.engine.router import EMITS
 from logpipe.errors import PermanentError, RetryLater
 from logpipe.event import EventBatch, Receipt
 from logpipe.plugin import Buffer, Chunk, ChunkKey, Host, Output, StoredChunk
@@ -57,16 +58,26 @@ class BufferedOutlet:
         self._draining = False
         self._idle = asyncio.Event()
         self._writing = 0
+        self.emits = host.counter(*EMITS)
         self.written = host.counter("write_count", "Chunks delivered.")
         self.retried = host.counter("retry_count", "Attempts that failed.")
+        self.rolled_back = host.counter("rollback_count", "Chunks put back into the queue.")
+        self.slow = host.counter("slow_flush_count", "Chunks whose delivery took over slow_flush_log_threshold.")
+        self.milliseconds = host.counter("flush_time_count", "Milliseconds that the delivery of chunks took.")
         self.secondary_written = host.counter("write_secondary_count", "Chunks delivered by <secondary>.")
         self.given_up = host.counter("given_up_records", "Events saved as dead letters: no output takes them.")
         self.thrown_away = host.counter("thrown_away_records", "Events given up where disable_chunk_backup is true.")
         self.flushed = host.counter("flushed_records", "Events of chunks that were dealt with, but for those given up.")
         self.damaged = host.counter("damaged_records", "Events of chunks whose files were damaged or taken away.")
 
+    @property
+    def retry(self) -> Retry | None:
+        """How the failing output is tried again; None while nothing fails."""
+        return self._retry
+
     async def process(self, batch: EventBatch) -> None:
         """Take a batch into the buffer."""
+        self.emits.value += 1
         await self.staging.process(batch)
 
     async def process_payloads(self, key: ChunkKey, payloads: list[bytes], receipt: Receipt) -> None:
@@ -124,7 +135,7 @@ class BufferedOutlet:
                 await self._send(output, chunk)
                 await self._settle_errors()
         except asyncio.CancelledError:
-            self.staging.give_back(chunk)
+            self._give_back(chunk)
             raise
         except PermanentError as error:
             await self._give_up_at_once(chunk, error)
@@ -200,7 +211,9 @@ class BufferedOutlet:
             self._log.warning("retry succeeded%s. chunk_id=%r", " by secondary" if by_secondary else "", chunk.id)
             self._retry = None
         elapsed = self._clock.monotonic() - began
+        self.milliseconds.add(int(elapsed * 1000))
         if elapsed > self._slow_flush_seconds:
+            self.slow.add(1)
             self._log.warning(
                 "buffer flush took longer time than slow_flush_log_threshold: elapsed_time=%.1f "
                 "slow_flush_log_threshold=%.1f plugin_id=%r",
@@ -231,8 +244,12 @@ class BufferedOutlet:
             type(error).__name__,
             str(error),
         )
-        self.staging.give_back(chunk)
+        self._give_back(chunk)
         return False
+
+    def _give_back(self, chunk: StoredChunk) -> None:
+        self.rolled_back.add(1)
+        self.staging.give_back(chunk)
 
     async def _give_up_at_once(self, chunk: StoredChunk, error: PermanentError) -> None:
         if self.secondary is not None:

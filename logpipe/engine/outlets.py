@@ -16,7 +16,7 @@ from logpipe.engine.chunk_keys import compile_place
 from logpipe.engine.chunking import Staging
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
 from logpipe.engine.host import PluginHost
-from logpipe.engine.router import TAKEN, Router
+from logpipe.engine.router import EMITS, TAKEN, Router
 from logpipe.event import EventBatch
 from logpipe.plugin import Buffer, Outlet, Output
 from logpipe.time_format import find_zone
@@ -39,10 +39,12 @@ class DirectOutlet:
     def __init__(self, output: Output[Any], host: PluginHost) -> None:
         self._process = output.process
         self._taken = host.counter(*TAKEN)
+        self._emits = host.counter(*EMITS)
 
     async def process(self, batch: EventBatch) -> None:
         """Have the output deliver a batch."""
         count = len(batch.records)
+        self._emits.value += 1
         await self._process(batch)
         self._taken.value += count
 

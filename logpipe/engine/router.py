@@ -23,6 +23,7 @@ MOST_CHAINS: Final = 65536
 MOST_UNMATCHED: Final = 1024
 
 TAKEN: Final = ("taken_records", "Events that came to it and that it accepted.")
+EMITS: Final = ("emit_count", "Batches that came to it.")
 PASSED: Final = ("passed_records", "Events that it let pass.")
 REJECTED: Final = ("rejected_records", "Events of batches that it could not take and that went to @ERROR whole.")
 
@@ -116,6 +117,11 @@ class Router:
                 del self._chains[next(iter(self._chains))]
             chain = self._chains[tag] = _compile(tag, self._rules)
         return chain
+
+    def destination(self, tag: str) -> Host | None:
+        """Return the host of the outlet that a tag's events go to; unlike `chain`, it keeps nothing of the tag."""
+        chain = _compile(tag, self._rules)
+        return None if chain.outlet is None else chain.host
 
     async def emit(self, batch: EventBatch) -> None:
         """Run a batch through its chain; returns when the outlet has accepted it, raises when it has not."""
