@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from logpipe.expression.time_limit import TimeLimit, TimeLimitExceeded, call_within, limited_search
     from logpipe.faults import fault
     from logpipe.inject import InjectOptions, compile_inject
-    from logpipe.metrics import Counter, SourceAccount
+    from logpipe.metrics import Counter, Measurement, SourceAccount
     from logpipe.plugin import (
         AsyncFilter,
         Buffer,
@@ -62,11 +62,14 @@ if TYPE_CHECKING:
         Formatter,
         Host,
         Input,
+        Monitor,
         Outlet,
         Output,
         Parsed,
         Parser,
         Plugin,
+        PluginState,
+        RetryState,
         StoredChunk,
     )
     from logpipe.time_format import (
@@ -103,6 +106,8 @@ __all__ = [
     "Input",
     "InvalidSetting",
     "LogpipeError",
+    "Measurement",
+    "Monitor",
     "Options",
     "Outlet",
     "Output",
@@ -113,6 +118,7 @@ __all__ = [
     "PermanentError",
     "Plugin",
     "PluginConf",
+    "PluginState",
     "Position",
     "Reading",
     "Receipt",
@@ -124,6 +130,7 @@ __all__ = [
     "Replacement",
     "Report",
     "RetryLater",
+    "RetryState",
     "Seconds",
     "SequenceRules",
     "Size",
@@ -241,6 +248,7 @@ _HOMES = {
     ),
     "logpipe.metrics": (
         "Counter",
+        "Measurement",
         "SourceAccount",
     ),
     "logpipe.plugin": (
@@ -253,11 +261,14 @@ _HOMES = {
         "Formatter",
         "Host",
         "Input",
+        "Monitor",
         "Outlet",
         "Output",
         "Parsed",
         "Parser",
         "Plugin",
+        "PluginState",
+        "RetryState",
         "StoredChunk",
     ),
     "logpipe.time_format": (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(slots=True)
@@ -17,6 +18,18 @@ class Counter:
     def add(self, amount: int) -> None:
         """Add `amount`, usually a batch's length."""
         self.value += amount
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A counter or a gauge as it was when somebody asked."""
+
+    kind: Literal["counter", "gauge"]
+    name: str
+    value: float
+    doc: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    """What it was counted of, where several share the name."""
 
 
 @dataclass(slots=True)
@@ -39,6 +52,18 @@ class Metrics:
         values: dict[str, float] = {name: counter.value for name, counter in self.counters.items()}
         values.update((name, read()) for name, read in self.gauges.items())
         return values
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Yield every number as it is now, with what is known of it."""
+        for counter in self.counters.values():
+            yield measure(counter)
+        for name, read in self.gauges.items():
+            yield Measurement("gauge", name, read())
+
+
+def measure(counter: Counter, *, prefix: str = "", labels: tuple[tuple[str, str], ...] = ()) -> Measurement:
+    """Return a counter as it is now."""
+    return Measurement("counter", prefix + counter.name, counter.value, counter.doc, labels)
 
 
 @dataclass(frozen=True, slots=True)

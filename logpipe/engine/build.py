@@ -228,6 +228,7 @@ class Builder:
             router=target,
             log=PluginLog(logger, plugin_id, section=describe(element), place=element.position),
             builder=self._outlets,
+            element=element,
             label=(target if conf.kind == "input" else router).name,
             in_error_label=router.name == ERROR,
             is_named=bool(element.get("@id") or element.get("id")),

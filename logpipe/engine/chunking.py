@@ -84,6 +84,11 @@ class Staging:
         return not self._staged and not self.queue
 
     @property
+    def timekeys(self) -> list[int]:
+        """The time slices of all chunks, in order."""
+        return sorted({chunk.key.timekey for chunk in self._chunks() if chunk.key.timekey is not None})
+
+    @property
     def waiting(self) -> int:
         """Events in chunks: staged, queued and being delivered."""
         return sum(map(len, self._chunks()))

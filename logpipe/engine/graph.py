@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +24,7 @@ from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import World
 from logpipe.engine.ledger import Ledger, take
 from logpipe.engine.log import LogEvents, no_events
+from logpipe.engine.monitor import GraphMonitor
 from logpipe.engine.router import Router
 from logpipe.engine.system import SystemOptions
 from logpipe.errors import ConfigError
@@ -67,6 +68,9 @@ class Graph:
         self.outlets_by_id = builder.outlets_by_id
         self.rewrites = builder.rewrites
         self.started: asyncio.Event = asyncio.Event()
+        self.command_line: Mapping[str, Any] = {}
+        """What it says about the program's files, by fluentd's names, for the monitor."""
+        self.world.monitor = GraphMonitor(self, system)
         self._system = system
         self._log = builder.log
         self._stop_asked = asyncio.Event()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from logpipe.config.declare import InvalidSetting
+from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
 from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.letters import Culprit
@@ -18,7 +19,7 @@ from logpipe.engine.placeholders import expand
 from logpipe.engine.router import Router
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter, Metrics
-from logpipe.plugin import Chunk, Clock, Formatter, Outlet, Parser
+from logpipe.plugin import Chunk, Clock, Formatter, Monitor, Outlet, Parser
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class World:
     claims: dict[tuple[str, str], PluginHost] = field(default_factory=dict)
     group: asyncio.TaskGroup | None = None
     """The tasks of the running graph."""
+    monitor: Monitor | None = None
     failures: Counter = field(default_factory=lambda: Counter("task_failures", "Tasks that failed unexpectedly."))
 
 
@@ -65,6 +67,7 @@ class PluginHost:
         router: Router | None,
         log: logging.LoggerAdapter[Any],
         builder: Builder,
+        element: Element,
         label: str = "@ROOT",
         in_error_label: bool = False,
         is_named: bool = False,
@@ -73,6 +76,8 @@ class PluginHost:
         self.kind = kind
         self.type_name = type_name
         self.log: logging.Logger | logging.LoggerAdapter[Any] = log
+        self.element = element
+        """The section that it was configured by."""
         self.clock = world.clock
         self.hostname = world.hostname
         self.worker_id = world.worker_id
@@ -186,6 +191,13 @@ class PluginHost:
     def outlet(self, conf: PluginConf) -> Outlet:
         """Build the output of a `<store>` section."""
         return self._builder.nested_outlet(conf, self)
+
+    @property
+    def monitor(self) -> Monitor:
+        """A view of the graph."""
+        if self._world.monitor is None:
+            raise RuntimeError(f"{self.plugin_id} asked for the monitor before the graph was built")
+        return self._world.monitor
 
     @property
     def chunk_keys(self) -> tuple[str, ...]:

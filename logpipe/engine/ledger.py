@@ -10,7 +10,7 @@ and a mistake of ours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from logpipe.engine.build import Stage, Stages
@@ -83,6 +83,17 @@ class Ledger:
         sources = sum(abs(source.unexplained) for source in self.sources)
         routes = sum(abs(line.unexplained) for line in self.routes)
         return sources + routes + sum(abs(line.unexplained) for line in self.outputs)
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        return {
+            "sources": [{**asdict(source), "unexplained": source.unexplained} for source in self.sources],
+            "inputs": list(map(asdict, self.inputs)),
+            "routes": list(map(asdict, self.routes)),
+            "outputs": list(map(asdict, self.outputs)),
+            "sums": self.sums(),
+            "unexplained": self.unexplained,
+        }
 
     def lines(self) -> list[str]:
         """Return it as text for people: what is not zero, the sums in the last line."""

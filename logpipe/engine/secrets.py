@@ -9,6 +9,7 @@ from typing import Final
 from logpipe.config.declare import Setting
 from logpipe.config.element import Element, Param
 from logpipe.config.options import Options, hints, options_class
+from logpipe.config.printer import MASK
 from logpipe.registry import Registry, UnknownPluginError
 
 KINDS: Final = {"source": "input", "filter": "filter", "match": "output", "store": "output", "secondary": "output"}
@@ -17,6 +18,8 @@ NESTED_KINDS: Final = {"parse": "parser", "format": "formatter", "buffer": "buff
 _SOUNDS_SECRET: Final = re.compile(
     r"(?:^|_)(?:pass(?:word|phrase|wd)?|secret|token|(?:shared|api|sec|secret|license|access|secret_access)_key|apikey)$"
 )
+
+_PASSWORD_IN_URL: Final = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+(?=@)")
 
 
 def options_classes(root: Element, registry: Registry) -> dict[int, type[Options]]:
@@ -33,6 +36,13 @@ def secret_finder(classes: Mapping[int, type[Options]]) -> Callable[[Element, Pa
         return declared.secret if declared is not None else bool(_SOUNDS_SECRET.search(param.name))
 
     return is_secret
+
+
+def masked(value: str | None, *, is_secret: bool) -> str | None:
+    """Return a value as others may see it: a secret is masked whole, of a URL the password."""
+    if value is None:
+        return None
+    return MASK if is_secret else _PASSWORD_IN_URL.sub(rf"\1:{MASK}", value)
 
 
 def _classes(root: Element, registry: Registry) -> Iterator[tuple[int, type[Options]]]:

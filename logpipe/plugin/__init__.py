@@ -7,6 +7,7 @@ of a plugin is: constructed (no I/O), `start`, work, `stop`. Read `stages.py` fi
 from logpipe.plugin.buffers import Buffer, StoredChunk
 from logpipe.plugin.codecs import Formatter, Parsed, Parser
 from logpipe.plugin.host import Chunk, ChunkKey, Clock, Host, Outlet
+from logpipe.plugin.monitor import Monitor, PluginState, RetryState
 from logpipe.plugin.stages import AsyncFilter, Filter, Input, Output, Plugin
 
 __all__ = [
@@ -19,10 +20,13 @@ __all__ = [
     "Formatter",
     "Host",
     "Input",
+    "Monitor",
     "Outlet",
     "Output",
     "Parsed",
     "Parser",
     "Plugin",
+    "PluginState",
+    "RetryState",
     "StoredChunk",
 ]

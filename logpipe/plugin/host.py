@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from logpipe.config.options import PluginConf
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter
+from logpipe.plugin.monitor import Monitor
 
 if TYPE_CHECKING:
     from logpipe.plugin.codecs import Formatter, Parser
@@ -177,6 +178,11 @@ class Host(Protocol):
         Raises:
             PermanentError: a value holds a path component that would leave the folder (`..`, a NUL).
         """
+        ...
+
+    @property
+    def monitor(self) -> Monitor:
+        """A view of all plugins and of the ledger, from `start` on."""
         ...
 
     @property

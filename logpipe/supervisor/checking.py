@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from logpipe.config.compat import Rewrite
@@ -127,7 +128,7 @@ def make_graph(settings: Settings, root: Element, registry: Registry, report: Re
     Raises:
         ConfigError: it cannot run; the reasons were reported.
     """
-    return Graph.build(
+    graph = Graph.build(
         root,
         registry=registry,
         report=report,
@@ -138,3 +139,14 @@ def make_graph(settings: Settings, root: Element, registry: Registry, report: Re
         strict_values=settings.strict_values,
         compat=settings.compat,
     )
+    graph.command_line = {
+        "config_path": str(settings.config),
+        "pid_file": _text(settings.daemon),
+        "plugin_dirs": list(map(str, settings.plugin_dirs)),
+        "log_path": _text(settings.log_path),
+    }
+    return graph
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -9,11 +9,37 @@ from pathlib import Path
 from typing import Any
 
 from logpipe.config.options import PluginConf
+from logpipe.engine.ledger import Ledger
 from logpipe.event import EventBatch, Receipt, Record, Time
-from logpipe.metrics import Metrics
-from logpipe.plugin import Chunk, Clock, Formatter, Outlet, Parser
+from logpipe.metrics import Measurement, Metrics
+from logpipe.plugin import Chunk, Clock, Formatter, Monitor, Outlet, Parser, PluginState
 from logpipe.testing.clock import ManualClock
 from logpipe.testing.collector import Collector, CollectorOptions
+
+
+class FakeMonitor:
+    """A view of a graph that has no plugins."""
+
+    def plugins(self) -> list[PluginState]:
+        """Return none."""
+        return []
+
+    def output_of(self, tag: str) -> PluginState | None:
+        """Return None."""
+        del tag
+        return None
+
+    def measurements(self) -> list[Measurement]:
+        """Return none."""
+        return []
+
+    def ledger(self) -> dict[str, Any]:
+        """Return one without lines."""
+        return Ledger((), (), (), ()).document()
+
+    def process(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
 
 
 class FakeHost:
@@ -33,6 +59,7 @@ class FakeHost:
         self.errors: list[tuple[str, Time, Record, Exception]] = []
         self.claims: set[tuple[str, str]] = set()
         self.tasks: list[asyncio.Task[None]] = []
+        self.monitor: Monitor = FakeMonitor()
         self.counter = self.metrics.counter
         self.gauge = self.metrics.gauge
 
