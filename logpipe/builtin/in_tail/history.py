@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from logpipe.builtin.in_tail.logfile import Content, Head, Identity, LogFile
@@ -20,6 +20,7 @@ from logpipe.builtin.in_tail.targets import look
 from logpipe.builtin.position_file import Loaded, Position
 
 MOST_HOPS: Final = 16
+_MOST_LOOKS: Final = 10
 
 
 class Beginning(NamedTuple):
@@ -108,6 +109,10 @@ class History:
         return [self.begin(path, saved, new_at_end=new_at_end) for path in paths]
 
     def begin(self, path: str, saved: Saved, *, new_at_end: bool) -> Beginning:
+        """Open what a path names and decide where to begin; a path that is rotated meanwhile is looked at again."""
+        return _at_rest(lambda: self._begin(path, saved, new_at_end=new_at_end))
+
+    def _begin(self, path: str, saved: Saved, *, new_at_end: bool) -> Beginning:
         """Open what a path names and decide where to begin.
 
         A file that the position file knows goes on where it was left; one that took a known file's place begins at 0;
@@ -151,6 +156,9 @@ class History:
 
         `after` is a time, nanoseconds since the epoch, at which the followed file was still in its place.
         """
+        return _at_rest(lambda: self._succeed(path, after, known))
+
+    def _succeed(self, path: str, after: int, known: Known) -> Beginning:
         hops = hops_of(path)
         try:
             file, beginning = _open(path)
@@ -178,6 +186,21 @@ class History:
     def find_copy(self, path: str, content: Content, begun: Collection[Identity]) -> Start | None:
         """Open a copy of a file that is gone."""
         return self._neighbours.copy(path, content, begun)
+
+
+def _at_rest(look_around: Callable[[], Beginning]) -> Beginning:
+    """Look until a path leads to the same file before and after.
+
+    A rotation in the midst of it would put what came later among what went before.
+    """
+    for _ in range(_MOST_LOOKS):
+        beginning = look_around()
+        live = beginning.live
+        if live is None or ((status := look(live.path)) is not None and Identity.of(status) == live.file.identity):
+            return beginning
+        for start in (*beginning.older, live):
+            start.file.close()
+    return look_around()
 
 
 def reopen(form: type[LogFile], name: str, path: str, identity: Identity) -> LogFile:

@@ -24,6 +24,11 @@ def append(path: Path, text: str | bytes) -> None:
         file.write(text.encode() if isinstance(text, str) else text)
 
 
+def _size(record: Record) -> int:
+    """Return the bytes of the line that `@type none` made a record of."""
+    return len(str(record.get("message")).encode("utf-8", "surrogatepass")) + 1
+
+
 class ScriptedHost(FakeHost):
     """Accepts, refuses or keeps waiting what it is sent; receipts are released at once or kept."""
 
@@ -56,7 +61,7 @@ class ScriptedHost(FakeHost):
             batch.receipt.hold()
             self.kept.append(batch.receipt)
         self.emitted.append(batch)
-        self.accepted_bytes += sum(len(record.get("message", "").encode()) + 1 for record in batch.records)
+        self.accepted_bytes += sum(_size(record) for record in batch.records)
 
     def settle(self, count: int | None = None) -> None:
         """Release kept receipts, oldest first."""
@@ -76,7 +81,8 @@ class ScriptedHost(FakeHost):
         return [record["message"] for batch in self.emitted if batch.tag == tag for record in batch.records]
 
     def metric(self, name: str) -> float:
-        return self.metrics.snapshot()[name]
+        counter = self.metrics.counters.get(name)
+        return self.metrics.gauges[name]() if counter is None else counter.value
 
 
 class Running:
