@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from logpipe.errors import ExpressionError
+from logpipe.expression import nodes
 from logpipe.expression.accessor import RecordAccessor
 from logpipe.expression.compiled import Part, RecordTemplate
-from logpipe.expression.compiler.bound import BoundValues
+from logpipe.expression.compiler.bound import BoundValues, attempt_entry
 from logpipe.expression.compiler.context import Context
 from logpipe.expression.compiler.entry import Entry, write_entry
-from logpipe.expression.compiler.fast import NOT_FAST, short_form
+from logpipe.expression.compiler.fast import FAILED, NOT_FAST, ShortForm, not_fast, short_form
+from logpipe.expression.compiler.reads import is_path, metadata_read
 from logpipe.expression.compiler.source import Namespace, Writer, build
 from logpipe.expression.failures import BUDGET, as_ruby_error
 from logpipe.expression.template import TIMES, TemplateTree
@@ -36,6 +38,8 @@ class Computed:
     entry: Entry
     lenient: bool
     spends: bool
+    watched: tuple[str, ...] = ()
+    """The fields of metadata that alone it depends on: while they are the same objects, so is the value."""
 
     @property
     def constant(self) -> bool:
@@ -79,10 +83,15 @@ class Loop:
         stem = self._stem(label)
         writer = self.writer
         began = len(writer.lines)
-        short = short_form(writer, template.tree, self._context, self._bound.name_of)
+        read = None if _is_plain(template.tree) else metadata_read(template.tree)
+        short = None
+        if read != frozenset():
+            short = short_form(writer, template.tree, self._context, self._bound.name_of)
         function = f"compute_{stem}"
         before = len(writer.lines)
         entry = write_entry(writer, function, template.tree, self._context, "record, time, output")
+        if read == frozenset() and not entry.changes_record:
+            short = self._once_per_tag(stem)
         time = "time" if entry.uses & TIMES else "None"
         computed = Computed(
             text=template.text,
@@ -92,11 +101,19 @@ class Loop:
             entry=entry,
             lenient=is_lenient or "field" in entry.uses,
             spends=short is not None and short.spends,
+            watched=tuple(sorted(read)) if read and not entry.changes_record and not is_path(template.tree) else (),
         )
         if computed.constant:
             del writer.lines[before:]
         self._parts.append(Part(label, template.text, _dedented(writer.lines[began:]) or computed.result))
         return computed
+
+    def _once_per_tag(self, stem: str) -> ShortForm:
+        """Write what computes an entry when the loop is bound to a tag; one that fails there fails for each record."""
+        writer = self.writer
+        writer.emit(f"{stem}_bound = {writer.name(attempt_entry, 'attempt_entry')}(compute_{stem})")
+        failed, escape = writer.name(FAILED, "failed"), writer.name(not_fast, "not_fast")
+        return ShortForm(f"({stem}_bound if {stem}_bound is not {failed} else {escape}())", spends=False)
 
     def _stem(self, label: str) -> str:
         base = re.sub(r"\W+", "_", label, flags=re.ASCII).strip("_") or "field"
@@ -125,10 +142,19 @@ class Loop:
         """Write what happens to one record, called `record`, at `place`."""
         raise NotImplementedError
 
+    def watched(self) -> list[Computed]:
+        """Return the values that are kept while the metadata they depend on is the same."""
+        raise NotImplementedError
+
     def _loop(self) -> None:
         writer = self.writer
+        kept = [name for part in self.watched() for name in [f"{part.name}_kept", *_names_watched(part)]]
+        if kept:
+            writer.emit(f"{' = '.join(kept)} = None")
         writer.emit("def transform(records, times):")
         with writer.indented():
+            if kept:
+                writer.emit(f"nonlocal {', '.join(kept)}")
             writer.emit("failures = []")
             item, source = ("(record, time)", "zip(records, times)") if self.needs_time() else ("record", "records")
             writer.emit(f"for place, {item} in enumerate({source}):")
@@ -158,24 +184,53 @@ class Loop:
         if part.constant:
             return
         first = len(writer.lines) + _HEADER_LINES + 1
-        if part.short is None or not short:
-            self._in_full(part)
-        else:
-            writer.emit("try:")
-            writer.emit(f"    {part.name} = {part.short}")
-            writer.emit(f"except {'Exception' if part.lenient else 'NOT_FAST'}:")
+        keep = ""
+        if part.watched and part in self.watched():
+            keep = self._write_kept(part)
             with writer.indented():
-                self._in_full(part)
+                self._write_computed(part, keep, short=short)
+        else:
+            self._write_computed(part, "", short=short)
         self._lines.append((first, len(writer.lines) + _HEADER_LINES, part.text))
 
-    def _in_full(self, part: Computed) -> None:
+    def _write_kept(self, part: Computed) -> str:
+        """Write the use of the value that is kept, and an `else:`; return what keeps a new one."""
+        writer = self.writer
+        now = [f"{name}_now" for name in part.watched]
+        for name, variable in zip(part.watched, now, strict=True):
+            writer.emit(f"{variable} = record.get({name!r})")
+        same = (f"{new} is {old} is not None" for new, old in zip(now, _names_watched(part), strict=True))
+        writer.emit(f"if {' and '.join(same)}:")
+        writer.emit(f"    {part.name} = {part.name}_kept")
+        writer.emit("else:")
+        return f"{', '.join([*_names_watched(part), f'{part.name}_kept'])} = {', '.join([*now, part.name])}"
+
+    def _write_computed(self, part: Computed, keep: str, *, short: bool) -> None:
+        writer = self.writer
+        if part.short is None or not short:
+            self._in_full(part, keep)
+            return
+        writer.emit("try:")
+        with writer.indented():
+            writer.emit(f"{part.name} = {part.short}")
+            if keep:
+                writer.emit(keep)
+        writer.emit(f"except {'Exception' if part.lenient else 'NOT_FAST'}:")
+        with writer.indented():
+            self._in_full(part, keep)
+
+    def _in_full(self, part: Computed, keep: str) -> None:
         """Write the long form; by 0.12's rule what fails is nil, is told, and the event goes on."""
         writer = self.writer
         if not part.lenient:
             writer.emit(f"{part.name} = {part.call}")
+            if keep:
+                writer.emit(keep)
             return
         writer.emit("try:")
         writer.emit(f"    {part.name} = {part.call}")
+        if keep:
+            writer.emit(f"    {keep}")
         writer.emit("except Exception as error:")
         writer.emit(f"    missing({part.text!r}, {writer.name(as_ruby_error, 'as_ruby_error')}(error))")
         writer.emit(f"    {part.name} = None")
@@ -197,6 +252,20 @@ class Loop:
     def write_plain_removal(self, target: str, key: str) -> None:
         """Write what removes a field of the top level."""
         self.writer.emit(f"{target}.pop({key!r}, None)")
+
+
+def _names_watched(part: Computed) -> list[str]:
+    return [f"{part.name}_{name}" for name in part.watched]
+
+
+def _is_plain(tree: nodes.Node) -> bool:
+    """Whether a tree is a constant or a word, which nothing is gained by computing beforehand."""
+    match tree:
+        case nodes.Literal() | nodes.Name():
+            return True
+        case nodes.Str():
+            return tree.constant is not None or all(isinstance(part, nodes.Name) for part in tree.parts)
+    return False
 
 
 def _dedented(lines: list[str]) -> str:

@@ -38,16 +38,22 @@ class Node(_Fields):
 def walk(node: Node) -> Iterator[Node]:
     """Yield a tree's nodes, each before its own parts."""
     yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def children(node: Node) -> Iterator[Node]:
+    """Yield the nodes that a node is made of."""
     for name in node.fields:
-        yield from _inside(getattr(node, name, None))
+        yield from _nodes_in(getattr(node, name, None))
 
 
-def _inside(value: Any) -> Iterator[Node]:
+def _nodes_in(value: Any) -> Iterator[Node]:
     if isinstance(value, Node):
-        yield from walk(value)
+        yield value
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _inside(item)
+            yield from _nodes_in(item)
 
 
 class Literal(Node):

@@ -191,6 +191,8 @@ def pair(parser: Parser) -> tuple[Node | None, Node]:
         key = Sym(token.start, Str(token.start, parts))
         if parser.at(",", "}", ")"):
             name = key.text.constant or ""
+            if not name.isidentifier():
+                raise parser.unexpected()
             return key, Local(token.start, name) if parser.is_assigned(name) else Name(token.start, name)
         parser.skip_newlines()
         return key, parser.expression()

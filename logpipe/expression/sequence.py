@@ -54,6 +54,7 @@ class _Sequence(Loop):
         super().__init__(Context({**_NAMES, **names}, values={"Time": RubyTime, **values}))
         self._rules = rules
         self._entries = [(key, self._value(key, text)) for key, text in entries]
+        self._copies = any(value.entry.changes_nested for _, value in self._entries)
         self._replaces = [self._replace(rule) for rule in rules.replaces]
 
     def _value(self, key: str, text: str | None) -> Computed:
@@ -75,13 +76,17 @@ class _Sequence(Loop):
         """Whether a value reads the event's time."""
         return any(value.entry.uses & TIMES for _, value in self._entries)
 
+    def watched(self) -> list[Computed]:
+        """Return the values that are kept; none where the record is copied first, and with it all metadata."""
+        return [] if self._copies else [value for _, value in self._entries if value.watched]
+
     def write_record(self) -> None:
         """Write what happens to one record: value by value, then what the settings remove and replace."""
         writer = self.writer
         writer.emit("try:")
         with writer.indented():
             before = len(writer.lines)
-            if any(value.entry.changes_nested for _, value in self._entries):
+            if self._copies:
                 # what is nested may belong to other records as well
                 writer.emit(f"record = records[place] = {writer.name(private_copy, 'private_copy')}(record)")
             self.write_reset([*(value for _, value in self._entries), *self._replaces])

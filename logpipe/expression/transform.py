@@ -59,6 +59,10 @@ class _Section(Loop):
         """Whether a value reads the event's time."""
         return any("time" in part.entry.uses for part in self._computed)
 
+    def watched(self) -> list[Computed]:
+        """Return the values that are kept; none where the record is copied first, and with it all metadata."""
+        return [] if self._mutates else [part for part in self._computed if part.watched]
+
     def write_record(self) -> None:
         """Write what happens to one record: everything is computed before anything is changed."""
         writer = self.writer

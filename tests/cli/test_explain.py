@@ -90,7 +90,7 @@ def test_expressions(config: str, capsys: pytest.CaptureFixture[str]) -> None:
         "# a.conf:34:3  <record>",
     ]
     assert '#   ${kubernetes["namespace_name"]}\ndef compute_topic(record, time, output):\n' in out
-    assert "def compute_bound" in out
+    assert "part_bound = attempt_entry(compute_part)\n" in out
     assert out.count("def transform(records, times):\n") == 2
 
 

@@ -51,6 +51,11 @@ def attempt(compute: Callable[[], Any]) -> Any:
         return FAILED
 
 
+def attempt_entry(compute: Callable[[None, None, None], Any]) -> Any:
+    """Return what an entry's function gives that reads neither record nor time, or FAILED."""
+    return attempt(lambda: compute(None, None, None))
+
+
 def depends_on_tag_only(node: nodes.Node | None) -> bool:
     """Whether a tree reads nothing but tag and host, and calls nothing but what gives the same each time."""
     match node:

@@ -1,0 +1,58 @@
+"""What a tree reads, as far as it can be told beforehand: only tag and host, or the metadata of a container as well.
+
+Such values are not computed for each record: those of the first kind once per tag, those of the second again when the
+metadata is another object, which a container's records share.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from logpipe.expression import nodes
+from logpipe.expression.compiler.context import BOUND
+
+METADATA: Final = frozenset({"kubernetes", "docker"})
+"""Fields that hold what is known of a container."""
+
+_CLOCKS: Final = frozenset({"Time", "DateTime", "Date"})
+_CHANCE: Final = frozenset({"SecureRandom", "Random", "Process"})
+_IMPURE: Final = frozenset({"rand", "srand", "shuffle", "shuffle!", "sample", "binding"})
+
+
+def metadata_read(tree: nodes.Node) -> frozenset[str] | None:
+    """Return the fields of metadata that a tree depends on beside tag and host; None where it depends on more.
+
+    A tree that calls for the time or for chance depends on more.
+    """
+    found: set[str] = set()
+    return frozenset(found) if _scan(tree, found) else None
+
+
+def _scan(node: nodes.Node, found: set[str]) -> bool:
+    match node:
+        case nodes.Call(receiver=nodes.Name(name="record"), name="[]" | "dig", args=[nodes.Str(constant=key), *rest]):
+            if key not in METADATA:
+                return False
+            found.add(key)
+            return all(_scan(arg, found) for arg in rest)
+        case nodes.Name(name=name):
+            if name in METADATA:
+                found.add(name)
+            return name in BOUND or name in METADATA
+        case nodes.Call(receiver=nodes.Const(path=path), name=name, args=args) if _is_impure(path, name, len(args)):
+            return False
+        case nodes.Call(name=name) if name in _IMPURE:
+            return False
+    return all(_scan(child, found) for child in nodes.children(node))
+
+
+def _is_impure(path: str, name: str, count: int) -> bool:
+    head = path.partition("::")[0]
+    return head in _CHANCE or (head in _CLOCKS and (name in ("now", "today") or (name == "new" and count == 0)))
+
+
+def is_path(tree: nodes.Node) -> bool:
+    """Whether a tree is a plain way into a record, which is as fast as looking whether it was gone before."""
+    while isinstance(tree, nodes.Call) and tree.name in ("[]", "dig") and tree.receiver is not None:
+        tree = tree.receiver
+    return isinstance(tree, nodes.Name)
