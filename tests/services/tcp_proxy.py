@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections.abc import AsyncIterator
 
@@ -100,11 +101,13 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def tcp_proxy(address: str, *, listen: str = "127.0.0.1", port: int = 0) -> AsyncIterator[TcpProxy]:
-    """Stand in front of HOST:PORT for as long as the block lasts."""
+async def tcp_proxy(
+    address: str, *, listen: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[TcpProxy]:
+    """Stand in front of HOST:PORT for as long as the block lasts; with `tls`, as the broker's side of TLS."""
     host, _, target = address.rpartition(":")
     proxy = TcpProxy(host, int(target))
-    server = await asyncio.start_server(proxy.accept, listen, port)
+    server = await asyncio.start_server(proxy.accept, listen, port, ssl=tls)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy

@@ -75,23 +75,12 @@ async def test_lost_answers(proxy: TcpProxy) -> None:
     assert found.total() <= 30 + proxy.lost_answers
 
 
-async def feed_and_lose(conf: str, proxy: TcpProxy) -> None:
-    """Feed two hundred events, and lose every twentieth answer."""
-    async with drive(KafkaOutput, conf) as stage:
-        feeder = Feeder(stage)
-        for n in range(200):
-            if n % 20 == 10:
-                proxy.lose_answers(1)
-            await feeder.feed({"n": n})
-            if n % 3 == 0:
-                await feeder.all_settled()
-        await feeder.all_settled()
-
-
 @pytest.mark.services
-async def test_lost_answers_to_an_idempotent_producer(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker sorts out what it gets twice: each event is there once, in order."""
-    await asyncio.to_thread(kafka.create_topic, "lost-answers")
+async def test_faults_of_the_network_under_an_idempotent_producer(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers are lost, connections fall silent: the broker sorts out what it gets twice, and keeps the order."""
+    await asyncio.to_thread(kafka.create_topic, "sorted-out")
     connect = AIOKafkaConnection.connect
     async with tcp_proxy(kafka.bootstrap) as proxy:
 
@@ -99,12 +88,28 @@ async def test_lost_answers_to_an_idempotent_producer(kafka: Kafka, monkeypatch:
             connection._port = proxy.port
             return await connect(connection)
 
-        conf = f"brokers {kafka.bootstrap}\ndefault_topic lost-answers\nidempotent true"
         with monkeypatch.context() as patched:
             patched.setattr(AIOKafkaConnection, "connect", connect_through)
-            await feed_and_lose(conf, proxy)
-    assert proxy.lost_answers == 10
-    assert numbers(await asyncio.to_thread(kafka.read_topic, "lost-answers")) == list(range(200))
+            patched.setattr("logpipe_kafka.session.REQUEST_SECONDS", 1.0)
+            await feed_through(proxy, f"brokers {kafka.bootstrap}\ndefault_topic sorted-out\nidempotent true")
+        assert proxy.lost_answers == 10
+        assert proxy.silenced >= 2
+    assert numbers(await asyncio.to_thread(kafka.read_topic, "sorted-out")) == list(range(200))
+
+
+async def feed_through(proxy: TcpProxy, conf: str) -> None:
+    """Feed two hundred events; lose every twentieth answer, and twice all that the connections carry."""
+    async with drive(KafkaOutput, conf) as stage:
+        feeder = Feeder(stage)
+        for n in range(200):
+            if n % 20 == 10:
+                proxy.lose_answers(1)
+            if n in {63, 123}:
+                proxy.fall_silent()
+            await feeder.feed({"n": n})
+            if n % 3 == 0:
+                await feeder.all_settled()
+        await feeder.all_settled()
 
 
 async def test_half_open_connection(proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:

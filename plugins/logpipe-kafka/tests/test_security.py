@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from logpipe_kafka import security
 from logpipe_kafka.cluster_options import ClusterOptions
 from logpipe_kafka.out_kafka import KafkaOutput
 from tests.services.mock_kafka import MockKafka
+from tests.services.tcp_proxy import tcp_proxy
 
 
 @pytest.fixture(scope="module")
@@ -48,38 +48,9 @@ def broker() -> Iterator[MockKafka]:
 @asynccontextmanager
 async def tls_in_front(broker: MockKafka, context: ssl.SSLContext) -> AsyncIterator[int]:
     """Accept TLS connections for a broker while the context is open; yields the port."""
-    tasks: set[asyncio.Task[Any]] = set()
-    host, behind = broker.bootstrap.split(":")
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        there, back = await asyncio.open_connection(host, int(behind))
-        with contextlib.suppress(OSError, asyncio.CancelledError, ExceptionGroup):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(pump(reader, back))
-                group.create_task(pump(there, writer))
-        for end in (writer, back):
-            end.transport.abort()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    port: int = server.sockets[0].getsockname()[1]
-    broker.advertise(1, port)
-    try:
-        yield port
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until the end."""
-    while block := await reader.read(65536):
-        writer.write(block)
-    writer.close()
+    async with tcp_proxy(broker.bootstrap, tls=context) as proxy:
+        broker.advertise(1, proxy.port)
+        yield proxy.port
 
 
 def server_context(authority: trustme.CA, *names: str, clients: bool = False) -> ssl.SSLContext:
@@ -134,6 +105,23 @@ async def test_hostname_not_verified(broker: MockKafka, authority: trustme.CA, f
         async with drive(KafkaOutput, conf) as stage:
             await stage.feed("app", {"n": 1})
             await wait_for(lambda: stage.metric("emit_records") == 1, "the event")
+
+
+async def test_expired_certificate(broker: MockKafka, authority: trustme.CA, folder: Path) -> None:
+    """Events wait for the broker to have a certificate that is valid; the log says what is wrong with this one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    authority.issue_cert("localhost", not_after=yesterday).configure_cert(context)
+    async with (
+        tls_in_front(broker, context) as port,
+        drive(KafkaOutput, f"brokers localhost:{port}\nssl_ca_cert {folder}/ca.pem") as stage,
+    ):
+        await stage.feed("app", {"n": 1})
+        await wait_for(
+            lambda: any("certificate has expired" in text for text in stage.log.texts("warning")), "the reason"
+        )
+        authority.issue_cert("localhost").configure_cert(context)
+        await wait_for(lambda: stage.metric("emit_records") == 1, "the event")
 
 
 def options(body: str) -> ClusterOptions:
