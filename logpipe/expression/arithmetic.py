@@ -107,7 +107,7 @@ def modulo(left: Any, right: Any) -> Any:
     if right == 0:
         raise RubyError("ZeroDivisionError", "divided by 0")
     rest = left % right
-    return -0.0 if rest == 0 and type(left) is float and math.copysign(1.0, left) < 0 else rest
+    return math.copysign(0.0, left) if rest == 0 and type(rest) is float else rest
 
 
 def power(left: Any, right: Any) -> Any:

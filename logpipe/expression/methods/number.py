@@ -334,7 +334,8 @@ def digits_of(value: int, base: Any = 10) -> list[int]:
     Raises:
         RubyError: the number is negative (Math::DomainError), or the base below 2.
     """
-    if value < 0 or integer_argument(base) < 2:
+    base = integer_argument(base)
+    if value < 0 or base < 2:
         raise RubyError("Math::DomainError", "out of domain")
     digits = []
     while True:

@@ -139,7 +139,8 @@ def ordinal(text: str) -> int:
 @method(str, names="sum", returns=int)
 def checksum(text: str, bits: Any = 16) -> int:
     """Return the sum of all bytes, cut to so many bits."""
-    return sum(encoded(text)) & ((1 << min(integer_argument(bits), 64)) - 1)
+    total, width = sum(encoded(text)), integer_argument(bits)
+    return total & ((1 << min(width, 64)) - 1) if width > 0 else total
 
 
 @method(str, names="ascii_only?", returns=bool)
