@@ -43,6 +43,8 @@ def run(settings: Settings) -> int:
         return UNRECOVERABLE if is_worker else 1
     if not is_worker:
         if settings.daemon is not None:
+            if is_supervisor and not _is_usable(settings, loaded, log):
+                return 1
             detach(settings.daemon)
         drop_privileges(settings)
         for flag in settings.ignored_flags:
@@ -65,6 +67,14 @@ def _build(settings: Settings, loaded: Loaded, log: logging.Logger) -> Graph | N
                 print(render(diagnostic), file=sys.stderr)  # noqa: T201 - the terminal is where the user looks
             else:
                 log.warning("%s", diagnostic)
+
+
+def _is_usable(settings: Settings, loaded: Loaded, log: logging.Logger) -> bool:
+    """Build the graph in a process that leaves nothing behind: a supervisor loads no plugin, nor will it be seen."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if _build(settings, loaded, log) is not None else 1)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger) -> int:

@@ -179,6 +179,15 @@ def test_a_worker_that_is_stopped(running: Running) -> None:
     assert "worker #1 has not ended within 7 seconds: killed" in running.said
 
 
+def test_in_the_background_with_a_mistake(running: Running) -> None:
+    """What is wrong is said where the command was given, whose status is 1."""
+    running.configure(workers=2, output="trouble nonsense")
+    running.start("-d", str(running.folder / "pid"))
+    assert running.end() == 1
+    assert "trouble" in running.said
+    assert not (running.folder / "pid").exists()
+
+
 def test_in_the_background(running: Running) -> None:
     """One supervisor with its workers; the file with its process id is gone when it is."""
     pid_file = running.folder / "pid"
