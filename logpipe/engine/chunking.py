@@ -146,10 +146,10 @@ class Staging:
         for chunk in chunks:
             self._weigh(chunk)
             self.resumed.add(len(chunk))
+            self._enqueue_staged(chunk.key)
             if chunk.is_sealed or not self._suits(chunk):
                 self._enqueue(chunk)
                 continue
-            self._enqueue_staged(chunk.key)
             age = max(0, self._clock.now() - chunk.created) / 1_000_000_000
             self._staged[chunk.key] = (chunk, self._clock.monotonic() - age)
             self._after_append(chunk.key, chunk)

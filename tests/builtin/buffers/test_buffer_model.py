@@ -108,6 +108,7 @@ class BufferModel(RuleBasedStateMachine):
         """In this life or another; lives end with crashes."""
         self.foreign: dict[str, bytes] = {}
         self.is_in_order = True
+        self.hurt: set[str] = set()
         self.runner = asyncio.Runner()
         self.context: AbstractAsyncContextManager[Pipeline] | None = None
         self.pipe: Pipeline | None = None
@@ -229,6 +230,9 @@ class BufferModel(RuleBasedStateMachine):
         found = self.own_files()
         if found:
             file = found[pick % len(found)]
+            # with both its ends damaged, a file no longer tells its tag at the start, and is queued as it comes
+            self.is_in_order = self.is_in_order and file.name not in self.hurt
+            self.hurt.add(file.name)
             before, content = numbers_in(file), bytearray(file.read_bytes())
             content[int(where * len(content))] ^= bits
             file.write_bytes(content)

@@ -296,6 +296,100 @@ def test_a_disk_that_is_really_full(reserve: int, tmp_path: Path) -> None:
     assert "accepted" in done.stdout
 
 
+THROUGH_A_FAULT = """
+    import asyncio, subprocess, sys
+    from pathlib import Path
+    from logpipe import Receipt
+    from logpipe.testing import wait_for
+    from tests.builtin.buffers.stages import conf, running, sink
+
+    folder, fault = Path(sys.argv[1]), sys.argv[2]
+    buffer = folder / "b"
+
+    def mount(*arguments):
+        subprocess.run([*arguments, str(buffer)], check=True)
+
+    def read_only():  # above what is open for writing, which no file system lets be remounted
+        mount("mount", "--bind", str(buffer))
+        mount("mount", "-o", "remount,bind,ro")
+
+    begin, end = {
+        "read-only": (read_only, lambda: mount("umount")),
+        "denied": (lambda: buffer.chmod(0), lambda: buffer.chmod(0o700)),
+        "injected": (lambda: None, lambda: None),  # from outside
+    }[fault]
+
+    async def main():
+        safe = set()
+        text = conf(buffer, "flush_interval 1h", arg="tag")
+
+        async def feed(pipe, numbers):
+            for n in numbers:
+                receipt = Receipt(lambda n=n: safe.add(n))
+                await pipe.feed("abc"[n % 3], {"n": n}, receipt=receipt)
+                receipt.release()
+                if fault == "injected":  # one at a time, so that there are many syncs
+                    await wait_for(lambda: n in safe)
+
+        async with running(text) as pipe:
+            sink(pipe).always = OSError("down")
+            if fault != "injected":
+                await feed(pipe, range(20))
+                await wait_for(lambda: len(safe) == 20)
+            begin()
+            await feed(pipe, range(20, 40))
+            await wait_for(lambda: any("cannot be written" in said for said in pipe.log.texts("error")))
+            if fault != "injected":
+                assert safe == set(range(20)), "what cannot be written is not safe"
+            end()
+            await feed(pipe, range(40, 60))
+            everything = set(range(60)) if fault != "injected" else set(range(20, 60))
+            await wait_for(lambda: safe == everything)
+            assert len([said for said in pipe.log.texts("error") if "cannot be written" in said]) <= 3
+        async with running(text) as pipe:
+            await pipe.flush()
+            numbers = [record["n"] for record in sink(pipe).records]
+        assert sorted(numbers) == sorted(everything), numbers
+        print("delivered", len(numbers))
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("fault", ["read-only", "denied", "injected"])
+def test_the_buffer_goes_on_by_itself_after_a_fault(fault: str, tmp_path: Path) -> None:
+    """A read-only remount, permissions taken away, EIO on a sync: nothing is lost, nothing twice, said few times."""
+    buffer = tmp_path / "b"
+    buffer.mkdir()
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(THROUGH_A_FAULT))
+    run = [sys.executable, str(program), str(tmp_path), fault]
+    calls = tmp_path / "calls"
+    commands = {
+        "read-only": ["unshare", "-rm", *run],
+        "denied": ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", *run],
+        "injected": ["strace", "-f", "-o", str(calls), "-e", "inject=fdatasync:error=EIO:when=2..3", *run],
+    }
+    allowed = {"read-only": ["unshare", "-rm", "true"], "denied": ["setpriv", "-d"], "injected": ["strace", "true"]}
+    if (
+        shutil.which(commands[fault][0]) is None
+        or subprocess.run(allowed[fault], capture_output=True, check=False).returncode
+    ):
+        pytest.skip(f"{commands[fault][0]} cannot be used here")
+    done = subprocess.run(
+        commands[fault],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "delivered" in done.stdout
+    if fault == "injected":
+        assert "INJECTED" in calls.read_text()
+
+
 def test_the_helpers_here_fail_when_told() -> None:
     """A disk that never fails would prove nothing."""
     broken: Callable[[int], None] = BrokenSync(1)

@@ -207,6 +207,18 @@ async def test_a_torn_chunk_takes_no_more_events(tmp_path: Path) -> None:
         assert len(sink(pipe).chunks) == 2
 
 
+async def test_a_torn_chunk_overtakes_none_of_its_key(tmp_path: Path) -> None:
+    """It takes no more events, so it is delivered at once: what was begun before it goes before it."""
+    await leave(conf(tmp_path, f"{LONG}\nchunk_limit_records 1", arg="tag"), ("a", {"n": 1}), ("a", {"n": 2}))
+    older, newer = files(tmp_path)
+    with newer.open("ab") as file:
+        file.write(b"\0" * 100)
+    async with running(conf(tmp_path, LONG, arg="tag")) as pipe:
+        await pipe.wait_for(lambda: len(sink(pipe).records) == 2)
+        assert sink(pipe).records == [{"n": 1}, {"n": 2}]
+        assert sink(pipe).ids == [file.name.split(".")[1][1:] for file in (older, newer)]
+
+
 async def test_a_file_of_nonsense_is_moved_and_delivers_nothing(tmp_path: Path) -> None:
     """However much of it there is."""
     for size in (100, 17 << 20):

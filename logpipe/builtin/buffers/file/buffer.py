@@ -162,12 +162,13 @@ class StoredBuffer(Buffer[O]):
                 zone=_zone(self.options),
                 limit=self.options.decompression_size_limit,
             )
-        end = found.end
-        created = (int(found.chunk_id[:16], 16) >> 12) * 1000 if end is None else end.label.created
-        key = ChunkKey() if end is None else end.label.key
+        told = found.end or found.start
+        created = (int(found.chunk_id[:16], 16) >> 12) * 1000 if told is None else told.label.created
+        key = ChunkKey() if told is None else told.label.key
         chunk = FileChunk(found.chunk_id, found.path, self, key=key, created=created)
-        chunk.restore(found.size, 0 if end is None else end.count, encoded=end is not None and end.encoded)
-        chunk.is_sealed = end is None
+        count = 0 if found.end is None else found.end.count
+        chunk.restore(found.size, count, encoded=told is not None and told.encoded)
+        chunk.is_sealed = found.end is None
         return chunk
 
     def new_chunk(self, key: ChunkKey) -> FileChunk:

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from logpipe.builtin.buffers.file.codec import Label, decode_label
-from logpipe.builtin.buffers.file.frame import END_SIZE, TAIL, Kind, end_block_size, parse_block
+from logpipe.builtin.buffers.file.frame import (
+    END_SIZE,
+    FIXED_SIZE,
+    HEAD,
+    TAIL,
+    Index,
+    Kind,
+    block_size,
+    end_block_size,
+    parse_block,
+)
 from logpipe.builtin.buffers.file.location import FluentdName, Location, Place
 
 MOST_PEEKED: Final = 1000
@@ -21,11 +31,11 @@ _PEEK: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What the last frame of a file tells."""
+    """What a frame at the end, or at the start, of a file tells."""
 
     label: Label
     count: int
-    """Events in the whole chunk."""
+    """Events in the chunk up to there."""
     encoded: bool
 
 
@@ -38,6 +48,8 @@ class Found(NamedTuple):
     fluentd: FluentdName | None
     end: End | None = None
     """None where the file was not looked into or does not end with a whole frame."""
+    start: End | None = None
+    """What the first frame tells, of a file that does not end with a whole one."""
 
 
 def find(location: Location) -> list[Found]:
@@ -96,7 +108,27 @@ def _delete_unfinished(place: Place) -> None:
 
 
 def _peeked(found: Found) -> Found:
-    return found if found.fluentd is not None else found._replace(end=end_of(found))
+    if found.fluentd is not None:
+        return found
+    end = end_of(found)
+    return found._replace(end=end, start=None if end is not None else _start_of(found))
+
+
+def _start_of(found: Found) -> End | None:
+    try:
+        with found.path.open("rb") as file:
+            head = file.read(FIXED_SIZE)
+            size = block_size(head, HEAD)
+            index = None if size is None or size > found.size else parse_block(head + file.read(size - len(head)), HEAD)
+    except OSError:
+        return None
+    return _told(index, found)
+
+
+def _told(index: Index | None, found: Found) -> End | None:
+    if index is None or index.chunk_id.hex() != found.chunk_id:
+        return None
+    return End(decode_label(index.label), index.first + index.count, index.kind is Kind.PAYLOADS)
 
 
 def end_of(found: Found) -> End | None:
@@ -116,7 +148,4 @@ def end_of(found: Found) -> End | None:
         return None
     finally:
         os.close(descriptor)
-    index = parse_block(data[-size - END_SIZE : -END_SIZE], TAIL)
-    if index is None or index.chunk_id.hex() != found.chunk_id:
-        return None
-    return End(decode_label(index.label), index.first + index.count, index.kind is Kind.PAYLOADS)
+    return _told(parse_block(data[-size - END_SIZE : -END_SIZE], TAIL), found)
