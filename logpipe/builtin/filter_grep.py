@@ -19,29 +19,15 @@ from logpipe import (
     TimeLimit,
     TimeLimitExceeded,
     compile_regexp,
-    param,
     ruby_to_s,
     section,
 )
+from logpipe.builtin.condition import Condition
 
 Test: TypeAlias = Callable[[Record], bool]
 """Whether a record meets a condition."""
 
 _MAX: Final = 20
-
-
-class Condition(Options):
-    """A field and what it has to look like."""
-
-    key: str = param("The field: a name, `$.a.b` or `$['a']['b.c'][0]`.")
-    pattern: re.Pattern[str] = param("Ruby regular expression to search the field's text for.")
-
-    def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what is wrong with the path."""
-        try:
-            RecordAccessor(self.key)
-        except ExpressionError as problem:
-            yield InvalidSetting(str(problem), param="key")
 
 
 class ConditionGroup(Options):

@@ -29,6 +29,7 @@ from logpipe import (
     ruby_to_s,
     section,
 )
+from logpipe.builtin.condition import Condition
 
 Target: TypeAlias = tuple[str, str]
 """A label, "" for the output's own, and a tag."""
@@ -50,23 +51,14 @@ _HOSTNAMES: Final[dict[str, Callable[[str], str]]] = {
 }
 
 
-class RewriteRule(Options):
+class RewriteRule(Condition):
     """Settings of `<rule>`."""
 
-    key: str = param("The field: a name, `$.a.b` or `$['a']['b.c'][0]`.")
-    pattern: re.Pattern[str] = param("Ruby regular expression to search the field's text for.")
     tag: str = param(
         "The new tag; `$1` is a part of what matched, `${tag}`, `${tag_parts[0]}` and `${hostname}` are known too."
     )
     label: str | None = param("The label that the event goes to.", default=None)
     invert: bool = param("Whether the rule holds for events that the pattern does not match.", default=False)
-
-    def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what is wrong with the path."""
-        try:
-            RecordAccessor(self.key)
-        except ExpressionError as problem:
-            yield InvalidSetting(str(problem), param="key")
 
 
 class RewriteTagFilterOptions(Options):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -109,8 +110,11 @@ class PluginHost:
         """Send a batch into the router that `@label` names."""
         if self.router is None:
             raise RuntimeError(f"{self.kind} {self.plugin_id} has no router to emit to")
+        await self._emit_to(self.router, batch)
+
+    async def _emit_to(self, router: Router, batch: EventBatch) -> None:
         count = len(batch.records)
-        await self.router.emit(batch)
+        await router.emit(batch)
         self.emitted.value += count
 
     def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
@@ -118,7 +122,7 @@ class PluginHost:
         router = self._builder.router(label)
         if router is None:
             raise InvalidSetting(f'label "{label}" is not defined: add <label {label}>', param="label")
-        return router.emit
+        return partial(self._emit_to, router)
 
     def emit_error(
         self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None

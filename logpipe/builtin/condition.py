@@ -1,0 +1,22 @@
+"""What grep and rewrite_tag_filter ask of an event: a field, and what it has to look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from logpipe import ExpressionError, InvalidSetting, Options, RecordAccessor, param
+
+
+class Condition(Options):
+    """A field and what it has to look like."""
+
+    key: str = param("The field: a name, `$.a.b` or `$['a']['b.c'][0]`.")
+    pattern: re.Pattern[str] = param("Ruby regular expression to search the field's text for.")
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what is wrong with the path."""
+        try:
+            RecordAccessor(self.key)
+        except ExpressionError as problem:
+            yield InvalidSetting(str(problem), param="key")
