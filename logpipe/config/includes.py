@@ -70,7 +70,7 @@ class Includes:
             self.report(error("include-cycle", message, position, "remove one of these includes"))
             return None
         try:
-            return self._opened(file, read_text(file), Path(file).parent, real, position)
+            return self._opened(file, _read(Path(file)), Path(file).parent, real, position)
         except UnreadableError as problem:
             self._unreadable(file, problem, position)
             return None
@@ -112,3 +112,10 @@ class Includes:
             return
         found = error("unreadable-file", str(problem), Position(file, problem.line, problem.column), problem.hint)
         self._reading.report(replace(found, included_from=(*self._origin.lines, position)))
+
+
+def _read(path: Path) -> str:
+    """Return an included file's text; what a pattern has caught that is no file is not waited for."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UnreadableError("it is no file but a pipe, a socket or a device", "name files, such as *.conf")
+    return read_text(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,18 @@ def test_the_system_section_names_the_directory(read: Read, system: str, section
     root, said = read({**files, "conf.d/x.conf": "<a"}, include_dir="conf.d")
 
     assert (len(root.elements), said) == (sections, [])
+
+
+def test_a_pipe_is_not_waited_for(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    os.mkfifo(tmp_path / "conf.d" / "pipe")
+
+    (problem,) = read({"main.conf": "@include conf.d/*"})[1]
+
+    assert str(problem) == (
+        "main.conf:1:1: error: cannot include conf.d/pipe: it is no file but a pipe, a socket or a device"
+        " (name files, such as *.conf) [unreadable-file]"
+    )
 
 
 def test_urls_need_permission(read: Read) -> None:
