@@ -74,6 +74,12 @@ class Logpipe:
         return self._process.poll() is None
 
     @property
+    def returncode(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
+    @property
     def was_killed(self) -> bool:
         """Whether SIGKILL has ended it."""
         assert self._process is not None

@@ -13,6 +13,12 @@ def main() -> int:
     """Run what was asked for; the status is 1 if anything failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    matrix = commands.add_parser("matrix", help="the fault matrix, row by row")
+    matrix.add_argument("rows", type=int, nargs="*", help="numbers of rows; all of them unless given")
+    matrix.add_argument("--short", action="store_true", help="less of everything: a few minutes in all")
+    matrix.add_argument("--jobs", type=int, default=2, help="how many run at a time")
+    matrix.add_argument("--keep", type=Path, help="folder for what failed trials leave")
+    matrix.set_defaults(run=_matrix)
     kills = commands.add_parser("kills", help="a kill at every write, sync, rename, unlink and truncate")
     kills.add_argument("--jobs", type=int, default=2, help="how many run at a time")
     kills.add_argument(
@@ -34,8 +40,14 @@ def main() -> int:
     return status
 
 
+def _matrix(given: argparse.Namespace) -> int:
+    from tests.faults.matrix import show  # noqa: PLC0415 - each command imports what it needs
+
+    return show(given.rows, short=given.short, jobs=given.jobs, keep=given.keep)
+
+
 def _kills(given: argparse.Namespace) -> int:
-    from tests.faults.kills import kill_everywhere  # noqa: PLC0415 - each command imports what it needs
+    from tests.faults.kills import kill_everywhere  # noqa: PLC0415 - the same
 
     return kill_everywhere(jobs=given.jobs, again_each=given.again_each, keep=given.keep)
 

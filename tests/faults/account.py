@@ -48,6 +48,11 @@ class Series:
         """Yield the numbers of the lines that did not come."""
         return (number for number in range(self.written) if not self.times(number))
 
+    def forget_arrivals(self) -> None:
+        """Count from nothing again what comes."""
+        self.distinct = self._without_gap = 0
+        self._seen.clear()
+
     @property
     def without_gap(self) -> int:
         """How many lines came from the first one on without one missing."""
@@ -85,6 +90,13 @@ class Account:
                 self.altered.append(text)
             return
         series.arrived(found[1])
+
+    def forget_arrivals(self) -> None:
+        """Count from nothing again what comes."""
+        self.arrived_count = 0
+        self.altered.clear()
+        for series in self.series.values():
+            series.forget_arrivals()
 
     @property
     def written(self) -> int:

@@ -172,7 +172,9 @@ def _steps(log: Log) -> Iterator[None]:
 
 def _start(trial: Trial, through: Sequence[str]) -> Logpipe:
     source = texts.tail(trial.folder, more="rotate_wait 0.3")
-    return trial.start(source + texts.to_file(trial.folder), through=through, arguments=("-q", *_ONE_THREAD))
+    # Its log is written by the thread of the loop, whose calls count for themselves: it is quiet where calls count.
+    quiet = ("-q",) if through else ()
+    return trial.start(source + texts.to_file(trial.folder), through=through, arguments=(*quiet, *_ONE_THREAD))
 
 
 def _wait_for_end_or_all(trial: Trial) -> None:

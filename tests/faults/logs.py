@@ -48,9 +48,10 @@ class Log:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open(self._mode, buffering=0)
 
-    def lines(self, count: int) -> str:
-        """Return new lines, which are in the account now and must be written by the caller."""
-        return "".join(self._entry(self.series.next_line(padding=self._random.randrange(120))) for _ in range(count))
+    def lines(self, count: int, *, padding: int = 120) -> str:
+        """Return new lines, padded by chance, which are in the account now and must be written by the caller."""
+        paddings = [self._random.randrange(padding + 1) for _ in range(count)]
+        return "".join(self._entry(self.series.next_line(padding=padding)) for padding in paddings)
 
     def write(self, count: int) -> None:
         """Add lines, in two pieces that may part a line."""

@@ -31,6 +31,14 @@ def sample(pid: int, *, age: float) -> Sample | None:
     return Sample(pid, age, int(resident[1]) / 1024, descriptors) if resident else None
 
 
+def bytes_read(pid: int) -> int:
+    """Return how many bytes a process has read in its life, 0 for one that is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+    except OSError:
+        return 0
+
+
 def catches(pid: int, signal: int) -> bool:
     """Return whether a process has a handler for a signal; one that is starting has none yet."""
     try:

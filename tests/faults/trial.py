@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from tests.faults.account import Account
 from tests.faults.ledger import ledgers
 from tests.faults.logs import Entry, Log, plain
 from tests.faults.outcome import Impossible, NotFired, Outcome
-from tests.faults.process import catches, sample
+from tests.faults.process import bytes_read, catches, sample
 from tests.faults.sinks import FileSink
 from tests.services.waiting import wait_until
 
@@ -102,13 +103,20 @@ class Trial:
 
     def wait_for(self, text: str, *, times: int = 1) -> None:
         """Wait until the program has said something."""
-        self.wait(lambda: self.said.count(text) >= times, f"{text!r} in the log")
+
+        def is_said() -> bool:
+            said = self.said.count(text) >= times
+            if not said:
+                self.last.still_runs()
+            return said
+
+        self.wait(is_said, f"{text!r} in the log")
 
     def wait_for_some(self, count: int = 1) -> None:
         """Wait until more lines have arrived than until now."""
         self.read()
         goal = self.account.distinct + count
-        self.wait(lambda: self.arrived() >= goal, f"line {goal} to arrive")
+        self.wait(lambda: self.arrived() >= goal, f"{goal} lines to have arrived")
 
     def wait_for_all(self, *, except_for: int = 0, seconds: float = PATIENCE) -> None:
         """Wait until every line has arrived, but for so many, while the program that was started last runs."""
@@ -123,6 +131,17 @@ class Trial:
             return f"{self.account.missing} of {self.account.written} lines, the first {first}"
 
         wait_until(all_there, seconds=seconds, what=lambda: f"{what()}; logpipe said:\n{self.said[-_SAID:]}")
+
+    def wait_until_read(self, *, quiet: int = 4096) -> None:
+        """Wait until the program has read what is there: when it reads less than so many bytes in half a second."""
+        seen = [bytes_read(self.last.pid)]
+
+        def is_quiet() -> bool:
+            time.sleep(0.5)
+            seen.append(bytes_read(self.last.pid))
+            return seen[-1] - seen[-2] < quiet
+
+        self.wait(is_quiet, "the program to read no more")
 
     def end(self, logpipe: Logpipe) -> None:
         """Ask the program to end, after a look at what it holds: it must do so in order, with its books balanced."""

@@ -1,0 +1,302 @@
+"""Rows 32 to 39: Kafka's brokers, topics and messages."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+from tests.faults import texts
+from tests.faults.logs import Log
+from tests.faults.outcome import Impossible
+from tests.faults.row import row, waiting
+from tests.faults.sinks import KafkaSink
+from tests.faults.trial import Lab, Trial
+from tests.services.in_thread import in_thread
+from tests.services.jars import UnavailableError
+from tests.services.kafka import Kafka
+from tests.services.mock_kafka import Error, MockKafka, Request
+from tests.services.tcp_proxy import TcpProxy, tcp_proxy
+
+LINES: Final = 300
+BUFFERS: Final = {"kafka": "", "kafka2": "@type file\npath {folder}/buffer"}
+SOON: Final = "<system>\n  shutdown_timeout 4\n</system>\n"
+END_SECONDS: Final = 10
+"""How long ending may take, with that timeout."""
+
+
+class Arrivals:
+    """What arrived in topics, in the order of each partition."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.order: list[str] = []
+        self._trial = trial
+
+    def enter(self, _topic: str, record: dict[str, Any]) -> None:
+        """Enter a message's record."""
+        self.order.append(record["message"])
+        self._trial.account.arrived(record["message"])
+
+
+@contextlib.contextmanager
+def _mock(trial: Trial, partitions: dict[str, int]) -> Iterator[tuple[MockKafka, Arrivals]]:
+    """Give a trial a mock cluster of three brokers, and have what arrives there entered."""
+    arrivals = Arrivals(trial)
+    with MockKafka(3) as mock:
+        for topic, count in partitions.items():
+            mock.create_topic(topic, partitions=count)
+            for number in range(count):
+                mock.set_leader(topic, number, number % 3 + 1)
+        with KafkaSink(mock.bootstrap, partitions, arrivals.enter) as sink:
+            trial.read = sink.read
+            yield mock, arrivals
+            trial.arrived()
+            trial.read = _nothing
+
+
+@row(32, "brokers down at the start, in the middle, while ending")
+def brokers_down(lab: Lab) -> None:
+    """What can't be sent waits, then all of it arrives; it ends in time without its brokers."""
+    for kind, buffer in BUFFERS.items():
+        with lab.trial(f"{kind}: brokers down") as trial, _mock(trial, {"t": 3}) as (mock, _):
+            trial.may_repeat = True  # a broker that is cut off may have taken what it did not confirm
+            log = trial.log()
+            mock.stop_broker()
+            logpipe = trial.start(SOON + _text(trial, mock.bootstrap, buffer=buffer))
+            log.write(LINES)
+            trial.wait_for("no broker answers")
+            trial.fired("down at the start")
+            mock.start_broker()
+            trial.wait_for_all()
+            mock.stop_broker()
+            end = time.monotonic() + lab.repeat(600 if kind == "kafka2" else 60, few=4)
+            while time.monotonic() < end:
+                log.write(LINES // 10)
+                time.sleep(0.1)
+            trial.fired("down in the middle")
+            mock.start_broker()
+            trial.wait_for_all()
+            mock.stop_broker()
+            log.write(LINES)
+            trial.wait_until_read()
+            began = time.monotonic()
+            assert logpipe.stop() == 0
+            assert time.monotonic() - began < END_SECONDS, "ending took too long without brokers"
+            trial.fired("down while ending")
+            mock.start_broker()
+            logpipe = trial.start()
+            trial.wait_for_all()
+            trial.end(logpipe)
+
+
+@row(33, "a slow broker, alone of three")
+def slow_broker(lab: Lab) -> None:
+    """What goes to the others is not held up."""
+    with lab.trial("slow broker") as trial, _mock(trial, {"slow": 1, "quick": 1}) as (mock, _):
+        trial.may_repeat = True
+        mock.set_leader("slow", 0, 1)
+        mock.set_leader("quick", 0, 2)
+        slow, quick = trial.log("slow"), trial.log("quick")
+        text = "".join(
+            texts.tail(trial.folder, path=f"{name}.log", tag=name).replace("state/pos", f"state/{name}")
+            + texts.to_kafka(mock.bootstrap, topic=name, tag=name).replace("@id out", f"@id {name}")
+            for name in ("slow", "quick")
+        )
+        logpipe = trial.start(text)
+        slow.write(LINES)
+        quick.write(LINES)
+        trial.wait_for_all()
+        mock.slow_broker(5000, 1)
+        slow.write(LINES)
+        for _ in range(5):
+            quick.write(LINES)
+            trial.wait(partial(_complete, trial, quick), "the quick topic's lines")
+        trial.fired("slow", when=not slow.series.complete)
+        mock.slow_broker(0, 1)
+        trial.wait_for_all()
+        trial.end(logpipe)
+
+
+@row(34, "leaders move, NOT_ENOUGH_REPLICAS, a broker stops and starts")
+def leaders_move(lab: Lab) -> None:
+    """The order within a partition is kept and nothing is lost."""
+    for kind, buffer in BUFFERS.items():
+        with lab.trial(f"{kind}: leaders move") as trial, _mock(trial, {"t": 1}) as (mock, arrivals):
+            log = trial.log()
+            logpipe = trial.start(_text(trial, mock.bootstrap, buffer=buffer))
+            for number in range(lab.repeat(30, few=8)):
+                mock.set_leader("t", 0, number % 3 + 1)
+                trial.fired("leader moved")
+                if number % 4 == 3:
+                    mock.fail_requests(Request.PRODUCE, Error.NOT_ENOUGH_REPLICAS, Error.NOT_ENOUGH_REPLICAS)
+                log.write(LINES // 3)
+                time.sleep(0.1)
+            trial.wait_for_all()
+            assert arrivals.order == sorted(arrivals.order), "lines came in another order than they were written in"
+            trial.end(logpipe)
+    if not lab.short:
+        _broker_bounces(lab)
+
+
+def _broker_bounces(lab: Lab) -> None:
+    """A real broker, which sorts out an idempotent producer's repetitions, is stopped, killed and started."""
+    try:
+        kafka = Kafka.start()
+    except UnavailableError as error:
+        raise Impossible(str(error)) from error
+    with kafka, lab.trial("a real broker bounces") as trial:
+        kafka.create_topic("t")
+        arrivals = Arrivals(trial)
+        with KafkaSink(kafka.bootstrap, {"t": 1}, arrivals.enter) as sink:
+            trial.read = sink.read
+            log = trial.log()
+            buffer = BUFFERS["kafka2"]
+            logpipe = trial.start(_text(trial, kafka.bootstrap, buffer=buffer, more="idempotent true"))
+            for stop in (kafka.stop_broker, kafka.kill_broker):
+                log.write(LINES)
+                trial.wait_for_all()
+                log.write(10 * LINES)
+                stop()
+                log.write(LINES)
+                time.sleep(5)  # the length of the outage is what is tried
+                kafka.start_broker()
+                trial.fired("bounced")
+                trial.wait_for_all(seconds=120)
+            assert arrivals.order == sorted(arrivals.order), "lines came in another order than they were written in"
+            trial.end(logpipe)
+            trial.read = _nothing
+
+
+@row(35, "the answer is lost after a write")
+def answer_lost(lab: Lab) -> None:
+    """What was not confirmed is sent again: it comes twice without idempotence, and nothing is lost."""
+    with lab.trial("answers lost") as trial, _mock(trial, {"t": 1}) as (mock, _):
+        trial.may_repeat = True
+        first = mock.bootstrap.split(",")[0]
+        mock.set_leader("t", 0, 1)
+        with in_thread(lambda: tcp_proxy(first)) as proxy:
+            mock.advertise(1, proxy.port)
+            log = trial.log()
+            logpipe = trial.start(_text(trial, mock.bootstrap))
+            log.write(LINES)
+            trial.wait_for_all()
+            for number in range(1, lab.repeat(8, few=4)):
+                proxy.lose_answers(1)
+                log.write(LINES)
+                trial.wait(partial(_has_lost, proxy, number), "an answer to be lost")
+                trial.fired("answer lost")
+            trial.wait_for_all()
+            assert trial.account.duplicates <= proxy.lost_answers * LINES, "more came twice than was not confirmed"
+            trial.end(logpipe)
+
+
+@row(36, "MSG_SIZE_TOO_LARGE, invalid record, CORRUPT_MESSAGE")
+def refused_messages(lab: Lab) -> None:
+    """A refused batch is halved until the message to blame is alone: that one goes to @ERROR, the others arrive."""
+    for error, times in ((Error.MSG_SIZE_TOO_LARGE, 9), (Error.INVALID_RECORD, 9), (Error.CORRUPT_MESSAGE, 4)):
+        with lab.trial(f"refused: {error.name}") as trial, _mock(trial, {"t": 1}) as (mock, _):
+            log = trial.log()
+            errors = texts.ERRORS_TO_FILE.format(folder=trial.folder)
+            logpipe = trial.start(_text(trial, mock.bootstrap) + errors)
+            log.write(LINES)
+            trial.wait_for_all()
+            mock.fail_partition("t", 0, *[error] * times)
+            log.write(LINES)
+            dead = DeadLetters(trial)
+            trial.wait(partial(_complete_or_dead, trial, dead), "every line to arrive or to be a dead letter")
+            log.write(LINES)
+            trial.wait_for_all(except_for=len(dead.lines()))
+            trial.set_aside = len(dead.lines())
+            trial.fired(error.name, when=dead.lines() or error is Error.CORRUPT_MESSAGE)
+            assert trial.set_aside <= 2, f"{trial.set_aside} messages were given up for one"
+            trial.end(logpipe)
+
+
+class DeadLetters:
+    """The lines that went to @ERROR."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._file = trial.folder / "errors/errors.log"
+
+    def lines(self) -> Sequence[str]:
+        """Return them."""
+        return self._file.read_text().splitlines() if self._file.exists() else ()
+
+
+@row(37, "one topic unknown, refused or deleted among others")
+def one_topic(lab: Lab) -> None:
+    """The others are not held up, and it goes on when the topic is there."""
+    for error in (Error.UNKNOWN_TOPIC_OR_PARTITION, Error.TOPIC_AUTHORIZATION_FAILED, Error.LEADER_NOT_AVAILABLE):
+        with lab.trial(f"one topic: {error.name}") as trial, _mock(trial, {"bad": 1, "good": 1}) as (mock, _):
+            bad, good = trial.log("bad"), trial.log("good")
+            mock.fail_topic("bad", error)
+            text = "".join(
+                texts.tail(trial.folder, path=f"{name}.log", tag=name).replace("state/pos", f"state/{name}")
+                + texts.to_kafka(mock.bootstrap, topic=name, tag=name).replace("@id out", f"@id {name}")
+                for name in ("bad", "good")
+            )
+            logpipe = trial.start(text)
+            bad.write(LINES)
+            for _ in range(5):
+                good.write(LINES)
+                trial.wait(partial(_complete, trial, good), "the good topic's lines")
+            trial.fired(error.name, when=not bad.series.distinct)
+            mock.fail_topic("bad", Error.NONE)
+            trial.wait_for_all()
+            trial.end(logpipe)
+
+
+waiting(38, "as many topics as an attacker has names for", waits_for="a limit on the number of topics")
+
+
+@row(39, "names that do not resolve, connections that fall silent", waits_for="TLS expiry, SASL failures")
+def network(lab: Lab) -> None:
+    """Another broker of the list is asked; a silent connection is given up in time."""
+    with lab.trial("a name that does not resolve") as trial, _mock(trial, {"t": 3}) as (mock, _):
+        log = trial.log()
+        logpipe = trial.start(_text(trial, f"no-such-broker.invalid:9092,{mock.bootstrap}"))
+        log.write(LINES)
+        trial.wait_for_all()
+        trial.fired("a name that does not resolve")
+        trial.end(logpipe)
+    if lab.short:
+        return  # what follows takes as long as a request may
+    with lab.trial("a silent connection") as trial, _mock(trial, {"t": 1}) as (mock, _):
+        trial.may_repeat = True
+        mock.set_leader("t", 0, 1)
+        first = mock.bootstrap.split(",")[0]
+        with in_thread(lambda: tcp_proxy(first)) as proxy:
+            mock.advertise(1, proxy.port)
+            log = trial.log()
+            logpipe = trial.start(_text(trial, mock.bootstrap))
+            log.write(LINES)
+            trial.wait_for_all()
+            proxy.fall_silent()
+            log.write(LINES)
+            trial.fired("silent", when=proxy.silenced)
+            trial.wait_for_all(seconds=120)
+            trial.end(logpipe)
+
+
+def _has_lost(proxy: TcpProxy, number: int) -> bool:
+    return proxy.lost_answers >= number
+
+
+def _nothing() -> bool:
+    return False
+
+
+def _complete_or_dead(trial: Trial, dead: DeadLetters) -> bool:
+    return trial.arrived() + len(dead.lines()) >= trial.account.written
+
+
+def _complete(trial: Trial, log: Log) -> bool:
+    trial.arrived()
+    return log.series.complete
+
+
+def _text(trial: Trial, bootstrap: str, *, buffer: str = "", more: str = "") -> str:
+    output = texts.to_kafka(bootstrap, buffer=buffer.format(folder=trial.folder), more=more)
+    return texts.tail(trial.folder) + output
