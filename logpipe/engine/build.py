@@ -18,7 +18,7 @@ from logpipe.engine.lint import lint
 from logpipe.engine.log import LEVELS, PluginLog
 from logpipe.engine.outlets import OutletBuilder
 from logpipe.engine.router import Router, Rule
-from logpipe.engine.tag_pattern import compile_pattern
+from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.engine.workers import report_workers, sections_of
 from logpipe.plugin import AsyncFilter, Filter, Input, Outlet, Output, Plugin
 from logpipe.registry import Registry, UnknownPluginError
@@ -140,8 +140,10 @@ class Builder:
                 continue
             try:
                 matches = compile_pattern(element.arg)
-            except ValueError as problem:
-                self.report(error("invalid-pattern", f"{element.title}: {problem}", element.arg_position))
+            except InvalidPatternError as problem:
+                start = element.arg_position
+                place = Position(start.file, start.line, start.column + problem.offset)
+                self.report(error("invalid-pattern", f"{element.title}: {problem}", place))
                 continue
             found = self._outlets.top(element, router) if element.name == "match" else self._filter(element, router)
             if found is not None:

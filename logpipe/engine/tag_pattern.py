@@ -16,6 +16,14 @@ from logpipe.expression.time_limit import call_within
 ANYTHING: Final = "**"
 
 
+class InvalidPatternError(ValueError):
+    """A pattern is none; `offset` is the place in the argument."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
 def compile_pattern(argument: str) -> Callable[[str], bool]:
     """Return a function that tells whether a tag matches `argument`: patterns divided by blanks, any of which may.
 
@@ -23,25 +31,28 @@ def compile_pattern(argument: str) -> Callable[[str], bool]:
     TimeLimitExceeded.
 
     Raises:
-        ValueError: a `/regular expression/` is not closed or not valid.
+        InvalidPatternError: a `/regular expression/` is not closed or not valid.
     """
     patterns = argument.split() or [ANYTHING]
     if ANYTHING in patterns:
         return lambda _tag: True
-    sources = [_regexp(pattern) if pattern.startswith("/") else _Glob(pattern).source() for pattern in patterns]
+    sources = []
+    for pattern in patterns:
+        is_regexp = pattern.startswith("/")
+        sources.append(_regexp(pattern, argument.index(pattern)) if is_regexp else _Glob(pattern).source())
     match = compile_regexp("|".join(f"(?:{source})" for source in sources)).match
     if any(pattern.startswith("/") for pattern in patterns):
         return lambda tag: call_within(match, tag) is not None
     return lambda tag: match(tag) is not None
 
 
-def _regexp(pattern: str) -> str:
+def _regexp(pattern: str, start: int) -> str:
     if len(pattern) < 2 or not pattern.endswith("/"):
-        raise ValueError(f"the regular expression {pattern} is not closed: write a / at its end")
+        raise InvalidPatternError(f"the regular expression {pattern} is not closed: write a / at its end", start)
     try:
         compile_regexp(pattern[1:-1])
     except ExpressionError as error:
-        raise ValueError(f"the regular expression {pattern} is not valid: {error}") from error
+        raise InvalidPatternError(str(error), start + 1 + (error.offset or 0)) from error
     return rf"\A(?:{pattern[1:-1]})\Z"
 
 

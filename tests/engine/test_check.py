@@ -82,6 +82,13 @@ BROKEN = {
         ['3:3: warning: <match a> @type kafka2: parameter "flush_interval" is not used (move it into <buffer>)'],
         "unknown-parameter",
     ),
+    "a bad pattern": (
+        "<match a /b(c/>\n  @type null\n</match>\n",
+        [
+            "1:14: error: <match a /b(c/>: invalid regular expression /b(c/: end pattern with unmatched parenthesis"
+        ],
+        "invalid-pattern",
+    ),
     "a plugin of fluentd's": (
         "<source>\n  @type gc_stat\n</source>\n",
         [

@@ -8,7 +8,7 @@ from typing import Final
 from logpipe.config.diagnostic import Report, warning
 from logpipe.config.element import Element
 from logpipe.config.options import describe, did_you_mean
-from logpipe.engine.tag_pattern import compile_pattern
+from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
 
 PLAIN_SOURCES: Final = frozenset({"tail", "sample", "dummy", "tcp", "udp"})
 """Inputs whose events have the tag that is written, and no other."""
@@ -85,5 +85,5 @@ def _outputs(elements: Iterable[Element]) -> Iterator[Element]:
 def _matches_any(pattern: str, tags: Iterable[str]) -> bool:
     try:
         return any(map(compile_pattern(pattern), tags))
-    except ValueError:
+    except InvalidPatternError:
         return True  # it is reported as what it is
