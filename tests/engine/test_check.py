@@ -84,9 +84,7 @@ BROKEN = {
     ),
     "a bad pattern": (
         "<match a /b(c/>\n  @type null\n</match>\n",
-        [
-            "1:14: error: <match a /b(c/>: invalid regular expression /b(c/: end pattern with unmatched parenthesis"
-        ],
+        ["1:14: error: <match a /b(c/>: invalid regular expression /b(c/: end pattern with unmatched parenthesis"],
         "invalid-pattern",
     ),
     "a plugin of fluentd's": (
@@ -132,6 +130,15 @@ BROKEN = {
         "invalid-parameter",
     ),
 }
+
+
+def test_a_secret_in_yaml(tmp_path: Path) -> None:
+    """What to write is said in the language of the file."""
+    path = tmp_path / "f.yaml"
+    path.write_text("config:\n  - match:\n      $tag: a\n      $type: kafka2\n      password: abc\n")
+    (hint,) = [each.hint for each in check(Settings(path), env={}).diagnostics if each.code == "plain-secret"]
+
+    assert hint == "write password: !fluent/s \"#{ENV['KAFKA2_PASSWORD']}\" and set that variable"
 
 
 def said(folder: Path, text: str, code: str) -> list[str]:

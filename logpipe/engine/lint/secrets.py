@@ -23,7 +23,7 @@ def _lint(elements: Iterable[Element], is_secret: Callable[[Element, Param], boo
         for param in element.params.values():
             if _is_literal(param) and is_secret(element, param):
                 message = f'{describe(element)}: "{param.name}" is written in plain text'
-                hint = f"write {param.name} \"#{{ENV['{_variable(element, param)}']}}\" and set that variable"
+                hint = f"write {_from_variable(element, param)} and set that variable"
                 report(warning("plain-secret", message, param.value_position, hint))
         _lint(element.elements, is_secret, report)
 
@@ -33,5 +33,9 @@ def _is_literal(param: Param) -> bool:
     return isinstance(param.value, str) and bool(param.value) and not param.has_code and "${" not in param.value
 
 
-def _variable(element: Element, param: Param) -> str:
-    return re.sub(r"[^A-Z0-9]+", "_", f"{element.type or element.name}_{param.name}".upper())
+def _from_variable(element: Element, param: Param) -> str:
+    """Return the line that takes the secret from the environment, in the language of its file."""
+    variable = re.sub(r"[^A-Z0-9]+", "_", f"{element.type or element.name}_{param.name}".upper())
+    is_yaml = param.position.file.endswith((".yaml", ".yml"))
+    name = f"{param.name}: !fluent/s" if is_yaml else param.name
+    return f"{name} \"#{{ENV['{variable}']}}\""
