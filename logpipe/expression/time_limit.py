@@ -45,6 +45,7 @@ class _Watch:
             self._usable = signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
             if self._usable:
                 signal.signal(signal.SIGVTALRM, self._interrupt)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGVTALRM})
         return self._usable and not self.armed
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
