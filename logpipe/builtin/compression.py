@@ -56,7 +56,10 @@ def compressor(compression: Compression) -> Callable[[bytes], bytes]:
 
 def decompressor(compression: Compression) -> Decompressor:
     """Return what reads one member; of gzip, the bare form of zlib as well."""
-    return _Unzstd() if compression == "zstd" else _Gunzip()
+    if compression == "zstd":
+        library = _zstd()
+        return _Member(library.ZstdDecompressor(), library.ZstdError)
+    return _Gunzip()
 
 
 def _gzip(data: bytes) -> bytes:
@@ -64,52 +67,48 @@ def _gzip(data: bytes) -> bytes:
     return stream.compress(data) + stream.flush()
 
 
-class _Gunzip:
+class _Member:
+    """A library's stream; its own exception becomes CorruptError."""
+
+    def __init__(self, stream: Any, error: type[Exception]) -> None:
+        self._stream = stream
+        self._error = error
+
+    @property
+    def needs_input(self) -> bool:
+        needs: bool = self._stream.needs_input
+        return needs
+
+    @property
+    def eof(self) -> bool:
+        ended: bool = self._stream.eof
+        return ended
+
+    @property
+    def unused_data(self) -> bytes:
+        rest: bytes = self._stream.unused_data
+        return rest
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            found: bytes = self._stream.decompress(data, max_length)
+        except self._error as error:
+            raise CorruptError(str(error)) from None
+        return found
+
+
+class _Gunzip(_Member):
+    """zlib gives back what it did not come to, where others keep it."""
+
     def __init__(self) -> None:
-        self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+        super().__init__(zlib.decompressobj(_GZIP_OR_ZLIB), zlib.error)
 
     @property
     def needs_input(self) -> bool:
         return not self._stream.unconsumed_tail
 
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        try:
-            return self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
-        except zlib.error as error:
-            raise CorruptError(str(error)) from None
-
-
-class _Unzstd:
-    def __init__(self) -> None:
-        library = _zstd()
-        self._stream: Decompressor = library.ZstdDecompressor()
-        self._error: type[Exception] = library.ZstdError
-
-    @property
-    def needs_input(self) -> bool:
-        return self._stream.needs_input
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        try:
-            return self._stream.decompress(data, max_length)
-        except self._error as error:
-            raise CorruptError(str(error)) from None
+        return super().decompress(self._stream.unconsumed_tail + data, max_length)
 
 
 def _zstd() -> Any:

@@ -274,6 +274,14 @@ ON_A_SMALL_DISK = """
 """
 
 
+def output_of(command: list[str]) -> str:
+    """Run a program of ours to its good end, and return what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("reserve", [0, 100_000])
 def test_a_disk_that_is_really_full(reserve: int, tmp_path: Path) -> None:
     """A tmpfs of one megabyte: refused while it is full, taken again when there is room, nothing lost."""
@@ -284,16 +292,7 @@ def test_a_disk_that_is_really_full(reserve: int, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     script = f"mount -t tmpfs -o size=1m tmpfs {disk} && exec {sys.executable} {program} {disk}"
-    done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "accepted" in done.stdout
+    assert "accepted" in output_of(["unshare", "-rm", "sh", "-c", script])
 
 
 THROUGH_A_FAULT = """
@@ -376,16 +375,7 @@ def test_the_buffer_goes_on_by_itself_after_a_fault(fault: str, tmp_path: Path) 
         or subprocess.run(allowed[fault], capture_output=True, check=False).returncode
     ):
         pytest.skip(f"{commands[fault][0]} cannot be used here")
-    done = subprocess.run(
-        commands[fault],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "delivered" in done.stdout
+    assert "delivered" in output_of(commands[fault])
     if fault == "injected":
         assert "INJECTED" in calls.read_text()
 
