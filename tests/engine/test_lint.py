@@ -100,8 +100,8 @@ def warnings(text: str, code: str) -> list[str]:
         (
             "<source>\n@type monitor_agent\n</source>\n",
             "test.conf:1:1: warning: <source> @type monitor_agent listens at port 24220 of 0.0.0.0 without protection:"
-            " anybody who reaches it can read the settings of all plugins (write bind 127.0.0.1 if it serves this"
-            " machine alone) [open-listener]",
+            " anybody who reaches it can read what runs and what is counted, and settings by include_config (write bind"
+            " 127.0.0.1 if it serves this machine alone) [open-listener]",
         ),
     ],
     ids=["forward", "http", "monitor_agent"],

@@ -32,7 +32,9 @@ LISTENERS: Final = {
     "tcp": _Listener("5170", _EVENTS, ("security", "transport"), _TLS),
     "udp": _Listener("5160", _EVENTS),
     "syslog": _Listener("5140", _EVENTS, ("transport",), _TLS),
-    "monitor_agent": _Listener("24220", "anybody who reaches it can read the settings of all plugins"),
+    "monitor_agent": _Listener(
+        "24220", "anybody who reaches it can read what runs and what is counted, and settings by include_config"
+    ),
     "debug_agent": _Listener("24230", "anybody who reaches it can run code in the process"),
 }
 """By type. They are known by name, whether they are installed or not."""

@@ -1,0 +1,109 @@
+"""The paths of the API, and what is answered at each. Paths, queries and shapes: fluentd's in_monitor_agent.rb."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from logpipe import Monitor, PluginState, Record
+from logpipe.builtin.in_monitor_agent import prometheus
+from logpipe.builtin.in_monitor_agent.states import Shown, show
+from logpipe.builtin.json_text import dump
+
+JSON: Final = "application/json"
+LTSV: Final = "text/plain; charset=utf-8"
+
+Query: TypeAlias = Mapping[str, str]
+
+
+class Answer(NamedTuple):
+    """The body of an answer."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+
+
+Page: TypeAlias = Callable[[Query], Answer]
+
+
+def to_json(document: Record, query: Query) -> Answer:
+    """Answer with JSON, on several lines with ?debug=."""
+    # compat: in_monitor_agent.rb indents with any value of debug
+    body = json.dumps(document, indent=2).encode() if query.get("debug") else dump(document)
+    return Answer(body, JSON)
+
+
+def message(status: int, text: str) -> Answer:
+    """Answer that there is nothing to answer."""
+    return Answer(dump({"message": text}), JSON, status)
+
+
+class Answers:
+    """Answers by what the graph says of itself; `included` is the most that is shown of a plugin."""
+
+    def __init__(self, monitor: Monitor, included: Shown) -> None:
+        self._monitor = monitor
+        self._included = included
+
+    def pages(self) -> dict[str, Page]:
+        """Return what answers at each path."""
+        return {
+            "/api/plugins": lambda query: _ltsv(self._plugins(query)),
+            "/api/plugins.json": lambda query: to_json({"plugins": self._plugins(query)}, query),
+            "/api/config": lambda _query: _ltsv([dict(self._monitor.process())]),
+            "/api/config.json": lambda query: to_json(dict(self._monitor.process()), query),
+            "/api/ledger.json": lambda query: to_json(dict(self._monitor.ledger()), query),
+            "/api/health": lambda query: to_json({"status": "ok"}, query),
+            "/metrics": self._metrics,
+        }
+
+    def _plugins(self, query: Query) -> list[Record]:
+        shown = Shown(
+            config=self._included.config and _is_wanted(query, "with_config"),
+            retry=self._included.retry and _is_wanted(query, "with_retry"),
+        )
+        return [show(state, shown) for state in self._found(query)]
+
+    def _found(self, query: Query) -> Iterable[PluginState]:
+        """Return the plugins that are asked for: the first of tag, id and type that is given decides."""
+        if "tag" in query:
+            state = self._monitor.output_of(query["tag"])
+            return [] if state is None else [state]
+        plugins = self._monitor.plugins()
+        plugin_id = query.get("@id", query.get("id"))
+        if plugin_id is not None:
+            return [state for state in plugins if state.plugin_id == plugin_id]
+        type_name = query.get("@type", query.get("type"))
+        return plugins if type_name is None else [state for state in plugins if state.type == type_name]
+
+    def _metrics(self, _query: Query) -> Answer:
+        return Answer(prometheus.expose(self._monitor).encode("utf-8", "replace"), prometheus.CONTENT_TYPE)
+
+
+def _is_wanted(query: Query, name: str) -> bool:
+    """Return whether what is included is to be shown: a query can only take away, as in fluentd since 1.19.3."""
+    return query.get(name, "true") in {"true", "yes", ""}
+
+
+def _ltsv(records: Iterable[Record]) -> Answer:
+    return Answer("".join(map(_line, records)).encode("utf-8", "replace"), LTSV)
+
+
+def _line(record: Record) -> str:
+    return "\t".join(_fields(record)) + "\n"
+
+
+def _fields(record: Record) -> Iterator[str]:
+    for key, value in record.items():
+        if isinstance(value, list):
+            yield f"{key}:{','.join(map(_text, value))}"
+        elif not isinstance(value, dict):  # compat: in_monitor_agent.rb has no place for objects in a line
+            yield f"{key}:{_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

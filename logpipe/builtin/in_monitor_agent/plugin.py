@@ -1,0 +1,113 @@
+"""Shows what runs and what is counted, over HTTP and as events. Settings: fluentd's plugin/in_monitor_agent.rb.
+
+plugin.py       settings, and the events of `tag`
+server.py       the HTTP server, the only file that imports aiohttp
+answers.py      the paths, and what is answered at each
+states.py       one plugin's numbers by fluentd's names
+prometheus.py   all numbers as Prometheus reads them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from logpipe import Element, EventBatch, Host, Input, InvalidSetting, Options, Seconds, param, raw_section
+from logpipe.builtin.in_monitor_agent.answers import Answers
+from logpipe.builtin.in_monitor_agent.states import Shown, show
+
+if TYPE_CHECKING:
+    from logpipe.builtin.in_monitor_agent.server import Server
+
+_HIGHEST_PORT = 65535
+
+
+class MonitorAgentOptions(Options):
+    """Settings of `<source> @type monitor_agent`."""
+
+    bind: str = param(
+        "Address to listen on. There is no way to ask who comes: write 127.0.0.1 unless others must read it.",
+        default="0.0.0.0",  # noqa: S104 - fluentd's, and `logpipe check` warns of it
+    )
+    port: int = param("Port to listen on; worker N takes the Nth port after it. 0 takes any free one.", default=24220)
+    tag: str | None = param(
+        "Tag of events that hold the same as /api/plugins.json; none are made without it.", default=None
+    )
+    emit_interval: Seconds = param("How often these events are made.", default="60s")
+    include_config: bool = param(
+        "Show the parameters of each plugin's section, secrets masked; ?with_config=no leaves them out.", default=False
+    )
+    include_retry: bool = param(
+        "Show how far a failing output has come with its retries; ?with_retry=no leaves it out.", default=False
+    )
+    include_debug_info: bool = param(
+        "Accepted for fluentd's sake: variables of plugins are never shown, whatever ?with_ivars or ?debug asks for.",
+        default=False,
+    )
+    transport: list[Element] = raw_section("Accepted as `<transport tcp>`, which is what there is without it.")
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what cannot be listened on."""
+        if not 0 <= self.port <= _HIGHEST_PORT:
+            yield InvalidSetting(f"port must be from 0 to {_HIGHEST_PORT}", param="port")
+        if self.emit_interval <= 0:
+            yield InvalidSetting("emit_interval must be more than 0", param="emit_interval")
+        for section in self.transport:
+            if section.arg not in {"", "tcp"}:
+                message = (
+                    f"<transport {section.arg}> is not supported: bind to 127.0.0.1, behind a proxy that speaks TLS"
+                )
+                yield InvalidSetting(message, position=section.position)
+
+
+class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
+    """Answers GET requests with the state and the numbers of every plugin, for people, Prometheus and monitoring tools.
+
+    Paths: /api/plugins and /api/config (LTSV), /api/plugins.json, /api/config.json, /api/ledger.json, /api/health,
+    /metrics.
+    """
+
+    def __init__(self, options: MonitorAgentOptions, host: Host) -> None:
+        super().__init__(options, host)
+        self._server: Server | None = None
+        self._lost = host.counter("lost_records", "Events of `tag` that no output accepted.")
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            LogpipeError: the address cannot be had.
+        """
+        from logpipe.builtin.in_monitor_agent.server import Server  # noqa: PLC0415 - aiohttp takes 0.3 s to import
+
+        options = self.options
+        answers = Answers(self.host.monitor, Shown(config=options.include_config, retry=options.include_retry))
+        self._server = Server(answers.pages(), self.host.log)
+        port = options.port + self.host.worker_id if options.port else 0  # compat: in_monitor_agent.rb
+        await self._server.listen(options.bind, port)
+
+    async def run(self) -> None:
+        """Emit the state of each plugin every `emit_interval`."""
+        tag = self.options.tag
+        if tag is None:
+            return
+        while True:
+            await self.host.clock.sleep(self.options.emit_interval)
+            await self._emit(tag)
+
+    async def _emit(self, tag: str) -> None:
+        now = self.host.clock.now()
+        # compat: in_monitor_agent.rb leaves config and retry out of events, whatever is included elsewhere
+        records = [show(state, Shown()) for state in self.host.monitor.plugins()]
+        count = len(records)
+        try:
+            await self.host.emit(EventBatch(tag, [now] * count, records))
+        except Exception as error:  # noqa: BLE001 - the next ones say more, whatever an output says
+            self._lost.add(count)
+            self.host.log.debug("events about plugins were not accepted: %r", error)
+
+    async def stop(self) -> None:
+        """Release the port."""
+        if self._server is not None:
+            await self._server.close()
+            self._server = None
