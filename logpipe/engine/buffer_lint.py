@@ -7,10 +7,20 @@ from typing import Any, Final
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.diagnostic import Report, error, warning
 from logpipe.config.element import Element
+from logpipe.config.options import PluginConf
 from logpipe.plugin import Output
 
 MANY_KEYS: Final = 4
 FOR_ANY_CHUNK: Final = "secondary_file"
+
+
+def lint_repeated(output: PluginConf, report: Report) -> None:
+    """Report a second `<buffer>` or `<secondary>`, of which fluentd takes neither."""
+    declared = output.plugin_class.options_class.settings()  # what an output declares itself was looked at already
+    for name in ("buffer", "secondary"):
+        for again in list(output.element.sections(name))[1:] if name not in declared else ():
+            message = f"{output.element.title}: <{name}> cannot be written twice"
+            report(error("repeated-section", message, again.position, "put everything into one"))
 
 
 def lint_buffer(options: BufferOptions, element: Element, report: Report) -> None:

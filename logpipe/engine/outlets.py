@@ -11,7 +11,7 @@ from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import error
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf, describe
-from logpipe.engine.buffer_lint import lint_buffer, lint_secondary
+from logpipe.engine.buffer_lint import lint_buffer, lint_repeated, lint_secondary
 from logpipe.engine.chunk_keys import compile_place
 from logpipe.engine.chunking import Staging
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
@@ -76,6 +76,7 @@ class OutletBuilder:
     def _build(self, conf: PluginConf, host: PluginHost) -> tuple[Outlet, PluginHost] | None:
         from logpipe.engine.build import Stage  # noqa: PLC0415 - the two modules build each other's parts
 
+        lint_repeated(conf, self._builder.report)
         cls: type[Output[Any]] = conf.plugin_class
         written = next(conf.element.sections("buffer"), None)
         buffered = cls.is_buffered() and (written is not None or not cls.is_direct())

@@ -318,6 +318,8 @@ async def test_payloads_are_made_once_on_entry() -> None:
         (conf("flush_thread_count 0"), "flush_thread_count must be at least 1"),
         ("<match **>\n@type relabel\n@label @A\n<buffer>\n</buffer>\n</match>\n" + QUIET, "non-buffered plugin"),
         (conf("@type nowhere"), 'unknown buffer plugin "nowhere"'),
+        (conf("", more="<buffer tag>\n</buffer>"), "<buffer> cannot be written twice"),
+        (conf("", more="<secondary>\n@type sink\n</secondary>\n" * 2), "<secondary> cannot be written twice"),
     ],
 )
 async def test_buffers_that_cannot_work_are_refused(text: str, expected: str) -> None:
