@@ -101,6 +101,15 @@ BROKEN = {
         ['4:3: warning: <match a> @type kafka2: parameter "brokerz" is not used (did you mean "brokers"?)'],
         "unknown-parameter",
     ),
+    "a source without a position file": (
+        SOURCE.format("") + OUT,
+        [
+            "1:1: warning: <source> @type tail: 'pos_file PATH' parameter is not set to a 'tail' source.",
+            "1:1: warning: <source> @type tail: this parameter is highly recommended to save the position to resume"
+            " tailing.",
+        ],
+        "plugin-warning",
+    ),
     "two sources on one position file": (
         TAIL + TAIL + OUT,
         [

@@ -46,9 +46,6 @@ class Checkpoints:
             LogpipeError: another process has it.
         """
         if self._file is None:
-            # compat: in_tail.rb says it in these two lines
-            self._host.log.warning("'pos_file PATH' parameter is not set to a 'tail' source.")
-            self._host.log.warning("this parameter is highly recommended to save the position to resume tailing.")
             return
         try:
             await self._host.in_thread(self._file.open)

@@ -44,6 +44,7 @@ class Tail(Input[TailOptions], type="tail"):
         super().__init__(options, host)
         if options.pos_file is not None:
             host.claim("pos_file", options.pos_file)
+        self._warn()
         self._loaded = False
         self._complaints = Complaints(host.log, host.clock)
         self._checkpoints = Checkpoints(options.pos_file, host, self._entries)
@@ -82,7 +83,6 @@ class Tail(Input[TailOptions], type="tail"):
 
     async def start(self) -> None:
         """Take the position file, and begin to listen."""
-        self._warn()
         await self._checkpoints.open()
         self.trails.roster.own_output = _own_output()
         if self.options.enable_stat_watcher:
@@ -90,6 +90,10 @@ class Tail(Input[TailOptions], type="tail"):
 
     def _warn(self) -> None:
         options = self.options
+        if options.pos_file is None:
+            # compat: in_tail.rb says it in these two lines
+            self.host.log.warning("'pos_file PATH' parameter is not set to a 'tail' source.")
+            self.host.log.warning("this parameter is highly recommended to save the position to resume tailing.")
         if options.encoding is not None and options.encoding == options.from_encoding:
             self.host.log.warning("'encoding' and 'from_encoding' are same encoding. No effect")
         if 0 < options.read_bytes_limit_per_second < FEWEST_BYTES:
