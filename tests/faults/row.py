@@ -9,7 +9,18 @@ from typing import Final
 
 from tests.faults.trial import Lab
 
-_MODULES: Final = ("crashes", "disks", "stored", "process", "rotation", "content", "discovery", "kafka", "outputs")
+_MODULES: Final = (
+    "crashes",
+    "disks",
+    "stored",
+    "process",
+    "rotation",
+    "content",
+    "discovery",
+    "kafka",
+    "outputs",
+    "kubernetes",
+)
 
 
 @dataclass(frozen=True)

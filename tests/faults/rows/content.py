@@ -96,7 +96,7 @@ def hostile_values(lab: Lab) -> None:
     """Each goes on in some form, to @ERROR, or is complained about; the lines around it come."""
     for buffer in ("file", "memory"):
         with lab.trial(f"hostile values, buffer in {buffer}") as trial:
-            log = trial.log(entry=_json_entry)
+            log = trial.log(entry=json_entry)
             text = texts.tail(trial.folder, parse="@type json\ntime_key none", more="emit_unmatched_lines true")
             text += texts.to_file(trial.folder, buffer=buffer).replace("@type single_value", "@type json")
             found: list[dict[str, Any]] = []
@@ -122,11 +122,11 @@ def hostile_values(lab: Lab) -> None:
 @row(28, "lines that are not in the format")
 def unmatched(lab: Lab) -> None:
     """They are complained about, or become events where that is asked for; the others come."""
-    for parse, entry in (("@type json\ntime_key none", _json_entry), ("@type cri", _cri)):
+    for parse, entry in (("@type json\ntime_key none", json_entry), ("@type cri", _cri)):
         with lab.trial(f"unmatched: {parse.split()[1]}") as trial:
             log = trial.log(entry=entry)
             text = texts.tail(trial.folder, parse=parse)
-            if entry is _json_entry:
+            if entry is json_entry:
                 text += texts.to_file(trial.folder).replace("@type single_value", "@type json")
                 trial.read = JsonReader(trial, []).read
             else:
@@ -141,7 +141,8 @@ def unmatched(lab: Lab) -> None:
             trial.end(logpipe)
 
 
-def _json_entry(text: str) -> str:
+def json_entry(text: str) -> str:
+    """Return a line that is a record of JSON."""
     return json.dumps({"message": text}) + "\n"
 
 
@@ -164,7 +165,7 @@ class JsonReader:
                 record = json.loads(line.decode("utf-8", "surrogateescape"))
             except ValueError as error:
                 raise AssertionError(f"no JSON in the output: {line[:100]!r}") from error
-            if isinstance(record.get("message"), str) and record["message"].startswith("app "):
+            if isinstance(record.get("message"), str) and record["message"].startswith("app"):
                 self._account.arrived(record["message"])
             else:
                 self._others.append(record)
