@@ -121,6 +121,26 @@ def _declare(generator: Generator, name: str) -> None:
     generator.scope.names.add(name)
 
 
+def tapped(node: nodes.Call) -> nodes.Call:
+    """Return `x.tap { |v| … }` as `x.then { |v| …; v }`, which tells what became of a string that the block changed.
+
+    A block that ends early or assigns its parameter stays as it is.
+    """
+    block = node.block
+    if not isinstance(block, nodes.Block) or len(block.parameters) != 1 or not block.parameters[0].name:
+        return node
+    parameter = block.parameters[0]
+    for inner in nodes.walk(block.body):
+        target = inner.target if isinstance(inner, (nodes.Assign, nodes.OpAssign)) else None
+        if isinstance(inner, (nodes.Jump, nodes.MultiAssign)) or (
+            isinstance(target, nodes.Local) and target.name == parameter.name
+        ):
+            return node
+    body = nodes.Seq(block.body.offset, [block.body, nodes.Local(node.offset, parameter.name)])
+    inner_block = nodes.Block(block.offset, block.parameters, body)
+    return nodes.Call(node.offset, node.receiver, "then", [], inner_block, node.safe)
+
+
 def assign_parameters(generator: Generator, parameters: list[nodes.Parameter], source: str) -> None:
     """Write the assignments of parameters from the list named `source`."""
     writer = generator.writer

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import arithmetic, comparison, indexing, nodes
-from logpipe.expression.compiler.blocks import block_argument
+from logpipe.expression.compiler.blocks import block_argument, tapped
 from logpipe.expression.compiler.changes import changer, is_fresh, is_frozen, note_change, put_back, refuse_change
 from logpipe.expression.compiler.generator import Generator, Held, handles, is_nil, python_name
 from logpipe.expression.compiler.literals import item_text, unknown_constant
@@ -62,6 +62,8 @@ def call(generator: Generator, node: nodes.Call) -> Code:
         return generator.value(nodes.Name(node.offset, key.constant or "")) if isinstance(key, nodes.Str) else NIL
     if node.receiver is None:
         return _kernel(generator, node)
+    if node.name == "tap":
+        node = tapped(node)
     if isinstance(node.receiver, nodes.Const) and node.receiver.path != "ENV":
         found = _on_constant(generator, node, node.receiver)
         if found is not None:

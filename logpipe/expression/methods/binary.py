@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.failures import RubyError, check_size
+from logpipe.expression.failures import BUDGET, RubyError, check_size
 from logpipe.expression.methods.registry import method
 from logpipe.expression.methods.string import decoded, encoded, is_valid
 from logpipe.expression.text import to_s
@@ -29,7 +29,7 @@ _CODECS: Final = {
     "gbk": "gbk", "gb18030": "gb18030", "big5": "big5", "euc-kr": "euc_kr", "utf-16": "utf-16", "utf-16le": "utf-16-le",
     "utf-16be": "utf-16-be", "koi8-r": "koi8_r", "iso-2022-jp": "iso2022_jp",
 }  # fmt: skip
-_INVALID_RUN: Final = re.compile("[\udc80-\udcff]")
+_INVALID_BYTE: Final = re.compile("[\udc80-\udcff]")
 _FAMILY: Final = re.compile(r"(?:ISO-8859-|Windows-|CP|IBM|KOI8-)\w{1,5}", re.IGNORECASE | re.ASCII)
 
 
@@ -58,10 +58,25 @@ def scrub(text: str, replacement: Any = None, block: Callable[[Any], Any] | None
     if is_valid(text):
         return text
     if replacement is None and block is not None:
-        return _INVALID_RUN.sub(lambda found: to_s(block(found[0])), text)
+        return _scrubbed(text, block)
     other = "\ufffd" if replacement is None else string_argument(replacement)
     pieces = (encoded(piece).decode("utf-8", "replace") for piece in text.split("\ufffd"))
     return "\ufffd".join(piece.replace("\ufffd", other) for piece in pieces)
+
+
+def _scrubbed(text: str, block: Callable[[Any], Any]) -> str:
+    """Return the text with what the block makes of each invalid byte."""
+    size = len(text)
+
+    def replaced(found: re.Match[str]) -> str:
+        nonlocal size
+        BUDGET.spend()
+        piece = to_s(block(found[0]))
+        size += len(piece)
+        check_size(size)
+        return piece
+
+    return _INVALID_BYTE.sub(replaced, text)
 
 
 @method(str, names="scrub!", mutates=True)
