@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from logpipe.config.conversion import Seconds, Size
 
+MOST: Final = 1 << 62
+"""What is larger is not looked at: nobody means it."""
+
 _QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-zA-Z]*)\s*")
 _SIZES: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _TIMES: Final = {
@@ -33,7 +36,7 @@ def misreading(text: str, value: Any, hint: Any) -> tuple[str, str] | None:
     if kind is bool:
         hint = "write true or false; a comment goes on a line of its own"
         return ("read as true", hint) if text.startswith("#") else None
-    if kind not in {Seconds, Size, int, float} or _is_number(text, value):
+    if kind not in {Seconds, Size, int, float} or abs(value) > MOST or _is_number(text, value):
         return None
     if kind is Seconds:
         meant, shown = _meant_seconds(text), _duration(value)
@@ -68,7 +71,7 @@ def _meant_seconds(text: str) -> float | None:
             return None
         total += float(found[1]) * factor
         end = found.end()
-    return total if text and end == len(text) else None
+    return total if text and end == len(text) and total < MOST else None
 
 
 def _meant_bytes(text: str) -> float | None:
@@ -77,7 +80,8 @@ def _meant_bytes(text: str) -> float | None:
         return None
     unit = found[2].lower()
     factor = _SIZES.get(unit if len(unit) < 2 else unit.removesuffix("b").removesuffix("i"))
-    return None if factor is None else float(found[1]) * factor
+    meant = float(found[1]) * (factor or 0)
+    return None if factor is None or meant > MOST else meant
 
 
 def _duration(seconds: float) -> str:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from logpipe.config import values
 from logpipe.config.compat import convert
+from logpipe.config.conversion import Seconds, Size, converter
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.element import Element
+from logpipe.config.misread import misreading
 from logpipe.config.parser import Dialect, parse_text
 from logpipe.config.reading import Evaluation, Reading
 from logpipe.config.render import render
@@ -82,6 +84,16 @@ def test_every_tree_can_be_converted(text: str) -> None:
 def test_values_raise_value_errors_only(read: Callable[[str], Any], text: str) -> None:
     with suppress(ValueError):
         read(text)
+
+
+@pytest.mark.parametrize("hint", [Seconds, Size, int, float, bool, str])
+@given(text=texts | st.from_regex(r"[-+]?[0-9.]{1,9}[0-9]{0,500} ?[a-zA-Z]{0,3}", fullmatch=True))
+def test_whatever_was_meant(hint: Any, text: str) -> None:
+    """A value that could be read can be judged."""
+    with suppress(ValueError):
+        value = converter(hint)(text)
+        if value is not None:
+            misreading(text, value, hint)
 
 
 LONG = {
