@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from logpipe.config.render import render
+from logpipe.registry import Registry
 from logpipe.supervisor import Settings, check
+
+REGISTRY = Registry()
 
 SOURCE = "<source>\n  @type tail\n  path /var/log/a.log\n  tag a\n{}  <parse>\n    @type json\n  </parse>\n</source>\n"
 TAIL = SOURCE.format("  pos_file /tmp/a.pos\n")
@@ -139,6 +145,28 @@ BROKEN = {
         "invalid-parameter",
     ),
 }
+
+
+WORDS = [
+    "**", "/(a+)+$/", "/[/", '"#{ENV[1]}"', "#{", "@label @X", "<worker 9-0>", "</worker>", "-1", "1e999", "\0", "“",
+    '${record["a"]}', "{", "[", "@type", "@id x", "<buffer time>", "timekey 0", "%", "*", "$", "\\", "9" * 400,
+    "<label @ROOT>", "</label>", '"#{use_nil}"', '"#{use_default}"', "<match>", "</match>", "workers 0", "\n",
+]  # fmt: skip
+WHOLE = TAIL + OUT + "".join(text for text, _, _ in BROKEN.values())
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 30), st.sampled_from(WORDS)), max_size=8))
+def test_whatever_is_written(tmp_path: Path, edits: list[tuple[int, int, str]]) -> None:
+    """Nothing makes check raise anything."""
+    text = WHOLE
+    for place, length, word in edits:
+        text = text[:place] + word + text[place + length :]
+    path = tmp_path / "f.conf"
+    path.write_text(text)
+
+    for diagnostic in check(Settings(path), env={}, registry=REGISTRY).diagnostics:
+        assert render(diagnostic, source=text)
 
 
 def test_a_secret_in_yaml(tmp_path: Path) -> None:
