@@ -1,7 +1,10 @@
-"""logpipe told to stop while Kafka is away: it ends by its deadline, and everything arrives later."""
+"""logpipe told to stop, or to read its configuration again: it does so in time, and every line arrives."""
 
 from __future__ import annotations
 
+import json
+import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from tests.services.topics import read_topic
 from tests.services.waiting import wait_until
 
 PATIENCE = 60
+SWITCHED = "starting by the configuration as it was read"
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -40,3 +44,31 @@ def test_without_brokers(tmp_path: Path, output: str) -> None:
                     what=lambda: f"all lines; said:\n{logpipe.said[-3000:]}",
                 )
                 assert logpipe.stop() == 0
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_reloaded_while_lines_are_written(tmp_path: Path, output: str) -> None:
+    """HUP after HUP while lines flow: each of them arrives, and none twice."""
+    with MockKafka(1) as mock:
+        mock.create_topic("t", partitions=1)
+        config = configuration(tmp_path, output, broker=mock.bootstrap, topic="t")
+        logpipe = Logpipe(config, tmp_path / "said")
+        with LogWriter(tmp_path / "app.log", per_second=1000) as writer, logpipe.start():
+            wait_until(lambda: read_topic(mock.bootstrap, "t"), seconds=PATIENCE, what="the first line")
+            for number in range(1, 6):
+                logpipe.signal(signal.SIGHUP)
+                wait_until(
+                    lambda number=number: logpipe.said.count(SWITCHED) >= number,
+                    seconds=PATIENCE,
+                    what=f"reload {number}",
+                )
+            writer.stop()
+            wait_until(
+                lambda: writer.written <= arrived(read_topic(mock.bootstrap, "t")),
+                seconds=PATIENCE,
+                what=lambda: f"all lines; said:\n{logpipe.said[-3000:]}",
+            )
+            assert logpipe.stop() == 0
+        texts = [json.loads(message.value or b"{}") for message in read_topic(mock.bootstrap, "t")]
+        repeated = [text for text, count in Counter(record["log"] for record in texts).items() if count > 1]
+        assert not repeated
