@@ -193,6 +193,8 @@ def _write_and_see_nothing(trial: Trial, log: Log) -> None:
 def _still_starting(trial: Trial, target: Path, mode: int, through: list[str]) -> None:
     """Wait until the program complains; one that refuses to start says so, and is started again when it may."""
     trial.wait(lambda: "ermission denied" in trial.said or not trial.last.runs, "the complaint")
+    if "[fatal]" in trial.said:
+        trial.wait(lambda: not trial.last.runs, "the end")
     if not trial.last.runs:
         target.chmod(mode)
         trial.start(through=through)
