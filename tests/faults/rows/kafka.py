@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,7 +13,7 @@ from typing import Any, Final
 from tests.faults import texts
 from tests.faults.logs import Log
 from tests.faults.outcome import Impossible
-from tests.faults.row import row, waiting
+from tests.faults.row import row
 from tests.faults.sinks import KafkaSink
 from tests.faults.trial import Lab, Trial
 from tests.services.in_thread import in_thread
@@ -248,7 +250,19 @@ def one_topic(lab: Lab) -> None:
             trial.end(logpipe)
 
 
-waiting(38, "as many topics as an attacker has names for", waits_for="a limit on the number of topics")
+@row(38, "as many topics as an attacker has names for")
+def too_many_topics(lab: Lab) -> None:
+    """No more than `max_topics` are made; what names another goes to the default topic."""
+    topics = ("t", *(f"attack-{number}" for number in range(5)))
+    with lab.trial("topics without end") as trial, _mock(trial, dict.fromkeys(topics, 1)) as (mock, _):
+        names = itertools.count()
+        log = trial.log(entry=lambda text: json.dumps({"message": text, "topic": f"attack-{next(names)}"}) + "\n")
+        source = texts.tail(trial.folder, parse="@type json\ntime_key none")
+        logpipe = trial.start(source + texts.to_kafka(mock.bootstrap, more="max_topics 5"))
+        log.write(lab.repeat(100_000, few=5_000))
+        trial.wait_for_all()
+        trial.fired("too many topics", when="is one more than max_topics 5" in trial.said)
+        trial.end(logpipe)
 
 
 @row(39, "names that do not resolve, connections that fall silent", waits_for="TLS expiry, SASL failures")

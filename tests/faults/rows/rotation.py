@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -51,7 +52,7 @@ def rotated_fast(lab: Lab) -> None:
         trial.end(logpipe)
 
 
-@row(18, "rotations while it is down", waits_for="gzipped generations")
+@row(18, "rotations while it is down, also compressed")
 def rotated_while_down(lab: Lab) -> None:
     """Once to many times: all generations are read to their ends, in order."""
     for times in (1, 2, 7):
@@ -67,6 +68,16 @@ def rotated_while_down(lab: Lab) -> None:
             trial.wait_for_all()
             _in_order(trial)
             trial.end(logpipe)
+    with lab.trial("rotated and compressed while down") as trial:
+        log, logpipe = _begin(trial, more="read_compressed_rotated true")
+        trial.end(logpipe)
+        log.write(LINES)
+        subprocess.run(["gzip", str(log.rename())], check=True)
+        trial.fired("compressed")
+        log.write(LINES)
+        logpipe = trial.start()
+        trial.wait_for_all()
+        trial.end(logpipe)
     with lab.trial("rotated while killed and behind") as trial:
         trial.may_repeat = True
         log, logpipe = _begin(trial)
@@ -223,14 +234,14 @@ def partial_lines(lab: Lab) -> None:
 _numbers = itertools.count(1)
 
 
-def _text(trial: Trial) -> str:
-    return texts.tail(trial.folder, more="rotate_wait 2") + texts.to_file(trial.folder)
+def _text(trial: Trial, *, more: str = "") -> str:
+    return texts.tail(trial.folder, more=f"rotate_wait 2\n  {more}") + texts.to_file(trial.folder)
 
 
-def _begin(trial: Trial) -> tuple[Log, Logpipe]:
+def _begin(trial: Trial, *, more: str = "") -> tuple[Log, Logpipe]:
     """Start the program on a log whose first lines have arrived and whose position is written down."""
     log = trial.log()
-    logpipe = trial.start(_text(trial))
+    logpipe = trial.start(_text(trial, more=more))
     log.write(LINES)
     trial.wait_for_all()
     positions = trial.folder / "state/pos"
