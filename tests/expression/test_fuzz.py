@@ -11,7 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import Dialect, Reading, RecordRules, compile_record, compile_regexp
+from logpipe.expression import (
+    Dialect,
+    Reading,
+    RecordRules,
+    RecordTemplate,
+    Replacement,
+    SequenceRules,
+    compile_record,
+    compile_regexp,
+    compile_sequence,
+)
 from logpipe.expression.embedded import evaluate_embedded, find_end
 from tests.expression.evaluation import RECORD, TIME, evaluate
 
@@ -33,14 +43,20 @@ def attempt(expression: str) -> None:
     for dialect in Dialect:
         with suppress(ExpressionError):
             evaluate(expression, dialect=dialect)
-    try:
-        template = compile_record([("x", f"a ${{{expression}}} b"), (f"${{{expression}}}", "k")], RecordRules())
-    except ExpressionError:
-        return
-    records = [copy.deepcopy(RECORD)]
+    with suppress(ExpressionError):
+        run(compile_record([("x", f"a ${{{expression}}} b"), (f"${{{expression}}}", "k")], RecordRules()))
+    with suppress(ExpressionError):
+        entries = [("x", f"${{{expression}}}"), ("y", f"a ${{{expression}}} b")]
+        run(compile_sequence(entries, SequenceRules(remove_keys=("$.x.a",), replaces=(Replacement("x", "a", "b"),))))
+
+
+def run(template: RecordTemplate) -> None:
+    """Run a loop over records that share what is nested in them, which none of them may change."""
+    shared = copy.deepcopy(RECORD)
     transform = template.bind("a.b", hostname="h", env={}, missing=lambda *_: None)
-    for _, problem in transform(records, [TIME]):
+    for _, problem in transform([dict(shared), dict(shared)], [TIME, TIME]):
         assert isinstance(problem, ExpressionError)
+    assert shared == RECORD
 
 
 @QUIET
