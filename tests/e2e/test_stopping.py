@@ -20,6 +20,11 @@ PATIENCE = 60
 SWITCHED = "starting by the configuration as it was read"
 
 
+def has_said(logpipe: Logpipe, text: str, *, times: int = 1) -> None:
+    """Wait until it has said that, so many times."""
+    wait_until(lambda: logpipe.said.count(text) >= times, seconds=PATIENCE, what=text)
+
+
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_without_brokers(tmp_path: Path, output: str) -> None:
     """TERM ends it although nothing can be delivered; the next run delivers all lines."""
@@ -31,7 +36,7 @@ def test_without_brokers(tmp_path: Path, output: str) -> None:
         logpipe = Logpipe(config, tmp_path / "said")
         with LogWriter(tmp_path / "app.log", per_second=2000) as writer, logpipe.start():
             for text in ("no broker answers", "following tail of"):
-                wait_until(lambda text=text: text in logpipe.said, seconds=PATIENCE, what=text)
+                has_said(logpipe, text)
             assert logpipe.stop() == 0
             writer.stop()
             assert "logpipe stopped" in logpipe.said
@@ -57,11 +62,7 @@ def test_reloaded_while_lines_are_written(tmp_path: Path, output: str) -> None:
             wait_until(lambda: read_topic(mock.bootstrap, "t"), seconds=PATIENCE, what="the first line")
             for number in range(1, 6):
                 logpipe.signal(signal.SIGHUP)
-                wait_until(
-                    lambda number=number: logpipe.said.count(SWITCHED) >= number,
-                    seconds=PATIENCE,
-                    what=f"reload {number}",
-                )
+                has_said(logpipe, SWITCHED, times=number)
             writer.stop()
             wait_until(
                 lambda: writer.written <= arrived(read_topic(mock.bootstrap, "t")),
