@@ -104,6 +104,9 @@ class Router:
     def add(self, rule: Rule) -> None:
         """Append a rule; file order is routing order."""
         self._rules.append(rule)
+        counted = (TAKEN, PASSED) if isinstance(rule.stage, (Filter, AsyncFilter)) else (REJECTED,)
+        for name in counted:
+            rule.host.counter(*name)  # so that whoever looks finds a 0 before the first event
 
     def matches(self, tag: str) -> bool:
         """Return whether some outlet wants the tag."""
