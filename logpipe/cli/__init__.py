@@ -5,6 +5,8 @@ Each command is the module of its name beside this one, imported when it is give
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -33,9 +35,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["--version"]:
         return print_version(program)
     if given and given[0] in COMMANDS:
-        return _command(given[0])(f"{program} {given[0]}", given[1:])
+        return _print(lambda: _command(given[0])(f"{program} {given[0]}", given[1:]))
     signals.hold(under_supervisor="--under-supervisor" in given)  # before what takes time to import
     return _command("run")(program, given)
+
+
+def _print(command: Callable[[], int]) -> int:
+    """Run a command that prints; one whose reader goes, as `head` does, or that is interrupted, ends quietly."""
+    try:
+        status = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return status
 
 
 def _command(name: str) -> Callable[[str, list[str]], int]:

@@ -70,6 +70,28 @@ def test_good_lines_end_well() -> None:
     assert (done.returncode, done.stdout) == (0, '"1"\tString\n"2"\tString\n')
 
 
+def test_a_reader_that_goes_ends_it_quietly() -> None:
+    """As `head` does: no traceback, and the status of a program that SIGPIPE ended."""
+    command = (sys.executable, "-m", "logpipe", "eval", "record['n']")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(b'{"n":1}\n')
+        process.stdin.flush()
+        assert process.stdout.readline() == b"1\tInteger\n"
+        process.stdout.close()
+        process.stdin.write(b'{"n":2}\n')
+        process.stdin.close()
+        told = process.stderr.read()
+
+    assert process.returncode == 141
+    assert b"Traceback" not in told
+
+
 @pytest.mark.parametrize(
     ("expression", "message", "column"),
     [
