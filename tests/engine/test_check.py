@@ -88,6 +88,14 @@ BROKEN = {
         ['3:3: warning: <match a> @type kafka2: parameter "flush_interval" is not used (move it into <buffer>)'],
         "unknown-parameter",
     ),
+    "a placeholder that nobody has filled": (
+        "<match a>\n  @type kafka_buffered\n  brokers <host>:<port>\n</match>\n",
+        [
+            "3:11: warning: <match a> @type kafka_buffered: '<host>:<port>' is no address of a broker and is left out:"
+            " write host:port"
+        ],
+        "doubtful-parameter",
+    ),
     "a bad pattern": (
         "<match a /b(c/>\n  @type null\n</match>\n",
         ["1:14: error: <match a /b(c/>: invalid regular expression /b(c/: end pattern with unmatched parenthesis"],

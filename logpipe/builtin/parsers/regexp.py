@@ -15,7 +15,9 @@ from logpipe import (
     Time,
     TimeLimit,
     TimeLimitExceeded,
+    call_within,
     compile_regexp,
+    limited_search,
     param,
     split_regexp,
 )
@@ -71,7 +73,12 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
     def __init__(self, options: RegexpOptions, host: Host) -> None:
         super().__init__(options, host)
         self._search = options.pattern.search
-        self._limit = TimeLimit(options.timeout, options.timeout) if options.timeout else TimeLimit()
+        self._search_one = limited_search(options.pattern)
+        self._limit = TimeLimit()
+        if options.timeout:
+            seconds = float(options.timeout)
+            self._search_one = lambda line: call_within(self._search, line, seconds=seconds)
+            self._limit = TimeLimit(seconds, seconds)
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the event of one line.
@@ -79,7 +86,11 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
         Raises:
             ParseError: its time is in another format.
         """
-        (found,) = self._search_all([line])
+        try:
+            found = self._search_one(line)
+        except TimeLimitExceeded as error:
+            self._give_up(line, error)
+            return []
         return [] if found is None else [self.event(_record(found.groupdict()))]
 
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
@@ -96,11 +107,10 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
 
     def _search_all(self, lines: list[str]) -> list[re.Match[str] | None]:
         """Return each line's match; one on which the expression takes too long has none, as in fluentd."""
+        return self._limit.map(self._search, lines, instead=lambda place, error: self._give_up(lines[place], error))
 
-        def give_up(place: int, error: TimeLimitExceeded) -> None:
-            self.host.log.warning("parsing timed out, the line is not matched: %s: %r", error, lines[place][:200])
-
-        return self._limit.map(self._search, lines, instead=give_up)
+    def _give_up(self, line: str, error: TimeLimitExceeded) -> None:
+        self.host.log.warning("parsing timed out, the line is not matched: %s: %r", error, line[:200])
 
 
 def _record(groups: dict[str, str | None]) -> Record:

@@ -101,3 +101,8 @@ def test_timeout(caplog: pytest.LogCaptureFixture, timeout: str) -> None:
     assert parsed.records == [{"a": "aaa"}]
     assert parsed.unmatched == [0]
     assert "parsing timed out" in caplog.text
+
+    caplog.clear()
+    assert parser.parse("a" * 60 + "b") == []
+    assert parser.parse("aaa")[0][1] == {"a": "aaa"}
+    assert "parsing timed out" in caplog.text
