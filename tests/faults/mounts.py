@@ -48,6 +48,10 @@ class Mounts:
         """Run a command in here."""
         subprocess.run([*self.through, *command], check=True, capture_output=True)
 
+    def tries(self, *command: str) -> bool:
+        """Run a command in here, and return whether it succeeded."""
+        return not subprocess.run([*self.through, *command], check=False, capture_output=True).returncode
+
     def __enter__(self) -> Self:
         return self
 

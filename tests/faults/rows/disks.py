@@ -133,7 +133,8 @@ def read_only(lab: Lab) -> None:
             logpipe = trial.start(_text(trial), through=mounts.through)
             log.write(LINES)
             trial.wait_for_all()
-            mounts.run("mount", "-o", "remount,bind,ro", str(out))
+            # Refused while a file there is open to be written.
+            trial.wait(lambda: mounts.tries("mount", "-o", "remount,bind,ro", str(out)), "the remount")
             log.write(LINES)
             trial.wait_for("Read-only file system")
             trial.fired("read-only")

@@ -45,7 +45,7 @@ def rotated_fast(lab: Lab) -> None:
         log, logpipe = _begin(trial)
         for _ in range(lab.repeat(60, few=15)):
             log.write(20 * LINES)
-            log.rename(late=LINES)
+            log.rename()  # what is written late, to a file that was read to its end, may come after the next one
             trial.fired("rotated")
         trial.wait_for_all(seconds=120)
         _in_order(trial)
