@@ -100,5 +100,3 @@ class BufferOptions(Options):
                 yield f"the chunk key {key} must be written as $.a.b"
         if self.flush_thread_count < 1:
             yield InvalidSetting("flush_thread_count must be at least 1", param="flush_thread_count")
-        if self.chunk_limit_size > self.limit:
-            yield InvalidSetting("chunk_limit_size is larger than the whole buffer may be", param="chunk_limit_size")

@@ -28,6 +28,15 @@ def lint_buffer(options: BufferOptions, element: Element, report: Report) -> Non
     if len(options.chunk_keys) >= MANY_KEYS:
         message = f"{element.title}: many chunk keys specified, and it may cause too many chunks on your system"
         report(warning("many-chunk-keys", message, element.arg_position, "group by what few events differ in"))
+    if options.chunk_limit_size > options.limit:
+        message = (
+            f"{element.title}: chunk_limit_size is larger than the whole buffer may be, so that no chunk gets full"
+        )
+        found = element.params.get("chunk_limit_size") or element.params.get("total_limit_size")
+        place = element.position if found is None else found.position
+        report(
+            warning("unfillable-chunk", message, place, f"chunks are queued by age alone up to {options.limit} bytes")
+        )
     if "flush_interval" not in element.params or options.mode == "interval":
         return
     place = element.params["flush_interval"].position

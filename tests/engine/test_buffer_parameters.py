@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -244,6 +245,15 @@ async def test_backup_may_be_declined(setting: str, kept: int) -> None:
         assert any("is lost" in text for text in running.log.texts("error")) == (not kept)
 
 
+async def test_a_chunk_may_be_larger_than_the_buffer() -> None:
+    """As in fluentd it runs: the whole buffer is one chunk then, and full when that is."""
+    async with pipeline(conf("total_limit_size 1000\nflush_interval 1h\noverflow_action block"), Sink) as running:
+        for n in range(30):
+            await running.feed("a", {"n": n, "pad": "x" * 100})
+        await running.flush()
+        assert [record["n"] for record in sink(running).records] == list(range(30))
+
+
 async def test_the_limit_of_0_12_is_a_number_of_chunks() -> None:
     """queue_limit_length times chunk_limit_size is what total_limit_size would be."""
     text = conf("chunk_limit_size 100\nqueue_limit_length 2\nflush_interval 1h\ntotal_limit_size 1")
@@ -294,8 +304,10 @@ async def test_a_full_buffer_does_as_it_is_told(action: str, kind: str, tmp_path
     async with pipeline(text, Sink) as running:
         out = sink(running)
         out.always = OSError("down")
-        accepted = await _fill(running)
+        accepted, waiting = await _fill(running, waits=action == "block")
+        await running.wait_for(lambda: any("buffer overflow" in text for text in running.log.texts("warning")))
         out.always = None
+        await asyncio.gather(*waiting)
         await running.wait_for(lambda: running.metric("buffer_total_queued_size") == 0)
         found = [record["n"] for record in out.records]
     assert found == sorted(found)
@@ -303,20 +315,25 @@ async def test_a_full_buffer_does_as_it_is_told(action: str, kind: str, tmp_path
         assert running.metric("drop_oldest_chunk_count") == 10 - len(found) > 0
         assert found[-1] == 9
     else:
-        assert found[: len(accepted)] == accepted
-        assert len(found) == (10 if action == "block" else len(accepted)) > 1
+        assert found == (list(range(10)) if action == "block" else accepted)
+        assert len(found) > 1
     assert any(f"buffer overflow action={action}" in text for text in running.log.texts("warning"))
 
 
-async def _fill(running: Pipeline) -> list[int]:
-    """Feed ten records of 600 bytes; those that are not taken at once stay in the background, or are refused."""
-    accepted = []
+async def _fill(running: Pipeline, *, waits: bool) -> tuple[list[int], list[asyncio.Future[None]]]:
+    """Feed ten records of 600 bytes; returns those that were taken, and what waits where a full buffer lets it."""
+    accepted: list[int] = []
+    waiting: list[asyncio.Future[None]] = []
     for n in range(10):
         feeding = asyncio.ensure_future(running.feed("a", {"n": n, "pad": "x" * 600}))  # noqa: TID251 - no host
-        done, _ = await asyncio.wait({feeding}, timeout=0.05)
-        if done and feeding.exception() is None:
+        if waits:
+            waiting.append(feeding)
+            await settle()
+            continue
+        with suppress(BufferFull):
+            await feeding
             accepted.append(n)
-    return accepted
+    return accepted, waiting
 
 
 @pytest.mark.parametrize(
@@ -324,6 +341,7 @@ async def _fill(running: Pipeline) -> list[int]:
     [
         (conf("", arg="a,b,c,d"), "many chunk keys specified"),
         (conf("timekey 1d\nflush_interval 1s", arg="time"), "'flush_interval' is ignored"),
+        (conf("total_limit_size 4k"), "larger than the whole buffer may be"),
         (conf("", more="<secondary>\n@type lines\n</secondary>"), "Use different plugin for secondary"),
     ],
 )
