@@ -6,12 +6,13 @@ import argparse
 import json
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
 from logpipe.cli.buffer.finding import chosen
 from logpipe.cli.buffer.store import Row, Store
 
-_HEADS: Final = ("CHUNK", "STATE", "KEY", "TAG", "RECORDS", "BYTES", "AGE", "DAMAGE")
+_HEADS: Final = ("CHUNK", "STATE", "KEY", "TAG", "RECORDS", "BYTES", "AGE", "NOTE")
 _AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
@@ -58,10 +59,24 @@ def _table(store: Store, rows: list[Row]) -> list[str]:
 
 
 def _cells(row: Row, now: int) -> tuple[str, ...]:
-    key = " ".join(f"{name}={value}" for name, value in row.key.items())
+    key = " ".join(f"{name}={_slice(value) if name == 'timekey' else value}" for name, value in row.key.items())
     about = "; ".join(filter(None, (row.problem, row.note)))
     age = _age((now - row.created) // 1_000_000_000)
-    return row.item_id, row.state, key or "-", row.tag or "-", str(row.records), str(row.size), age, about
+    shown = (row.item_id, row.state, key or "-", row.tag or "-", str(row.records), str(row.size), age, about)
+    return tuple(map(_printable, shown))
+
+
+def _slice(start: object) -> str:
+    """Return when a time slice begins, UTC; what is no moment as it is."""
+    try:
+        return datetime.fromtimestamp(int(str(start)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return str(start)
+
+
+def _printable(text: str) -> str:
+    """Return a text of unknown origin as a terminal may have it: tags and fields are whatever somebody logged."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _age(seconds: int) -> str:

@@ -16,19 +16,20 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
     Raises:
         LogpipeError: a process uses a store.
     """
-    left = 0
+    damaged = left = 0
     for store in stores:
         store.lock()
         try:
             for item in chosen(store, given):
                 found = verified(item)
                 if found is not None and found.damages:
+                    damaged += 1
                     left += not (_repair(item) if given.apply else _announce(item, found))
         finally:
             store.unlock()
     if not given.apply and left:
         print("nothing was changed: give --apply to do it")
-    elif not left:
+    elif not damaged:
         print("nothing is damaged")
     return 1 if left else 0
 
