@@ -27,9 +27,6 @@ _VISIT: Final = 32 * 1024 * 1024
 _MOST_RATIO: Final = 1032
 """How many times its size a gzip file can hold."""
 
-_KEPT: Final = 2_000_000_000
-"""Nanoseconds between a file's time and its last change from which on the time is known to be its content's."""
-
 
 class Archive(LogFile):
     """A gzip file, open for reading as its content; from the last `place` on the bytes are kept: there is no way back.
@@ -63,13 +60,6 @@ class Archive(LogFile):
         self._stream = _Stream(self.fileno())
         self._window = bytearray()
         self._start = 0
-
-    @property
-    def keeps_time(self) -> bool:
-        """Whether its time is surely that of its content's last write, as gzip(1) leaves it."""
-        status = os.fstat(self.fileno())
-        stored = int.from_bytes(os.pread(self.fileno(), 4, 4), "little")
-        return stored == status.st_mtime_ns // 1_000_000_000 and status.st_ctime_ns - status.st_mtime_ns > _KEPT
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the mark and up to `size` bytes that stand at `place`; only the mark on a long way there.
@@ -154,12 +144,15 @@ class Archive(LogFile):
     def _measure(self) -> None:
         """Note how much it holds: what its trailer says until that is known, and at least one byte more than we saw."""
         stream = self._stream
+        promised = stream.promised()
+        if promised == stream.produced:
+            self._take()  # it is all there: see that nothing follows
         if stream.ended:
             self.size = max(stream.produced, self.place)  # what was read of it was there
             self.damage = stream.damage
-            self.missing = max(0, stream.promised() - self.size) if stream.damage not in {"", CUT_OFF} else 0
+            self.missing = max(0, promised - self.size) if stream.damage not in {"", CUT_OFF} else 0
         else:
-            self.size = max(stream.produced + 1, self.place, stream.promised())
+            self.size = max(stream.produced + 1, self.place, promised)
 
 
 class _Stream:

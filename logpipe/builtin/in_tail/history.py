@@ -129,7 +129,7 @@ class History:
             offset = own.offset if own.offset <= file.size else 0
         else:
             offset = file.size if new_at_end and not saved.knew(path) else 0
-        live = Start(file, path, offset, Head.of(beginning))
+        live = Start(file, path, offset, beginning)
         others = [row for row in rows if row is not own]
         older = dict(self._of_rows(path, others, file.identity))
         lost = [row.offset for row in others if row not in older]
@@ -165,7 +165,7 @@ class History:
         except OSError as error:
             return Beginning(path, [], None, error, hops)
         older = list(self._neighbours.rotated_since(path, after, known.plus(file.identity)))
-        return Beginning(path, older, Start(file, path, 0, Head.of(beginning)), None, hops)
+        return Beginning(path, older, Start(file, path, 0, beginning), None, hops)
 
     def find_copies(self, path: str, content: Content, after: int, known: Known, begun: Collection[Identity]) -> Copies:
         """Open the copies that copytruncate made of a file since `after`, as in `succeed`.

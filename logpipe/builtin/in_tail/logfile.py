@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import stat
+from collections.abc import Iterable
 from typing import ClassVar, Final, NamedTuple, Self
 
 HEAD_BYTES: Final = 1024
@@ -159,17 +160,18 @@ class LogFile(io.FileIO):
         if self.head.length < len(beginning):
             self.head = Head.of(beginning)
 
-    def rewind(self) -> Head:
-        """Expect nothing of the file any more, and return the head it has now.
+    def rewind(self) -> bytes:
+        """Expect nothing of the file any more, and return its beginning as it is now.
 
         Raises:
             OSError: it cannot be read.
         """
         self.place, self.mark = 0, b""
-        self.head = Head.of(self.beginning())
+        beginning = self.beginning()
+        self.head = Head.of(beginning)
         status = os.fstat(self.fileno())
         self.size, self.changed = status.st_size, status.st_mtime_ns
-        return self.head
+        return beginning
 
     def beginning(self) -> bytes:
         """Return as much of the file as a fingerprint covers."""
@@ -217,6 +219,30 @@ class LogFile(io.FileIO):
             if text:
                 return place + len(block) - len(text)
             place += len(block)
+
+
+class Look(NamedTuple):
+    """What an open file was seen to be, without reading on in it."""
+
+    length: int
+    head: Head
+
+    @classmethod
+    def at(cls, file: LogFile | None, head: Head) -> Self | None:
+        """Look at a file whose head may have grown; None for one that is closed, by somebody else meanwhile too."""
+        if file is None:
+            return None
+        try:
+            length = file.length()
+            beginning = file.beginning() if head.length < min(HEAD_BYTES, length) else b""
+        except (OSError, ValueError):
+            return None
+        return cls(length, Head.of(beginning) if head.begins(beginning) else head)
+
+
+def looks(files: Iterable[tuple[LogFile | None, Head]]) -> list[Look | None]:
+    """Look at several files in one visit to a thread."""
+    return [Look.at(file, head) for file, head in files]
 
 
 def _open(path: str, flags: int) -> int:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from logpipe.builtin.in_tail.archive import Archive
-from logpipe.builtin.in_tail.logfile import TELLING, Content, Head, Identity, LogFile
+from logpipe.builtin.in_tail.logfile import NO_HEAD, TELLING, Content, Head, Identity, LogFile, Look
 from logpipe.builtin.in_tail.targets import look
 from logpipe.builtin.position_file import Position
 
@@ -28,19 +28,42 @@ class Start(NamedTuple):
     file: LogFile
     path: str
     offset: int
-    head: Head
+    beginning: bytes
+    """As much of it as a fingerprint covers."""
+
+    @property
+    def head(self) -> Head:
+        """The fingerprint."""
+        return Head.of(self.beginning)
 
 
 class Known(NamedTuple):
     """What is, will be or was read of a path."""
 
-    files: frozenset[Identity] = frozenset()
-    heads: frozenset[Head] = frozenset()
-    """Heads of content that was read to its end."""
+    files: Mapping[Identity, Head | None] = {}
+    """Those that are open for sure; of others the head: an inode is given to the next file as soon as it is free."""
+    contents: tuple[tuple[Head, LogFile | int], ...] = ()
+    """Heads and sizes of what was rotated away or copied; where a file is still open it says itself how long it is."""
 
     def plus(self, *files: Identity) -> Known:
-        """Return the same with some more files."""
-        return Known(self.files.union(files), self.heads)
+        """Return the same with some more open files."""
+        return Known({**self.files, **dict.fromkeys(files)}, self.contents)
+
+    def is_open(self, identity: Identity) -> bool:
+        """Return whether a file is known for sure."""
+        return self.files.get(identity, NO_HEAD) is None
+
+    def has(self, start: Start) -> bool:
+        """Return whether a file is one of them, compressed or not, and not another one with its inode."""
+        head = self.files.get(start.file.identity, NO_HEAD)
+        if head is None or (head.length > 0 and head.begins(start.beginning)):
+            return True
+        return isinstance(start.file, Archive) and self._has_content(start)
+
+    def _has_content(self, start: Start) -> bool:
+        """Return whether a compressed file holds what is or was read before it was compressed."""
+        alike = [size for head, size in self.contents if head.begins(start.beginning)]
+        return start.file.size in (size if isinstance(size, int) else _length(size) for size in alike)
 
 
 class Neighbours:
@@ -58,10 +81,10 @@ class Neighbours:
             start = self._open(os.path.join(folder, name), row.offset)
             if start is None:
                 continue
-            if start.file.identity not in known.files and (head is None or head.begins(start.file.beginning())):
+            if not known.has(start) and (head is None or head.begins(start.beginning)):
                 return start
             start.file.close()
-        return None if head is None else self.copy(path, Content(head, row.offset, b""), known.files)
+        return None if head is None else self.copy(path, Content(head, row.offset, b""), known.files.keys())
 
     def copy(self, path: str, content: Content, known: Collection[Identity]) -> Start | None:
         """Open a file beside `path` that holds what was read from it, to go on there."""
@@ -96,14 +119,18 @@ class Neighbours:
         found: list[tuple[int, int, str]] = []
         for other in names:
             status = look(os.path.join(folder, other)) if is_rotated.fullmatch(other) else None
-            if status is None or status.st_mtime_ns < after or Identity.of(status) in known.files:
+            if status is None or status.st_mtime_ns < after or known.is_open(Identity.of(status)):
                 continue
             plain = other.removesuffix(self._archive_suffix)
             if plain == other or plain not in names:  # else it is being compressed
                 found.append((status.st_mtime_ns, _youth(plain), other))
         for _, _, other in sorted(found):
             start = self._open(os.path.join(folder, other), 0)
-            if start is not None and not _was_read(start, known.heads):
+            if start is None:
+                continue
+            if known.has(start):
+                start.file.close()
+            else:
                 yield start
 
     def _open(self, path: str, offset: int) -> Start | None:
@@ -122,7 +149,7 @@ class Neighbours:
         if file.exact and file.size < offset:
             file.close()
             return None
-        return Start(file, path, offset, Head.of(beginning))
+        return Start(file, path, offset, beginning)
 
 
 def names_of_inode(folder: str, inode: int) -> list[str]:
@@ -134,16 +161,9 @@ def names_of_inode(folder: str, inode: int) -> list[str]:
         return []
 
 
-def _was_read(start: Start, heads: Collection[Head]) -> bool:
-    """Return whether a compressed file is one that was read before it was compressed, and close it then.
-
-    gzip(1) leaves a file its time, which tells; others give it that of the compression.
-    """
-    file = start.file
-    if isinstance(file, Archive) and not file.keeps_time and start.head in heads:
-        file.close()
-        return True
-    return False
+def _length(file: LogFile) -> int | None:
+    look_at_it = Look.at(file, NO_HEAD)
+    return None if look_at_it is None else look_at_it.length
 
 
 def _youth(name: str) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 from logpipe import Host
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.logfile import LogFile
+from logpipe.builtin.in_tail.logfile import Look, looks
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.targets import Scan, Targets
 from logpipe.builtin.in_tail.trail import Trail
@@ -158,19 +158,21 @@ class Patrol:
         replaced = [(trail, each) for each, trail in self._trails.roster.replaced.items()]
         if not replaced:
             return
-        sizes = await self._host.in_thread(_sizes, [each.file for _, each in replaced])
+        seen = await self._host.in_thread(looks, [(each.file, each.head) for _, each in replaced])
         now = self._host.clock.monotonic()
+        for (trail, each), found in zip(replaced, seen, strict=True):
+            self._trails.note_head(trail, each, found)
         quiet = [
             (trail, each)
-            for (trail, each), size in zip(replaced, sizes, strict=True)
-            if not self._has_more(trail, each, size, now) and self._is_over(trail, each, now)
+            for (trail, each), found in zip(replaced, seen, strict=True)
+            if not self._has_more(trail, each, found, now) and self._is_over(trail, each, now)
         ]
         if quiet:
             await self._trails.finish(quiet)
 
-    def _has_more(self, trail: Trail, generation: Generation, size: int | None, now: float) -> bool:
+    def _has_more(self, trail: Trail, generation: Generation, seen: Look | None, now: float) -> bool:
         """Return whether a rotated file is still being read or written."""
-        if size is not None and size != generation.size:
+        if seen is not None and seen.length != generation.size:
             generation.replaced_at = now
             generation.stirred = True
             self._wake(trail)
@@ -217,15 +219,3 @@ class Patrol:
         if trails:
             statuses = await self._host.in_thread(look_all, [trail.path for trail in trails])
             await self._trails.compare(zip(trails, statuses, strict=True), audit=not self._watch.blind)
-
-
-def _sizes(files: list[LogFile | None]) -> list[int | None]:
-    """Return the sizes of open files, None for those that are closed meanwhile; blocks."""
-    return [None if file is None else _size(file) for file in files]
-
-
-def _size(file: LogFile) -> int | None:
-    try:
-        return file.length()
-    except (OSError, ValueError):
-        return None

@@ -125,6 +125,7 @@ class Tail(Input[TailOptions], type="tail"):
         """Write down what has settled, and close everything."""
         self._watch.stop()
         self._complaints.sum_up(everything=True)
+        await self.trails.look_a_last_time()
         await self._checkpoints.stop()
         await self.trails.close()
 

@@ -13,7 +13,7 @@ from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.neighbours import Start
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
-from logpipe.builtin.in_tail.trail import MOST_HEADS, Trail, shown
+from logpipe.builtin.in_tail.trail import MOST_CONTENTS, Trail, shown
 from logpipe.builtin.position_file import is_storable
 
 
@@ -35,13 +35,24 @@ class Roster:
         self._owners: dict[Identity, Trail] = {}
         self._refused: set[str] = set()
 
-    def knows(self, identity: Identity) -> bool:
-        """Return whether a file has a generation."""
-        return identity in self._owners
+    def knows(self, start: Start) -> bool:
+        """Return whether a file has a generation; one with the inode of a file that is gone has none."""
+        return self._find(start) is not None
+
+    def _find(self, start: Start) -> tuple[Trail, Generation] | None:
+        """Return whose a file is, and its generation."""
+        identity = start.file.identity
+        owner = self._owners.get(identity)
+        if owner is None:
+            return None
+        generation = next(each for each in reversed(owner.generations) if each.identity == identity)
+        head = generation.head
+        is_it = generation.file is not None or (head.length > 0 and head.begins(start.beginning))
+        return (owner, generation) if is_it or not generation.finished else None
 
     def add_older(self, trail: Trail, start: Start) -> None:
         """Read the rest of a file that was rotated away from a path, before what came after it."""
-        if start.file.identity in self._owners:
+        if self.knows(start):
             start.file.close()
             return
         generation = self._older(trail, start)
@@ -64,9 +75,9 @@ class Roster:
 
     def add_live(self, trail: Trail, start: Start) -> None:
         """Follow the file that a path leads to now."""
-        owner = self._owners.get(start.file.identity)
-        if owner is not None:
-            self._meet(trail, owner, start)
+        found = self._find(start)
+        if found is not None:
+            self._meet(trail, *found, start)
         elif start.file.identity in self.own_output:
             start.file.close()
             self._refuse(trail.path, f"{trail.name} is where our own log goes: it is not followed")
@@ -99,13 +110,12 @@ class Roster:
             self._refused.add(path)
             self._host.log.warning("%s", message)
 
-    def _meet(self, trail: Trail, owner: Trail, start: Start) -> None:
+    def _meet(self, trail: Trail, owner: Trail, generation: Generation, start: Start) -> None:
         """A path leads to a file that is known: one that was renamed, back or to another name that is followed.
 
         While the old name's events are still being read the file stays with that name; a file to which two paths lead
         at the same time is read once.
         """
-        generation = next(each for each in owner.generations if each.identity == start.file.identity)
         if generation.replaced_at is None or (owner is not trail and not generation.finished):
             start.file.close()
             return
@@ -141,10 +151,18 @@ class Roster:
         generation.stirred = False
         self.replaced.pop(generation, None)
 
-    def discard(self, trail: Trail, identity: Identity) -> None:
+    def discard(self, trail: Trail, start: Start) -> None:
         """Take out an older generation of which nothing was read, if it is that file: it is read as another one."""
+        self._discard(trail, lambda each: each.identity == start.file.identity)
+
+    def discard_compressed(self, trail: Trail, start: Start) -> None:
+        """Take out a compressed generation of which nothing was read, if the file that it was made of is still open."""
+        twin = (start.head, start.file.size)
+        self._discard(trail, lambda each: not each.form.exact and (each.head, each.size) == twin)
+
+    def _discard(self, trail: Trail, is_it: Callable[[Generation], bool]) -> None:
         for generation in trail.generations:
-            if generation.identity == identity and not generation.begun and generation.replaced_at is not None:
+            if generation in self.replaced and not generation.begun and is_it(generation):
                 self._files.close_now(generation)
                 self.remove(trail, generation)
                 return
@@ -153,16 +171,21 @@ class Roster:
         """Take a generation out whose file goes on as another one."""
         trail.generations.remove(generation)
         self.replaced.pop(generation, None)
-        if self._owners.get(generation.identity) is trail:
+        self._disown(trail, generation)
+
+    def _disown(self, trail: Trail, generation: Generation) -> None:
+        """Let the inode of a generation that was taken from its path be another file's, if it is not already."""
+        if self._owners.get(generation.identity) is trail and all(
+            each.identity != generation.identity for each in trail.generations
+        ):
             del self._owners[generation.identity]
 
     def let_go(self, trail: Trail, generations: Iterable[Generation]) -> None:
         """Forget generations that were taken from their path: their inodes may come back as other files."""
         for generation in generations:
             self._books.close(trail, generation)
-            trail.heads = (*trail.heads[1 - MOST_HEADS :], generation.head)
-            if self._owners.get(generation.identity) is trail:
-                del self._owners[generation.identity]
+            trail.contents = (*trail.contents[1 - MOST_CONTENTS :], (generation.head, generation.size))
+            self._disown(trail, generation)
 
     def drop(self, trail: Trail) -> None:
         """Forget a path that has no generation left."""

@@ -9,13 +9,13 @@ from typing import Final
 
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.ledger import Ledger
-from logpipe.builtin.in_tail.logfile import Head, Identity
+from logpipe.builtin.in_tail.logfile import Head, Identity, LogFile
 from logpipe.builtin.in_tail.neighbours import Known
 from logpipe.builtin.position_file import Entry, entry
 
 _DOTS: Final = re.compile(r"\.{2,}")
 
-MOST_HEADS: Final = 32
+MOST_CONTENTS: Final = 32
 
 MOST_FINISHED: Final = 64
 """Finished generations a path remembers; more come only where files rotate several times a second."""
@@ -36,9 +36,9 @@ class Trail:
     __slots__ = (
         "__weakref__",
         "_entry",
+        "contents",
         "copies",
         "generations",
-        "heads",
         "hops",
         "ledger",
         "name",
@@ -59,10 +59,10 @@ class Trail:
         self.generations: list[Generation] = []
         self.ledger = Ledger()
         """The books of generations that were let go."""
-        self.copies: tuple[Identity, ...] = ()
+        self.copies: tuple[tuple[Identity, Head, int], ...] = ()
         """Files beside it that hold what was read from it already."""
-        self.heads: tuple[Head, ...] = ()
-        """Heads of what was read to its end and let go; a file that is compressed then is known by them."""
+        self.contents: tuple[tuple[Head, int], ...] = ()
+        """Heads and sizes of what was read to its end and let go: should it be compressed then, it is known by them."""
         self._entry: Entry | None = None
         self.wanted = True
         """Whether the configuration names the path; if not, it is read to its end and let go."""
@@ -85,15 +85,16 @@ class Trail:
     @property
     def known(self) -> Known:
         """What is, will be or was read."""
-        files = frozenset((*self.copies, *(each.identity for each in self.generations)))
-        return Known(
-            files, frozenset((*self.heads, *(each.head for each in self.generations if each is not self.live)))
-        )
+        files: dict[Identity, Head | None] = {identity: head for identity, head, _ in self.copies}
+        files |= {each.identity: each.head if each.file is None else None for each in self.generations}
+        contents: list[tuple[Head, LogFile | int]] = [(head, size) for _, head, size in self.copies]
+        contents += [(each.head, each.file or each.size) for each in self.generations]
+        return Known(files, (*self.contents, *contents))
 
     @property
     def begun(self) -> set[Identity]:
         """The known files of which something was read."""
-        return {*self.copies, *(each.identity for each in self.generations if each.begun)}
+        return {*(copy[0] for copy in self.copies), *(each.identity for each in self.generations if each.begun)}
 
     def next_stirred(self) -> Generation | None:
         """Return the oldest generation that may have something to read: a newer one waits for it."""

@@ -19,7 +19,7 @@ from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.builtin.in_tail.books import Books
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.history import Beginning, Copies, History, Saved
-from logpipe.builtin.in_tail.logfile import Content, Identity
+from logpipe.builtin.in_tail.logfile import Content, Identity, Look, looks
 from logpipe.builtin.in_tail.neighbours import Neighbours, Start
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
@@ -190,6 +190,23 @@ class Trails:
             "%s unreadable. It is excluded and would be examined next time. (%s)", shown(path), error.strerror
         )
 
+    def note_head(self, trail: Trail, generation: Generation, seen: Look | None) -> None:
+        """Remember more of how a file begins that is not read yet: by that it is known again, whatever it is called."""
+        if seen is not None and seen.head.length > generation.head.length:
+            generation.head = seen.head
+            self._settled(trail)
+
+    async def look_a_last_time(self) -> None:
+        """Note how much is there of every open file, and how it begins."""
+        opened = [(trail, each) for trail in self.by_path.values() for each in trail.generations if each.file]
+        if not opened:
+            return
+        seen = await self._host.in_thread(looks, [(each.file, each.head) for _, each in opened])
+        for (trail, generation), found in zip(opened, seen, strict=True):
+            if found is not None:
+                generation.seen_size = found.length
+                self.note_head(trail, generation, found)
+
     def shortened(self, trail: Trail, generation: Generation, size: int) -> None:
         """Note that a file of that size was cut behind what was read of it."""
         self.books.shorten(trail, generation, size)
@@ -204,18 +221,19 @@ class Trails:
             if file is None or generation not in trail.generations:
                 return
             copies = await self._copies(trail, generation)
-            head = await self._host.in_thread(file.rewind)
+            beginning = await self._host.in_thread(file.rewind)
             # from here on nothing waits: positions must not be written while the path has no generation
             was_live = generation is trail.live
             self._files.release(generation)
             self._read_copies(trail, generation, copies)
             self.roster.remove(trail, generation)
-            start = Start(file, generation.inode_path, 0, head)
+            start = Start(file, generation.inode_path, 0, beginning)
             if was_live:
                 self._rotated.add(1)
                 self._host.log.info("detected rotation of %s", trail.name)
                 self.roster.add_live(trail, start)
             else:  # it was cut first and renamed then
+                self.roster.discard_compressed(trail, start)
                 self.roster.add_older(trail, start)
             self._settled(trail)
 
@@ -224,7 +242,7 @@ class Trails:
         async with self._changing:
             copies = await self._copies(trail, generation)
             if copies.own is not None:
-                self.roster.discard(trail, copies.own.file.identity)
+                self.roster.discard(trail, copies.own)
                 self._know_copy(trail, copies.own)
             for start in copies.missed:
                 self.roster.add_older(trail, start)
@@ -253,8 +271,8 @@ class Trails:
         if copy.file.exact:
             size, generation.size = generation.size, min(generation.size, copy.file.size)
             self.books.shorten(trail, generation, size)
-        self.roster.discard(trail, copy.file.identity)
-        if self.roster.knows(copy.file.identity):
+        self.roster.discard(trail, copy)
+        if self.roster.knows(copy):
             generation.skip(generation.behind, "elsewhere")  # the copy is followed under its own name
         elif copy.file.size > generation.offset or not generation.settlement.complete:
             self.roster.go_on(trail, generation, copy)
@@ -264,7 +282,7 @@ class Trails:
 
     def _know_copy(self, trail: Trail, copy: Start) -> None:
         """Remember a copy of what was read, so that nobody takes it for something else."""
-        trail.copies = (*trail.copies[-MOST_FINISHED:], copy.file.identity)
+        trail.copies = (*trail.copies[-MOST_FINISHED:], (copy.file.identity, copy.head, copy.file.size))
         copy.file.close()
 
     async def give_up(self, trail: Trail, generation: Generation, reason: str) -> None:

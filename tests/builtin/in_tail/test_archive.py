@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import random
 import tracemalloc
 from itertools import pairwise
@@ -162,15 +161,11 @@ def test_a_copy_is_known_by_head_and_mark(tmp_path: Path) -> None:
             assert file.holds(Content(NO_HEAD, 0, b""))
 
 
-def test_whose_time_it_has(tmp_path: Path) -> None:
-    """gzip(1) gives it that of the content and writes it into it too; nobody else can know."""
-    path = packed(tmp_path / "a.gz")
-    with Archive(str(path)) as file:
-        assert not file.keeps_time
-    path.write_bytes(gzip.compress(TEXT, mtime=1_466_000_000))
-    os.utime(path, (1_466_000_000, 1_466_000_000))
-    with Archive(str(path)) as file:
-        assert file.keeps_time
+@pytest.mark.parametrize("length", [0, 1, 34, 1024, 1025, 5000, len(TEXT)])
+def test_its_size_is_known_from_the_first(length: int, tmp_path: Path) -> None:
+    """The trailer says it, and where all is in sight that is seen to be so."""
+    with Archive(str(packed(tmp_path / "a.gz", TEXT[:length]))) as file:
+        assert file.size == length
 
 
 def test_random_reads_agree_with_the_content(tmp_path: Path) -> None:

@@ -159,6 +159,53 @@ async def test_a_file_that_is_open_is_read_from_there(tmp_path: Path, follow: An
         assert host.lines == ["one line of text", "two", "three"]
 
 
+async def test_a_rotation_that_compresses_at_once(tmp_path: Path, follow: Any) -> None:
+    """With logrotate's `compress` and no `delaycompress`: what was read, or still is from the open file, comes once."""
+    log = tmp_path / "app.log"
+    expected: list[str] = []
+    log.touch()
+    async with follow(tmp_path, f"{ON}\nrotate_wait 1") as run:
+        await run.until(lambda: run.tail.trails.by_path)
+        for number in range(4):
+            some = lines(str(number), 100)
+            run.append(log, text(some[:50]))
+            await run.lines(len(expected) + 50)
+            run.append(log, text(some[50:]))
+            expected += some
+            log.rename(tmp_path / f"app.log-2026010{number}")
+            compress(tmp_path / f"app.log-2026010{number}")
+            log.touch()
+            await run.lines(len(expected))
+            await run.advance(0.5 * number)
+        run.append(log, "last\n")
+        await run.lines(401)
+        await run.advance(10)
+        await run.idle()
+        assert run.host.lines == [*expected, "last"]
+
+
+async def test_a_generation_that_nobody_had_read_a_byte_of(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """Outputs were down, it was rotated, we stopped, it was compressed: it is known by how it begins."""
+    log = tmp_path / "app.log"
+    first, second = lines("first", 10), lines("second", 10)
+    log.write_text(text(first))
+    host = scripted()
+    host.refusals = 1_000_000
+    async with follow(tmp_path, ON, host=host) as run:
+        await run.until(lambda: host.attempts == 1)
+        log.rename(tmp_path / "app.log.2")
+        log.touch()
+        await run.until(lambda: host.metric("rotated_file_count") == 1)
+        run.append(log, text(second))
+        log.rename(tmp_path / "app.log.1")
+        log.write_text("third\n")
+        await run.until(lambda: host.metric("rotated_file_count") == 2)
+    for number in (1, 2):
+        compress(tmp_path / f"app.log.{number}")
+    async with follow(tmp_path, ON) as run:
+        assert await run.lines(21) == [*first, *second, "third"]
+
+
 async def test_a_file_that_was_not_open_is_read_from_the_archive(tmp_path: Path, follow: Any, scripted: Any) -> None:
     """Compressed while it was closed, with something to read: nothing is given up."""
     log = tmp_path / "app.log"

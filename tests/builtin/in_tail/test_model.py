@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import shutil
 import tempfile
@@ -18,8 +19,13 @@ from logpipe.builtin.position_file import PositionFile
 from tests.builtin.in_tail.harness import Running, ScriptedHost, append, follow
 
 
+def number_of(path: Path) -> int:
+    """Return the number of a rotated file."""
+    return int(path.name.split(".")[2])
+
+
 class TailModel(RuleBasedStateMachine):
-    """A writer with its rotations, an input that is stopped and killed, outputs that refuse and are late."""
+    """A writer and its rotations, compressed or not; an input, stopped and killed; outputs that refuse or are late."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +56,7 @@ class TailModel(RuleBasedStateMachine):
     def start(self) -> None:
         self.runs += 1
         self.host = ScriptedHost()
-        self.context = follow(self.folder, "rotate_wait 1", host=self.host)
+        self.context = follow(self.folder, "rotate_wait 1\nread_compressed_rotated true", host=self.host)
         self.run = self.do(self.context.__aenter__())
 
     async def remembered(self) -> None:
@@ -116,8 +122,23 @@ class TailModel(RuleBasedStateMachine):
         await self.run.tick_until(known, "a look at the file")
 
     def shift(self) -> None:
-        for old in sorted(self.folder.glob("a.log.*"), key=lambda path: -int(path.suffix[1:])):
-            old.rename(self.folder / f"a.log.{int(old.suffix[1:]) + 1}")
+        for old in sorted(self.folder.glob("a.log.*"), key=lambda path: -number_of(path)):
+            old.rename(self.folder / f"a.log.{number_of(old) + 1}{'.gz' if old.suffix == '.gz' else ''}")
+
+    @precondition(lambda self: self.plain())
+    @rule(youngest=st.booleans())
+    def compress(self, *, youngest: bool) -> None:
+        """As gzip(1) does, which leaves the time as it was."""
+        path = min(self.plain(), key=number_of) if youngest else max(self.plain(), key=number_of)
+        times = path.stat()
+        packed = path.with_name(path.name + ".gz")
+        with gzip.open(packed, "wb", compresslevel=1) as file:
+            file.write(path.read_bytes())
+        os.utime(packed, ns=(times.st_atime_ns, times.st_mtime_ns))
+        path.unlink()
+
+    def plain(self) -> list[Path]:
+        return [path for path in self.folder.glob("a.log.*") if path.suffix != ".gz"]
 
     @precondition(lambda self: self.run is not None)
     @rule(turns=st.integers(1, 8))

@@ -259,6 +259,29 @@ async def test_a_new_file_on_the_same_inode_is_a_new_file(tmp_path: Path, follow
             log.unlink()
         await run.tick_until(lambda: "new" in run.host.lines)
         assert run.host.lines.count("new") == 1
+    if log.stat().st_ino != inode:
+        pytest.skip("this file system gives no inode twice")
+
+
+async def test_a_file_that_came_and_went_with_a_known_inode(tmp_path: Path, follow: Any) -> None:
+    """What was read, let go and deleted leaves its inode to a file that is rotated before anybody looks."""
+    log, old, other = tmp_path / "a.log", tmp_path / "a.log.1", tmp_path / "other"
+    log.write_text("the first of them\n")
+    inode = log.stat().st_ino
+    async with follow(tmp_path, "rotate_wait 0\nenable_stat_watcher false") as run:
+        await run.lines(1)
+        log.rename(old)
+        log.write_text("the second\n")
+        await run.tick_until(lambda: len(run.host.lines) == 2 and run.host.metric("open_file_count") == 1)
+        old.unlink()
+        other.write_text("the third, which nobody saw\n")
+        if other.stat().st_ino != inode:
+            pytest.skip("this file system gives no inode twice")
+        log.rename(tmp_path / "a.log.2")
+        other.rename(old)
+        log.write_text("the fourth\n")
+        await run.tick_until(lambda: len(run.host.lines) == 4)
+        assert run.host.lines[2:] == ["the third, which nobody saw", "the fourth"]
 
 
 async def test_a_file_renamed_into_the_pattern_is_not_read_twice(tmp_path: Path, follow: Any) -> None:
