@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from logpipe import LogpipeError, Record
+from logpipe import LogpipeError, Receipt, Record
 from logpipe.builtin.buffers.file import FileSingleBuffer
 from logpipe.testing import ManualClock, settle
 from tests.builtin.buffers.stages import conf, files, lines, running, sink
@@ -242,6 +243,24 @@ async def test_a_file_that_was_removed_is_said_to_be_gone(tmp_path: Path) -> Non
         await pipe.flush()
         assert sink(pipe).records == [{"n": 1}]
         assert any("somebody has removed it, and 1 events" in text for text in pipe.log.texts("error"))
+
+
+async def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    """What was in it and not in memory is gone, and said to be; everything after it is stored and delivered."""
+    folder = tmp_path / "deep" / "buffer"
+    async with running(conf(folder, f"{LONG}\nmemory_limit_size 0", arg="tag")) as pipe:
+        await pipe.feed("a", {"n": 1})
+        shutil.rmtree(folder.parent)
+        settled: list[int] = []
+        receipt = Receipt(lambda: settled.append(1))
+        await pipe.feed("a", {"n": 2}, receipt=receipt)
+        receipt.release()
+        await pipe.wait_for(lambda: settled == [1])
+        await pipe.feed("b", {"n": 3})
+        assert len(files(folder)) == 2
+        await pipe.flush()
+        assert sorted(record["n"] for record in sink(pipe).records) == [2, 3]
+        assert any("is gone" in said for said in pipe.log.texts("error"))
 
 
 async def test_a_file_that_somebody_else_wrote_to_is_left_alone(tmp_path: Path) -> None:

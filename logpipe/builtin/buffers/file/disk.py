@@ -60,7 +60,13 @@ class Disk:
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         flags |= os.O_CREAT | os.O_EXCL if size == 0 else 0
-        descriptor = os.open(path, flags, self._file_mode)
+        try:
+            descriptor = os.open(path, flags, self._file_mode)
+        except FileNotFoundError:
+            if size:
+                raise
+            self.make_folder(path.parent)  # somebody has cleaned up, and we are still here
+            descriptor = os.open(path, flags, self._file_mode)
         try:
             found = os.fstat(descriptor).st_size
             if found != size:
