@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -40,7 +40,18 @@ class Regexp:
             self.finditer = lambda text, position=0: _guarded(
                 lambda: list(limited.finditer(text, position, timeout=_SECONDS))
             )
+        if prefers_empty(self.pattern.pattern):
+            self.finditer = self._one_after_another
         self.names: tuple[str, ...] = tuple(self.pattern.groupindex)
+
+    def _one_after_another(self, text: str, position: int = 0) -> Iterator[re.Match[str]]:
+        """Yield the matches as Ruby finds them: behind an empty one it goes on a character later, whatever is there."""
+        while position <= len(text):
+            found = self.search(text, position)
+            if found is None:
+                return
+            yield found
+            position = found.end() + (found.start() == found.end())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Regexp) and (self.source, self.flags) == (other.source, other.flags)
@@ -65,6 +76,17 @@ def _limited(pattern: Any) -> Any:
     flags |= regex.IGNORECASE if pattern.flags & re.IGNORECASE else 0
     flags |= regex.DOTALL if pattern.flags & re.DOTALL else 0
     return regex.compile(pattern.pattern, flags)
+
+
+_EMPTY_FIRST: Final = re.compile(r"[*?}]\?|\(\||\|\||\|\)|:\||>\||^\||\|$")
+
+
+def prefers_empty(text: str) -> bool:
+    """Whether a pattern may match nothing where it could match more: `a*?`, `(|a)`.
+
+    There Python looks for more at the same place the next time, and Ruby does not.
+    """
+    return _EMPTY_FIRST.search(text) is not None
 
 
 _REPEAT: Final = re.compile(r"(?:[*+]|\{\d+(?:,\d*)?\}|\{,\d+\})(?!\+)")

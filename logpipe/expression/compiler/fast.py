@@ -16,7 +16,7 @@ from logpipe.expression.compiler.context import BOUND, Context
 from logpipe.expression.compiler.source import Code, Writer
 from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.registry import METHODS
-from logpipe.expression.regexp_values import Regexp, may_explode
+from logpipe.expression.regexp_values import Regexp, may_explode, prefers_empty
 from logpipe.expression.text import to_s
 from logpipe.expression.times import NANOS, formatter
 from logpipe.expression.values import Range
@@ -311,7 +311,7 @@ class _Short:
         if not isinstance(pattern, nodes.Regexp) or pattern.source.constant is None:
             return None
         compiled = Regexp(pattern.source.constant, pattern.flags).pattern
-        if may_explode(compiled.pattern):
+        if may_explode(compiled.pattern) or prefers_empty(compiled.pattern):
             return None
         if node.name == "gsub" and len(node.args) == 2:
             replacement = _plain_replacement(node.args[1])
