@@ -268,6 +268,29 @@ def reloads(lab: Lab) -> None:
         trial.wait_for_all()
         trial.wait(lambda: _descriptors(logpipe.pid) <= before + 4, "descriptors to be let go")
         trial.end(logpipe)
+    _removed_with_backlog(lab)
+
+
+def _removed_with_backlog(lab: Lab) -> None:
+    with lab.trial("an output removed that has a backlog") as trial:
+        trial.may_repeat = True
+        log = trial.log()
+        text = "<system>\n  shutdown_timeout 2\n</system>\n" + _text(trial)
+        in_the_way = trial.folder / "out/out.log"
+        in_the_way.mkdir(parents=True)
+        logpipe = trial.start(text)
+        log.write(LINES)
+        trial.wait_for("failed to flush")
+        config = trial.folder / "conf"
+        config.write_text("<match t>\n  @type null\n</match>\n")
+        logpipe.signal(signal.SIGHUP)
+        trial.wait_for("starting by the configuration as it was read")
+        trial.fired("removed", when=list((trial.folder / "buffer").glob("buffer.*.log")))
+        in_the_way.rmdir()
+        config.write_text(text)
+        logpipe.signal(signal.SIGHUP)
+        trial.wait_for_all()
+        trial.end(logpipe)
 
 
 waiting(54, "exec child floods stderr, ignores SIGTERM, forks, exits", waits_for="exec inputs and outputs")
