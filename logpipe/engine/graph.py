@@ -328,8 +328,14 @@ class Graph:
 
 
 def read_system(root: Element, report: Report) -> SystemOptions:
-    """Return the settings of the one `<system>`, or the defaults."""
+    """Return the settings of the one `<system>`; the defaults where there is none, or one with errors."""
     found = list(root.sections("system"))
     for extra in found[1:]:
         report(error("repeated-section", "<system> is duplicated. <system> should be only one", extra.position))
-    return SystemOptions.read(found[0] if found else Element("system"), report)
+    said: list[Diagnostic] = []
+    system = SystemOptions.read(found[0] if found else Element("system"), said.append)
+    for diagnostic in said:
+        report(diagnostic)
+    if any(diagnostic.severity == "error" for diagnostic in said):
+        return SystemOptions.read(Element("system"), report)
+    return system

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,17 @@ def test_a_folder_of_plugins_that_do_not_import(folder: Path, capsys: pytest.Cap
         err = capsys.readouterr().err
         assert "clean.conf: error: plugin file plugins/filter_x.py cannot be imported" in err
         assert "[unreadable-plugin]" in err
+
+
+@pytest.mark.parametrize(
+    "line", ["log_level loud", "workers 0", "<log>\n  format xml\n</log>", "shutdown_timeout 1\n</system>\n<system>"]
+)
+def test_a_system_that_is_wrong(folder: Path, line: str) -> None:
+    """It keeps logpipe from starting, with its place, as everything else that is wrong."""
+    (folder / "main.conf").write_text(f"<system>\n{line}\n</system>\n{CLEAN}")
+    command = [sys.executable, "-m", "logpipe", "-c", "main.conf"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("main.conf:")
+    assert "Traceback" not in result.stderr
