@@ -28,23 +28,13 @@ def test_a_graceful_stop_delivers_what_was_read(running: Running, number: signal
     assert running.delivered == running.written
 
 
-def test_term_while_the_configuration_is_read(running: Running) -> None:
-    """It ends at once, having touched nothing."""
-    os.mkfifo(running.folder / "included.conf")
-    running.configure(more="@include included.conf")
-    running.start()
-
-    def opened_by_it() -> int:
-        try:
-            return os.open(running.folder / "included.conf", os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            return 0
-
-    descriptor = wait_until(opened_by_it, seconds=PATIENCE, what="the configuration to be read")
-    try:
-        assert running.stop() == 0
-    finally:
-        os.close(descriptor)
+def test_term_while_a_module_is_imported(running: Running) -> None:
+    """Before there is anything to stop it ends at once, having touched nothing."""
+    (running.folder / "endless.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(3600)\n")
+    running.configure()
+    running.start("-I", str(running.folder), "-r", "endless")
+    running.has_said("importing")
+    assert running.stop() == 0
     assert not (running.folder / "positions").exists()
 
 
