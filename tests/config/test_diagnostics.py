@@ -33,3 +33,14 @@ def test_every_code_is_explained() -> None:
     explained = re.findall(r"^### (.*)$", (ROOT / "docs" / "diagnostics.md").read_text(), re.MULTILINE)
 
     assert sorted(explained) == sorted(used)
+
+
+def test_every_explanation_is_whole() -> None:
+    """What it means, an example, what to do."""
+    text = (ROOT / "docs" / "diagnostics.md").read_text()
+    explanation = re.compile(
+        r"[a-z-]+\n\n\*(?:error|warning|error or warning)\* · .+\n\n- Example: .+\n- What to do: .+\n\n?"
+    )
+
+    parts = re.split(r"^### |^## .*\n\n", text, flags=re.MULTILINE)
+    assert [part for part in parts[1:] if part and not explanation.fullmatch(part)] == []
