@@ -24,7 +24,6 @@ class Counts:
             "Lines that were dealt with: emitted_records without additional_records, eventless_lines, skipped_lines "
             "and, unless emit_unmatched_lines made records of them, unmatched_lines.",
         )
-        self._records = host.counter("emitted_records", "Records that were accepted.")
         self._additional = host.counter("additional_records", "Records beyond one a line, where lines hold several.")
         self._eventless = host.counter("eventless_lines", "Lines in the parser's format that hold no event.")
         self._unmatched = host.counter("unmatched_lines", "Lines that are not in the parser's format.")
@@ -34,11 +33,10 @@ class Counts:
         self.cut_lines = host.counter("cut_lines", "Pieces of lines that were too long to be read at once.")
         self.refusals = host.counter("refused_batches", "Batches that outputs did not accept and that are made again.")
 
-    def accepted(self, size: int, lines: int, records: int, made: Made) -> None:
-        """Count a batch that was accepted, or was empty; `records` is how many it held when it was sent."""
+    def accepted(self, size: int, lines: int, made: Made) -> None:
+        """Count a batch that was accepted, or was empty; its records are counted by the host."""
         self._bytes.value += size
         self.lines.value += lines
-        self._records.value += records
         self._unmatched.value += made.unmatched
         if made.surplus > 0:
             self._additional.value += made.surplus

@@ -179,8 +179,7 @@ class Reader:
         receipt = generation.settlement.expect(offset)
         try:
             made = self._maker.make(trail, cleaned, receipt)
-            records = len(made.batch.records)
-            if records:
+            if made.batch.records:
                 self._emitting += 1
                 try:
                     await self._host.emit(made.batch)
@@ -195,7 +194,7 @@ class Reader:
         receipt.release()
         block.place = stop
         trail.refusals = 0
-        self._counts.accepted(size, len(lines), records, made)
+        self._counts.accepted(size, len(lines), made)
         if nul_bytes:
             self._counts.nul_bytes.add(nul_bytes)
             generation.ledger.pass_over(nul_bytes, "nul")

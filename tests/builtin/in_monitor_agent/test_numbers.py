@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from logpipe import Host, Options, Output
 from logpipe.testing import pipeline
-from tests.builtin.in_monitor_agent.client import Reply, ask, port, source
+from tests.builtin.in_monitor_agent.client import Reply, ask, plugins, port, source
 from tests.builtin.in_monitor_agent.stages import Broken, Vault
 
 ROUTE = (
@@ -86,9 +86,13 @@ async def test_ledger_of_files(tmp_path: Path) -> None:
     text = f"<source>\n@type tail\npath {tmp_path}/*.log\ntag app\nread_from_head true\n{parse_none}\n</source>\n"
     async with pipeline(source() + text + "<match **>\n@type test\n</match>\n") as running:
         await running.wait_for(lambda: len(running.records()) == 2)
-        (line,) = (await ask(running, "/api/ledger.json")).document["sources"]
+        ledger = (await ask(running, "/api/ledger.json")).document
+        (line,) = ledger["sources"]
         assert (line["written"], line["read"], line["waiting"], line["unexplained"]) == (4, 4, 0, 0)
         assert line["name"].endswith(".log")
+        emitted = {each["plugin_id"]: each["emitted"] for each in ledger["inputs"]}
+        assert emitted == {"monitor": 0, "input_tail": 2}
+        assert (await plugins(running))["input_tail"]["emit_records"] == 2
 
 
 async def test_metrics() -> None:

@@ -61,6 +61,7 @@ class ScriptedHost(FakeHost):
             batch.receipt.hold()
             self.kept.append(batch.receipt)
         self.emitted.append(batch)
+        self.counter("emitted_records", "As the engine's host counts them.").add(len(batch.records))
         self.accepted_bytes += sum(_size(record) for record in batch.records)
 
     def settle(self, count: int | None = None) -> None:
