@@ -69,6 +69,9 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
 
     def __init__(self, options: MonitorAgentOptions, host: Host) -> None:
         super().__init__(options, host)
+        self._port = options.port + host.worker_id if options.port else 0  # compat: in_monitor_agent.rb
+        if self._port > _HIGHEST_PORT:
+            raise InvalidSetting(f"port {options.port} leaves none for worker {host.worker_id}", param="port")
         self._server: Server | None = None
         self._lost = host.counter("lost_records", "Events of `tag` that no output accepted.")
 
@@ -83,8 +86,7 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
         options = self.options
         answers = Answers(self.host.monitor, Shown(config=options.include_config, retry=options.include_retry))
         self._server = Server(answers.pages(), self.host.log)
-        port = options.port + self.host.worker_id if options.port else 0  # compat: in_monitor_agent.rb
-        await self._server.listen(options.bind, port)
+        await self._server.listen(options.bind, self._port)
 
     async def run(self) -> None:
         """Emit the state of each plugin every `emit_interval`."""

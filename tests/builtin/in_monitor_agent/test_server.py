@@ -212,6 +212,14 @@ async def test_settings_that_cannot_work(conf: str, message: str) -> None:
             pass
 
 
+async def test_a_worker_past_the_last_port() -> None:
+    """There is no port 65536."""
+    text = "<source>\n@type monitor_agent\nbind 127.0.0.1\nport 65535\n</source>\n" + COLLECT
+    with pytest.raises(ConfigError, match="port 65535 leaves none for worker 1"):
+        async with pipeline("<system>\nworkers 2\n</system>\n" + text, worker_id=1):
+            pass
+
+
 async def test_plain_transport_is_what_there_is() -> None:
     """<transport tcp> changes nothing."""
     async with pipeline(source("<transport tcp>\n</transport>") + COLLECT) as running:
