@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -41,10 +42,10 @@ class Server:
         try:
             await web.TCPSite(self._runner, address, port).start()
         except OSError as problem:
-            raise LogpipeError(
-                f"monitor_agent cannot listen at port {port} of {address}: {problem.strerror or problem}: "
-                "choose another port, or stop what has it"
-            ) from problem
+            # loops write sentences of their own around what the system said
+            reason = os.strerror(problem.errno).lower() if (problem.errno or 0) > 0 else problem
+            text = f"monitor_agent cannot listen at port {port} of {address}: {reason}: choose another"
+            raise LogpipeError(text) from problem
         for host, own_port, *_ in self._runner.addresses:
             self._log.info("listening at http://%s:%d/api/plugins.json", f"[{host}]" if ":" in host else host, own_port)
 

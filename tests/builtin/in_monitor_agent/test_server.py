@@ -137,7 +137,7 @@ async def test_a_port_that_is_taken() -> None:
         with pytest.raises(ExceptionGroup) as failure:
             async with pipeline(f"<source>\n@type monitor_agent\nbind 127.0.0.1\nport {taken}\n</source>\n" + COLLECT):
                 pass
-        message = f"monitor_agent cannot listen at port {taken} of 127.0.0.1: "
+        message = f"monitor_agent cannot listen at port {taken} of 127.0.0.1: address already in use: choose another"
         assert message in str(failure.value.exceptions[0].exceptions[0])
 
 
