@@ -43,7 +43,7 @@ class Server:
             await web.TCPSite(self._runner, address, port).start()
         except OSError as problem:
             # loops write sentences of their own around what the system said
-            reason = os.strerror(problem.errno).lower() if (problem.errno or 0) > 0 else problem
+            reason = os.strerror(problem.errno).lower() if problem.errno and problem.errno > 0 else problem
             text = f"monitor_agent cannot listen at port {port} of {address}: {reason}: choose another"
             raise LogpipeError(text) from problem
         for host, own_port, *_ in self._runner.addresses:
