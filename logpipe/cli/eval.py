@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from logpipe.errors import ExpressionError, ParseError
 from logpipe.event import Record, Time
 from logpipe.expression import Dialect, Reading
 from logpipe.expression.compiled import Template
-from logpipe.expression.failures import RubyError
+from logpipe.expression.failures import MissingField, RubyError
 from logpipe.expression.single import compile_value
 from logpipe.expression.text import class_name, export, inspect
 from logpipe.time_format import compile_free_parser
@@ -38,6 +39,8 @@ exit status:
 def main(program: str, arguments: list[str]) -> int:
     """Try one record, or each line of standard input; see `_STATUSES`."""
     given = _parser(program).parse(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # texts of records need not be UTF-8
     expression, dialect = given.expression, Dialect(given.compat)
     is_template = "${" in expression
     text = expression if is_template else f"${{{expression}}}"
@@ -89,24 +92,28 @@ def _time(text: str) -> Time:
 
 def _try(template: Template, given: argparse.Namespace, program: str) -> int:
     """Print what each record gives, and the generated function; return the exit status."""
+    dialect = Dialect(given.compat)
     compute = template.bind(given.tag, hostname=socket.gethostname(), env=dict(os.environ))
 
     def shown(record: Record) -> str:
         return _shown(compute(record, time.time_ns() if given.time is None else given.time))
 
     needs_record = re.search(r"\brecord\b", given.expression) is not None
-    if given.record is not None or (sys.stdin.isatty() and not needs_record):
-        failed = not _print(shown, given.record or {}, program)
+    stdin = sys.stdin
+    if given.record is not None or stdin is None or (stdin.isatty() and not needs_record):
+        failed = not _print(shown, given.record or {}, program, dialect)
         print(f"\n{_function(template)}")
         return int(failed)
     print(f"{_function(template)}\n", file=sys.stderr, flush=True)
-    seen, failures = _try_lines(sys.stdin.buffer, shown, program)
+    seen, failures = _try_lines(stdin.buffer, shown, program, dialect)
     if not seen and not needs_record:
-        return int(not _print(shown, {}, program))
+        return int(not _print(shown, {}, program, dialect))
     return min(failures, 1)
 
 
-def _try_lines(lines: Iterable[bytes], shown: Callable[[Record], str], program: str) -> tuple[int, int]:
+def _try_lines(
+    lines: Iterable[bytes], shown: Callable[[Record], str], program: str, dialect: Dialect
+) -> tuple[int, int]:
     """Return how many lines there were, and how many gave no value."""
     number = failures = 0
     for number, line in enumerate(lines, start=1):
@@ -118,21 +125,27 @@ def _try_lines(lines: Iterable[bytes], shown: Callable[[Record], str], program: 
             failures += 1
             continue
         if isinstance(record, dict):
-            failures += not _print(shown, record, place)
+            failures += not _print(shown, record, place, dialect)
         else:
             print(f"{place}: a record is a JSON object, not {line.decode(errors='replace').strip()}", file=sys.stderr)
             failures += 1
     return number, failures
 
 
-def _print(shown: Callable[[Record], str], record: Record, place: str) -> bool:
+def _print(shown: Callable[[Record], str], record: Record, place: str, dialect: Dialect) -> bool:
     try:
         print(shown(record), flush=True)
     except ExpressionError as problem:
         class_of_error = f"{problem.class_name}: " if isinstance(problem, RubyError) else ""
-        print(f"{place}: {class_of_error}{problem}", file=sys.stderr)
+        outcome = "; in a <record> the value is null and its event goes on" if _is_null(problem, dialect) else ""
+        print(f"{place}: {class_of_error}{problem}{outcome}", file=sys.stderr)
         return False
     return True
+
+
+def _is_null(problem: ExpressionError, dialect: Dialect) -> bool:
+    """Whether record_transformer makes such a failure a null, rather than an error of the event."""
+    return dialect is Dialect.V0_12 or isinstance(problem, MissingField)
 
 
 def _shown(value: Any) -> str:

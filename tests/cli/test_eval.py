@@ -130,6 +130,33 @@ def test_arguments_that_cannot_be_used(arguments: list[str], message: str) -> No
     assert message in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["record['a'] + 1", "--compat", "0.12"],
+            "NoMethodError: undefined method `+' for nil:NilClass; in a <record> ",
+        ),
+        (["nope['a']"], "NameError: undefined local variable or method `nope'; in a <record> the value is null"),
+        (["record['a'] + 1"], "NoMethodError: undefined method `+' for nil:NilClass\n"),
+    ],
+)
+def test_a_failure_says_what_becomes_of_the_event(arguments: list[str], told: str) -> None:
+    """By 0.12's rule, and for a bare name, the value is null; else the event is an error."""
+    done = evaluate(*arguments, "--record", "{}")
+
+    assert done.returncode == 1
+    assert f"logpipe eval: {told}" in done.stderr
+
+
+def test_texts_that_are_no_utf8_are_printed() -> None:
+    """They come as escapes, alone and inside of what a record would hold."""
+    done = evaluate("[:a, record['a'] + \"\\xff\"]", "--record", '{"a":"x"}')
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith('[:a, "x\\xFF"]\tArray\t["a", "x\\udcff"] in a record\n')
+
+
 def test_help_states_the_exit_statuses() -> None:
     """All three are named."""
     usage = evaluate("--help").stdout
