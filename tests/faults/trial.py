@@ -230,7 +230,7 @@ class Lab:
         except Impossible:
             raise
         except Exception as error:
-            if self._keep is not None:
+            if self._keep is not None and not isinstance(error, NotFired):
                 shutil.copytree(folder, self._keep / f"{folder.name}", symlinks=True, ignore=_only_files)
             error.add_note(f"trial: {name}")
             raise
