@@ -22,6 +22,9 @@ from logpipe.builtin.position_file import Loaded, Position
 MOST_HOPS: Final = 16
 _MOST_LOOKS: Final = 10
 
+CLOCK_GRAIN: Final = 10_000_000
+"""Nanoseconds by which a file's times may lag behind the clock: the kernel's, which is why no other is asked here."""
+
 
 class Beginning(NamedTuple):
     """Where to begin with one path."""
@@ -52,8 +55,8 @@ class Saved:
     """The rows of the position file that no file has claimed yet."""
 
     def __init__(self, loaded: Loaded) -> None:
-        self.written_at = int(loaded.written_at * 1_000_000_000)
-        """Nanoseconds since the epoch."""
+        self.written_at = int(loaded.written_at * 1_000_000_000) - CLOCK_GRAIN
+        """A time, nanoseconds since the epoch, before which nothing was written that the rows do not tell of."""
         self._paths = frozenset(row.path for row in loaded.positions)
         self._by_path: dict[str, list[Position]] = {}
         self._by_inode: dict[int, list[Position]] = {}

@@ -18,7 +18,7 @@ from logpipe import Host, SourceAccount
 from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.builtin.in_tail.books import Books
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.history import Beginning, Copies, History, Saved
+from logpipe.builtin.in_tail.history import CLOCK_GRAIN, Beginning, Copies, History, Saved
 from logpipe.builtin.in_tail.logfile import Content, Identity, Look, looks
 from logpipe.builtin.in_tail.neighbours import Neighbours, Start
 from logpipe.builtin.in_tail.open_files import OpenFiles
@@ -31,9 +31,6 @@ from logpipe.builtin.position_file import Entry, Loaded, entry
 
 _AT_ONCE: Final = 64
 """Files opened in one visit to a thread."""
-
-_CLOCK_GRAIN: Final = 10_000_000
-"""Nanoseconds by which a file's times may lag behind the clock: the kernel's, which is why no other is asked here."""
 
 
 class Trails:
@@ -228,12 +225,12 @@ class Trails:
             self._read_copies(trail, generation, copies)
             self.roster.remove(trail, generation)
             start = Start(file, generation.inode_path, 0, beginning)
+            self.roster.discard_compressed(trail, start)
             if was_live:
                 self._rotated.add(1)
                 self._host.log.info("detected rotation of %s", trail.name)
                 self.roster.add_live(trail, start)
             else:  # it was cut first and renamed then
-                self.roster.discard_compressed(trail, start)
                 self.roster.add_older(trail, start)
             self._settled(trail)
 
@@ -341,7 +338,7 @@ class Trails:
 
 def _last_sure(generation: Generation) -> int:
     """Return a time at which a generation was still what its path led to: whatever is older came before it."""
-    return min(generation.modified, generation.seen_at - _CLOCK_GRAIN)
+    return min(generation.modified, generation.seen_at - CLOCK_GRAIN)
 
 
 def _content(generation: Generation) -> Content:

@@ -106,12 +106,12 @@ class Running:
 
     async def tick_until(self, condition: Callable[[], object], what: str = "", *, step: float = 0.5) -> None:
         """Move the clock on until something is so."""
-        for _ in range(400):
+        for turn in range(800):
             if self.balanced() and condition():
                 return
             await self.advance(step)
-            await asyncio.sleep(0.004)  # threads take real time
-        assert condition(), f"200 turns of the clock, and still no {what or condition}"
+            await asyncio.sleep(0.004 if turn < 400 else 0.05)  # threads take real time, and disks that are busy more
+        assert condition(), f"800 turns of the clock, and still no {what or condition}"
 
     async def advance(self, seconds: float) -> None:
         clock = self.host.clock
