@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -53,12 +54,17 @@ class Metrics:
         values.update((name, read()) for name, read in self.gauges.items())
         return values
 
-    def measurements(self) -> Iterator[Measurement]:
-        """Yield every number as it is now, with what is known of it."""
+    def measurements(self, failed: Callable[[str, Exception], None]) -> Iterator[Measurement]:
+        """Yield every number with what is known of it; a gauge that fails is NaN, and `failed` is told."""
         for counter in self.counters.values():
             yield measure(counter)
         for name, read in self.gauges.items():
-            yield Measurement("gauge", name, read())
+            try:
+                value = read()
+            except Exception as error:  # noqa: BLE001 - one gauge must not hide all other numbers
+                failed(name, error)
+                value = math.nan
+            yield Measurement("gauge", name, value)
 
 
 def measure(counter: Counter, *, prefix: str = "", labels: tuple[tuple[str, str], ...] = ()) -> Measurement:

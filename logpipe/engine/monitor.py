@@ -31,7 +31,10 @@ class StageState:
 
     def measurements(self) -> Iterator[Measurement]:
         """Yield its counters and gauges."""
-        return self._stage.host.metrics.measurements()
+        return self._stage.host.metrics.measurements(self._unreadable)
+
+    def _unreadable(self, name: str, error: Exception) -> None:
+        self._stage.host.log.warning("the number %s cannot be read: %r", name, error)
 
     def config(self) -> dict[str, str | None]:
         """Return its own parameters, secrets masked."""

@@ -30,7 +30,7 @@ class PluginState(Protocol):
     """Its `@type`, as it was written."""
 
     def measurements(self) -> Iterable[Measurement]:
-        """Return its counters and gauges as they are now."""
+        """Return its counters and gauges as they are now; NaN for what cannot be read."""
         ...
 
     def config(self) -> Mapping[str, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -43,7 +44,7 @@ class Shown:
 
 def show(state: PluginState, shown: Shown) -> Record:
     """Return a plugin as one object of /api/plugins.json."""
-    numbers = {each.name: each.value for each in state.measurements()}
+    numbers = {each.name: each.value if math.isfinite(each.value) else None for each in state.measurements()}
     is_output = state.kind == "output"
     record: Record = {"plugin_id": state.plugin_id, "plugin_category": state.kind, "type": state.type}
     if shown.config:
@@ -56,8 +57,9 @@ def show(state: PluginState, shown: Shown) -> Record:
     timekeys = state.timekeys()
     if timekeys is not None:
         record.update(_slices(timekeys))
-    if SPACE in numbers:
-        record[SPACE] = round(numbers.pop(SPACE), 1)
+    space = numbers.pop(SPACE, None)
+    if space is not None:
+        record[SPACE] = round(space, 1)
     record.update((name, value) for name, value in numbers.items() if name not in record)
     if shown.retry and is_output:
         record["retry"] = _retry(state)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from logpipe import Host, Options, Output
 from logpipe.testing import pipeline
-from tests.builtin.in_monitor_agent.client import Reply, ask, plugins, port, source
+from tests.builtin.in_monitor_agent.client import Reply, ask, plugins, source
 from tests.builtin.in_monitor_agent.stages import Broken, Vault
 
 ROUTE = (
@@ -148,9 +151,27 @@ async def test_metrics_escape() -> None:
 
 
 async def test_a_gauge_that_fails() -> None:
-    """The client learns nothing of it, the log all; other answers come as before."""
-    async with pipeline(source() + "<match **>\n@type broken\n</match>\n", Broken) as running:
+    """It is no number, the client learns nothing of why, the log does; all other numbers are there."""
+    async with pipeline(source() + "<match **>\n@type broken\n@id broken\n</match>\n", Broken) as running:
         reply = await ask(running, "/metrics")
+        (pressure,) = (each for each in parse(reply) if each.family == "logpipe_pressure")
+        assert math.isnan(pressure.value)
+        assert "logpipe_build_info" in reply.text
+        assert "secret-detail" not in reply.text
+        assert (await plugins(running, "?debug=1"))["broken"]["pressure"] is None
+        assert "the number pressure cannot be read: LookupError('secret-detail')" in running.log.texts("warning")
+
+
+async def test_an_answer_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client learns nothing of why, the log all; other answers come as before."""
+    async with pipeline(source() + ROUTE.format("lazy"), Vault) as running:
+        with monkeypatch.context() as patch:
+            patch.setattr(running.graph, "ledger", _fail)
+            reply = await ask(running, "/api/ledger.json")
         assert (reply.status, reply.document) == (500, {"message": "Internal error: the log says more"})
-        assert any("cannot answer /metrics" in text for text in running.log.texts("error"))
-        assert (await ask(port(running), "/api/health")).document == {"status": "ok"}
+        assert any("cannot answer /api/ledger.json" in text for text in running.log.texts("error"))
+        assert (await ask(running, "/api/health")).document == {"status": "ok"}
+
+
+def _fail() -> None:
+    raise LookupError("secret-detail")
