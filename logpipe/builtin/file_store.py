@@ -12,21 +12,25 @@ from pathlib import Path
 def append(path: Path, data: bytes) -> None:
     """Add `data` to the end of a file, all or nothing, and return when it is on the disk.
 
-    Processes that append to one file wait for each other.
+    Processes that append to one file wait for each other. What a crash has left of a line stays a line by itself.
 
     Raises:
         OSError: it could not be written; the file is as long as before.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    _make_folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
+        if size and data.endswith(b"\n") and os.pread(descriptor, 1, size - 1) != b"\n":
+            data = b"\n" + data
         try:
             _write(descriptor, data)
         except OSError:
             os.ftruncate(descriptor, size)
             raise
+        if not size:
+            _sync_folder(path.parent)
     finally:
         os.close(descriptor)
 
@@ -41,7 +45,7 @@ def create_first_free(path: str, data: bytes, *, placeholder: str, name: str) ->
         OSError: it could not be written; no file is left behind.
     """
     first = Path(path.replace(placeholder, "_0", 1))
-    first.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(first.parent)
     hidden = first.with_name(f".{first.name}.{name}.tmp")
     try:
         descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -73,6 +77,14 @@ def _write(descriptor: int, data: bytes) -> None:
     while rest:
         rest = rest[os.write(descriptor, rest) :]
     os.fsync(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder with its parents, so that it survives a power cut."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -273,6 +273,35 @@ def test_failed_append_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert path.read_bytes() == b"first\nthird\n"
 
 
+def test_what_a_crash_left_of_a_line_stays_by_itself(tmp_path: Path) -> None:
+    """The next line begins on a line of its own; formats whose events end otherwise are left alone."""
+    path = tmp_path / "f"
+    for torn, data, expected in (
+        (b"whole\nto", b"next\n", b"whole\nto\nnext\n"),
+        (b"whole\n", b"next\n", b"whole\nnext\n"),
+        (b"to", b"next", b"tonext"),
+        (b"", b"next\n", b"next\n"),
+    ):
+        path.write_bytes(torn)
+        file_store.append(path, data)
+        assert path.read_bytes() == expected
+
+
+def test_new_files_and_folders_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of each is synced, once."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path)))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for _ in range(2):
+        file_store.append(tmp_path / "a/b/f", b"line\n")
+    assert synced == [".", "a", "a/b/f", "a/b", "a/b/f"]
+
+
 def test_failed_file_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fills up while a file is written leaves nothing behind."""
     with monkeypatch.context() as patch:
