@@ -22,6 +22,9 @@ from logpipe.builtin.position_file import Loaded, Position
 MOST_HOPS: Final = 16
 _MOST_LOOKS: Final = 10
 
+_UNNOTICED: Final = 2_000_000_000
+"""Nanoseconds by which the rows may be older than the file that holds them: rotations are seen a moment later."""
+
 CLOCK_GRAIN: Final = 10_000_000
 """Nanoseconds by which a file's times may lag behind the clock: the kernel's, which is why no other is asked here."""
 
@@ -55,7 +58,7 @@ class Saved:
     """The rows of the position file that no file has claimed yet."""
 
     def __init__(self, loaded: Loaded) -> None:
-        self.written_at = int(loaded.written_at * 1_000_000_000) - CLOCK_GRAIN
+        self.written_at = int(loaded.written_at * 1_000_000_000) - _UNNOTICED
         """A time, nanoseconds since the epoch, before which nothing was written that the rows do not tell of."""
         self._paths = frozenset(row.path for row in loaded.positions)
         self._by_path: dict[str, list[Position]] = {}

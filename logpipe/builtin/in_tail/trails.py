@@ -194,7 +194,8 @@ class Trails:
             self._settled(trail)
 
     async def look_a_last_time(self) -> None:
-        """Note how much is there of every open file, and how it begins."""
+        """Note where every path leads, how much is there of every open file, and how it begins."""
+        await self.look_again(self.by_path.values())
         opened = [(trail, each) for trail in self.by_path.values() for each in trail.generations if each.file]
         if not opened:
             return

@@ -106,6 +106,21 @@ async def test_a_file_rotated_while_down_is_finished_first(tmp_path: Path, follo
     assert [row[1] for row in rows(tmp_path)][-1] == 5
 
 
+async def test_a_rotation_in_the_last_moment(tmp_path: Path, follow: Any) -> None:
+    """A file that came while we stopped, and was rotated away before we came back, is no stranger."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    async with follow(tmp_path, "enable_stat_watcher false") as run:
+        await run.lines(1)
+        log.rename(tmp_path / "a.log.1")
+        log.write_text("two, which nobody has looked at yet\n")
+    log.rename(tmp_path / "a.log.0")
+    os.utime(tmp_path / "a.log.0", (1_466_000_000, 1_466_000_000))
+    log.write_text("three\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(2) == ["two, which nobody has looked at yet", "three"]
+
+
 async def test_a_crash_between_rotations_loses_no_generation(tmp_path: Path, follow: Any, scripted: Any) -> None:
     """Unsettled generations keep their rows, and are read again from under their new names."""
     log = tmp_path / "a.log"
