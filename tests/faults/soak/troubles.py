@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import random
 import threading
 import time
@@ -13,10 +14,12 @@ from tests.e2e.program import Logpipe
 from tests.faults.mounts import fill
 from tests.faults.soak.node import Node
 from tests.faults.soak.pipeline import Machine
+from tests.services.java import StartError
 from tests.services.kafka import Kafka
 
 POD_SECONDS: Final = 45
 """How often a pod is replaced."""
+ATTEMPTS: Final = 3
 AGAIN: Final = 0.3
 """Share of the kills that are followed by another while the program starts."""
 
@@ -104,8 +107,15 @@ class Troubles:
         else:
             self._kafka.kill_broker()
         self._pause(self._random.uniform(10, 60))
-        self._kafka.start_broker()
+        self._start_broker()
         self.fired["broker"] += 1
+
+    def _start_broker(self) -> None:
+        """Start the broker; on a busy machine it may take more time than it is given, and is started again."""
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(TimeoutError, StartError):
+                return self._kafka.start_broker()
+        return self._kafka.start_broker()
 
     def _fill_disk(self) -> None:
         which = self._random.choice(sorted(self._machine.small))
