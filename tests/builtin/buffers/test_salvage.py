@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logpipe import ChunkKey, EventBatch
@@ -128,6 +128,7 @@ def insert(data: bytes, start: int, end: int, noise: bytes) -> bytes:
 
 
 @settings(max_examples=300, deadline=None)
+@example(way=cut_out, start=1633, length=328, noise=b"\0", written=JSON)  # from a frame's last bytes into the next one
 @given(
     way=st.sampled_from([overwrite, cut_out, insert]),
     start=st.integers(0, len(JSON.data) - 1),

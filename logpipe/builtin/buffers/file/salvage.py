@@ -209,7 +209,7 @@ class _Scanner:
         following = self._following(floor, head)
         stop = self._window.end if following is None else following.place
         tail = following.index if following is not None and following.marker == TAIL else None
-        end = stop if tail is None else min(self._window.end, stop + tail.size + END_SIZE)
+        end = stop if tail is None else self._behind(stop + tail.size, tail)
         saved, known = 0, 0
         if head is not None and tail is not None and _is_same(head, tail):
             fragments = [self._fragment(head, floor, stop, from_start=True, from_end=True)]
@@ -228,6 +228,13 @@ class _Scanner:
                 self._parts.append(fragment)
         self._damages.append(Damage(place, end, known - saved if fragments else None, saved))
         return end
+
+    def _behind(self, place: int, tail: Index) -> int:
+        """Return where to go on behind a tail block: the length that should follow it may be damaged, or missing."""
+        after = min(self._window.end, place + END_SIZE)
+        following = self._window.read(place, min(END_SIZE + len(HEAD), self._window.end - place))
+        is_there = following.startswith(tail.size.to_bytes(END_SIZE, "little"))
+        return after if is_there or following[END_SIZE:] in {HEAD, b""} else place
 
     def _following(self, place: int, head: Index | None) -> _Block | None:
         """Return the next intact block: where the head says that its tail is, else the first that can be found."""
