@@ -25,7 +25,7 @@ from logpipe.expression.values import (
 _CLASSES: Final[dict[type, str]] = {
     type(None): "NilClass", bool: "", int: "Integer", float: "Float", str: "String", Symbol: "Symbol", list: "Array",
     Yielded: "Array", dict: "Hash", DefaultHash: "Hash", Range: "Range", Regexp: "Regexp", MatchData: "MatchData",
-    RubyTime: "Time", RubyDate: "DateTime", Proc: "Proc", RubyClass: "Class", Enumerator: "Enumerator",
+    RubyTime: "Time", Proc: "Proc", RubyClass: "Class", Enumerator: "Enumerator",
 }  # fmt: skip
 
 _MAX_DEPTH: Final = 100

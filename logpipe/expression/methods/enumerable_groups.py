@@ -10,9 +10,10 @@ from logpipe.expression.arithmetic import integer_argument
 from logpipe.expression.comparison import ordered, truthy
 from logpipe.expression.failures import BUDGET, BudgetExceeded, RubyError
 from logpipe.expression.methods.enumerable import WALKED, Block, members, waiting
+from logpipe.expression.methods.range import first as first_of_range
 from logpipe.expression.methods.registry import method
 from logpipe.expression.text import class_name
-from logpipe.expression.values import Enumerator, as_key, from_key
+from logpipe.expression.values import Enumerator, Range, as_key, from_key
 
 
 def in_order(items: list[Any], block: Block | None = None) -> list[Any]:
@@ -199,7 +200,8 @@ def count_argument(count: Any) -> int:
 @method(*WALKED, names="take", returns=list)
 def take(value: Any, count: Any) -> list[Any]:
     """Return the first members."""
-    return members(value)[: count_argument(count)]
+    wanted = count_argument(count)
+    return first_of_range(value, wanted) if isinstance(value, Range) else members(value)[:wanted]
 
 
 @method(*WALKED, names="drop", returns=list)

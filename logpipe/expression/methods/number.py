@@ -44,7 +44,15 @@ for _name, _relation in (
 ):
     method(int, float, str, RubyTime, RubyDate, names=_name, returns=bool)(_relation)
 
-method(int, float, names="fdiv", returns=float)(lambda value, other: divide(float(value), other))
+
+@method(int, float, names="fdiv", returns=float)
+def float_division(value: float, other: Any) -> Any:
+    """Return the quotient as a Float; that of two Integers is exact however large they are."""
+    if type(value) is int and type(other) is int and other != 0:
+        return value / other
+    return divide(float(value), other)
+
+
 method(int, float, names="modulo")(modulo)
 
 

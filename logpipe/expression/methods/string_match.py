@@ -191,7 +191,13 @@ def symbol_position_of(symbol: Symbol, pattern: Any) -> int | None:
     return position_of(symbol.name, pattern)
 
 
-@method(Symbol, names="match? match")
+@method(Symbol, names="match?", returns=bool)
+def symbol_does_match(symbol: Symbol, pattern: Any) -> bool:
+    """Return whether the pattern matches the name."""
+    return does_match(symbol.name, pattern)
+
+
+@method(Symbol, names="match")
 def symbol_match(symbol: Symbol, pattern: Any) -> Any:
     """Return the first match in the name."""
     return match(symbol.name, pattern)
