@@ -121,6 +121,7 @@ async def test_rules_can_send_to_labels() -> None:
 
         assert [event.record for event in running.events("new.a", name="@A")] == [{"d": "a"}]
         assert [event.record for event in running.events("new.b", name="@B")] == [{"d": "b"}]
+        assert running.metric("emitted_records") == 2
 
 
 RECORDS = [{"d": "a", "n": 1}, {"d": "b", "n": 2}, {"d": "a", "n": 3}, {"d": "a", "n": 4}]
