@@ -58,7 +58,7 @@ def killed_again(lab: Lab) -> None:
 @row(3, "power loss: what was not synced is gone, or torn")
 def power_cut(lab: Lab) -> None:
     """The calls of a run are replayed up to each sync and rename, and the program goes on with what is left."""
-    cut_power_everywhere(lab, most=lab.repeat(40, few=5))
+    cut_power_everywhere(lab, most=lab.repeat(1000, few=8))
 
 
 def _at_calls(lab: Lab, points: list[Point]) -> None:
