@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MODULES: Final = (
     "array", "array_order", "binary", "constants", "conversion", "counting", "date", "enumerable", "enumerable_groups",
     "enumerable_search", "file", "hash", "kernel", "moment", "names", "network", "number", "object", "pattern", "range",
-    "string", "string_case", "string_edit", "string_match", "string_parts",
+    "rounding", "string", "string_case", "string_edit", "string_match", "string_parts",
 )  # fmt: skip
 
 _FAMILIES: Final[dict[type, tuple[type, ...]]] = {list: (list, Yielded), dict: (dict, DefaultHash)}
