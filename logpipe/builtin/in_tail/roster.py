@@ -152,19 +152,18 @@ class Roster:
         self.replaced.pop(generation, None)
 
     def discard(self, trail: Trail, start: Start) -> None:
-        """Take out an older generation of which nothing was read, if it is that file: it is read as another one."""
-        self._discard(trail, lambda each: each.identity == start.file.identity)
+        """Take out an older generation of which nothing was read, if it is that file or what that was compressed to.
 
-    def discard_compressed(self, trail: Trail, start: Start) -> None:
-        """Take out a compressed generation of which nothing was read, if the file that it was made of is still open."""
-        twin = (start.head, start.file.size)
-        self._discard(trail, lambda each: not each.form.exact and (each.head, each.size) == twin)
-
-    def _discard(self, trail: Trail, is_it: Callable[[Generation], bool]) -> None:
-        for generation in trail.generations:
-            if generation in self.replaced and not generation.begun and is_it(generation):
-                self._files.close_now(generation)
-                self.remove(trail, generation)
+        What it holds is read from that file.
+        """
+        file, twin = start.file, (start.head, start.file.size)
+        for each in trail.generations:
+            if each not in self.replaced or each.begun:
+                continue
+            is_other_form = each.form is not type(file) and (each.head, each.size) == twin
+            if each.identity == file.identity or is_other_form:
+                self._files.close_now(each)
+                self.remove(trail, each)
                 return
 
     def remove(self, trail: Trail, generation: Generation) -> None:

@@ -226,7 +226,7 @@ class Trails:
             self._read_copies(trail, generation, copies)
             self.roster.remove(trail, generation)
             start = Start(file, generation.inode_path, 0, beginning)
-            self.roster.discard_compressed(trail, start)
+            self.roster.discard(trail, start)
             if was_live:
                 self._rotated.add(1)
                 self._host.log.info("detected rotation of %s", trail.name)
