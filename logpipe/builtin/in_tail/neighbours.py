@@ -36,12 +36,19 @@ class Start(NamedTuple):
         """The fingerprint."""
         return Head.of(self.beginning)
 
+    def was(self, head: Head, size: int) -> bool:
+        """Return whether it is the file that had its inode and this head and size, and not another one.
+
+        A file that begins with a hole has no head to tell.
+        """
+        return head.begins(self.beginning) and (head.length > 0 or 0 < size == self.file.size)
+
 
 class Known(NamedTuple):
     """What is, will be or was read of a path."""
 
-    files: Mapping[Identity, Head | None] = {}
-    """Those that are open for sure; of others the head: an inode is given to the next file as soon as it is free."""
+    files: Mapping[Identity, tuple[Head, int] | None] = {}
+    """None for those that are open; of others head and size: an inode is given to the next file once it is free."""
     contents: tuple[tuple[Head, LogFile | int], ...] = ()
     """Heads and sizes of what was rotated away or copied; where a file is still open it says itself how long it is."""
 
@@ -51,13 +58,14 @@ class Known(NamedTuple):
 
     def is_open(self, identity: Identity) -> bool:
         """Return whether a file is known for sure."""
-        return self.files.get(identity, NO_HEAD) is None
+        return identity in self.files and self.files[identity] is None
 
     def has(self, start: Start) -> bool:
         """Return whether a file is one of them, compressed or not, and not another one with its inode."""
-        head = self.files.get(start.file.identity, NO_HEAD)
-        if head is None or (head.length > 0 and head.begins(start.beginning)):
-            return True
+        if start.file.identity in self.files:
+            closed = self.files[start.file.identity]
+            if closed is None or start.was(*closed):
+                return True
         return isinstance(start.file, Archive) and self._has_content(start)
 
     def _has_content(self, start: Start) -> bool:

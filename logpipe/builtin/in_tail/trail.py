@@ -85,8 +85,11 @@ class Trail:
     @property
     def known(self) -> Known:
         """What is, will be or was read."""
-        files: dict[Identity, Head | None] = {identity: head for identity, head, _ in self.copies}
-        files |= {each.identity: each.head if each.file is None else None for each in self.generations}
+        files: dict[Identity, tuple[Head, int] | None] = {
+            identity: (head, size) for identity, head, size in self.copies
+        }
+        for each in self.generations:
+            files[each.identity] = (each.head, each.size) if each.file is None else None
         contents: list[tuple[Head, LogFile | int]] = [(head, size) for _, head, size in self.copies]
         contents += [(each.head, each.file or each.size) for each in self.generations]
         return Known(files, (*self.contents, *contents))

@@ -178,6 +178,27 @@ async def test_a_writer_that_goes_on_at_its_old_offset(tmp_path: Path, follow: A
         assert run.host.metric("skipped_nul_bytes") == 16
 
 
+async def test_copies_of_a_file_with_a_hole_are_read_by_nobody(tmp_path: Path, follow: Any) -> None:
+    """Again and again copied and cut under a writer that goes on at its old offset: each line comes once."""
+    log = tmp_path / "a.log"
+    expected: list[str] = []
+    async with follow(tmp_path) as run:
+        with log.open("w") as writer:
+            for turn in range(5):
+                some = [f"turn {turn}, line number {number:04}" for number in range(100)]
+                writer.write("".join(f"{line}\n" for line in some))
+                writer.flush()
+                expected += some
+                await run.lines(len(expected))
+                shutil.copyfile(log, tmp_path / f"a.log.{turn}")
+                os.truncate(log, 0)
+            writer.write("last\n")
+            writer.flush()
+            await run.tick_until(lambda: "last" in run.host.lines)
+        await run.idle()
+        assert run.host.lines == [*expected, "last"]
+
+
 async def test_a_link_that_is_set_anew_is_followed(tmp_path: Path, follow: Any) -> None:
     """As the kubelet does it: the name stays, the file behind it changes; tag and path stay the name's."""
     pods, links = tmp_path / "pods", tmp_path / "containers"
