@@ -5,7 +5,9 @@
      watch (inotify)          generations ◄──offsets, receipts───┘
                                   └──settled──► checkpoints ──► position file
 
-A *trail* is a followed path, a *generation* the content of one inode that the path led to.
+A *trail* is a followed path, a *generation* the content of one inode that the path led to. Trails decide: history and
+neighbours find the files, an *archive* among them where they were compressed, the roster knows whose each file is, and
+the books where its bytes went.
 """
 
 from __future__ import annotations
