@@ -41,9 +41,14 @@ class RecordTransformerOptions(Options):
     renew_time_key: str | None = param("Field whose number, seconds since the epoch, becomes the time.", default=None)
     compat: Literal["1", "0.12"] = param(
         "Whose rules hold. With 0.12 every expression that fails is null and its event goes on, values are text "
-        "unless `auto_typecast` is set, times have whole seconds, and `remove_keys` comes before `renew_time_key`. "
-        "A bare name such as `${kubernetes}` reads a field, and follows 0.12's rule about failures, either way.",
+        "unless `auto_typecast` is set, times have whole seconds, and `remove_keys` comes before `renew_time_key`.",
         default="1",
+    )
+    names_are_fields: bool | None = param(
+        'Whether a bare name such as `${kubernetes["pod_name"]}` reads a field, and is null with a warning where the '
+        "record does not have it; else every event fails that it is evaluated for, as with today's fluentd. Yes with "
+        "`compat 0.12`, and in a file that has 0.12's `type` in the place of `@type`.",
+        default=None,
     )
     record: list[Element] = raw_section("Fields to set: names and values may hold `${…}`.", name="record")
 
@@ -51,9 +56,10 @@ class RecordTransformerOptions(Options):
     def rules(self) -> RecordRules:
         """What shapes the generated loop."""
         dialect = Dialect(self.compat)
+        by_name = dialect is Dialect.V0_12 if self.names_are_fields is None else self.names_are_fields
         typecast = dialect is Dialect.TODAY if self.auto_typecast is None else self.auto_typecast
         return RecordRules(
-            reading=Reading(self.enable_ruby, typecast, dialect),
+            reading=Reading(self.enable_ruby, typecast, dialect, names_are_fields=by_name),
             renew_record=self.renew_record,
             keep_keys=tuple(self.keep_keys),
             remove_keys=tuple(self.remove_keys),
@@ -101,6 +107,13 @@ class RecordTransformer(Filter[RecordTransformerOptions], type="record_transform
         for placeholder in template.unknown:
             hint = "" if options.enable_ruby else "; set enable_ruby true if it is an expression"
             host.log.warning("unknown placeholder %s is replaced by nothing%s", placeholder, hint)
+        for word in template.undefined:
+            host.log.warning(
+                'unknown name %s: every event that comes to it fails, as with fluentd 1: write record["%s"] for the '
+                "field, or set compat 0.12",
+                word,
+                word,
+            )
         self.source = template.source
         """The generated function, for people to read."""
         self._loop = RecordLoop(template, host)

@@ -45,7 +45,8 @@ def main(program: str, arguments: list[str]) -> int:
     is_template = "${" in expression
     text = expression if is_template else f"${{{expression}}}"
     # compat: filter_record_transformer.rb of 0.12: what a template gives is text
-    reading = Reading(auto_typecast=not is_template or dialect is Dialect.TODAY, dialect=dialect)
+    is_old = dialect is Dialect.V0_12
+    reading = Reading(auto_typecast=not is_template or not is_old, dialect=dialect, names_are_fields=is_old)
     try:
         template = compile_value(text, reading)
     except ExpressionError as problem:

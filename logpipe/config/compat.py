@@ -17,6 +17,7 @@ from logpipe.config.options import Group
 from logpipe.config.values import convert_bool
 
 _ENGINE: Final[Mapping[str, str]] = {"type": "@type", "id": "@id", "log_level": "@log_level"}
+_TYPED: Final = frozenset({"source", "filter", "match"})
 
 _BUFFER: Final[Mapping[str, str]] = {
     "buffer_type": "@type",
@@ -304,3 +305,13 @@ _GROUPS: Final[Mapping[Group, tuple[str, Collection[str], _Fill]]] = {
 def section_of(name: str) -> str:
     """Return the section in which a flat parameter of 0.12 stands today; "" for others."""
     return next((section for section, names, _ in _GROUPS.values() if name in names), "")
+
+
+def is_spelled_as_before(root: Element) -> bool:
+    """Return whether a section has its plugin's type in 0.12's place, so that the file was written for 0.12."""
+    return any(
+        ("type" in element.params and "@type" not in element.params)
+        if element.name in _TYPED
+        else is_spelled_as_before(element)
+        for element in root.elements
+    )

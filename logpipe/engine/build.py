@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from logpipe.config.compat import Rewrite, convert
+from logpipe.config.compat import Rewrite, convert, is_spelled_as_before
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element
-from logpipe.config.options import PluginConf, complain, describe, did_you_mean
+from logpipe.config.options import Options, PluginConf, complain, describe, did_you_mean
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import PluginHost, World
 from logpipe.engine.lint import lint
@@ -30,7 +30,25 @@ ERROR = "@ERROR"
 FLUENT_LOG = "@FLUENT_LOG"
 COMPAT = "compat"
 """The setting of plugins that know the rules of several Fluentds; `<system>` has one for all of them."""
+BY_NAME = "names_are_fields"
+"""The setting of plugins whose expressions may name fields as 0.12's did: set in files that 0.12 could read."""
 DIRECTIVES = ("source", "filter", "match", "label", "system", "worker")
+
+
+def set_dialect(element: Element, options_class: type[Options], *, compat: str, is_old: bool) -> None:
+    """Tell a section that does not say so itself, and whose plugin knows several Fluentds, whose rules hold.
+
+    Args:
+        element: the section; its settings are added to.
+        options_class: what reads it.
+        compat: what the whole configuration asks for; "" for nothing.
+        is_old: whether the configuration is spelled as for 0.12.
+    """
+    known, given = options_class.settings(), element.params
+    if compat and COMPAT in known and COMPAT not in given:
+        element.set(COMPAT, compat, element.position)
+    elif is_old and BY_NAME in known and BY_NAME not in given and COMPAT not in given:
+        element.set(BY_NAME, "true", element.position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +92,7 @@ class Builder:
         self._registry = registry
         self._strict = strict
         self._compat = compat
+        self._is_old = False
         self._report_to = report
         self._ids: dict[str, Element] = {}
         self._numbers: dict[str, int] = {}
@@ -101,6 +120,7 @@ class Builder:
     def build(self, root: Element, *, with_sources: bool = True) -> None:
         """Build everything in the order of fluentd's root_agent.rb: labels, `@ERROR`, root, sources."""
         self._included = dict(_included(root))
+        self._is_old = not self._compat and is_spelled_as_before(root)
         report_workers(root, self.world.workers, self.report)
         elements = list(sections_of(root, self.world.worker_id))
         labels = self._labels(elements)
@@ -196,8 +216,7 @@ class Builder:
 
         chunk_key = cls.buffer_argument if issubclass(cls, Output) else ""
         self.rewrites += convert(element, cls.compat, report=watch, keep=cls.compat_kept, default_chunk_key=chunk_key)
-        if self._compat and COMPAT in cls.options_class.settings() and COMPAT not in element.params:
-            element.set(COMPAT, self._compat, element.position)
+        set_dialect(element, cls.options_class, compat=self._compat, is_old=self._is_old)
         options = cls.options_class.read(element, watch, find=self.find, strict=self._strict)
         return None if failed else PluginConf(kind, name, cls, options, element)
 

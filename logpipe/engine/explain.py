@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from logpipe.config.compat import is_spelled_as_before
 from logpipe.config.diagnostic import Diagnostic, Report
 from logpipe.config.element import Element
 from logpipe.config.explained import Explained, Explaining
 from logpipe.config.options import Options
-from logpipe.engine.build import COMPAT
+from logpipe.engine.build import COMPAT, set_dialect
 from logpipe.engine.secrets import KINDS
 from logpipe.registry import Registry, UnknownPluginError
 
@@ -19,22 +20,24 @@ from logpipe.registry import Registry, UnknownPluginError
 def expressions(root: Element, registry: Registry, report: Report) -> Iterator[Explained]:
     """Yield every expression with its generated code, in file order; what is wrong with their sections is reported."""
     system = next(root.sections("system"), None)
-    yield from _expressions(root, registry, report, compat=system.get(COMPAT) if system is not None else None)
+    compat = (system.get(COMPAT) if system is not None else None) or ""
+    yield from _expressions(root, registry, report, compat=compat, is_old=is_spelled_as_before(root))
 
 
-def _expressions(root: Element, registry: Registry, report: Report, *, compat: str | None) -> Iterator[Explained]:
+def _expressions(
+    root: Element, registry: Registry, report: Report, *, compat: str, is_old: bool
+) -> Iterator[Explained]:
     for section in root.elements:
         options_class = _options_class(section, registry)
         if options_class is not None and issubclass(options_class, Explaining):
-            if compat and COMPAT in options_class.settings() and COMPAT not in section.params:
-                section.set(COMPAT, compat, section.position)
+            set_dialect(section, options_class, compat=compat, is_old=is_old)
             found: list[Diagnostic] = []
             options = options_class.read(section, found.append)
             for diagnostic in found:
                 report(diagnostic)
             if not any(diagnostic.severity == "error" for diagnostic in found):
                 yield from options.explained()
-        yield from _expressions(section, registry, report, compat=compat)
+        yield from _expressions(section, registry, report, compat=compat, is_old=is_old)
 
 
 def _options_class(section: Element, registry: Registry) -> type[Options] | None:

@@ -50,6 +50,8 @@ class RecordTemplate:
     source: str
     unknown: list[str]
     """Placeholders that nobody will ever fill."""
+    undefined: list[str]
+    """Words that mean nothing: every event that they are evaluated for fails."""
     parts: list[Part]
     """Its templates, in the order they are computed."""
     loop: str

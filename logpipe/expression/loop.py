@@ -18,6 +18,7 @@ from logpipe.expression.compiler.bound import BoundValues, attempt_entry
 from logpipe.expression.compiler.context import Context
 from logpipe.expression.compiler.entry import Entry, write_entry
 from logpipe.expression.compiler.fast import FAILED, NOT_FAST, ShortForm, not_fast, short_form
+from logpipe.expression.compiler.literals import UNKNOWN
 from logpipe.expression.compiler.reads import is_path, metadata_read
 from logpipe.expression.compiler.source import Namespace, Writer, build
 from logpipe.expression.failures import BUDGET, as_ruby_error
@@ -67,6 +68,7 @@ class Loop:
             enumerate=enumerate, zip=zip, Exception=Exception, type=type, str=str, int=int, NOT_FAST=NOT_FAST
         )
         self.unknown: list[str] = []
+        self.undefined: list[str] = []
         self._context = context
         self._bound = BoundValues(self.writer, context)
         self._parts: list[Part] = []
@@ -93,6 +95,7 @@ class Loop:
         if read == frozenset() and not entry.changes_record:
             short = self._once_per_tag(stem)
         time = "time" if entry.uses & TIMES else "None"
+        self.undefined += sorted(use.removeprefix(UNKNOWN) for use in entry.uses if use.startswith(UNKNOWN))
         computed = Computed(
             text=template.text,
             name=f"{stem}_value",
@@ -132,7 +135,7 @@ class Loop:
         header = "def bind(tag, tag_parts, tag_prefix, tag_suffix, hostname, env, missing):"
         source = "\n".join([header, *self.writer.lines, "    return transform"]) + "\n"
         bind = build(source, "bind", self.writer.namespace.values, origin)
-        return RecordTemplate(source, self.unknown, self._parts, loop, bind)
+        return RecordTemplate(source, self.unknown, self.undefined, self._parts, loop, bind)
 
     def needs_time(self) -> bool:
         """Whether a value reads the event's time."""

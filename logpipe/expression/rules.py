@@ -32,11 +32,14 @@ class Reading:
         enable_ruby: Whether `${…}` holds Ruby; else it holds one of the few placeholders.
         auto_typecast: Whether a text that is one placeholder keeps the value's type.
         dialect: Whose rules hold.
+        names_are_fields: Whether a bare word that is no helper reads a field, as in 0.12; else it fails for each event,
+            as it does today.
     """
 
     enable_ruby: bool = True
     auto_typecast: bool = True
     dialect: Dialect = Dialect.TODAY
+    names_are_fields: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
@@ -36,7 +36,8 @@ def context_of(reading: Reading) -> Context:
         "record": Code("record", dict, stable=True),
         "time": _RUBY_TIME[reading.dialect],
     }
-    return Context(names, fields=True, values={"Time": RubyTime})
+    fields = reading.names_are_fields or not reading.enable_ruby  # compat: plain placeholders name fields to this day
+    return Context(names, fields=fields, late=not fields, values={"Time": RubyTime})
 
 
 @dataclass(slots=True)
@@ -75,7 +76,7 @@ def _tree(value: Any, reading: Reading, unknown: list[str]) -> nodes.Node:
 def read_key(text: str, reading: Reading) -> TemplateTree:
     """Read the template of a key, which always gives a text."""
     unknown: list[str] = []
-    whole = Reading(reading.enable_ruby, auto_typecast=False, dialect=reading.dialect)
+    whole = replace(reading, auto_typecast=False)
     return TemplateTree(text, _text(text, whole, unknown), unknown)
 
 

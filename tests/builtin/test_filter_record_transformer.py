@@ -9,7 +9,7 @@ import pytest
 
 from logpipe.builtin.filter_record_transformer import RecordTransformer
 from logpipe.errors import ConfigError
-from logpipe.testing import check_plugin, drive
+from logpipe.testing import check_plugin, drive, pipeline
 from tests.conformance.clock import utc
 
 META = {"namespace_name": "shop", "labels": {"app": "web"}}
@@ -28,19 +28,40 @@ async def test_keeps_what_every_plugin_promises() -> None:
     await check_plugin(RecordTransformer, "enable_ruby\n<record>\n  a ${record['b']}\n</record>")
 
 
+TOPIC = 'enable_ruby\n<record>\n  topic ${kubernetes["namespace_name"]}\n</record>'
+
+
 async def test_the_article_gives_each_event_its_topic() -> None:
     """A bare name reads the record's field, as 0.12 did."""
-    (record,) = await transformed(
-        'enable_ruby\n<record>\n  topic ${kubernetes["namespace_name"]}\n</record>', {"log": "x", "kubernetes": META}
-    )
+    for setting in ("compat 0.12", "names_are_fields true"):
+        (record,) = await transformed(f"{setting}\n{TOPIC}", {"log": "x", "kubernetes": META})
 
-    assert record == {"log": "x", "kubernetes": META, "topic": "shop"}
+        assert record == {"log": "x", "kubernetes": META, "topic": "shop"}
+
+
+async def test_names_are_fields_where_a_file_is_spelled_for_0_12() -> None:
+    """A section with `type` in the place of `@type` says which fluentd the file was written for."""
+    rest = f"<filter **>\n@type record_transformer\n{TOPIC}\n</filter>\n<match **>\n@type test\n</match>\n"
+    async with pipeline(f"<filter none>\ntype grep\n</filter>\n{rest}") as stage:
+        await stage.feed("a", {"kubernetes": META})
+        assert stage.records()[0]["topic"] == "shop"
+        assert not any("unknown name" in str(warning) for warning in stage.warnings)
+
+
+async def test_a_bare_name_fails_by_todays_rule() -> None:
+    """Every event is an error, as with fluentd 1; that is said before the first one comes."""
+    async with drive(RecordTransformer, TOPIC) as stage:
+        assert any("unknown name kubernetes: every event" in text for text in stage.log.texts("warning"))
+        await stage.feed("a", {"kubernetes": META}, {"n": 1})
+
+        assert stage.records() == []
+        assert [record for _, _, record, _ in stage.errors] == [{"kubernetes": META}, {"n": 1}]
+        assert "undefined local variable or method `kubernetes'" in str(stage.errors[0][3])
 
 
 async def test_events_without_metadata_go_on_with_a_null_topic() -> None:
     """A bare name that is missing is null; that is told once, then with growing counts."""
-    conf = 'enable_ruby\n<record>\n  topic ${kubernetes["namespace_name"]}\n</record>'
-    async with drive(RecordTransformer, conf) as stage:
+    async with drive(RecordTransformer, f"names_are_fields true\n{TOPIC}") as stage:
         await stage.feed("a", *({"n": number} for number in range(150)))
         await stage.feed("a", {"kubernetes": None}, {"kubernetes": META})
 
@@ -134,7 +155,6 @@ async def test_unknown_placeholders_are_told_at_start() -> None:
         ("${{a: 1, 2 => nil}}", {"a": 1, "2": None}),
         ("${ENV['LOGPIPE_NOPE'] || 'none'}", "none"),
         ("${tags[0]}", "app"),
-        ("${__send__('@odd')}", None),
     ],
 )
 async def test_ruby(value: str, expected: Any) -> None:

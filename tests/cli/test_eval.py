@@ -137,7 +137,11 @@ def test_arguments_that_cannot_be_used(arguments: list[str], message: str) -> No
             ["record['a'] + 1", "--compat", "0.12"],
             "NoMethodError: undefined method `+' for nil:NilClass; in a <record> ",
         ),
-        (["nope['a']"], "NameError: undefined local variable or method `nope'; in a <record> the value is null"),
+        (
+            ["nope['a']", "--compat", "0.12"],
+            "NameError: undefined local variable or method `nope'; in a <record> the value is null",
+        ),
+        (["nope['a']"], "NameError: undefined local variable or method `nope'\n"),
         (["record['a'] + 1"], "NoMethodError: undefined method `+' for nil:NilClass\n"),
     ],
 )

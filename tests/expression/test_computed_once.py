@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from logpipe.expression import RecordRules, SequenceRules, Transform, compile_record, compile_sequence
+from logpipe.expression import Reading, RecordRules, SequenceRules, Transform, compile_record, compile_sequence
 
 WEB = {"namespace_name": "shop", "labels": {"app": "web"}}
 JOB = {"namespace_name": "shop", "labels": {"app": "job"}}
@@ -14,7 +14,7 @@ JOB = {"namespace_name": "shop", "labels": {"app": "job"}}
 
 def bound(value: str, *, tag: str = "app.web.01", told: list[str] | None = None) -> Transform:
     """Return record_transformer's loop for one field `f`."""
-    template = compile_record([("f", value)], RecordRules())
+    template = compile_record([("f", value)], RecordRules(Reading(names_are_fields=True)))
     failed = told if told is not None else []
     return template.bind(tag, hostname="node-1", env={"X": "x"}, missing=lambda text, _: failed.append(text))
 

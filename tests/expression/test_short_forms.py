@@ -114,13 +114,16 @@ RECORDS = st.dictionaries(st.sampled_from(["a", "b"]), VALUES, max_size=2)
 TIME = 1_466_000_000_123_456_789
 
 
+BY_NAME = RecordRules(Reading(names_are_fields=True))
+
+
 @cache
 def both_forms(expression: str) -> tuple[Callable[[dict[str, Any]], Any], Callable[[dict[str, Any]], Any]]:
     """Return what evaluates an expression in the loop, where its short form is tried first, and in full."""
     told: list[str] = []
-    loop = compile_record([("value", f"${{{expression}}}")], RecordRules())
+    loop = compile_record([("value", f"${{{expression}}}")], BY_NAME)
     transform = loop.bind("t.u.v", hostname="h", env={}, missing=lambda _, error: told.append(str(error)))
-    full = compile_template(f"${{{expression}}}", Reading()).bind("t.u.v", hostname="h", env={})
+    full = compile_template(f"${{{expression}}}", BY_NAME.reading).bind("t.u.v", hostname="h", env={})
 
     def in_loop(record: dict[str, Any]) -> Any:
         told.clear()
@@ -140,7 +143,7 @@ def both_forms(expression: str) -> tuple[Callable[[dict[str, Any]], Any], Callab
 @pytest.mark.parametrize("expression", SHORT)
 def test_has_a_short_form(expression: str) -> None:
     """Each of these is written in the short way."""
-    source = compile_record([("value", f"${{{expression}}}")], RecordRules()).source
+    source = compile_record([("value", f"${{{expression}}}")], BY_NAME).source
     loop = source[source.index("def transform") :]
 
     assert "except NOT_FAST" in loop or "except Exception:" in loop or "tag" in expression or "hostname" in expression

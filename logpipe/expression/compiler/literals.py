@@ -17,6 +17,8 @@ from logpipe.expression.text import to_s
 from logpipe.expression.values import Range, RubyClass, Symbol, as_key
 
 _CLASS_NAMES: Final = frozenset(CLASSES.split())
+UNKNOWN: Final = "unknown "
+"""What stands before a word in what an expression uses, where evaluating it will fail."""
 _NO_FIELDS: Final = frozenset({"exit", "abort", "fork", "gets", "binding", "sleep", "readline", "readlines", "callcc"})
 _REFUSED_CONSTANTS: Final = {
     "IO": "reading and writing belongs into a plugin", "Kernel": "call its functions without it",
@@ -193,9 +195,12 @@ def name(generator: Generator, node: nodes.Name) -> Code:
     if node.name in ("rand", "raise", "fail", "block_given?"):
         implementation = FUNCTIONS[""][node.name].function
         return Code(f"{generator.function(implementation, node.name)}()")
-    if generator.context.late:
-        return Code(f"{generator.function(_unknown_name, 'unknown_name')}({node.name!r}, {node.offset})")
-    if node.name == "self" or node.name in _NO_FIELDS or node.name[-1] in "?!" or not generator.context.fields:
+    is_no_field = node.name == "self" or node.name in _NO_FIELDS or node.name[-1] in "?!"
+    if generator.context.late and not (is_no_field and "record" in generator.context.names):
+        generator.uses.add(f"{UNKNOWN}{node.name}")
+        fail = _undefined_name if "record" in generator.context.names else _unknown_name
+        return Code(f"{generator.function(fail, fail.__name__.strip('_'))}({node.name!r}, {node.offset})")
+    if is_no_field or not generator.context.fields:
         hint = similar(node.name, dict.fromkeys(generator.context.names))
         raise ExpressionError(
             f"unknown name {node.name}", offset=node.offset, hint=hint or "quote it if it is text, or assign it first"
@@ -203,6 +208,12 @@ def name(generator: Generator, node: nodes.Name) -> Code:
     generator.uses.add("record")
     generator.uses.add("field")
     return Code(f"{generator.function(field, 'field')}(record, {node.name!r})")
+
+
+def _undefined_name(word: str, offset: int) -> NoReturn:
+    error = RubyError("NameError", f"undefined local variable or method `{word}'")
+    error.offset, error.hint = offset, f'write record["{word}"] for the field'
+    raise error
 
 
 def _unknown_name(word: str, offset: int) -> NoReturn:
