@@ -319,12 +319,14 @@ def worker_dies(lab: Lab) -> None:
         one = texts.tail(trial.folder, path="b.log", tag="t").replace("state/pos", "state/pos1")
         logs = [trial.log("a"), trial.log("b")]
         logpipe = trial.start(WORKERS.format(zero=zero, one=one) + texts.to_file(trial.folder))
-        for _ in range(lab.repeat(10, few=3)):
+        rnd = random.Random(5)
+        # Few, for a worker that dies again and again is started after pauses that double.
+        for _ in range(lab.repeat(5, few=3)):
             for log in logs:
                 log.write(LINES)
             trial.wait_for_all()
             workers = Path(f"/proc/{logpipe.pid}/task/{logpipe.pid}/children").read_text().split()
-            os.kill(int(random.Random(5).choice(workers)), signal.SIGKILL)
+            os.kill(int(rnd.choice(workers)), signal.SIGKILL)
             trial.fired("worker killed")
             for log in logs:
                 log.write(LINES)
