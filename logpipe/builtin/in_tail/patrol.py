@@ -52,7 +52,8 @@ class Patrol:
         self._watch = watch
         self._wake = wake
         self._complaints = complaints
-        self._searches = 0
+        self.searches = 0
+        """How often files were searched for."""
         self._began = 0.0
         self._search_wanted = asyncio.Event()
         self._awaited: dict[str, None] = {}
@@ -60,11 +61,11 @@ class Patrol:
 
     async def keep_searching(self) -> None:
         """Search for files at once, then whenever it is asked for."""
-        if self._searches or not self._options.skip_refresh_on_startup:
+        if self.searches or not self._options.skip_refresh_on_startup:
             self._search_wanted.set()
         while True:
             await self._search_wanted.wait()
-            if self._searches:
+            if self.searches:
                 await asyncio.sleep(SEARCH_PACE)
             self._search_wanted.clear()
             await self._guarded(self.search())
@@ -96,10 +97,10 @@ class Patrol:
 
     async def search(self) -> None:
         """Find every file that is meant; what has come is followed, what is not meant any more is let go."""
-        first = self._searches == 0
+        first = self.searches == 0
         if first:
             self._began = self._host.clock.monotonic()
-        self._searches += 1
+        self.searches += 1
         self._awaited.clear()
         scan = await self._scan()
         if self._watch.search_in(scan.folders):
@@ -204,7 +205,7 @@ class Patrol:
         if there or unreadable:
             await self._trails.follow(
                 [path for path in (*there, *unreadable) if selection.wants(path)],
-                new_at_end=self._searches <= 1 and not self._options.read_from_head,
+                new_at_end=self.searches <= 1 and not self._options.read_from_head,
             )
 
     async def _audit(self) -> None:

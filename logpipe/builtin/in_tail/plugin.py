@@ -73,7 +73,7 @@ class Tail(Input[TailOptions], type="tail"):
             throttle=self._throttle,
         )
         self._schedule = Schedule(reader.serve, clock=host.clock, log=host.log)
-        self._patrol = Patrol(
+        self.patrol = Patrol(
             options,
             host,
             trails=self.trails,
@@ -114,10 +114,10 @@ class Tail(Input[TailOptions], type="tail"):
             self._loaded = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._schedule.run(), name="tail.schedule")
-            group.create_task(self._patrol.keep_searching(), name="tail.search")
-            group.create_task(self._patrol.keep_asking(), name="tail.refresh")
-            group.create_task(self._patrol.keep_listening(), name="tail.listen")
-            group.create_task(self._patrol.keep_ticking(), name="tail.tick")
+            group.create_task(self.patrol.keep_searching(), name="tail.search")
+            group.create_task(self.patrol.keep_asking(), name="tail.refresh")
+            group.create_task(self.patrol.keep_listening(), name="tail.listen")
+            group.create_task(self.patrol.keep_ticking(), name="tail.tick")
             group.create_task(self._checkpoints.run(), name="tail.checkpoints")
             for trail in self.trails.by_path.values():  # of an earlier run that failed
                 trail.stir()

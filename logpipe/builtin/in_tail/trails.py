@@ -29,6 +29,9 @@ from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail, shown, tag_of
 from logpipe.builtin.in_tail.watch import Watch
 from logpipe.builtin.position_file import Entry, Loaded, entry
 
+LONGEST_ABSENCE: Final = 60.0
+"""Seconds that a path may lead nowhere before it is forgotten what it led to."""
+
 _AT_ONCE: Final = 64
 """Files opened in one visit to a thread."""
 
@@ -323,7 +326,7 @@ class Trails:
             self.saved.drop()
             self._moved()
         for trail in list(self.by_path.values()):
-            over = trail.forget_finished(but=0)
+            over = trail.forget_finished(but=self._may_come_again(trail))
             if over:
                 self.roster.let_go(trail, over)
                 self._settled(trail)
@@ -331,6 +334,13 @@ class Trails:
                 del self.by_path[trail.path]
                 self.roster.drop(trail)
                 self._watch.forget(trail)
+
+    def _may_come_again(self, trail: Trail) -> bool:
+        """Return whether a path leads nowhere since a short time: its last file tells what came and went unnoticed."""
+        if not trail.wanted or trail.live is not None or not trail.generations:
+            return False
+        gone_at = trail.generations[-1].replaced_at
+        return gone_at is not None and self._host.clock.monotonic() - gone_at < LONGEST_ABSENCE
 
     async def close(self) -> None:
         """Close every file."""
