@@ -46,7 +46,10 @@ class _Section(Loop):
         try:
             key_part = self.part(read_key(key, reading), "key", is_lenient=self._v0_12, output="output")
             if not key_part.constant:  # `return` can make anything of a text
-                key_part.call = f"{self.writer.name(to_s, 'to_s')}({key_part.call})"
+                as_text = self.writer.name(to_s, "to_s")
+                key_part.call = f"{as_text}({key_part.call})"
+                if key_part.short is not None and "jump" in key_part.entry.uses:
+                    key_part.short = f"{as_text}({key_part.short})"
         except ExpressionError as problem:
             raise TemplateError(problem, key=key, in_key=True) from None
         try:

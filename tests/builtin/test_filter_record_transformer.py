@@ -346,3 +346,11 @@ async def test_mistakes_are_told_at_start(conf: str, messages: list[str]) -> Non
     assert len(told) == len(messages)
     for line, message in zip(told, messages, strict=True):
         assert re.search(message, line), line
+
+
+async def test_a_name_is_text_whatever_its_expression_returns() -> None:
+    """Also where it depends on the tag alone and is computed once."""
+    conf = "enable_ruby\n<record>\n  ${return(tag_parts)} 1\n  ${return(record['list'])} 2\n</record>"
+    (record,) = await transformed(conf, {"list": [3]}, tag="a.b")
+
+    assert record == {"list": [3], '["a", "b"]': "1", "[3]": "2"}
