@@ -79,7 +79,9 @@ def loop(records: list[Record], _times: list[Time]) -> None:
 def transform(expressions: Sequence[str]) -> Callable[[list[Record], list[Time]], Any]:
     """Return the compiled function that sets one field for each expression."""
     entries = [(f"field{number}", f"${{{expression}}}") for number, expression in enumerate(expressions)]
-    return compile_record(entries, RecordRules(Reading(names_are_fields=True))).bind("a.b.c", hostname="h", env={}, missing=lambda *_: None)
+    return compile_record(entries, RecordRules(Reading(names_are_fields=True))).bind(
+        "a.b.c", hostname="h", env={}, missing=lambda *_: None
+    )
 
 
 def ruby(expressions: Sequence[str]) -> float | None:
