@@ -52,10 +52,9 @@ class DeadLetterFiles:
         """Return the folder of a plugin's letters."""
         return self.folder_of_all / (_UNSAFE.sub("_", plugin_id).lstrip(".") or "_")
 
-    async def save(self, chunk: Chunk, host: Host, error: Exception, *, label: str = "", encoded: bool) -> None:
+    async def save(self, chunk: Chunk, host: Host, error: Exception, *, culprit: Culprit, encoded: bool) -> None:
         """Write a chunk's events to a file of their own and say where; tries again for as long as that fails."""
         path = self.folder(host.plugin_id) / f"{chunk.id}{SUFFIX}"
-        culprit = Culprit("output", getattr(host, "type_name", ""), host.plugin_id, label)
         back_off = FIRST_BACK_OFF
         while True:
             try:
@@ -111,6 +110,8 @@ class DeadLetterFiles:
                 while rest:
                     rest = rest[file.write(rest) :]
                 os.fdatasync(file.fileno())
+                if not size:
+                    _sync_folder(folder)
             except OSError:
                 file.truncate(size)  # half a line would take the next one with it
                 raise
@@ -131,7 +132,10 @@ class DeadLetterFiles:
         _sync_folder(path.parent)
 
     def _prepare(self, folder: Path) -> None:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in missing:  # else a power cut takes the folder with all that is safe in it
+            _sync_folder(each.parent)
         owner = self.base.stat().st_uid
         if owner not in {0, os.geteuid()}:
             raise PermissionError(

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from logpipe.engine.chunking import Staging
 from logpipe.engine.dead_letter_files import DeadLetterFiles
+from logpipe.engine.letters import Culprit
 from logpipe.engine.poison import DATA_ERRORS, Part, PoisonHunt
 from logpipe.engine.retry import Retry
 from logpipe.engine.router import EMITS
@@ -37,6 +38,7 @@ class BufferedOutlet:
         *,
         host: Host,
         dead_letters: DeadLetterFiles,
+        culprit: Culprit,
         settle_errors: Callable[[], Awaitable[None]],
         secondary: Output[Any] | None = None,
         slow_flush_seconds: float = SLOW_FLUSH_SECONDS,
@@ -50,6 +52,7 @@ class BufferedOutlet:
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._options = staging.options
         self._dead_letters = dead_letters
+        self._culprit = culprit
         self._hunts: dict[str, PoisonHunt] = {}
         self._bad_data = ""
         self._slow_flush_seconds = slow_flush_seconds
@@ -304,7 +307,7 @@ class BufferedOutlet:
             self.thrown_away.add(len(chunk))
             self._log.error("disable_chunk_backup is true: chunk %s with %d records is lost", chunk.id, len(chunk))
             return
-        await self._dead_letters.save(chunk, self.host, error, encoded=encoded)
+        await self._dead_letters.save(chunk, self.host, error, culprit=self._culprit, encoded=encoded)
         self.given_up.add(len(chunk))
 
     async def drain(self) -> None:

@@ -88,6 +88,8 @@ class PluginHost:
         self.emitted = self.metrics.counter("emitted_records", "Events that it sent on and that were accepted.")
         self.label = label
         """The router that it stands in; an input's is the one it emits to."""
+        self.culprit = Culprit(kind, type_name, plugin_id, label)
+        """How dead letters name it."""
         self.in_error_label = in_error_label
         self.is_secondary = False
         self.zone_and_keys: Callable[[], tuple[Any, tuple[str, ...]]] | None = None
@@ -129,9 +131,8 @@ class PluginHost:
     ) -> None:
         """Hand one bad event to `@ERROR`."""
         self.errors.value += 1
-        who = Culprit(self.kind, self.type_name, self.plugin_id, self.label)
         self._world.dead_letters.add(
-            tag, time, record, error, receipt, culprit=self, who=who, in_error_label=self.in_error_label
+            tag, time, record, error, receipt, culprit=self, who=self.culprit, in_error_label=self.in_error_label
         )
 
     def counter(self, name: str, doc: str) -> Counter:

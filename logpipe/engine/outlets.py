@@ -194,6 +194,7 @@ class OutletBuilder:
             Staging(output, buffer, options, place, host),
             host=host,
             dead_letters=world.dead_letters.files,
+            culprit=host.culprit,
             settle_errors=world.dead_letters.settle,
             secondary=secondary,
             slow_flush_seconds=self._slow_flush(conf),

@@ -22,6 +22,7 @@ from logpipe import (
     RetryLater,
     param,
 )
+from logpipe.engine.letters import Culprit
 from logpipe.testing import ManualClock, Pipeline, pipeline, settle
 
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"
@@ -195,6 +196,7 @@ async def test_after_the_last_retry_the_queue_is_saved(tmp_path: Path) -> None:
         assert saved.parent.parent.name == "worker0"
         (letter,) = running.dead_letters()
         assert (letter.tag, letter.record, letter.reason) == ("a", {"n": 1}, "down")
+        assert letter.culprit == Culprit("output", "sink", "output_sink", "@ROOT")
         assert saved.stat().st_mode & 0o777 == 0o600
 
 
