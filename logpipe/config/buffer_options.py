@@ -41,7 +41,9 @@ class BufferOptions(Options):
         "Accepted for fluentd's sake: logpipe does not pause between chunks.", default=1.0
     )
     delayed_commit_timeout: Seconds = param(
-        "Accepted for fluentd's sake: outputs of logpipe have their own deadlines.", default="60"
+        "How long an output with delayed commit waits for its peer to confirm a chunk before it is tried again; other "
+        "outputs keep deadlines of their own.",
+        default="60",
     )
     overflow_action: Literal["throw_exception", "block", "drop_oldest_chunk"] = param(
         "What happens when the buffer is full: refuse and let the input read again later, make the input wait, or drop "

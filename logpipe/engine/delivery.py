@@ -169,7 +169,7 @@ class BufferedOutlet:
         hunt = self._hunts.get(chunk.id)
         if hunt is None:
             try:
-                await _write(output, chunk, encoded=chunk.encoded)
+                await self._write(output, chunk, encoded=chunk.encoded)
             except PermanentError as error:
                 if self.secondary is not None or not _is_divisible(output, chunk):
                     raise
@@ -181,7 +181,7 @@ class BufferedOutlet:
                 hunt = self._hunt(chunk, error)
             else:
                 return
-        await hunt.go_on(lambda part: _write(output, part, encoded=chunk.encoded))
+        await hunt.go_on(lambda part: self._write(output, part, encoded=chunk.encoded))
 
     def _hunt(self, chunk: StoredChunk, error: Exception) -> PoisonHunt:
         self._log.warning(
@@ -203,6 +203,21 @@ class BufferedOutlet:
 
         hunt = self._hunts[chunk.id] = PoisonHunt(chunk, error, refuse, encoded=chunk.encoded)
         return hunt
+
+    async def _write(self, output: Output[Any], chunk: Chunk, *, encoded: bool) -> None:
+        if encoded and output.encode is None:
+            raise PermanentError(f"{output.types[0]} cannot write what was encoded for another output")
+        if not output.delayed_commit:
+            await output.write(chunk)
+            return
+        seconds = float(self._options.delayed_commit_timeout)
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                await output.write(chunk)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise TimeoutError(f"timeout to commit: not confirmed within delayed_commit_timeout ({seconds:g}s)") from error
 
     async def _succeeded(self, chunk: StoredChunk, began: float, *, by_secondary: bool) -> None:
         self.written.add(1)
@@ -260,7 +275,7 @@ class BufferedOutlet:
                 "got unrecoverable error in primary. Skip retry and flush chunk to secondary error=%r", str(error)
             )
             try:
-                await _write(self.secondary, chunk, encoded=chunk.encoded)
+                await self._write(self.secondary, chunk, encoded=chunk.encoded)
             except Exception as second:  # noqa: BLE001 - dead letters take what nobody can
                 self._log.exception("got an error in secondary for unrecoverable error")
                 await self._save_all(chunk, second)
@@ -337,12 +352,6 @@ class BufferedOutlet:
                 self.staging.size,
                 "they are in the buffer files" if self.buffer.persistent else "inputs that can will read them again",
             )
-
-
-async def _write(output: Output[Any], chunk: Chunk, *, encoded: bool) -> None:
-    if encoded and output.encode is None:
-        raise PermanentError(f"{output.types[0]} cannot write what was encoded for another output")
-    await output.write(chunk)
 
 
 def _is_divisible(output: Output[Any], chunk: StoredChunk) -> bool:

@@ -12,13 +12,15 @@ A line says everything that replaying it needs. Its fields:
     payload      instead of time and record, where the output had encoded it: base64
     chunk_id     the chunk that it was in; key holds the chunk's timekey, tag and variables
 
-Bytes in a record stand as `{"$bytes": "base64"}`, which `decode` undoes; what JSON has no form for stands as text.
+Bytes in a record stand as `{"$bytes": "base64"}`, which `decode` undoes, and a hash of the record's own that looks like
+this as `{"$$bytes": …}`; what JSON has no form for stands as text.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ from logpipe.event import Record, Time
 from logpipe.plugin import ChunkKey
 
 BYTES: Final = "$bytes"
+LIKE_BYTES: Final = re.compile(r"\$+bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,24 @@ def _key(fields: dict[str, Any]) -> ChunkKey:
 
 def _dumps(fields: dict[str, Any]) -> str:
     try:
-        return json.dumps(fields, default=_other, skipkeys=False)
+        text = json.dumps(fields, default=_other)
     except (TypeError, ValueError, RecursionError):  # a key that is no text, a circle, nested without end
         fields["record"] = {str(key): _shallow(value) for key, value in (fields["record"] or {}).items()}
-        return json.dumps(fields, default=_other)
+        text = json.dumps(fields, default=_other)
+    if BYTES in text:
+        text = json.dumps(_escape(fields), default=_other)
+    return text
+
+
+def _escape(value: Any) -> Any:
+    """Return a value in which no hash is taken for the form of bytes."""
+    if isinstance(value, dict):
+        values = {name: _escape(inner) for name, inner in value.items()}
+        (name,) = values if len(values) == 1 else (None,)
+        return {f"${name}": values[name]} if isinstance(name, str) and LIKE_BYTES.fullmatch(name) else values
+    if isinstance(value, (list, tuple)):
+        return [_escape(inner) for inner in value]
+    return value
 
 
 def _shallow(value: Any) -> Any:
@@ -144,5 +161,10 @@ def _other(value: object) -> Any:
 
 
 def _unpack(fields: dict[str, Any]) -> Any:
-    text = fields.get(BYTES)
-    return base64.b64decode(text) if isinstance(text, str) and len(fields) == 1 else fields
+    if len(fields) == 1:
+        ((name, value),) = fields.items()
+        if name == BYTES:
+            return base64.b64decode(value)
+        if LIKE_BYTES.fullmatch(name):
+            return {name[1:]: value}
+    return fields

@@ -130,6 +130,12 @@ class Output(Plugin[O]):
     buffer_argument: ClassVar[str] = ""
     """The ARG of `<buffer ARG>` where the user wrote none (`"tag"`)."""
 
+    delayed_commit: ClassVar[bool] = False
+    """Whether `write` hands the chunk over and then waits for the peer to confirm it (`try_write` in fluentd).
+
+    Such a `write` is cancelled after `delayed_commit_timeout`, and the chunk is tried again.
+    """
+
     async def write(self, chunk: Chunk) -> None:
         """Deliver a chunk. Called for one chunk at a time, or `flush_thread_count` of them.
 

@@ -69,6 +69,18 @@ class Lines(Sink, type="lines"):
         self.chunks.append((chunk.key, [Event(0, {"payload": payload}) for payload in chunk.payloads()]))
 
 
+class Confirmed(Sink, type="confirmed"):
+    """Hands over, and waits for a peer that forgets to confirm the first chunk."""
+
+    delayed_commit = True
+
+    async def write(self, chunk: Chunk) -> None:
+        self.attempts += 1
+        if self.attempts == 1:
+            await asyncio.Event().wait()
+        await super().write(chunk)
+
+
 def sink(running: Pipeline, name: str = "") -> Sink:
     return next(
         stage.plugin
@@ -163,6 +175,16 @@ async def test_a_failing_write_is_tried_again_with_the_same_chunk() -> None:
         assert out.records == [{"n": 1}]
         assert len(set(out.ids)) == 1
         assert any("retry succeeded" in text for text in running.log.texts("warning"))
+
+
+async def test_a_chunk_that_nobody_confirms_is_taken_back() -> None:
+    """With delayed commit the wait for the peer ends after delayed_commit_timeout, and a retry follows."""
+    text = conf("flush_mode immediate\ndelayed_commit_timeout 0.05s\nretry_wait 0s", kind="confirmed")
+    async with pipeline(text, Confirmed) as running:
+        await running.feed("a", {"n": 1})
+        await running.wait_for(lambda: sink(running).records == [{"n": 1}])
+        assert running.metric("rollback_count") == 1
+        assert any("timeout to commit" in text for text in running.log.texts("warning"))
 
 
 async def test_a_peer_that_asks_for_patience_gets_it() -> None:
