@@ -217,7 +217,9 @@ class BufferedOutlet:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise TimeoutError(f"timeout to commit: not confirmed within delayed_commit_timeout ({seconds:g}s)") from error
+            raise TimeoutError(
+                f"timeout to commit: not confirmed within delayed_commit_timeout ({seconds:g}s)"
+            ) from error
 
     async def _succeeded(self, chunk: StoredChunk, began: float, *, by_secondary: bool) -> None:
         self.written.add(1)

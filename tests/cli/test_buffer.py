@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from logpipe.builtin.buffers.file import inspection
 from logpipe.cli import main
 from tests.builtin.buffers.stages import conf, files, running, sink
 from tests.builtin.buffers.test_fluentd_chunks import event, leave
@@ -136,21 +138,22 @@ async def test_while_an_engine_runs(buffer: Run, tmp_path: Path) -> None:
     assert "in use" not in buffer("ls", tmp_path).out
 
 
-async def test_what_is_being_written_is_no_damage(buffer: Run, tmp_path: Path) -> None:
+async def test_what_is_being_written_is_no_damage(buffer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame that becomes whole while it is looked at."""
     await fill(tmp_path)
     file, _ = files(tmp_path)
     content = file.read_bytes()
     file.write_bytes(content[:-20])
+    pauses: list[float] = []
 
-    async def go_on() -> None:
-        await asyncio.sleep(0.1)
+    def go_on(seconds: float) -> None:
+        pauses.append(seconds)
         file.write_bytes(content)
 
-    writing = asyncio.ensure_future(go_on())  # noqa: TID251 - a test has no host
-    done = await asyncio.to_thread(buffer, "verify", tmp_path)
-    await writing
-    assert done.status == 0
+    clock = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=go_on)
+    monkeypatch.setattr(inspection, "time", clock)
+    assert buffer("verify", tmp_path).status == 0
+    assert len(pauses) == 1
 
 
 async def test_a_chunk_that_is_delivered_meanwhile_is_left_out(
