@@ -195,7 +195,7 @@ async def test_a_generation_that_nobody_had_read_a_byte_of(tmp_path: Path, follo
         await run.until(lambda: host.attempts == 1)
         log.rename(tmp_path / "app.log.2")
         log.touch()
-        await run.until(lambda: host.metric("rotated_file_count") == 1)
+        await run.until(lambda: (host.metric("rotated_file_count"), host.metric("tracked_file_count")) == (1, 1))
         run.append(log, text(second))
         log.rename(tmp_path / "app.log.1")
         log.write_text("third\n")
