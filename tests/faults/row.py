@@ -18,6 +18,7 @@ _MODULES: Final = (
     "content",
     "discovery",
     "kafka",
+    "network",
     "outputs",
     "kubernetes",
 )

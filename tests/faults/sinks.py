@@ -46,16 +46,21 @@ class KafkaSink:
         bootstrap: brokers, HOST:PORT.
         partitions: how many each topic has, by its name.
         enter: gets the topic of each message and the record that its value is.
+        more: settings of the client, in librdkafka's words.
     """
 
     def __init__(
-        self, bootstrap: str, partitions: dict[str, int], enter: Callable[[str, dict[str, Any]], None]
+        self,
+        bootstrap: str,
+        partitions: dict[str, int],
+        enter: Callable[[str, dict[str, Any]], None],
+        more: dict[str, Any] | None = None,
     ) -> None:
         self._enter = enter
         quiet = logging.getLogger("tests.faults.consumer")
         quiet.propagate = False
         quiet.addHandler(logging.NullHandler())
-        settings = {"bootstrap.servers": bootstrap, "group.id": "audit", "enable.auto.commit": False}
+        settings = {"bootstrap.servers": bootstrap, "group.id": "audit", "enable.auto.commit": False, **(more or {})}
         self._consumer = Consumer({**settings, "reconnect.backoff.max.ms": 1000}, logger=quiet)
         every = [(topic, number) for topic, count in partitions.items() for number in range(count)]
         self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in every])

@@ -7,11 +7,15 @@ import contextlib
 import ssl
 import struct
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 PRODUCE = 0
-_SIZE = struct.Struct(">i")
-_REQUEST = struct.Struct(">hhi")
+SIZE = struct.Struct(">i")
+REQUEST = struct.Struct(">hhi")
 _ANSWER = struct.Struct(">i")
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+P = TypeVar("P", bound="TcpProxy")
 
 
 class TcpProxy:
@@ -60,6 +64,7 @@ class TcpProxy:
         back = None
         try:
             there, back = await asyncio.open_connection(*self._target)
+            await self._admit((reader, writer), (there, back))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._requests(number, reader, back))
                 group.create_task(self._answers(number, there, writer))
@@ -72,10 +77,13 @@ class TcpProxy:
                 if end is not None:
                     end.transport.abort()
 
+    async def _admit(self, client: Ends, broker: Ends) -> None:
+        """Say what has to be said before requests are passed on; EOFError ends the connection."""
+
     async def _requests(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            frame = await _frame(reader)
-            kind, _, request = _REQUEST.unpack_from(frame, _SIZE.size)
+            frame = await read_frame(reader)
+            kind, _, request = REQUEST.unpack_from(frame, SIZE.size)
             if number in self._silent:
                 continue
             if kind == PRODUCE and self._to_lose:
@@ -85,8 +93,8 @@ class TcpProxy:
 
     async def _answers(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            frame = await _frame(reader)
-            (request,) = _ANSWER.unpack_from(frame, _SIZE.size)
+            frame = await read_frame(reader)
+            (request,) = _ANSWER.unpack_from(frame, SIZE.size)
             if (number, request) in self._doomed:
                 self.lost_answers += 1
                 raise EOFError("the answer is lost")
@@ -100,9 +108,10 @@ class TcpProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _frame(reader: asyncio.StreamReader) -> bytes:
-    size = await reader.readexactly(_SIZE.size)
-    return size + await reader.readexactly(*_SIZE.unpack(size))
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    """Return a request or an answer, with the four bytes of its size."""
+    size = await reader.readexactly(SIZE.size)
+    return size + await reader.readexactly(*SIZE.unpack(size))
 
 
 @contextlib.asynccontextmanager
@@ -110,8 +119,15 @@ async def tcp_proxy(
     address: str, *, listen: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[TcpProxy]:
     """Stand in front of HOST:PORT for as long as the block lasts; with `tls`, as the broker's side of TLS."""
-    host, _, target = address.rpartition(":")
-    proxy = TcpProxy(host, int(target))
+    async with standing(TcpProxy(*split(address)), listen=listen, port=port, tls=tls) as proxy:
+        yield proxy
+
+
+@contextlib.asynccontextmanager
+async def standing(
+    proxy: P, *, listen: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[P]:
+    """Have a proxy listen for as long as the block lasts."""
     server = await asyncio.start_server(proxy.accept, listen, port, ssl=tls)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
@@ -119,3 +135,9 @@ async def tcp_proxy(
     finally:
         server.close()
         await proxy.close()
+
+
+def split(address: str) -> tuple[str, int]:
+    """Return the host and the port of HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    return host, int(port)

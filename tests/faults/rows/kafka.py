@@ -1,72 +1,40 @@
-"""Rows 32 to 39: Kafka's brokers, topics and messages."""
+"""Rows 32 to 38: Kafka's brokers, topics and messages."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from tests.faults import texts
+from tests.faults.cluster import BUFFERS, LINES, mock_cluster, reading, to_cluster
 from tests.faults.logs import Log
 from tests.faults.outcome import Impossible
 from tests.faults.row import row
-from tests.faults.sinks import KafkaSink
 from tests.faults.trial import Lab, Trial
 from tests.services.in_thread import in_thread
 from tests.services.jars import UnavailableError
 from tests.services.kafka import Kafka
-from tests.services.mock_kafka import Error, MockKafka, Request
+from tests.services.mock_kafka import Error, Request
 from tests.services.tcp_proxy import TcpProxy, tcp_proxy
 
-LINES: Final = 300
-BUFFERS: Final = {"kafka": "", "kafka2": "@type file\npath {folder}/buffer"}
 SOON: Final = "<system>\n  shutdown_timeout 4\n</system>\n"
 END_SECONDS: Final = 10
 """How long ending may take, with that timeout."""
-
-
-class Arrivals:
-    """What arrived in topics, in the order of each partition."""
-
-    def __init__(self, trial: Trial) -> None:
-        self.order: list[str] = []
-        self._trial = trial
-
-    def enter(self, _topic: str, record: dict[str, Any]) -> None:
-        """Enter a message's record."""
-        self.order.append(record["message"])
-        self._trial.account.arrived(record["message"])
-
-
-@contextlib.contextmanager
-def _mock(trial: Trial, partitions: dict[str, int]) -> Iterator[tuple[MockKafka, Arrivals]]:
-    """Give a trial a mock cluster of three brokers, and have what arrives there entered."""
-    arrivals = Arrivals(trial)
-    with MockKafka(3) as mock:
-        for topic, count in partitions.items():
-            mock.create_topic(topic, partitions=count)
-            for number in range(count):
-                mock.set_leader(topic, number, number % 3 + 1)
-        with KafkaSink(mock.bootstrap, partitions, arrivals.enter) as sink:
-            trial.read = sink.read
-            yield mock, arrivals
-            trial.arrived()
-            trial.read = _nothing
 
 
 @row(32, "brokers down at the start, in the middle, while ending")
 def brokers_down(lab: Lab) -> None:
     """What can't be sent waits, then all of it arrives; it ends in time without its brokers."""
     for kind, buffer in BUFFERS.items():
-        with lab.trial(f"{kind}: brokers down") as trial, _mock(trial, {"t": 3}) as (mock, _):
+        with lab.trial(f"{kind}: brokers down") as trial, mock_cluster(trial, {"t": 3}) as (mock, _):
             trial.may_repeat = True  # a broker that is cut off may have taken what it did not confirm
             log = trial.log()
             mock.stop_broker()
-            logpipe = trial.start(SOON + _text(trial, mock.bootstrap, buffer=buffer))
+            logpipe = trial.start(SOON + to_cluster(trial, mock.bootstrap, buffer=buffer))
             log.write(LINES)
             trial.wait_for("no broker answers")
             trial.fired("down at the start")
@@ -96,7 +64,7 @@ def brokers_down(lab: Lab) -> None:
 @row(33, "a slow broker, alone of three")
 def slow_broker(lab: Lab) -> None:
     """What goes to the others is not held up."""
-    with lab.trial("slow broker") as trial, _mock(trial, {"slow": 1, "quick": 1}) as (mock, _):
+    with lab.trial("slow broker") as trial, mock_cluster(trial, {"slow": 1, "quick": 1}) as (mock, _):
         trial.may_repeat = True
         mock.set_leader("slow", 0, 1)
         mock.set_leader("quick", 0, 2)
@@ -125,9 +93,9 @@ def slow_broker(lab: Lab) -> None:
 def leaders_move(lab: Lab) -> None:
     """The order within a partition is kept and nothing is lost."""
     for kind, buffer in BUFFERS.items():
-        with lab.trial(f"{kind}: leaders move") as trial, _mock(trial, {"t": 1}) as (mock, arrivals):
+        with lab.trial(f"{kind}: leaders move") as trial, mock_cluster(trial, {"t": 1}) as (mock, arrivals):
             log = trial.log()
-            logpipe = trial.start(_text(trial, mock.bootstrap, buffer=buffer))
+            logpipe = trial.start(to_cluster(trial, mock.bootstrap, buffer=buffer))
             for number in range(lab.repeat(30, few=8)):
                 mock.set_leader("t", 0, number % 3 + 1)
                 trial.fired("leader moved")
@@ -150,12 +118,10 @@ def _broker_bounces(lab: Lab) -> None:
         raise Impossible(str(error)) from error
     with kafka, lab.trial("a real broker bounces") as trial:
         kafka.create_topic("t")
-        arrivals = Arrivals(trial)
-        with KafkaSink(kafka.bootstrap, {"t": 1}, arrivals.enter) as sink:
-            trial.read = sink.read
+        with reading(trial, kafka.bootstrap, {"t": 1}) as arrivals:
             log = trial.log()
             buffer = BUFFERS["kafka2"]
-            logpipe = trial.start(_text(trial, kafka.bootstrap, buffer=buffer, more="idempotent true"))
+            logpipe = trial.start(to_cluster(trial, kafka.bootstrap, buffer=buffer, more="idempotent true"))
             for stop in (kafka.stop_broker, kafka.kill_broker):
                 log.write(LINES)
                 trial.wait_for_all()
@@ -168,20 +134,19 @@ def _broker_bounces(lab: Lab) -> None:
                 trial.wait_for_all(seconds=120)
             assert arrivals.order == sorted(arrivals.order), "lines came in another order than they were written in"
             trial.end(logpipe)
-            trial.read = _nothing
 
 
 @row(35, "the answer is lost after a write")
 def answer_lost(lab: Lab) -> None:
     """What was not confirmed is sent again: it comes twice without idempotence, and nothing is lost."""
-    with lab.trial("answers lost") as trial, _mock(trial, {"t": 1}) as (mock, _):
+    with lab.trial("answers lost") as trial, mock_cluster(trial, {"t": 1}) as (mock, _):
         trial.may_repeat = True
         first = mock.bootstrap.split(",")[0]
         mock.set_leader("t", 0, 1)
         with in_thread(lambda: tcp_proxy(first)) as proxy:
             mock.advertise(1, proxy.port)
             log = trial.log()
-            logpipe = trial.start(_text(trial, mock.bootstrap))
+            logpipe = trial.start(to_cluster(trial, mock.bootstrap))
             log.write(LINES)
             trial.wait_for_all()
             for number in range(1, lab.repeat(8, few=4)):
@@ -198,10 +163,10 @@ def answer_lost(lab: Lab) -> None:
 def refused_messages(lab: Lab) -> None:
     """A refused batch is halved until the message to blame is alone: that one goes to @ERROR, the others arrive."""
     for error, times in ((Error.MSG_SIZE_TOO_LARGE, 9), (Error.INVALID_RECORD, 9), (Error.CORRUPT_MESSAGE, 4)):
-        with lab.trial(f"refused: {error.name}") as trial, _mock(trial, {"t": 1}) as (mock, _):
+        with lab.trial(f"refused: {error.name}") as trial, mock_cluster(trial, {"t": 1}) as (mock, _):
             log = trial.log()
             errors = texts.ERRORS_TO_FILE.format(folder=trial.folder)
-            logpipe = trial.start(_text(trial, mock.bootstrap) + errors)
+            logpipe = trial.start(to_cluster(trial, mock.bootstrap) + errors)
             log.write(LINES)
             trial.wait_for_all()
             mock.fail_partition("t", 0, *[error] * times)
@@ -232,7 +197,7 @@ class DeadLetters:
 def one_topic(lab: Lab) -> None:
     """The others are not held up, and it goes on when the topic is there."""
     for error in (Error.UNKNOWN_TOPIC_OR_PARTITION, Error.TOPIC_AUTHORIZATION_FAILED, Error.LEADER_NOT_AVAILABLE):
-        with lab.trial(f"one topic: {error.name}") as trial, _mock(trial, {"bad": 1, "good": 1}) as (mock, _):
+        with lab.trial(f"one topic: {error.name}") as trial, mock_cluster(trial, {"bad": 1, "good": 1}) as (mock, _):
             bad, good = trial.log("bad"), trial.log("good")
             mock.fail_topic("bad", error)
             text = "".join(
@@ -255,7 +220,7 @@ def one_topic(lab: Lab) -> None:
 def too_many_topics(lab: Lab) -> None:
     """No more than `max_topics` are made; what names another goes to the default topic."""
     topics = ("t", *(f"attack-{number}" for number in range(5)))
-    with lab.trial("topics without end") as trial, _mock(trial, dict.fromkeys(topics, 1)) as (mock, _):
+    with lab.trial("topics without end") as trial, mock_cluster(trial, dict.fromkeys(topics, 1)) as (mock, _):
         names = itertools.count()
         log = trial.log(entry=lambda text: json.dumps({"message": text, "topic": f"attack-{next(names)}"}) + "\n")
         source = texts.tail(trial.folder, parse="@type json\ntime_key none")
@@ -267,41 +232,8 @@ def too_many_topics(lab: Lab) -> None:
         trial.end(logpipe)
 
 
-@row(39, "names that do not resolve, connections that fall silent", waits_for="TLS expiry, SASL failures")
-def network(lab: Lab) -> None:
-    """Another broker of the list is asked; a silent connection is given up in time."""
-    with lab.trial("a name that does not resolve") as trial, _mock(trial, {"t": 3}) as (mock, _):
-        log = trial.log()
-        logpipe = trial.start(_text(trial, f"no-such-broker.invalid:9092,{mock.bootstrap}"))
-        log.write(LINES)
-        trial.wait_for_all()
-        trial.fired("a name that does not resolve")
-        trial.end(logpipe)
-    if lab.short:
-        return  # what follows takes as long as a request may
-    with lab.trial("a silent connection") as trial, _mock(trial, {"t": 1}) as (mock, _):
-        trial.may_repeat = True
-        mock.set_leader("t", 0, 1)
-        first = mock.bootstrap.split(",")[0]
-        with in_thread(lambda: tcp_proxy(first)) as proxy:
-            mock.advertise(1, proxy.port)
-            log = trial.log()
-            logpipe = trial.start(_text(trial, mock.bootstrap))
-            log.write(LINES)
-            trial.wait_for_all()
-            proxy.fall_silent()
-            log.write(LINES)
-            trial.fired("silent", when=proxy.silenced)
-            trial.wait_for_all(seconds=120)
-            trial.end(logpipe)
-
-
 def _has_lost(proxy: TcpProxy, number: int) -> bool:
     return proxy.lost_answers >= number
-
-
-def _nothing() -> bool:
-    return False
 
 
 def _complete_or_dead(trial: Trial, dead: DeadLetters) -> bool:
@@ -311,8 +243,3 @@ def _complete_or_dead(trial: Trial, dead: DeadLetters) -> bool:
 def _complete(trial: Trial, log: Log) -> bool:
     trial.arrived()
     return log.series.complete
-
-
-def _text(trial: Trial, bootstrap: str, *, buffer: str = "", more: str = "") -> str:
-    output = texts.to_kafka(bootstrap, buffer=buffer.format(folder=trial.folder), more=more)
-    return texts.tail(trial.folder) + output
