@@ -74,6 +74,7 @@ class Generation:
         "file",
         "finished",
         "form",
+        "gone",
         "head",
         "identity",
         "inode_path",
@@ -134,6 +135,8 @@ class Generation:
         """When it stopped being what its path names, or was last written after that; monotonic seconds."""
         self.finished = False
         """Whether nothing more will be read; it stays until its receipts have settled."""
+        self.gone = False
+        """Whether the file had no name left when it was closed: what has its inode from then on is another one."""
         self.failures = 0
         self.form = form
         """How its file is read."""

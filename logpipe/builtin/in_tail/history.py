@@ -170,7 +170,7 @@ class History:
             file, beginning = _open(path)
         except OSError as error:
             return Beginning(path, [], None, error, hops)
-        older = list(self._neighbours.rotated_since(path, after, known.plus(file.identity)))
+        older = self._neighbours.rotated_since(path, after, known.plus(file.identity))
         return Beginning(path, older, Start(file, path, 0, beginning), None, hops)
 
     def find_copies(self, path: str, content: Content, after: int, known: Known, begun: Collection[Identity]) -> Copies:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from logpipe.builtin.in_tail.archive import Archive
@@ -19,6 +19,7 @@ from logpipe.builtin.in_tail.targets import look
 from logpipe.builtin.position_file import Position
 
 _COUNTED: Final = r"[.-][0-9][0-9T:._-]*"
+_MOST_LOOKS: Final = 10
 _DATED: Final = r"[._-][0-9]{4}-?[0-9]{2}-?[0-9]{2}[0-9T:._-]*"
 
 
@@ -83,6 +84,9 @@ class Neighbours:
 
     def of_row(self, path: str, row: Position, known: Known) -> Start | None:
         """Open the file that a row was written for, under whatever name it has now, or its copy."""
+        return _first(_at_rest(path, lambda: self._of_row(path, row, known)))
+
+    def _of_row(self, path: str, row: Position, known: Known) -> Iterator[Start]:
         head = Head.parse(row.fingerprint)
         folder = os.path.dirname(os.path.realpath(path))
         for name in names_of_inode(folder, row.inode):
@@ -90,14 +94,19 @@ class Neighbours:
             if start is None:
                 continue
             if not known.has(start) and (head is None or head.begins(start.beginning)):
-                return start
+                yield start
+                return
             start.file.close()
-        return None if head is None else self.copy(path, Content(head, row.offset, b""), known.files.keys())
+        if head is not None:
+            yield from self._copy(path, Content(head, row.offset, b""), known.files.keys())
 
     def copy(self, path: str, content: Content, known: Collection[Identity]) -> Start | None:
         """Open a file beside `path` that holds what was read from it, to go on there."""
+        return _first(_at_rest(path, lambda: self._copy(path, content, known)))
+
+    def _copy(self, path: str, content: Content, known: Collection[Identity]) -> Iterator[Start]:
         if not content.mark and content.head.length < TELLING:
-            return None
+            return
         folder, name = os.path.split(os.path.realpath(path))
         stem, _ = _split_suffix(name)
         for other in _names(folder):
@@ -107,9 +116,9 @@ class Neighbours:
             if start is None:
                 continue
             if start.file.identity not in known and start.file.holds(content):
-                return start
+                yield start
+                return
             start.file.close()
-        return None
 
     def whole_copy(self, path: str, content: Content) -> Start | None:
         """Open a file beside `path`, whatever is known of it, that holds all that was there."""
@@ -119,8 +128,11 @@ class Neighbours:
             return None
         return copy
 
-    def rotated_since(self, path: str, after: int, known: Known) -> Iterator[Start]:
+    def rotated_since(self, path: str, after: int, known: Known) -> list[Start]:
         """Open the files that were rotated away from `path`, by their names, and written after `after`."""
+        return _at_rest(path, lambda: self._rotated_since(path, after, known))
+
+    def _rotated_since(self, path: str, after: int, known: Known) -> Iterator[Start]:
         folder, name = os.path.split(os.path.realpath(path))
         names = _names(folder)
         is_rotated = _rotation_names(name, self._archive_suffix)
@@ -158,6 +170,36 @@ class Neighbours:
             file.close()
             return None
         return Start(file, path, offset, beginning)
+
+
+def _at_rest(path: str, find: Callable[[], Iterable[Start]]) -> list[Start]:
+    """Look until nothing beside a path was made, renamed or deleted meanwhile.
+
+    What is renamed or compressed while its folder is read is met under neither name.
+    """
+    for _ in range(_MOST_LOOKS):
+        before = _beside(path)
+        found = list(find())
+        if _beside(path) == before:
+            return found
+        for start in found:
+            start.file.close()
+    return list(find())
+
+
+def _beside(path: str) -> set[tuple[str, int]]:
+    """Return name and inode of every file whose name begins as that of a path does."""
+    folder, name = os.path.split(os.path.realpath(path))
+    stem, _ = _split_suffix(name)
+    try:
+        with os.scandir(folder) as entries:
+            return {(entry.name, entry.inode()) for entry in entries if entry.name.startswith(stem)}
+    except OSError:
+        return set()
+
+
+def _first(found: list[Start]) -> Start | None:
+    return found[0] if found else None
 
 
 def names_of_inode(folder: str, inode: int) -> list[str]:

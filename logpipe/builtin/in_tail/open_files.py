@@ -6,6 +6,7 @@ given to another file only by being open.
 
 from __future__ import annotations
 
+import os
 import resource
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -72,9 +73,11 @@ class OpenFiles:
 
     async def close(self, generations: Iterable[Generation]) -> None:
         """Close the files of generations; in a thread, since the last close of a deleted file frees its blocks."""
-        files = [file for each in generations if (file := self.release(each)) is not None]
+        files = {each: file for each in generations if (file := self.release(each)) is not None}
         if files:
-            await self._host.in_thread(_close_all, files)
+            gone = await self._host.in_thread(_close_all, list(files.values()))
+            for generation, is_gone in zip(files, gone, strict=True):
+                generation.gone = is_gone
 
     def close_now(self, generation: Generation) -> None:
         """Close a generation's file at once, where it is known to exist under its name."""
@@ -105,6 +108,14 @@ def _limit() -> int:
     return MOST_OPEN if soft == resource.RLIM_INFINITY else max(FEWEST_OPEN, min(MOST_OPEN, soft // 2))
 
 
-def _close_all(files: list[LogFile]) -> None:
-    for file in files:
-        file.close()
+def _close_all(files: list[LogFile]) -> list[bool]:
+    """Close files; returns of each whether it had no name left, so that this was its end."""
+    return [_close(file) for file in files]
+
+
+def _close(file: LogFile) -> bool:
+    with file:
+        try:
+            return os.fstat(file.fileno()).st_nlink == 0
+        except OSError:
+            return False

@@ -46,7 +46,7 @@ class Roster:
         if owner is None:
             return None
         generation = next(each for each in reversed(owner.generations) if each.identity == identity)
-        is_it = generation.file is not None or start.was(generation.head, generation.size)
+        is_it = generation.file is not None or (not generation.gone and start.was(generation.head, generation.size))
         return (owner, generation) if is_it or not generation.finished else None
 
     def add_older(self, trail: Trail, start: Start) -> None:

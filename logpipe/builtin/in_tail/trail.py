@@ -89,7 +89,8 @@ class Trail:
             identity: (head, size) for identity, head, size in self.copies
         }
         for each in self.generations:
-            files[each.identity] = (each.head, each.size) if each.file is None else None
+            if not each.gone:
+                files[each.identity] = (each.head, each.size) if each.file is None else None
         contents: list[tuple[Head, LogFile | int]] = [(head, size) for _, head, size in self.copies]
         contents += [(each.head, each.file or each.size) for each in self.generations]
         return Known(files, (*self.contents, *contents))
@@ -97,7 +98,8 @@ class Trail:
     @property
     def begun(self) -> set[Identity]:
         """The known files of which something was read."""
-        return {*(copy[0] for copy in self.copies), *(each.identity for each in self.generations if each.begun)}
+        begun = (each.identity for each in self.generations if each.begun and not each.gone)
+        return {*(copy[0] for copy in self.copies), *begun}
 
     def next_stirred(self) -> Generation | None:
         """Return the oldest generation that may have something to read: a newer one waits for it."""

@@ -121,7 +121,11 @@ class Running:
 
     async def idle(self) -> None:
         """Wait until everything that is there was read."""
-        await self.until(lambda: all(not each.stirred and not each.behind for each in self.tail.trails.generations()))
+        await self.until(self.is_idle)
+
+    def is_idle(self) -> bool:
+        """Return whether everything that is there was read."""
+        return all(not each.stirred and not each.behind for each in self.tail.trails.generations())
 
     def accounts(self) -> dict[str, SourceAccount]:
         """Return the books of each path."""

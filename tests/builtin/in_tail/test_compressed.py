@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from logpipe import SourceAccount
-from logpipe.builtin.in_tail import reader
+from logpipe.builtin.in_tail import neighbours, reader
 from logpipe.builtin.position_file import PositionFile
 
 ON = "read_compressed_rotated true"
@@ -204,6 +204,32 @@ async def test_a_generation_that_nobody_had_read_a_byte_of(tmp_path: Path, follo
         compress(tmp_path / f"app.log.{number}")
     async with follow(tmp_path, ON) as run:
         assert await run.lines(21) == [*first, *second, "third"]
+
+
+async def test_compressed_while_its_folder_is_read(
+    tmp_path: Path, follow: Any, append: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is met under neither of its names is looked for again."""
+    log, old = tmp_path / "app.log", tmp_path / "app.log.1"
+    list_names = neighbours._names
+
+    def list_and_compress(folder: str) -> list[str]:
+        names = list_names(folder)
+        if old.exists():
+            compress(old)
+        return names
+
+    log.write_text("the first of these lines\n")
+    async with follow(tmp_path, ON) as run:
+        await leave(run, 1)
+    append(log, "second\n")
+    log.rename(old)
+    log.write_text("third\n")
+    monkeypatch.setattr(neighbours, "_names", list_and_compress)
+    monkeypatch.setattr(neighbours, "names_of_inode", lambda *_: [])
+    async with follow(tmp_path, ON) as run:
+        assert await run.lines(2) == ["second", "third"]
+    assert not old.exists()
 
 
 async def test_a_file_that_was_not_open_is_read_from_the_archive(tmp_path: Path, follow: Any, scripted: Any) -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from logpipe.builtin.in_tail.logfile import HEAD_BYTES
 from logpipe.builtin.position_file import PositionFile
 from tests.builtin.in_tail.harness import Running, ScriptedHost, append, follow
 
@@ -108,7 +109,7 @@ class TailModel(RuleBasedStateMachine):
     async def seen(self) -> None:
         """Let the input see more than nothing of the file: one that is cut before that looks as if it only grew."""
         assert self.run is not None
-        inode = self.log.stat().st_ino
+        inode, beginning = self.log.stat().st_ino, self.log.read_bytes()[:HEAD_BYTES]
 
         def known() -> bool:
             trail = next(iter(self.run.tail.trails.by_path.values()), None) if self.run is not None else None
@@ -116,7 +117,8 @@ class TailModel(RuleBasedStateMachine):
                 trail is not None
                 and trail.live is not None
                 and trail.live.identity.inode == inode
-                and bool(trail.live.offset or trail.live.head.length > len("line number 0000"))
+                and trail.live.head.length > len("line number 0000")
+                and trail.live.head.begins(beginning)
             )
 
         await self.run.tick_until(known, "a look at the file")
@@ -217,7 +219,7 @@ class TailModel(RuleBasedStateMachine):
                 return missing <= set(self.host.lines)
 
             self.do(self.run.tick_until(complete, f"delivery of {sorted(missing)}"))
-            self.do(self.run.idle())
+            self.do(self.run.tick_until(self.run.is_idle, "everything to be read"))
             self.the_books_balance()
             assert sum(each.waiting for each in self.run.accounts().values()) == 0
             if self.runs == 1:
