@@ -127,7 +127,7 @@ class _Progress:
 
 def _columns(number: str, fault: str, verdict: str, *rest: str) -> str:
     shown = fault if len(fault) <= _WIDTH else f"{fault[: _WIDTH - 1]}…"
-    widths = (9, 9, 7, 6, 7, 5)
+    widths = (9, 9, 9, 7, 7, 5)
     return f"{number:>3}  {shown:<{_WIDTH}}  {verdict:<9}" + "".join(
         f"{text:>{width}}" for text, width in zip(rest, widths, strict=True)
     )
