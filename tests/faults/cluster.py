@@ -9,7 +9,9 @@ from typing import Any, Final
 from tests.faults import texts
 from tests.faults.sinks import KafkaSink
 from tests.faults.trial import Trial
+from tests.services.in_thread import in_thread
 from tests.services.mock_kafka import MockKafka
+from tests.services.tcp_proxy import TcpProxy, tcp_proxy
 
 LINES: Final = 300
 BUFFERS: Final = {"kafka": "", "kafka2": "@type file\npath {folder}/buffer"}
@@ -51,6 +53,15 @@ def reading(
         yield arrivals
         trial.arrived()
         trial.read = _nothing
+
+
+@contextlib.contextmanager
+def first_broker_behind_proxy(mock: MockKafka) -> Iterator[TcpProxy]:
+    """Have the first broker lead the only partition of the topic t, and stand between it and its clients."""
+    mock.set_leader("t", 0, 1)
+    with in_thread(lambda: tcp_proxy(mock.bootstrap.split(",")[0])) as proxy:
+        mock.advertise(1, proxy.port)
+        yield proxy
 
 
 def to_cluster(trial: Trial, bootstrap: str, *, buffer: str = "", more: str = "") -> str:

@@ -15,12 +15,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from logpipe.builtin.in_tail.logfile import Content, Head, Identity, LogFile
-from logpipe.builtin.in_tail.neighbours import Known, Neighbours, Start, names_of_inode
+from logpipe.builtin.in_tail.neighbours import MOST_LOOKS, Known, Neighbours, Start, names_of_inode
 from logpipe.builtin.in_tail.targets import look
 from logpipe.builtin.position_file import Loaded, Position
 
 MOST_HOPS: Final = 16
-_MOST_LOOKS: Final = 10
 
 _UNNOTICED: Final = 2_000_000_000
 """Nanoseconds by which the rows may be older than the file that holds them: rotations are seen a moment later."""
@@ -199,7 +198,7 @@ def _at_rest(look_around: Callable[[], Beginning]) -> Beginning:
 
     A rotation in the midst of it would put what came later among what went before.
     """
-    for _ in range(_MOST_LOOKS):
+    for _ in range(MOST_LOOKS):
         beginning = look_around()
         live = beginning.live
         if live is None or ((status := look(live.path)) is not None and Identity.of(status) == live.file.identity):

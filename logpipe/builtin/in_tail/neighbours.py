@@ -19,8 +19,10 @@ from logpipe.builtin.in_tail.targets import look
 from logpipe.builtin.position_file import Position
 
 _COUNTED: Final = r"[.-][0-9][0-9T:._-]*"
-_MOST_LOOKS: Final = 10
 _DATED: Final = r"[._-][0-9]{4}-?[0-9]{2}-?[0-9]{2}[0-9T:._-]*"
+
+MOST_LOOKS: Final = 10
+"""How often to look again at what changed while it was looked at."""
 
 
 class Start(NamedTuple):
@@ -177,7 +179,7 @@ def _at_rest(path: str, find: Callable[[], Iterable[Start]]) -> list[Start]:
 
     What is renamed or compressed while its folder is read is met under neither name.
     """
-    for _ in range(_MOST_LOOKS):
+    for _ in range(MOST_LOOKS):
         before = _beside(path)
         found = list(find())
         if _beside(path) == before:

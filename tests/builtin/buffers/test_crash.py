@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.builtin.buffers.stages import files
+from tests.services.waiting import wait_until
 
 PATIENCE = 60
 LINES_A_TIME = 20
@@ -111,8 +112,11 @@ class Machine:
         with self.running() as process:
             end = time.monotonic() + PATIENCE
             # where nothing is left to do, it must have come so far that a signal is its own to handle
-            while self.started() == started and process.poll() is None and time.monotonic() < end:
-                time.sleep(0.02)
+            wait_until(
+                lambda: self.started() > started or process.poll() is not None,
+                seconds=PATIENCE,
+                what="logpipe to begin",
+            )
             while self.missing() and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.05)
             missing = self.missing()

@@ -159,6 +159,16 @@ class Running:
         await self.tail.trails.close()
 
 
+def printing(folder: Path, extra: str = "") -> Path:
+    """Write a configuration that prints the lines of a folder's logs, and return where it is."""
+    config = folder / "logpipe.conf"
+    config.write_text(
+        f"<source>\n@type tail\npath {folder}/*.log\npos_file {folder}/pos\ntag t\nread_from_head true\n{extra}\n"
+        f"<parse>\n@type none\n</parse>\n</source>\n<match t>\n@type stdout\n</match>\n"
+    )
+    return config
+
+
 def body(folder: Path, extra: str, *, path: str, parse: str, keep_positions: bool) -> str:
     """Return the body of a source that follows files in a folder."""
     pos_file = f"pos_file {folder}/state/tail.pos" if keep_positions else ""

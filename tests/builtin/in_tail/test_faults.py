@@ -21,7 +21,7 @@ import pytest
 from logpipe.builtin.in_tail import Tail
 from logpipe.builtin.position_file import PositionFile
 from logpipe.testing import build, wait_for
-from tests.builtin.in_tail.harness import body
+from tests.builtin.in_tail.harness import body, printing
 from tests.e2e.program import Logpipe
 
 NOBODY = 65534
@@ -110,11 +110,7 @@ async def test_a_damaged_position_file_loses_no_line(damage: str, tmp_path: Path
 def test_a_second_instance_ends_with_a_clear_message(tmp_path: Path) -> None:
     """Two programs on one position file: the one that came first is not disturbed."""
     (tmp_path / "a.log").write_text("one\n")
-    config = tmp_path / "logpipe.conf"
-    config.write_text(
-        f"<source>\n@type tail\npath {tmp_path}/*.log\npos_file {tmp_path}/pos\ntag t\nread_from_head true\n"
-        f"<parse>\n@type none\n</parse>\n</source>\n<match t>\n@type stdout\n</match>\n"
-    )
+    config = printing(tmp_path)
     (tmp_path / "said").mkdir()
     with Logpipe(config, tmp_path / "said" / "first").start() as first:
         asyncio.run(wait_for(lambda: '"message":"one"' in first.said, "the first one to deliver", seconds=60))
@@ -201,11 +197,7 @@ async def test_no_descriptors_left(tmp_path: Path, follow: Any) -> None:
 def test_no_inotify_for_this_user(tmp_path: Path) -> None:
     """With the kernel's limit at nothing files are looked at instead, and it is said what to raise."""
     (tmp_path / "a.log").write_text("one\n")
-    config = tmp_path / "logpipe.conf"
-    config.write_text(
-        f"<source>\n@type tail\npath {tmp_path}/*.log\npos_file {tmp_path}/pos\ntag t\nread_from_head true\n"
-        f"<parse>\n@type none\n</parse>\n</source>\n<match t>\n@type stdout\n</match>\n"
-    )
+    config = printing(tmp_path)
     limited = ["unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"', "sh"]
     if subprocess.run([*limited, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs user namespaces")

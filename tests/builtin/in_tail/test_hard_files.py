@@ -14,6 +14,7 @@ from logpipe import SourceAccount
 from logpipe.builtin.in_tail.books import UNFOLLOWED
 from logpipe.builtin.position_file import PositionFile
 from logpipe.testing import wait_for
+from tests.builtin.in_tail.harness import printing
 from tests.e2e.program import Logpipe
 
 
@@ -223,11 +224,7 @@ async def test_a_file_from_the_future(tmp_path: Path, follow: Any) -> None:
 def test_our_own_output_matched_by_our_own_pattern(tmp_path: Path) -> None:
     """Events printed into a file that the pattern matches are not read: that would never end."""
     (tmp_path / "a.log").write_text("one\n")
-    config = tmp_path / "logpipe.conf"
-    config.write_text(
-        f"<source>\n@type tail\npath {tmp_path}/*.log\npos_file {tmp_path}/pos\ntag t\nread_from_head true\n"
-        f"refresh_interval 1\n<parse>\n@type none\n</parse>\n</source>\n<match t>\n@type stdout\n</match>\n"
-    )
+    config = printing(tmp_path, "refresh_interval 1")
     with Logpipe(config, tmp_path / "own.log").start() as program:
         asyncio.run(wait_for(lambda: '"message":"one"' in program.said, "the first line", seconds=60))
         with (tmp_path / "a.log").open("a") as log:

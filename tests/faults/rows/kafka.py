@@ -10,16 +10,15 @@ from functools import partial
 from typing import Final
 
 from tests.faults import texts
-from tests.faults.cluster import BUFFERS, LINES, mock_cluster, reading, to_cluster
+from tests.faults.cluster import BUFFERS, LINES, first_broker_behind_proxy, mock_cluster, reading, to_cluster
 from tests.faults.logs import Log
 from tests.faults.outcome import Impossible
 from tests.faults.row import row
 from tests.faults.trial import Lab, Trial
-from tests.services.in_thread import in_thread
 from tests.services.jars import UnavailableError
 from tests.services.kafka import Kafka
 from tests.services.mock_kafka import Error, Request
-from tests.services.tcp_proxy import TcpProxy, tcp_proxy
+from tests.services.tcp_proxy import TcpProxy
 
 SOON: Final = "<system>\n  shutdown_timeout 4\n</system>\n"
 END_SECONDS: Final = 10
@@ -141,10 +140,7 @@ def answer_lost(lab: Lab) -> None:
     """What was not confirmed is sent again: it comes twice without idempotence, and nothing is lost."""
     with lab.trial("answers lost") as trial, mock_cluster(trial, {"t": 1}) as (mock, _):
         trial.may_repeat = True
-        first = mock.bootstrap.split(",")[0]
-        mock.set_leader("t", 0, 1)
-        with in_thread(lambda: tcp_proxy(first)) as proxy:
-            mock.advertise(1, proxy.port)
+        with first_broker_behind_proxy(mock) as proxy:
             log = trial.log()
             logpipe = trial.start(to_cluster(trial, mock.bootstrap))
             log.write(LINES)

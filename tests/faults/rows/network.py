@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import trustme
 
-from tests.faults.cluster import LINES, mock_cluster, reading, to_cluster
+from tests.faults.cluster import LINES, first_broker_behind_proxy, mock_cluster, reading, to_cluster
 from tests.faults.row import row
 from tests.faults.trial import Lab
 from tests.services.in_thread import in_thread
@@ -32,10 +32,7 @@ def network(lab: Lab) -> None:
         return  # what follows takes as long as a request may
     with lab.trial("a silent connection") as trial, mock_cluster(trial, {"t": 1}) as (mock, _):
         trial.may_repeat = True
-        mock.set_leader("t", 0, 1)
-        first = mock.bootstrap.split(",")[0]
-        with in_thread(lambda: tcp_proxy(first)) as proxy:
-            mock.advertise(1, proxy.port)
+        with first_broker_behind_proxy(mock) as proxy:
             log = trial.log()
             logpipe = trial.start(to_cluster(trial, mock.bootstrap))
             log.write(LINES)
@@ -87,25 +84,26 @@ def _expired(lab: Lab) -> None:
 
 def _refused(lab: Lab) -> None:
     """The brokers do not know the password at the start, and once more later."""
+    right, wrong = "swordfish", "another"
     with lab.trial("a password that is refused") as trial, mock_cluster(trial, {"t": 1}, brokers=1) as (mock, _):
         trial.may_repeat = True
-        with in_thread(lambda: sasl_gate(mock.bootstrap, password="not yet")) as gate:  # noqa: S106
+        with in_thread(lambda: sasl_gate(mock.bootstrap, password=wrong)) as gate:
             mock.advertise(1, gate.port)
             log = trial.log()
-            more = "username u\n  password swordfish\n  sasl_over_ssl false"
+            more = f"username u\n  password {right}\n  sasl_over_ssl false"
             logpipe = trial.start(to_cluster(trial, f"127.0.0.1:{gate.port}", more=more))
             log.write(LINES)
             trial.wait_for("Invalid username or password")
             trial.fired("refused at the start", when=gate.refused and not trial.account.distinct)
-            gate.password = "swordfish"  # noqa: S105
+            gate.password = right
             trial.wait_for_all()
-            refused, gate.password = gate.refused, "another"
+            refused, gate.password = gate.refused, wrong
             gate.lose_answers(1)
             log.write(LINES)
             trial.wait(lambda: gate.refused > refused, "the password to be refused")
             log.write(LINES)
             trial.fired("refused later", when=trial.account.missing)
-            gate.password = "swordfish"  # noqa: S105
+            gate.password = right
             trial.wait_for_all()
-            assert "swordfish" not in trial.said, "the password stands in the log"
+            assert right not in trial.said, "the password stands in the log"
             trial.end(logpipe)
