@@ -245,6 +245,8 @@ class Trails:
             if copies.own is not None:
                 self.roster.discard(trail, copies.own)
                 self._know_copy(trail, copies.own)
+            if copies.missed:  # if the path leads elsewhere by now they came after this file, not before it
+                await self._renew(trail, audit=False)
             for start in copies.missed:
                 self.roster.add_older(trail, start)
 
