@@ -7,6 +7,8 @@ LogpipeError
 ├── FormatError          a record cannot be written in the wanted format
 ├── BufferFull           a buffer has no room and was told to refuse
 ├── RecordTooLarge       one record does not fit in a chunk or a message
+├── RoutingCircle        an event was passed on so often that the routes must be a circle
+├── UnexpectedExit       a stage cancelled itself, or called sys.exit
 └── DeliveryError        an output could not deliver; each subclass says what the engine does next
     ├── RetryLater       try again, after `after` seconds if given
     └── PermanentError   never try this chunk again: secondary or backup
@@ -57,6 +59,14 @@ class BufferFull(LogpipeError):  # noqa: N818 - named for what the receiver shou
 
 class RecordTooLarge(LogpipeError):  # noqa: N818 - named for what the receiver should know
     """One record is larger than a chunk or a message may be."""
+
+
+class RoutingCircle(LogpipeError):  # noqa: N818 - named for what the receiver should know
+    """An event was passed on from output to output so often that the routes must be a circle."""
+
+
+class UnexpectedExit(LogpipeError):  # noqa: N818 - named for what the receiver should know
+    """A stage raised CancelledError or SystemExit although nobody had asked it to stop."""
 
 
 class DeliveryError(LogpipeError):

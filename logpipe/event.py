@@ -31,11 +31,13 @@ class Receipt:
     dropped on purpose. The last release settles it and calls `settled` exactly once, on the event loop's thread.
     """
 
-    __slots__ = ("_holds", "_settled")
+    __slots__ = ("_holds", "_settled", "came_through_error")
 
-    def __init__(self, settled: Callable[[], None]) -> None:
+    def __init__(self, settled: Callable[[], None], *, came_through_error: bool = False) -> None:
         self._holds = 1
         self._settled = settled
+        self.came_through_error = came_through_error
+        """Whether the events have been in `<label @ERROR>`: those that fail again are dead letters."""
 
     @property
     def holds(self) -> int:

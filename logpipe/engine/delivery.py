@@ -20,6 +20,7 @@ from logpipe.engine.router import EMITS
 from logpipe.errors import PermanentError, RetryLater
 from logpipe.event import EventBatch, Receipt
 from logpipe.plugin import Buffer, Chunk, ChunkKey, Host, Output, StoredChunk
+from logpipe.plugin.failures import failure_of
 
 LONGEST_TICK: Final = 1.0
 SHORTEST_TICK: Final = 0.05
@@ -137,12 +138,13 @@ class BufferedOutlet:
             if len(chunk):
                 await self._send(output, chunk)
                 await self._settle_errors()
-        except asyncio.CancelledError:
-            self._give_back(chunk)
-            raise
         except PermanentError as error:
             await self._give_up_at_once(chunk, error)
-        except Exception as error:  # noqa: BLE001 - whatever the output raises follows the retry settings
+        except BaseException as raised:  # whatever the output raises follows the retry settings
+            error = failure_of(raised)
+            if error is None:
+                self._give_back(chunk)
+                raise
             return await self._failed(chunk, error, by_secondary=output is self.secondary)
         else:
             if len(chunk):
@@ -278,8 +280,11 @@ class BufferedOutlet:
             )
             try:
                 await self._write(self.secondary, chunk, encoded=chunk.encoded)
-            except Exception as second:  # noqa: BLE001 - dead letters take what nobody can
-                self._log.exception("got an error in secondary for unrecoverable error")
+            except BaseException as raised:  # dead letters take what nobody can
+                second = failure_of(raised)
+                if second is None:
+                    raise
+                self._log.exception("got an error in secondary for unrecoverable error", exc_info=second)
                 await self._save_all(chunk, second)
             else:
                 self.secondary_written.add(1)

@@ -30,6 +30,7 @@ from logpipe.engine.system import SystemOptions
 from logpipe.errors import ConfigError
 from logpipe.event import EventBatch
 from logpipe.plugin import Clock, Input, Output
+from logpipe.plugin.failures import failure_of
 from logpipe.registry import Registry
 
 FIRST_BACK_OFF: Final = 1.0
@@ -204,14 +205,14 @@ class Graph:
 
     async def _start(self) -> None:
         for stage in self._in_start_order():
-            await stage.plugin.start()
+            await _started(stage)
         for outlet in self.outlets:
             await outlet.start()
         self._outputs_started = True
         self._watch_log()
         for stage in self.stages.inputs:
             assert isinstance(stage.plugin, Input)  # noqa: S101 - the builder put only inputs there
-            await stage.plugin.start()
+            await _started(stage)
             stage.host.start_task(self._keep_running(stage.plugin, stage), name="run")
 
     def _in_start_order(self) -> Iterable[Stage]:
@@ -224,9 +225,12 @@ class Graph:
             began = self.world.clock.monotonic()
             try:
                 await plugin.run()
-            except Exception:
+            except BaseException as raised:
+                error = failure_of(raised)
+                if error is None:
+                    raise
                 self.world.failures.add(1)
-                stage.host.log.exception("input failed; it starts again in %.0f seconds", back_off)
+                stage.host.log.exception("input failed; it starts again in %.0f seconds", back_off, exc_info=error)
             else:
                 return
             await self.world.clock.sleep(back_off)
@@ -255,9 +259,18 @@ class Graph:
             await stage.host.cancel_tasks("run")
         await self.world.dead_letters.settle()
         await asyncio.gather(*(outlet.drain() for outlet in self.outlets))
-        outputs = [stage.plugin for stage in self.stages.outputs if isinstance(stage.plugin, Output)]
-        await asyncio.gather(*(output.flush() for output in outputs))
+        await asyncio.gather(*map(self._flush, self.stages.outputs))
         await self.world.dead_letters.settle()
+
+    async def _flush(self, stage: Stage) -> None:
+        try:
+            if isinstance(stage.plugin, Output):
+                await stage.plugin.flush()
+        except BaseException as raised:  # one output's trouble must not keep the others from delivering
+            error = failure_of(raised)
+            if error is None:
+                raise
+            stage.host.log.exception("unexpected error while delivering what is left", exc_info=error)
 
     async def _wait_for_abort(self) -> None:
         await self._aborted.wait()
@@ -281,8 +294,11 @@ class Graph:
         try:
             async with asyncio.timeout_at(self._stop_by):
                 await stop()
-        except Exception:  # noqa: BLE001 - one plugin's trouble must not keep the others from stopping
-            self._log.exception("unexpected error while stopping %s plugin_id=%r", kind, plugin_id)
+        except BaseException as raised:  # one plugin's trouble must not keep the others from stopping
+            error = failure_of(raised)
+            if error is None:
+                raise
+            self._log.exception("unexpected error while stopping %s plugin_id=%r", kind, plugin_id, exc_info=error)
 
     def _watch_log(self) -> None:
         """Route our own messages as events, where the configuration has a place for them."""
@@ -325,6 +341,16 @@ class Graph:
         if self._log_events is not None:
             self._log.removeHandler(self._log_events)
             self._log_events = None
+
+
+async def _started(stage: Stage) -> None:
+    try:
+        await stage.plugin.start()
+    except (asyncio.CancelledError, SystemExit) as raised:
+        error = failure_of(raised)
+        if error is None:
+            raise
+        raise error from raised
 
 
 def read_system(root: Element, report: Report) -> SystemOptions:

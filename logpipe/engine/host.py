@@ -6,23 +6,36 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
-from logpipe.engine.dead_letters import DeadLetterQueue
+from logpipe.engine.dead_letters import DeadLetterQueue, coming_through_error
 from logpipe.engine.letters import Culprit
 from logpipe.engine.placeholders import expand
 from logpipe.engine.router import Router
+from logpipe.errors import RoutingCircle
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter, Metrics
 from logpipe.plugin import Chunk, Clock, Formatter, Monitor, Outlet, Parser
+from logpipe.plugin.failures import failure_of
 
 T = TypeVar("T")
+
+MOST_HOPS: Final = 2000
+"""How many outputs in a row may pass a batch on; more are a circle."""
+HOPS_A_TASK: Final = 8
+"""After so many a batch goes on in a task of its own: the stack does not grow, and others get a turn."""
+LONGEST_TAG: Final = 16384
+"""Characters; a circle that doubles the tag needs thirty hops to fill the memory."""
+
+_hops: Final[ContextVar[int]] = ContextVar("hops", default=0)
 
 
 class Builder(Protocol):
@@ -116,8 +129,31 @@ class PluginHost:
 
     async def _emit_to(self, router: Router, batch: EventBatch) -> None:
         count = len(batch.records)
-        await router.emit(batch)
+        if self.kind == "input":
+            await router.emit(batch)
+        else:
+            await self._pass_on(router, batch)
         self.emitted.value += count
+
+    async def _pass_on(self, router: Router, batch: EventBatch) -> None:
+        """Emit what came from another output; a circle of them ends here, and costs no stack on the way."""
+        hops = _hops.get() + 1
+        if hops > MOST_HOPS or len(batch.tag) > LONGEST_TAG:
+            reason = f"passed on {hops} times, at last with a tag of {len(batch.tag)} characters"
+            error = RoutingCircle(f"{reason}: the routes are a circle; see logpipe check")
+            for time, record in batch.events():
+                self.emit_error(batch.tag[:LONGEST_TAG], time, record, error, receipt=batch.receipt)
+            return
+        before = _hops.set(hops)
+        try:
+            with coming_through_error() if self.in_error_label else nullcontext():
+                if hops % HOPS_A_TASK:
+                    await router.emit(batch)
+                else:
+                    # this task lives no longer than the await, and is cancelled with it
+                    await asyncio.create_task(router.emit(batch))  # noqa: TID251
+        finally:
+            _hops.reset(before)
 
     def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
         """Return what sends a batch into a label."""
@@ -161,16 +197,21 @@ class PluginHost:
         if group is None:
             work.close()
             raise RuntimeError(f"task {name} of {self.plugin_id} was started before the graph runs")
-        task = group.create_task(self._guard(work, name), name=f"{self.kind}.{self.plugin_id}.{name}")
+        # what is said of the batch that somebody is working on is not said of a task that outlives it
+        name_of_task = f"{self.kind}.{self.plugin_id}.{name}"
+        task = group.create_task(self._guard(work, name), name=name_of_task, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
         try:
             await work
-        except Exception:
+        except BaseException as raised:
+            error = failure_of(raised)
+            if error is None:
+                raise
             self._world.failures.add(1)
-            self.log.exception("unexpected error in task %s", name)
+            self.log.exception("unexpected error in task %s", name, exc_info=error)
 
     async def cancel_tasks(self, name: str = "") -> None:
         """End the tasks that are still running, or those of one name, and wait until they have ended."""

@@ -89,8 +89,10 @@ class GraphMonitor:
         for router in self._graph.routers.values():
             for counter in (router.emitted, router.unmatched, router.passed, router.refused):
                 yield measure(counter, prefix="route_", labels=(("label", router.name),))
-        for counter in (world.dead_letters.filed, world.dead_letters.rescued, world.dead_letters.only_logged):
+        for counter in (world.dead_letters.filed, world.dead_letters.rescued):
             yield measure(counter)
+        doc = "Events that are neither in @ERROR nor in a file of dead letters yet: many, where no file can be written."
+        yield Measurement("gauge", "waiting_error_records", world.dead_letters.waiting, doc)
         yield measure(world.failures)
         doc = "Bytes and events that are in no line of the ledger; of a running graph, those in the middle of a route."
         yield Measurement("gauge", "ledger_unexplained", self._graph.ledger().unexplained, doc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from logpipe.config.buffer_options import BufferOptions
@@ -188,6 +189,7 @@ class OutletBuilder:
             self._builder.report(error("invalid-argument", str(problem), buffer_conf.element.arg_position))
             return None
         world = self._builder.world
+        culprits = (host,) if secondary is None else (host, secondary.host)
         outlet = BufferedOutlet(
             output,
             buffer,
@@ -195,7 +197,7 @@ class OutletBuilder:
             host=host,
             dead_letters=world.dead_letters.files,
             culprit=host.culprit,
-            settle_errors=world.dead_letters.settle,
+            settle_errors=partial(world.dead_letters.settle, *culprits),
             secondary=secondary,
             slow_flush_seconds=self._slow_flush(conf),
         )

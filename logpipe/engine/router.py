@@ -1,7 +1,7 @@
 """Where events go: for each tag one chain of filters and one outlet, compiled once and kept.
 
 Rules are scanned in file order (fluentd's event_router.rb): every `<filter>` that matches and stands before the first
-matching `<match>` is in the chain.
+matching `<match>` is in the chain. Where none matches the filters run all the same, and what they leave is unmatched.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from logpipe.event import EventBatch
 from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.metrics import Counter
 from logpipe.plugin import AsyncFilter, Filter, Host, Outlet
+from logpipe.plugin.failures import failure_of
 
 MOST_CHAINS: Final = 65536
 """A node sees thousands of container tags; past this many the oldest chain is compiled again when needed."""
+
+LONGEST_KEPT_TAG: Final = 1024
+"""Characters; the chain of a longer tag is compiled each time, so that strangers' tags take no memory."""
 
 MOST_UNMATCHED: Final = 1024
 
@@ -33,6 +37,11 @@ class DeadLetters(Protocol):
 
     def reject(self, batch: EventBatch, error: Exception, *, culprit: Host) -> None:
         """Send every event of a batch to `@ERROR`, or to the log where there is none."""
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are so many waiting that who emits should wait for `room`."""
         ...
 
     async def room(self) -> None:
@@ -116,6 +125,8 @@ class Router:
         """Return the compiled chain of a tag."""
         chain = self._chains.get(tag)
         if chain is None:
+            if len(tag) > LONGEST_KEPT_TAG:
+                return _compile(tag, self._rules)
             while len(self._chains) >= MOST_CHAINS:
                 del self._chains[next(iter(self._chains))]
             chain = self._chains[tag] = _compile(tag, self._rules)
@@ -130,18 +141,17 @@ class Router:
         """Run a batch through its chain; returns when the outlet has accepted it, raises when it has not."""
         if not batch.records:
             return
+        if self._dead_letters.is_full and not self._is_error_label:
+            await self._dead_letters.room()
         self.emitted.value += len(batch.records)
         chain = self._chains.get(batch.tag) or self.chain(batch.tag)
-        if chain.outlet is None:
-            self._without_outlet(batch, chain)
-            return
         for steps, waiting in chain.runs:
             for step in steps:
                 step.taken.value += len(batch.records)
                 try:
                     batch = step.process(batch)
-                except Exception as error:  # noqa: BLE001 - a broken filter costs its batch, never the pipeline
-                    self._dead_letters.reject(batch, error, culprit=step.host)
+                except BaseException as raised:  # noqa: BLE001 - a broken filter costs its batch, never the pipeline
+                    self._filter_failed(step, batch, raised)
                     return
                 step.passed.value += len(batch.records)
             if waiting is not None and batch.records:
@@ -151,22 +161,29 @@ class Router:
                 batch = passed
             if not batch.records:
                 return
-        await self._deliver(chain, batch)
-        if not self._is_error_label:
-            await self._dead_letters.room()
+        if chain.outlet is None:
+            self._without_outlet(batch, chain)
+        else:
+            await self._deliver(chain, batch)
+
+    def _filter_failed(self, step: Step[Any], batch: EventBatch, raised: BaseException) -> None:
+        """Give a batch up that a filter raised on, or raise where the batch is not to blame."""
+        error = failure_of(raised)
+        if error is None or isinstance(error, MemoryError):
+            step.taken.value -= len(batch.records)
+            self.refused.value += len(batch.records)
+            raise raised
+        self._dead_letters.reject(batch, error, culprit=step.host)
 
     async def _wait_for(self, step: Step[Awaitable[EventBatch]], batch: EventBatch) -> EventBatch | None:
         """Return what a filter that waits leaves of a batch; None where it failed."""
         count = len(batch.records)
         try:
             passed = await step.process(batch)
-        except Exception as error:  # noqa: BLE001 - as above
+        except BaseException as raised:  # noqa: BLE001 - as above
             step.taken.value += count
-            self._dead_letters.reject(batch, error, culprit=step.host)
+            self._filter_failed(step, batch, raised)
             return None
-        except BaseException:
-            self.refused.value += count
-            raise
         step.taken.value += count
         step.passed.value += len(passed.records)
         return passed
@@ -176,22 +193,23 @@ class Router:
         count = len(batch.records)
         try:
             await chain.outlet.process(batch)
-        except (BufferFull, RetryLater):
+        except (BufferFull, RetryLater, MemoryError):
             # fluentd hands these to @ERROR too; an input that waits and reads again keeps order and loses nothing
             self.refused.value += count
             raise
-        except Exception as error:
+        except BaseException as raised:
+            error = failure_of(raised)
+            if error is None:
+                self.refused.value += count
+                raise
             chain.host.log.warning(
                 "emit transaction failed: error_class=%s error=%r tag=%r", type(error).__name__, str(error), batch.tag
             )
             if self._is_error_label or not self._dead_letters.has_label:
                 self.refused.value += count
-                raise
+                raise error  # noqa: B904 - it is what was raised, or has it for its cause
             chain.host.counter(*REJECTED).add(count)
             self._dead_letters.reject(batch, error, culprit=chain.host)
-        except BaseException:
-            self.refused.value += count
-            raise
         self.passed.value += count
 
     def _without_outlet(self, batch: EventBatch, chain: Chain) -> None:
@@ -228,7 +246,9 @@ def _compile(tag: str, rules: Sequence[Rule]) -> Chain:
             if steps:
                 runs.append((tuple(steps), None))
             return Chain(tuple(runs), rule.stage, rule.host)
-    return Chain((), None, None)
+    if steps:
+        runs.append((tuple(steps), None))
+    return Chain(tuple(runs), None, None)
 
 
 def _step(process: Callable[[EventBatch], R], host: Host) -> Step[R]:

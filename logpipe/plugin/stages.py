@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from logpipe.config.options import Group, Options
 from logpipe.event import EventBatch, Record, Time
 from logpipe.metrics import SourceAccount
+from logpipe.plugin.failures import failure_of
 from logpipe.plugin.host import Chunk, Host
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that reads as "options"
@@ -98,7 +99,12 @@ class Filter(Plugin[O]):
         for time, record in zip(batch.times, batch.records, strict=True):
             try:
                 result = self.filter(batch.tag, time, record)
-            except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
+            except MemoryError:  # not the record's fault, and the batch is made again
+                raise
+            except BaseException as raised:
+                error = failure_of(raised)  # a bad record must not stop its batch, whatever it broke
+                if error is None:
+                    raise
                 self.host.emit_error(batch.tag, time, record, error, receipt=batch.receipt)
                 continue
             if result is not None:

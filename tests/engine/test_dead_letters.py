@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logpipe import ChunkKey, Filter, Options, Receipt, Record, Time
+from logpipe import Chunk, ChunkKey, Filter, Options, Output, Receipt, Record, Time
 from logpipe.engine.dead_letter_files import DeadLetterFiles
 from logpipe.engine.letters import Culprit, Letter, decode, encode
 from logpipe.testing import ManualClock, pipeline
@@ -26,6 +27,13 @@ class Touchy(Filter[Options], type="touchy"):
         if "bad" in record:
             raise ValueError(f"{tag} at {time} is marked")
         return record
+
+
+class Keeping(Output[Options], type="keeping"):
+    """Keeps what its buffer delivers."""
+
+    async def write(self, chunk: Chunk) -> None:
+        """Take it."""
 
 
 async def test_an_event_that_goes_to_no_error_label_is_in_a_file() -> None:
@@ -52,15 +60,54 @@ async def test_the_receipt_settles_when_the_letter_is_on_disk() -> None:
         assert settled == [1]
 
 
-async def test_a_folder_that_cannot_be_written_to_leaves_the_log(tmp_path: Path) -> None:
-    """Events go on, and that their letters are in the log alone is said once."""
-    (tmp_path / "backup").write_text("a file stands in the way")
-    async with pipeline(f"<system>\nroot_dir {tmp_path}\n</system>\n{TEXT}", Touchy) as running:
-        await running.feed("a", {"bad": 1}, {"n": 1})
-        await running.feed("a", {"bad": 2})
-        await running.wait_for(lambda: running.graph.world.dead_letters.only_logged.value == 2)
+async def test_a_letter_that_cannot_be_written_is_kept_and_tried_again(tmp_path: Path) -> None:
+    """Other events go on meanwhile; its receipt settles when there is room for it."""
+    obstacle = tmp_path / "backup"
+    obstacle.write_text("a file stands in the way")
+    settled: list[int] = []
+    clock = ManualClock()
+    async with pipeline(f"<system>\nroot_dir {tmp_path}\n</system>\n{TEXT}", Touchy, clock=clock) as running:
+        receipt = Receipt(lambda: settled.append(1))
+        await running.feed("a", {"bad": 1}, {"n": 1}, receipt=receipt)
+        receipt.release()
         assert running.records() == [{"n": 1}]
-    assert sum("They are in this log alone" in text for _, text in running.log.messages) == 1
+        await running.wait_for(lambda: "They are kept" in " ".join(running.log.texts("error")))
+        assert not settled
+        obstacle.unlink()
+        await clock.advance(60)
+        await running.wait_for(lambda: settled)
+        letters = running.dead_letters()
+    assert [letter.record for letter in letters] == [{"bad": 1}]
+
+
+async def test_a_letter_that_was_never_written_stays_owed_to_its_source(tmp_path: Path) -> None:
+    """At the end, too: the source is read again by the next run. Nobody else waits for it."""
+    (tmp_path / "backup").write_text("a file stands in the way")
+    settled: list[int] = []
+    system = f"<system>\nroot_dir {tmp_path}\nshutdown_timeout 0\n</system>\n"
+    healthy = "<match b>\n@type keeping\n<buffer>\nflush_mode immediate\n</buffer>\n</match>\n"
+    async with pipeline(f"{system}{healthy}{TEXT}", Touchy, Keeping) as running:
+        receipt = Receipt(lambda: settled.append(1))
+        await running.feed("a", {"bad": 1}, receipt=receipt)
+        receipt.release()
+        await running.feed("b", {"n": 1})
+        await running.wait_for(lambda: running.metric("write_count"))
+    assert not settled
+    assert any("1 error events went neither to @ERROR nor to a file" in text for text in running.log.texts("error"))
+
+
+async def test_inputs_wait_while_too_many_letters_do(tmp_path: Path) -> None:
+    """What cannot be written is bounded in memory, even where nothing but errors comes."""
+    (tmp_path / "backup").write_text("a file stands in the way")
+    system = f"<system>\nroot_dir {tmp_path}\nshutdown_timeout 0\n</system>\n"
+    async with pipeline(f"{system}{TEXT}", Touchy) as running:
+        await running.feed("a", *[{"bad": 1}] * 10_000)
+        async with asyncio.TaskGroup() as group:
+            more = group.create_task(running.feed("a", {"bad": 2}))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not more.done()
+            (tmp_path / "backup").unlink()
 
 
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
