@@ -48,6 +48,11 @@ def coming_through_error() -> Iterator[None]:
         _through_error.reset(token)
 
 
+def comes_through_error() -> bool:
+    """Return whether what is being emitted has been in `@ERROR`."""
+    return _through_error.get()
+
+
 class _Letter(NamedTuple):
     """An event for `@ERROR`, or a line for the file of the plugin that could not handle it."""
 
@@ -77,6 +82,8 @@ class DeadLetterQueue:
         self._for_files: deque[_Letter] = deque()
         self._arrived = asyncio.Event()
         self._moved = asyncio.Event()
+        self.is_full = False
+        """Whether who emits should wait for `room`."""
         self._waiting = 0
         self._bytes = 0
         self._owed: Tally[Host] = Tally()
@@ -91,11 +98,6 @@ class DeadLetterQueue:
     def waiting(self) -> int:
         """Events that are neither in `@ERROR` nor in a file yet."""
         return self._waiting
-
-    @property
-    def is_full(self) -> bool:
-        """Whether who emits should wait for `room`: never what comes from `@ERROR`, which makes the room."""
-        return (self._waiting >= MOST_WAITING or self._bytes >= MOST_WAITING_BYTES) and not _through_error.get()
 
     def add(
         self,
@@ -125,7 +127,11 @@ class DeadLetterQueue:
             with _quietly(tag):
                 self._say(error, tag, culprit)
             self._for_label.append(letter)
+        self._look_for_room()
         self._arrived.set()
+
+    def _look_for_room(self) -> None:
+        self.is_full = self._waiting >= MOST_WAITING or self._bytes >= MOST_WAITING_BYTES
 
     def _add_for_file(self, letter: _Letter, error: Exception) -> None:
         tag, time, record, who = letter.tag, letter.time, letter.record, letter.who
@@ -141,8 +147,8 @@ class DeadLetterQueue:
             culprit.emit_error(batch.tag, time, record, error, receipt=batch.receipt)
 
     async def room(self) -> None:
-        """Return when there are not too many waiting."""
-        while self.is_full:
+        """Return when there are not too many waiting; at once to what comes from `@ERROR`, which makes the room."""
+        while self.is_full and not _through_error.get():
             await self._next_move()
 
     async def settle(self, *culprits: Host) -> None:
@@ -184,6 +190,7 @@ class DeadLetterQueue:
             self._owed[letter.culprit] -= 1
             if not self._owed[letter.culprit]:
                 del self._owed[letter.culprit]
+        self._look_for_room()
         self._moved.set()
 
     async def _file(self, letters: list[_Letter]) -> None:
@@ -230,6 +237,7 @@ class DeadLetterQueue:
                 parts += [part[middle:], part[:middle]]
             else:
                 self._add_for_file(part[0], error)
+                self._look_for_room()
                 self._arrived.set()
 
     async def _try(self, letters: list[_Letter]) -> Exception | None:

@@ -138,8 +138,8 @@ class BufferedOutlet:
             if len(chunk):
                 await self._send(output, chunk)
                 await self._settle_errors()
-        except PermanentError as error:
-            await self._give_up_at_once(chunk, error)
+        except PermanentError as refusal:
+            await self._give_up_at_once(chunk, refusal)
         except BaseException as raised:  # whatever the output raises follows the retry settings
             error = failure_of(raised)
             if error is None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
-from logpipe.engine.dead_letters import DeadLetterQueue, coming_through_error
+from logpipe.engine.dead_letters import DeadLetterQueue, comes_through_error, coming_through_error
 from logpipe.engine.letters import Culprit
 from logpipe.engine.placeholders import expand
 from logpipe.engine.router import Router
@@ -146,12 +145,14 @@ class PluginHost:
             return
         before = _hops.set(hops)
         try:
-            with coming_through_error() if self.in_error_label else nullcontext():
-                if hops % HOPS_A_TASK:
+            if self.in_error_label and not comes_through_error():
+                with coming_through_error():
                     await router.emit(batch)
-                else:
-                    # this task lives no longer than the await, and is cancelled with it
-                    await asyncio.create_task(router.emit(batch))  # noqa: TID251
+            elif hops % HOPS_A_TASK:
+                await router.emit(batch)
+            else:
+                # this task lives no longer than the await, and is cancelled with it
+                await asyncio.create_task(router.emit(batch))  # noqa: TID251
         finally:
             _hops.reset(before)
 
