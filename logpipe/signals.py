@@ -42,21 +42,56 @@ def release() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL)
 
 
-def listen(loop: asyncio.AbstractEventLoop, actions: Mapping[signal.Signals, Callable[[], object]]) -> None:
-    """Have a loop that runs in this thread call an action for each of its signals, until `ignore`.
+class Listener:
+    """Has a loop that runs in this thread call an action for each of its signals, until `ignore`.
 
-    A loop's own handlers would end with the loop, and a signal that comes after it would kill the process.
+    A loop's own handlers would end with the loop, and a signal that comes after it would kill the process. None is lost
+    while there is no memory: what has come is written down in what was allocated before.
+
+    Args:
+        loop: where the actions run.
+        actions: by signal; those that come first are done first.
+        heard: called in the handler itself, in the middle of anything, for what cannot wait until the loop turns.
     """
-    for number, action in actions.items():
-        signal.signal(number, _caller(loop, action))
-    release()
 
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        actions: Mapping[signal.Signals, Callable[[], object]],
+        heard: Callable[[int], object],
+    ) -> None:
+        self._loop = loop
+        self._actions = dict(actions)
+        self._heard = heard
+        self._came = bytearray(signal.NSIG)
+        self._done = bytearray(signal.NSIG)
+        for number in actions:
+            signal.signal(number, self._handle)
+        release()
 
-def _caller(loop: asyncio.AbstractEventLoop, action: Callable[[], object]) -> Callable[[int, FrameType | None], None]:
-    def call(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(action)
+    def pass_on(self) -> None:
+        """Have the loop act on what has come and is not done; any thread may ask again."""
+        if self._came != self._done:
+            with suppress(RuntimeError):  # the loop is closed: the process is about to end
+                self._loop.call_soon_threadsafe(self._act)
 
-    return call
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self._came[number] = (self._came[number] + 1) & 255
+        try:
+            self._heard(number)
+            self.pass_on()
+        except MemoryError:
+            pass  # it is passed on later; raised here, it would end whatever was running
+
+    def _act(self) -> None:
+        for number, action in self._actions.items():
+            while self._came[number] != self._done[number]:
+                self._done[number] = (self._done[number] + 1) & 255
+                try:
+                    action()
+                except MemoryError:
+                    self._done[number] = (self._done[number] - 1) & 255
+                    return
 
 
 def ignore() -> None:

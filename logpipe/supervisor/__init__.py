@@ -15,12 +15,13 @@ import sys
 from logpipe.config.render import render
 from logpipe.engine import malloc
 from logpipe.engine.graph import Graph
+from logpipe.engine.watchdog import Watchdog
 from logpipe.errors import ConfigError
 from logpipe.supervisor.checking import Checked, check, effective
 from logpipe.supervisor.daemon import detach, drop_privileges, pid_file_of
 from logpipe.supervisor.processes import Supervisor
 from logpipe.supervisor.settings import Settings, load
-from logpipe.supervisor.worker import UNRECOVERABLE, Loaded, Worker, log_failure, set_up_log
+from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE, Loaded, Worker, log_failure, set_up_log
 
 __all__ = ["Checked", "Settings", "check", "effective", "load", "run"]
 
@@ -83,7 +84,12 @@ def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger)
     log.info("starting logpipe pid=%d config=%s", os.getpid(), settings.config)
     try:
         with _runner() as runner:
-            runner.run(Worker(settings, loaded, graph, log).run())
+            watchdog = Watchdog(runner.get_loop(), log)
+            watchdog.start()
+            try:
+                runner.run(Worker(settings, loaded, graph, log, watchdog).run())
+            finally:
+                watchdog.end_within(GRACE_SECONDS)  # a thread of a stage that hangs would be waited for
     except ExceptionGroup as failure:
         log_failure(log, failure)
         return 1 if settings.worker_id is None else UNRECOVERABLE

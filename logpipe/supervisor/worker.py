@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
-import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +19,7 @@ from logpipe.engine import malloc
 from logpipe.engine.graph import Graph, read_system
 from logpipe.engine.log import reopen, set_up
 from logpipe.engine.system import SystemOptions
+from logpipe.engine.watchdog import Watchdog
 from logpipe.errors import ConfigError, LogpipeError
 from logpipe.supervisor import checking
 from logpipe.supervisor.settings import Settings, load
@@ -80,10 +79,14 @@ class Worker:
         loaded: the configuration of the first graph.
         graph: the first graph.
         log: where to say what happens.
+        watchdog: sees to it that the process ends when it should.
     """
 
-    def __init__(self, settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger) -> None:
+    def __init__(
+        self, settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger, watchdog: Watchdog
+    ) -> None:
         self._settings = settings
+        self._watchdog = watchdog
         self._log = log
         self._loaded = loaded
         self._graph = graph
@@ -92,7 +95,8 @@ class Worker:
         self._next: tuple[Loaded, Graph] | None = None
         self._reload_asked = asyncio.Event()
         self._reloaded_at = 0.0
-        self._switch_by: threading.Timer | None = None
+        self._is_told_to_stop = False
+        """Whether a signal has said so, which the loop may not know yet."""
         self._ending = False
 
     async def run(self) -> None:
@@ -144,7 +148,7 @@ class Worker:
             self._log.info("reading the configuration again: %s", self._settings.config)
             self._next = await asyncio.to_thread(self._build_next)
         self._log.info("the configuration is good: stopping what runs by the one before")
-        self._switch_by = self._ended_in_time()
+        self._watchdog.end_within(self._patience)
         graph.request_stop()
 
     def _build_next(self) -> tuple[Loaded, Graph] | None:
@@ -167,8 +171,7 @@ class Worker:
 
     def _switch(self, loaded: Loaded, graph: Graph) -> None:
         """Put a graph in the place of the one that has ended, with what `<system>` says about the log."""
-        if self._switch_by is not None:
-            self._switch_by.cancel()
+        self._watchdog.forgive()
         self._loaded, self._graph, self._next = loaded, graph, None
         try:
             set_up_log(self._settings, loaded.system)
@@ -195,44 +198,55 @@ class Worker:
         except ConfigError as problem:
             raise failure from problem
 
+    @property
+    def _patience(self) -> float:
+        return float(self._loaded.system.shutdown_timeout) + GRACE_SECONDS
+
+    @property
+    def _stops(self) -> tuple[signal.Signals, ...]:
+        return signals.STOPS if self._settings.worker_id is None else (signal.SIGTERM,)
+
     def _listen(self) -> None:
-        stops = signals.STOPS if self._settings.worker_id is None else (signal.SIGTERM,)
-        signals.listen(
+        listener = signals.Listener(
             asyncio.get_running_loop(),
             {
-                **{number: partial(self._stop, number) for number in stops},
+                **{number: partial(self._stop, number) for number in self._stops},
+                signal.SIGQUIT: partial(self._stop_at_once, signal.SIGQUIT),
                 **dict.fromkeys(signals.RELOADS, self._reload_asked.set),
                 signal.SIGUSR1: self._flush,
-                signal.SIGQUIT: partial(self._stop_at_once, signal.SIGQUIT),
                 signal.SIGCONT: lambda: log_state(self._graph, self._log),
             },
+            self._hear,
         )
+        self._watchdog.each_second = listener.pass_on
+
+    def _hear(self, number: int) -> None:
+        """Set the deadline when the signal comes: a stage that blocks the loop keeps it from ever turning."""
+        if number == signal.SIGQUIT or (number in self._stops and self._is_told_to_stop and self._is_alone):
+            self._watchdog.end_within(GRACE_SECONDS)
+        elif number in self._stops and not self._is_told_to_stop:
+            self._is_told_to_stop = True
+            self._watchdog.end_within(self._patience)
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether no supervisor tells it; a service manager tells both, and so does the former: one order."""
+        return self._settings.worker_id is None
 
     def _stop(self, number: signal.Signals) -> None:
         if not self._ending:
-            self._log.info("received graceful stop (%s)", number.name)
-            self._end_in_time()
+            self._ending = True
             self._graph.request_stop()
-        elif self._settings.worker_id is None:  # a service manager tells supervisor and workers, and so does the former
+            self._watchdog.end_within(self._patience)  # a reload meanwhile may have forgiven the signal's
+            self._log.info("received graceful stop (%s)", number.name)
+        elif self._is_alone:
             self._stop_at_once(number)
 
     def _stop_at_once(self, number: signal.Signals) -> None:
-        self._log.warning("received %s: stopping at once, without delivering what is left", number.name)
-        self._end_in_time()
+        self._ending = True
         self._graph.abort()
-
-    def _end_in_time(self) -> None:
-        if not self._ending:
-            self._ending = True
-            self._ended_in_time()
-
-    def _ended_in_time(self) -> threading.Timer:
-        """Have a thread end the process at the deadline, even if the loop no longer turns."""
-        seconds = float(self._loaded.system.shutdown_timeout) + GRACE_SECONDS
-        last = threading.Timer(seconds, partial(_end_now, self._log, seconds))
-        last.daemon = True
-        last.start()
-        return last
+        self._watchdog.end_within(GRACE_SECONDS)
+        self._log.warning("received %s: stopping at once, without delivering what is left", number.name)
 
     def _flush(self) -> None:
         self._log.info("flushing all buffers (SIGUSR1)")
@@ -244,8 +258,3 @@ def log_failure(log: logging.Logger, failure: Exception) -> None:
     """Say why a graph could not run."""
     for each in failure.exceptions if isinstance(failure, ExceptionGroup) else (failure,):
         log.critical("cannot run: %s", each, exc_info=None if isinstance(each, LogpipeError) else each)
-
-
-def _end_now(log: logging.Logger, seconds: float) -> None:
-    log.critical("not stopped within %.0f seconds: what was not delivered stays in its source or on disk", seconds)
-    os._exit(1)

@@ -16,6 +16,7 @@ import pytest
 from logpipe import signals
 from logpipe.engine import malloc
 from logpipe.engine.graph import Graph
+from logpipe.engine.watchdog import Watchdog
 from logpipe.supervisor import Settings, worker
 from logpipe.supervisor.worker import Loaded, Worker
 from logpipe.testing import wait_for
@@ -206,8 +207,6 @@ def _own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave this process and its log as they were."""
     monkeypatch.setattr(worker, "REST_SECONDS", 0.0)
     monkeypatch.setattr(malloc, "tune", lambda: None)
-    # the end by the deadline is that of the process
-    monkeypatch.setattr(worker, "_end_now", lambda _log, _seconds: None)
     handlers = {number: signal.getsignal(number) for number in signals.ALL}
     log = logging.getLogger("logpipe")
     before = log.handlers[:], log.level, log.propagate
@@ -227,7 +226,9 @@ async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> N
     settings = Settings(running.config, plugin_dirs=(PLUGINS,), log_path=tmp_path / "log")
     loaded = Loaded.read(settings)
     log = worker.set_up_log(settings, loaded.system)
-    control = Worker(settings, loaded, loaded.build(settings, log), log)
+    watchdog = Watchdog(asyncio.get_running_loop(), log)
+    watchdog.start()
+    control = Worker(settings, loaded, loaded.build(settings, log), log, watchdog)
 
     async def reload() -> None:
         before = control._graph
@@ -252,4 +253,5 @@ async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> N
         last = await counted()
         os.kill(os.getpid(), signal.SIGTERM)
         await task
+    watchdog.stop()  # its deadline is that of the process
     assert last == first
