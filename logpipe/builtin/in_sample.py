@@ -60,6 +60,8 @@ class Sample(Input[SampleOptions], type=("sample", "dummy")):
     again.
     """
 
+    several_workers = True
+
     def __init__(self, options: SampleOptions, host: Host) -> None:
         super().__init__(options, host)
         self._turns = itertools.cycle(options.sample)

@@ -19,7 +19,7 @@ from logpipe.engine.log import LEVELS, PluginLog
 from logpipe.engine.outlets import OutletBuilder
 from logpipe.engine.router import Router, Rule
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
-from logpipe.engine.workers import report_workers, sections_of
+from logpipe.engine.workers import is_shared, report_workers, sections_of
 from logpipe.plugin import AsyncFilter, Filter, Input, Outlet, Output, Plugin
 from logpipe.registry import Registry, UnknownPluginError
 
@@ -93,6 +93,7 @@ class Builder:
         self._strict = strict
         self._compat = compat
         self._is_old = False
+        self._root = Element("ROOT")
         self._report_to = report
         self._ids: dict[str, Element] = {}
         self._numbers: dict[str, int] = {}
@@ -119,6 +120,7 @@ class Builder:
 
     def build(self, root: Element, *, with_sources: bool = True) -> None:
         """Build everything in the order of fluentd's root_agent.rb: labels, `@ERROR`, root, sources."""
+        self._root = root
         self._included = dict(_included(root))
         self._is_old = not self._compat and is_spelled_as_before(root)
         report_workers(root, self.world.workers, self.report)
@@ -231,6 +233,9 @@ class Builder:
         """Return a new host for a plugin, with the router that `@label` names."""
         element = conf.element
         plugin_id = self._plugin_id(conf)
+        if not conf.plugin_class.several_workers and is_shared(element, self._root, self.world.workers):
+            message = f"{describe(element)}: it does not support several workers: each would do all of its work"
+            self.report(error("several-workers", message, element.position, "put it into a <worker 0> section"))
         logger = self.log.getChild(plugin_id)
         level = element.get("@log_level") or element.get("log_level")
         logger.setLevel(LEVELS.get(level or "", logging.NOTSET))

@@ -31,6 +31,16 @@ def worker_ids(section: Element) -> range:
     return range(_number(first), _number(last if hyphen else first) + 1)
 
 
+def is_shared(element: Element, root: Element, workers: int) -> bool:
+    """Return whether several workers run a section: it does not stand in the `<worker>` of one alone."""
+    alone = (section for section in root.sections("worker") if len(worker_ids(section)) == 1)
+    return workers > 1 and not any(_holds(section, element) for section in alone)
+
+
+def _holds(section: Element, element: Element) -> bool:
+    return any(each is element or _holds(each, element) for each in section.elements)
+
+
 def first_workers(root: Element) -> list[int]:
     """Return workers that have every `<worker>` section between them, and worker 0."""
     return sorted({0, *(worker_ids(section)[0] for section in root.sections("worker") if worker_ids(section))})

@@ -26,6 +26,12 @@ class Plugin(Generic[O]):
     types: ClassVar[tuple[str, ...]] = ()
     """The `@type` names."""
     options_class: ClassVar[type[Options]] = Options
+    several_workers: ClassVar[bool] = True
+    """Whether several processes may run it with the same settings (`multi_workers_ready?` in fluentd).
+
+    False for an input until it says otherwise: where each worker reads all, each event comes once from every one. What
+    is False is refused with `workers` above 1, but within a `<worker N>`.
+    """
     compat: ClassVar[frozenset[Group]] = frozenset()
     """Which of 0.12's flat parameter groups (buffer, parser, formatter, inject, extract) its section may hold."""
     compat_kept: ClassVar[frozenset[str]] = frozenset()
@@ -63,6 +69,7 @@ class Input(Plugin[O]):
     """Brings events in."""
 
     kind = "input"
+    several_workers = False
 
     async def run(self) -> None:
         """Emit until cancelled. Called once after `start`.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
-from logpipe import ConfigError
-from logpipe.testing import pipeline
+from logpipe import ConfigError, EventBatch, Input, Options, Output
+from logpipe.config.diagnostic import Diagnostic
+from logpipe.engine.graph import Graph
+from logpipe.registry import Registry
+from logpipe.testing import parse, pipeline
 
 SYSTEM = "<system>\n  workers 4\n</system>\n"
 OUTPUT = "<match **>\n  @type null\n</match>\n"
@@ -66,3 +72,56 @@ async def test_what_is_no_number_is_worker_0() -> None:
     """Fluentd takes `<worker one>` for worker 0, and so do we."""
     async with pipeline(f"<worker one>\n{OUTPUT}</worker>\n") as running:
         assert len(running.graph.stages.outputs) == 1
+
+
+TAIL = """<source>
+  @type tail
+  path /var/log/x
+  pos_file /var/log/x.pos
+  tag x
+  <parse>
+    @type none
+  </parse>
+</source>
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "is_refused"),
+    [
+        (SYSTEM + TAIL, True),
+        (TAIL, False),
+        (f"{SYSTEM}<worker 1>\n{TAIL}</worker>\n", False),
+        (f"{SYSTEM}<worker 2-2>\n{TAIL}</worker>\n", False),
+        (f"{SYSTEM}<worker 1-2>\n{TAIL}</worker>\n", True),
+        (SYSTEM + "<source>\n  @type sample\n  tag x\n</source>\n", False),
+        (SYSTEM + "<source>\n  @type monitor_agent\n</source>\n", False),
+        (SYSTEM + "<source>\n  @type shy\n</source>\n", True),
+        (SYSTEM + "<match x>\n  @type copy\n  <store>\n    @type shy\n  </store>\n</match>\n", True),
+    ],
+    ids=["shared", "one", "in-worker", "in-worker-range", "in-two", "sample", "monitor", "third-party", "store"],
+)
+def test_what_several_workers_cannot_share_is_refused(text: str, *, is_refused: bool) -> None:
+    """Each would read the same files: an error with its cure, as in fluentd, before anything has started."""
+
+    class Shy(Input[Options], type="shy"):
+        """Says nothing of workers."""
+
+    class ShyOutput(Output[Options], type="shy"):
+        """Says that it is alone."""
+
+        several_workers = False
+
+        async def process(self, batch: EventBatch) -> None:
+            """Take it."""
+
+    registry = Registry()
+    for cls in (Shy, ShyOutput):
+        registry.add(cls, Path(__file__))
+    found: list[Diagnostic] = []
+    with suppress(ConfigError):
+        for worker_id in range(3):
+            Graph.build(parse(text + OUTPUT), registry=registry, report=found.append, worker_id=worker_id)
+    refused = [str(each) for each in found if each.code == "several-workers"]
+    assert bool(refused) == is_refused
+    assert all("does not support several workers" in each and "(put it into a <worker 0>" in each for each in refused)

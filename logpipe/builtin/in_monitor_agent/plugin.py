@@ -67,6 +67,8 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
     /metrics.
     """
 
+    several_workers = True
+
     def __init__(self, options: MonitorAgentOptions, host: Host) -> None:
         super().__init__(options, host)
         self._port = options.port + host.worker_id if options.port else 0  # compat: in_monitor_agent.rb
