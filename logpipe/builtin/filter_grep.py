@@ -117,7 +117,7 @@ class Grep(Filter[GrepOptions], type="grep"):
     def _keeps_safely(self, record: Record) -> bool:
         try:
             return self._keeps(record)
-        except TimeLimitExceeded:
+        except (TimeLimitExceeded, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - compat: filter_grep.rb lets such an event pass
             self.host.log.warning("failed to grep events, the event passes: %r", error)

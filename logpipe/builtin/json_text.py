@@ -42,6 +42,8 @@ def dump_all(records: list[Record], failed: Callable[[int, Exception], None], *,
 def _dump_one(index: int, record: Record, failed: Callable[[int, Exception], None], newline: bytes) -> bytes:
     try:
         return dump(record) + newline
+    except MemoryError:
+        raise  # no record is to blame
     except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch
         failed(index, error)
         return b""

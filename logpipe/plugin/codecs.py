@@ -72,6 +72,8 @@ class Formatter(Plugin[O]):
         for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
             try:
                 payloads.append(self.format(batch.tag, time, record))
+            except MemoryError:
+                raise  # no record is to blame
             except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch
                 failed(index, error)
                 payloads.append(b"")

@@ -5,11 +5,27 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from logpipe import AsyncFilter, Chunk, EventBatch, Filter, Host, Input, Options, Output, Receipt, Record, Time, param
+from logpipe import (
+    AsyncFilter,
+    Chunk,
+    EventBatch,
+    Filter,
+    Host,
+    Input,
+    Options,
+    Output,
+    Parsed,
+    Parser,
+    Receipt,
+    Record,
+    Time,
+    param,
+)
 from logpipe.testing import ManualClock, pipeline
 
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type null\n</match>\n</label>\n"
@@ -259,3 +275,26 @@ async def test_a_lack_of_memory_is_not_blamed_on_a_record(kind: str) -> None:
 def _names(error: BaseException) -> set[str]:
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     return {type(error).__name__}.union(*map(_names, inner))
+
+
+async def test_a_lack_of_memory_is_not_blamed_on_a_line(tmp_path: Path) -> None:
+    """Nor is the line lost: it is read again."""
+
+    class HungryParser(Parser[Options], type="hungry"):
+        """Has no memory, once."""
+
+        def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+            if left:
+                left.pop()
+                raise MemoryError
+            return Parsed([now] * len(lines), [{"line": line.decode()} for line in lines], [])
+
+    left = [1]
+    (tmp_path / "log").write_text("one\ntwo\n")
+    tail = f"@type tail\npath {tmp_path}/log\ntag a\npos_file {tmp_path}/pos\nread_from_head true\n"
+    text = f"<source>\n{tail}<parse>\n@type hungry\n</parse>\n</source>\n{QUIET}<match **>\n@type test\n</match>\n"
+    async with pipeline(text, HungryParser) as running:
+        await running.wait_for(lambda: len(running.records()) == 2)
+        assert running.records() == [{"line": "one"}, {"line": "two"}]
+        assert not left
+    assert not [text for text in running.log.texts() if "invalid line" in text]

@@ -47,6 +47,8 @@ class EventMaker:
         now = self._host.clock.now()
         try:
             parsed = self._parse_lines(lines, now)
+        except MemoryError:
+            raise  # no line is to blame, and all of them are read again
         except Exception as error:  # noqa: BLE001 - a parser that breaks on one line must not cost the others
             parsed = self._one_by_one(trail, lines, now, error)
         unmatched = len(parsed.unmatched)
@@ -63,6 +65,8 @@ class EventMaker:
         for number, line in enumerate(lines):
             try:
                 times, records, unmatched = self._parse_lines([line], now)
+            except MemoryError:
+                raise
             except Exception as caught:  # noqa: BLE001 - as above
                 error, times, records, unmatched = caught, [], [], [0]
             whole.times.extend(times)

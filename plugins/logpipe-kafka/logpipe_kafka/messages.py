@@ -181,6 +181,8 @@ class Messages:
         time, record = batch.times[number], batch.records[number]
         try:
             value = self._encode_event(batch.tag, time, record)
+        except MemoryError:
+            raise  # no record is to blame
         except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
             source.refuse(number, error)
             return
@@ -200,6 +202,8 @@ class Messages:
                 key = _to_bytes(self._take_key(record))
                 headers = self._headers_of(record)
                 value = self._encode_event(batch.tag, batch.times[number], self._shape(record))
+            except MemoryError:
+                raise
             except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
                 source.refuse(number, error)
                 continue
