@@ -1,9 +1,10 @@
-"""Warnings about what can be run and is probably not what was meant; each code is explained in docs/diagnostics.md."""
+"""What is probably not what was meant though each section is right; each code is explained in docs/diagnostics.md."""
 
 from __future__ import annotations
 
 from logpipe.config.diagnostic import Report
 from logpipe.config.element import Element
+from logpipe.engine.lint.circles import lint_circles
 from logpipe.engine.lint.listeners import lint_listeners
 from logpipe.engine.lint.quotes import lint_quotes
 from logpipe.engine.lint.routes import lint_routes
@@ -13,9 +14,10 @@ from logpipe.registry import Registry
 
 
 def lint(elements: list[Element], registry: Registry, report: Report) -> None:
-    """Report what looks like a mistake in the sections of a worker; nothing here keeps it from running."""
+    """Report what looks like a mistake in a worker's sections; only a circle of routes keeps it from running."""
     lint_quotes(elements, report)
     lint_routes(elements, report)
     lint_tags(elements, report)
+    lint_circles(elements, report)
     lint_listeners(elements, report)
     lint_secrets(elements, registry, report)

@@ -1,0 +1,333 @@
+"""Routes that lead back to where they began: nobody would get those events, and each would go round for ever.
+
+Tags are followed as events would be: from every source whose tag is known, and, where one is not, from a tag made up
+for each `<match>` that lies on the way back. A circle is an error where every event that comes there goes round, and a
+warning where a filter, a second rule or a tag that never comes may end it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, NamedTuple, TypeAlias
+
+from logpipe.config.diagnostic import Diagnostic, Report, error, warning
+from logpipe.config.element import Element
+from logpipe.config.options import describe
+from logpipe.engine.lint.tags import PLAIN_SOURCES
+from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
+from logpipe.errors import ExpressionError
+from logpipe.expression.regexp import compile_regexp
+from logpipe.expression.time_limit import TimeLimitExceeded
+
+ROOT: Final = "@ROOT"
+MOST_STEPS: Final = 50_000
+"""Of following tags; whatever is not found by then is found when events go there."""
+ROUNDS: Final = 3
+"""How often a rule that makes tags longer is met before it counts as endless."""
+ANY_FILE: Final = "var.log.any.log"
+ANY_PART: Final = "any"
+
+_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|__[A-Z]+(?:\[\d+\])?__|\$\d+")
+_PART: Final = re.compile(r"\$\{tag_parts\[(\d+)\]\}|__TAG_PARTS\[(\d+)\]__")
+
+Retag: TypeAlias = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How an output sends events on: into which label, under which tag, and which of them."""
+
+    label: str
+    retag: Retag | None = None
+    condition: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A `<match>` of the root or of a label, with the filters before it."""
+
+    router: str
+    element: Element
+    matches: Callable[[str], bool]
+    filters: tuple[Callable[[str], bool], ...]
+    ways: tuple[Way, ...]
+
+
+class Start(NamedTuple):
+    """Where an event comes in, and under which tag."""
+
+    router: str
+    tag: str
+    is_real: bool = True
+    """Whether such events come for sure; else those of any tag must go round to be an error."""
+    is_own: bool = False
+    """Whether they are our own log's, for which no rule is written."""
+
+
+class Step(NamedTuple):
+    """An event with a tag at the match that takes it, and the way on."""
+
+    place: Place
+    tag: str
+    way: Way
+    is_filtered: bool
+    """Whether filters run before the match: they may change or drop it."""
+
+    @property
+    def new_tag(self) -> str:
+        """The tag that it is sent on with."""
+        return self.tag if self.way.retag is None else self.way.retag(self.tag)
+
+
+def lint_circles(elements: list[Element], report: Report) -> None:
+    """Report the circles that the sections of a worker show."""
+    groups = {ROOT: elements}
+    groups |= {element.arg: element.elements for element in elements if element.name == "label" and element.arg}
+    routes = _Routes(groups)
+    if not routes.core:
+        return
+    for circle in routes.circles():
+        report(circle)
+
+
+class _Routes:
+    """Every router's rules, and the routers that events can come back to."""
+
+    def __init__(self, groups: dict[str, list[Element]]) -> None:
+        self._groups = groups
+        self._places = {name: list(_places(name, group)) for name, group in groups.items()}
+        edges = {name: {way.label for place in places for way in place.ways} for name, places in self._places.items()}
+        self._edges = {name: {label for label in labels if label in groups} for name, labels in edges.items()}
+        self.core = _core(self._edges)
+        self._steps_left = MOST_STEPS
+        self._seen: set[tuple[str, str]] = set()
+        self._said: set[frozenset[int]] = set()
+
+    def circles(self) -> Iterator[Diagnostic]:
+        """Yield a diagnostic for each circle."""
+        sources = [element for element in self._groups[ROOT] if element.name == "source"]
+        tags = [_tag(source) for source in sources]
+        yield from self._follow_known(sources, tags)
+        if tags and None not in tags:
+            return
+        reached = _reached(self._edges, [source.get("@label") or ROOT for source in sources] or [ROOT])
+        for name in self.core:
+            for place in self._places[name]:
+                if place.ways and (tag := _example(place.element.arg)) is not None and name in reached:
+                    yield from self._follow(Start(name, tag, is_real=False))
+
+    def _follow_known(self, sources: list[Element], tags: list[str | None]) -> Iterator[Diagnostic]:
+        for source, tag in zip(sources, tags, strict=True):
+            if tag is not None:
+                yield from self._follow(Start(source.get("@label") or ROOT, tag))
+        for tag in tags:
+            if tag is not None:
+                yield from self._follow(Start("@ERROR", tag))
+        own = "@FLUENT_LOG" if "@FLUENT_LOG" in self._groups else ROOT
+        yield from self._follow(Start(own, "fluent.info", is_own=True))
+
+    def _follow(self, start: Start) -> Iterator[Diagnostic]:
+        """Yield the circles that an event gets into."""
+        path: list[Step] = []
+        on_path: dict[tuple[str, str], int] = {}
+        left: list[Iterator[Step]] = [self._steps(start.router, start.tag)]
+        while left:
+            step = next(left[-1], None)
+            if step is None:
+                left.pop()
+                if path:
+                    _leave(path, on_path)
+                continue
+            on_path[step.place.router, step.tag] = len(path)
+            path.append(step)
+            begins = on_path.get((step.way.label, step.new_tag))
+            circle = _growing(path) if begins is None else path[begins:]
+            if not circle:
+                left.append(self._steps(step.way.label, step.new_tag))
+                continue
+            if (diagnostic := self._diagnostic(circle, start)) is not None:
+                yield diagnostic
+            _leave(path, on_path)
+
+    def _steps(self, router: str, tag: str) -> Iterator[Step]:
+        """Return what becomes of an event in a router; nothing where that was looked at before."""
+        self._steps_left -= 1
+        if (router, tag) in self._seen or self._steps_left < 0 or router not in self._groups:
+            return iter(())
+        self._seen.add((router, tag))
+        try:
+            place = next((place for place in self._places[router] if place.matches(tag)), None)
+            is_filtered = place is not None and any(matches(tag) for matches in place.filters)
+        except TimeLimitExceeded:  # said when such a tag comes
+            return iter(())
+        if place is None:
+            return iter(())
+        steps = (Step(place, tag, way, is_filtered) for way in place.ways)
+        return (step for step in steps if not _is_dropped(step))
+
+    def _diagnostic(self, circle: list[Step], start: Start) -> Diagnostic | None:
+        key = frozenset(id(step.place) for step in circle)
+        if key in self._said:
+            return None
+        self._said.add(key)
+        retags = {step.way.condition for step in circle if step.way.retag is not None}
+        is_certain = (
+            (start.is_real or all(_takes_all(step.place) for step in circle))
+            and len(retags) <= (0 if start.is_own else 1)
+            and not any(step.is_filtered for step in circle)
+        )
+        first = circle[0]
+        names = " to ".join([*(step.place.router for step in circle), circle[-1].way.label])
+        verb = "events go round for ever" if is_certain else "events may go round for ever"
+        if retags:
+            changed = next(step for step in circle if step.way.retag is not None)
+            becomes = f"tag {_short(changed.tag)} becomes {_short(changed.new_tag)}"
+            message = f"{describe(first.place.element)}: {verb}: {becomes}"
+            message = f"{message}, and they come back here"
+            hint = "give them a tag that another <match> before this one takes, or send them to a label"
+        else:
+            message = f"{describe(first.place.element)}: {verb}: from {names}"
+            hint = "send them to an output"
+        if is_certain:
+            return error("routing-circle", message, first.place.element.position, hint)
+        return warning("routing-circle", message, first.place.element.position, hint)
+
+
+def _leave(path: list[Step], on_path: dict[tuple[str, str], int]) -> None:
+    step = path.pop()
+    on_path.pop((step.place.router, step.tag), None)
+
+
+def _growing(path: list[Step]) -> list[Step]:
+    """Return the steps of one round, where the last rule has made a tag longer again and again; none elsewhere."""
+    last = path[-1]
+    if last.way.retag is None:
+        return []
+    same = [number for number, step in enumerate(path) if step.place is last.place and step.way is last.way]
+    lengths = [len(path[number].tag) for number in same]
+    if len(same) > ROUNDS and all(shorter < longer for shorter, longer in pairwise(lengths)):
+        return path[same[0] : same[1]]
+    return []
+
+
+def _is_dropped(step: Step) -> bool:
+    """Return whether rewrite_tag_filter would drop the event: it would get the tag it has."""
+    return step.way.retag is not None and step.way.label == step.place.router and step.new_tag == step.tag
+
+
+def _tag(source: Element) -> str | None:
+    """Return the tag of a source's events, as far as it matters; None where nobody can tell."""
+    tag = source.get("tag")
+    return tag.replace("*", ANY_FILE) if tag and source.type in PLAIN_SOURCES and "${" not in tag else None
+
+
+def _core(edges: dict[str, set[str]]) -> list[str]:
+    """Return the nodes that are left when those without a way on are taken away, again and again."""
+    before: dict[str, list[str]] = {name: [] for name in edges}
+    for name, targets in edges.items():
+        for target in targets:
+            before[target].append(name)
+    ways_on = {name: len(targets) for name, targets in edges.items()}
+    ends = [name for name, count in ways_on.items() if not count]
+    while ends:
+        for name in before[ends.pop()]:
+            ways_on[name] -= 1
+            if not ways_on[name]:
+                ends.append(name)
+    return [name for name, count in ways_on.items() if count]
+
+
+def _reached(edges: dict[str, set[str]], starts: Iterable[str]) -> set[str]:
+    reached: set[str] = set()
+    waiting = [name for name in (*starts, "@ERROR", "@FLUENT_LOG") if name in edges]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += edges[name]
+    return reached
+
+
+def _places(router: str, group: Iterable[Element]) -> Iterator[Place]:
+    filters: list[Callable[[str], bool]] = []
+    for element in group:
+        if element.name not in {"filter", "match"}:
+            continue
+        try:
+            matches = compile_pattern(element.arg)
+        except InvalidPatternError:
+            continue  # it is reported as what it is
+        if element.name == "filter":
+            filters.append(matches)
+        else:
+            yield Place(router, element, matches, tuple(filters), tuple(_ways(element, router)))
+
+
+def _ways(element: Element, router: str) -> Iterator[Way]:
+    """Yield where an output and the stores in it send events."""
+    label = element.get("@label") or router
+    if element.type == "relabel":
+        yield Way(label)
+    elif element.type == "rewrite_tag_filter":
+        removed = _removed(element)
+        for rule in element.sections("rule"):
+            condition = (rule.get("key"), rule.get("pattern"), rule.get("invert"))
+            yield Way(rule.get("label") or label, _retag(rule.get("tag") or "", removed), condition)
+        for name, param in element.params.items():
+            words = param.value.split() if isinstance(param.value, str) else []
+            if re.fullmatch(r"rewriterule\d+", name) and words:
+                yield Way(label, _retag(words[-1], removed), tuple(words[:-1]))
+    for store in element.sections("store"):
+        yield from _ways(store, router)
+
+
+def _removed(element: Element) -> re.Pattern[str] | None:
+    prefix, regexp = element.get("remove_tag_prefix"), element.get("remove_tag_regexp")
+    if prefix is not None:
+        return re.compile(rf"^{re.escape(prefix)}\.?")
+    try:
+        return None if regexp is None else compile_regexp(regexp.strip("/"))
+    except ExpressionError:
+        return None
+
+
+def _retag(template: str, removed: re.Pattern[str] | None) -> Retag:
+    def retag(tag: str) -> str:
+        tag = tag if removed is None else removed.sub("", tag, count=1)
+        parts = tag.split(".")
+
+        def fill(found: re.Match[str]) -> str:
+            name = found[0]
+            if name in {"${tag}", "__TAG__"}:
+                return tag
+            if part := _PART.fullmatch(name):
+                number = int(part[1] or part[2])
+                return parts[number] if number < len(parts) else ""
+            return ANY_PART
+
+        return _PLACEHOLDER.sub(fill, template)
+
+    return retag
+
+
+def _takes_all(place: Place) -> bool:
+    return "**" in (place.element.arg.split() or ["**"])
+
+
+def _example(pattern: str) -> str | None:
+    """Return a tag that a pattern matches; None where that is not plain."""
+    first = (pattern.split() or ["**"])[0]
+    if first.startswith("/"):
+        return None
+    tag = re.sub(r"\{([^,}]*)[^}]*\}", r"\1", first).replace("**", ANY_PART).replace("*", ANY_PART)
+    try:
+        return tag if compile_pattern(pattern)(tag) else None
+    except InvalidPatternError:
+        return None
+
+
+def _short(tag: str) -> str:
+    return repr(tag if len(tag) <= 60 else f"{tag[:60]}…")
