@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 from logpipe import signals
 from logpipe.version import __version__
@@ -42,8 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(command: Callable[[], int]) -> int:
     """Run a command that prints; one whose reader goes, as `head` does, or that is interrupted, ends quietly."""
+    from logpipe.printable import PrintableStream
+
+    out, err = cast("Any", PrintableStream(sys.stdout)), cast("Any", PrintableStream(sys.stderr))
     try:
-        status = command()
+        with redirect_stdout(out), redirect_stderr(err):
+            status = command()
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more

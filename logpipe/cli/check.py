@@ -61,4 +61,4 @@ def _print_json(diagnostics: Sequence[Diagnostic]) -> None:
         fields = {"file": place.file, "line": place.line, "column": place.column, "severity": diagnostic.severity}
         fields |= {"code": diagnostic.code, "message": diagnostic.message, "hint": diagnostic.hint}
         fields["included_from"] = [str(line) for line in diagnostic.included_from]
-        print(json.dumps(fields, ensure_ascii=False))
+        print(json.dumps(fields))

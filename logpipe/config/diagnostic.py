@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from logpipe.printable import in_one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -39,7 +41,7 @@ class Diagnostic:
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.position}: {self.severity}: {self.message}{hint} [{self.code}]"
+        return in_one_line(f"{self.position}: {self.severity}: {self.message}{hint} [{self.code}]")
 
 
 Report: TypeAlias = Callable[[Diagnostic], None]

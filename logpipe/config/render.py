@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.sources import UnreadableError, read_text
+from logpipe.printable import in_one_line
 
 _WIDTH = 120
 
@@ -14,7 +15,7 @@ def render(diagnostic: Diagnostic, *, source: str | None = None) -> str:
     A line that is not there (the file is gone, the text came from the command line) is left out.
     """
     lines = [str(diagnostic), *_excerpt(diagnostic, source)]
-    lines += [f"  included from {place}" for place in reversed(diagnostic.included_from)]
+    lines += [in_one_line(f"  included from {place}") for place in reversed(diagnostic.included_from)]
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from logpipe.config.diagnostic import Position, Report, warning
+from logpipe.printable import format_traceback, in_one_line
 
 TRACE: Final = 5
 LEVELS: Final = {
@@ -27,9 +29,6 @@ LEVELS: Final = {
     "fatal": logging.CRITICAL,
 }
 _NAMES: Final = {number: name for name, number in LEVELS.items()}
-
-# CVE-2017-10906: a record's terminal escapes must not reach the operator's screen
-_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(0x80, 0xA0)) if code not in {9, 10}}
 
 
 def level_name(number: int) -> str:
@@ -60,7 +59,7 @@ class FluentdFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, or several where there is a traceback."""
         stamp = datetime.fromtimestamp(record.created).astimezone().strftime(self._time_format)
-        return f"{stamp} [{level_name(record.levelno)}]: {self._worker}{describe(record)}".translate(_CONTROL)
+        return f"{stamp} [{level_name(record.levelno)}]: {self._worker}{describe(record)}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -79,15 +78,16 @@ class JsonFormatter(logging.Formatter):
 
 
 def describe(record: logging.LogRecord) -> str:
-    """Return a message with its plugin, its place and its traceback."""
+    """Return a message with its plugin and its place as one line, and a traceback in lines of its own."""
     plugin_id, place = getattr(record, "plugin_id", None), getattr(record, "place", None)
     text = record.getMessage()
     if plugin_id:
         text = f"[{plugin_id}] {text}"
     if place and record.levelno >= logging.WARNING:
         text = f"{text} config={place}"
-    if record.exc_info and record.exc_info[0] is not None:
-        text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+    text = in_one_line(text)
+    if record.exc_info and record.exc_info[1] is not None:
+        text = f"{text}\n{format_traceback(record.exc_info[1])}"
     return text
 
 
@@ -101,9 +101,13 @@ def set_up(
 ) -> logging.Logger:
     """Point the log at a file, or at standard output as fluentd does; returns the root of logpipe's loggers."""
     logger = logging.getLogger("logpipe")
-    handler: logging.Handler = (
-        logging.StreamHandler(sys.stdout) if path is None else logging.FileHandler(path, encoding="utf-8")
-    )
+    handler: logging.Handler
+    if path is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a locale's encoding may be less than UTF-8
+        handler = logging.StreamHandler(sys.stdout)
+    else:
+        handler = logging.FileHandler(path, encoding="utf-8")
     make = JsonFormatter if shape == "json" else FluentdFormatter
     handler.setFormatter(make(worker=worker, time_format=time_format))
     for old in list(logger.handlers):

@@ -44,7 +44,10 @@ def _print(item: Item, most: int) -> int:
         for piece in pieces:
             if printed >= most:
                 return printed
-            sys.stdout.buffer.write(piece)
+            if sys.stdout.isatty():
+                sys.stdout.write(piece.decode("utf-8", "surrogateescape"))  # with escapes for what a terminal would do
+            else:
+                sys.stdout.buffer.write(piece)
             printed += 1
     return printed
 
