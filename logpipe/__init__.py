@@ -72,6 +72,15 @@ if TYPE_CHECKING:
         RetryState,
         StoredChunk,
     )
+    from logpipe.raw_text import (
+        escaped,
+        holds_bytes,
+        readable,
+        text_or_bytes,
+        texts_or_bytes,
+        unescape_values,
+        unescaped,
+    )
     from logpipe.time_format import (
         TimeType,
         compile_formatter,
@@ -156,16 +165,23 @@ __all__ = [
     "compile_typed_parser",
     "convert_float",
     "convert_integer",
+    "escaped",
     "fault",
     "find_zone",
+    "holds_bytes",
     "limited_search",
     "param",
     "plugin_section",
     "raw_section",
+    "readable",
     "ruby_inspect",
     "ruby_to_s",
     "section",
     "split_regexp",
+    "text_or_bytes",
+    "texts_or_bytes",
+    "unescape_values",
+    "unescaped",
 ]
 
 _HOMES = {
@@ -270,6 +286,15 @@ _HOMES = {
         "PluginState",
         "RetryState",
         "StoredChunk",
+    ),
+    "logpipe.raw_text": (
+        "escaped",
+        "holds_bytes",
+        "readable",
+        "text_or_bytes",
+        "texts_or_bytes",
+        "unescape_values",
+        "unescaped",
     ),
     "logpipe.time_format": (
         "TimeType",

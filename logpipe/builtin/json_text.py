@@ -9,14 +9,20 @@ from typing import Any
 
 import orjson
 
-from logpipe import FormatError, Record
+from logpipe import Counter, FormatError, Host, Record, readable
 
 
-def dump(record: Record) -> bytes:
+def replaced_texts(host: Host) -> Counter:
+    """Return the plugin's counter of the texts that JSON cannot hold as they are."""
+    return host.counter("replaced_texts", "Texts that are not UTF-8 and are in JSON with U+FFFD.")
+
+
+def dump(record: Record, replaced: Counter | None = None) -> bytes:
     r"""Return a record as compact UTF-8 JSON.
 
-    Integers have no limit; a lone surrogate keeps its escape, `\ud800`; bytes are read as UTF-8, with replacements;
-    keys become text; what JSON has no word for becomes null if it is a number (NaN, Infinity), and text if not.
+    Integers have no limit; a lone surrogate keeps its escape, `\ud800`; in text that is not UTF-8 stands U+FFFD, which
+    `replaced` counts; keys become text; what JSON has no word for becomes null if it is a number (NaN, Infinity), and
+    text if not.
 
     Raises:
         FormatError: it is nested too deep.
@@ -24,10 +30,16 @@ def dump(record: Record) -> bytes:
     try:
         return orjson.dumps(record)
     except TypeError:
-        return _dump_slowly(record)
+        return _dump_slowly(record, replaced)
 
 
-def dump_all(records: list[Record], failed: Callable[[int, Exception], None], *, newline: bytes = b"") -> list[bytes]:
+def dump_all(
+    records: list[Record],
+    failed: Callable[[int, Exception], None],
+    *,
+    newline: bytes = b"",
+    replaced: Counter | None = None,
+) -> list[bytes]:
     """Return each record as `dump` does, with `newline` behind it; a bad one is empty, and `failed` is told."""
     try:
         if newline == b"\n":
@@ -36,12 +48,14 @@ def dump_all(records: list[Record], failed: Callable[[int, Exception], None], *,
             return list(map(orjson.dumps, records))
     except TypeError:
         pass
-    return [_dump_one(index, record, failed, newline) for index, record in enumerate(records)]
+    return [_dump_one(index, record, failed, newline, replaced) for index, record in enumerate(records)]
 
 
-def _dump_one(index: int, record: Record, failed: Callable[[int, Exception], None], newline: bytes) -> bytes:
+def _dump_one(
+    index: int, record: Record, failed: Callable[[int, Exception], None], newline: bytes, replaced: Counter | None
+) -> bytes:
     try:
-        return dump(record) + newline
+        return dump(record, replaced) + newline
     except MemoryError:
         raise  # no record is to blame
     except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch
@@ -49,30 +63,31 @@ def _dump_one(index: int, record: Record, failed: Callable[[int, Exception], Non
         return b""
 
 
-def _dump_slowly(record: Record) -> bytes:
+def _dump_slowly(record: Record, replaced: Counter | None) -> bytes:
     try:
-        text = json.dumps(_plain(record), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(_plain(record, replaced), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (RecursionError, ValueError) as problem:
         raise FormatError(f"the record cannot be written as JSON: {problem}") from None
     # only lone surrogates cannot be encoded, and their backslash form is their JSON escape
     return text.encode("utf-8", "backslashreplace")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, replaced: Counter | None) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        if replaced is not None:
+            replaced.add(1)
+        return readable(value)
     if isinstance(value, dict):
-        return {_key(key): _plain(item) for key, item in value.items()}
+        return {_key(key): _plain(item, replaced) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, replaced) for item in value]
     return str(value)
 
 
 def _key(key: Any) -> str:
-    if isinstance(key, bytes):
-        return key.decode("utf-8", "replace")
-    return key if isinstance(key, str) else str(key)
+    text = readable(key)
+    return text if isinstance(text, str) else str(text)

@@ -22,6 +22,8 @@ _MAX_BITS: Final = 8192
 
 def _coerced(name: str, left: Any, right: Any) -> NoReturn:
     """Raise what Ruby raises for an arithmetic operator between types that do not mix."""
+    if type(left) is bytes or type(right) is bytes:
+        raise TypeError  # a short form goes the long way, where all texts are `str`: `compiler.fast.NOT_FAST`
     if is_number(left):
         shown = inspect(right) if right is None or isinstance(right, bool) else class_name(right)
         raise RubyError("TypeError", f"{shown} can't be coerced into {class_name(left)}")

@@ -22,7 +22,9 @@ from logpipe.expression.compiler.literals import UNKNOWN
 from logpipe.expression.compiler.reads import is_path, metadata_read
 from logpipe.expression.compiler.source import Namespace, Writer, build
 from logpipe.expression.failures import BUDGET, as_ruby_error
+from logpipe.expression.record_values import private_copy
 from logpipe.expression.template import TIMES, TemplateTree
+from logpipe.raw_text import escape_record, unescape_values
 
 _HEADER_LINES: Final = 1
 _CONSTANT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?\d+(?:\.\d+)?|None|True|False")
@@ -168,13 +170,30 @@ class Loop:
                     writer.emit("pass")  # nothing is configured
             writer.emit("return failures")
 
-    def write_failure(self) -> None:
-        """Write the end of a `try:`: the record's place and what went wrong are kept, and the next record comes."""
+    def write_failure(self, before: str = "") -> None:
+        """Write the end of a `try:`: the record's place and what went wrong are kept, and the next record comes.
+
+        `before` is what is done first.
+        """
         writer = self.writer
         writer.emit("except Exception as error:")
         with writer.indented():
+            for line in before.splitlines():
+                writer.emit(line)
             writer.emit(f"failures.append((place, {writer.name(self._explained, 'explained')}(error)))")
             writer.emit("continue")
+
+    def write_private_copy(self) -> None:
+        """Write a copy of the record that may be changed everywhere, texts that are not UTF-8 as they are worked on."""
+        writer = self.writer
+        writer.emit(f"worked_on = {writer.name(escape_record, 'escape_record')}(record)")
+        copy = writer.name(private_copy, "private_copy")
+        writer.emit(f"record = {copy}(record) if worked_on is None else {copy}(worked_on)")
+
+    def restored(self, name: str) -> str:
+        """Return the Python of a record as it goes on, after `write_private_copy`."""
+        restore = self.writer.name(unescape_values, "unescape_values")
+        return f"{name} if worked_on is None else {restore}({name})"
 
     def write_reset(self, parts: list[Computed]) -> None:
         """Write what gives the record its budget, where short forms take steps of it."""

@@ -11,6 +11,7 @@ from logpipe.expression.failures import BudgetExceeded
 from logpipe.expression.methods.registry import dispatcher
 from logpipe.expression.times import NANOS
 from logpipe.expression.values import Symbol
+from logpipe.raw_text import escaped, unescaped
 
 _MAX_DEPTH = 100
 
@@ -36,7 +37,7 @@ def private_copy(value: Any, depth: int = 0) -> Any:
 def recoder(source: str, target: str) -> Callable[[Any], Any]:
     """Return the function that reads the texts in a value as another encoding.
 
-    Bytes that are none of `source` and characters that `target` does not have are replaced; texts stay Unicode.
+    Bytes that are none of `source` and characters that `target` does not have are replaced.
 
     Raises:
         RubyError: an encoding is not known (ArgumentError).
@@ -48,8 +49,9 @@ def recoder(source: str, target: str) -> Callable[[Any], Any]:
     def recoded(value: Any, depth: int = 0) -> Any:
         if depth > _MAX_DEPTH:
             raise BudgetExceeded("the record is nested too deeply for its encoding to be changed")
-        if type(value) is str:
-            return encode(value, target, source, options)
+        if type(value) is str or type(value) is bytes:
+            text = escaped(value) if type(value) is bytes else value
+            return unescaped(encode(str(text), target, source, options))
         if type(value) is dict:
             return {key: recoded(item, depth + 1) for key, item in value.items()}
         return [recoded(item, depth + 1) for item in value] if type(value) is list else value

@@ -22,6 +22,7 @@ from logpipe.expression.record_values import private_copy, recoder
 from logpipe.expression.rules import Replacement, SequenceRules, TemplateError
 from logpipe.expression.template import TIMES, TemplateTree
 from logpipe.expression.times import RubyTime
+from logpipe.raw_text import escape_record, unescape_values
 
 _NAMES = {
     **BOUND,
@@ -54,6 +55,7 @@ class _Sequence(Loop):
         super().__init__(Context({**_NAMES, **names}, values={"Time": RubyTime, **values}))
         self._rules = rules
         self._entries = [(key, self._value(key, text)) for key, text in entries]
+        self._changes = any(value.changes_record for _, value in self._entries)
         self._copies = any(value.entry.changes_nested for _, value in self._entries)
         self._replaces = [self._replace(rule) for rule in rules.replaces]
 
@@ -83,6 +85,11 @@ class _Sequence(Loop):
     def write_record(self) -> None:
         """Write what happens to one record: value by value, then what the settings remove and replace."""
         writer = self.writer
+        if self._changes:
+            # what changes the record works on its texts where they are, bytes or not
+            writer.emit(f"worked_on = {writer.name(escape_record, 'escape_record')}(record)")
+            writer.emit("if worked_on is not None:")
+            writer.emit("    record = records[place] = worked_on")
         writer.emit("try:")
         with writer.indented():
             before = len(writer.lines)
@@ -96,7 +103,13 @@ class _Sequence(Loop):
             self._write_rest()
             if len(writer.lines) == before:
                 writer.emit("pass")  # nothing is configured
-        self.write_failure()
+        if not self._changes:
+            self.write_failure()
+            return
+        restore = f"records[place] = {writer.name(unescape_values, 'unescape_values')}(records[place])"
+        self.write_failure(f"if worked_on is not None:\n    {restore}")
+        writer.emit("if worked_on is not None:")
+        writer.emit(f"    {restore}")
 
     def _write_rest(self) -> None:
         """Write what the settings remove, keep, replace and convert, in the plugin's order."""

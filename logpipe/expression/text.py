@@ -21,11 +21,12 @@ from logpipe.expression.values import (
     Yielded,
     from_key,
 )
+from logpipe.raw_text import escaped
 
 _CLASSES: Final[dict[type, str]] = {
     type(None): "NilClass", bool: "", int: "Integer", float: "Float", str: "String", Symbol: "Symbol", list: "Array",
     Yielded: "Array", dict: "Hash", DefaultHash: "Hash", Range: "Range", Regexp: "Regexp", MatchData: "MatchData",
-    RubyTime: "Time", Proc: "Proc", RubyClass: "Class", Enumerator: "Enumerator",
+    bytes: "String", RubyTime: "Time", Proc: "Proc", RubyClass: "Class", Enumerator: "Enumerator",
 }  # fmt: skip
 
 _MAX_DEPTH: Final = 100
@@ -68,7 +69,10 @@ def float_text(value: float) -> str:
 
 
 def to_s(value: Any) -> str:
-    """Return Ruby's `to_s`, which is also what `#{…}` inserts."""
+    """Return Ruby's `to_s`, which is also what `#{…}` inserts.
+
+    In the text of bytes that are not UTF-8 these are lone surrogates: `logpipe.raw_text` has the ways from there.
+    """
     if type(value) is str:
         return value
     if value is None:
@@ -189,9 +193,11 @@ _TO_S: Final[dict[type, Callable[[Any], str]]] = {
     RubyClass: lambda value: value.name,
     RubyError: str,
     HashKey: lambda value: to_s(value.value),
+    bytes: escaped,
 }
 
 _INSPECT: Final[dict[type, Callable[[Any], str]]] = {
+    bytes: lambda value: inspect_string(escaped(value)),
     type(None): lambda _: "nil",
     Symbol: _inspect_symbol,
     Range: lambda value: _range_text(value, inspect),

@@ -11,10 +11,11 @@ from typing import Any
 from logpipe.errors import ExpressionError
 from logpipe.expression.compiled import RecordTemplate
 from logpipe.expression.loop import Computed, Loop
-from logpipe.expression.record_values import private_copy, renewed_second, renewed_time
+from logpipe.expression.record_values import renewed_second, renewed_time
 from logpipe.expression.rules import Dialect, RecordRules, TemplateError
 from logpipe.expression.template import context_of, read_key, read_template
 from logpipe.expression.text import to_s
+from logpipe.raw_text import readable
 
 
 def compile_record(
@@ -27,6 +28,11 @@ def compile_record(
         ExpressionError: a path among the keys to remove is malformed.
     """
     return _Section(entries, rules).finish(origin)
+
+
+def _name_of(value: Any) -> str:
+    """Return the name of a field, which is always text."""
+    return str(readable(to_s(value)))
 
 
 class _Section(Loop):
@@ -46,7 +52,7 @@ class _Section(Loop):
         try:
             key_part = self.part(read_key(key, reading), "key", is_lenient=self._v0_12, output="output")
             if not key_part.constant:  # `return` can make anything of a text
-                as_text = self.writer.name(to_s, "to_s")
+                as_text = self.writer.name(_name_of, "to_s")
                 key_part.call = f"{as_text}({key_part.call})"
                 if key_part.short is not None and "jump" in key_part.entry.uses:
                     key_part.short = f"{as_text}({key_part.short})"
@@ -89,7 +95,7 @@ class _Section(Loop):
         """Write how the record that goes on begins; what fails leaves the one that came untouched."""
         writer, rules = self.writer, self._rules
         if self._mutates:
-            writer.emit(f"record = {writer.name(private_copy, 'private_copy')}(record)")
+            self.write_private_copy()
         if not rules.renew_record:
             writer.emit("output = record.copy()")
             return
@@ -116,7 +122,8 @@ class _Section(Loop):
         for step in steps:
             step(target)
         if self._copies:
-            writer.emit("records[place] = output")
+            output = self.restored("output") if self._mutates else "output"
+            writer.emit(f"records[place] = {output}")
 
     def _remove(self, target: str) -> None:
         remove = self.write_plain_removal if self._v0_12 else self.write_removal

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, Record, Time
 from logpipe.plugin.stages import O, Plugin
+from logpipe.raw_text import escaped, is_utf8, unescape_values
 
 
 class Parser(Plugin[O]):
@@ -18,7 +19,8 @@ class Parser(Plugin[O]):
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the events of one line: none where it is not in the format, several where a line holds several.
 
-        A time of None means that the line has none and the caller's clock counts.
+        A time of None means that the line has none and the caller's clock counts. A byte that is not UTF-8 stands in
+        the line as a lone surrogate, U+DC80 to U+DCFF; what comes of it in a record, `parse_lines` makes bytes again.
 
         Raises:
             ParseError: the line is in the format, but its time is not; among many lines it counts as unmatched.
@@ -28,19 +30,22 @@ class Parser(Plugin[O]):
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines, and the lines that are in no format. `now` stands in for a missing time.
 
-        A line comes without its newline. Bytes that are not UTF-8 are replaced, never fatal.
+        A line comes without its newline. What is not UTF-8 is never fatal, and never changed: a text that holds such
+        bytes is `bytes` in the record (`logpipe.text_or_bytes`).
         """
         parsed = Parsed([], [], [])
         for number, line in enumerate(lines):
+            text = escaped(line)
             try:
-                events = self.parse(line.decode("utf-8", "replace"))
+                events = self.parse(text)
             except ParseError:
                 events = []
             if not events:
                 parsed.unmatched.append(number)
+            valid = text.isascii() or is_utf8(line)
             for time, record in events:
                 parsed.times.append(now if time is None else time)
-                parsed.records.append(record)
+                parsed.records.append(record if valid else unescape_values(record))
         return parsed
 
 

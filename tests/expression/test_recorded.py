@@ -72,14 +72,10 @@ def _written(value: Any) -> Any:
             return "FNaN"
         case float() if math.isinf(value):
             return "FInf" if value > 0 else "F-Inf"
-        case str() if not _is_utf8(value):
-            return f"BYTES:{value.encode('utf-8', 'surrogateescape').hex()}"
+        case bytes():
+            return f"BYTES:{value.hex()}"
         case list():
             return [_written(item) for item in value]
         case dict():
             return {key: _written(item) for key, item in value.items()}
     return value
-
-
-def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, compile_typed_formatter, param
 from logpipe.builtin.formatters.format_options import FormatOptions
-from logpipe.builtin.json_text import dump, dump_all
+from logpipe.builtin.json_text import dump, dump_all, replaced_texts
 
 
 def _delimiter(text: str) -> str:
@@ -31,17 +31,18 @@ class OutFileFormatter(Formatter[OutFileOptions], type="out_file"):
 
     def __init__(self, options: OutFileOptions, host: Host) -> None:
         super().__init__(options, host)
+        self._replaced = replaced_texts(host)
         self._time = _time_writer(options)
         self._end = options.line_end.encode()
 
     def format(self, tag: str, time: Time, record: Record) -> bytes:
         """Return one event's line."""
-        return self._time(time).encode() + self._tag(tag) + dump(record) + self._end
+        return self._time(time).encode() + self._tag(tag) + dump(record, self._replaced) + self._end
 
     def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
         """Return each event's line."""
         write, tag = self._time, self._tag(batch.tag)
-        bodies = dump_all(batch.records, failed, newline=self._end)
+        bodies = dump_all(batch.records, failed, newline=self._end, replaced=self._replaced)
         return [body and write(time).encode() + tag + body for time, body in zip(batch.times, bodies, strict=True)]
 
     def _tag(self, tag: str) -> bytes:

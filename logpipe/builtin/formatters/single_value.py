@@ -18,9 +18,11 @@ class SingleValueFormatter(Formatter[SingleValueOptions], type="single_value"):
 
     def __init__(self, options: SingleValueOptions, host: Host) -> None:
         super().__init__(options, host)
-        self._end = options.line_end if options.add_newline else ""
+        self._end = options.line_end.encode() if options.add_newline else b""
 
     def format(self, tag: str, time: Time, record: Record) -> bytes:
         """Return one field's text."""
         del tag, time
-        return (ruby_to_s(record.get(self.options.message_key)) + self._end).encode("utf-8", "replace")
+        value = record.get(self.options.message_key)
+        text = value if type(value) is bytes else ruby_to_s(value).encode("utf-8", "surrogatepass")
+        return text + self._end

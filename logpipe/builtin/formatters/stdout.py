@@ -7,7 +7,7 @@ from typing import Literal
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, compile_formatter, param, ruby_inspect
 from logpipe.builtin.formatters.format_options import FormatOptions
-from logpipe.builtin.json_text import dump, dump_all
+from logpipe.builtin.json_text import dump, dump_all, replaced_texts
 
 
 class StdoutOptions(FormatOptions):
@@ -21,12 +21,13 @@ class StdoutFormatter(Formatter[StdoutOptions], type="stdout"):
 
     def __init__(self, options: StdoutOptions, host: Host) -> None:
         super().__init__(options, host)
+        self._replaced = replaced_texts(host)
         # compat: formatter_stdout.rb takes the format from the settings, but neither the zone nor the type
         self._time = compile_formatter(options.time_format or "%Y-%m-%d %H:%M:%S.%N %z")
 
     def format(self, tag: str, time: Time, record: Record) -> bytes:
         """Return one event's line."""
-        body = dump(record) if self.options.output_type == "json" else _ruby_hash(record)
+        body = dump(record, self._replaced) if self.options.output_type == "json" else _ruby_hash(record)
         return f"{self._time(time)} {tag}: ".encode() + body + b"\n"
 
     def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
@@ -34,7 +35,7 @@ class StdoutFormatter(Formatter[StdoutOptions], type="stdout"):
         if self.options.output_type != "json":
             return super().format_batch(batch, failed)
         write, tag = self._time, f" {batch.tag}: ".encode()
-        bodies = dump_all(batch.records, failed, newline=b"\n")
+        bodies = dump_all(batch.records, failed, newline=b"\n", replaced=self._replaced)
         return [body and write(time).encode() + tag + body for time, body in zip(batch.times, bodies, strict=True)]
 
 

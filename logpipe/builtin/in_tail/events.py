@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from logpipe import EventBatch, Host, Parsed, Parser, Receipt, Record, Time
+from logpipe import EventBatch, Host, Parsed, Parser, Receipt, Record, Time, text_or_bytes
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.lines import inspect
 from logpipe.builtin.in_tail.trail import Trail
@@ -89,7 +89,7 @@ def _with_unmatched(lines: list[bytes], parsed: Parsed, now: Time) -> Parsed:
 
     Where lines gave several events each, nobody knows which came from which: then the unmatched ones come last.
     """
-    raw = [{"unmatched_line": lines[number].decode("utf-8", "replace")} for number in parsed.unmatched]
+    raw = [{"unmatched_line": text_or_bytes(lines[number])} for number in parsed.unmatched]
     if len(parsed.records) + len(raw) != len(lines):
         return Parsed([*parsed.times, *[now] * len(raw)], [*parsed.records, *raw], parsed.unmatched)
     times: list[Time] = []

@@ -88,10 +88,15 @@ class PlainLines:
 
 
 class TranscodedLines:
-    """Another encoding, whose lines are turned into UTF-8."""
+    """Another encoding, whose lines are turned into UTF-8.
 
-    def __init__(self, codec: str) -> None:
+    Where they are to be converted, U+FFFD stands for what their encoding does not know; where their encoding is only
+    named, such a line stays as it came.
+    """
+
+    def __init__(self, codec: str, *, converts: bool) -> None:
         self._codec = _WITHOUT_MARK.get(codec, codec)
+        self._converts = converts
         self.end = "\n".encode(self._codec)
         self._width = len(self.end)
 
@@ -109,13 +114,19 @@ class TranscodedLines:
         return lines
 
     def clean(self, lines: list[bytes], data: bytes) -> Cleaned:
-        """Return the lines in UTF-8; what their encoding does not know is replaced."""
+        """Return the lines in UTF-8, but for those that are in no encoding."""
         del data
         codec = self._codec
         nul_bytes = 0
         cleaned: list[bytes] = []
         for line in lines:
-            text = line.decode(codec, "replace")
+            try:
+                text = line.decode(codec)
+            except UnicodeDecodeError:
+                if not self._converts:
+                    cleaned.append(line.removesuffix("\r".encode(codec)))
+                    continue
+                text = line.decode(codec, "replace")
             stripped = text.lstrip("\0\ufeff")
             nul_bytes += (len(text) - len(stripped)) * self._width
             cleaned.append(stripped.removesuffix("\r").encode("utf-8", "replace"))
@@ -135,7 +146,7 @@ def line_format(encoding: str | None, from_encoding: str | None) -> LineFormat:
             _codec(name, param)
     source = from_encoding or encoding
     codec = _codec(source, "encoding") if source else ""
-    return TranscodedLines(codec) if codec else PlainLines()
+    return TranscodedLines(codec, converts=from_encoding is not None) if codec else PlainLines()
 
 
 def _codec(name: str, param: str) -> str:

@@ -100,8 +100,14 @@ class TailOptions(Options):
     emit_unmatched_lines: bool = param(
         "Whether a line that is not in the format becomes an event with the field unmatched_line.", default=False
     )
-    encoding: str | None = param("The files' encoding, by Ruby's or Python's name; UTF-8 unless given.", default=None)
-    from_encoding: str | None = param("The files' encoding where `encoding` says what to turn it into.", default=None)
+    encoding: str | None = param(
+        "The files' encoding, by Ruby's or Python's name; UTF-8 unless given. What is not in it stays as it came.",
+        default=None,
+    )
+    from_encoding: str | None = param(
+        "The files' encoding where `encoding` says what to turn it into: U+FFFD stands for what cannot be.",
+        default=None,
+    )
     multiline_flush_interval: Seconds | None = param(
         "How long an event of several lines waits for more of them.", default=None
     )

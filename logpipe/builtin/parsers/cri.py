@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from logpipe import Host, Parsed, Parser, PluginConf, Record, Time, param, plugin_section
+from logpipe import Host, Parsed, Parser, PluginConf, Record, Time, param, plugin_section, text_or_bytes, texts_or_bytes
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
 
@@ -55,7 +55,11 @@ class CriParser(FieldParser[CriOptions], type="cri"):
         """Return the events of many lines."""
         if self._message is not None:
             return self._parse_messages(self._message, lines, now)
-        rows = [line.decode("utf-8", "replace").split(" ", 3) for line in lines]
+        rows: list[list[Any]]
+        try:
+            rows = [line.decode().split(" ", 3) for line in lines]
+        except UnicodeDecodeError:
+            rows = [texts_or_bytes(line.split(b" ", 3)) for line in lines]
         try:
             records = [self._record(row) for row in rows]
         except ValueError:  # not enough values to unpack
@@ -65,7 +69,7 @@ class CriParser(FieldParser[CriOptions], type="cri"):
             return self.parsed(records, now, numbers=numbers, unmatched=unmatched)
         return self.parsed(records, now, numbers=range(len(rows)), unmatched=[])
 
-    def _record(self, parts: list[str]) -> Record:
+    def _record(self, parts: list[Any]) -> Record:
         time, stream, logtag, message = parts
         return {"stream": stream, "logtag": logtag, "message": message, self._time_field: time}
 
@@ -87,5 +91,4 @@ def _merge(parsed: Parsed, rows: list[list[bytes]]) -> None:
         unmatched = set(parsed.unmatched)
         rows = [row for number, row in enumerate(rows) if number not in unmatched]
     for record, row in zip(parsed.records, rows, strict=True):
-        record["stream"] = row[1].decode("utf-8", "replace")
-        record["logtag"] = row[2].decode("utf-8", "replace")
+        record["stream"], record["logtag"] = text_or_bytes(row[1]), text_or_bytes(row[2])

@@ -14,9 +14,11 @@ from logpipe import (
     compile_typed_parser,
     convert_float,
     convert_integer,
+    escaped,
     find_zone,
     limited_search,
     ruby_to_s,
+    unescaped,
 )
 
 _NANOS: Final = 1_000_000_000
@@ -48,7 +50,8 @@ def compile_fields(
 
     def convert(record: Record) -> None:
         for field, value in record.items():
-            if isinstance(value, str) and ((null_empty and not value) or matches(value)):
+            text = escaped(value) if type(value) is bytes else value
+            if isinstance(text, str) and ((null_empty and not text) or matches(text)):
                 record[field] = None
             elif field in conversions and value is not None and value is not False:
                 record[field] = conversions[field](value)
@@ -73,7 +76,7 @@ def _conversion(field: str, definition: str | None) -> Convert:
     kind, _, option = (definition or "").partition(":")
     match kind:
         case "string":
-            return ruby_to_s
+            return lambda value: value if type(value) is bytes else ruby_to_s(value)
         case "integer":
             return _to_integer
         case "float":
@@ -138,12 +141,12 @@ def _zone_and_format(option: str) -> tuple[tzinfo | None, str | None]:
 
 
 def _array(delimiter: str) -> Convert:
-    def convert(value: Any) -> list[str]:
+    def convert(value: Any) -> list[str | bytes]:
         text = ruby_to_s(value)
         # compat: Ruby's split takes a single space for any white space, and drops empty parts at the end
         parts = text.split() if delimiter == " " else text.split(delimiter)
         while parts and not parts[-1]:
             parts.pop()
-        return parts
+        return list(map(unescaped, parts)) if type(value) is bytes else [*parts]
 
     return convert

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import chain
 from typing import Any, Final, Literal
 
 import orjson
 
-from logpipe import Parsed, ParseError, Record, Time, TimeType, param
+from logpipe import Parsed, ParseError, Record, Time, TimeType, escaped, param, unescape_values
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
 
@@ -17,6 +18,11 @@ _HUGE: Final = b"0" * 20
 _HUGE_NEGATIVE: Final = b"-" + b"0" * 19
 _NESTING: Final = frozenset({float, dict, list})
 """Types of values that may be, or hold, a number too large for orjson, which makes it a float."""
+
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape of JSON's; a lone surrogate is the group."""
 
 _NOT_JSON: Final = object()
 
@@ -41,7 +47,8 @@ class JsonParser(FieldParser[JsonOptions], type="json"):
     """Reads one object a line, or an array of objects, which are as many events.
 
     orjson reads what it can; what it refuses (control characters in texts, bytes that are not UTF-8, lone surrogates,
-    NaN) or would change (integers beyond 64 bits) is read by Python's own parser, line by line.
+    NaN) or would change (integers beyond 64 bits) is read by Python's own parser, line by line. A text with bytes that
+    are not UTF-8 is kept as bytes; in names they become U+FFFD.
     """
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
@@ -52,7 +59,7 @@ class JsonParser(FieldParser[JsonOptions], type="json"):
         """
         events: list[tuple[Time | None, Record]] = []
         problem: ParseError | None = None
-        raw = [line.encode("utf-8", "replace")]
+        raw = [_bytes_of(line)]
         values = _read_all(raw)
         _restore_huge_numbers(values, raw)
         value = values[0]
@@ -109,17 +116,32 @@ def _read_all(lines: list[bytes]) -> list[Any]:
             values.extend(map(orjson.loads, rest))
         except ValueError:
             # what came before the bad line has been taken, so the line is the one after it
-            values.append(_read_slowly(lines[len(values)].decode("utf-8", "replace")))
+            values.append(_read_slowly(lines[len(values)]))
         else:
             return values
 
 
-def _read_slowly(text: str) -> Any:
+def _bytes_of(line: str) -> bytes:
+    try:
+        return line.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "replace")
+
+
+def _read_slowly(line: bytes) -> Any:
     """Return the value of one line by Python's parser, which is laxer and exact; `_NOT_JSON` where it has none."""
     try:
-        return json.loads(text, strict=False)
+        try:
+            return json.loads(line.decode(), strict=False)
+        except UnicodeDecodeError:
+            return unescape_values(json.loads(_ESCAPE.sub(_surrogate_as_bytes, escaped(line)), strict=False))
     except (ValueError, RecursionError):
         return _NOT_JSON
+
+
+def _surrogate_as_bytes(found: re.Match[str]) -> str:
+    """Return what Ruby makes of a lone surrogate: beside bytes that are no UTF-8 it is told apart from them so."""
+    return escaped(chr(int(found[1], 16)).encode("utf-8", "surrogatepass")) if found[1] else found[0]
 
 
 def _restore_huge_numbers(values: list[Any], lines: list[bytes]) -> None:
@@ -128,7 +150,7 @@ def _restore_huge_numbers(values: list[Any], lines: list[bytes]) -> None:
         return
     for number, line in enumerate(lines):
         if _may_hold_huge(line):
-            values[number] = _read_slowly(line.decode("utf-8", "replace"))
+            values[number] = _read_slowly(line)
 
 
 def _may_hold_huge(text: bytes) -> bool:

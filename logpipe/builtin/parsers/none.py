@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logpipe import Parsed, Parser, Record, Time, param
+from logpipe import Parsed, Parser, Record, Time, param, texts_or_bytes
 from logpipe.builtin.parsers.parse_options import ParseOptions
 
 
@@ -23,4 +23,4 @@ class NoneParser(Parser[NoneOptions], type="none"):
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines."""
         key = self.options.message_key
-        return Parsed([now] * len(lines), [{key: line.decode("utf-8", "replace")} for line in lines], [])
+        return Parsed([now] * len(lines), [{key: text} for text in texts_or_bytes(lines)], [])

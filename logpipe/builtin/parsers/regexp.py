@@ -17,9 +17,11 @@ from logpipe import (
     TimeLimitExceeded,
     call_within,
     compile_regexp,
+    escaped,
     limited_search,
     param,
     split_regexp,
+    unescaped,
 )
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
@@ -91,16 +93,24 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
         except TimeLimitExceeded as error:
             self._give_up(line, error)
             return []
-        return [] if found is None else [self.event(_record(found.groupdict()))]
+        return [] if found is None else [self.event(_exact_record(found.groupdict()))]
 
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines."""
-        found = self._search_all([line.decode("utf-8", "replace") for line in lines])
+        try:
+            return self._parse_texts([line.decode() for line in lines], now)
+        except UnicodeDecodeError:
+            return self._parse_texts(list(map(escaped, lines)), now, exact=False)
+
+    def _parse_texts(self, lines: list[str], now: Time, *, exact: bool = True) -> Parsed:
+        """Return the events of lines; where they are not `exact`, bytes that are not UTF-8 stand in them escaped."""
+        found = self._search_all(lines)
+        record = _exact_record if exact else _escaped_record
         if None not in found:
-            records = [_record(match.groupdict()) for match in found if match is not None]
+            records = [record(match.groupdict()) for match in found if match is not None]
             return self.parsed(records, now, numbers=range(len(lines)), unmatched=[])
         matches = [(number, match) for number, match in enumerate(found) if match is not None]
-        records = [_record(match.groupdict()) for _, match in matches]
+        records = [record(match.groupdict()) for _, match in matches]
         numbers = [number for number, _ in matches]
         unmatched = [number for number, match in enumerate(found) if match is None]
         return self.parsed(records, now, numbers=numbers, unmatched=unmatched)
@@ -113,7 +123,11 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
         self.host.log.warning("parsing timed out, the line is not matched: %s: %r", error, line[:200])
 
 
-def _record(groups: dict[str, str | None]) -> Record:
+def _exact_record(groups: dict[str, str | None]) -> Record:
     if None in groups.values():
         return {name: text for name, text in groups.items() if text is not None}
     return groups
+
+
+def _escaped_record(groups: dict[str, str | None]) -> Record:
+    return {name: unescaped(text) for name, text in groups.items() if text is not None}

@@ -249,8 +249,6 @@ def _method(generator: Generator, node: nodes.Call) -> Code:
     short = _short(generator, node, receiver, args)
     if short is not None:
         return short
-    if node.name in ("force_encoding", "b", "pack"):
-        generator.uses.add("bytes")
     if node.name == "=~" and isinstance(node.receiver, nodes.Regexp) and len(args) == 1 and not args[0].star:
         return _match_and_assign(generator, receiver, args)
     if node.name in _OPERATORS and node.block is None:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.compiler import assignment, blocks, calls, control, literals
 from logpipe.expression.compiler.context import Context
 from logpipe.expression.compiler.generator import Generator
+from logpipe.expression.compiler.reads import fields_read
 from logpipe.expression.compiler.source import Code, Writer
 from logpipe.expression.failures import BUDGET, BreakBlock, ReturnValue, RubyError
 from logpipe.expression.methods.binary import rejoined
 from logpipe.expression.methods.registry import load
+from logpipe.expression.methods.string import is_valid
 from logpipe.expression.regexp_values import LAST_MATCH
 from logpipe.expression.text import export
+from logpipe.raw_text import escape_values, holds_bytes, unescape_values, unescaped
 
 HANDLER_MODULES = (assignment, blocks, calls, control, literals)
 """The modules that know the nodes."""
 
 _PLAIN = (str, int, float, bool, type(None))
+
+_MAKER_LIST: Final = (
+    "force_encoding b pack unpack unpack1 byteslice chr digest decode64 strict_decode64 urlsafe_decode64"
+)
+_MAKERS: Final = frozenset(_MAKER_LIST.split())
+"""Methods that may give a text that is not UTF-8."""
 
 
 @dataclass(slots=True)
@@ -44,7 +53,7 @@ Finish: TypeAlias = Callable[["Generator", Code], str]
 
 
 def exported(generator: Generator, result: Code) -> str:
-    """Return the Python of what goes into a record: no symbols, no times, no bytes."""
+    """Return the Python of what goes into a record: no symbols, no times, no texts in pieces."""
     if "bytes" in generator.uses:
         return f"{generator.function(_joined, 'joined')}({result.text})"
     if result.kind in _PLAIN:
@@ -65,12 +74,21 @@ def write_entry(
     for word, value in context.values.items():
         writer.namespace.values[word] = value
     try:
+        if any(map(_makes_bytes, nodes.walk(node))):
+            generator.uses.add("bytes")
         with writer.captured() as body, writer.indented():
             result = generator.value(node)
             writer.emit(f"return {finish(generator, result)}")
     except RecursionError:
         raise ExpressionError("the expression is nested too deeply", offset=0, hint="use variables") from None
     prologue: list[str] = []
+    if "record" in generator.uses and parameters.startswith("record"):
+        # texts that are not UTF-8 are bytes in a record, and Strings like others here
+        fields = fields_read(node)
+        values = "record" if fields is None else ", ".join(f"record.get({field!r})" for field in sorted(fields))
+        prologue.append(f"if {writer.name(holds_bytes, 'holds_bytes')}({values}):")
+        escape, restore = writer.name(escape_values, "escape_values"), writer.name(unescape_values, "unescape_values")
+        prologue.append(f"    return {restore}({name}({escape}(record),{parameters.partition(',')[2]}))")
     if not result.stable or body:
         prologue.append(f"{writer.name(BUDGET, 'budget')}.reset()")
     if "last_match" in generator.uses:
@@ -89,9 +107,15 @@ def write_entry(
     )
 
 
+def _makes_bytes(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.Str):
+        return any(isinstance(part, str) and not is_valid(part) for part in node.parts)
+    return isinstance(node, nodes.Call) and node.name in _MAKERS
+
+
 def _joined(value: Any) -> Any:
     """Return what goes into a record where the expression took texts apart into bytes."""
-    return rejoined(value) if isinstance(value, str) else export(value)
+    return unescaped(rejoined(value)) if isinstance(value, str) else unescape_values(export(value))
 
 
 def _with_jumps(generator: Generator, body: list[str], indent: str) -> list[str]:

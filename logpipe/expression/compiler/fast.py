@@ -16,6 +16,7 @@ from logpipe.expression.compiler.context import BOUND, Context
 from logpipe.expression.compiler.source import Code, Writer
 from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.registry import METHODS
+from logpipe.expression.methods.string import is_valid
 from logpipe.expression.regexp_values import Regexp, may_explode, prefers_empty
 from logpipe.expression.text import to_s
 from logpipe.expression.times import NANOS, formatter
@@ -33,9 +34,30 @@ _GUARDED: Final = frozenset(
     }
 )  # fmt: skip
 """Methods of String that change nothing and take no steps of the budget."""
-_ARITHMETIC: Final = {
-    "+": arithmetic.plus, "*": arithmetic.times, "/": arithmetic.divide, "%": arithmetic.modulo,
-}  # fmt: skip
+
+
+def _text_of(value: Any) -> str:
+    """Return the text of what holds no bytes: those become lone surrogates, which only the long form takes back."""
+    return not_fast() if type(value) in _MAY_HOLD_BYTES else to_s(value)
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    """Ruby's `%`, a format for one value at most."""
+    return not_fast() if type(right) in _MAY_HOLD_BYTES else arithmetic.modulo(left, right)
+
+
+def _times(left: Any, right: Any) -> Any:
+    """Ruby's `*`, without the join of an Array."""
+    return not_fast() if type(left) is list else arithmetic.times(left, right)
+
+
+def _member(value: Any, place: int) -> Any:
+    """Return a member of an Array, or a character."""
+    return not_fast() if type(value) is bytes else value[place]
+
+
+_MAY_HOLD_BYTES: Final = frozenset({bytes, dict, list})
+_ARITHMETIC: Final = {"+": arithmetic.plus, "*": _times, "/": arithmetic.divide, "%": _modulo}
 _RELATIONS: Final = {
     "<": comparison.less, "<=": comparison.at_most, ">": comparison.greater, ">=": comparison.at_least,
 }  # fmt: skip
@@ -175,6 +197,8 @@ class _Short:
         return f"{key.constant!r}: {self.code(value).text}"
 
     def _text(self, node: nodes.Str) -> Code:
+        if not all(isinstance(part, nodes.Node) or is_valid(part) for part in node.parts):
+            raise NotFast
         if node.constant is not None:
             return Code(repr(node.constant), str, stable=True)
         parts = [repr(part) if isinstance(part, str) else self._to_s(part) for part in node.parts]
@@ -185,7 +209,7 @@ class _Short:
         if code.kind is str:
             return code.text
         name = self._writer.temporary()
-        return f"({name} if type({name} := {code.text}) is str else {self._name(to_s, 'to_s')}({name}))"
+        return f"({name} if type({name} := {code.text}) is str else {self._name(_text_of, 'to_s')}({name}))"
 
     # calls
 
@@ -263,7 +287,9 @@ class _Short:
             return None
         text += "".join(f"[{key!r}]" for key in keys[:-1])
         last = keys[-1]
-        return Code(f"{text}.get({last!r})" if isinstance(last, str) else f"{text}[{last!r}]")
+        return Code(
+            f"{text}.get({last!r})" if isinstance(last, str) else f"{self._name(_member, 'member')}({text}, {last})"
+        )
 
     def _dig(self, node: nodes.Call) -> Code:
         keys = [_key(arg) for arg in node.args]
@@ -349,7 +375,11 @@ class _Short:
                 return self._name(Regexp(node.source.constant, node.flags), "regexp")
             case nodes.Range(low=nodes.Literal(value=low), high=nodes.Literal(value=high), exclusive=exclusive):
                 return self._name(Range(low, high, exclusive), "range")
-        return self.code(node).text
+        code = self.code(node)
+        if code.kind is not None:
+            return code.text
+        name = self._writer.temporary()
+        return f"({name} if type({name} := {code.text}) is not bytes else {self._escape()})"
 
 
 def _true(expression: str, name: str) -> str:

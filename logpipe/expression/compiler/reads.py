@@ -51,6 +51,28 @@ def _is_impure(path: str, name: str, count: int) -> bool:
     return head in _CHANCE or (head in _CLOCKS and (name in ("now", "today") or (name == "new" and count == 0)))
 
 
+def fields_read(tree: nodes.Node) -> frozenset[str] | None:
+    """Return the fields that a tree may read; None where it may read any."""
+    found: set[str] = set()
+    return frozenset(found) if _scan_fields(tree, found) else None
+
+
+def _scan_fields(node: nodes.Node, found: set[str]) -> bool:
+    match node:
+        case nodes.Call(
+            receiver=nodes.Name(name="record"),
+            name="[]" | "dig" | "fetch" | "key?" | "has_key?" | "include?" | "member?",
+            args=[nodes.Str(constant=str() as key), *_],
+        ):
+            found.add(key)
+            return all(_scan_fields(child, found) for child in nodes.children(node) if child is not node.receiver)
+        case nodes.Name(name="record"):
+            return False
+        case nodes.Name(name=name):  # in 0.12 a bare word is a field
+            found.add(name)
+    return all(_scan_fields(child, found) for child in nodes.children(node))
+
+
 def is_path(tree: nodes.Node) -> bool:
     """Whether a tree is a plain way into a record, which is as fast as looking whether it was gone before."""
     while isinstance(tree, nodes.Call) and tree.name in ("[]", "dig") and tree.receiver is not None:

@@ -59,7 +59,7 @@ def _encodings(options: FlatOptions, host: Host) -> tuple[payload.Encode | None,
     ]
     encode = payload.own_encoding(options.output_data_type, leading=leading)
     if encode is not None:
-        return encode, payload.for_events(payload.to_json if options.output_data_type == "json" else encode)
+        return encode, payload.for_events(payload.json_encoding(host) if options.output_data_type == "json" else encode)
     if options.format is None:
         raise LookupError(f"output_data_type {options.output_data_type} was read without its formatter")
     return None, payload.by_formatter(host.formatter(options.format))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from logpipe import Clock, EventBatch, LogpipeError, Record, RecordAccessor
 from logpipe_kafka.batch import Headers, Message, Source
 from logpipe_kafka.packer import Packer
-from logpipe_kafka.payload import Encode, EncodeEvent, to_json, to_text
+from logpipe_kafka.payload import Encode, EncodeEvent, to_bytes, to_json
 from logpipe_kafka.topic_queue import TopicQueue
 
 
@@ -289,4 +289,4 @@ def _partition_number(named: Any) -> int | None:
 
 def _to_bytes(value: Any) -> bytes | None:
     """Return a key or header as it goes over the wire; None stays None."""
-    return None if value is None else to_text(value).encode("utf-8", "replace")
+    return None if value is None else to_bytes(value)

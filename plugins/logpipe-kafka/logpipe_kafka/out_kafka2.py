@@ -195,7 +195,7 @@ def _message_settings(options: Kafka2Options, host: Host) -> MessageSettings:
         encode_event = payload.by_formatter(host.formatter(options.format))
     else:
         # compat: out_kafka2.rb writes json and ltsv itself, without a newline and whatever else <format> says
-        encode_event = payload.for_events(payload.to_json if options.format.type == "json" else encode)
+        encode_event = payload.for_events(payload.json_encoding(host) if options.format.type == "json" else encode)
     if limit := options.max_send_limit_bytes:
         encode = payload.limited(encode, limit) if encode is not None else None
         encode_event = payload.limited_event(encode_event, limit)

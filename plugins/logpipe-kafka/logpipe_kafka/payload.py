@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgpack
 import orjson
 
-from logpipe import FormatError, Formatter, Record, RecordTooLarge, Time, ruby_to_s
+from logpipe import (
+    Counter,
+    FormatError,
+    Formatter,
+    Host,
+    Record,
+    RecordTooLarge,
+    Time,
+    holds_bytes,
+    readable,
+    ruby_to_s,
+)
 
 Encode: TypeAlias = Callable[[Any], bytes]
 """A record, or what `record_key` leaves of it, to a payload."""
@@ -68,7 +80,13 @@ def by_formatter(formatter: Formatter[Any]) -> EncodeEvent:
     return encode
 
 
-def to_json(record: Any) -> bytes:
+def json_encoding(host: Host) -> Encode:
+    """Return `to_json`, which counts the texts that are not UTF-8 for the plugin."""
+    replaced = host.counter("replaced_texts", "Texts that are not UTF-8 and are in JSON with U+FFFD.")
+    return lambda record: to_json(record, replaced)
+
+
+def to_json(record: Any, replaced: Counter | None = None) -> bytes:
     """Return JSON, also of what orjson refuses: large integers, lone surrogates, bytes, keys that are no strings.
 
     Raises:
@@ -79,46 +97,61 @@ def to_json(record: Any) -> bytes:
     except TypeError:
         pass
     try:
-        text = json.dumps(_plain(record), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(_plain(record, replaced), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (RecursionError, ValueError) as problem:
         raise FormatError(f"the record cannot be written as JSON: {problem}") from None
     # Only lone surrogates cannot be encoded, and their backslash form is JSON's escape.
     return text.encode("utf-8", "backslashreplace")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, replaced: Counter | None) -> Any:
     """Return a value with nothing in it that JSON has no word for."""
     if isinstance(value, dict):
-        return {key if isinstance(key, str) else to_text(key): _plain(item) for key, item in value.items()}
+        return {key if isinstance(key, str) else to_text(key): _plain(item, replaced) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, replaced) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if type(value) is bytes and replaced is not None:
+        replaced.add(1)
     return value if value is None or isinstance(value, (str, bool, int)) else to_text(value)
 
 
 def to_text(value: Any) -> str:
-    """Return a value as Ruby's to_s would."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ruby_to_s(value)
+    """Return a value as Ruby's to_s would; U+FFFD stands for what is not UTF-8."""
+    if isinstance(value, str):
+        return value
+    text: str = readable(value if isinstance(value, bytes) else ruby_to_s(value))
+    return text
+
+
+def to_bytes(value: Any) -> bytes:
+    """Return a value as Ruby's to_s would write it: what is not UTF-8 as it came."""
+    return value if isinstance(value, bytes) else to_text(value).encode("utf-8", "replace")
 
 
 def _to_ltsv(record: Any) -> bytes:
     if not isinstance(record, dict):
         raise FormatError(f"ltsv needs an object, and this is {type(record).__name__}")
-    return "\t".join(f"{key}:{to_text(value)}" for key, value in record.items()).encode("utf-8", "replace")
+    return b"\t".join(b"%b:%b" % (to_bytes(key), to_bytes(value)) for key, value in record.items())
 
 
 def _to_msgpack(record: Any) -> bytes:
     packed: bytes = msgpack.packb(record, default=str, unicode_errors="surrogatepass")
+    if _BINARY.search(packed) is not None and holds_bytes(record):
+        # what is not UTF-8 is a text all the same: msgpack says so where bytes have no type of their own
+        packed = msgpack.packb(record, default=str, unicode_errors="surrogatepass", use_bin_type=False)
     return packed
+
+
+_BINARY: Final = re.compile(rb"[\xc4-\xc6]")
+"""What begins a value of bytes, and may be part of another one."""
 
 
 def _attributes(names: Sequence[str]) -> Encode:
     # compat: out_kafka.rb joins with a tab whatever field_separator says, since it never reads that parameter
     def encode(record: Any) -> bytes:
-        return "\t".join(to_text(record.get(name)) for name in names).encode("utf-8", "replace")
+        return b"\t".join(to_bytes(record.get(name)) for name in names)
 
     return encode
 

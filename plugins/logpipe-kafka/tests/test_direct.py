@@ -120,6 +120,25 @@ async def test_payload(mock: MockKafka, read: Read, conf: str, expected: bytes) 
     assert [message.value for message in await read("t")] == [expected]
 
 
+@pytest.mark.parametrize(
+    ("conf", "expected"),
+    [
+        ("output_data_type json", b'{"a":"caf\xef\xbf\xbd","b":[1]}'),
+        ("output_data_type ltsv", b"a:caf\xe9\tb:[1]"),
+        ("output_data_type msgpack", b"\x82\xa1a\xa4caf\xe9\xa1b\x91\x01"),
+        ("output_data_type attr:a,b", b"caf\xe9\t[1]"),
+        ("output_data_type single_value\nmessage_key a\nadd_newline false", b"caf\xe9"),
+    ],
+)
+async def test_text_that_is_not_utf8(mock: MockKafka, read: Read, conf: str, expected: bytes) -> None:
+    """It goes as it came, in msgpack as a text; JSON has U+FFFD in its place, and that is counted."""
+    async with drive(KafkaOutput, f"brokers {mock.bootstrap}\ndefault_topic t\n{conf}") as stage:
+        await feed(stage, {"a": b"caf\xe9", "b": [1]})
+
+        assert stage.metric("replaced_texts") == ("json" in conf)
+    assert [message.value for message in await read("t")] == [expected]
+
+
 async def test_records_that_orjson_refuses(mock: MockKafka, read: Read) -> None:
     """Large integers, lone surrogates, bytes and odd keys are delivered in their place in the batch."""
     odd = {"big": 2**70, "lone": "\ud800", "bytes": b"\xff", "nan": float("nan")}
