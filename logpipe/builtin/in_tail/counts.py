@@ -28,9 +28,11 @@ class Counts:
         self._eventless = host.counter("eventless_lines", "Lines in the parser's format that hold no event.")
         self._unmatched = host.counter("unmatched_lines", "Lines that are not in the parser's format.")
         self.skipped_lines = host.counter("skipped_lines", "Lines longer than max_line_size, which are left out.")
-        self.long_line_bytes = host.counter("skipped_long_line_bytes", "Bytes of the lines in skipped_lines.")
+        self.long_line_bytes = host.counter(
+            "skipped_long_line_bytes", "Bytes of the lines in skipped_lines, and of what was cut off."
+        )
         self.nul_bytes = host.counter("skipped_nul_bytes", "NUL bytes at the start of lines, which are left out.")
-        self.cut_lines = host.counter("cut_lines", "Pieces of lines that were too long to be read at once.")
+        self.cut_lines = host.counter("cut_lines", "Lines that were too long, of which the beginning was read.")
         self.refusals = host.counter("refused_batches", "Batches that outputs did not accept and that are made again.")
 
     def accepted(self, size: int, lines: int, made: Made) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import Any, Final, NamedTuple
 
-from logpipe import EventBatch, Host, Parsed, Parser, Receipt, Record, Time, text_or_bytes
+from logpipe import EventBatch, Host, Parsed, ParseError, Parser, Receipt, Record, Time, escaped, text_or_bytes
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.lines import inspect
 from logpipe.builtin.in_tail.trail import Trail
 
 _NOT_MATCHED: Final = "pattern not matched"
+
+_NO_TIME: Final[Time] = -(1 << 80)
+"""What stands for the time of a line that has none; no parser makes it."""
 
 
 class Made(NamedTuple):
@@ -36,7 +40,9 @@ class EventMaker:
         path_key: str | None,
         emit_unmatched_lines: bool,
     ) -> None:
+        self._parse = parser.parse
         self._parse_lines = parser.parse_lines
+        self._estimates = bool(getattr(parser.options, "estimate_current_event", True))
         self._host = host
         self._complaints = complaints
         self._add_path = _path_adder(path_key)
@@ -45,12 +51,15 @@ class EventMaker:
     def make(self, trail: Trail, lines: list[bytes], receipt: Receipt) -> Made:
         """Return the events of some lines of a file."""
         now = self._host.clock.now()
+        stand_in = now if self._estimates else _NO_TIME
         try:
-            parsed = self._parse_lines(lines, now)
+            parsed = self._parse_lines(lines, stand_in)
         except MemoryError:
             raise  # no line is to blame, and all of them are read again
         except Exception as error:  # noqa: BLE001 - a parser that breaks on one line must not cost the others
-            parsed = self._one_by_one(trail, lines, now, error)
+            parsed = self._one_by_one(trail, lines, stand_in, error)
+        if not self._estimates and _NO_TIME in parsed.times:
+            parsed = self._with_time(lines, parsed)
         unmatched = len(parsed.unmatched)
         surplus = len(parsed.records) + unmatched - len(lines)
         if unmatched:
@@ -80,8 +89,39 @@ class EventMaker:
         """Warn about the unmatched lines, and make events of them where the user wants that."""
         numbers = parsed.unmatched
         for number in numbers[: self._complaints.room(trail, _NOT_MATCHED, len(numbers))]:
-            self._host.log.warning("%s: %s", _NOT_MATCHED, inspect(lines[number]))
+            line = lines[number]
+            if problem := self._problem(line):
+                self._host.log.warning("invalid line found: %s: %s", inspect(line), inspect(problem))
+            else:
+                self._host.log.warning("%s: %s", _NOT_MATCHED, inspect(line))
         return _with_unmatched(lines, parsed, now) if self._emit_unmatched else parsed
+
+    def _problem(self, line: bytes) -> bytes:
+        """Return what is wrong with the time of a line that is in the format otherwise; else nothing."""
+        try:
+            self._parse(escaped(line))
+        except ParseError as error:
+            return str(error).encode("utf-8", "surrogateescape")
+        except Exception:  # noqa: BLE001 - it was told already
+            return b""
+        return b""
+
+    def _with_time(self, lines: list[bytes], parsed: Parsed) -> Parsed:
+        """Return the events that have a time; the lines of the others are unmatched.
+
+        compat: in_tail.rb takes a line without a time, where `estimate_current_event` is false, for one that its
+        format does not match.
+        """
+        if len(parsed.records) + len(parsed.unmatched) == len(lines):
+            known = set(parsed.unmatched)
+            numbers = [number for number in range(len(lines)) if number not in known]
+        else:  # lines of several events
+            parts = [self._parse_lines([line], _NO_TIME) for line in lines]
+            numbers = [number for number, part in enumerate(parts) for _ in part.records]
+        has_time = [time != _NO_TIME for time in parsed.times]
+        without = {number for number, has in zip(numbers, has_time, strict=True) if not has}
+        times, records = compress(parsed.times, has_time), compress(parsed.records, has_time)
+        return Parsed(list(times), list(records), sorted(without.union(parsed.unmatched)))
 
 
 def _with_unmatched(lines: list[bytes], parsed: Parsed, now: Time) -> Parsed:

@@ -67,6 +67,7 @@ class Generation:
     """The reader state of one generation. Offsets move when a batch was accepted, positions when it has settled."""
 
     __slots__ = (
+        "after_cut",
         "ahead",
         "blank",
         "closing",
@@ -110,6 +111,8 @@ class Generation:
         """The first byte that no accepted batch covers; always the start of a line, unless it began elsewhere."""
         self.ahead = 0
         """Bytes after `offset` of a line that is too long and whose end is not in sight."""
+        self.after_cut = False
+        """Whether it began when its file was cut: a writer that goes on at its old offset leaves NULs at first."""
         self.want = 0
         """Bytes to read at once where a line is longer than a block; else 0."""
         self.blank = False

@@ -33,6 +33,10 @@ _WITHOUT_MARK: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig
 
 _NUL: Final = b"\0"
 
+HOLE: Final = 512
+"""NULs in a row that nobody wrote: copytruncate leaves them of a writer that goes on at its old offset, and a power cut
+of a write, a sector at the least. Fewer belong to their line, but at the beginning of a file that was cut."""
+
 
 class Cleaned(NamedTuple):
     """Lines as a parser takes them."""
@@ -52,11 +56,10 @@ class LineFormat(Protocol):
         """Return the lines in `data` from `start` on, without their ends, and last what follows the last end."""
         ...
 
-    def clean(self, lines: list[bytes], data: bytes) -> Cleaned:
-        """Return lines of `data` in UTF-8, without carriage return and without NULs at their start.
+    def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> Cleaned:
+        """Return lines of `data` in UTF-8, without carriage return and without a hole at their start.
 
-        NULs at the start of a line are what copytruncate leaves of a writer that goes on at its old offset, and what a
-        power cut leaves of a write.
+        `after_cut` says that the first of them is the first of a file that was cut: NULs there are a hole, however few.
         """
         ...
 
@@ -75,12 +78,14 @@ class PlainLines:
                 lines[0] = lines[0][half:]
         return lines
 
-    def clean(self, lines: list[bytes], data: bytes) -> Cleaned:
-        """Return the lines without carriage return and leading NULs; the very list where there are none."""
+    def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> Cleaned:
+        """Return the lines without carriage return and holes; the very list where there are none."""
         nul_bytes = 0
         if _NUL in data:
             before = sum(map(len, lines))
-            lines = [line.lstrip(_NUL) for line in lines]
+            lines = list(map(without_hole, lines))
+            if after_cut:
+                lines[:1] = [line.lstrip(_NUL) for line in lines[:1]]
             nul_bytes = before - sum(map(len, lines))
         if b"\r" in data:
             lines = [line.removesuffix(b"\r") for line in lines]
@@ -113,7 +118,7 @@ class TranscodedLines:
         lines.append(data[begin:])
         return lines
 
-    def clean(self, lines: list[bytes], data: bytes) -> Cleaned:
+    def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> Cleaned:
         """Return the lines in UTF-8, but for those that are in no encoding."""
         del data
         codec = self._codec
@@ -127,10 +132,23 @@ class TranscodedLines:
                     cleaned.append(line.removesuffix("\r".encode(codec)))
                     continue
                 text = line.decode(codec, "replace")
-            stripped = text.lstrip("\0\ufeff")
-            nul_bytes += (len(text) - len(stripped)) * self._width
+            stripped = text.lstrip("\ufeff").lstrip("\0")
+            hole = (len(text) - len(stripped)) * self._width
+            if hole >= HOLE or (after_cut and not cleaned):
+                nul_bytes += hole
+            else:
+                stripped = text.lstrip("\ufeff")
+                nul_bytes += (len(text) - len(stripped)) * self._width
             cleaned.append(stripped.removesuffix("\r").encode("utf-8", "replace"))
         return Cleaned(cleaned, nul_bytes)
+
+
+def without_hole(line: bytes) -> bytes:
+    """Return a line without the hole at its start."""
+    if line[:1] != _NUL:
+        return line
+    text = line.lstrip(_NUL)
+    return text if len(line) - len(text) >= HOLE else line
 
 
 def line_format(encoding: str | None, from_encoding: str | None) -> LineFormat:

@@ -16,7 +16,7 @@ from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.counts import Counts
 from logpipe.builtin.in_tail.events import EventMaker
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.lines import LineFormat
+from logpipe.builtin.in_tail.lines import HOLE, LineFormat, without_hole
 from logpipe.builtin.in_tail.logfile import Rewritten
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
@@ -38,8 +38,8 @@ READERS: Final = 4
 MOST_LINES: Final = 8192
 """Lines of one batch: a block of empty lines would make half a million events."""
 
-LONGEST_LINE: Final = 4 * 1024 * 1024
-"""Bytes after which a line is cut where max_line_size is not given."""
+LONGEST_LINE: Final = 16 * 1024 * 1024
+"""Bytes of a line that become its event where max_line_size is not given."""
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 10.0
@@ -141,10 +141,16 @@ class Reader:
         lines = self._format.split(block.data, block.place)
         rest = lines.pop()
         if generation.ahead:
-            if not lines:
+            if not lines and not (block.at_end and generation.closing):
                 generation.ahead += len(rest)
                 return None if block.at_end else 0.0
-            self._skip_long_line(block, lines.pop(0))
+            taken = len(lines.pop(0)) + len(self._format.end) if lines else len(rest)
+            if self._max_line_size is not None:
+                self._skip_long_line(block, taken)
+            elif (pause := await self._cut_long_line(block, taken)) is not None:
+                return pause
+            if block.place == len(block.data):
+                return None if block.at_end else 0.0
         if (pause := await self._emit_lines(block, lines, len(block.data) - len(rest))) is not None:
             return pause
         if rest:
@@ -169,13 +175,17 @@ class Reader:
                 return pause
         return None
 
-    async def _emit(self, block: _Slice, lines: list[bytes], stop: int) -> float | None:
-        """Emit the lines up to `stop`; returns None where they were accepted, else the seconds to wait."""
+    async def _emit(self, block: _Slice, lines: list[bytes], stop: int, *, ahead: int = 0) -> float | None:
+        """Emit the lines up to `stop`, the first of which began `ahead` bytes before the block.
+
+        Returns None where they were accepted, else the seconds to wait.
+        """
         trail, generation = block.trail, block.generation
-        size = stop - block.place
+        size = ahead + stop - block.place
         offset = generation.offset + size
         kept = lines if self._max_line_size is None else self._without_long_lines(lines, self._max_line_size)
-        cleaned, nul_bytes = self._format.clean(kept, block.data)
+        after_cut = generation.after_cut and generation.offset == 0
+        cleaned, nul_bytes = self._format.clean(kept, block.data, after_cut=after_cut)
         receipt = generation.settlement.expect(offset)
         try:
             made = self._maker.make(trail, cleaned, receipt)
@@ -227,16 +237,20 @@ class Reader:
         """Decide about bytes that no line feed ends; they stand at the generation's offset."""
         generation = block.generation
         generation.blank = rest[:1] == b"\0" and not rest.strip(b"\0")
-        if generation.blank and not block.at_end:
+        if generation.blank and not block.at_end and len(rest) >= HOLE:
             return await self._skip_nuls(generation)
         if len(rest) >= self._longest:
             return await self._too_long(block, rest)
         if not block.at_end:
             generation.want = min(2 * max(len(rest), BLOCK), self._longest) if alone else 0
             return 0.0
-        if generation.closing:
-            return await self._emit(block, [rest], len(block.data))
-        return None
+        if not generation.closing:
+            return None
+        if generation.blank:
+            self._counts.nul_bytes.add(len(rest))
+            generation.skip(len(rest), "nul")
+            return None
+        return await self._emit(block, [rest], len(block.data))
 
     async def _skip_nuls(self, generation: Generation) -> float | None:
         """Pass over NULs that text follows; those that none follows yet may still be written over."""
@@ -250,21 +264,38 @@ class Reader:
         return 0.0
 
     async def _too_long(self, block: _Slice, rest: bytes) -> float | None:
-        """Skip a line whose end is not in sight, or cut it where no max_line_size is given."""
-        if self._max_line_size is not None:
-            # the offset stays at its start, as in fluentd: after a restart it is still seen to be too long
-            block.generation.ahead = len(rest)
-            return None if block.at_end else 0.0
-        piece = rest[: _last_character(rest)]
-        self._counts.cut_lines.add(1)
-        if self._complaints.room(block.trail, "line was cut", 1):
-            self._host.log.warning("a line of %s is longer than %d bytes and was cut", block.trail.name, self._longest)
-        pause = await self._emit(block, [piece], block.place + len(piece))
-        return 0.0 if pause is None else pause
+        """Look for the end of a long line. The offset stays at its start: a restart sees again that it is too long."""
+        block.generation.ahead = len(rest)
+        return None if block.at_end and not block.generation.closing else 0.0
 
-    def _skip_long_line(self, block: _Slice, end_of_line: bytes) -> None:
-        """Pass over a long line whose end has come."""
-        taken = len(end_of_line) + len(self._format.end)
+    async def _cut_long_line(self, block: _Slice, taken: int) -> float | None:
+        """Emit the beginning of a long line that ends after `taken` bytes of the block: one line is one event."""
+        generation, ahead = block.generation, block.generation.ahead
+        generation.ahead = 0
+        wanted = min(self._longest, ahead)
+        while True:  # what is compressed may come in several visits
+            data = await generation.read(wanted)
+            line = data[len(generation.expected_mark) :]
+            if len(line) >= wanted or generation.damage:
+                break
+        line = line[: _last_character(line)]
+        if (pause := await self._emit(block, [line], block.place + taken, ahead=ahead)) is not None:
+            generation.ahead = ahead
+            return pause
+        generation.ledger.pass_over(ahead + taken - len(line) - len(self._format.end), "long_line")
+        self._counts.cut_lines.add(1)
+        self._counts.long_line_bytes.add(ahead + taken - len(line))
+        if self._complaints.room(block.trail, "line was cut", 1):
+            self._host.log.warning(
+                "a line of %s has %d bytes and was cut after %d: set max_line_size to leave such lines out",
+                block.trail.name,
+                ahead + taken,
+                len(line),
+            )
+        return None
+
+    def _skip_long_line(self, block: _Slice, taken: int) -> None:
+        """Pass over a long line that ends after `taken` bytes of the block."""
         count = block.generation.ahead + taken
         self._counts.lines.add(1)
         self._say_long(block.trail, 1, count)
@@ -276,7 +307,7 @@ class Reader:
         longest = most - len(self._format.end)  # compat: in_tail/io_handler counts the line feed
         if max(map(len, lines)) <= longest:
             return lines
-        return [line for line in lines if len(line) <= longest or len(line.lstrip(b"\0")) <= longest]
+        return [line for line in lines if len(line) <= longest or len(without_hole(line)) <= longest]
 
     def _say_long(self, trail: Trail, lines: int, size: int) -> None:
         self._counts.skipped_lines.add(lines)

@@ -236,6 +236,8 @@ class Trails:
                 self.roster.add_live(trail, start)
             else:  # it was cut first and renamed then
                 self.roster.add_older(trail, start)
+            for each in trail.generations:
+                each.after_cut = each.after_cut or each.file is file
             self._settled(trail)
 
     async def look_for_copies(self, trail: Trail, generation: Generation) -> None:

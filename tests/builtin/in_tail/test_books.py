@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from logpipe import SourceAccount
-from logpipe.builtin.in_tail import reader
+from logpipe.builtin.in_tail import lines, reader
 from logpipe.builtin.in_tail.books import UNFOLLOWED
 
 
@@ -56,14 +56,14 @@ async def test_what_was_there_before(tmp_path: Path, follow: Any, append: Any) -
 async def test_what_is_left_out_of_lines(tmp_path: Path, follow: Any, scripted: Any) -> None:
     """NULs and long lines are skipped once, also where their batch was refused and made again."""
     log = tmp_path / "a.log"
-    log.write_bytes(b"\0\0\0one\n" + b"x" * 100 + b"\ntwo\r\n" + b"\0" * 60 + b"three\npart")
+    log.write_bytes(b"\0" * 600 + b"one\n" + b"x" * 100 + b"\ntwo\r\n" + b"\0" * 512 + b"three\npart")
     host = scripted()
     host.refusals = 2
     async with follow(tmp_path, "max_line_size 50", host=host) as run:
         await run.tick_until(lambda: len(host.lines) == 3)
         account = await settled(run, log)
         assert host.lines == ["one", "two", "three"]
-        assert account.skipped == {"nul": 63, "long_line": 101}
+        assert account.skipped == {"nul": 1112, "long_line": 101}
         assert account.read == len("one\ntwo\r\nthree\n")
         assert account.waiting == 4
         assert host.metric("skipped_lines") == 1
@@ -71,8 +71,11 @@ async def test_what_is_left_out_of_lines(tmp_path: Path, follow: Any, scripted: 
 
 
 @pytest.mark.parametrize("encoding", ["UTF-16LE", "UTF-16BE"])
-async def test_lines_in_wide_characters(encoding: str, tmp_path: Path, follow: Any) -> None:
+async def test_lines_in_wide_characters(
+    encoding: str, tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bytes are the file's, not those of the text that came out of them."""
+    monkeypatch.setattr(lines, "HOLE", 4)
     log = tmp_path / "a.log"
     log.write_bytes("one\n\0\0two\nlong line\n".encode(encoding))
     async with follow(tmp_path, f"max_line_size 14\nencoding {encoding}") as run:

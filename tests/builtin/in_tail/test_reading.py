@@ -67,20 +67,47 @@ async def test_lines_are_the_same_wherever_a_read_ends(
         assert await run.lines(5) == ["äöü", "", "€\r", "𝄞x", "last"]
 
 
-async def test_a_long_line_is_cut_into_pieces(tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without max_line_size memory is bounded and no byte is lost, and no character is torn."""
+@pytest.mark.parametrize("end", ["\nafter\n", "\r\nafter\n"])
+async def test_a_long_line_is_cut(end: str, tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without max_line_size memory is bounded: one line is one event still, and no character is torn."""
     monkeypatch.setattr(reader, "BLOCK", 16)
     monkeypatch.setattr(reader, "SMALLEST_BLOCK", 16)
     monkeypatch.setattr(reader, "LONGEST_LINE", 64)
     log = tmp_path / "a.log"
-    log.write_text("short\n" + "é" * 100 + "\nafter\n")
+    log.write_text("short\nx" + "é" * 100)
     async with follow(tmp_path) as run:
-        await run.until(lambda: "after" in run.host.lines)
-        pieces = run.host.lines[1:-1]
-        assert "".join(pieces) == "é" * 100
-        assert all(len(piece.encode()) <= 64 for piece in pieces)
-        assert run.host.metric("cut_lines") == 3
-    assert any("was cut" in text for text in run.host.capture.texts("warning"))
+        assert await run.lines(1) == ["short"]
+        (generation,) = run.tail.trails.generations()
+        await run.until(lambda: generation.ahead == 201)
+        assert run.saved()[0][1] == len("short\n")
+        run.append(log, end)
+        assert await run.lines(3) == ["short", "x" + "é" * 31, "after"]
+        assert run.host.metric("cut_lines") == 1
+        assert generation.ledger.read + sum(generation.ledger.skipped.values()) == log.stat().st_size
+        assert run.host.metric("skipped_long_line_bytes") == 138 + len(end.removesuffix("after\n"))
+    assert any("was cut after 63" in text for text in run.host.capture.texts("warning"))
+
+
+async def test_a_line_of_many_megabytes_is_one_event(tmp_path: Path, follow: Any) -> None:
+    """As in Fluentd; with what stands before and after it."""
+    (tmp_path / "a.log").write_bytes(b"short\n" + b"x" * 9_000_000 + b"\nafter\n")
+    async with follow(tmp_path) as run:
+        assert [len(line) for line in await run.lines(3)] == [5, 9_000_000, 5]
+
+
+async def test_a_long_line_that_a_rotated_file_ends_with(
+    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cut as well, though no line feed ends it."""
+    monkeypatch.setattr(reader, "LONGEST_LINE", 64)
+    log = tmp_path / "a.log"
+    log.write_text("short\n" + "x" * 100)
+    async with follow(tmp_path) as run:
+        assert await run.lines(1) == ["short"]
+        log.rename(tmp_path / "b.old")
+        log.write_text("after\n")
+        await run.tick_until(lambda: len(run.host.lines) == 3)
+        assert run.host.lines == ["short", "after", "x" * 64]
 
 
 async def test_lines_beyond_max_line_size_are_skipped_whole(
@@ -105,10 +132,23 @@ async def test_lines_beyond_max_line_size_are_skipped_whole(
 async def test_nul_bytes_before_a_line_are_left_out(tmp_path: Path, follow: Any) -> None:
     """A hole, as a writer leaves it that goes on at its old offset after a truncation, costs no line."""
     log = tmp_path / "a.log"
-    log.write_bytes(b"\0" * 5001 + b"one\n\0\0two\n")
+    log.write_bytes(b"\0" * 5001 + b"one\n" + b"\0" * 512 + b"two\n")
     async with follow(tmp_path) as run:
         assert await run.lines(2) == ["one", "two"]
-        assert run.host.metric("skipped_nul_bytes") == 5003
+        assert run.host.metric("skipped_nul_bytes") == 5513
+
+
+@pytest.mark.parametrize("extra", ["", "encoding UTF-16LE"])
+async def test_nul_bytes_of_a_line_are_kept(extra: str, tmp_path: Path, follow: Any) -> None:
+    """A few of them were written: they are the line's, wherever it stands and whatever came of reading it in parts."""
+    log = tmp_path / "a.log"
+    form = "utf-16-le" if extra else "utf-8"
+    log.write_bytes("\0one\n\0\0\n\0".encode(form))
+    async with follow(tmp_path, extra) as run:
+        await run.lines(2)
+        run.append(log, "\0two\0\n".encode(form))
+        assert await run.lines(3) == ["\0one", "\0\0", "\0\0two\0"]
+        assert run.host.metric("skipped_nul_bytes") == 0
 
 
 async def test_a_large_hole_is_jumped_over(tmp_path: Path, follow: Any) -> None:
@@ -149,6 +189,49 @@ async def test_unmatched_lines_are_reported_and_counted(tmp_path: Path, follow: 
         await run.tick_until(
             lambda: any("pattern not matched: 15 more lines" in text for text in run.host.capture.texts("warning"))
         )
+
+
+@pytest.mark.parametrize(
+    ("parse", "line", "said"),
+    [
+        (
+            "@type json\ntime_type string\ntime_format %Y-%m-%d",
+            '{"time":"yesterday\\u001b\\nx"}',
+            r'"invalid time format: \"yesterday\e\nx\" does not match \"%Y-%m-%d\""',
+        ),
+        ("@type regexp\nexpression /^(?<time>.*)$/", "no time", "invalid time format"),
+        ("@type cri", "tomorrow stdout F x", "%Y-%m-%dT%H:%M:%S.%L%z"),
+    ],
+)
+async def test_a_time_that_is_none_is_named(parse: str, line: str, said: str, tmp_path: Path, follow: Any) -> None:
+    """The warning holds the line, what stands in the time's place, and the format; none of it breaks the log's line."""
+    (tmp_path / "a.log").write_text(line + "\n")
+    async with follow(tmp_path, parse=parse) as run:
+        await run.until(lambda: run.host.metric("unmatched_lines") == 1)
+        (text,) = run.host.capture.texts("warning")
+    assert text.startswith("invalid line found: ")
+    assert said in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("parse", "content", "count"),
+    [
+        ("@type none\nestimate_current_event false", "a\nb\n", 0),
+        ("@type json\nestimate_current_event false", '{"a":1}\n{"time":1466000000}\nbad\n{"b":1}\n', 1),
+        ("@type json\nestimate_current_event false", '[{"a":1},{"time":1466000000}]\n{"time":1466000000}\n', 2),
+        ("@type json", '{"a":1}\n', 1),
+    ],
+)
+async def test_a_line_without_a_time(parse: str, content: str, count: int, tmp_path: Path, follow: Any) -> None:
+    """Where the current time is not to stand in, it is not in the format."""
+    (tmp_path / "a.log").write_text(content)
+    async with follow(tmp_path, parse=parse) as run:
+        await run.until(lambda: run.host.metric("read_lines") == content.count("\n"))
+        assert len(run.host.records) == count
+        warned = run.host.capture.texts("warning")
+    assert bool(warned) == ("false" in parse)
+    assert all(text.startswith("pattern not matched: ") for text in warned)
 
 
 async def test_unmatched_lines_can_become_events(tmp_path: Path, follow: Any) -> None:
