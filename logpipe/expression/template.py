@@ -36,7 +36,7 @@ def context_of(reading: Reading) -> Context:
         "record": Code("record", dict, stable=True),
         "time": _RUBY_TIME[reading.dialect],
     }
-    fields = reading.names_are_fields or not reading.enable_ruby  # compat: plain placeholders name fields to this day
+    fields = reading.names_are_fields
     return Context(names, fields=fields, late=not fields, values={"Time": RubyTime})
 
 
@@ -94,18 +94,19 @@ def _placeholders(text: str, reading: Reading, unknown: list[str]) -> nodes.Node
     """Read a text without enable_ruby: a few placeholders, and all else as it is."""
     parts: list[str | nodes.Node] = []
     position = 0
+    alone = reading.auto_typecast and _PLACEHOLDER.fullmatch(text) is not None
     for found in _PLACEHOLDER.finditer(text):
         parts.append(text[position : found.start()])
-        parts.append(_placeholder(found[0], found.start(), unknown))
+        parts.append(_placeholder(found[0], found.start(), unknown, fields=reading.names_are_fields, alone=alone))
         position = found.end()
     parts.append(text[position:])
     parts = [part for part in parts if part != ""]
-    if reading.auto_typecast and len(parts) == 1 and isinstance(parts[0], nodes.Node):
+    if alone and isinstance(parts[0], nodes.Node):
         return parts[0]
     return nodes.Str(0, parts)
 
 
-def _placeholder(written: str, offset: int, unknown: list[str]) -> nodes.Node:
+def _placeholder(written: str, offset: int, unknown: list[str], *, fields: bool, alone: bool) -> nodes.Node:
     """Return the tree of one `${…}` or `__XXX__`; those that are not known give nothing, as in fluentd."""
     inner = written[2:-1]
     if written.startswith("${"):
@@ -122,7 +123,11 @@ def _placeholder(written: str, offset: int, unknown: list[str]) -> nodes.Node:
             return nodes.Call(offset, nodes.Name(offset, part[1]), "[]", [index])
         if field := _FIELD.fullmatch(inner):
             return nodes.Call(offset, nodes.Name(offset, "record"), "[]", [nodes.Str(offset, [field[1]])])
-        if not re.search(r"[\[\](){}\"'$#]|^(?:record|tags|tag_parts|tag_prefix|tag_suffix)$", inner):
-            return nodes.Name(offset, inner)  # 0.12: any other text is a field's name
+        if fields and not re.search(r"[\[\](){}\"'$#]|^(?:record|tags|tag_parts|tag_prefix|tag_suffix)$", inner):
+            # 0.12: any other text is a field's name; one that is missing is told where it is the whole value
+            name = nodes.Name(offset, inner)
+            return (
+                name if alone else nodes.Call(offset, nodes.Name(offset, "record"), "[]", [nodes.Str(offset, [inner])])
+            )
     unknown.append(written)
     return nodes.Literal(offset, None)

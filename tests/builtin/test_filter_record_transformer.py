@@ -105,14 +105,21 @@ async def test_a_failing_record_goes_to_the_error_stream_and_the_rest_goes_on() 
         ("${tag_suffix[-2]}", "web.01"),
         ('${record["a.b"]}', "dotted"),
         ('${record["nope"]}', None),
-        ("${n}", 5),
+        ("${n}", None),
         ("${nope}", None),
+        ("x${unknown}y", "xy"),
+        ("x${n}y", "xy"),
+        ("${tag.upcase}-x", "-x"),
+        ("${tag.upcase}", None),
+        ('${record["n"]}${record["nope"]}', "5"),
+        ("${tag_parts}!", "!"),
+        ("${tag}${tag", "app.web.01${tag"),
         ("__HOSTNAME__", None),
         ("x__HOSTNAME__x", "xx"),
         ("plain \\d text", "plain \\d text"),
         ("1", "1"),
         ("", ""),
-        ('{"a":"${tag}","b":[1,"${n}x",null]}', {"a": "app.web.01", "b": [1, "5x", None]}),
+        ('{"a":"${tag}","b":[1,"${n}x",null]}', {"a": "app.web.01", "b": [1, "x", None]}),
         ('"[not json"', "[not json"),
     ],
 )
@@ -121,6 +128,34 @@ async def test_placeholders_without_ruby(value: str, expected: Any) -> None:
     (record,) = await transformed(f"<record>\n  x {value}\n</record>", {"n": 5, "a.b": "dotted"})
 
     assert record["x"] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("${n}", "5"),
+        ("x${n}y", "x5y"),
+        ("x${nope}y", "xy"),
+        ("${a.b}!", "dotted!"),
+        ("${nope}", ""),
+        ("${tag.upcase}-x", "-x"),
+    ],
+)
+async def test_plain_placeholders_of_0_12(value: str, expected: Any) -> None:
+    """There a name alone is a field's; one that is missing is no text."""
+    conf = f"compat 0.12\n<record>\n  x {value}\n</record>"
+    (record,) = await transformed(conf, {"n": 5, "a.b": "dotted"})
+
+    assert record["x"] == expected
+
+
+async def test_an_unknown_placeholder_is_warned_about() -> None:
+    """Once, when it is read."""
+    async with drive(RecordTransformer, "<record>\nx a${level}\ny ${level}\n</record>") as stage:
+        await stage.feed("t", {"level": "warn"})
+        assert stage.records() == [{"level": "warn", "x": "a", "y": None}]
+        said = [text for text in stage.log.texts("warning") if "unknown placeholder ${level}" in text]
+    assert len(said) == 2
 
 
 async def test_unknown_placeholders_are_told_at_start() -> None:
