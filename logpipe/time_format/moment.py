@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
@@ -121,6 +122,21 @@ def zone_offset(text: str) -> int | None:
         return None
     seconds = int(found[2]) * 3600 + int(found[3] or 0) * 60 + int(found[4] or 0)
     return -seconds if found[1] == "-" else seconds
+
+
+def known_offset(text: str) -> int:
+    """Return the offset of a zone as `zone_offset` does, and that of a name that the machine's own zone has.
+
+    Raises:
+        ParseError: the name is of no known zone.
+    """
+    offset = zone_offset(text)
+    if offset is not None:
+        return offset
+    for name, west in zip(time.tzname, (time.timezone, time.altzone), strict=True):
+        if text.lower() == name.lower():
+            return -west
+    raise ParseError(f"no zone is known by the name {text}")
 
 
 def date_of_week(year: int, week: int, weekday: int, *, first: int) -> tuple[int, int, int]:

@@ -102,7 +102,7 @@ def _separator(tokens: list[Token]) -> str:
     before, after = tokens[fractions[0] - 1], tokens[fractions[0] + 1 :]
     if not isinstance(before, str) or before[-1] not in ".,":
         return ""
-    plain = all(before[-1] not in token if isinstance(token, str) else token.letter == "z" for token in after)
+    plain = all(before[-1] not in token if isinstance(token, str) else token.letter in "zZ" for token in after)
     return before[-1] if plain and not (after and str(after[0])[0] in _DIGITS) else ""
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from logpipe.errors import ParseError
 from logpipe.time_format.directives import MONTHS, WEEKDAYS, Directive, Token, split
-from logpipe.time_format.moment import Moment, Parts, date_of_week, month_number, zone_offset
+from logpipe.time_format.moment import Moment, Parts, date_of_week, known_offset, month_number, zone_offset
 
 _MONTH_NAMES: Final = "|".join([*MONTHS, *(name[:3] for name in MONTHS)])
 _WEEKDAY_NAMES: Final = "|".join([*WEEKDAYS, *(name[:3] for name in WEEKDAYS)])
@@ -47,8 +47,9 @@ _PATTERNS: Final = {
     "s": r"-?\d++",
     "Q": r"-?\d++",
     "z": f"(?i:{_ZONE})",
+    "Z": f"(?i:{_ZONE})",
 }
-_SAME: Final = {"b": "B", "h": "B", "e": "d", "k": "H", "l": "I", "P": "p", "L": "N", "a": "A", "Z": "z"}
+_SAME: Final = {"b": "B", "h": "B", "e": "d", "k": "H", "l": "I", "P": "p", "L": "N", "a": "A"}
 _COMPOSITES: Final = {
     "c": "%a %b %e %H:%M:%S %Y",
     "D": "%m/%d/%y",
@@ -156,7 +157,7 @@ def _parts(letters: list[str], texts: tuple[str, ...]) -> Parts:
         minute=numbers.get("M"),
         second=numbers.get("S"),
         nanos=int(read["N"][:9].ljust(9, "0")) if "N" in read else 0,
-        offset=zone_offset(read["z"]) if "z" in read else None,
+        offset=_offset(read),
         epoch=numbers.get("s"),
     )
     if "Q" in numbers:
@@ -165,6 +166,13 @@ def _parts(letters: list[str], texts: tuple[str, ...]) -> Parts:
     if {"G", "V", "U", "W"} & read.keys() and (parts.month is None or parts.day is None):
         _take_week(parts, numbers, read.get("A", ""))
     return parts
+
+
+def _offset(read: dict[str, str]) -> int | None:
+    if "z" in read:
+        return known_offset(read["z"])
+    # compat: Ruby's Time.strptime, which reads %Z in fluentd, takes the machine's zone for a name it does not know
+    return zone_offset(read["Z"]) if "Z" in read else None
 
 
 _RANGES: Final = {"m": (1, 12), "d": (1, 31), "j": (1, 366), "H": (0, 24), "I": (1, 12), "M": (0, 59), "S": (0, 60)}

@@ -282,6 +282,17 @@ def test_no_number_of_seconds(time_type: Any, value: Any) -> None:
         compile_typed_parser(time_type, None).one(value)
 
 
+@pytest.mark.parametrize("name", ["JST", "CEST", "Asia/Tokyo", "foo"])
+def test_a_zone_that_is_not_known(name: str) -> None:
+    """With %z such a text is refused: wrong hours are worse. What has an offset of its own is read."""
+    parser = compile_time_parser("%Y-%m-%d %H:%M:%S %z", zone=ZoneInfo("America/New_York"))
+    with pytest.raises(ParseError, match="no zone is known by the name"):
+        parser.one(f"2016-06-15 12:00:00 {name}")
+    assert parser.one("2016-06-15 12:00:00 UTC") == NOON * NANOS
+    assert parser.one("2016-06-15 08:00:00 EDT") == NOON * NANOS
+    assert parser.many(["2016-06-15 21:00:00 +0900"]) == [NOON * NANOS]
+
+
 def test_mixed_formats() -> None:
     """A mixed time is tried in each format in turn; a number is asked for only where there is one."""
     parser = compile_typed_parser("mixed", "%d/%b/%Y:%H:%M:%S %z", fallbacks=["%iso8601", "unixtime"], zone=UTC)
