@@ -122,6 +122,9 @@ def read_nodes(text: str, file: str, included_from: tuple[Position, ...], tagged
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         place = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file)
+        if "nesting depth" in str(problem.problem):
+            # A limit of PyYAML's own (from 6.0.4 on, of 1,000 levels), met while it reads ahead within a line.
+            raise _too_deep(place) from None
         what = f"{problem.context}: {problem.problem}" if problem.context else str(problem.problem)
         hint = "look for a wrong indentation, a tab, or a text with : or # that needs quotes"
         raise YamlError("bad-yaml", f"this is not YAML: {what}", place, hint) from None
@@ -130,6 +133,10 @@ def read_nodes(text: str, file: str, included_from: tuple[Position, ...], tagged
         message = f"this is not YAML: a control character at offset {problem.position}"
         raise YamlError("bad-yaml", message, Position(file, line), "remove it") from None
     return None
+
+
+def _too_deep(place: Position) -> YamlError:
+    return YamlError("too-deep", f"the YAML nests deeper than {MAX_NESTING} levels", place, "flatten it")
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -162,8 +169,7 @@ class _Composer:
         """Take the next event; true after the first document's last one."""
         if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
             if len(self._open) >= MAX_NESTING:
-                message = f"the YAML nests deeper than {MAX_NESTING} levels"
-                raise YamlError("too-deep", message, self._place(event), "flatten it")
+                raise _too_deep(self._place(event))
             self._anchors.pop(event.anchor, None)
             self._open.append(_Open(event, []))
         elif isinstance(event, yaml.ScalarEvent):

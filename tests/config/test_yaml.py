@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from logpipe.config import yaml_nodes
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.parser import parse_file
@@ -215,9 +217,14 @@ def test_mistakes(read: Read, text: str, said: list[str]) -> None:
     assert read(text)[1] == said
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000])
-def test_nesting_is_limited(read: Read, text: str) -> None:
-    """Depth costs a message, not the process."""
+@pytest.mark.parametrize("depth", [101, 1_001, 100_000])
+@pytest.mark.parametrize("text", ["[", "- ", "{a: ", "[\n", "? ", "config:\n  - ["])
+@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
+def test_nesting_is_limited(read: Read, monkeypatch: pytest.MonkeyPatch, text: str, depth: int, loader: str) -> None:
+    """Depth costs a message, not the process, and the same one whether PyYAML has a limit of its own or none."""
+    if loader == "SafeLoader":  # it has none
+        monkeypatch.setattr(yaml_nodes, "_LOADER", yaml.SafeLoader)
+    text = text.removesuffix("[") + "[" * depth if text.endswith(" [") else text * depth
     (problem,) = read(text)[1]
 
     assert problem.endswith("error: the YAML nests deeper than 100 levels (flatten it) [too-deep]")
