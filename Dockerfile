@@ -1,8 +1,14 @@
 FROM python:3.12-slim-bookworm AS build
 
+# What comes from elsewhere is locked, and installed before the sources: a change of those leaves this layer as it is.
+COPY requirements /requirements
+RUN pip install --no-cache-dir --require-hashes -r /requirements/build.txt \
+ && python -m venv --without-pip /opt/logpipe \
+ && pip --python /opt/logpipe/bin/python install --no-cache-dir --require-hashes -r /requirements/image.txt
+
 COPY . /source
-RUN python -m venv /opt/logpipe \
- && /opt/logpipe/bin/pip install --no-cache-dir /source /source/plugins/*/ \
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source /source/plugins/*/ \
+ && pip --python /opt/logpipe/bin/python install --no-deps --no-index /wheels/* \
  && ln -s logpipe /opt/logpipe/bin/td-agent \
  && ln -s logpipe /opt/logpipe/bin/fluentd
 

@@ -30,9 +30,22 @@ def test_two_slim_stages_of_one_base() -> None:
     assert ["COPY", "--from=build /opt/logpipe /opt/logpipe"] in LAST_STAGE
 
 
-def test_installs_everything() -> None:
-    """The engine and every folder under plugins/ go in with one command."""
-    assert "pip install --no-cache-dir /source /source/plugins/*/" in arguments("RUN")[0]
+def test_installs_what_is_locked_before_the_sources() -> None:
+    """A change of the sources leaves the layer of the dependencies as it is, and nothing unlocked is fetched."""
+    assert arguments("COPY")[:2] == ["requirements /requirements", ". /source"]
+    locked, ours = arguments("RUN")[:2]
+    assert [file for file in locked.split() if file.startswith("/requirements/")] == [
+        "/requirements/build.txt",
+        "/requirements/image.txt",
+    ]
+    assert locked.count("pip install") + locked.count("python install") == locked.count("--require-hashes") == 2
+    assert "pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source /source/plugins/*/" in ours
+    assert "install --no-deps --no-index /wheels/*" in ours
+
+
+def test_leaves_pip_behind() -> None:
+    """The environment that is run from can install nothing."""
+    assert "python -m venv --without-pip /opt/logpipe" in arguments("RUN")[0]
 
 
 def test_runs_as_nobody_in_particular() -> None:
@@ -43,8 +56,8 @@ def test_runs_as_nobody_in_particular() -> None:
 
 def test_answers_to_fluentds_names() -> None:
     """The commands td-agent and fluentd are logpipe, on the path, and nothing stands before a command that is given."""
-    assert "ln -s logpipe /opt/logpipe/bin/td-agent" in arguments("RUN")[0]
-    assert "ln -s logpipe /opt/logpipe/bin/fluentd" in arguments("RUN")[0]
+    assert "ln -s logpipe /opt/logpipe/bin/td-agent" in arguments("RUN")[1]
+    assert "ln -s logpipe /opt/logpipe/bin/fluentd" in arguments("RUN")[1]
     assert "PATH=/opt/logpipe/bin:$PATH" in arguments("ENV")
     assert not arguments("ENTRYPOINT")
     assert json.loads(arguments("CMD")[0]) == ["logpipe", "-c", "/etc/td-agent/td-agent.conf"]
@@ -54,7 +67,7 @@ def test_context_has_what_is_copied() -> None:
     """The files that the build needs are let through, and the folder of virtual environments is not."""
     rules = (ROOT / ".dockerignore").read_text().split()
     assert rules[0] == "*"
-    assert {"!LICENSE", "!README.md", "!logpipe", "!plugins", "!pyproject.toml"} <= set(rules)
+    assert {"!LICENSE", "!README.md", "!logpipe", "!plugins", "!pyproject.toml", "!requirements"} <= set(rules)
     for rule in rules:
         if rule.startswith("!"):
             assert (ROOT / rule[1:]).exists(), rule
