@@ -28,7 +28,7 @@ def report(*, logpipe: Cost) -> Report:
     return Report("Kafka", 1000, 246_000, [comparison], first_event_seconds=0.4, version_seconds=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("it is the benchmark, with its Kafka")
 def test_runs_both_and_counts_every_event() -> None:
     """Both pipelines run on both kinds of metadata, with all events counted and records of the same fields."""
     found = compare(lines=2_000, rounds=1)
@@ -40,7 +40,7 @@ def test_runs_both_and_counts_every_event() -> None:
     assert "2,000 lines of 24" in found.text()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("it is the benchmark, with its Kafka")
 def test_runs_both_buffers_and_a_full_folder() -> None:
     """Every event arrives behind both, and the first of a folder's before anything is read of the log."""
     found = measure_buffers(lines=2_000, rounds=1, megabytes=16)

@@ -17,7 +17,7 @@ from tests.services.kafka import Kafka
 from tests.services.stand_in import StandInKafka
 from tests.services.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow("the program is killed and started again while lines come, for each kind of output")
 
 AnyKafka: TypeAlias = Kafka | StandInKafka
 

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.services.jars import UnavailableError
-from tests.services.kafka import Kafka
+from tests.services.kafka import Kafka, RunningKafka
+from tests.services.shared import SharedKafka, ask
 from tests.services.stand_in import StandInKafka
 
 REQUIRE = "LOGPIPE_REQUIRE_SERVICES"
 """Environment variable: set to anything, tests fail for want of a real server instead of being skipped."""
 
+T = TypeVar("T")
+
+
+_SHARED: pytest.StashKey[SharedKafka] = pytest.StashKey()
+_ADDRESS = "logpipe_kafka"
+
 
 @pytest.fixture(scope="session")
-def kafka(_kafka_or_reason: Kafka | UnavailableError) -> Kafka:
-    """A real Kafka for the whole run: use topics of your own, and never stop it."""
+def kafka(_kafka_or_reason: RunningKafka | UnavailableError) -> RunningKafka:
+    """A real Kafka for the whole run and all its processes: use topics of your own."""
     return _or_skip(_kafka_or_reason)
 
 
 @pytest.fixture
 def own_kafka() -> Iterator[Kafka]:
     """A real Kafka for one test, which may stop and kill it."""
-    with _or_skip(_start()) as running:
+    with _or_skip(_unless_unavailable(Kafka.start)) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def any_kafka(_kafka_or_reason: Kafka | UnavailableError) -> Iterator[Kafka | StandInKafka]:
+def any_kafka(_kafka_or_reason: RunningKafka | UnavailableError) -> Iterator[RunningKafka | StandInKafka]:
     """The real Kafka of the whole run, or its stand-in where it can't be had."""
-    if isinstance(_kafka_or_reason, Kafka):
+    if isinstance(_kafka_or_reason, RunningKafka):
         yield _kafka_or_reason
         return
     with StandInKafka.start() as stand_in:
@@ -39,27 +47,46 @@ def any_kafka(_kafka_or_reason: Kafka | UnavailableError) -> Iterator[Kafka | St
 
 
 @pytest.fixture(scope="session")
-def _kafka_or_reason() -> Iterator[Kafka | UnavailableError]:
-    """The real Kafka, or why there is none; started once for the fixtures above."""
-    started = _start()
-    yield started
-    if isinstance(started, Kafka):
-        started.close()
+def _kafka_or_reason(pytestconfig: pytest.Config) -> RunningKafka | UnavailableError:
+    """The real Kafka, or why there is none."""
+    if shared := pytestconfig.stash.get(_SHARED, None):
+        return _unless_unavailable(shared.get)
+    address = pytestconfig.workerinput[_ADDRESS]  # type: ignore[attr-defined]  # of pytest-xdist
+    return _unless_unavailable(lambda: ask(address))
 
 
-def _start() -> Kafka | UnavailableError:
+def _unless_unavailable(start: Callable[[], T]) -> T | UnavailableError:
     try:
-        return Kafka.start()
+        return start()
     except UnavailableError as error:
         if REQUIRE in os.environ:
             raise
         return error
 
 
-def _or_skip(started: Kafka | UnavailableError) -> Kafka:
+def _or_skip(started: T | UnavailableError) -> T:
     if isinstance(started, UnavailableError):
         raise pytest.skip.Exception(str(started)) from started
     return started
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the run's first process have the Kafka that all share."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_SHARED] = SharedKafka()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process that takes part where to ask for Kafka."""
+    shared = node.config.stash[_SHARED]
+    node.workerinput[_ADDRESS] = shared.address
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the Kafka that was shared."""
+    if shared := session.config.stash.get(_SHARED, None):
+        shared.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -37,6 +37,8 @@ class JavaServer:
             f"-Xmx{heap}",
             # Tests share few cores: no threads for parallel collection.
             "-XX:+UseSerialGC",
+            # They live for seconds: to optimise what they run costs more than it gains.
+            "-XX:TieredStopAtLevel=1",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-cp",

@@ -39,24 +39,53 @@ group.initial.rebalance.delay.ms=0
 """
 
 
-class Kafka:
-    """One Kafka broker with its ZooKeeper, on loopback, in a folder of their own.
-
-    Made by `Kafka.start`. Use it as a context manager, or call `close`.
+class RunningKafka:
+    """A Kafka broker that somebody runs, registered in a ZooKeeper, both on loopback.
 
     Attributes:
-        bootstrap: the broker's address, HOST:PORT, the same after it was stopped and started.
+        bootstrap: the broker's address, HOST:PORT.
         zookeeper: ZooKeeper's address, HOST:PORT.
         zookeeper_root: the node that everything of Kafka's stands under, "" for the top: its brokers are registered
             under ROOT/brokers/ids.
     """
 
-    def __init__(
-        self, *, broker: JavaServer, bootstrap: str, ensemble: JavaServer, zookeeper: str, root: str, folder: Path
-    ) -> None:
+    def __init__(self, *, bootstrap: str, zookeeper: str, root: str) -> None:
         self.bootstrap = bootstrap
         self.zookeeper = zookeeper
         self.zookeeper_root = root
+
+    def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """Make a topic; one that is there already is left as it is."""
+        topics.create_topic(self.bootstrap, name, partitions=partitions, config=config)
+        wait_until(lambda: name in self.topic_names(), seconds=60, what=f"topic {name} to have leaders")
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic and what it holds."""
+        topics.delete_topic(self.bootstrap, name)
+
+    def topic_names(self) -> set[str]:
+        """Return the names of the topics that can be written to now, Kafka's own included."""
+        return topics.topic_names(self.bootstrap)
+
+    def topic_size(self, name: str) -> int:
+        """Return how many messages the topic holds now, 0 for one that does not exist."""
+        return topics.topic_size(self.bootstrap, name)
+
+    def read_topic(self, name: str) -> list[Message]:
+        """Return every message of the topic, from the beginning to where it ends now."""
+        return topics.read_topic(self.bootstrap, name)
+
+
+class Kafka(RunningKafka):
+    """One Kafka broker with its ZooKeeper, in a folder of their own; the broker keeps its address when it comes back.
+
+    Made by `Kafka.start`. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(
+        self, *, broker: JavaServer, bootstrap: str, ensemble: JavaServer, zookeeper: str, root: str, folder: Path
+    ) -> None:
+        super().__init__(bootstrap=bootstrap, zookeeper=zookeeper, root=root)
         self._broker = broker
         self._ensemble = ensemble
         self._folder = folder
@@ -110,27 +139,6 @@ class Kafka:
     def kill_broker(self) -> None:
         """Kill the broker; it stays registered in ZooKeeper for some seconds."""
         self._broker.kill()
-
-    def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
-        """Make a topic; one that is there already is left as it is."""
-        topics.create_topic(self.bootstrap, name, partitions=partitions, config=config)
-        wait_until(lambda: name in self.topic_names(), seconds=60, what=f"topic {name} to have leaders")
-
-    def delete_topic(self, name: str) -> None:
-        """Remove a topic and what it holds."""
-        topics.delete_topic(self.bootstrap, name)
-
-    def topic_names(self) -> set[str]:
-        """Return the names of the topics that can be written to now, Kafka's own included."""
-        return topics.topic_names(self.bootstrap)
-
-    def topic_size(self, name: str) -> int:
-        """Return how many messages the topic holds now, 0 for one that does not exist."""
-        return topics.topic_size(self.bootstrap, name)
-
-    def read_topic(self, name: str) -> list[Message]:
-        """Return every message of the topic, from the beginning to where it ends now."""
-        return topics.read_topic(self.bootstrap, name)
 
     def close(self) -> None:
         """End both servers and remove what they wrote; safe to call twice."""

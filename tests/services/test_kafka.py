@@ -72,7 +72,7 @@ def test_registers_with_zookeeper(kafka: Kafka) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.slow
+@pytest.mark.slow("a real broker is started twice; a killed one's session must run out first")
 @pytest.mark.parametrize("end", [Kafka.stop_broker, Kafka.kill_broker], ids=["stopped", "killed"])
 def test_comes_back_with_what_it_had(own_kafka: Kafka, end: object) -> None:
     """A broker that was stopped or killed comes back at its address, with its topics."""

@@ -28,7 +28,7 @@ def judge(output: str) -> None:
     assert output.endswith("every line arrived once, in the topic of its namespace\n")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("it is the whole demo, with its broker")
 def test_ends_by_itself() -> None:
     """Every line arrives in its namespace's topic; counts, one event of each topic and the account are shown."""
     done = subprocess.run(COMMAND, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
@@ -42,7 +42,7 @@ def test_ends_by_itself() -> None:
     assert "required_acks 0 can lose events" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.slow("it is the whole demo, with its broker")
 def test_keeps_on_until_interrupted() -> None:
     """With --keep it goes on until Ctrl-C, which a terminal sends to all in the foreground, and ends as without."""
     keep = [*COMMAND, "--keep"]

@@ -12,7 +12,7 @@ from tests.services.fixtures import REQUIRE
 
 
 @pytest.mark.services
-@pytest.mark.slow
+@pytest.mark.slow("it is a minute of load")
 def test_soak(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything at once, and every line arrives."""
     try:
