@@ -26,8 +26,10 @@ END_SECONDS: Final = 5.0
 SWEEPER: Final = """\
 read never
 for turn in 1 2 3; do
-  found=$(grep -lzsx "$1" /proc/[0-9]*/environ) || exit 0
-  for file in $found; do pid=${file#/proc/}; kill -KILL "${pid%/environ}" 2>/dev/null; done
+  for file in $(grep -lzsx "$1" /proc/[0-9]*/environ); do
+    pid=${file#/proc/}
+    kill -KILL "${pid%/environ}" 2>/dev/null
+  done
   sleep 0.1
 done
 """
@@ -102,15 +104,16 @@ class _Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End what the tests have left behind, and fail for it."""
-        deadline = time.monotonic() + END_SECONDS
+        """End what the tests have left behind, and fail for it unless they were cut short."""
+        whole = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+        deadline = time.monotonic() + (END_SECONDS if whole else 0)
         while (left := dict(self._processes())) and time.monotonic() < deadline:
             time.sleep(0.05)
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._left = left
-        if left and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        if left and whole:
+            self._left = left
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -134,10 +137,8 @@ class _Run:
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    yield (
-                        int(folder.name),
-                        (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"),
-                    )
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    yield int(folder.name), command.decode(errors="replace")
 
 
 def _is_worker(config: pytest.Config) -> bool:
