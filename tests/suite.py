@@ -59,14 +59,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes share the tests: two for a core, since most tests wait most of the time.
+    """Return how many processes share the tests: three for a core, since most tests wait most of the time.
 
     Fewer take part in what is chosen by hand, since they take a second to start; none, where output is to be seen.
     """
     if config.option.capture == "no" or (config.args and all("::" in arg for arg in config.args)):
         return 0
     cores = len(os.sched_getaffinity(0))
-    return min(MOST_WORKERS, cores if config.option.keyword else 2 * cores)
+    return min(MOST_WORKERS, cores if config.option.keyword else 3 * cores)
 
 
 @pytest.hookimpl(trylast=True)

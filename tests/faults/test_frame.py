@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -122,16 +124,17 @@ def test_every_row_is_there_once() -> None:
 
 
 def test_looks_at_a_process() -> None:
-    """This one, which has memory, descriptors and a handler for SIGINT."""
-    import os  # noqa: PLC0415 - here alone
-    import signal  # noqa: PLC0415
-
-    seen = sample(os.getpid(), age=1.0)
-    assert seen is not None
-    assert seen.megabytes > 5
-    assert seen.descriptors > 2
-    assert catches(os.getpid(), signal.SIGINT)
-    assert not catches(os.getpid(), signal.SIGUSR2)
+    """This one, which has memory, descriptors and a handler for a signal."""
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        seen = sample(os.getpid(), age=1.0)
+        assert seen is not None
+        assert seen.megabytes > 5
+        assert seen.descriptors > 2
+        assert catches(os.getpid(), signal.SIGUSR1)
+        assert not catches(os.getpid(), signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     assert sample(2**22 + 1, age=0) is None
 
 
