@@ -19,6 +19,8 @@ RUN: Final = "LOGPIPE_TEST_RUN"
 """Environment variable of every process that a run of the tests has started: the run's name."""
 MOST_WORKERS: Final = 8
 SLOW_SECONDS: Final = 5.0
+SLOW_LIMIT: Final = 900
+"""Seconds after which a slow test has failed; for others pyproject.toml says it."""
 END_SECONDS: Final = 5.0
 """How long what the tests have started may take to end when they have ended."""
 
@@ -72,8 +74,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let several processes begin with the slow tests, so that none is left with one when the others are done."""
+    for item in items:
+        if _is_slow(item) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
     if _is_worker(config):
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        items.sort(key=_is_slow, reverse=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -139,6 +144,10 @@ class _Run:
                 if mark in (folder / "environ").read_bytes().split(b"\0"):
                     command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
                     yield int(folder.name), command.decode(errors="replace")
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None
 
 
 def _is_worker(config: pytest.Config) -> bool:

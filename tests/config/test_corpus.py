@@ -16,15 +16,18 @@ from tests.conformance.kind_config import tree_of
 pytestmark = pytest.mark.skipif(not corpus.CORPUS.is_dir(), reason="no public configurations in ../shared/corpus")
 
 
+@pytest.mark.slow("it is every public configuration there is")
 def test_trees_and_refusals_are_fluentds() -> None:
     assert [outcome for outcome in corpus.outcomes() if outcome.kind == "differs"] == []
 
 
+@pytest.mark.slow("it is every public configuration there is")
 def test_check_agrees_with_fluentd() -> None:
     """No traceback, and no error on what fluentd accepts, but for the differences on purpose."""
     assert [each.file for each in corpus_check.checked() if each.kind == "wrong"] == []
 
 
+@pytest.mark.slow("it is every public configuration there is")
 def test_what_is_printed_loads_to_the_same_tree() -> None:
     different = [path for path in corpus_files() if not _comes_back(path)]
 

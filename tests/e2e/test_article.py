@@ -38,6 +38,7 @@ def through(tmp_path: Path, node: Node) -> list[str]:
         pytest.skip(str(error))
 
 
+@pytest.mark.slow("a real broker and the program are started")
 @pytest.mark.services
 def test_article(own_kafka: Kafka, node: Node, through: list[str], tmp_path: Path) -> None:
     """Each namespace's lines arrive in its topic with their metadata, and lines of none in the default topic."""

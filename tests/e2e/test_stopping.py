@@ -25,6 +25,7 @@ def has_said(logpipe: Logpipe, text: str, *, times: int = 1) -> None:
     wait_until(lambda: logpipe.said.count(text) >= times, seconds=PATIENCE, what=text)
 
 
+@pytest.mark.slow("the program waits for its brokers while it ends, and is started twice")
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_without_brokers(tmp_path: Path, output: str) -> None:
     """TERM ends it although nothing can be delivered; the next run delivers all lines."""
@@ -51,6 +52,7 @@ def test_without_brokers(tmp_path: Path, output: str) -> None:
                 assert logpipe.stop() == 0
 
 
+@pytest.mark.slow("between two reloads the program works for a second")
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_reloaded_while_lines_are_written(tmp_path: Path, output: str) -> None:
     """HUP after HUP while lines flow: each of them arrives, and none twice."""

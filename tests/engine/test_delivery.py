@@ -179,7 +179,7 @@ async def test_a_failing_write_is_tried_again_with_the_same_chunk() -> None:
 
 async def test_a_chunk_that_nobody_confirms_is_taken_back() -> None:
     """With delayed commit the wait for the peer ends after delayed_commit_timeout, and a retry follows."""
-    text = conf("flush_mode immediate\ndelayed_commit_timeout 0.05s\nretry_wait 0s", kind="confirmed")
+    text = conf("flush_mode immediate\ndelayed_commit_timeout 0.05\nretry_wait 0s", kind="confirmed")
     async with pipeline(text, Confirmed) as running:
         await running.feed("a", {"n": 1})
         await running.wait_for(lambda: sink(running).records == [{"n": 1}])

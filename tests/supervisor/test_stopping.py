@@ -107,6 +107,7 @@ def test_a_second_signal_stops_at_once(running: Running, first: signal.Signals |
     assert running.delivered == running.written
 
 
+@pytest.mark.slow("the process gives itself five seconds to end")
 def test_a_plugin_that_blocks_everything(running: Running) -> None:
     """The process ends at the deadline, five seconds after shutdown_timeout, whatever hangs; positions are kept."""
     running.configure(output="trouble stop_blocks", shutdown_timeout="0.1")

@@ -116,6 +116,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.slow("the pauses before it is started again are one and two seconds")
 def test_a_worker_that_dies_at_once(running: Running) -> None:
     """It is started again after longer and longer pauses, which the log says."""
     running.configure(workers=2, output="trouble start_dies")
@@ -159,6 +160,7 @@ def test_a_supervisor_that_is_killed(running: Running) -> None:
     assert running.delivered == running.written
 
 
+@pytest.mark.slow("a worker gives itself five seconds to end")
 def test_a_worker_that_hangs(running: Running) -> None:
     """It ends by its own deadline, and the supervisor says with its status that it had to."""
     running.configure(workers=2, output="trouble stop_blocks", shutdown_timeout="0.1")
@@ -168,6 +170,7 @@ def test_a_worker_that_hangs(running: Running) -> None:
     assert running.said.count("not stopped within 5 seconds") == 2
 
 
+@pytest.mark.slow("the supervisor gives a worker seven seconds")
 def test_a_worker_that_is_stopped(running: Running) -> None:
     """One that can't even end by its own deadline is killed."""
     running.configure(workers=2, shutdown_timeout="0.1")

@@ -161,6 +161,7 @@ async def test_idle_topics_are_forgotten(mock: MockKafka, monkeypatch: pytest.Mo
         assert session._client._topics == {"d"}
 
 
+@pytest.mark.slow("it takes a hundred thousand topics to be too many")
 @pytest.mark.parametrize(("output", "more"), [(KafkaOutput, ""), (KafkaBufferedOutput, "flush_interval 0.1")])
 async def test_too_many_topics(mock: MockKafka, read: Read, output: type[Output[Any]], more: str) -> None:
     """A field that names a hundred thousand topics makes as many as the settings allow; the rest has one of its own."""

@@ -124,8 +124,9 @@ async def test_zookeeper_is_away_at_the_start(mock: MockKafka) -> None:
             await wait_for(lambda: stage.metric("emit_records") == 1, "the event")
 
 
-async def test_brokers_have_moved(mock: MockKafka) -> None:
+async def test_brokers_have_moved(mock: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """When none of the brokers is there any more, those that are registered now are asked."""
+    monkeypatch.setattr("logpipe_kafka.cluster.WATCH_SECONDS", 0.1)
     with MockKafka() as gone:
         nodes = broker_nodes(gone.bootstrap)
         async with zookeeper(nodes) as hosts, drive(KafkaOutput, conf(hosts)) as stage:

@@ -27,7 +27,7 @@ from logpipe.testing import Pipeline, pipeline
 from tests.builtin.buffers.stages import Sink, conf, file_buffer, files
 
 SETTINGS = (
-    "flush_interval 1h\nretry_wait 0.01s\nretry_max_interval 0.02s\nretry_randomize false\nchunk_limit_size 2k\n"
+    "flush_interval 1h\nretry_wait 0.01\nretry_max_interval 0.02\nretry_randomize false\nchunk_limit_size 2k\n"
     "free_space_reserve 0"
 )
 SECONDARY = "\n<secondary>\n@type sink\nname second\n</secondary>\n</match>"

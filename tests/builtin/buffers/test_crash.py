@@ -43,7 +43,7 @@ CONFIG = """
     @type file
     path {folder}/b
     flush_mode interval
-    flush_interval 0.1s
+    flush_interval 0.1
     memory_limit_size {memory}
     compress {compress}
     flush_at_shutdown {at_shutdown}
