@@ -32,6 +32,7 @@ def fetch(url: str, *, timeout: float = TIMEOUT) -> bytes:
         with _opener().open(url, timeout=timeout) as answer:
             return _read(answer, deadline)
     except HTTPError as problem:
+        problem.close()  # it is the answer too
         raise RemoteError(f"the server answers {problem.code} {problem.reason}") from None
     except URLError as problem:
         raise RemoteError(str(problem.reason)) from None
