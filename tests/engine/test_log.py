@@ -75,10 +75,7 @@ def test_only_a_traceback_has_lines(tmp_path: Path, shape: Literal["text", "json
     log = set_up(level="info", path=tmp_path / "log", shape=shape)
     log.warning("a message about %s", name)
     try:
-        try:
-            raise ValueError(name)
-        except ValueError as error:
-            raise ExceptionGroup(name, [error, KeyError(name)]) from error
+        _fail(name)
     except ExceptionGroup:
         log.exception("it failed")
     text = (tmp_path / "log").read_text()
@@ -92,6 +89,13 @@ def test_only_a_traceback_has_lines(tmp_path: Path, shape: Literal["text", "json
         assert [json.loads(line)["level"] for line in lines] == ["warn", "error"]
 
 
+def _fail(name: str) -> None:
+    try:
+        int(name)
+    except ValueError as error:
+        raise ExceptionGroup(name, [error, KeyError(name)]) from OSError(2, name, name)
+
+
 @pytest.mark.parametrize("name", NASTY[:-1])
 @pytest.mark.parametrize("arguments", [[], ["--format", "json"]])
 def test_check_prints_no_name_as_it_is(
@@ -100,9 +104,8 @@ def test_check_prints_no_name_as_it_is(
     """Neither a type nor a parameter, whoever has written the file."""
     escaped = "".join(char if char.isascii() and char.isprintable() else f"\\u{ord(char):04x}" for char in name)
     config = tmp_path / "a.conf"
-    config.write_text(
-        f'<match **>\n@type "{escaped}"\n</match>\n<source>\n@type sample\ntag "{escaped}"\nx "{name}"\n</source>\n'
-    )
+    source = f'<source>\n@type sample\ntag "{escaped}"\nx "{name}"\n</source>\n'
+    config.write_text(f'<match **>\n@type "{escaped}"\n</match>\n{source}')
     assert main(["check", *arguments, str(config)]) == 1
     said = capsys.readouterr()
     assert not UNWANTED.search(said.out + said.err)
