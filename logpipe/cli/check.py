@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from logpipe.cli.arguments import file_parser
@@ -20,7 +21,9 @@ def main(program: str, arguments: list[str]) -> int:
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="configuration files, each checked by itself")
     add("--strict", action="store_true", help="exit with 2 if there are warnings")
-    add("--verbose", action="store_true", help="show which of 0.12's parameters are read as which of today's")
+    add(
+        "--verbose", action="store_true", help="show hints, and which of 0.12's parameters are read as which of today's"
+    )
     add("--format", choices=["text", "json"], default="text", help="json: one object a line, for editors")
     given = parser.parse(arguments)
     every = [reading(path, given) for path in given.files]
@@ -34,6 +37,8 @@ def check_files(
     worst = 0
     for settings in every:
         found = check(settings)
+        if not verbose:
+            found = replace(found, diagnostics=[each for each in found.diagnostics if each.severity != "hint"])
         if as_json:
             _print_json(found.diagnostics)
         else:

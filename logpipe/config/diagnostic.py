@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -33,11 +34,16 @@ class Diagnostic:
     """
 
     code: str
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "warning", "hint"]
     message: str
     position: Position
     hint: str = ""
     included_from: tuple[Position, ...] = ()
+
+    @property
+    def level(self) -> int:
+        """The log's level for it, once the configuration runs."""
+        return logging.DEBUG if self.severity == "hint" else logging.WARNING
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
@@ -56,3 +62,8 @@ def error(code: str, message: str, position: Position, hint: str = "") -> Diagno
 def warning(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
     """Return a diagnostic that the configuration runs in spite of; `--strict` makes it an error."""
     return Diagnostic(code, "warning", message, position, hint)
+
+
+def remark(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
+    """Return a diagnostic of severity hint: what is right as it is, shown to who asks for more."""
+    return Diagnostic(code, "hint", message, position, hint)

@@ -29,6 +29,8 @@ class InputLine:
     """What the outputs of its route accepted."""
     errors: int
     """What it could make no events of."""
+    unmatched: int = 0
+    """Lines in no format that its parser knows; they are in the log, and events with emit_unmatched_lines only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,7 @@ class Ledger:
     def lines(self) -> list[str]:
         """Return it as text for people: what is not zero, the sums in the last line."""
         shown = [f"ledger of source {source.name}: {_numbers(_source(source))}" for source in self._odd_sources()]
-        shown += [
-            f"ledger of input {line.plugin_id}: {_numbers({'emitted': line.emitted, 'errors': line.errors})}"
-            for line in self.inputs
-        ]
+        shown += [f"ledger of input {line.plugin_id}: {_numbers(_input(line))}" for line in self.inputs]
         shown += [f"ledger of route {line.name}: {_numbers(_route(line))}" for line in self.routes if line.emitted]
         shown += [f"ledger of output {line.plugin_id}: {_numbers(_output(line))}" for line in self.outputs]
         return [*shown, f"ledger: {_numbers(self.sums())} unexplained={self.unexplained}"]
@@ -115,6 +114,7 @@ class Ledger:
         totals: dict[str, int] = {
             "emitted": sum(line.emitted for line in self.inputs),
             "input_errors": sum(line.errors for line in self.inputs),
+            "unmatched_lines": sum(line.unmatched for line in self.inputs),
         }
         for source in self.sources:
             for name, count in _source(source).items():
@@ -145,6 +145,10 @@ def _source_document(source: SourceAccount) -> dict[str, Any]:
 
 def _numbers(numbers: Mapping[str, int]) -> str:
     return " ".join(f"{name}={count}" for name, count in numbers.items() if count) or "nothing"
+
+
+def _input(line: InputLine) -> dict[str, int]:
+    return {"emitted": line.emitted, "errors": line.errors, "unmatched": line.unmatched}
 
 
 def _source(source: SourceAccount) -> dict[str, int]:
@@ -193,9 +197,7 @@ def take(stages: Stages, routers: Iterable[Router], outlets: Iterable[BufferedOu
             outputs.append(_direct_line(stage))
     return Ledger(
         sources=tuple(account for plugin in _inputs(stages) for account in plugin.accounts()),
-        inputs=tuple(
-            InputLine(each.host.plugin_id, each.host.emitted.value, each.host.errors.value) for each in stages.inputs
-        ),
+        inputs=tuple(map(_input_line, stages.inputs)),
         routes=tuple(_route_line(router, stages.filters) for router in routers),
         outputs=tuple(outputs),
     )
@@ -208,6 +210,11 @@ def _inputs(stages: Stages) -> Iterator[Input[Any]]:
 def _count(stage: Stage, name: str) -> int:
     counter = stage.host.metrics.counters.get(name)
     return 0 if counter is None else counter.value
+
+
+def _input_line(stage: Stage) -> InputLine:
+    host = stage.host
+    return InputLine(host.plugin_id, host.emitted.value, host.errors.value, _count(stage, "unmatched_lines"))
 
 
 def _route_line(router: Router, filters: Iterable[Stage]) -> RouteLine:

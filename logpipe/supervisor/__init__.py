@@ -64,10 +64,10 @@ def _build(settings: Settings, loaded: Loaded, log: logging.Logger) -> Graph | N
         return None
     finally:
         for diagnostic in loaded.found:
-            if diagnostic.severity == "error" or settings.strict:
+            if diagnostic.severity == "error" or (settings.strict and diagnostic.severity == "warning"):
                 print(render(diagnostic), file=sys.stderr)  # noqa: T201 - the terminal is where the user looks
             else:
-                log.warning("%s", diagnostic)
+                log.log(diagnostic.level, "%s", diagnostic)
 
 
 def _is_usable(settings: Settings, loaded: Loaded, log: logging.Logger) -> bool:

@@ -41,7 +41,7 @@ class Checked:
     @property
     def warnings(self) -> int:
         """How many do not."""
-        return len(self.diagnostics) - self.errors
+        return sum(diagnostic.severity == "warning" for diagnostic in self.diagnostics)
 
 
 def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry: Registry | None = None) -> Checked:
@@ -117,7 +117,7 @@ def build(settings: Settings, root: Element, found: list[Diagnostic], log: loggi
     if any(diagnostic.severity == "error" for diagnostic in found):
         raise ConfigError(found)
     graph = make_graph(settings, root, registry, found.append, log)
-    if settings.strict and found:
+    if settings.strict and any(diagnostic.severity != "hint" for diagnostic in found):
         raise ConfigError(found)
     return graph
 

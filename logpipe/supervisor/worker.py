@@ -160,11 +160,12 @@ class Worker:
             if not isinstance(problem, ConfigError):
                 self._log.error("cannot build it", exc_info=problem)
             for diagnostic in loaded.found:
-                self._log.error("%s", diagnostic)
+                if diagnostic.severity != "hint":
+                    self._log.error("%s", diagnostic)
             self._log.error("the configuration can't be used, the one before stays in use")
             return None
         for diagnostic in loaded.found:
-            self._log.warning("%s", diagnostic)
+            self._log.log(diagnostic.level, "%s", diagnostic)
         if loaded.system.workers != self._loaded.system.workers:
             self._log.warning("workers is now %d: that takes a restart, not a reload", loaded.system.workers)
         return loaded, graph

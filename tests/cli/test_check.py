@@ -133,3 +133,15 @@ def test_a_system_that_is_wrong(folder: Path, line: str) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("main.conf:")
     assert "Traceback" not in result.stderr
+
+
+def test_a_hint_is_for_who_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What nearly every file does is no warning, under --strict either."""
+    config = tmp_path / "a.conf"
+    config.write_text("<source>\n  @type sample\n  tag a\n</source>\n<match **>\n  @type null\n</match>\n")
+    assert main(["check", "--strict", str(config)]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "0 warnings" in said.out
+    assert main(["check", "--strict", "--verbose", str(config)]) == 0
+    assert "hint: <match **> @type null: it takes logpipe's own log events" in capsys.readouterr().err

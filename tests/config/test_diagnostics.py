@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)+|contradiction")
-SAYING = re.compile(r"(?:error|warning|Mistake|YamlError)$|^_note$")
+SAYING = re.compile(r"(?:error|warning|remark|Mistake|YamlError)$|^_note$")
 COMPOSED = {"unknown-parameter", "unknown-section"}
 """Codes that are put together: of what is unknown."""
 
@@ -39,7 +39,7 @@ def test_every_explanation_is_whole() -> None:
     """What it means, an example, what to do."""
     text = (ROOT / "docs" / "diagnostics.md").read_text()
     explanation = re.compile(
-        r"[a-z-]+\n\n\*(?:error|warning|error or warning)\* · .+\n\n- Example: .+\n- What to do: .+\n\n?"
+        r"[a-z-]+\n\n\*(?:error|warning|hint|error or warning)\* · .+\n\n- Example: .+\n- What to do: .+\n\n?"
     )
 
     parts = re.split(r"^### |^## .*\n\n", text, flags=re.MULTILINE)

@@ -212,3 +212,15 @@ def _letters_are_those_given_up(running: Pipeline, line: OutputLine) -> None:
     queue = running.graph.world.dead_letters
     assert queue.filed.value == queue.count.value
     assert line.dead_letters == running.metric("given_up_records")
+
+
+async def test_an_input_counts_its_unmatched_lines(tmp_path: Path) -> None:
+    """They are no events, and yet what was read has to add up for whoever looks."""
+    (tmp_path / "log").write_text('{"a":1}\nnone\nneither\n')
+    tail = f"@type tail\n@id t\npath {tmp_path}/log\ntag a\npos_file {tmp_path}/pos\nread_from_head true\n"
+    text = f"<source>\n{tail}<parse>\n@type json\n</parse>\n</source>\n<match a>\n@type test\n</match>\n"
+    async with pipeline(text) as running:
+        await running.wait_for(running.records)
+    ledger = running.graph.ledger()
+    assert "ledger of input t: emitted=1 unmatched=2" in ledger.lines()
+    assert ledger.sums()["unmatched_lines"] == 2

@@ -50,7 +50,7 @@ def test_a_match_that_takes_our_own_log() -> None:
     """Only where there is no label for it."""
     text = "<match **>\n@type stdout\n</match>\n"
     assert lints(text) == [
-        "test.conf:1:1: warning: <match **> @type stdout: it takes logpipe's own log events (fluent.*) too (define "
+        "test.conf:1:1: hint: <match **> @type stdout: it takes logpipe's own log events (fluent.*) too (define "
         "<label @FLUENT_LOG> to keep them apart) [own-log-events]"
     ]
     assert lints(text + OWN) == []
@@ -160,6 +160,7 @@ def test_a_secret_from_elsewhere(value: str) -> None:
 
 
 SOURCE = "<source>\n@type sample\ntag app.log\n</source>\n"
+LABELED = SOURCE.replace("tag", "@label @A\ntag")
 
 
 def test_a_pattern_that_no_tag_matches() -> None:
@@ -181,8 +182,20 @@ def test_a_pattern_that_no_tag_matches() -> None:
         SOURCE + "<source>\n@type forward\n</source>\n<match new>\n@type null\n</match>\n",
         "<source>\n@type tail\ntag kube.*\n</source>\n<match new>\n@type null\n</match>\n",
         "<match new>\n@type null\n</match>\n",
+        f"{SOURCE}{LABELED.replace('app.log', 'new')}<match app.log new>\n@type null\n</match>\n"
+        "<label @A>\n<match **>\n@type copy\n<store>\n@type relabel\n@label @ROOT\n</store>\n</match>\n</label>\n",
+        LABELED + "<filter app.*>\n@type stdout\n</filter>\n<match app.log>\n@type null\n</match>\n"
+        "<label @A>\n<match **>\n@type relabel\n@label @ROOT\n</match>\n</label>\n",
     ],
-    ids=["all match", "tags are made", "tags come from elsewhere", "tags have the path", "no source"],
+    ids=[
+        "all match",
+        "tags are made",
+        "tags come from elsewhere",
+        "tags have the path",
+        "no source",
+        "a copy comes back",
+        "all come back",
+    ],
 )
 def test_a_pattern_that_some_tag_may_match(text: str) -> None:
     """Nothing is said where tags are not all known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from logpipe.config.diagnostic import Diagnostic, Report, warning
+from logpipe.config.diagnostic import Diagnostic, Report, remark, warning
 from logpipe.config.element import Element
 from logpipe.config.options import describe
 
@@ -86,5 +86,5 @@ def _lint_own_log(elements: list[Element]) -> Iterator[Diagnostic]:
             if element.arg in {"**", ""}:
                 message = f"{describe(element)}: it takes logpipe's own log events (fluent.*) too"
                 hint = "define <label @FLUENT_LOG> to keep them apart"
-                yield warning("own-log-events", message, element.position, hint)
+                yield remark("own-log-events", message, element.position, hint)
             return

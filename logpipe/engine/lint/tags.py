@@ -56,17 +56,29 @@ def lint_tags(elements: list[Element], report: Report) -> None:
             report(warning("unmatched-pattern", message, element.arg_position, hint))
 
 
-def _tags(elements: Iterable[Element]) -> list[str]:
-    """Return every tag of the sources outside labels; none where one of them may give others."""
+def _tags(elements: list[Element]) -> list[str]:
+    """Return every tag that comes to what stands outside labels; none where a source may give others."""
     tags = []
+    all_come = _comes_back(elements)
     for element in elements:
-        if element.name != "source" or element.get("@label") not in {None, "@ROOT"}:
+        if element.name != "source" or not (all_come or element.get("@label") in {None, "@ROOT"}):
             continue
         tag = element.get("tag")
         if element.type not in PLAIN_SOURCES or not tag or "*" in tag or "${" in tag:
             return []
         tags.append(tag)
     return tags
+
+
+def _comes_back(elements: Iterable[Element]) -> bool:
+    """Return whether an output sends events from a label to the root: they have any source's tag."""
+    return any(
+        param.value == "@ROOT"
+        for element in elements
+        if element.name != "source"
+        for name, param in element.params.items()
+        if name.endswith("label")
+    ) or any(_comes_back(element.elements) for element in elements)
 
 
 def _listed(tags: list[str]) -> str:
