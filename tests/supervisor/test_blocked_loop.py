@@ -13,6 +13,8 @@ from logpipe.supervisor.worker import GRACE_SECONDS
 from tests.services.waiting import wait_until
 from tests.supervisor.running import PATIENCE, PLUGINS, Running
 
+pytestmark = pytest.mark.slow("the process gives itself five seconds to end, and the loop as long to turn")
+
 
 def _start(running: Running, way: str, *, when: str = "", shutdown_timeout: str = "1s", workers: int = 1) -> None:
     """Start a pipeline whose filter is stuck at its first event, and wait until it is."""
