@@ -89,7 +89,8 @@ def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger)
             try:
                 runner.run(Worker(settings, loaded, graph, log, watchdog).run())
             finally:
-                watchdog.end_within(GRACE_SECONDS)  # a thread of a stage that hangs would be waited for
+                # a thread of a stage that hangs would be waited for; after a signal the deadline stands already
+                watchdog.end_within(float(loaded.system.shutdown_timeout) + GRACE_SECONDS)
     except ExceptionGroup as failure:
         log_failure(log, failure)
         return 1 if settings.worker_id is None else UNRECOVERABLE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,8 +30,8 @@ def _pauses() -> None:
     time.sleep(8)
 
 
-def _waits_for_a_process() -> None:
-    subprocess.run(["sleep", "3600"], check=True)
+def _waits_for_a_lock() -> None:
+    threading.Semaphore(0).acquire()
 
 
 WAYS: Final[dict[str, Callable[[], None]]] = {
@@ -39,14 +39,14 @@ WAYS: Final[dict[str, Callable[[], None]]] = {
     "sleeps": _sleeps,
     "holds_the_lock": _holds_the_lock,
     "pauses": _pauses,
-    "waits_for_a_process": _waits_for_a_process,
+    "waits_for_a_lock": _waits_for_a_lock,
 }
 
 
 class StuckOptions(Options):
     """Settings of `@type stuck`."""
 
-    way: Literal["loops", "sleeps", "holds_the_lock", "pauses", "waits_for_a_process"] = param("What it does.")
+    way: Literal["loops", "sleeps", "holds_the_lock", "pauses", "waits_for_a_lock"] = param("What it does.")
     at: str = param("File that is made when it begins.")
     when: str = param("File whose being there it waits for, in Python code.", default="")
 
