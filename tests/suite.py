@@ -103,8 +103,9 @@ class _Run:
         self._left: dict[int, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a test that takes long and does not say why."""
-        if report.when == "call" and report.duration > SLOW_SECONDS and "slow" not in report.keywords:
+        """Note a test that takes long and does not say why; how long that is depends on what else runs here."""
+        shared_by = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+        if report.when == "call" and report.duration > SLOW_SECONDS * shared_by and "slow" not in report.keywords:
             self._slow[report.nodeid] = report.duration
 
     @pytest.hookimpl(trylast=True)
@@ -124,7 +125,7 @@ class _Run:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name slow tests without a reason, and what was left."""
         if self._slow:
-            terminalreporter.section(f"over {SLOW_SECONDS:.0f} s without @pytest.mark.slow(REASON)")
+            terminalreporter.section("slow tests without @pytest.mark.slow(REASON)")
             for test, seconds in sorted(self._slow.items(), key=lambda item: -item[1]):
                 terminalreporter.line(f"{seconds:5.1f}s {test}")
         if self._left:

@@ -79,6 +79,13 @@ def test_has_kafka(name, kafka):
         time.sleep(0.01)
 """
 
+IMPATIENT: Final = """\
+import os
+from tests import suite
+
+suite.SLOW_SECONDS, suite.END_SECONDS, os.getloadavg = 0.15, 0.5, lambda: (0.0, 0.0, 0.0)
+"""
+
 # A Kafka that is counted and not there.
 COUNTED: Final = """\
 import os, pathlib
@@ -134,7 +141,7 @@ def nested(tmp_path: Path) -> Nested:
 
 def test_what_a_run_does_not_let_pass(nested: Nested) -> None:
     """A test that hangs, a warning, a slow test without a reason and a process that is left: each is named."""
-    nested.start(MISTAKES, conftest="from tests import suite\n\nsuite.SLOW_SECONDS = 0.15\nsuite.END_SECONDS = 0.5\n")
+    nested.start(MISTAKES, conftest=IMPATIENT)
     status, said = nested.end()
 
     assert status == 1

@@ -308,6 +308,7 @@ THROUGH_A_FAULT = """
     from logpipe import Receipt
     from logpipe.testing import wait_for
     from tests.builtin.buffers.stages import conf, running, sink
+    import tests.faults.one_thread  # strace counts the calls of each thread by themselves
 
     folder, fault = Path(sys.argv[1]), sys.argv[2]
     buffer = folder / "b"

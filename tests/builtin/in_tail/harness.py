@@ -102,7 +102,7 @@ class Running:
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait without moving the clock: what is waited for must come of events alone."""
-        await wait_for(lambda: self.balanced() and condition(), what, seconds=10)
+        await wait_for(lambda: self.balanced() and condition(), what, seconds=60)
 
     async def tick_until(self, condition: Callable[[], object], what: str = "", *, step: float = 0.5) -> None:
         """Move the clock on until something is so."""

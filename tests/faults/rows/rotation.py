@@ -115,6 +115,8 @@ def rewritten(lab: Lab) -> None:
     """Other content is read from its beginning, whatever its size."""
     for name, count in (("smaller", LINES // 4), ("as large", LINES), ("larger", 4 * LINES)):
         with lab.trial(f"rewritten {name}") as trial:
+            # Between the write and the cut the file begins with new lines and ends with old ones.
+            trial.may_repeat = name == "smaller"
             log = trial.log()
             series = trial.account.open("fixed")
             log.write_bytes("".join(f"{series.next_line(padding=30)}\n" for _ in range(LINES)).encode())
