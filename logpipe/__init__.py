@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         compile_regexp,
         compile_sequence,
         compile_template,
+        group_names,
     )
     from logpipe.expression.text import inspect as ruby_inspect
     from logpipe.expression.text import to_s as ruby_to_s
@@ -168,6 +169,7 @@ __all__ = [
     "escaped",
     "fault",
     "find_zone",
+    "group_names",
     "holds_bytes",
     "limited_search",
     "param",
@@ -250,6 +252,7 @@ _HOMES = {
         "compile_regexp",
         "compile_sequence",
         "compile_template",
+        "group_names",
     ),
     "logpipe.expression.time_limit": (
         "TimeLimit",

@@ -100,3 +100,14 @@ class Element:
     def title(self) -> str:
         """How a person would point at it: `<match app.**>`."""
         return f"<{self.name} {self.arg}>" if self.arg else f"<{self.name}>"
+
+    def spell_out_regexp(self) -> None:
+        """Write a parser's `@type /…/` as `@type regexp` with its `expression`, as fluentd's plugin.rb reads it."""
+        given = self.params.get("@type") or self.params.get("type")
+        written = self.type
+        if given is None or len(written) < 2 or not (written.startswith("/") and written.endswith("/")):
+            return
+        pieces = tuple(piece._replace(start=piece.start - 1) for piece in given.pieces)
+        expression = Param("expression", written[1:-1], given.position, given.place(1), pieces)
+        self.params.setdefault("expression", expression)
+        self.params[given.name] = Param(given.name, "regexp", given.position, given.value_position)

@@ -313,6 +313,8 @@ class _Reader:
         for name, value in (setting.defaults or {}).items():
             if name not in element.params:
                 element.set(name, value, element.position)
+        if setting.plugin_kind == "parser":
+            element.spell_out_regexp()
         kind_of_plugin = element.type or setting.default_type
         if not kind_of_plugin:
             self._error("missing-type", f'<{word}> needs an "@type"', element.position)

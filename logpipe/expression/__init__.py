@@ -10,7 +10,7 @@ from typing import Any
 
 from logpipe.expression.accessor import RecordAccessor
 from logpipe.expression.compiled import RecordTemplate, Template, Transform
-from logpipe.expression.regexp import Pattern, compile_regexp, split_regexp
+from logpipe.expression.regexp import Pattern, compile_regexp, group_names, split_regexp
 from logpipe.expression.rules import Dialect, Reading, RecordRules, Replacement, SequenceRules, TemplateError
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "compile_regexp",
     "compile_sequence",
     "compile_template",
+    "group_names",
     "split_regexp",
 ]
 

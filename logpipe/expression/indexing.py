@@ -7,6 +7,7 @@ from typing import Any
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import RubyError, check_size, no_method
 from logpipe.expression.methods.registry import METHODS
+from logpipe.expression.regexp import python_group
 from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp
 from logpipe.expression.text import class_name, describe, inspect
 from logpipe.expression.values import DefaultHash, Proc, Range, Symbol, as_key
@@ -118,9 +119,9 @@ def group(data: MatchData, key: Any, length: Any = None) -> Any:
     """
     if isinstance(key, (str, Symbol)):
         name = key.name if isinstance(key, Symbol) else key
-        if name not in data.match.re.groupindex:
+        if python_group(name) not in data.match.re.groupindex:
             raise RubyError("IndexError", f"undefined group name reference: {name}")
-        return data.match[name]
+        return data.match[python_group(name)]
     return array_part([data.match[0], *data.match.groups()], key, length)
 
 

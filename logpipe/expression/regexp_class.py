@@ -16,6 +16,11 @@ _SHORT: Final = {
     "w": "a-zA-Z0-9_", "d": "0-9", "s": " \\t\\r\\n\\f\\v", "h": "0-9a-fA-F",
     "W": "^a-zA-Z0-9_", "D": "^0-9", "S": "^ \\t\\r\\n\\f\\v", "H": "^0-9a-fA-F",
 }  # fmt: skip
+_ASCII_POSIX: Final = {
+    **_POSIX, "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z",
+    "space": " \\t\\r\\n\\f\\v", "word": "a-zA-Z0-9_", "print": "\\x20-\\x7e", "graph": "\\x21-\\x7e",
+}  # fmt: skip
+_UNICODE_SHORT: Final = {**_SHORT, "w": "\\w", "d": "\\d", "W": "^\\w", "D": "^\\d"}
 _CONTROL: Final = {"n": "\\n", "t": "\\t", "r": "\\r", "f": "\\f", "v": "\\v", "a": "\\a", "e": "\\x1b", "b": "\\x08"}
 _CODE: Final = re.compile(
     r"\\u(?:\{([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{4}))|\\x(?:\{([0-9a-fA-F]+)\}|([0-9a-fA-F]{1,2}))"
@@ -34,14 +39,16 @@ class NeedsRegex(Exception):  # noqa: N818 - no error: the class was read and on
         self.end = end
 
 
-def read_class(source: str, start: int) -> tuple[str, int]:
+def read_class(source: str, start: int, *, mode: str = "d") -> tuple[str, int]:
     """Translate the class that opens at `start`; returns its text for `re` and the offset behind its bracket.
+
+    `mode` is `d`, `a` or `u`, as `(?a)` sets it.
 
     Raises:
         NeedsRegex: it intersects classes, or nests a negated one.
         ExpressionError: it is not closed or is empty.
     """
-    reader = _ClassReader(source, start)
+    reader = _ClassReader(source, start, mode)
     inside, end = reader.read(start)
     if reader.only_regex:
         raise NeedsRegex(inside.for_regex(), end)
@@ -91,7 +98,9 @@ _CLASS_AFTER: Final = re.compile(r"\\[wWdDsShH]|\[")
 
 
 class _ClassReader:
-    def __init__(self, source: str, start: int) -> None:
+    def __init__(self, source: str, start: int, mode: str) -> None:
+        self._short = _UNICODE_SHORT if mode == "u" else _SHORT
+        self._classes = _ASCII_POSIX if mode == "a" else _POSIX
         self._source = source
         self._start = start
         self.only_regex = False
@@ -144,7 +153,7 @@ class _ClassReader:
         return bool(_CLASS_BEFORE.search(before) or _CLASS_AFTER.match(after))
 
     def _posix(self, match: re.Match[str]) -> str:
-        members = _POSIX.get(match[2])
+        members = self._classes.get(match[2])
         if members is None:
             raise ExpressionError(
                 f"unknown class [:{match[2]}:] in a regular expression",
@@ -171,8 +180,8 @@ class _ClassReader:
             raise ExpressionError(
                 "too short escape sequence in a regular expression", offset=position, hint="remove it"
             )
-        if following in _SHORT:
-            found.add(_SHORT[following])
+        if following in self._short:
+            found.add(self._short[following])
         elif following in _CONTROL:
             found.add(_CONTROL[following])
         elif match := _PROPERTY.match(source, position):

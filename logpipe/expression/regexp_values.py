@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression.failures import BudgetExceeded, RubyError
-from logpipe.expression.regexp import compile_regexp
+from logpipe.expression.regexp import compile_regexp, group_names, python_group
 
 _SECONDS: Final = 0.5
 """How long one search with a pattern that may explode may take."""
@@ -42,7 +42,7 @@ class Regexp:
             )
         if prefers_empty(self.pattern.pattern):
             self.finditer = self._one_after_another
-        self.names: tuple[str, ...] = tuple(self.pattern.groupindex)
+        self.names: tuple[str, ...] = tuple(group_names(self.pattern).values())
 
     def _one_after_another(self, text: str, position: int = 0) -> Iterator[re.Match[str]]:
         """Yield the matches as Ruby finds them: behind an empty one it goes on a character later, whatever is there."""
@@ -167,7 +167,7 @@ class LastMatch:
         if data is None:
             return None
         try:
-            group: str | None = data.match[key]
+            group: str | None = data.match[python_group(key) if isinstance(key, str) else key]
         except IndexError:
             return None
         return group

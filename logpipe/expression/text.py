@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from logpipe.expression.failures import BudgetExceeded, RubyError, check_size
+from logpipe.expression.regexp import group_names
 from logpipe.expression.regexp_values import MatchData, Regexp
 from logpipe.expression.times import RubyDate, RubyTime
 from logpipe.expression.values import (
@@ -173,7 +174,7 @@ def regexp_text(regexp: Regexp) -> str:
 
 
 def _inspect_match(data: MatchData) -> str:
-    names = {number: name for name, number in data.match.re.groupindex.items()}
+    names = {data.match.re.groupindex[name]: shown for name, shown in group_names(data.match.re).items()}
     groups = "".join(
         f" {names.get(number, number)}:{inspect(data.match[number])}" for number in range(1, data.match.re.groups + 1)
     )

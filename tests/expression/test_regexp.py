@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import compile_regexp, split_regexp
+from logpipe.expression import compile_regexp, group_names, split_regexp
 from logpipe.expression.regexp_values import may_explode
 
 MATCHES = [
@@ -77,6 +80,37 @@ def test_matches(source: str, flags: str, text: str, expected: str | None) -> No
     assert (None if found is None else found[0]) == expected
 
 
+RECORDED = [json.loads(line) for line in Path(__file__).with_name("regexp.jsonl").read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row["regexp"]) for row in RECORDED])
+def test_recorded_matches(row: dict[str, Any]) -> None:
+    """The first match, its place and its named groups are those of a real Ruby, which refused what has an error."""
+    if "error" in row:
+        with pytest.raises(ExpressionError):
+            compile_regexp(row["regexp"])
+        return
+    pattern = compile_regexp(row["regexp"])
+    found = pattern.search(row["text"])
+    names = group_names(pattern)
+
+    shown = found and [found[0], {name: found[group] for group, name in names.items()}, found.start()]
+    assert shown == row["match"]
+
+
+def test_what_is_stacked_takes_no_longer() -> None:
+    """A loop of a loop is one loop where that is the same: Onigmo reduces it too."""
+    assert compile_regexp(r"^(?:a**b?*)$").search("a" * 5000 + "c") is None
+    assert compile_regexp(r"a+**").pattern == "a*"
+
+
+def test_calls_that_grow_without_end_are_refused() -> None:
+    """Each call doubles the pattern: it is refused with a reason, and at once."""
+    calls = "".join(rf"(?<g{number}>\g<g{number - 1}>\g<g{number - 1}>)" for number in range(1, 40))
+    with pytest.raises(ExpressionError, match="too long once its calls are written out"):
+        compile_regexp(f"(?<g0>a){calls}")
+
+
 def test_line_start_is_not_behind_the_last_line_break() -> None:
     """Ruby's `^` begins a line, and behind the last line break there is none."""
     assert compile_regexp("^").sub("> ", "a\nb\n") == "> a\n> b\n"
@@ -105,7 +139,20 @@ def test_plain_patterns_are_those_of_re() -> None:
 
 @pytest.mark.parametrize(
     ("source", "offset"),
-    [("a(b", 3), ("ab)", 2), ("a[b", 1), ("*a", 0), ("a\\", 1), ("a(?~b)", 1), ("a(?z)", 1), ("[[:nope:]]", 1)],
+    [
+        ("a(b", 3),
+        ("ab)", 2),
+        ("a[b", 1),
+        ("*a", 0),
+        ("a\\", 1),
+        ("a(?~b+)", 6),
+        ("a(?z)", 1),
+        ("a|*", 2),
+        ("(*a)", 1),
+        ("(?<1a>x)", 0),
+        ("(?<>x)", 0),
+        ("[[:nope:]]", 1),
+    ],
 )
 def test_malformed_ones_say_where(source: str, offset: int) -> None:
     """An error names the place in the source and what to do."""

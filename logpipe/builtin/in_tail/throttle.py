@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
-from logpipe import Host
+from logpipe import Host, group_names
 from logpipe.builtin.in_tail.options import GroupOptions, RuleOptions, TailOptions
 from logpipe.builtin.in_tail.trail import Trail
 
@@ -111,7 +111,7 @@ class Throttle:
         if self._group is None:
             return None
         found = self._group.pattern.search(trail.name)
-        names = {} if found is None else {name: text or "" for name, text in found.groupdict().items()}
+        names = {} if found is None else {shown: found[name] or "" for name, shown in group_names(found.re).items()}
         for group in self._groups:
             wanted = group.rule.match.items()
             if found is not None and all(regexp.search(names.get(name, "")) for name, regexp in wanted):

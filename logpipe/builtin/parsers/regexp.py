@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from logpipe import (
     ExpressionError,
@@ -18,6 +19,7 @@ from logpipe import (
     call_within,
     compile_regexp,
     escaped,
+    group_names,
     limited_search,
     param,
     split_regexp,
@@ -64,7 +66,7 @@ class RegexpOptions(ParseOptions):
         except ValueError as problem:
             yield InvalidSetting(str(problem), param="expression")
             return
-        if not pattern.groupindex:
+        if not group_names(pattern):
             message = "the expression has no named captures, so no record can come of it: name groups, (?<name>…)"
             yield InvalidSetting(message, param="expression")
 
@@ -74,8 +76,10 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
 
     def __init__(self, options: RegexpOptions, host: Host) -> None:
         super().__init__(options, host)
-        self._search = options.pattern.search
-        self._search_one = limited_search(options.pattern)
+        pattern = options.pattern
+        self._search = pattern.search
+        self._search_one = limited_search(pattern)
+        self._exact_record, self._escaped_record = _record_makers(group_names(pattern))
         self._limit = TimeLimit()
         if options.timeout:
             seconds = float(options.timeout)
@@ -93,7 +97,7 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
         except TimeLimitExceeded as error:
             self._give_up(line, error)
             return []
-        return [] if found is None else [self.event(_exact_record(found.groupdict()))]
+        return [] if found is None else [self.event(self._exact_record(found.groupdict()))]
 
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines."""
@@ -105,7 +109,7 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
     def _parse_texts(self, lines: list[str], now: Time, *, exact: bool = True) -> Parsed:
         """Return the events of lines; where they are not `exact`, bytes that are not UTF-8 stand in them escaped."""
         found = self._search_all(lines)
-        record = _exact_record if exact else _escaped_record
+        record = self._exact_record if exact else self._escaped_record
         if None not in found:
             records = [record(match.groupdict()) for match in found if match is not None]
             return self.parsed(records, now, numbers=range(len(lines)), unmatched=[])
@@ -121,6 +125,20 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
 
     def _give_up(self, line: str, error: TimeLimitExceeded) -> None:
         self.host.log.warning("parsing timed out, the line is not matched: %s: %r", error, line[:200])
+
+
+_RecordMaker: TypeAlias = Callable[[dict[str, str | None]], Record]
+
+
+def _record_makers(names: dict[str, str]) -> tuple[_RecordMaker, _RecordMaker]:
+    """Return what makes a record of a match's groups, and what does where bytes that are not UTF-8 are escaped."""
+    if all(name == shown for name, shown in names.items()):
+        return _exact_record, _escaped_record
+
+    def renamed(groups: dict[str, str | None]) -> dict[str, str | None]:
+        return {shown: groups[name] for name, shown in names.items()}
+
+    return lambda groups: _exact_record(renamed(groups)), lambda groups: _escaped_record(renamed(groups))
 
 
 def _exact_record(groups: dict[str, str | None]) -> Record:

@@ -9,6 +9,7 @@ from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.indexing import array_part, group
 from logpipe.expression.methods.registry import function, method
 from logpipe.expression.methods.string_match import as_regexp
+from logpipe.expression.regexp import group_names
 from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp, dynamic_regexp
 from logpipe.expression.text import regexp_text, to_s
 from logpipe.expression.values import Symbol
@@ -31,7 +32,7 @@ def to_a(data: MatchData) -> list[Any]:
 @method(MatchData, names="named_captures", returns=dict)
 def named_captures(data: MatchData, options: Any = None) -> dict[Any, Any]:
     """Return the named groups; `symbolize_names: true` makes the names symbols."""
-    found = data.match.groupdict()
+    found = {shown: data.match[name] for name, shown in group_names(data.match.re).items()}
     if isinstance(options, dict) and options.get(Symbol.of("symbolize_names")):
         return {Symbol.of(name): value for name, value in found.items()}
     return found
@@ -40,7 +41,7 @@ def named_captures(data: MatchData, options: Any = None) -> dict[Any, Any]:
 @method(MatchData, Regexp, names="names", returns=list)
 def names(value: Any) -> list[Any]:
     """Return the names of the groups."""
-    return list((value.match.re if isinstance(value, MatchData) else value.pattern).groupindex)
+    return list(group_names(value.match.re if isinstance(value, MatchData) else value.pattern).values())
 
 
 @method(MatchData, names="pre_match", returns=str)

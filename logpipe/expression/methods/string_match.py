@@ -11,13 +11,14 @@ from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import BUDGET, RubyError, check_size
 from logpipe.expression.indexing import string_part
 from logpipe.expression.methods.registry import method
+from logpipe.expression.regexp import python_group
 from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp, dynamic_regexp
 from logpipe.expression.text import class_name, to_s
 from logpipe.expression.values import Symbol, as_key
 
 _WORD: Final = re.compile(r"[^\t\n\v\f\r \0]+")
 _BLANKS: Final = re.compile(r"[\t\n\v\f\r \0]+")
-_REFERENCE: Final = re.compile(r"\\(?:k<(\w+)>|([0-9&`'\\]))")
+_REFERENCE: Final = re.compile(r"\\(?:k<([^>]+)>|([0-9&`'\\]))")
 
 
 def as_regexp(pattern: Any) -> Regexp:
@@ -61,7 +62,8 @@ def _template(replacement: str) -> str | Callable[[re.Match[str]], str]:
 
 def _reference(name: str | None, sign: str) -> str | Callable[[re.Match[str]], str]:
     if name is not None:
-        return lambda match: match[name] or ""
+        group = python_group(name)
+        return lambda match: match[group] or ""
     if sign in "0&":
         return lambda match: match[0]
     if sign == "\\":
