@@ -69,7 +69,11 @@ class RecordTransformerOptions(Options):
     @property
     def entries(self) -> list[tuple[str, Any]]:
         """The fields to set."""
-        return [(name, _value(text)) for name, text in entries_of(self.record).items()]
+        natives = {name: entry.native for section in self.record for name, entry in section.params.items()}
+        return [
+            (name, _value(text) if natives[name] is None else natives[name])
+            for name, text in entries_of(self.record).items()
+        ]
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield every expression that does not compile, each with its place."""

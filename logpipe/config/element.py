@@ -46,6 +46,8 @@ class Param:
     position: Position = NOWHERE
     value_position: Position = NOWHERE
     pieces: tuple[Piece, ...] = ()
+    native: float | bool | None = field(default=None, compare=False)
+    """The number or truth value that YAML makes of it, which only a field of a record keeps."""
 
     @property
     def has_code(self) -> bool:

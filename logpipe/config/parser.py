@@ -44,7 +44,7 @@ def parse_text(
 
     Args:
         text: the configuration.
-        file: the name that places have; includes are relative to its directory.
+        file: the name that places have; `.yaml` and `.yml` are YAML; includes are relative to its directory.
         report: is told every mistake.
         dialect: which of fluentd's two syntaxes.
         evaluate: whether to run embedded code; without, `#{…}` stays in the values as it is written.
@@ -56,7 +56,10 @@ def parse_text(
     evaluation = _evaluation(env, hostname, worker_id) if evaluate else None
     root = _root(file)
     reading = Reading(report, evaluation, follow_includes)
-    _reader(file, Path(file).parent, dialect, reading).fill(root, text)
+    if _Form(dialect, "guess", "utf-8").is_yaml(file):
+        _read_yaml(root, file, text, reading)
+    else:
+        _reader(file, Path(file).parent, dialect, reading).fill(root, text)
     return root
 
 

@@ -21,6 +21,8 @@ from logpipe.config.values import text_of
 MAX_NODES: Final = 200_000
 """Aliases can turn a few lines into billions of values."""
 
+JSON_TAG: Final = "!fluent/json"
+
 _CORE: Final = "tag:yaml.org,2002:"
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Final[Any] = yaml.resolver.Resolver()
@@ -205,7 +207,11 @@ class _Composer:
     def _scalar(self, event: Any) -> Node:
         place = self._place(event)
         if event.tag and event.tag.startswith("!") and event.tag != "!":
-            return self._tagged(event.tag, Scalar(place, event.value, event.value))
+            value: str | float | bool | None = event.value
+            if event.tag == JSON_TAG:
+                # compat: Ruby's YAML reads what an unknown tag is on as if it had none, in quotes or not
+                value = _typed(_RESOLVER.resolve(yaml.ScalarNode, event.value, (True, False)), event.value)
+            return self._tagged(event.tag, Scalar(place, value, event.value))
         if event.tag and event.tag != "!":
             return Scalar(place, _typed(event.tag, event.value), event.value)
         if not event.implicit[0]:

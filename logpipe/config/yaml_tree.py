@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from logpipe.config import yaml_nodes
 from logpipe.config.diagnostic import Position, error, warning
 from logpipe.config.element import USE_DEFAULT, Element, Param, Piece
 from logpipe.config.includes import Included, Includes, Origin
@@ -58,7 +59,7 @@ class _YamlFile:
                 return self._include(path, node.position)
             case "!fluent/s", Scalar(value=str(text)):
                 return self._evaluated(text, node.position)
-            case "!fluent/json", _:
+            case yaml_nodes.JSON_TAG, _:
                 return Scalar(node.position, dump_json(plain(node)))
         message = f"the YAML tag {tag} is not known here"
         hint = "tags are !include FILE, !fluent/s TEXT and !fluent/json VALUE"
@@ -201,7 +202,8 @@ class _Sections:
             pieces = (
                 (Piece(0, value.position, 0, is_code=True),) if isinstance(value, Scalar) and value.has_code else ()
             )
-            element.params[key] = Param(key, _text(value), pair.position, value.position, pieces)
+            native = value.value if isinstance(value, Scalar) and not isinstance(value.value, str) else None
+            element.params[key] = Param(key, _text(value), pair.position, value.position, pieces, native)
 
 
 def _element(name: str, position: Position, included_from: tuple[Position, ...]) -> Element:

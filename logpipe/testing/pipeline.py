@@ -124,8 +124,11 @@ async def pipeline(
     *plugins: type[Plugin[Any]],
     clock: Clock | None = None,
     worker_id: int = 0,
+    file: str = "test.conf",
 ) -> AsyncIterator[Pipeline]:
     """Run a configuration until the block ends; `plugins` are known by their `@type` beside the installed ones.
+
+    The text is YAML where the name of its `file`, which is for places only, ends so.
 
     Raises:
         AssertionError: its ledger does not add up.
@@ -143,7 +146,7 @@ async def pipeline(
     found: list[Diagnostic] = []
     with TemporaryDirectory(prefix="logpipe-backup-", ignore_cleanup_errors=True) as backup_dir:
         graph = Graph.build(
-            parse(text),
+            parse(text, file),
             registry=registry,
             report=found.append,
             log=log,

@@ -149,6 +149,44 @@ async def test_plain_placeholders_of_0_12(value: str, expected: Any) -> None:
     assert record["x"] == expected
 
 
+@pytest.mark.parametrize("ruby", ["false", "true"])
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("5", 5),
+        ("5.10", 5.1),
+        ("true", True),
+        ("off", False),
+        ("0", 0),
+        ("null", None),
+        ("'5'", "5"),
+        ("0x10", 16),
+        ("[1, 2.5, true, null, x]", [1, 2.5, True, None, "x"]),
+        ("!fluent/json 5", "5"),
+        ("!fluent/json {a: 1, b: [true]}", {"a": 1, "b": [True]}),
+        ("!fluent/s 5", "5"),
+        ("2020-01-02", "2020-01-02"),
+        ("${tag}", "t"),
+    ],
+)
+async def test_values_of_yaml_keep_their_type(written: str, expected: Any, ruby: str) -> None:
+    """A number is a number in the record, as with Fluentd's YAML."""
+    text = f"""
+config:
+  - filter:
+      $type: record_transformer
+      $tag: t
+      enable_ruby: {ruby}
+      record:
+        x: {written}
+  - match: {{$type: test, $tag: "**"}}
+"""
+    async with pipeline(text, file="test.yaml") as run:
+        await run.feed("t", {})
+        assert run.records() == [{"x": expected}]
+        assert [type(value) for value in run.records()[0].values()] == [type(expected)]
+
+
 async def test_an_unknown_placeholder_is_warned_about() -> None:
     """Once, when it is read."""
     async with drive(RecordTransformer, "<record>\nx a${level}\ny ${level}\n</record>") as stage:

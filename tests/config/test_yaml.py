@@ -86,6 +86,9 @@ SCALARS: dict[str, tuple[str, Any]] = {
     "plain code is text": ('"#{hostname}"', "#{hostname}"),
     "!fluent/s runs code": ("!fluent/s \"#{ENV['X']}/#{hostname}/#{worker_id}\"", "x/node-1/0"),
     "!fluent/s knows no nil": ('!fluent/s "#{use_nil}"', ""),
+    "!fluent/json has the type that its value would have": ("!fluent/json 5", "5"),
+    "!fluent/json does not mind quotes": ("!fluent/json '5.10'", "5.1"),
+    "!fluent/json of text has quotes": ("!fluent/json abc", '"abc"'),
     "!fluent/json is JSON": ("!fluent/json {a: [1, !fluent/s '#{hostname}']}", '{"a":[1,"node-1"]}'),
 }
 
