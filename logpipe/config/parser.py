@@ -34,6 +34,7 @@ def parse_text(
     *,
     report: Report,
     dialect: Dialect = "v1",
+    file_type: str = "v1",
     evaluate: bool = True,
     follow_includes: bool = True,
     env: Mapping[str, str] | None = None,
@@ -44,9 +45,10 @@ def parse_text(
 
     Args:
         text: the configuration.
-        file: the name that places have; `.yaml` and `.yml` are YAML; includes are relative to its directory.
+        file: the name that places have; includes are relative to its directory.
         report: is told every mistake.
         dialect: which of fluentd's two syntaxes.
+        file_type: as for `parse_file`; the file's name counts with `guess` alone.
         evaluate: whether to run embedded code; without, `#{…}` stays in the values as it is written.
         follow_includes: whether to read included files; without, each `@include` becomes an element of that name.
         env: the environment that embedded code sees; the process's own by default.
@@ -56,7 +58,7 @@ def parse_text(
     evaluation = _evaluation(env, hostname, worker_id) if evaluate else None
     root = _root(file)
     reading = Reading(report, evaluation, follow_includes)
-    if _Form(dialect, "guess", "utf-8").is_yaml(file):
+    if _Form(dialect, file_type, "utf-8").is_yaml(file):
         _read_yaml(root, file, text, reading)
     else:
         _reader(file, Path(file).parent, dialect, reading).fill(root, text)

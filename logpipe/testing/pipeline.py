@@ -112,7 +112,7 @@ def parse(text: str, file: str = "test.conf") -> Element:
         ConfigError: it has mistakes.
     """
     found: list[Diagnostic] = []
-    root = parse_text(text, file, report=found.append)
+    root = parse_text(text, file, report=found.append, file_type="guess")
     if any(diagnostic.severity == "error" for diagnostic in found):
         raise ConfigError(found)
     return root
