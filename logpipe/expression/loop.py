@@ -16,7 +16,7 @@ from logpipe.expression.accessor import RecordAccessor
 from logpipe.expression.compiled import Part, RecordTemplate
 from logpipe.expression.compiler.bound import BoundValues, attempt_entry
 from logpipe.expression.compiler.context import Context
-from logpipe.expression.compiler.entry import Entry, write_entry
+from logpipe.expression.compiler.entry import Entry, Finish, exported, write_entry
 from logpipe.expression.compiler.fast import FAILED, NOT_FAST, ShortForm, not_fast, short_form
 from logpipe.expression.compiler.literals import UNKNOWN
 from logpipe.expression.compiler.reads import is_path, metadata_read
@@ -77,11 +77,19 @@ class Loop:
         self._lines: list[tuple[int, int, str]] = []
         """For each value that may fail, its first and last line in the source, and its text."""
 
-    def part(self, template: TemplateTree, label: str, *, is_lenient: bool = False, output: str = "None") -> Computed:
+    def part(
+        self,
+        template: TemplateTree,
+        label: str,
+        *,
+        is_lenient: bool = False,
+        output: str = "None",
+        finish: Finish = exported,
+    ) -> Computed:
         """Write the function of a key or value; `label` names it.
 
         A lenient one that fails is nil, and is told; so is one that reads a bare name. `output` is the Python of the
-        record that will go on, where that is another than the one that is read.
+        record that will go on, where that is another than the one that is read; `finish` says what becomes of a value.
         """
         self.unknown += template.unknown
         stem = self._stem(label)
@@ -93,7 +101,7 @@ class Loop:
             short = short_form(writer, template.tree, self._context, self._bound.name_of)
         function = f"compute_{stem}"
         before = len(writer.lines)
-        entry = write_entry(writer, function, template.tree, self._context, "record, time, output")
+        entry = write_entry(writer, function, template.tree, self._context, "record, time, output", finish=finish)
         if read == frozenset() and not entry.changes_record:
             short = self._once_per_tag(stem)
         time = "time" if entry.uses & TIMES else "None"

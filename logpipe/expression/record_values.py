@@ -14,6 +14,7 @@ from logpipe.expression.values import Symbol
 from logpipe.raw_text import escaped, unescaped
 
 _MAX_DEPTH = 100
+_MOST_SECONDS = 10**30
 
 
 def private_copy(value: Any, depth: int = 0) -> Any:
@@ -65,19 +66,26 @@ def renewed_time(value: Any) -> Time:
 
     Raises:
         RubyError: the value has no `to_f`, such as true or an object (NoMethodError).
-        ExpressionError: the number is not finite.
+        ExpressionError: the number is not finite, or has more than thirty digits.
     """
     number = float(dispatcher("to_f")(value))
+    if not -_MOST_SECONDS <= number <= _MOST_SECONDS:
+        raise ExpressionError(f"{number} is no time")
     if type(value) is int:
         return value * NANOS
-    try:
-        # compat: filter_record_transformer.rb, Time.at(value.to_f): the float's exact binary value
-        numerator, denominator = number.as_integer_ratio()
-    except (OverflowError, ValueError):
-        raise ExpressionError(f"{number} is no time") from None
+    # compat: filter_record_transformer.rb, Time.at(value.to_f): the float's exact binary value
+    numerator, denominator = number.as_integer_ratio()
     return numerator * NANOS // denominator
 
 
 def renewed_second(value: Any) -> Time:
-    """Return the time that a field's integer means, as 0.12 read it."""
-    return int(dispatcher("to_i")(value)) * NANOS
+    """Return the time that a field's integer means, as 0.12 read it.
+
+    Raises:
+        RubyError: the value has no `to_i` (NoMethodError).
+        ExpressionError: the number has more than thirty digits.
+    """
+    number = int(dispatcher("to_i")(value))
+    if not -_MOST_SECONDS <= number <= _MOST_SECONDS:
+        raise ExpressionError(f"{str(value)[:40]} is no time")
+    return number * NANOS

@@ -132,6 +132,8 @@ _ESCAPED: Final = {
 
 
 _UNPRINTABLE: Final = frozenset({"Cc", "Cn", "Cs", "Zl", "Zp"})
+_NEXT_LINE: Final = "\x85"
+"""A control character that Onigmo counts as printable all the same."""
 
 
 def inspect_string(text: str) -> str:
@@ -144,7 +146,7 @@ def inspect_string(text: str) -> str:
             written.append("\\#")
         elif "\udc80" <= char <= "\udcff":
             written.append(f"\\x{ord(char) - 0xDC00:02X}")
-        elif char.isprintable() or unicodedata.category(char) not in _UNPRINTABLE:
+        elif char.isprintable() or char == _NEXT_LINE or unicodedata.category(char) not in _UNPRINTABLE:
             written.append(char)
         else:
             written.append(f"\\u{ord(char):04X}" if ord(char) <= 0xFFFF else f"\\u{{{ord(char):X}}}")
@@ -234,6 +236,11 @@ def export(value: Any) -> Any:
         BudgetExceeded: the value is nested more than 100 deep, or has more than 200,000 members.
     """
     return value if type(value) in _PLAIN else _export(value, [_MAX_MEMBERS], 0)
+
+
+def export_but_time(value: Any) -> Any:
+    """Return the same, but a time as it is."""
+    return value if isinstance(value, RubyTime) else export(value)
 
 
 def _export(value: Any, left: list[int], depth: int) -> Any:

@@ -10,11 +10,13 @@ from typing import Any
 
 from logpipe.errors import ExpressionError
 from logpipe.expression.compiled import RecordTemplate
+from logpipe.expression.compiler.entry import exported, exported_but_time
 from logpipe.expression.loop import Computed, Loop
+from logpipe.expression.methods.registry import load
 from logpipe.expression.record_values import renewed_second, renewed_time
 from logpipe.expression.rules import Dialect, RecordRules, TemplateError
 from logpipe.expression.template import context_of, read_key, read_template
-from logpipe.expression.text import to_s
+from logpipe.expression.text import export, to_s
 from logpipe.raw_text import readable
 
 
@@ -46,6 +48,8 @@ class _Section(Loop):
         self._computed = [part for pair in self._pairs for part in pair]
         self._mutates = any(part.changes_record for part in self._computed)
         self._copies = self._mutates or rules.renew_record or rules.renew_time_key is not None
+        if rules.renew_time_key is not None:
+            load()  # a section without an expression has loaded no methods, and a number is asked for its `to_f`
 
     def _pair(self, key: str, value: Any) -> tuple[Computed, Computed]:
         reading = self._rules.reading
@@ -60,7 +64,9 @@ class _Section(Loop):
             raise TemplateError(problem, key=key, in_key=True) from None
         try:
             template = read_template(value, reading)
-            return key_part, self.part(template, key, is_lenient=self._v0_12, output="output")
+            keeps_time = key == self._rules.renew_time_key and reading.enable_ruby
+            finish = exported_but_time if keeps_time else exported
+            return key_part, self.part(template, key, is_lenient=self._v0_12, output="output", finish=finish)
         except ExpressionError as problem:
             raise TemplateError(problem, key=key, in_key=False) from None
 
@@ -138,3 +144,5 @@ class _Section(Loop):
         convert = writer.name(renewed_second if self._v0_12 else renewed_time, "renewed_time")
         writer.emit(f"if {key!r} in {target}:")
         writer.emit(f"    times[place] = {convert}({target}[{key!r}])")
+        if any(part.text == key for part, _ in self._pairs):
+            writer.emit(f"    {target}[{key!r}] = {writer.name(export, 'export')}({target}[{key!r}])")

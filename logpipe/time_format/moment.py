@@ -14,6 +14,7 @@ from logpipe.time_format.directives import MONTHS
 from logpipe.time_format.zones import days_since_epoch, fixed_zone, since_epoch, wall_clock
 
 _NANOS: Final = 1_000_000_000
+_MOST_SECONDS: Final = 10**30
 _OFFSET: Final = re.compile(r"(?:utc?|gmt)?([-+]?)(\d\d?)(?::?(\d\d)(?::?(\d\d))?)?", re.ASCII | re.IGNORECASE)
 _NAMED_OFFSETS: Final = {
     **{letter: hours for hours, letter in enumerate("abcdefghiklm", start=1)},
@@ -64,6 +65,8 @@ class Parts:
             ParseError: there are none, or they cannot go together.
         """
         if self.epoch is not None:
+            if not -_MOST_SECONDS <= self.epoch <= _MOST_SECONDS:
+                raise ParseError("no such time: no number of seconds has so many digits")
             return Moment(self.epoch * _NANOS + self.nanos, self.offset)
         try:
             if self.offset is not None:

@@ -18,6 +18,7 @@ from logpipe.time_format.strftime import compile_formatter
 TimeType: TypeAlias = Literal["string", "unixtime", "float", "mixed"]
 
 _NANOS: Final = 1_000_000_000
+_MOST_SECONDS: Final = 10**30
 _LEADING: Final = re.compile(r"\s*([-+]?\d+(?:_\d+)*)", re.ASCII)
 
 
@@ -62,11 +63,11 @@ def parse_unixtime(value: Any) -> int:
         ParseError: it is neither a number nor a text, or the number is not finite.
     """
     if type(value) is int:
-        return value * _NANOS
+        return seconds_of(value) * _NANOS
     if isinstance(value, str):
         return _leading_integer(value) * _NANOS
     if type(value) is float:
-        return int(_finite(value)) * _NANOS
+        return seconds_of(int(_finite(value))) * _NANOS
     raise ParseError(f"value must be a string or a number: {value}")
 
 
@@ -79,7 +80,7 @@ def parse_float(value: Any) -> int:
         ParseError: it is neither a number nor a text, or the number is not finite.
     """
     if type(value) is int:
-        return value * _NANOS
+        return seconds_of(value) * _NANOS
     if isinstance(value, str):
         seconds, _, fraction = value.partition(".")
         # compat: time.rb takes `2016-06-15T11:39:30.5Z` for 2016.5 and `garbage` for 0, as Ruby's to_i does
@@ -89,6 +90,7 @@ def parse_float(value: Any) -> int:
     # compat: time.rb reads a number's text, so that 0.1 is a tenth and nothing else
     digits = repr(_finite(value))
     if "e" in digits:
+        seconds_of(int(value))
         return int(value * _NANOS)
     whole, _, fraction = digits.partition(".")
     return int(whole) * _NANOS + int(fraction[:9].ljust(9, "0"))
@@ -99,9 +101,20 @@ def _leading_integer(text: str) -> int:
     if found is None:
         return 0
     try:
-        return int(found[1])
+        return seconds_of(int(found[1]))
     except ValueError:
         raise ParseError(f"invalid time: {found[1][:20]}… has too many digits") from None
+
+
+def seconds_of(number: int) -> int:
+    """Return a number of seconds since the epoch that a line gave.
+
+    Raises:
+        ParseError: it has more than thirty digits, and is no time.
+    """
+    if not -_MOST_SECONDS <= number <= _MOST_SECONDS:
+        raise ParseError("invalid time: no number of seconds has so many digits")
+    return number
 
 
 def _finite(value: float) -> float:

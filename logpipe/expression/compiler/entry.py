@@ -18,7 +18,8 @@ from logpipe.expression.methods.binary import rejoined
 from logpipe.expression.methods.registry import load
 from logpipe.expression.methods.string import is_valid
 from logpipe.expression.regexp_values import LAST_MATCH
-from logpipe.expression.text import export
+from logpipe.expression.text import export, export_but_time
+from logpipe.expression.times import RubyTime
 from logpipe.raw_text import escape_values, holds_bytes, unescape_values, unescaped
 
 HANDLER_MODULES = (assignment, blocks, calls, control, literals)
@@ -61,6 +62,15 @@ def exported(generator: Generator, result: Code) -> str:
     return f"{generator.function(export, 'export')}({result.text})"
 
 
+def exported_but_time(generator: Generator, result: Code) -> str:
+    """Return the same, but a time as it is, for who wants to know which."""
+    if "bytes" in generator.uses:
+        return f"{generator.function(_joined_but_time, 'joined_but_time')}({result.text})"
+    if result.kind in _PLAIN:
+        return result.text
+    return f"{generator.function(export_but_time, 'export_but_time')}({result.text})"
+
+
 def write_entry(
     writer: Writer, name: str, node: nodes.Node, context: Context, parameters: str, *, finish: Finish = exported
 ) -> Entry:
@@ -96,7 +106,7 @@ def write_entry(
     indent = "    " * (writer.depth + 1)
     body = [f"{indent}{line}" for line in prologue] + body
     if "jump" in generator.uses:
-        body = _with_jumps(generator, body, indent)
+        body = _with_jumps(generator, body, indent, finish)
     generator.write_function(name, parameters, body, generator.scope)
     return Entry(
         name,
@@ -118,11 +128,18 @@ def _joined(value: Any) -> Any:
     return unescaped(rejoined(value)) if isinstance(value, str) else unescape_values(export(value))
 
 
-def _with_jumps(generator: Generator, body: list[str], indent: str) -> list[str]:
+def _joined_but_time(value: Any) -> Any:
+    return value if isinstance(value, RubyTime) else _joined(value)
+
+
+def _with_jumps(generator: Generator, body: list[str], indent: str, finish: Finish) -> list[str]:
     """Write what ends a `return` out of a block, and a `break` whose call has long returned."""
     returned = generator.function(ReturnValue, "ReturnValue")
     broken = generator.function(BreakBlock, "BreakBlock")
-    exported = generator.function(export, "export")
+    keeps_time = finish is exported_but_time
+    exported = generator.function(
+        export_but_time if keeps_time else export, "export_but_time" if keeps_time else "export"
+    )
     error = generator.function(RubyError, "RubyError")
     return [
         f"{indent}try:",
