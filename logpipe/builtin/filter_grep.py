@@ -103,15 +103,19 @@ class Grep(Filter[GrepOptions], type="grep"):
 
     def process(self, batch: EventBatch) -> EventBatch:
         """Return the events to be kept; one on which a pattern takes too long goes to `@ERROR`."""
+        given_up: dict[int, TimeLimitExceeded] = {}
 
         def give_up(place: int, error: TimeLimitExceeded) -> bool:
-            self.host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
+            given_up[place] = error
             return False
 
         try:
             mask = self._limit.map(self._keeps, batch.records, instead=give_up)
         except Exception:  # noqa: BLE001 - whatever one record made fail, it is asked again by itself
+            given_up.clear()
             mask = self._limit.map(self._keeps_safely, batch.records, instead=give_up)
+        for place, error in given_up.items():
+            self.host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
         return batch.keep(mask)
 
     def _keeps_safely(self, record: Record) -> bool:
@@ -163,10 +167,15 @@ def _tests(options: GrepOptions) -> Iterator[Test]:
 
 
 def _matches(condition: Condition) -> Test:
-    get, search = RecordAccessor(condition.key).get, condition.pattern.search
+    accessor, search = RecordAccessor(condition.key), condition.pattern.search
+    get = accessor.get
 
     def matches(record: Record) -> bool:
         value = get(record)
+        if value is None:
+            value = accessor.dig(
+                record
+            )  # compat: record_accessor.rb fails where a step leads into no hash and no array
         return search(value if type(value) is str else ruby_to_s(value)) is not None
 
     return matches

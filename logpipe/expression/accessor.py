@@ -42,6 +42,24 @@ class RecordAccessor:
     def __repr__(self) -> str:
         return f"RecordAccessor({self.text!r})"
 
+    def dig(self, record: Record) -> Any:
+        """Return the value at the path, None where a step is missing, as Ruby's `dig` does.
+
+        Raises:
+            ExpressionError: there is something on the way that has no steps.
+        """
+        value: Any = record
+        for key in self.keys:
+            if value is None:
+                return None
+            if isinstance(value, dict):
+                value = value.get(key)
+            elif isinstance(value, list) and isinstance(key, int):
+                value = value[key] if -len(value) <= key < len(value) else None
+            else:
+                raise ExpressionError(f"{self.text}: there is no {key!r} in a value of type {type(value).__name__}")
+        return value
+
     def set(self, record: Record, value: Any) -> None:
         """Write `value` at the path; missing objects on the way are made, as in fluentd.
 
