@@ -39,6 +39,9 @@ Emit: TypeAlias = Callable[[EventBatch], Awaitable[None]]
 
 _MOST_TAGS: Final = 4096
 """How many tags keep their rules with the placeholders filled; beyond that all are made again when they come."""
+LONGEST_TAG: Final = 4096
+"""Characters; the routes of many tags are remembered, and whoever writes a log line may choose some."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _OLD: Final = re.compile(r"(\S+)\s+(.+?)\s+(\S+)")
 _PLACEHOLDER: Final = re.compile(r"\$\d+|\$\{[a-z_]+(?:\[[0-9]+\])?\}|__[A-Z_]+(?:\[[0-9]+\])?__")
 _PARTS_RANGE: Final = re.compile(r"\$\{tag_parts\[\d\.\.\.?\d\]\}|__TAG_PARTS\[\d\.\.\.?\d\]__")
@@ -184,17 +187,20 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             Exception: what an output behind it raised.
         """
         rules = self._filled.get(batch.tag) or self._fill(batch.tag)
-        given_up = 0
-
-        def give_up(place: int, error: TimeLimitExceeded) -> None:
-            nonlocal given_up
-            given_up += 1
-            self.host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
-
-        targets = self._limit.map(partial(_target, rules), batch.records, instead=give_up)
+        found: list[Target | Exception | None]
+        try:
+            found = self._limit.map(partial(_target, rules), batch.records, instead=_as_result)
+        except Exception:  # noqa: BLE001 - whatever one record made fail, it is asked again by itself
+            found = self._limit.map(partial(_target_or_error, rules), batch.records, instead=_as_result)
         stays = ("", batch.tag)
-        targets = [None if target == stays else target for target in targets]
-        self._dropped.add(targets.count(None) - given_up)
+        refused = {target: error for target in {*found} if (error := _refusal(target)) is not None}
+        targets = [None if target == stays or isinstance(target, Exception) else target for target in found]
+        places = [place for place, target in enumerate(found) if target in refused] if refused else []
+        for place in places:
+            targets[place] = None
+            time, record = batch.times[place], batch.records[place]
+            self.host.emit_error(batch.tag, time, record, refused[found[place]], receipt=batch.receipt)
+        self._dropped.add(targets.count(None) - len(places))
         for (label, _), part in self._split(batch, targets):
             await self._emits[label](part)
 
@@ -280,6 +286,33 @@ def _target(rules: list[_Rule], record: Record) -> Target | None:
         found = rule.search(text)
         if (found is None) == rule.invert:
             return rule.label, rule.fill(found)
+    return None
+
+
+def _target_or_error(rules: list[_Rule], record: Record) -> Target | Exception | None:
+    try:
+        return _target(rules, record)
+    except TimeLimitExceeded:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch
+        return error
+
+
+def _as_result(_place: int, error: TimeLimitExceeded) -> Target | Exception | None:
+    return error
+
+
+def _refusal(target: Target | Exception | None) -> Exception | None:
+    """Return why an event goes to `@ERROR`: what failed, or a tag that nothing can be done with."""
+    if target is None or isinstance(target, Exception):
+        return target
+    tag = target[1]
+    if not tag:
+        return LogpipeError("the new tag is empty")
+    if len(tag) > LONGEST_TAG:
+        return LogpipeError(f"the new tag has {len(tag)} characters; {LONGEST_TAG} are the most")
+    if _CONTROL.search(tag):
+        return LogpipeError(f"the new tag {tag[:80]!r} has control characters in it")
     return None
 
 
