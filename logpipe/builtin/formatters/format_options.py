@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from logpipe import TimeOptions, TimeType, param
+
+_BREAKS: Final = {
+    **{place: f"\\x{place:02x}" for place in (*range(32), *range(127, 160))},
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
+
+
+def on_one_line(tag: str) -> bytes:
+    """Return a tag as it stands in a line: a file's name that became one may hold newlines, which would begin others.
+
+    Bytes of a name that are not UTF-8 are what they were.
+    """
+    return (tag if tag.isprintable() else tag.translate(_BREAKS)).encode("utf-8", "surrogateescape")
 
 
 class FormatOptions(TimeOptions):

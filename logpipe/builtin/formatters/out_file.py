@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, compile_typed_formatter, param
-from logpipe.builtin.formatters.format_options import FormatOptions
+from logpipe.builtin.formatters.format_options import FormatOptions, on_one_line
 from logpipe.builtin.json_text import dump, dump_all, replaced_texts
 
 
@@ -42,11 +42,15 @@ class OutFileFormatter(Formatter[OutFileOptions], type="out_file"):
     def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
         """Return each event's line."""
         write, tag = self._time, self._tag(batch.tag)
+        try:
+            heads = [write(time).encode() + tag for time in batch.times]
+        except (ValueError, OverflowError):  # a time that cannot be written: which one is found out one by one
+            return super().format_batch(batch, failed)
         bodies = dump_all(batch.records, failed, newline=self._end, replaced=self._replaced)
-        return [body and write(time).encode() + tag + body for time, body in zip(batch.times, bodies, strict=True)]
+        return [body and head + body for head, body in zip(heads, bodies, strict=True)]
 
     def _tag(self, tag: str) -> bytes:
-        return f"{tag}{self.options.delimiter}".encode() if self.options.output_tag else b""
+        return on_one_line(tag) + self.options.delimiter.encode() if self.options.output_tag else b""
 
 
 def _time_writer(options: OutFileOptions) -> Callable[[Time], str]:

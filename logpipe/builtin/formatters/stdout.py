@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, compile_formatter, param, ruby_inspect
-from logpipe.builtin.formatters.format_options import FormatOptions
+from logpipe.builtin.formatters.format_options import FormatOptions, on_one_line
 from logpipe.builtin.json_text import dump, dump_all, replaced_texts
 
 
@@ -28,15 +28,19 @@ class StdoutFormatter(Formatter[StdoutOptions], type="stdout"):
     def format(self, tag: str, time: Time, record: Record) -> bytes:
         """Return one event's line."""
         body = dump(record, self._replaced) if self.options.output_type == "json" else _ruby_hash(record)
-        return f"{self._time(time)} {tag}: ".encode() + body + b"\n"
+        return b"%b %b: %b\n" % (self._time(time).encode(), on_one_line(tag), body)
 
     def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
         """Return each event's line."""
         if self.options.output_type != "json":
             return super().format_batch(batch, failed)
-        write, tag = self._time, f" {batch.tag}: ".encode()
+        write, tag = self._time, b" %b: " % on_one_line(batch.tag)
+        try:
+            heads = [write(time).encode() + tag for time in batch.times]
+        except (ValueError, OverflowError):  # a time that cannot be written: which one is found out one by one
+            return super().format_batch(batch, failed)
         bodies = dump_all(batch.records, failed, newline=b"\n", replaced=self._replaced)
-        return [body and write(time).encode() + tag + body for time, body in zip(batch.times, bodies, strict=True)]
+        return [body and head + body for head, body in zip(heads, bodies, strict=True)]
 
 
 def _ruby_hash(record: Record) -> bytes:
