@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from logpipe import Clock, EventBatch, LogpipeError, Record, RecordAccessor
 from logpipe_kafka.batch import Headers, Message, Source
 from logpipe_kafka.packer import Packer
-from logpipe_kafka.payload import Encode, EncodeEvent, to_bytes, to_json
+from logpipe_kafka.payload import Encode, EncodeEvent, to_bytes, to_json, to_text
 from logpipe_kafka.topic_queue import TopicQueue
+
+# Kafka's timestamps are dates to brokers and to those who read them
+_FIRST_TIME: Final = -62_167_219_200 * 1_000_000_000
+_TIMES_END: Final = 253_402_300_800 * 1_000_000_000
+_MOST_PARTITION: Final = (1 << 31) - 1
 
 
 class InvalidAddress(LogpipeError):  # noqa: N818 - it says what is wrong
-    """An event names a topic or a partition that can't be."""
+    """An event names a topic or a partition that can't be, or has a time that no message can."""
 
 
 class Field(NamedTuple):
@@ -161,6 +166,7 @@ class Messages:
             for number in numbers:
                 source.refuse(number, error)
             return
+        numbers = self._with_stamps(batch, numbers, source)
         records = batch.records if len(numbers) == len(batch) else [batch.records[number] for number in numbers]
         if self._topic.exclude:
             for record in records:
@@ -191,7 +197,7 @@ class Messages:
 
     def _pack_each(self, topic: str | None, batch: EventBatch, source: Source, packer: Packer) -> None:
         """Append messages each of which has an address of its own."""
-        numbers = range(len(batch))
+        numbers = self._with_stamps(batch, range(len(batch)), source)
         for number, stamp in zip(numbers, self._stamps(batch, numbers), strict=False):
             record = batch.records[number]
             try:
@@ -213,6 +219,24 @@ class Messages:
                 packer.add(queue, partition, message)
             else:
                 packer.add_keyed(queue, self._hash(hashed), message)
+
+    def _with_stamps(self, batch: EventBatch, numbers: Sequence[int], source: Source) -> Sequence[int]:
+        """Return the numbers of the events whose time Kafka can hold; refuse the others."""
+        if not self._use_event_time or not numbers:
+            return numbers
+        if min(batch.times) >= _FIRST_TIME and max(batch.times) < _TIMES_END:
+            return numbers
+        kept: list[int] = []
+        for number in numbers:
+            time = batch.times[number]
+            if _FIRST_TIME <= time < _TIMES_END:
+                kept.append(number)
+            else:
+                message = (
+                    f"the event's time, {time // 1_000_000_000} seconds since 1970, has no date in the years 0 to 9999"
+                )
+                source.refuse(number, InvalidAddress(message))
+        return kept
 
     def _stamps(self, batch: EventBatch, numbers: Sequence[int]) -> Iterable[int]:
         if self._use_event_time:
@@ -272,7 +296,7 @@ def _topic_name(named: Any, tag: str) -> str:
     if named is None:
         return tag
     if not isinstance(named, str):
-        raise InvalidAddress(f"the topic must be a string, and this event names {named!r}")
+        raise InvalidAddress(f"the topic must be a string, and this event names {_shown(named)}")
     return named
 
 
@@ -280,11 +304,18 @@ def _partition_number(named: Any) -> int | None:
     """Return the partition that an event names; ruby-kafka takes what Ruby's Integer() does."""
     if named is None:
         return None
-    if isinstance(named, int) and not isinstance(named, bool) and named >= 0:
-        return named
-    if isinstance(named, str) and named.isascii() and named.isdigit():
-        return int(named)
-    raise InvalidAddress(f"the partition must be a number, 0 or more, and this event names {named!r}")
+    number = named
+    if isinstance(named, str) and named.isascii() and named.isdigit() and len(named) <= 10:
+        number = int(named)
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= _MOST_PARTITION:
+        return number
+    raise InvalidAddress(f"the partition must be a number, 0 or more, and this event names {_shown(named)}")
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message; whoever wrote it may have written much."""
+    text = repr(to_text(value))
+    return text if len(text) < 60 else f"{text[:50]}… ({len(text)} characters)"
 
 
 def _to_bytes(value: Any) -> bytes | None:

@@ -19,6 +19,7 @@ from logpipe import (
     compile_inject,
     param,
     plugin_section,
+    ruby_to_s,
     section,
 )
 from logpipe_kafka import payload
@@ -56,6 +57,7 @@ class Kafka2Options(MessageOptions):
         "Topic, with placeholders such as ${tag} or ${field} for what is a chunk key; wins over `topic_key`.",
         default=None,
         convert=unset_if_empty,
+        placeholders=True,
     )
     topic_key: str = param("Chunk key that names the topic.", default="topic")
     message_key_key: str = param("Field that holds the message's key.", default="message_key")
@@ -154,7 +156,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
         if topic is None:
             raise PermanentError("no topic: set default_topic, or add tag to the chunk keys, <buffer topic,tag>")
         if not isinstance(topic, str):
-            raise PermanentError(f"the topic must be a string, and {options.topic_key} is {topic!r}")
+            raise PermanentError(f"the topic must be a string, and {options.topic_key} is {ruby_to_s(topic)[:60]}")
         return topic
 
     def give_up(self, chunk: Chunk, error: DeliveryError) -> None:
