@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
@@ -14,6 +14,7 @@ from logpipe import (
     InjectOptions,
     Options,
     Output,
+    PermanentError,
     PluginConf,
     Seconds,
     compile_inject,
@@ -21,12 +22,13 @@ from logpipe import (
     plugin_section,
     section,
 )
-from logpipe.builtin.chunk_payloads import compressed_of, payloads_of
+from logpipe.builtin.chunk_payloads import compressed_of, pieces_of
 from logpipe.builtin.compression import Compression, compressor
-from logpipe.builtin.file_store import append, create_first_free
-from logpipe.builtin.path_template import INDEX, path_template, placeholder_problems
+from logpipe.builtin.file_store import append, create_first_free, is_bad_name
+from logpipe.builtin.path_template import INDEX, fixed_folder, path_template, placeholder_problems
 
 _DAY: Final = Seconds(86_400.0)
+_NUMBER: Final = "\0"
 
 
 class SliceOptions(Options):
@@ -42,11 +44,12 @@ class FileOptions(Options):
 
     path: str = param(
         "Where files go: a name to which the time slice, a number and `path_suffix` are added. `*` stands for time and "
-        "number; `%Y%m%d`, `${tag}` and `${key}` are filled in."
+        "number; `%Y%m%d`, `${tag}` and `${key}` are filled in.",
+        placeholders=True,
     )
     append: bool = param("Write all chunks of a time slice to one file, instead of one file each.", default=False)
     add_path_suffix: bool = param("Add `path_suffix`.", default=True)
-    path_suffix: str = param("What the files' names end with.", default=".log")
+    path_suffix: str = param("What the files' names end with.", default=".log", placeholders=True)
     compress: Literal["text", "gz", "gzip", "zstd"] = param("Compression of the files.", default="text")
     recompress: bool = param("Compress anew what the `<buffer>` has compressed the same way already.", default=False)
     symlink_path: str | None = param(
@@ -65,13 +68,15 @@ class FileOutput(Output[FileOptions], type="file"):
     """Writes each chunk to a file of its time slice.
 
     A chunk counts as delivered when its bytes are on the disk. A file appears whole, under its final name, unless
-    chunks are appended; what a failed append has written is taken back.
+    chunks are appended; what a failed append has written is taken back. Where `path` leads to a device or a FIFO,
+    neither can be: what was written is delivered, and a chunk that fails half-way is written again from its start.
     """
 
     compat: ClassVar = frozenset({"buffer", "formatter", "inject"})
     compat_kept: ClassVar = frozenset({"time_slice_format"})
     buffer_argument = "time"
-    buffer_defaults: ClassVar = {"@type": "file", "timekey": "86400"}
+    # a day's chunk is in no memory when the day is over, whatever is kept of its last events
+    buffer_defaults: ClassVar = {"@type": "file", "timekey": "86400", "memory_limit_size": "1m"}
 
     def __init__(self, options: FileOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -79,6 +84,9 @@ class FileOutput(Output[FileOptions], type="file"):
         if not host.is_secondary:
             for problem in placeholder_problems("path", self._template, host.chunk_keys):
                 raise problem
+        # values hold no NUL, so that a value which looks like the number's place is not taken for it
+        self._template = self._template.replace(INDEX, _NUMBER)
+        self._folder = fixed_folder(self._template)
         self._formatter = host.formatter(options.format)
         self._injected = compile_inject(options.inject, host)
         self._content = _content_function(options, self.encode)
@@ -99,27 +107,34 @@ class FileOutput(Output[FileOptions], type="file"):
     def encode(self, batch: EventBatch) -> list[bytes]:
         """Return each event's bytes; a bad record is empty and goes to `@ERROR`."""
         tag, times, records = batch.tag, batch.times, batch.records
+        written = EventBatch(tag, times, self._injected(batch))
 
         def failed(index: int, error: Exception) -> None:
             self.host.emit_error(tag, times[index], records[index], error, receipt=batch.receipt)
 
-        return self._formatter.format_batch(EventBatch(tag, times, self._injected(batch)), failed)
+        return self._formatter.format_batch(written, failed)
 
     async def write(self, chunk: Chunk) -> None:
         """Write a chunk to its file.
 
         Raises:
+            PermanentError: the fields or the tag that are part of its name make one that cannot be.
             OSError: it could not be written; nothing of it is left behind.
         """
         path = self.host.expand(self._template, chunk)
-        await self.host.in_thread(self._store, path, chunk)
+        try:
+            await self.host.in_thread(self._store, path, chunk)
+        except OSError as error:
+            if is_bad_name(error, folder=self._folder):
+                name = path.replace(_NUMBER, INDEX)
+                raise PermanentError(f"no file can have the name {name!r}: {error.strerror}") from error
+            raise
 
     def _store(self, path: str, chunk: Chunk) -> None:
-        data = self._content(chunk)
         if self.options.append:
-            append(Path(path), data)
+            append(Path(path), self._content(chunk))
         else:
-            create_first_free(path, data, placeholder=INDEX, name=chunk.id)
+            create_first_free(path, self._content(chunk), placeholder=_NUMBER, name=chunk.id)
 
 
 def _template(options: FileOptions, host: Host) -> str:
@@ -142,12 +157,14 @@ def _compression(options: FileOptions) -> Compression | None:
     return "zstd" if options.compress == "zstd" else "gzip"
 
 
-def _content_function(options: FileOptions, encode: Callable[[EventBatch], list[bytes]]) -> Callable[[Chunk], bytes]:
-    """Return the function from a chunk to the bytes of its file."""
+def _content_function(
+    options: FileOptions, encode: Callable[[EventBatch], list[bytes]]
+) -> Callable[[Chunk], Iterable[bytes]]:
+    """Return the function from a chunk to the bytes of its file, in pieces."""
     compression = _compression(options)
     if compression is None:
-        return lambda chunk: b"".join(payloads_of(chunk, encode))
+        return lambda chunk: pieces_of(chunk, encode)
     if options.recompress:
         compress = compressor(compression)
-        return lambda chunk: compress(b"".join(payloads_of(chunk, encode)))
+        return lambda chunk: map(compress, pieces_of(chunk, encode))
     return lambda chunk: compressed_of(chunk, encode, compression)

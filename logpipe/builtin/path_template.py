@@ -14,7 +14,6 @@ from logpipe import InvalidSetting
 INDEX: Final = "_**"
 """Where the number of a file goes that must not be there yet."""
 
-_DIRECTIVE: Final = re.compile(r"%[-0^#_:]*\d*[A-Za-z]")
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]+)\}")
 _TAG: Final = re.compile(r"tag(?:\[-?\d+\])?")
 _COMPRESSED: Final = {"gzip": ".gz", "zstd": ".zstd", "": ""}
@@ -58,23 +57,20 @@ def _slice_format(timekey: float) -> str:
     return "%Y%m%d%H" if timekey < 86_400 else "%Y%m%d"
 
 
+def fixed_folder(template: str) -> str:
+    """Return the folder that a template names before its first placeholder; "" where it holds none."""
+    head, placeholder, _ = template.partition("${")
+    return (head.rpartition("/")[0] or "/" if "/" in head else ".") if placeholder else ""
+
+
 def placeholder_problems(name: str, template: str, chunk_keys: Sequence[str]) -> Iterator[InvalidSetting]:
-    """Yield where a template and the chunk keys do not fit: files of different chunks must have different names."""
-    keys = [key for key in chunk_keys if key not in {"time", "tag"}]
+    """Yield what a template lacks: files of different chunks must have different names."""
     found = _PLACEHOLDER.findall(template)
-    tags = [text for text in found if _TAG.fullmatch(text)]
-    fields = [text for text in found if text not in tags and text != "chunk_id"]
-    if "time" not in chunk_keys and _DIRECTIVE.search(template):
-        yield _problem(name, template, "has timestamp placeholders, but chunk key 'time' is not configured")
-    if tags and "tag" not in chunk_keys:
-        yield _problem(name, template, "has tag placeholders, but chunk key 'tag' is not configured")
-    if not tags and "tag" in chunk_keys:
+    if "tag" in chunk_keys and not any(map(_TAG.fullmatch, found)):
         yield _problem(name, template, "doesn't have tag placeholder, though 'tag' is a chunk key: add ${tag}")
-    if missing := [key for key in keys if key not in fields]:
+    if missing := [key for key in chunk_keys if key not in {"time", "tag", *found}]:
         hint = f"add {' '.join(f'${{{key}}}' for key in missing)}"
         yield _problem(name, template, f"doesn't have enough placeholders for keys {','.join(missing)}: {hint}")
-    if unknown := [text for text in fields if text not in keys]:
-        yield _problem(name, template, f"has placeholders, but chunk keys doesn't have keys {','.join(unknown)}")
 
 
 def _problem(name: str, template: str, message: str) -> InvalidSetting:

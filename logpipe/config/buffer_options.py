@@ -94,8 +94,10 @@ class BufferOptions(Options):
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield chunk keys and limits that cannot work together."""
-        if "time" in self.chunk_keys and not self.timekey:
+        if "time" in self.chunk_keys and self.timekey is None:
             yield InvalidSetting("the chunk key time needs timekey, the length of a slice: add timekey 1d")
+        if self.timekey is not None and self.timekey < 1:
+            yield InvalidSetting("timekey must be a second at least: write timekey 1d", param="timekey")
         for key in self.chunk_keys:
             if key.startswith("$["):
                 # compat: fluentd's output.rb refuses the bracket form here

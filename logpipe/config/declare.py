@@ -61,6 +61,7 @@ class Setting:
     default_type: str = ""
     defaults: Mapping[str, str] | None = None
     convert: Callable[[str], Any] | None = None
+    placeholders: bool = False
 
 
 def param(
@@ -73,12 +74,15 @@ def param(
     deprecated: str = "",
     removed: str = "",
     convert: Callable[[str], Any] | None = None,
+    placeholders: bool = False,
 ) -> Any:
     """Declare a `name value` line.
 
     `default` may be written as a user would write it ("8m"). `name` is the user's word where it is no Python name.
     `convert` replaces the annotation's conversion: text to value, ValueError with a sentence on nonsense.
     `deprecated` and `removed` say what to use instead; a removed setting is an error, as in fluentd.
+    `placeholders` says that an output fills the text with `host.expand`: placeholders that no chunk key serves are then
+    found by `check`, as by fluentd's placeholder_validate!.
     """
     return Setting(
         "param",
@@ -90,6 +94,7 @@ def param(
         deprecated=deprecated,
         removed=removed,
         convert=convert,
+        placeholders=placeholders,
     )
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from logpipe.config.buffer_options import BufferOptions
+from logpipe.config.declare import Setting
 from logpipe.config.diagnostic import Report, error, warning
 from logpipe.config.element import Element
-from logpipe.config.options import PluginConf
+from logpipe.config.options import PluginConf, describe
 from logpipe.plugin import Output
 
 MANY_KEYS: Final = 4
 FOR_ANY_CHUNK: Final = "secondary_file"
+
+# compat: what output.rb's PlaceholderValidator takes for a placeholder
+_DIRECTIVE: Final = re.compile(r"%[-0^#_:]*\d*[A-Za-z]")
+_PLACEHOLDER: Final = re.compile(r"\$\{([^}]+)\}")
+_TAG: Final = re.compile(r"tag(?:\[-?\d+\])?")
 
 
 def lint_repeated(output: PluginConf, report: Report) -> None:
@@ -23,8 +31,8 @@ def lint_repeated(output: PluginConf, report: Report) -> None:
             report(error("repeated-section", message, again.position, "put everything into one"))
 
 
-def lint_buffer(options: BufferOptions, element: Element, report: Report) -> None:
-    """Report what of a `<buffer>` has no effect, or more than is good."""
+def lint_buffer(options: BufferOptions, element: Element, given: Collection[str], report: Report) -> None:
+    """Report what of a `<buffer>` has no effect, or more than is good; `given` are the parameters the user wrote."""
     if len(options.chunk_keys) >= MANY_KEYS:
         message = f"{element.title}: many chunk keys specified, and it may cause too many chunks on your system"
         report(warning("many-chunk-keys", message, element.arg_position, "group by what few events differ in"))
@@ -37,11 +45,11 @@ def lint_buffer(options: BufferOptions, element: Element, report: Report) -> Non
         report(
             warning("unfillable-chunk", message, place, f"chunks are queued by age alone up to {options.limit} bytes")
         )
-    if "flush_interval" not in element.params or options.mode == "interval":
+    if "flush_interval" not in given or options.mode == "interval":
         return
     place = element.params["flush_interval"].position
-    if options.flush_mode == "default":
-        message = "'flush_interval' is ignored because default 'flush_mode' is not 'interval': 'lazy'"
+    if "flush_mode" not in given:
+        message = f"'flush_interval' is ignored because default 'flush_mode' is not 'interval': '{options.mode}'"
         report(warning("ignored-parameter", f"{element.title}: {message}", place, "add: flush_mode interval"))
     else:
         message = f"'flush_interval' can't be specified when 'flush_mode' is '{options.flush_mode}'"
@@ -60,3 +68,35 @@ def lint_secondary(
         message = "Use different plugin for secondary. Check the plugin works with primary like secondary_file"
         hint = f"primary: {primary.types[0]}, secondary: {secondary.types[0]}"
         report(warning("doubtful-secondary", message, element.position, hint))
+
+
+def lint_placeholders(conf: PluginConf, chunk_keys: Sequence[str], report: Report) -> None:
+    """Report placeholders that no chunk key serves: an error where the output says that it fills them.
+
+    Elsewhere nobody knows what `${tag}` is for; that it is meant to be filled is likely enough to ask.
+    """
+    settings = conf.plugin_class.options_class.settings()
+    by_word = {setting.name or name: setting for name, setting in settings.items() if setting.role == "param"}
+    for word, given in conf.element.params.items():
+        setting = by_word.get(word)
+        if setting is None or not isinstance(given.value, str):
+            continue
+        for problem in _unserved(given.value, chunk_keys, setting):
+            message = f"{describe(conf.element)}: {word} ({given.value}) {problem}"
+            if setting.placeholders:
+                report(error("invalid-value", message, given.value_position, "add the chunk key, <buffer KEY,…>"))
+            else:
+                report(warning("unserved-placeholder", message, given.value_position, "it goes out as it is written"))
+
+
+def _unserved(text: str, chunk_keys: Sequence[str], setting: Setting) -> Iterator[str]:
+    found = _PLACEHOLDER.findall(text)
+    tags = [name for name in found if _TAG.fullmatch(name)]
+    if tags and "tag" not in chunk_keys:
+        yield "has tag placeholders, but chunk key 'tag' is not configured"
+    if not setting.placeholders:
+        return
+    if "time" not in chunk_keys and _DIRECTIVE.search(text):
+        yield "has timestamp placeholders, but chunk key 'time' is not configured"
+    if unknown := [name for name in found if name not in {*tags, *chunk_keys, "chunk_id"}]:
+        yield f"has placeholders, but chunk keys doesn't have keys {','.join(unknown)}"

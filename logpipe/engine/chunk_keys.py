@@ -3,90 +3,151 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, tzinfo
-from typing import Any, TypeAlias
+from datetime import UTC, tzinfo
+from typing import Any, Final, TypeAlias
 
 from logpipe.config.buffer_options import BufferOptions
+from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch, Record, Time
 from logpipe.expression.accessor import RecordAccessor
+from logpipe.expression.text import to_s
 from logpipe.plugin import ChunkKey
+from logpipe.plugin.host import identity
+from logpipe.time_format.memo import Memo
+from logpipe.time_format.zones import has_date, utc_offset
 
-Place: TypeAlias = Callable[[EventBatch], Iterable[tuple[ChunkKey, EventBatch]]]
+Refuse: TypeAlias = Callable[[EventBatch, int, Exception], None]
+"""Takes the event of a batch, by its number, that belongs to no chunk."""
+
+Place: TypeAlias = Callable[[EventBatch, Refuse], Iterable[tuple[ChunkKey, EventBatch]]]
 """A batch to its parts, one for each chunk, in order of first appearance."""
 
-SECOND = 1_000_000_000
+SECOND: Final = 1_000_000_000
+
+LONGEST_VALUE: Final = 64 * 1024
+"""Characters. What names a file, a topic or an index is shorter, and the key is written with each part of a chunk."""
 
 
-def compile_place(options: BufferOptions, zone: tzinfo | None) -> Place:
+class KeyRefused(LogpipeError):  # noqa: N818 - it says what is wrong
+    """An event's time or one of its fields cannot be a chunk key."""
+
+
+def compile_place(options: BufferOptions, slices: Slices | None) -> Place:
     """Return the function that divides batches among chunks; without chunk keys, or by tag alone, it looks at none."""
     names = [key for key in options.chunk_keys if key not in {"tag", "time"}]
-    by_tag, by_time = "tag" in options.chunk_keys, "time" in options.chunk_keys
-    if not names and not by_time:
+    by_tag = "tag" in options.chunk_keys
+    if not names and slices is None:
         return _by_tag if by_tag else _together
-    slot = timekey_function(int(options.timekey or 0), zone) if by_time else None
-    getters = [(name, RecordAccessor(name).get) for name in names]
-    return _Divider(slot, getters, by_tag=by_tag)
+    return _Divider(slices, [(name, RecordAccessor(name).get) for name in names], by_tag=by_tag)
 
 
 _EVERYTHING = ChunkKey()
 
 
-def _together(batch: EventBatch) -> Iterable[tuple[ChunkKey, EventBatch]]:
+def _together(batch: EventBatch, _refuse: Refuse) -> Iterable[tuple[ChunkKey, EventBatch]]:
     return ((_EVERYTHING, batch),)
 
 
-def _by_tag(batch: EventBatch) -> Iterable[tuple[ChunkKey, EventBatch]]:
+def _by_tag(batch: EventBatch, _refuse: Refuse) -> Iterable[tuple[ChunkKey, EventBatch]]:
     return ((ChunkKey(tag=batch.tag), batch),)
 
 
-def timekey_function(timekey: int, zone: tzinfo | None) -> Callable[[Time], int]:
-    """Return the function from an event's time to the start of its slice, seconds since the epoch.
+class Slices:
+    """The slices of time that `timekey` cuts, in a zone's local time: a day begins at midnight there.
 
-    Slices are cut in the zone's local time (fluentd's plugin/buffer.rb and output.rb), summer time included.
+    Where clocks change, a day has 23 or 25 hours. fluentd's output.rb keeps the offset from UTC that it started with,
+    or for a named zone cuts such a day in two, the second of which begins on the day before.
+
+    Args:
+        timekey: their length, seconds.
+        zone: None is the machine's own.
     """
-    if zone is UTC:
-        return lambda time: (seconds := time // SECOND) - seconds % timekey
 
-    def slot(time: Time) -> int:
-        seconds = time // SECOND
-        offset = datetime.fromtimestamp(seconds, zone).utcoffset()
-        shift = int(offset.total_seconds()) if offset is not None else 0
-        return seconds - (seconds + shift) % timekey
+    def __init__(self, timekey: int, zone: tzinfo | None) -> None:
+        self._length = timekey
+        self._zone = zone
+        self._starts: Memo[int, int] = Memo(self._start)
 
-    return slot
+    @classmethod
+    def of(cls, options: BufferOptions, zone: tzinfo | None) -> Slices | None:
+        """Return the slices of a buffer, None where `time` is no chunk key."""
+        return cls(int(options.timekey or 0), zone) if "time" in options.chunk_keys else None
+
+    def start(self, time: Time) -> int:
+        """Return when the slice of an event begins, seconds since the epoch.
+
+        Raises:
+            KeyRefused: the time has no date.
+        """
+        return self._starts[time // SECOND]
+
+    def end(self, start: int) -> int:
+        """Return the end of a slice that begins at `start`, seconds since the epoch."""
+        end = start + self._length
+        if has_date(start) and has_date(end) and self._starts[end] == start:  # clocks go back meanwhile
+            end += utc_offset(start, self._zone) - utc_offset(end, self._zone)
+        return end
+
+    def _start(self, second: int) -> int:
+        if not has_date(second):
+            raise KeyRefused(f"the event's time, {second} seconds since 1970, has no date in the years 0 to 9999")
+        if self._zone is UTC:
+            return second - second % self._length
+        offset = utc_offset(second, self._zone)
+        start = second - (second + offset) % self._length
+        # the clock may have changed since: what it showed then is what counts
+        return start + offset - utc_offset(start, self._zone)
 
 
 class _Divider:
     """Divides by time slice and by fields."""
 
     def __init__(
-        self,
-        slot: Callable[[Time], int] | None,
-        getters: list[tuple[str, Callable[[Record], Any]]],
-        *,
-        by_tag: bool,
+        self, slices: Slices | None, getters: list[tuple[str, Callable[[Record], Any]]], *, by_tag: bool
     ) -> None:
-        self._slot = slot
+        self._start: Callable[[Time], int] | None = slices.start if slices is not None else None
         self._getters = getters
         self._by_tag = by_tag
 
-    def __call__(self, batch: EventBatch) -> Iterable[tuple[ChunkKey, EventBatch]]:
-        tag = batch.tag if self._by_tag else None
-        slot, getters = self._slot, self._getters
-        parts: dict[ChunkKey, EventBatch] = {}
-        for time, record in zip(batch.times, batch.records, strict=True):
-            timekey = None if slot is None else slot(time)
-            variables = tuple((name, _hashable(get(record))) for name, get in getters)
-            key = ChunkKey(timekey, tag, variables)
-            part = parts.get(key)
-            if part is None:
-                part = parts[key] = EventBatch(batch.tag, [], [], batch.receipt)
-            part.times.append(time)
-            part.records.append(record)
-        if len(parts) == 1:
-            return ((key, batch) for key in parts)
-        return parts.items()
+    def __call__(self, batch: EventBatch, refuse: Refuse) -> Iterable[tuple[ChunkKey, EventBatch]]:
+        start, getters = self._start, self._getters
+        if start is not None and not getters and (key := self._common_key(start, batch)) is not None:
+            return ((key, batch),)
+        parts: dict[tuple[Any, ...], tuple[ChunkKey, EventBatch]] = {}
+        for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
+            try:
+                timekey = None if start is None else start(time)
+                values = [get(record) for _, get in getters]
+                typed = (timekey, *[value if type(value) is str else identity(value) for value in values])
+                part = parts.get(typed)
+                if part is None:
+                    part = parts[typed] = (
+                        self._key(timekey, batch.tag, values),
+                        EventBatch(batch.tag, [], [], batch.receipt),
+                    )
+            except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
+                refuse(batch, index, error)
+                continue
+            part[1].times.append(time)
+            part[1].records.append(record)
+        return parts.values()
 
+    def _common_key(self, start: Callable[[Time], int], batch: EventBatch) -> ChunkKey | None:
+        """Return the key of a whole batch where time and tag are all there is to it; None where slices differ."""
+        try:
+            first, last = start(min(batch.times)), start(max(batch.times))
+        except Exception:  # noqa: BLE001 - one of its events has no slice: which one is found out below
+            return None
+        return ChunkKey(first, batch.tag if self._by_tag else None) if first == last else None
 
-def _hashable(value: Any) -> Any:
-    return value if value is None or isinstance(value, (str, int, float, bool)) else repr(value)
+    def _key(self, timekey: int | None, tag: str, values: list[Any]) -> ChunkKey:
+        """Return the key of a new chunk.
+
+        Raises:
+            LogpipeError: a value cannot be written as text.
+        """
+        variables = tuple((name, value) for (name, _), value in zip(self._getters, values, strict=True))
+        for name, value in variables:
+            if len(to_s(value)) > LONGEST_VALUE:
+                raise KeyRefused(f"the chunk key {name} has more than {LONGEST_VALUE} characters")
+        return ChunkKey(timekey, tag if self._by_tag else None, variables)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from logpipe.config.buffer_options import BufferOptions
-from logpipe.engine.chunk_keys import Place
+from logpipe.engine.chunk_keys import Place, Slices
 from logpipe.engine.router import TAKEN
 from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, PermanentError, RecordTooLarge
@@ -39,6 +39,8 @@ class Staging:
         options: BufferOptions,
         place: Place,
         host: Host,
+        *,
+        slices: Slices | None = None,
     ) -> None:
         self.options = options
         self.queue: deque[StoredChunk] = deque()
@@ -51,6 +53,7 @@ class Staging:
         self._buffer = buffer
         self._encode: Callable[[EventBatch], list[bytes]] | None = output.encode
         self._place = place
+        self._slices = slices
         self._host = host
         self._clock: Clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
@@ -117,7 +120,8 @@ class Staging:
                 raise BufferFull(problem)
             # never by dropping the oldest: what is wrong with the disk is no reason to lose what is on it
             await self._buffer.room()
-        pieces = [piece for key, part in self._place(batch) for piece in self._append(key, part)]
+        parts = self._place(batch, self._leave_out)
+        pieces = [piece for key, part in parts for piece in self._append(key, part)]
         if self._syncing is not None:
             await self._syncing.take(pieces, batch.receipt)
 
@@ -166,9 +170,35 @@ class Staging:
         )
 
     def _append(self, key: ChunkKey, batch: EventBatch) -> Iterator[Piece]:
-        payloads = None if self._encode is None else self._encode(batch)
-        size = estimate_size(batch.records) if payloads is None else sum(map(len, payloads))
-        return self._put(key, batch, payloads, size)
+        if self._encode is None:
+            return self._put(key, batch, None, estimate_size(batch.records))
+        try:
+            payloads = self._encode(batch)
+        except Exception:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
+            batch, payloads = self._encode_each(self._encode, batch)
+        return self._put(key, batch, payloads, sum(map(len, payloads))) if payloads else iter(())
+
+    def _encode_each(
+        self, encode: Callable[[EventBatch], list[bytes]], batch: EventBatch
+    ) -> tuple[EventBatch, list[bytes]]:
+        """Return the events that an output can encode, which failed on all together, with their payloads."""
+        encoded = EventBatch(batch.tag, [], [], batch.receipt)
+        payloads: list[bytes] = []
+        for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
+            try:
+                payloads += encode(EventBatch(batch.tag, [time], [record], batch.receipt))
+            except Exception as error:  # noqa: BLE001 - as above
+                self._leave_out(batch, index, error)
+            else:
+                encoded.times.append(time)
+                encoded.records.append(record)
+        return encoded, payloads
+
+    def _leave_out(self, batch: EventBatch, index: int, error: Exception) -> None:
+        """Hand an event that can be in no chunk to `@ERROR`."""
+        self.taken.add(1)
+        self.left_out.add(1)
+        self._host.emit_error(batch.tag, batch.times[index], batch.records[index], error, receipt=batch.receipt)
 
     def _put_again(self, piece: Piece) -> Iterator[Piece]:
         return self._put(piece.key, piece.batch, piece.payloads, piece.size)
@@ -192,9 +222,7 @@ class Staging:
             else:
                 limit = self.options.chunk_limit_size
                 error = RecordTooLarge(f"a record of {part_size} bytes is over chunk_limit_size {limit}")
-                self.taken.add(1)
-                self.left_out.add(1)
-                self._host.emit_error(part.tag, part.times[0], part.records[0], error, receipt=part.receipt)
+                self._leave_out(part, 0, error)
 
     def _chunk_with_room(self, key: ChunkKey, size: int, count: int) -> StoredChunk | None:
         """Return a chunk that takes so much, a new one if need be; None where even an empty one would not."""
@@ -240,8 +268,9 @@ class Staging:
     def _is_slice_over(self, key: ChunkKey, created: float) -> bool:
         if self.options.mode == "interval":
             return self._is_old(key, created)
-        end = (key.timekey or 0) + float(self.options.timekey or 0) + self.options.timekey_wait
-        return end <= self._clock.now() / 1_000_000_000
+        if self._slices is None or key.timekey is None:
+            return True
+        return self._slices.end(key.timekey) + self.options.timekey_wait <= self._clock.now() / 1_000_000_000
 
     def enqueue_all(self) -> None:
         """Queue every staged chunk, for a flush."""

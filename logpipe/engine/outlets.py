@@ -12,8 +12,8 @@ from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import error
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf, describe
-from logpipe.engine.buffer_lint import lint_buffer, lint_repeated, lint_secondary
-from logpipe.engine.chunk_keys import compile_place
+from logpipe.engine.buffer_lint import lint_buffer, lint_placeholders, lint_repeated, lint_secondary
+from logpipe.engine.chunk_keys import Slices, compile_place
 from logpipe.engine.chunking import Staging
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
 from logpipe.engine.host import PluginHost
@@ -110,11 +110,10 @@ class OutletBuilder:
 
     def _buffer_conf(self, conf: PluginConf, written: Element | None, host: PluginHost) -> PluginConf | None:
         element = written or Element("buffer", position=conf.element.position, arg_position=conf.element.position)
+        given = frozenset(element.params)
         if not element.arg:
             element.arg = conf.plugin_class.buffer_argument
-        for name, value in conf.plugin_class.buffer_defaults.items():
-            if name not in element.params and not (name == "@type" and element.type):
-                element.set(name, value, element.position)
+        self._default(element, conf, host)
         if self._in_memory and "@type" in element.params:
             element.set("@type", "memory", element.position)
         kind = element.type or "memory"
@@ -123,8 +122,30 @@ class OutletBuilder:
             element.set("path", path, element.position)
         found = self._builder.find("buffer", kind, element, self._builder.report)
         if found is not None:
-            lint_buffer(_options(found), element, self._builder.report)
+            lint_buffer(_options(found), element, given, self._builder.report)
+            lint_placeholders(conf, _options(found).chunk_keys, self._builder.report)
         return found
+
+    def _default(self, element: Element, conf: PluginConf, host: PluginHost) -> None:
+        """Add to a `<buffer>` what the output sets where the user did not."""
+        defaults = dict(conf.plugin_class.buffer_defaults)
+        kind = element.type or defaults.get("@type") or "memory"
+        if not element.type and "@type" in defaults:
+            element.set("@type", kind, element.position)
+        # a <buffer> that was made of flat parameters has its output's own place
+        was_flat = element.position is conf.element.position and "flush_interval" in element.params
+        if (was_flat or "flush_interval" in conf.element.params) and "flush_mode" not in element.params:
+            # compat: output.rb takes the mode from it; how long the interval is, <buffer> says
+            host.log.info(
+                "'flush_interval' is configured at out side of <buffer>. 'flush_mode' is set to 'interval' to keep "
+                "existing behaviour"
+            )
+            element.set("flush_mode", "interval", element.position)
+        if element.get("flush_mode", "interval") != "interval":
+            defaults.pop("flush_interval", None)  # the user has said when chunks are flushed
+        for name, value in defaults.items():
+            if name not in element.params and self._builder.has_setting("buffer", kind, name):
+                element.set(name, value, element.position)
 
     def _zone(self, buffer_conf: PluginConf) -> tzinfo | None:
         """Return the zone of time slices, None for the machine's own."""
@@ -183,8 +204,9 @@ class OutletBuilder:
         if not isinstance(buffer, Buffer):
             return None
         options = _options(buffer_conf)
+        slices = Slices.of(options, self._zone(buffer_conf))
         try:
-            place = compile_place(options, self._zone(buffer_conf))
+            place = compile_place(options, slices)
         except ValueError as problem:
             self._builder.report(error("invalid-argument", str(problem), buffer_conf.element.arg_position))
             return None
@@ -193,7 +215,7 @@ class OutletBuilder:
         outlet = BufferedOutlet(
             output,
             buffer,
-            Staging(output, buffer, options, place, host),
+            Staging(output, buffer, options, place, host, slices=slices),
             host=host,
             dead_letters=world.dead_letters.files,
             culprit=host.culprit,

@@ -26,7 +26,32 @@ class ChunkKey(NamedTuple):
     tag: str | None = None
     """The tag; None unless `tag` is a chunk key."""
     variables: tuple[tuple[str, Any], ...] = ()
-    """The other chunk keys with their values, in the order of `<buffer ARG>`; a missing field is None."""
+    """The other chunk keys with their values, in the order of `<buffer ARG>`; a missing field is None.
+
+    Values hold their type: the keys of true, 1 and 1.0 are three.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, tuple) and len(other) == len(self) and self._typed == ChunkKey(*other)._typed
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._typed)
+
+    @property
+    def _typed(self) -> tuple[Any, ...]:
+        return (self.timekey, self.tag, *((name, identity(value)) for name, value in self.variables))
+
+
+def identity(value: Any) -> Any:
+    """Return what is equal for equal values of one type only, and can be hashed: Python takes true for 1 and 0.0 for 0.
+
+    Raises:
+        RecursionError, ValueError: it is nested too deeply, or holds a number of too many digits.
+    """
+    return value if type(value) is str else (type(value), repr(value))
 
 
 class Chunk(Protocol):

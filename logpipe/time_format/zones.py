@@ -15,6 +15,8 @@ _NAME: Final = re.compile(r"[^/]+/[^/]+(?:/[^/]+)?")
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the zero of wall clocks, in no zone
 _CYCLE: Final = 146_097 * 86_400
 """Seconds after which the calendar repeats: 400 years."""
+_FIRST_DATE: Final = -62_167_219_200
+_LAST_DATE: Final = 253_402_300_799
 _FIRST: Final = -62_135_510_400
 _LAST: Final = 253_402_214_400
 """What `datetime` can show in any zone: the years 1 to 9999, less a day at both ends."""
@@ -74,6 +76,16 @@ def wall_clock(second: int, zone: tzinfo | None) -> Wall:
     offset = moment.utcoffset() or timedelta(0)
     name = "UTC" if zone is UTC else ""
     return Wall(moment.replace(tzinfo=None), 400 * cycles, int(offset.total_seconds()), name, second)
+
+
+def utc_offset(second: int, zone: tzinfo | None) -> int:
+    """Return how far the clock in `zone` is ahead of UTC, in seconds, `second` seconds after the epoch."""
+    return 0 if zone is UTC else wall_clock(second, zone).offset
+
+
+def has_date(second: int) -> bool:
+    """Return whether a point in time, seconds since the epoch, has a date: the years 0 to 9999 in UTC."""
+    return _FIRST_DATE <= second <= _LAST_DATE
 
 
 def since_epoch(wall: int, zone: tzinfo | None) -> int:

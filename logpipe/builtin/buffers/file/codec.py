@@ -10,10 +10,12 @@ that is often more than half of each record.
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import repeat
 from operator import is_, itemgetter, setitem
@@ -33,6 +35,9 @@ FRAME_RECORDS: Final = 1024
 FRAME_BYTES: Final = 256 * 1024
 """About how much goes into one frame: what is read, decoded and held in memory at a time."""
 
+_BYTES: Final = "$bytes"
+"""Stands in a label for the bytes of a value that is no text."""
+
 _NAME: Final = itemgetter(0)
 _VALUE: Final = itemgetter(1)
 _BIG_INTEGER: Final = 1
@@ -51,13 +56,25 @@ class Label(NamedTuple):
 def encode_label(label: Label) -> bytes:
     """Return a label's bytes; a tag or a value may hold anything."""
     timekey, key_tag, variables = label.key
-    return json.dumps([label.tag, label.created, timekey, key_tag, variables], separators=(",", ":")).encode()
+    fields = [label.tag, label.created, timekey, key_tag, variables]
+    return json.dumps(fields, separators=(",", ":"), default=_labelled).encode()
+
+
+def _labelled(value: Any) -> Any:
+    return {_BYTES: base64.b64encode(value).decode()} if isinstance(value, bytes) else repr(value)
+
+
+def _unlabelled(fields: dict[str, Any]) -> Any:
+    if fields.keys() == {_BYTES}:
+        with suppress(ValueError, TypeError):  # a record's own hash may look like this
+            return base64.b64decode(fields[_BYTES], validate=True)
+    return fields
 
 
 @lru_cache(maxsize=1024)
 def decode_label(data: bytes) -> Label:
     """Return the label whose bytes these are."""
-    tag, created, timekey, key_tag, variables = json.loads(data)
+    tag, created, timekey, key_tag, variables = json.loads(data, object_hook=_unlabelled)
     return Label(tag, ChunkKey(timekey, key_tag, tuple((name, value) for name, value in variables)), created)
 
 
