@@ -172,7 +172,11 @@ def _make_folder(folder: Path) -> None:
     """Make a folder with its parents, so that it survives a power cut."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
-        path.mkdir(exist_ok=True)
+        try:
+            path.mkdir(exist_ok=True)
+        except FileExistsError:  # a link that leads nowhere, or in a circle: that is the error to show
+            path.stat()
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
         _sync_folder(path.parent)
 
 
