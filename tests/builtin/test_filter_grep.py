@@ -113,3 +113,25 @@ async def test_a_pattern_that_takes_too_long() -> None:
         ((tag, _, record, error),) = stage.errors
     assert (tag, record) == ("app", {"message": "a" * 40 + "b"})
     assert str(error) == "a regular expression took more than 0.5 s on one event; simplify it"
+
+
+@pytest.mark.parametrize("value", ["str", 1, 1.5, True, False, ["x"]])
+async def test_a_path_through_what_has_no_steps_passes(value: Any) -> None:
+    """As in fluentd: the test fails on such an event, which goes on with a warning; where a step is missing, it is nil."""
+    conf = f"{regexp('$.o.x', '/yes/')}{regexp('n', '/./')}"
+    async with drive(Grep, conf) as stage:
+        await stage.feed("app", {"n": 1, "o": {"x": "yes"}}, {"n": 2, "o": value}, {"n": 3, "o": None}, {"n": 4})
+        assert [record["n"] for record in stage.records()] == [1, 2]
+        assert len([text for text in stage.log.texts("warning") if "failed to grep events" in text]) == 1
+
+
+async def test_what_takes_too_long_is_reported_once_beside_what_fails() -> None:
+    """Another event's failure has the whole batch asked again, and that is no second error."""
+    deep: Any = []
+    for _ in range(200):
+        deep = [deep]
+    async with drive(Grep, regexp("message", "/^(a+)+$/")) as stage:
+        slow = {"message": "a" * 40 + "b"}
+        await stage.feed("app", {"message": "aa"}, slow, {"message": deep}, {"message": "x"})
+        assert [record for _, _, record, _ in stage.errors] == [slow]
+        assert stage.records() == [{"message": "aa"}, {"message": deep}]

@@ -427,3 +427,44 @@ async def test_a_name_is_text_whatever_its_expression_returns() -> None:
     (record,) = await transformed(conf, {"list": [3]}, tag="a.b")
 
     assert record == {"list": [3], '["a", "b"]': "1", "[3]": "2"}
+
+
+HALF_PAST = 1_709_139_600_500_000_000
+RENEW = "enable_ruby true\nrenew_time_key nt\n"
+
+
+@pytest.mark.parametrize(
+    ("conf", "expected"),
+    [
+        (f"{RENEW}<record>\nnt ${{Time.parse(record['ts'])}}\n</record>", HALF_PAST),
+        (f"{RENEW}remove_keys nt\n<record>\nnt ${{Time.parse(record['ts'])}}\n</record>", HALF_PAST),
+        (f"{RENEW}renew_record true\n<record>\nnt ${{Time.at(record['n'])}}\n</record>", 1_700_000_000_000_000_000),
+        (f"{RENEW}<record>\nnt ${{time}}\n</record>", 1_466_000_000_500_000_000),
+        (f"{RENEW}<record>\nnt ${{time + 60}}\n</record>", 1_466_000_060_500_000_000),
+        (f"{RENEW}<record>\nnt ${{record['n'] > 0 ? time - 0.5 : nil}}\n</record>", 1_466_000_000_000_000_000),
+        (f"{RENEW}<record>\nnt ${{[1].each {{ return Time.parse(record['ts']) }}}}\n</record>", HALF_PAST),
+        (f"{RENEW}compat 0.12\nauto_typecast true\n<record>\nnt ${{time}}\n</record>", 1_466_000_000_000_000_000),
+        ("renew_time_key n", 1_700_000_000_000_000_000),
+        ("renew_time_key n\nremove_keys n", 1_700_000_000_000_000_000),
+        ("renew_time_key f", 1_700_000_000_500_000_000),
+        ("renew_time_key n\n<record>\nx y\n</record>", 1_700_000_000_000_000_000),
+    ],
+)
+async def test_the_time_that_a_value_means(conf: str, expected: int) -> None:
+    """A Time is the time it is, and a number needs no expression beside it to be one."""
+    record = {"ts": "2024-02-29T02:00:00.5+09:00", "n": 1_700_000_000, "f": 1_700_000_000.5}
+    async with drive(RecordTransformer, conf) as stage:
+        await stage.feed("app", record, times=[1_466_000_000_500_000_000])
+        ((time, found),) = stage.events()
+        assert stage.errors == []
+    assert time == expected
+    assert isinstance(found.get("nt", ""), str)
+
+
+@pytest.mark.parametrize("value", [10**40, 1e300, "1e200", float("inf"), float("nan"), True, {"a": 1}])
+async def test_what_is_no_time_is_the_exception(value: Any) -> None:
+    """A number that no calendar goes to costs its event only."""
+    async with drive(RecordTransformer, "renew_time_key n") as stage:
+        await stage.feed("app", {"n": 1}, {"n": value}, {"n": 2})
+        assert stage.records() == [{"n": 1}, {"n": 2}]
+        assert len(stage.errors) == 1

@@ -9,7 +9,7 @@ import pytest
 from logpipe.builtin.out_rewrite_tag_filter import RewriteTagFilter
 from logpipe.errors import ConfigError
 from logpipe.event import EventBatch, Receipt
-from logpipe.testing import FakeHost, Pipeline, check_plugin, configure, pipeline
+from logpipe.testing import FakeHost, Pipeline, check_plugin, configure, drive, pipeline
 
 CATCH = "<match new.**>\n  @type test\n</match>\n"
 
@@ -225,3 +225,37 @@ async def test_a_label_that_does_not_exist() -> None:
         {"d": "a"},
         'label "@NOPE" is not defined: add <label @NOPE>',
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("", "is empty"),
+        ("x" * 5000, "5000 characters"),
+        ("a\nb", "control characters"),
+        ("a\u2028b", "control characters"),
+        ("\x1b[2J", "control characters"),
+    ],
+)
+async def test_tags_that_nothing_can_be_done_with(value: str, reason: str) -> None:
+    """Whoever writes a log line must not break others with the tag it gets."""
+    conf = "<rule>\nkey k\npattern /^x:(.*)$/m\ntag $1\n</rule>\n"
+    async with drive(RewriteTagFilter, conf, arg="app") as stage:
+        await stage.feed("app", {"k": f"x:{value}"}, {"k": "y"})
+        ((_, _, record, error),) = stage.errors
+        assert record == {"k": f"x:{value}"}
+        assert reason in str(error)
+        assert stage.metric("dropped_records") == 1
+
+
+async def test_a_value_that_fails_is_the_exception() -> None:
+    """One that is nested past all sense costs its event only."""
+    deep: Any = []
+    for _ in range(200):
+        deep = [deep]
+    collect = "<match new>\n@type test\n</match>\n"
+    rule = "<rule>\nkey k\npattern /./\ntag new\n</rule>\n"
+    async with pipeline(f"<match app>\n@type rewrite_tag_filter\n{rule}</match>\n{collect}") as running:
+        await running.feed("app", {"k": "a"}, {"k": deep}, {"k": "b"})
+        assert running.records() == [{"k": "a"}, {"k": "b"}]
+        assert len(running.errors) == 1

@@ -210,3 +210,60 @@ def test_client_id() -> None:
 
     assert isinstance(options, Kafka2Options)
     assert options.client_id == "fluentd"
+
+
+@pytest.mark.parametrize(
+    ("value", "topic"),
+    [(True, "t-true"), (1, "t-1"), (1.0, "t-1.0"), ("1", "t-1"), (None, "t-"), (1e-5, "t-1.0e-05")],
+)
+async def test_values_in_topics_are_text_as_in_ruby(mock: MockKafka, read: Read, value: Any, topic: str) -> None:
+    """Whatever their type, and each in a topic of its own name."""
+    async with drive(Kafka2Output, conf(mock, "topic t-${k}", keys="k")) as stage:
+        await feed(stage, {"k": value})
+
+    assert len(await read(topic)) == 1
+
+
+async def test_a_value_that_no_topic_can_hold(mock: MockKafka, read: Read) -> None:
+    """The event goes to `@ERROR` or a dead letter at once, and the others go on."""
+    async with drive(Kafka2Output, conf(mock, "topic t-${k}", keys="k")) as stage:
+        bad: list[Any] = [{"x": 1}, "a\nb", "x" * 300, "", "nul\0", "\ud800"]
+        for value in bad[:3] + bad[4:]:
+            await stage.feed("app", {"k": value})
+        await feed(stage, {"k": "good"})
+        assert stage.metric("retry_count") == 0
+        await wait_for(lambda: len(stage.errors) + stage.metric("given_up_records") == 5, "the events to be given up")
+
+    assert len(await read("t-good")) == 1
+
+
+@pytest.mark.parametrize("seconds", [10**18, -99_999_999_999_999, -62_167_219_201, 253_402_300_800])
+@pytest.mark.parametrize("key", [{}, {"message_key": "k"}])
+async def test_a_time_that_no_message_can_have(
+    mock: MockKafka, read: Read, seconds: int, key: dict[str, str]
+) -> None:
+    """With use_event_time that event is the exception; without, nobody asks."""
+    async with drive(Kafka2Output, conf(mock, "use_event_time true")) as stage:
+        records = [{"topic": "a", "n": n, **key} for n in range(3)]
+        await stage.feed("app", *records, times=[TIME, seconds * 10**9, TIME])
+        await stage.flush()
+        assert [record["n"] for _, _, record, _ in stage.errors] == [1]
+        assert stage.metric("retry_count") == 0
+    async with drive(Kafka2Output, conf(mock)) as stage:
+        await stage.feed("app", {"topic": "b", "n": 1}, times=[seconds * 10**9])
+        await stage.flush()
+
+    assert [value["n"] for value in values(await read("a"))] == [0, 2]
+    assert [value["n"] for value in values(await read("b"))] == [1]
+
+
+@pytest.mark.parametrize("partition", [1 << 31, 10**30, "9" * 5000, -1, True, 1.5])
+async def test_a_partition_that_cannot_be(mock: MockKafka, read: Read, partition: Any) -> None:
+    """It costs its event only."""
+    async with drive(Kafka2Output, conf(mock)) as stage:
+        await feed(stage, {"topic": "a", "n": 1}, {"topic": "a", "n": 2, "partition": partition}, {"topic": "a", "n": 3})
+        ((_, _, record, error),) = stage.errors
+        assert record["n"] == 2
+        assert len(str(error)) < 200
+
+    assert sorted(value["n"] for value in values(await read("a"))) == [1, 3]
