@@ -44,7 +44,9 @@ class FileOptions(Options):
 
     path: str = param(
         "Where files go: a name to which the time slice, a number and `path_suffix` are added. `*` stands for time and "
-        "number; `%Y%m%d`, `${tag}` and `${key}` are filled in.",
+        "number; `%Y%m%d`, `${tag}` and `${key}` are filled in. A value may hold `/`, but nothing that leaves the "
+        "folder which stands here; what no file can be called is a dead letter at once. With `append` it may lead to a "
+        "device or a FIFO: what that has taken counts as delivered, and a chunk waits while nobody reads.",
         placeholders=True,
     )
     append: bool = param("Write all chunks of a time slice to one file, instead of one file each.", default=False)

@@ -20,10 +20,16 @@ class BufferOptions(Options):
         "What events must share to go into one chunk: `tag`, `time`, field names, `$.a.b`; none: one chunk for all.",
         default=[],
     )
-    timekey: Seconds | None = param("Length of a time slice; needed with the chunk key `time`.", default=None)
+    timekey: Seconds | None = param(
+        "Length of a time slice; needed with the chunk key `time`. Days begin at midnight in the zone, also where "
+        "clocks change: such a day has 23 or 25 hours and is one slice, and two hours of one name share their files.",
+        default=None,
+    )
     timekey_wait: Seconds = param("How long after its end a slice waits for late events.", default="600")
     timekey_use_utc: bool = param("Cut slices and fill time placeholders in UTC.", default=False)
-    timekey_zone: str | None = param("Zone of slices and time placeholders; the machine's where unset.", default=None)
+    timekey_zone: str | None = param(
+        "Zone of slices and time placeholders, `+09:00` or `Asia/Tokyo`; the machine's own where unset.", default=None
+    )
     flush_at_shutdown: bool | None = param(
         "Deliver what is left when stopping; unset: yes unless the buffer survives a restart.", default=None
     )
@@ -32,7 +38,11 @@ class BufferOptions(Options):
         "with the chunk key `time`, else interval.",
         default="default",
     )
-    flush_interval: Seconds = param("Age at which a chunk is queued.", default="60")
+    flush_interval: Seconds = param(
+        "Age at which a chunk is queued. Written beside `<buffer>` in the output it makes `flush_mode` interval, and "
+        "counts only where there is no `<buffer>`.",
+        default="60",
+    )
     flush_thread_count: int = param("How many chunks are delivered at the same time.", default=1)
     flush_thread_interval: float = param(
         "Accepted for fluentd's sake: logpipe wakes when there is work, not on a timer.", default=1.0

@@ -117,7 +117,7 @@ async def test_a_pattern_that_takes_too_long() -> None:
 
 @pytest.mark.parametrize("value", ["str", 1, 1.5, True, False, ["x"]])
 async def test_a_path_through_what_has_no_steps_passes(value: Any) -> None:
-    """As in fluentd: the test fails on such an event, which goes on with a warning; where a step is missing, it is nil."""
+    """As in fluentd: the test fails on such an event, which goes on with a warning."""
     conf = f"{regexp('$.o.x', '/yes/')}{regexp('n', '/./')}"
     async with drive(Grep, conf) as stage:
         await stage.feed("app", {"n": 1, "o": {"x": "yes"}}, {"n": 2, "o": value}, {"n": 3, "o": None}, {"n": 4})

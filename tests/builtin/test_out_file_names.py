@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from logpipe.builtin.compression import decompressor
 from logpipe.builtin.out_file import FileOutput
-from logpipe.testing import ManualClock, Pipeline, drive, pipeline
+from logpipe.testing import ManualClock, Pipeline, drive
 from tests.builtin.test_out_file import DAY, JSON, files
 
 MEMORY = "@type memory\nflush_mode immediate\n"
@@ -212,8 +213,6 @@ async def test_chunks_larger_than_memory_are_written_in_pieces(tmp_path: Path) -
 @pytest.mark.parametrize("compress", ["gzip", "zstd"])
 async def test_pieces_are_compressed_one_by_one(compress: str, tmp_path: Path) -> None:
     """And are one content to who reads the file."""
-    from logpipe.builtin.compression import decompressor
-
     text = f"path {tmp_path}/f\ncompress {compress}\n{JSON}<buffer []>\n@type memory\n</buffer>"
     async with drive(FileOutput, text) as stage:
         await stage.feed("app", *({"n": n, "pad": "x" * 500} for n in range(2000)))

@@ -174,7 +174,7 @@ async def test_keys_hold_their_type_over_a_restart(tmp_path: Path) -> None:
 
 async def test_one_chunk_for_what_is_not_a_number() -> None:
     """NaN equals nothing, itself least of all."""
-    text = f"<match **>\n@type encoder\n<buffer k>\n@type memory\n</buffer>\n</match>\n"
+    text = "<match **>\n@type encoder\n<buffer k>\n@type memory\n</buffer>\n</match>\n"
     async with pipeline(text, Encoder) as running:
         for n in range(3):
             await running.feed("app", {"k": float("nan"), "n": n})

@@ -239,9 +239,7 @@ async def test_a_value_that_no_topic_can_hold(mock: MockKafka, read: Read) -> No
 
 @pytest.mark.parametrize("seconds", [10**18, -99_999_999_999_999, -62_167_219_201, 253_402_300_800])
 @pytest.mark.parametrize("key", [{}, {"message_key": "k"}])
-async def test_a_time_that_no_message_can_have(
-    mock: MockKafka, read: Read, seconds: int, key: dict[str, str]
-) -> None:
+async def test_a_time_that_no_message_can_have(mock: MockKafka, read: Read, seconds: int, key: dict[str, str]) -> None:
     """With use_event_time that event is the exception; without, nobody asks."""
     async with drive(Kafka2Output, conf(mock, "use_event_time true")) as stage:
         records = [{"topic": "a", "n": n, **key} for n in range(3)]
@@ -261,7 +259,9 @@ async def test_a_time_that_no_message_can_have(
 async def test_a_partition_that_cannot_be(mock: MockKafka, read: Read, partition: Any) -> None:
     """It costs its event only."""
     async with drive(Kafka2Output, conf(mock)) as stage:
-        await feed(stage, {"topic": "a", "n": 1}, {"topic": "a", "n": 2, "partition": partition}, {"topic": "a", "n": 3})
+        await feed(
+            stage, {"topic": "a", "n": 1}, {"topic": "a", "n": 2, "partition": partition}, {"topic": "a", "n": 3}
+        )
         ((_, _, record, error),) = stage.errors
         assert record["n"] == 2
         assert len(str(error)) < 200
