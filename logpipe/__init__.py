@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from logpipe.config.buffer_options import BufferOptions
-    from logpipe.config.conversion import Seconds, Size
+    from logpipe.config.conversion import FileMode, Seconds, Size
     from logpipe.config.declare import InvalidSetting, argument, param, plugin_section, raw_section, section
     from logpipe.config.diagnostic import Diagnostic, Position, Report
     from logpipe.config.element import Element
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         Chunk,
         ChunkKey,
         Clock,
+        Files,
         Filter,
         Formatter,
         Host,
@@ -108,6 +109,8 @@ __all__ = [
     "EventBatch",
     "Explained",
     "ExpressionError",
+    "FileMode",
+    "Files",
     "Filter",
     "FormatError",
     "Formatter",
@@ -189,6 +192,7 @@ __all__ = [
 _HOMES = {
     "logpipe.config.buffer_options": ("BufferOptions",),
     "logpipe.config.conversion": (
+        "FileMode",
         "Seconds",
         "Size",
     ),
@@ -276,6 +280,7 @@ _HOMES = {
         "Chunk",
         "ChunkKey",
         "Clock",
+        "Files",
         "Filter",
         "Formatter",
         "Host",

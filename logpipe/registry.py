@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -75,6 +76,8 @@ class Registry:
             for entry in every.select(group=group):
                 self._entries.setdefault((kind, entry.name), []).append(entry)
         self._local: dict[tuple[str, str], tuple[type[Plugin[Any]], Path]] = {}
+        self.broken: list[UnknownPluginError] = []
+        """What was wrong with files of the folders; the others are known."""
         for folder in folders:
             self._load_folder(folder)
 
@@ -99,9 +102,11 @@ class Registry:
             raise UnknownPluginError(f'{kind} plugin "{name}" is claimed by {owners}', "uninstall one of them")
         try:
             loaded = entries[0].load()
-        except (ImportError, AttributeError) as error:
+        except (Exception, SystemExit) as error:  # whatever its authors have written may fail
             hint = f"reinstall {_origin(entries[0])} with its dependencies"
-            raise UnknownPluginError(f'{kind} plugin "{name}" cannot be imported: {error}', hint) from error
+            where = "" if isinstance(error, ImportError) else f" ({innermost_place(error)})"
+            message = f'{kind} plugin "{name}" cannot be imported: {reason(error)}{where}'
+            raise UnknownPluginError(message, hint) from error
         if not (isinstance(loaded, type) and issubclass(loaded, Plugin) and name in loaded.types):
             raise UnknownPluginError(
                 f'{kind} plugin "{name}": {entries[0].value} is no plugin of that type',
@@ -139,8 +144,14 @@ class Registry:
             return
         for path in sorted(folder.glob("*.rb")):
             self._log.warning("plugin %s is written in Ruby and is not loaded: logpipe plugins are Python", path)
+        _make_importable(folder)
         for path in sorted(folder.glob("*.py")):
-            for cls in _plugins_in(path):
+            try:
+                found = _plugins_in(path)
+            except UnknownPluginError as problem:
+                self.broken.append(problem)
+                continue
+            for cls in found:
                 for name in cls.types:
                     if (cls.kind, name) in self._entries:
                         self._log.warning("%s plugin %s of %s replaces the installed one", cls.kind, name, path)
@@ -149,6 +160,32 @@ class Registry:
 
 def _origin(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.module
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception of somebody else's code says, with its class."""
+    said = str(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def innermost_place(error: BaseException, file: str = "") -> str:
+    """Return `FILE:LINE` of where an exception comes from: the innermost line of `file`, where there is one."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((frame for frame in reversed(frames) if frame.filename == file), frames[-1] if frames else None)
+    return f"{frame.filename}:{frame.lineno}" if frame is not None else file
+
+
+def _make_importable(folder: Path) -> None:
+    """Let the folder's files import each other, as they are now: those that were imported before are forgotten."""
+    path = str(folder.absolute())
+    if path not in sys.path:
+        sys.path.append(path)  # last: a file that is called like a package must not take its place
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(f"{path}/"):
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def _plugins_in(path: Path) -> list[type[Plugin[Any]]]:
@@ -161,8 +198,11 @@ def _plugins_in(path: Path) -> list[type[Plugin[Any]]]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise UnknownPluginError(f"plugin file {path} cannot be imported: {error!r}", "run it with python") from error
+    except (Exception, SystemExit) as error:  # whatever its authors have written may fail
+        where = innermost_place(error, str(path))
+        raise UnknownPluginError(
+            f"plugin file {path} cannot be imported: {reason(error)} ({where})", f"try it: python {path}"
+        ) from error
     return [
         value
         for value in vars(module).values()

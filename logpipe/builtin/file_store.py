@@ -13,8 +13,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from logpipe import Files
+
 Data: TypeAlias = bytes | Iterable[bytes]
 """What is written, in one piece or in several."""
+
+AS_USUAL: Final = Files()
 
 _BAD_NAMES: Final = frozenset(
     {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EILSEQ, errno.EINVAL}
@@ -38,7 +42,7 @@ def is_bad_name(error: OSError, *, folder: str) -> bool:
     return error.errno == errno.ENAMETOOLONG or Path(folder).is_dir()
 
 
-def append(path: Path, data: Data) -> None:
+def append(path: Path, data: Data, files: Files = AS_USUAL) -> None:
     """Add `data` to the end of a file, all or nothing, and return when it is on the disk.
 
     Processes that append to one file wait for each other. What a crash has left of a line stays a line by itself.
@@ -47,11 +51,11 @@ def append(path: Path, data: Data) -> None:
     Raises:
         OSError: it could not be written; the file is as long as before.
     """
-    _make_folder(path.parent)
+    files.make_folder(path.parent)
     if _is_special(path):
         _append_to_special(path, data)
         return
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = files.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
@@ -62,7 +66,7 @@ def append(path: Path, data: Data) -> None:
             os.ftruncate(descriptor, size)
             raise
         if not size:
-            _sync_folder(path.parent)
+            files.sync_folder(path.parent)
     finally:
         os.close(descriptor)
 
@@ -84,7 +88,7 @@ def _append_to_special(path: Path, data: Data) -> None:
         os.close(descriptor)
 
 
-def create_first_free(path: str, data: Data, *, placeholder: str, name: str) -> Path:
+def create_first_free(path: str, data: Data, *, placeholder: str, name: str, files: Files = AS_USUAL) -> Path:
     """Write a file whose number, in place of `placeholder`, is the first that is free, from `_0` on; return its path.
 
     The bytes are written under a hidden name that holds `name`, and get their final one when they are on the disk.
@@ -94,24 +98,24 @@ def create_first_free(path: str, data: Data, *, placeholder: str, name: str) -> 
         OSError: it could not be written; no file is left behind.
     """
     first = Path(path.replace(placeholder, "_0", 1))
-    _make_folder(first.parent)
+    files.make_folder(first.parent)
     hidden = first.with_name(
         f".{name}.tmp"
     )  # may be no longer than the final name, which may be as long as names can be
     try:
-        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        descriptor = files.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             _check_name(first)
             _write(descriptor, _pieces(data))
         finally:
             os.close(descriptor)
-        final = _take_first_free(path, placeholder)
+        final = _take_first_free(path, placeholder, files)
         hidden.replace(final)
     except BaseException:
         with contextlib.suppress(OSError):
             hidden.unlink()
         raise
-    _sync_folder(final.parent)
+    files.sync_folder(final.parent)
     return final
 
 
@@ -125,11 +129,11 @@ def _check_name(path: Path) -> None:
         path.lstat()
 
 
-def _take_first_free(path: str, placeholder: str) -> Path:
+def _take_first_free(path: str, placeholder: str, files: Files) -> Path:
     for number in itertools.count():
         candidate = Path(path.replace(placeholder, f"_{number}", 1))
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            os.close(files.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
             return candidate
     raise AssertionError  # numbers do not end
 
@@ -166,23 +170,3 @@ def _wait_for_room(descriptor: int) -> None:
     waiting.register(descriptor, select.POLLOUT)
     if not waiting.poll(_PATIENCE * 1000):
         raise TimeoutError(errno.ETIMEDOUT, f"nobody has read from it for {_PATIENCE:g} seconds")
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder with its parents, so that it survives a power cut."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
-        try:
-            path.mkdir(exist_ok=True)
-        except FileExistsError:  # a link that leads nowhere, or in a circle: that is the error to show
-            path.stat()
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

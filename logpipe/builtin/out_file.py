@@ -134,9 +134,9 @@ class FileOutput(Output[FileOptions], type="file"):
 
     def _store(self, path: str, chunk: Chunk) -> None:
         if self.options.append:
-            append(Path(path), self._content(chunk))
+            append(Path(path), self._content(chunk), self.host.files)
         else:
-            create_first_free(path, self._content(chunk), placeholder=_NUMBER, name=chunk.id)
+            create_first_free(path, self._content(chunk), placeholder=_NUMBER, name=chunk.id, files=self.host.files)
 
 
 def _template(options: FileOptions, host: Host) -> str:

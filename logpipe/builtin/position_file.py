@@ -15,12 +15,13 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from logpipe import LogpipeError
+from logpipe import Files, LogpipeError
 
 UNWATCHED: Final = 0xFFFF_FFFF_FFFF_FFFF
 """The offset of a file that fluentd has stopped watching."""
@@ -65,8 +66,9 @@ class Loaded(NamedTuple):
 class PositionFile:
     """The rows on disk. Every method blocks: call them in a thread."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, files: Files | None = None) -> None:
         self.path = path
+        self._files = files or Files()
         self._real = Path(path)
         self._lock: int | None = None
         self._saved: bytes | None = None
@@ -86,9 +88,9 @@ class PositionFile:
             OSError: it cannot be made or opened.
         """
         self._real = Path(self.path).resolve()  # a link is written through, not replaced
-        self._real.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self._files.make_folder(self._real.parent)
         while self._lock is None:
-            descriptor = os.open(self._real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = self._files.open(self._real, os.O_RDWR | os.O_CREAT)
             try:
                 self._take(descriptor)
                 replaced = not _is_at(descriptor, self._real)
@@ -186,10 +188,10 @@ class PositionFile:
         """Put a new file in the place of `path`; returns its descriptor, locked."""
         temporary = _beside(path, ".tmp")
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(temporary, flags, 0o600)
+        descriptor = self._files.open(temporary, flags)
         try:
             self._take(descriptor)
-            os.fchmod(descriptor, 0o600)
+            _give_away(descriptor, path)
             remaining = memoryview(content)
             while remaining:
                 remaining = remaining[os.write(descriptor, remaining) :]
@@ -197,7 +199,7 @@ class PositionFile:
             if path == self._real and self._saved is not None:  # else it is not ours, and may be damaged
                 _keep(path, _beside(path, ".old"))
             temporary.rename(path)
-            _sync_folder(path.parent)
+            self._files.sync_folder(path.parent)
         except BaseException:
             os.close(descriptor)
             with contextlib.suppress(OSError):
@@ -211,6 +213,15 @@ class PositionFile:
             if self._lock is not None:
                 os.close(self._lock)
                 self._lock = None
+
+
+def _give_away(descriptor: int, path: Path) -> None:
+    """Give a new file the mode and the owner of the one whose place it takes: fluentd, and who reads it, still can."""
+    with contextlib.suppress(OSError):
+        before, now = path.stat(), os.fstat(descriptor)
+        if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
 
 
 def is_storable(path: str) -> bool:
@@ -279,11 +290,3 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

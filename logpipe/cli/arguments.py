@@ -33,15 +33,16 @@ class Parser(argparse.ArgumentParser):
 def file_parser(program: str, command: str) -> Parser:
     """What every command takes that reads a configuration file."""
     parser = Parser(prog=program, description=COMMANDS[command], allow_abbrev=False)
-    add = parser.add_argument
-    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
     add_reading(parser)
     return parser
 
 
 def add_reading(parser: Parser) -> None:
-    """What says how a configuration is read, wherever one is."""
+    """What says how a configuration is read, and where its plugins are, wherever one is."""
     add = parser.add_argument
+    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files; may be repeated")
+    add("-I", metavar="PATH", action="append", default=[], dest="load_path", help="folder to import modules from")
+    add("-r", metavar="NAME", action="append", default=[], dest="require", help="Python module to import at start")
     add("-i", "--inline-config", metavar="TEXT", help="text to append to the configuration; \\n is a new line")
     add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
     add("--compat", choices=["1", "0.12"], default="", help="whose rules hold where Fluentd's versions differ")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from logpipe.cli import COMMANDS
 from logpipe.cli.arguments import Parser
 from logpipe.config.reference import write_pages
-from logpipe.registry import Registry
+from logpipe.registry import Registry, UnknownPluginError
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -18,8 +19,14 @@ def main(program: str, arguments: list[str]) -> int:
     given = parser.parse(arguments)
 
     registry = Registry()
-    classes = [registry.find(found.kind, found.type) for found in registry.installed()]
+    classes, broken = [], []
+    for found in registry.installed():
+        try:
+            classes.append(registry.find(found.kind, found.type))
+        except UnknownPluginError as problem:
+            broken.append(problem)
+            print(f"{program}: {problem} ({problem.hint})", file=sys.stderr)
     stale = write_pages(classes, Path(given.folder), check=given.check)
     for path in stale:
         print(f"{path} {'is not current: run `make docs`' if given.check else 'written'}")
-    return 1 if given.check and stale else 0
+    return 1 if broken or (given.check and stale) else 0

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from pathlib import Path
 
-from logpipe.cli.arguments import file_parser, plugin_dirs
+from logpipe.cli.arguments import file_parser
+from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.explained import Explained
 from logpipe.config.render import render
 from logpipe.engine.explain import expressions, routes
-from logpipe.registry import Registry
-from logpipe.supervisor import Settings, load
+from logpipe.supervisor import load, registry_of
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -23,13 +21,11 @@ def main(program: str, arguments: list[str]) -> int:
     given = parser.parse(arguments)
 
     found: list[Diagnostic] = []
-    dirs = plugin_dirs(given.plugin)
-    settings = Settings(Path(given.file), inline=given.inline_config, dialect="v0" if given.use_v0_config else "v1")
+    settings = reading(given.file, given)
     root = load(settings, found.append)
     if not any(diagnostic.severity == "error" for diagnostic in found):
         if given.expressions:
-            quiet = logging.getLogger("logpipe.explain")
-            for explained in expressions(root, Registry(dirs, log=quiet), found.append):
+            for explained in expressions(root, registry_of(settings, found.append), found.append):
                 print(_shown(explained))
         else:
             for line in routes(root):

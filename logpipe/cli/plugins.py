@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
+
 from logpipe.cli import COMMANDS
 from logpipe.cli.arguments import Parser, plugin_dirs
-from logpipe.registry import Registry
+from logpipe.config.reference import sections
+from logpipe.registry import KINDS, Registry, UnknownPluginError
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """One plugin a line: kind, type, where it comes from."""
+    """One plugin a line: kind, type, where it comes from; 1 where a file of a folder cannot be used."""
     parser = Parser(prog=program, description=COMMANDS["plugins"], allow_abbrev=False)
     parser.add_argument("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
     given = parser.parse(arguments)
 
-    rows = [
-        (found.kind, found.type, found.origin, found.target)
-        for found in Registry(plugin_dirs(given.plugin)).installed()
-    ]
-    for row in rows:
+    registry = Registry(plugin_dirs(given.plugin))
+    for found in registry.installed():
+        row = (found.kind, found.type, found.origin, found.target)
         print("  ".join(text.ljust(width) for text, width in zip(row, (9, 22, 24, 0), strict=True)).rstrip())
+    for problem in registry.broken:
+        print(f"{program}: {problem} ({problem.hint})", file=sys.stderr)
+    return 1 if registry.broken else 0
+
+
+def show_settings(program: str, given: argparse.Namespace) -> int:
+    """Print a plugin's settings, one a line: `logpipe --show-plugin-config input:tail`; 1 where there is no such."""
+    kind, _, name = given.show_plugin_config.partition(":")
+    if kind not in KINDS or not name:
+        said = f"{program}: --show-plugin-config {given.show_plugin_config}: write KIND:TYPE"
+        print(f"{said}, where KIND is one of {', '.join(KINDS)}", file=sys.stderr)
+        return 2
+    registry = Registry(plugin_dirs(given.plugin))
+    try:
+        cls = registry.find(kind, name)
+    except UnknownPluginError as problem:
+        print(f"{program}: {problem} ({problem.hint})", file=sys.stderr)
+        return 1
+    # compat: supervisor.rb prints this line and, since 1.0, nothing but the advice to ask another program
+    print(f"Show config for {kind}:{name}")
+    for path, rows in sections(cls.options_class):
+        if path:
+            print(path)
+        for row in rows:
+            default = row.default.strip("`") or "nil"
+            print(f"{row.name}: {row.type}: ({default}) # {row.doc}")
     return 0

@@ -14,6 +14,8 @@ def reading(path: str | Path, given: argparse.Namespace) -> Settings:
     return Settings(
         Path(path),
         plugin_dirs=plugin_dirs(given.plugin),
+        load_path=tuple(given.load_path),
+        require=tuple(given.require),
         inline=given.inline_config,
         dialect="v0" if given.use_v0_config else "v1",
         compat=given.compat,

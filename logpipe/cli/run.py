@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from logpipe.cli import COMMANDS, print_version
 from logpipe.cli.arguments import Parser, add_reading
+
+T = TypeVar("T")
 
 CONFIG_PATHS: Final = (
     "/etc/fluent/fluent.conf",
@@ -18,22 +22,10 @@ CONFIG_PATHS: Final = (
     "/etc/logpipe/logpipe.conf",
 )
 
-# fluentd's flags that mean nothing to a program in Python: taken, and said to be without effect
-IGNORED: Final = {
-    "--use-v1-config": 0,
-    "--suppress-config-dump": 0,
-    "--log-event-verbose": 0,
-    "--disable-input-metrics": 0,
-    "--enable-input-metrics": 0,
-    "--enable-size-metrics": 0,
-    "--disable-shared-socket": 0,
-    "--with-source-only": 0,
-    "--suppress-repeated-stacktrace": "?",
-    "--emit-error-log-interval": 1,
-    "--log-rotate-age": 1,
-    "--log-rotate-size": 1,
-    "--show-plugin-config": 1,
-}
+# flags that ask for what is so anyway
+ALWAYS: Final = ("--use-v1-config", "--suppress-config-dump", "--enable-input-metrics")
+
+_MOST_OF_A_UMASK: Final = 0o777
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -42,30 +34,39 @@ def main(program: str, arguments: list[str]) -> int:
     given = parser.parse(arguments)
     if given.version:
         return print_version(program)
+    if given.setup is not None:
+        from logpipe.cli.setup import set_up
+
+        return set_up(program, Path(given.setup))
+    if given.show_plugin_config is not None:
+        from logpipe.cli.plugins import show_settings
+
+        return show_settings(program, given)
     path = given.config or os.environ.get("FLUENT_CONF") or _default_config(program)
     if path is None:
         parser.error(f"no configuration: none of {', '.join(CONFIG_PATHS)} exists; give one with -c")
+    if given.inline_config == "-":
+        given.inline_config = sys.stdin.read()
+        arguments = [*arguments, f"--inline-config={given.inline_config}"]  # workers cannot read it again
 
     from logpipe.cli.reading import reading
 
-    ignored = [flag for flag in IGNORED if flag in {argument.partition("=")[0] for argument in arguments}]
+    ignored = {"-g": given.gemfile, "-G": given.gem_path, "--disable-input-metrics": given.disable_input_metrics}
     settings = replace(
         reading(path, given),
         arguments=tuple(arguments),
-        log_path=Path(given.log) if given.log else None,
+        log_path=Path(given.log) if given.log and given.log != "-" else None,
         log_level=_level(given.verbose, given.quiet),
         strict=given.strict,
         without_source=given.without_source,
-        workers=given.workers,
         worker_id=given.under_supervisor,
         no_supervisor=given.no_supervisor,
         daemon=Path(given.daemon) if given.daemon else None,
         user=given.user,
         group=given.group,
-        umask=int(given.umask, 8) if given.umask else 0o077,
-        load_path=tuple(given.load_path),
-        require=tuple(given.require),
-        ignored_flags=tuple(ignored),
+        umask=given.umask,
+        ignored_flags=tuple(flag for flag, is_given in ignored.items() if is_given),
+        system=tuple(_system(given)),
     )
     if given.dry_run:
         from logpipe.cli.check import check_files
@@ -75,6 +76,25 @@ def main(program: str, arguments: list[str]) -> int:
     from logpipe.supervisor import run
 
     return run(settings)
+
+
+def _system(given: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """Return what flags say in the place of `<system>`; see `Settings.system`."""
+    valued = {
+        "--workers": ("workers", given.workers),
+        "--emit-error-log-interval": ("emit_error_log_interval", given.emit_error_log_interval),
+        "--suppress-repeated-stacktrace": ("suppress_repeated_stacktrace", given.suppress_repeated_stacktrace),
+        "--log-rotate-age": ("log.rotate_age", given.log_rotate_age),
+        "--log-rotate-size": ("log.rotate_size", given.log_rotate_size),
+    }
+    switches = {
+        "--log-event-verbose": ("log_event_verbose", given.log_event_verbose),
+        "--with-source-only": ("with_source_only", given.with_source_only),
+        "--enable-size-metrics": ("enable_size_metrics", given.enable_size_metrics),
+        "--disable-shared-socket": ("disable_shared_socket", given.disable_shared_socket),
+    }
+    said = [(f"{flag} {value}", name, value) for flag, (name, value) in valued.items() if value is not None]
+    return said + [(flag, name, "true") for flag, (name, is_given) in switches.items() if is_given]
 
 
 def _run_parser(program: str) -> Parser:
@@ -88,33 +108,111 @@ def _run_parser(program: str) -> Parser:
     )
     add = parser.add_argument
     add("-c", "--config", metavar="PATH", help=f"configuration file (default: $FLUENT_CONF, {', '.join(CONFIG_PATHS)})")
-    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files; may be repeated")
     add_reading(parser)
-    add(
-        "-I", metavar="PATH", action="append", default=[], dest="load_path", help="folder to import Python modules from"
-    )
-    add("-r", metavar="NAME", action="append", default=[], dest="require", help="Python module to import at start")
-    add("-o", "--log", metavar="PATH", help="write the log to this file")
-    add("-v", "--verbose", action="count", default=0, help="write debug messages (-vv: trace)")
-    add("-q", "--quiet", action="count", default=0, help="write warnings and errors only (-qq: errors)")
+    _add_running(add)
+    _add_log(add)
+    add("--version", action="store_true", help="print the version and exit")
+    add("-s", "--setup", nargs="?", const="/etc/fluent", metavar="DIR", help="write a sample configuration and exit")
+    add("--show-plugin-config", metavar="KIND:TYPE", help="print a plugin's settings and exit: input:tail")
+    add("-g", "--gemfile", metavar="PATH", help="no effect: logpipe plugins are Python packages")
+    add("-G", "--gem-path", metavar="PATH", help="no effect")
+    for flag in ("--with-source-only", "--enable-size-metrics", "--disable-shared-socket"):
+        add(flag, action="store_true", help="no effect yet")
+    for flag in (*ALWAYS, "--disable-input-metrics"):
+        add(flag, action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _add_running(add: Callable[..., Any]) -> None:
     add("-d", "--daemon", metavar="PIDFILE", help="run in the background and write the process id to this file")
     add("--dry-run", action="store_true", help="check the configuration and exit: 0 if it can run, 1 if not")
     add("--strict", action="store_true", help="take warnings about the configuration for errors")
     add("--no-supervisor", action="store_true", help="run in one process")
     add("--under-supervisor", metavar="N", nargs="?", const=0, type=int, help=argparse.SUPPRESS)
-    add("--workers", metavar="N", type=int, help="number of worker processes")
-    add("--user", help="user to run as")
-    add("--group", help="group to run as")
-    add("--umask", help="umask, octal (default 0077)")
+    add("--workers", metavar="N", type=_checked(_workers), help="number of worker processes")
+    add("--user", help="user to run as, by name or number")
+    add("--group", help="group to run as (default: the user's)")
+    add("--umask", type=_checked(_umask), help="umask, octal (default: as it is; 0 with -d or --no-supervisor)")
     add("--without-source", action="store_true", help="run without any <source>")
-    add("--version", action="store_true", help="print the version and exit")
-    add("-s", "--setup", nargs="?", const="/etc/fluent", metavar="DIR", help="write a sample configuration and exit")
-    add("-g", "--gemfile", metavar="PATH", help="no effect: logpipe plugins are Python packages")
-    add("-G", "--gem-path", metavar="PATH", help="no effect")
-    for flag, count in IGNORED.items():
-        options: dict[str, Any] = {"action": "store_true"} if count == 0 else {"nargs": "?"} if count == "?" else {}
-        add(flag, help=argparse.SUPPRESS, **({"const": "", **options} if count == "?" else options))
-    return parser
+
+
+def _add_log(add: Callable[..., Any]) -> None:
+    add("-o", "--log", metavar="PATH", help="write the log to this file")
+    add(
+        "--log-rotate-age",
+        metavar="AGE",
+        type=_checked(_rotation_age),
+        help="daily, weekly, monthly, or how many files of the log to keep",
+    )
+    add(
+        "--log-rotate-size",
+        metavar="BYTES",
+        type=_checked(_bytes),
+        help="size from which on a new file of the log is begun",
+    )
+    add("--log-event-verbose", action="store_true", help="route log events of the stop as well")
+    add("-v", "--verbose", action="count", default=0, help="write debug messages (-vv: trace)")
+    add("-q", "--quiet", action="count", default=0, help="write warnings and errors only (-qq: errors)")
+    add("--emit-error-log-interval", metavar="SECONDS", type=_checked(_seconds), help="least time between two of these")
+    add(
+        "--suppress-repeated-stacktrace",
+        nargs="?",
+        const="true",
+        choices=["true", "false"],
+        metavar="BOOL",
+        help="write a stack trace that repeats the last one only once (default: true)",
+    )
+
+
+def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Have argparse say what a ValueError says."""
+
+    def checked(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as problem:
+            raise argparse.ArgumentTypeError(str(problem)) from None
+
+    return checked
+
+
+def _workers(text: str) -> str:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is no number of workers: give 1 or more")
+    return text
+
+
+def _umask(text: str) -> int:
+    try:
+        mask = int(text, 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= _MOST_OF_A_UMASK:
+        raise ValueError(f"{text!r} is no umask: give octal digits, 022 for example")
+    return mask
+
+
+def _rotation_age(text: str) -> str:
+    from logpipe.engine.log_file import rotation_age
+
+    rotation_age(text)
+    return text
+
+
+def _bytes(text: str) -> str:
+    from logpipe.config.values import convert_size
+
+    if convert_size(text, strict=True) < 1:
+        raise ValueError(f"{text!r} is no size: give a number of bytes, or 10m for example")
+    return text
+
+
+def _seconds(text: str) -> str:
+    from logpipe.config.values import convert_time
+
+    if convert_time(text, strict=True) < 0:
+        raise ValueError(f"{text!r} is no time: give a number of seconds")
+    return text
 
 
 def _default_config(program: str) -> str | None:

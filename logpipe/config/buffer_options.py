@@ -5,12 +5,15 @@ Names and defaults: fluentd's plugin/output.rb and plugin/buffer.rb.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 from logpipe.config.conversion import Seconds, Size
 from logpipe.config.declare import InvalidSetting, argument, param
 from logpipe.config.options import Options
+
+_NO_KEY: Final = re.compile(r"[^-_.@a-zA-Z0-9]")
 
 
 class BufferOptions(Options):
@@ -109,7 +112,11 @@ class BufferOptions(Options):
         if self.timekey is not None and self.timekey < 1:
             yield InvalidSetting("timekey must be a second at least: write timekey 1d", param="timekey")
         for key in self.chunk_keys:
-            if key.startswith("$["):
+            if _NO_KEY.search(key) and not key.startswith("$."):
+                # compat: output.rb, CHUNK_KEY_PATTERN
+                bare = key.removeprefix("${").removesuffix("}")
+                yield f"the chunk key {key} is no name of a field: write {_NO_KEY.sub('', bare) or 'tag'}"
+            elif key.startswith("$["):
                 # compat: fluentd's output.rb refuses the bracket form here
                 yield f"the chunk key {key} must be written as $.a.b"
         if self.flush_thread_count < 1:

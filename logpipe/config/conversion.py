@@ -30,6 +30,21 @@ Size = NewType("Size", int)
 Seconds = NewType("Seconds", float)
 """A duration in seconds."""
 
+FileMode = NewType("FileMode", int)
+"""The mode of a file or folder, written in octal digits."""
+
+
+def convert_file_mode(text: str) -> int:
+    """Return a file's mode.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch("0?[0-7]{1,4}", text):
+        raise ValueError(f"{text!r} is no file mode: write octal digits, 0640 for example")
+    return int(text, 8)
+
+
 _SIMPLE: Final[dict[Any, Callable[..., Any]]] = {
     str: convert_string,
     int: convert_integer,
@@ -37,6 +52,7 @@ _SIMPLE: Final[dict[Any, Callable[..., Any]]] = {
     bool: convert_bool,
     Size: convert_size,
     Seconds: convert_time,
+    FileMode: convert_file_mode,
 }
 
 
@@ -49,7 +65,7 @@ def converter(hint: Any, *, strict: bool = False) -> Callable[[str], Any]:
     With `strict` a number, size, time or bool must be one, where fluentd takes what it can of the text.
 
     The function raises ValueError with a sentence on text it cannot read. Known hints: str, int, float, bool, Size,
-    Seconds, re.Pattern[str], Literal of strings, list and dict of these, and each of them or None.
+    Seconds, FileMode, re.Pattern[str], Literal of strings, list and dict of these, and each of them or None.
     """
     if hint in _SIMPLE:
         return partial(_SIMPLE[hint], strict=True) if strict and hint in _NUMBERS else _SIMPLE[hint]

@@ -55,6 +55,7 @@ class Setting:
     secret: bool = False
     deprecated: str = ""
     removed: str = ""
+    no_effect: str = ""
     many: bool = False
     required: bool = False
     plugin_kind: str = ""
@@ -73,6 +74,7 @@ def param(
     secret: bool = False,
     deprecated: str = "",
     removed: str = "",
+    no_effect: str = "",
     convert: Callable[[str], Any] | None = None,
     placeholders: bool = False,
 ) -> Any:
@@ -83,6 +85,7 @@ def param(
     `deprecated` and `removed` say what to use instead; a removed setting is an error, as in fluentd.
     `placeholders` says that an output fills the text with `host.expand`: placeholders that no chunk key serves are then
     found by `check`, as by fluentd's placeholder_validate!.
+    `no_effect` says why a setting of fluentd's is taken and does nothing: whoever writes it is told.
     """
     return Setting(
         "param",
@@ -93,6 +96,7 @@ def param(
         secret=secret,
         deprecated=deprecated,
         removed=removed,
+        no_effect=no_effect,
         convert=convert,
         placeholders=placeholders,
     )

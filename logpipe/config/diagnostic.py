@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from logpipe.config.secrets import masked_urls
 from logpipe.printable import in_one_line
 
 
@@ -56,14 +57,14 @@ Report: TypeAlias = Callable[[Diagnostic], None]
 
 def error(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
     """Return a diagnostic that keeps the configuration from running."""
-    return Diagnostic(code, "error", message, position, hint)
+    return Diagnostic(code, "error", masked_urls(message), position, hint)
 
 
 def warning(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
     """Return a diagnostic that the configuration runs in spite of; `--strict` makes it an error."""
-    return Diagnostic(code, "warning", message, position, hint)
+    return Diagnostic(code, "warning", masked_urls(message), position, hint)
 
 
 def remark(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
     """Return a diagnostic of severity hint: what is right as it is, shown to who asks for more."""
-    return Diagnostic(code, "hint", message, position, hint)
+    return Diagnostic(code, "hint", masked_urls(message), position, hint)

@@ -28,6 +28,7 @@ from logpipe.config.declare import (
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element, Param, Unset
 from logpipe.config.misread import misreading
+from logpipe.config.secrets import declared
 from logpipe.config.values import InvalidRegexpError
 
 Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
@@ -87,6 +88,9 @@ class Options:
         super().__init_subclass__()
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Setting)}
         cls._settings = {**cls._settings, **own}
+        for name, each in own.items():
+            if each.secret:
+                declared.update(filter(None, (name, each.name, each.alias)))
         for name in own:
             delattr(cls, name)
 
@@ -253,6 +257,9 @@ class _Reader:
             place = given.place(problem.offset) if isinstance(problem, InvalidRegexpError) else given.value_position
             self._error("invalid-value", f'"{given.name}": {problem}', place)
             return None
+        if setting.no_effect and value != default_value(setting, hint) and value is not False:
+            message = f'{describe(self._element)}: "{given.name}" has no effect yet'
+            self.watch(warning("no-effect-yet", message, given.value_position, setting.no_effect))
         if not (setting.convert or setting.secret or (not given.value and setting.default is None)):
             self._lint_reading(given, value, hint)
         return value

@@ -8,11 +8,9 @@ from typing import Final, TypeAlias
 
 from logpipe.config.element import Element, Param, Unset, Value
 from logpipe.config.json_text import dump_json, load_json
+from logpipe.config.secrets import MASK, masked_text
 
 IsSecret: TypeAlias = Callable[[Element, Param], bool]
-
-MASK: Final = "xxxxxx"
-"""What stands for a secret, as in fluentd's log."""
 
 _BARE_NAME: Final = re.compile(r"""[^ \t\r\n#<"'][^ \t\r\n]*""")
 _BARE_VALUE: Final = re.compile(r"""[^ \t\r\n"'\[{][^ \t\r\n]*(?:[ \t]+[^ \t\r\n#][^ \t\r\n]*)*""")
@@ -31,13 +29,13 @@ _SINGLE_ESCAPES: Final = re.compile(r"'|\\(?=['\\]|$)")
 
 
 def print_tree(root: Element, *, is_secret: IsSecret | None = None) -> str:
-    """Return the text of a whole configuration; values that `is_secret` picks are masked."""
-    return "".join(f"{line}\n" for line in _body(root, "", is_secret or (lambda _element, _param: False)))
+    """Return the text of a whole configuration; with `is_secret` what that picks is masked, and secrets in the rest."""
+    return "".join(f"{line}\n" for line in _body(root, "", is_secret))
 
 
-def _body(element: Element, indent: str, is_secret: IsSecret) -> Iterator[str]:
+def _body(element: Element, indent: str, is_secret: IsSecret | None) -> Iterator[str]:
     for param in element.params.values():
-        value = MASK if is_secret(element, param) else _value(param.value)
+        value = _value(param.value) if is_secret is None else _shown(param, is_secret=is_secret(element, param))
         yield f"{indent}{_name(param.name, at_root=not indent)} {value}".rstrip(" ")
     for child in element.elements:
         if child.name == "@include":
@@ -46,6 +44,12 @@ def _body(element: Element, indent: str, is_secret: IsSecret) -> Iterator[str]:
         yield f"{indent}<{child.name} {_argument(child.arg)}>" if child.arg else f"{indent}<{child.name}>"
         yield from _body(child, f"{indent}  ", is_secret)
         yield f"{indent}</{child.name}>"
+
+
+def _shown(param: Param, *, is_secret: bool) -> str:
+    if is_secret:
+        return MASK
+    return _value(masked_text(param.value) if isinstance(param.value, str) else param.value)
 
 
 def _name(name: str, *, at_root: bool) -> str:

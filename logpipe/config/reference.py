@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from logpipe.config.conversion import Seconds, Size
+from logpipe.config.conversion import FileMode, Seconds, Size
 from logpipe.config.declare import REQUIRED, Setting
 from logpipe.config.options import Options, PluginClass, hints, options_class
 
@@ -23,6 +23,7 @@ _WORDS: Final[dict[Any, str]] = {
     float: "float",
     bool: "bool",
     Size: "size",
+    FileMode: "octal mode",
     Seconds: "time",
     Any: "any",
 }
@@ -125,7 +126,8 @@ def default_text(setting: Setting) -> str:
 def _doc(setting: Setting) -> str:
     deprecated = f" Deprecated: {setting.deprecated}." if setting.deprecated else ""
     alias = f" Also `{setting.alias}`." if setting.alias else ""
-    return f"{setting.doc}{alias}{deprecated}"
+    no_effect = f" No effect yet: {setting.no_effect}." if setting.no_effect else ""
+    return f"{setting.doc}{alias}{deprecated}{no_effect}"
 
 
 def _table(rows: list[Row]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.secrets import masked_line
 from logpipe.config.sources import UnreadableError, read_text
 from logpipe.printable import in_one_line
 
@@ -24,7 +25,9 @@ def _excerpt(diagnostic: Diagnostic, source: str | None) -> list[str]:
     if not place.line:
         return []
     line = _line(place.file, place.line) if source is None else _nth(source, place.line)
-    if line is None or place.column > len(line) + 1:
+    width = len(line or "")
+    line = None if line is None else masked_line(line)
+    if line is None or place.column > width + 1:
         return []
     start = max(0, place.column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
     shown = line[start : start + _WIDTH]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from logpipe.engine.router import Router, Rule
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.engine.workers import is_shared, report_workers, sections_of
 from logpipe.plugin import AsyncFilter, Filter, Input, Outlet, Output, Plugin
-from logpipe.registry import Registry, UnknownPluginError
+from logpipe.registry import Registry, UnknownPluginError, innermost_place, reason
 
 P = TypeVar("P")
 
@@ -219,7 +220,14 @@ class Builder:
         chunk_key = cls.buffer_argument if issubclass(cls, Output) else ""
         self.rewrites += convert(element, cls.compat, report=watch, keep=cls.compat_kept, default_chunk_key=chunk_key)
         set_dialect(element, cls.options_class, compat=self._compat, is_old=self._is_old)
-        options = cls.options_class.read(element, watch, find=self.find, strict=self._strict)
+        try:
+            options = cls.options_class.read(element, watch, find=self.find, strict=self._strict)
+        except InvalidSetting as invalid:
+            report(complain(element, invalid))
+            return None
+        except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever its authors have written may fail
+            report(_failure(cls, element, problem))
+            return None
         return None if failed else PluginConf(kind, name, cls, options, element)
 
     def has_setting(self, kind: str, name: str, setting: str) -> bool:
@@ -278,12 +286,21 @@ class Builder:
         return self.guarded(conf, lambda: conf.plugin_class(conf.options, host))
 
     def guarded(self, conf: PluginConf, make: Callable[[], P]) -> P | None:
-        """Return what `make` makes; a setting it refuses is reported with its place."""
+        """Return what `make` makes; a setting it refuses is reported with its place, and so is a plugin's own fault."""
         try:
             return make()
         except InvalidSetting as invalid:
             self.report(complain(conf.element, invalid))
+        except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever its authors have written may fail
+            self.report(_failure(conf.plugin_class, conf.element, problem))
         return None
+
+
+def _failure(cls: type[Plugin[Any]], element: Element, problem: BaseException) -> Diagnostic:
+    """Return what to say of an exception that a plugin did not raise on purpose."""
+    place = innermost_place(problem, getattr(sys.modules.get(cls.__module__), "__file__", None) or "")
+    message = f"{describe(element)}: the plugin failed: {reason(problem)} ({place})"
+    return error("plugin-failed", message, element.position, "report it to the plugin's authors")
 
 
 def _included(section: Element) -> Iterator[tuple[str, tuple[Position, ...]]]:

@@ -18,7 +18,7 @@ from typing import Final
 
 from logpipe.engine.letters import Culprit, Letter, encode
 from logpipe.engine.syncing import FIRST_BACK_OFF, LONGEST_BACK_OFF
-from logpipe.plugin import Chunk, Clock, Host
+from logpipe.plugin import Chunk, Clock, Files, Host
 
 SUFFIX: Final = ".jsonl"
 MOST_BYTES: Final = 64 << 20
@@ -40,13 +40,15 @@ class DeadLetterFiles:
         base: the folder that `backup` lies in.
         worker_id: of this worker.
         clock: says when a letter was written.
+        files: makes files and folders.
     """
 
-    def __init__(self, base: Path, worker_id: int, clock: Clock) -> None:
+    def __init__(self, base: Path, worker_id: int, clock: Clock, files: Files | None = None) -> None:
         self.base = base
         self.folder_of_all = base / "backup" / f"worker{worker_id}"
         self._clock = clock
-        self._files: dict[Path, Path] = {}
+        self._files = files or Files()
+        self._paths: dict[Path, Path] = {}
 
     def folder(self, plugin_id: str) -> Path:
         """Return the folder of a plugin's letters."""
@@ -98,12 +100,12 @@ class DeadLetterFiles:
             OSError: they are not.
         """
         folder = self.folder(plugin_id)
-        path = self._files.get(folder)
+        path = self._paths.get(folder)
         if path is None or _size(path) >= MOST_BYTES:
             stamp = datetime.fromtimestamp(self._clock.now() / 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%S")
             path = folder / f"events-{stamp}-{os.getpid()}{SUFFIX}"
         self._prepare(folder)
-        with _open_locked(path) as file:
+        with _open_locked(path, self._files) as file:
             size = file.seek(0, os.SEEK_END)
             rest = memoryview(b"".join(lines))
             try:
@@ -111,11 +113,11 @@ class DeadLetterFiles:
                     rest = rest[file.write(rest) :]
                 os.fdatasync(file.fileno())
                 if not size:
-                    _sync_folder(folder)
+                    self._files.sync_folder(folder)
             except OSError:
                 file.truncate(size)  # half a line would take the next one with it
                 raise
-        self._files[folder] = path
+        self._paths[folder] = path
         return path
 
     def _write_whole(self, path: Path, lines: Iterable[bytes]) -> None:
@@ -123,19 +125,16 @@ class DeadLetterFiles:
         self._prepare(path.parent)
         unfinished = path.with_suffix(".part")
         unfinished.unlink(missing_ok=True)  # of an attempt that failed
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = self._files.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         with os.fdopen(descriptor, "wb") as file:
             file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(path)
-        _sync_folder(path.parent)
+        self._files.sync_folder(path.parent)
 
     def _prepare(self, folder: Path) -> None:
-        missing = [each for each in (folder, *folder.parents) if not each.exists()]
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for each in missing:  # else a power cut takes the folder with all that is safe in it
-            _sync_folder(each.parent)
+        self._files.make_folder(folder)
         owner = self.base.stat().st_uid
         if owner not in {0, os.geteuid()}:
             raise PermissionError(
@@ -143,10 +142,10 @@ class DeadLetterFiles:
             )
 
 
-def _open_locked(path: Path) -> FileIO:
+def _open_locked(path: Path, files: Files) -> FileIO:
     """Open a file to append to, and hold off who would take it away (`logpipe buffer replay`) until it is closed."""
     while True:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = files.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW)
         file = FileIO(descriptor, "ab")
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
@@ -162,11 +161,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return MOST_BYTES  # it was taken away: replayed, or cleaned up
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

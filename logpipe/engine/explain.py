@@ -12,6 +12,7 @@ from logpipe.config.diagnostic import Diagnostic, Report
 from logpipe.config.element import Element
 from logpipe.config.explained import Explained, Explaining
 from logpipe.config.options import Options
+from logpipe.config.secrets import MASK
 from logpipe.engine.build import COMPAT, set_dialect
 from logpipe.engine.secrets import KINDS
 from logpipe.registry import Registry, UnknownPluginError
@@ -19,6 +20,7 @@ from logpipe.registry import Registry, UnknownPluginError
 
 def expressions(root: Element, registry: Registry, report: Report) -> Iterator[Explained]:
     """Yield every expression with its generated code, in file order; what is wrong with their sections is reported."""
+    _hide_code(root)
     system = next(root.sections("system"), None)
     compat = (system.get(COMPAT) if system is not None else None) or ""
     yield from _expressions(root, registry, report, compat=compat, is_old=is_spelled_as_before(root))
@@ -38,6 +40,19 @@ def _expressions(
             if not any(diagnostic.severity == "error" for diagnostic in found):
                 yield from options.explained()
         yield from _expressions(section, registry, report, compat=compat, is_old=is_old)
+
+
+def _hide_code(section: Element) -> None:
+    """Put a mask in the place of what embedded code gave to expressions and records: values of the environment."""
+    for param in section.params.values():
+        if param.has_code and isinstance(param.value, str) and (section.name == "record" or "${" in param.value):
+            ends = [*(piece.start for piece in param.pieces[1:]), len(param.value)]
+            parts = (
+                (piece.is_code, param.value[piece.start : end]) for piece, end in zip(param.pieces, ends, strict=True)
+            )
+            param.value = "".join(MASK if is_code and text else text for is_code, text in parts)
+    for each in section.elements:
+        _hide_code(each)
 
 
 def _options_class(section: Element, registry: Registry) -> type[Options] | None:

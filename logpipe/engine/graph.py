@@ -27,10 +27,11 @@ from logpipe.engine.ledger import Ledger, take
 from logpipe.engine.log import LogEvents, no_events
 from logpipe.engine.monitor import GraphMonitor
 from logpipe.engine.router import Router
+from logpipe.engine.starting import started
 from logpipe.engine.system import SystemOptions
 from logpipe.errors import ConfigError
 from logpipe.event import EventBatch
-from logpipe.plugin import Clock, Input, Output
+from logpipe.plugin import Clock, Files, Input, Output
 from logpipe.plugin.failures import failure_of
 from logpipe.registry import Registry
 
@@ -82,7 +83,8 @@ class Graph:
         self._starting: asyncio.Timeout | None = None
         self._outputs_started = False
         self._stop_by = 0.0
-        self._log_events: LogEvents | None = None
+        self._watched: tuple[LogEvents, Router] | None = None
+        """What keeps our own messages as events, and where these go."""
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -123,9 +125,11 @@ class Graph:
         system = read_system(root, collect)
         root_dir = Path(system.root_dir) if system.root_dir else None
         base = root_dir or backup_dir or default_base()
+        files = Files(system.file_permission, system.dir_permission)
         world = World(
             clock=clock,
-            dead_letters=DeadLetterQueue(log, clock, DeadLetterFiles(base, worker_id, clock)),
+            dead_letters=DeadLetterQueue(log, clock, DeadLetterFiles(base, worker_id, clock, files)),
+            files=files,
             threads=ThreadPoolExecutor(THREADS, thread_name_prefix="logpipe"),
             hostname=socket.gethostname(),
             worker_id=worker_id,
@@ -209,14 +213,14 @@ class Graph:
 
     async def _start(self) -> None:
         for stage in self._in_start_order():
-            await _started(stage)
+            await started(stage.plugin.start(), stage.host)
         for outlet in self.outlets:
-            await outlet.start()
+            await started(outlet.start(), outlet.host)
         self._outputs_started = True
         self._watch_log()
         for stage in self.stages.inputs:
             assert isinstance(stage.plugin, Input)  # noqa: S101 - the builder put only inputs there
-            await _started(stage)
+            await started(stage.plugin.start(), stage.host)
             stage.host.start_task(self._keep_running(stage.plugin, stage), name="run")
 
     def _in_start_order(self) -> Iterable[Stage]:
@@ -261,6 +265,8 @@ class Graph:
                 "shutting down input plugin type=%s plugin_id=%r", stage.host.type_name, stage.host.plugin_id
             )
             await stage.host.cancel_tasks("run")
+        if self._watched is not None and self._system.log_event_verbose:  # compat: engine.rb, stop_phase
+            await self._emit_kept(*self._watched)  # before the outputs are drained
         await self.world.dead_letters.settle()
         await asyncio.gather(*(outlet.drain() for outlet in self.outlets))
         await asyncio.gather(*map(self._flush, self.stages.outputs))
@@ -309,9 +315,11 @@ class Graph:
         router = self._log_router()
         if router is None or self.world.group is None:
             return
-        self._log_events = LogEvents()
-        self._log.addHandler(self._log_events)
-        work = self._emit_log_events(self._log_events, router)
+        self._watched = events, _ = LogEvents(), router
+        for each in (each for handler in self._log.handlers for each in handler.filters):
+            events.addFilter(each)  # what is left out of the log as a repetition is no event either
+        self._log.addHandler(events)
+        work = self._emit_log_events(events, router)
         self._tasks.append(self.world.group.create_task(work, name="log_events"))
 
     def _log_router(self) -> Router | None:
@@ -331,20 +339,23 @@ class Graph:
         """Emit in batches, once a second: what delivering them logs is one more batch a second at most."""
         while True:
             await self.world.clock.sleep(1.0)
-            by_tag: dict[str, EventBatch] = {}
-            while source.events:
-                tag, moment, fields = source.events.popleft()
-                batch = by_tag.setdefault(tag, EventBatch(tag, [], []))
-                batch.times.append(moment)
-                batch.records.append(dict(fields))
-            for batch in by_tag.values():
-                with no_events(), suppress(Exception):
-                    await router.emit(batch)
+            await self._emit_kept(source, router)
+
+    async def _emit_kept(self, source: LogEvents, router: Router) -> None:
+        by_tag: dict[str, EventBatch] = {}
+        while source.events:
+            tag, moment, fields = source.events.popleft()
+            batch = by_tag.setdefault(tag, EventBatch(tag, [], []))
+            batch.times.append(moment)
+            batch.records.append(dict(fields))
+        for batch in by_tag.values():
+            with no_events(), suppress(Exception):
+                await router.emit(batch)
 
     def _unwatch_log(self) -> None:
-        if self._log_events is not None:
-            self._log.removeHandler(self._log_events)
-            self._log_events = None
+        if self._watched is not None:
+            self._log.removeHandler(self._watched[0])
+            self._watched = None
 
 
 def _start_threads(pool: ThreadPoolExecutor) -> None:
@@ -353,16 +364,6 @@ def _start_threads(pool: ThreadPoolExecutor) -> None:
     with suppress(RuntimeError, MemoryError):  # it goes on with those there are
         for _ in range(THREADS):
             pool.submit(meeting.wait, MEETING_SECONDS)
-
-
-async def _started(stage: Stage) -> None:
-    try:
-        await stage.plugin.start()
-    except (asyncio.CancelledError, SystemExit) as raised:
-        error = failure_of(raised)
-        if error is None:
-            raise
-        raise error from raised
 
 
 def read_system(root: Element, report: Report) -> SystemOptions:

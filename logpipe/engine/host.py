@@ -22,7 +22,7 @@ from logpipe.engine.router import Router
 from logpipe.errors import RoutingCircle
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter, Metrics
-from logpipe.plugin import Chunk, Clock, Formatter, Monitor, Outlet, Parser
+from logpipe.plugin import Chunk, Clock, Files, Formatter, Monitor, Outlet, Parser
 from logpipe.plugin.failures import failure_of
 
 T = TypeVar("T")
@@ -60,6 +60,7 @@ class World:
     worker_id: int
     root_dir: Path | None
     workers: int = 1
+    files: Files = field(default_factory=Files)
     claims: dict[tuple[str, str], PluginHost] = field(default_factory=dict)
     group: asyncio.TaskGroup | None = None
     """The tasks of the running graph."""
@@ -95,6 +96,7 @@ class PluginHost:
         self.hostname = world.hostname
         self.worker_id = world.worker_id
         self.workers = world.workers
+        self.files = world.files
         self.metrics = Metrics()
         self.errors = self.metrics.counter("error_records", "Events of it that went to @ERROR or the dead letters.")
         self.emitted = self.metrics.counter("emitted_records", "Events that it sent on and that were accepted.")

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
 
 from logpipe.config.diagnostic import Position, Report, warning
+from logpipe.engine.log_file import LogFile
+from logpipe.engine.log_repeats import SHORTENED, Repeats
 from logpipe.printable import format_traceback, in_one_line
 
 TRACE: Final = 5
@@ -87,14 +88,15 @@ def describe(record: logging.LogRecord) -> str:
         text = f"{text} config={place}"
     text = in_one_line(text)
     if record.exc_info and record.exc_info[1] is not None:
-        text = f"{text}\n{format_traceback(record.exc_info[1])}"
+        text = f"{text}\n{getattr(record, SHORTENED, None) or format_traceback(record.exc_info[1])}"
     return text
 
 
 def set_up(
     *,
     level: str,
-    path: Path | None = None,
+    file: LogFile | None = None,
+    repeats: Repeats | None = None,
     shape: Literal["text", "json"] = "text",
     time_format: str = "%Y-%m-%d %H:%M:%S %z",
     worker: int | None = None,
@@ -102,12 +104,13 @@ def set_up(
     """Point the log at a file, or at standard output as fluentd does; returns the root of logpipe's loggers."""
     logger = logging.getLogger("logpipe")
     handler: logging.Handler
-    if path is None:
+    if file is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a locale's encoding may be less than UTF-8
         handler = logging.StreamHandler(sys.stdout)
     else:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = file
+    handler.addFilter(repeats or Repeats())
     make = JsonFormatter if shape == "json" else FluentdFormatter
     handler.setFormatter(make(worker=worker, time_format=time_format))
     for old in list(logger.handlers):
@@ -123,16 +126,11 @@ def set_up(
 def reopen(logger: logging.Logger) -> None:
     """Go on in the file of the log's name, where another program has renamed the one that was opened."""
     for handler in logger.handlers:
-        if not isinstance(handler, logging.FileHandler):
-            continue
-        try:
-            stream = Path(handler.baseFilename).open("a", encoding="utf-8")  # noqa: SIM115 - the handler's from now on
-        except OSError as problem:
-            logger.warning("the log stays in the file that is open: %s", problem)
-        else:
-            old = handler.setStream(stream)
-            if old is not None:
-                old.close()
+        if isinstance(handler, LogFile):
+            try:
+                handler.reopen()
+            except OSError as problem:
+                logger.warning("the log stays in the file that is open: %s", problem)
 
 
 class LogDiagnostics(logging.Handler):

@@ -62,13 +62,17 @@ class OutletBuilder:
     def top(self, element: Element, router: Router) -> tuple[Outlet, PluginHost] | None:
         """Build the output of a `<match>`."""
         conf = self._builder.configured("output", element)
-        return None if conf is None else self._build(conf, self._builder.host(conf, router))
+        return None if conf is None else self._guarded(conf, self._builder.host(conf, router))
 
     def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> Outlet:
         """Build the output of a `<store>`."""
         router = parent.router or self._builder.routers["@ROOT"]
-        built = self._build(conf, self._builder.host(conf, router))
+        built = self._guarded(conf, self._builder.host(conf, router))
         return Nowhere() if built is None else built[0]
+
+    def _guarded(self, conf: PluginConf, host: PluginHost) -> tuple[Outlet, PluginHost] | None:
+        """Build an output; what its class's own methods raise is reported."""
+        return self._builder.guarded(conf, lambda: self._build(conf, host))
 
     def router(self, label: str) -> Router | None:
         """Return a label's router."""

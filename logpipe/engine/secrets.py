@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from logpipe.config.declare import Setting
 from logpipe.config.element import Element, Param
 from logpipe.config.options import Options, hints, options_class
-from logpipe.config.printer import MASK
+from logpipe.config.secrets import MASK, masked_text, sounds_secret
 from logpipe.registry import Registry, UnknownPluginError
 
 KINDS: Final = {"source": "input", "filter": "filter", "match": "output", "store": "output", "secondary": "output"}
 NESTED_KINDS: Final = {"parse": "parser", "format": "formatter", "buffer": "buffer"}
-
-_SOUNDS_SECRET: Final = re.compile(
-    r"(?:^|_)(?:pass(?:word|phrase|wd)?|secret|token|(?:shared|api|sec|secret|license|access|secret_access)_key|apikey)$"
-)
-
-_PASSWORD_IN_URL: Final = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+(?=@)")
 
 
 def options_classes(root: Element, registry: Registry) -> dict[int, type[Options]]:
@@ -33,16 +26,16 @@ def secret_finder(classes: Mapping[int, type[Options]]) -> Callable[[Element, Pa
     def is_secret(element: Element, param: Param) -> bool:
         cls = classes.get(id(element))
         declared = _declared(cls, param.name) if cls is not None else None
-        return declared.secret if declared is not None else bool(_SOUNDS_SECRET.search(param.name))
+        return declared.secret if declared is not None else sounds_secret(param.name)
 
     return is_secret
 
 
 def masked(value: str | None, *, is_secret: bool) -> str | None:
-    """Return a value as others may see it: a secret is masked whole, of a URL the password."""
+    """Return a value as others may see it: a secret is masked whole, of others what is secret in them."""
     if value is None:
         return None
-    return MASK if is_secret else _PASSWORD_IN_URL.sub(rf"\1:{MASK}", value)
+    return MASK if is_secret else masked_text(value)
 
 
 def _classes(root: Element, registry: Registry) -> Iterator[tuple[int, type[Options]]]:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
-from logpipe.config.conversion import Seconds, Size
+from logpipe.config.conversion import FileMode, Seconds, Size
 from logpipe.config.declare import InvalidSetting, argument, param, section
 from logpipe.config.options import Options
+from logpipe.engine.log_file import Age, rotation_age
 
-NOT_YET = "accepted for fluentd's sake; it has no effect yet"
+_RUBY: Final = "it is about Ruby"
+
+
+def _umask(text: str) -> int:
+    if not re.fullmatch("0?[0-7]{1,3}", text):
+        raise ValueError(f"{text!r} is no umask: write octal digits, 022 for example")
+    return int(text, 8)
 
 
 class LogOptions(Options):
     """`<log>` inside `<system>`."""
 
-    path: str | None = param("File to write the log to.", default=None)
+    path: str | None = param("File to write the log to; `-` for standard output.", default=None)
     format: Literal["text", "json"] = param("Shape of the log's lines.", default="text")
     time_format: str = param("How the log's lines write the time.", default="%Y-%m-%d %H:%M:%S %z")
-    rotate_age: str | None = param("Age at which the log file is rotated; " + NOT_YET + ".", default=None)
-    rotate_size: Size | None = param("Size at which the log file is rotated; " + NOT_YET + ".", default=None)
-    forced_stacktrace_level: str | None = param("Level of stack traces; " + NOT_YET + ".", default=None)
+    rotate_age: Age | None = param(
+        "When a new file is begun: daily, weekly, monthly; or, with `rotate_size`, how many files are kept.",
+        default=None,
+        convert=rotation_age,
+    )
+    rotate_size: Size | None = param("Size from which on a new file is begun.", default=None)
+    forced_stacktrace_level: Literal["none", "trace", "debug", "info", "warn", "error", "fatal"] = param(
+        "Level of stack traces.", default="none", no_effect="a stack trace is part of its message, and has its level"
+    )
 
 
 class SystemOptions(Options):
@@ -35,28 +49,51 @@ class SystemOptions(Options):
     log_level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = param(
         "Least level of messages that are written.", default="info"
     )
-    suppress_repeated_stacktrace: bool | None = param("Write the same stack trace once; " + NOT_YET + ".", default=None)
-    ignore_repeated_log_interval: Seconds | None = param(
-        "Drop a message that repeats the one before within this time.", default=None
+    suppress_repeated_stacktrace: bool | None = param(
+        "Write a stack trace that repeats the last one only once; true if not set.", default=None
     )
-    ignore_same_log_interval: Seconds | None = param("Drop a message seen within this time.", default=None)
-    emit_error_log_interval: Seconds | None = param("Least time between two messages of a failed emit.", default=None)
-    suppress_config_dump: bool | None = param("Do not write the configuration to the log at start.", default=None)
-    log_event_verbose: bool | None = param("Keep log events of start and stop; " + NOT_YET + ".", default=None)
+    ignore_repeated_log_interval: Seconds | None = param(
+        "Leave out a message that repeats the one before within this time.", default=None
+    )
+    ignore_same_log_interval: Seconds | None = param(
+        "Leave out a message that was written within this time, whatever came between.", default=None
+    )
+    emit_error_log_interval: Seconds | None = param(
+        "Least time between two messages of an emit that failed.", default=None
+    )
+    suppress_config_dump: bool | None = param(
+        "Do not write the configuration to the log at start, which is never done.", default=None
+    )
+    log_event_verbose: bool | None = param("Route log events while stopping as well.", default=None)
     without_source: bool | None = param("Run without any <source>.", default=None)
-    with_source_only: bool | None = param("Run inputs only; " + NOT_YET + ".", default=None)
-    rpc_endpoint: str | None = param("host:port of the RPC server; " + NOT_YET + ".", default=None)
-    enable_get_dump: bool | None = param("Offer the configuration by RPC; " + NOT_YET + ".", default=None)
-    process_name: str | None = param("Name shown in the process list; " + NOT_YET + ".", default=None)
-    file_permission: str | None = param("Mode of written files, octal.", default=None)
-    dir_permission: str | None = param("Mode of made folders, octal.", default=None)
+    with_source_only: bool | None = param("Run inputs only; not there yet, and refused.", default=None)
+    rpc_endpoint: str | None = param(
+        "host:port of the RPC server.", default=None, no_effect="send signals, or use monitor_agent"
+    )
+    enable_get_dump: bool | None = param(
+        "Offer the configuration by RPC.", default=None, no_effect="`logpipe config` prints it"
+    )
+    process_name: str | None = param("Name shown in the process list.", default=None)
+    umask: int | None = param("The umask, octal; that of the command line goes before.", default=None, convert=_umask)
+    file_permission: FileMode | None = param(
+        "Mode of the files that are made, octal; unset: 0644, cut by the umask.", default=None
+    )
+    dir_permission: FileMode | None = param(
+        "Mode of the folders that are made, octal; unset: 0755, cut by the umask.", default=None
+    )
     strict_config_value: bool | None = param("Refuse values that are no numbers or booleans.", default=None)
-    enable_msgpack_time_support: bool | None = param("Ruby's own; " + NOT_YET + ".", default=None)
-    disable_shared_socket: bool | None = param("Do not share sockets among workers; " + NOT_YET + ".", default=None)
+    enable_msgpack_time_support: bool | None = param("Whether Time is packed.", default=None, no_effect=_RUBY)
+    disable_shared_socket: bool | None = param(
+        "Do not share sockets among workers.", default=None, no_effect="none are shared"
+    )
     enable_input_metrics: bool = param("Count what inputs emit; always on.", default=True)
-    enable_size_metrics: bool | None = param("Count bytes that are emitted; " + NOT_YET + ".", default=None)
-    enable_jit: bool = param("Ruby's own; no effect.", default=False)
-    config_include_dir: str | None = param("Folder of further configuration files; " + NOT_YET + ".", default=None)
+    enable_size_metrics: bool | None = param(
+        "Count bytes that are emitted.", default=None, no_effect="events are counted, not bytes"
+    )
+    enable_jit: bool = param("Ruby's own.", default=False, no_effect=_RUBY)
+    config_include_dir: str | None = param(
+        "Folder of further configuration files; unset: $FLUENT_CONF_INCLUDE_DIR or /etc/fluent/conf.d.", default=None
+    )
     compat: Literal["1", "0.12"] = param(
         "Which Fluentd's rules hold where its versions differ, for plugins that know both.", default="1"
     )
@@ -69,3 +106,9 @@ class SystemOptions(Options):
         """Yield what cannot run."""
         if self.workers < 1:
             yield InvalidSetting("workers must be at least 1", param="workers")
+        if self.with_source_only:
+            message = "with_source_only has no effect yet, and without it events would be delivered: leave it out"
+            yield InvalidSetting(message, param="with_source_only")
+        if not self.enable_input_metrics:
+            message = "enable_input_metrics false has no effect yet: what inputs emit is always counted"
+            yield InvalidSetting(message, param="enable_input_metrics", severity="warning")

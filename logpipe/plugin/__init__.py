@@ -6,6 +6,7 @@ of a plugin is: constructed (no I/O), `start`, work, `stop`. Read `stages.py` fi
 
 from logpipe.plugin.buffers import Buffer, StoredChunk
 from logpipe.plugin.codecs import Formatter, Parsed, Parser
+from logpipe.plugin.files import Files
 from logpipe.plugin.host import Chunk, ChunkKey, Clock, Host, Outlet
 from logpipe.plugin.monitor import Monitor, PluginState, RetryState
 from logpipe.plugin.stages import AsyncFilter, Filter, Input, Output, Plugin
@@ -16,6 +17,7 @@ __all__ = [
     "Chunk",
     "ChunkKey",
     "Clock",
+    "Files",
     "Filter",
     "Formatter",
     "Host",

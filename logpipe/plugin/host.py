@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from logpipe.config.options import PluginConf
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter
+from logpipe.plugin.files import Files
 from logpipe.plugin.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class Host(Protocol):
     worker_id: int
     workers: int
     """How many worker processes run the same configuration."""
+    files: Files
+    """Makes files and folders with the modes that `<system>` asks for."""
 
     @property
     def root_dir(self) -> Path | None:

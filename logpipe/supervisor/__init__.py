@@ -11,19 +11,26 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 
 from logpipe.config.render import render
 from logpipe.engine import malloc
 from logpipe.engine.graph import Graph
+from logpipe.engine.system import SystemOptions
 from logpipe.engine.watchdog import Watchdog
-from logpipe.errors import ConfigError
-from logpipe.supervisor.checking import Checked, check, effective
-from logpipe.supervisor.daemon import detach, drop_privileges, pid_file_of
-from logpipe.supervisor.processes import Supervisor
+from logpipe.errors import ConfigError, LogpipeError
+from logpipe.plugin import Files
+from logpipe.supervisor.account import Account
+from logpipe.supervisor.checking import Checked, check, effective, registry_of
+from logpipe.supervisor.daemon import Daemon
+from logpipe.supervisor.processes import Supervisor, report_started
 from logpipe.supervisor.settings import Settings, load
+from logpipe.supervisor.title import set_title
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE, Loaded, Worker, log_failure, set_up_log
 
-__all__ = ["Checked", "Settings", "check", "effective", "load", "run"]
+__all__ = ["Checked", "Settings", "check", "effective", "load", "registry_of", "run"]
 
 
 def run(settings: Settings) -> int:
@@ -32,28 +39,61 @@ def run(settings: Settings) -> int:
     `signals.hold` was called before.
     """
     gc.disable()  # until malloc.tune: start-up makes no garbage worth looking for
+    try:
+        return _run(settings)
+    except LogpipeError as problem:  # a mistake of who has started us
+        print(f"logpipe: error: {problem}", file=sys.stderr)  # noqa: T201 - the terminal is where the user looks
+        return UNRECOVERABLE if settings.worker_id is not None else 1
+
+
+def _run(settings: Settings) -> int:
     is_worker = settings.worker_id is not None
-    os.umask(settings.umask)
-    sys.path[:0] = settings.load_path
     loaded = Loaded.read(settings)
-    log = set_up_log(settings, loaded.system)
-    workers = settings.workers or loaded.system.workers
-    is_supervisor = workers > 1 and not is_worker and not settings.no_supervisor
-    graph = None if is_supervisor else _build(settings, loaded, log)
-    if graph is None and not is_supervisor:
-        return UNRECOVERABLE if is_worker else 1
-    if not is_worker:
-        if settings.daemon is not None:
-            if is_supervisor and not _is_usable(settings, loaded, log):
-                return 1
-            detach(settings.daemon)
-        drop_privileges(settings)
-        for flag in settings.ignored_flags:
+    _set_umask(settings, loaded.system)
+    account = None if is_worker else Account.find(settings.user, settings.group)
+    system = loaded.system
+    files = Files(system.file_permission, system.dir_permission)
+    daemon = None if settings.daemon is None or is_worker else Daemon(settings.daemon, files, account)
+    if settings.no_supervisor and system.workers > 1:
+        # compat: supervisor.rb refuses it too
+        raise LogpipeError(f"--no-supervisor runs one worker, not {system.workers}: leave it out, or say workers 1")
+    is_supervisor = system.workers > 1 and not is_worker
+    with daemon.held() if daemon is not None else nullcontext():
+        log = set_up_log(settings, system, account)
+        graph = None if is_supervisor else _build(settings, loaded, log)
+        if graph is None and not (is_supervisor and (daemon is None or _is_usable(settings, loaded, log))):
+            return UNRECOVERABLE if is_worker else 1
+        if daemon is not None:
+            daemon.detach()
+        if account is not None:
+            account.become()
+        for flag in settings.ignored_flags if not is_worker else ():
             log.warning("%s has no effect on logpipe", flag)
-    with pid_file_of(settings):
+        _set_title(system, settings.worker_id, is_supervisor=is_supervisor)
+        started = daemon.started if daemon is not None else _nothing
         if graph is None:
-            return Supervisor(settings, loaded.system, workers, log).run()
-        return _work(settings, loaded, graph, log)
+            return Supervisor(settings, system, log, started).run()
+        return _work(settings, loaded, graph, log, partial(report_started, settings) if is_worker else started)
+
+
+def _set_umask(settings: Settings, system: SystemOptions) -> None:
+    """Set the umask that is asked for; without one, keep that of who has started us, except where fluentd does not."""
+    umask = system.umask if settings.umask is None else settings.umask
+    if umask is None and (settings.daemon is not None or settings.no_supervisor):
+        umask = 0  # compat: supervisor.rb and serverengine's daemon.rb
+    if umask is not None:
+        os.umask(umask)
+
+
+def _set_title(system: SystemOptions, worker_id: int | None, *, is_supervisor: bool) -> None:
+    if system.process_name:
+        # compat: supervisor.rb, main_process
+        number = "" if worker_id is None else str(worker_id)
+        set_title(f"supervisor:{system.process_name}" if is_supervisor else f"worker:{system.process_name}{number}")
+
+
+def _nothing() -> None:
+    """Tell nobody that all has started."""
 
 
 def _build(settings: Settings, loaded: Loaded, log: logging.Logger) -> Graph | None:
@@ -78,7 +118,7 @@ def _is_usable(settings: Settings, loaded: Loaded, log: logging.Logger) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger) -> int:
+def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger, started: Callable[[], None]) -> int:
     """Run a worker here."""
     malloc.tune()
     log.info("starting logpipe pid=%d config=%s", os.getpid(), settings.config)
@@ -87,7 +127,7 @@ def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger)
             watchdog = Watchdog(runner.get_loop(), log)
             watchdog.start()
             try:
-                runner.run(Worker(settings, loaded, graph, log, watchdog).run())
+                runner.run(Worker(settings, loaded, graph, log, watchdog, started=started).run())
             finally:
                 # a thread of a stage that hangs would be waited for; after a signal the deadline stands already
                 watchdog.end_within(float(loaded.system.shutdown_timeout) + GRACE_SECONDS)

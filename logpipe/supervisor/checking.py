@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from logpipe.engine.graph import Graph
 from logpipe.engine.log import LogDiagnostics
 from logpipe.engine.workers import first_workers
 from logpipe.errors import ConfigError
-from logpipe.registry import Registry, UnknownPluginError
+from logpipe.registry import Registry, innermost_place, reason
 from logpipe.supervisor.settings import Settings, load
 
 IN_VALUES: Final = frozenset({"bad-code", "bad-escape", "bad-json", "reserved-name"})
@@ -62,7 +63,7 @@ def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry:
     log = logging.getLogger("logpipe.check")
     log.propagate = False
     log.handlers = [LogDiagnostics(report, Position(str(settings.config)))]
-    registry = registry or _registry(settings, log, report)
+    registry = registry or registry_of(settings, report, log)
     unreadable.update((each.position.file, each.position.line) for each in found if each.severity == "error")
     is_whole = all(each.code in IN_VALUES for each in found if each.severity == "error")
     for worker_id in first_workers(root) if is_whole else ():
@@ -76,20 +77,25 @@ def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry:
 
 def effective(settings: Settings, report: Report, *, defaults: bool = False) -> str:
     """Return the configuration as it is read, with includes in place and secrets masked."""
-    registry = _registry(settings, logging.getLogger("logpipe"), report)
+    registry = registry_of(settings, report, logging.getLogger("logpipe"))
     return show(load(settings, report), registry, defaults=defaults)
 
 
-def _registry(settings: Settings, log: logging.Logger, report: Report) -> Registry:
-    try:
-        return Registry(settings.plugin_dirs, log=log)
-    except UnknownPluginError as problem:
-        report(_unreadable(problem, settings))
-    return Registry(log=log)
-
-
-def _unreadable(problem: UnknownPluginError, settings: Settings) -> Diagnostic:
-    return error("unreadable-plugin", str(problem), Position(str(settings.config)), problem.hint)
+def registry_of(settings: Settings, report: Report, log: logging.Logger | None = None) -> Registry:
+    """Import what -r names, from where -I says, and return the plugins that are known; what fails is reported."""
+    sys.path[:0] = [path for path in settings.load_path if path not in sys.path]
+    place = Position(str(settings.config))
+    for name in settings.require:
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever its authors have written may fail
+            where = "" if isinstance(problem, ModuleNotFoundError) else f" ({innermost_place(problem)})"
+            hint = "name a module that Python finds; -I PATH adds a folder to look in"
+            report(error("not-importable", f"-r {name}: {reason(problem)}{where}", place, hint))
+    registry = Registry(settings.plugin_dirs, log=log)
+    for each in registry.broken:
+        report(error("unreadable-plugin", str(each), place, each.hint))
+    return registry
 
 
 def build(settings: Settings, root: Element, found: list[Diagnostic], log: logging.Logger) -> Graph:
@@ -104,16 +110,7 @@ def build(settings: Settings, root: Element, found: list[Diagnostic], log: loggi
     Raises:
         ConfigError: it cannot run; `found` says why.
     """
-    try:
-        for name in settings.require:
-            importlib.import_module(name)
-        registry = Registry(settings.plugin_dirs, log=log)
-    except UnknownPluginError as problem:
-        found.append(_unreadable(problem, settings))
-        raise ConfigError(found) from problem
-    except ImportError as problem:
-        found.append(error("not-importable", f"-r: {problem}", Position(str(settings.config))))
-        raise ConfigError(found) from problem
+    registry = registry_of(settings, found.append, log)
     if any(diagnostic.severity == "error" for diagnostic in found):
         raise ConfigError(found)
     graph = make_graph(settings, root, registry, found.append, log)
@@ -134,7 +131,6 @@ def make_graph(settings: Settings, root: Element, registry: Registry, report: Re
         report=report,
         log=log,
         worker_id=settings.worker_id or 0,
-        workers=settings.workers,
         with_sources=not settings.without_source,
         strict_values=settings.strict_values,
         compat=settings.compat,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 from logpipe import signals
 from logpipe.engine.log import reopen
 from logpipe.engine.system import SystemOptions
+from logpipe.supervisor.daemon import leave_terminal
 from logpipe.supervisor.settings import Settings
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE
 
@@ -24,6 +26,8 @@ LASTING_SECONDS: Final = 60.0
 """A worker that has run for so long starts again at once when it dies."""
 FIRST_BACK_OFF: Final = 1.0
 LONGEST_BACK_OFF: Final = 60.0
+STARTED_FD: Final = "LOGPIPE_STARTED_FD"
+"""The variable that tells a worker the descriptor to report its start through."""
 KILL_SECONDS: Final = 2.0
 """How much longer than its own deadline a worker may take to end."""
 
@@ -37,19 +41,26 @@ class _Worker:
     """How many times in a row it has died soon."""
     start_at: float = 0.0
     """When it is started again."""
+    report: int | None = None
+    """The pipe that it reports its start through; None once it has, or has ended."""
 
 
 class Supervisor:
     """Keeps workers alive until it is told to stop; it loads no plugin."""
 
-    def __init__(self, settings: Settings, system: SystemOptions, workers: int, log: logging.Logger) -> None:
+    def __init__(
+        self, settings: Settings, system: SystemOptions, log: logging.Logger, started: Callable[[], None]
+    ) -> None:
         self._command = (sys.executable, "-m", "logpipe", *settings.arguments, "--under-supervisor")
         self._patience = float(system.shutdown_timeout) + GRACE_SECONDS + KILL_SECONDS
         self._interval = float(system.restart_worker_interval)
-        self._workers = [_Worker(number) for number in range(workers)]
+        self._workers = [_Worker(number) for number in range(system.workers)]
         self._log = log
         self._stop_by: float | None = None
         self._status = 0
+        self._started = started
+        """Called once, when the inputs of all workers have started."""
+        self._starting = {worker.worker_id for worker in self._workers}
 
     def run(self) -> int:
         """Run until a signal or a worker that cannot run ends it.
@@ -60,8 +71,9 @@ class Supervisor:
         with _arriving_signals() as arrived:
             while self._goes_on():
                 self._start_due()
-                for number in arrived.read(self._seconds_to_wait()):
+                for number in arrived.read(self._seconds_to_wait(), self._reports()):
                     self._react(number)
+                self._hear_reports()
                 self._reap()
                 self._kill_late()
         return self._status
@@ -73,9 +85,28 @@ class Supervisor:
         for worker in self._workers:
             if self._stop_by is None and worker.process is None and worker.start_at <= time.monotonic():
                 worker.began = time.monotonic()
+                command = (*self._command, str(worker.worker_id))
+                heard, told = os.pipe()
+                environment = {**os.environ, STARTED_FD: str(told)}
                 with signals.held_for_child():
-                    command = (*self._command, str(worker.worker_id))
-                    worker.process = subprocess.Popen(command)  # noqa: S603 - this program, as it was started
+                    worker.process = subprocess.Popen(command, pass_fds=(told,), env=environment)  # noqa: S603 - this program, as it was started
+                os.close(told)
+                worker.report = heard
+
+    def _reports(self) -> list[int]:
+        return [worker.report for worker in self._workers if worker.report is not None]
+
+    def _hear_reports(self) -> None:
+        """Note which workers have started, or have ended without; when all have started, say so."""
+        readable, _, _ = select.select(self._reports(), [], [], 0)
+        for worker in self._workers:
+            if worker.report is not None and worker.report in readable:
+                if os.read(worker.report, 1):
+                    self._starting.discard(worker.worker_id)
+                    if not self._starting:
+                        self._started()
+                os.close(worker.report)
+                worker.report = None
 
     def _seconds_to_wait(self) -> float | None:
         if self._stop_by is not None:
@@ -152,12 +183,26 @@ class _Arrived:
     def __init__(self, receiver: socket.socket) -> None:
         self._receiver = receiver
 
-    def read(self, seconds: float | None) -> list[int]:
-        """Wait for one for so long, None for ever; returns all there are, each number once."""
-        select.select([self._receiver], [], [], seconds)
+    def read(self, seconds: float | None, others: Sequence[int] = ()) -> list[int]:
+        """Wait for one for so long, None for ever, or for one of the `others` to be readable.
+
+        Returns all signals there are, each number once.
+        """
+        select.select([self._receiver.fileno(), *others], [], [], seconds)
         with suppress(BlockingIOError):
             return list(dict.fromkeys(self._receiver.recv(4096)))
         return []
+
+
+def report_started(settings: Settings) -> None:
+    """Tell the supervisor of this worker, once, that its inputs have started."""
+    if settings.daemon is not None:
+        leave_terminal()
+    descriptor = os.environ.pop(STARTED_FD, "")
+    if descriptor:
+        with suppress(OSError):  # it has gone
+            os.write(int(descriptor), b".")
+            os.close(int(descriptor))
 
 
 @contextmanager

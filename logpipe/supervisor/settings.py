@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from logpipe.config.diagnostic import Report
+from logpipe.config.diagnostic import Position, Report
 from logpipe.config.element import Element
 from logpipe.config.parser import parse_file
 
@@ -34,24 +34,26 @@ class Settings:
     encoding: str = "utf-8"
     allow_http_include: bool = False
     without_source: bool = False
-    workers: int | None = None
     worker_id: int | None = None
     """The number of a worker that a supervisor has started; None for a process that nobody stands above."""
     no_supervisor: bool = False
     daemon: Path | None = None
     user: str | None = None
     group: str | None = None
-    umask: int = 0o077
+    umask: int | None = None
+    """None: the one that the process was started with, or 0 where fluentd sets that."""
     load_path: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
     ignored_flags: tuple[str, ...] = ()
+    system: tuple[tuple[str, str, str], ...] = ()
+    """What flags set in `<system>`: the flag as given, the parameter (`log.` before one of `<log>`), the value."""
 
 
 def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = None) -> Element:
     """Return the configuration's tree; mistakes go to `report`."""
     # compat: supervisor.rb gives a single worker its number too, in all but --no-supervisor
     worker_id = "" if settings.no_supervisor else str(settings.worker_id or 0)
-    return parse_file(
+    root = parse_file(
         settings.config,
         report=report,
         dialect=settings.dialect,
@@ -63,6 +65,22 @@ def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = 
         worker_id=worker_id,
         fetch=_fetch if settings.allow_http_include else None,
     )
+    for flag, name, value in settings.system:
+        _set(root, flag, name, value)
+    return root
+
+
+def _set(root: Element, flag: str, name: str, value: str) -> None:
+    """Write what a flag says into `<system>`, over what is written there."""
+    place = Position(flag)
+    section = root
+    for word in ("system", *name.split(".")[:-1]):
+        found = next(section.sections(word), None)
+        if found is None:
+            found = Element(word, position=place, arg_position=place)
+            section.elements.append(found)
+        section = found
+    section.set(name.rpartition(".")[2], value, place)
 
 
 def _fetch(url: str) -> bytes:

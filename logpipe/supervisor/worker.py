@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,10 +20,15 @@ from logpipe.config.element import Element
 from logpipe.engine import malloc
 from logpipe.engine.graph import Graph, read_system
 from logpipe.engine.log import reopen, set_up
+from logpipe.engine.log_file import LogFile, Rotation
+from logpipe.engine.log_repeats import Repeats
+from logpipe.engine.starting import StartError
 from logpipe.engine.system import SystemOptions
 from logpipe.engine.watchdog import Watchdog
 from logpipe.errors import ConfigError, LogpipeError
+from logpipe.plugin import Files
 from logpipe.supervisor import checking
+from logpipe.supervisor.account import Account
 from logpipe.supervisor.settings import Settings, load
 from logpipe.supervisor.state import log_state
 
@@ -59,16 +66,38 @@ class Loaded:
         return checking.build(settings, self.root, self.found, log)
 
 
-def set_up_log(settings: Settings, system: SystemOptions) -> logging.Logger:
-    """Point the log to where the command line says, else `<system>`."""
-    path = settings.log_path or (Path(system.log.path) if system.log.path else None)
+def set_up_log(settings: Settings, system: SystemOptions, account: Account | None = None) -> logging.Logger:
+    """Point the log to where the command line says, else `<system>`; a file is given to the account.
+
+    Raises:
+        LogpipeError: it cannot be written there.
+    """
+    path = settings.log_path or (Path(system.log.path) if system.log.path not in {None, "", "-"} else None)
+    try:
+        file = None if path is None else _log_file(path, system, account)
+    except OSError as problem:
+        said = f"-o {path}" if settings.log_path else f"<log> path {path}"
+        reason = "nobody reads this FIFO" if problem.errno == errno.ENXIO else problem.strerror or str(problem)
+        raise LogpipeError(f"{said}: the log cannot be written: {reason}: give a file that can be written") from None
     return set_up(
         level=settings.log_level or system.log_level,
-        path=path,
+        file=file,
+        repeats=Repeats(
+            same=system.ignore_same_log_interval,
+            repeated=system.ignore_repeated_log_interval,
+            emit_errors=system.emit_error_log_interval,
+            stack_traces=system.suppress_repeated_stacktrace is not False,
+        ),
         shape=system.log.format,
         time_format=system.log.time_format,
         worker=settings.worker_id,
     )
+
+
+def _log_file(path: Path, system: SystemOptions, account: Account | None) -> LogFile:
+    files = Files(system.file_permission, system.dir_permission)
+    rotation = Rotation(system.log.rotate_age, system.log.rotate_size)
+    return LogFile(path, files, rotation, None if account is None else (account.uid, account.gid))
 
 
 class Worker:
@@ -80,11 +109,20 @@ class Worker:
         graph: the first graph.
         log: where to say what happens.
         watchdog: sees to it that the process ends when it should.
+        started: called once, when the first graph's inputs have started.
     """
 
     def __init__(
-        self, settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger, watchdog: Watchdog
+        self,
+        settings: Settings,
+        loaded: Loaded,
+        graph: Graph,
+        log: logging.Logger,
+        watchdog: Watchdog,
+        *,
+        started: Callable[[], object] = bool,
     ) -> None:
+        self._started = started
         self._settings = settings
         self._watchdog = watchdog
         self._log = log
@@ -139,6 +177,7 @@ class Worker:
     async def _prepare_next(self, graph: Graph) -> None:
         """Wait for a signal, build the next graph beside the running one, and have that one stop if it is good."""
         await graph.started.wait()
+        self._started()
         self._before = None
         while self._next is None:
             await self._reload_asked.wait()
@@ -176,7 +215,7 @@ class Worker:
         self._loaded, self._graph, self._next = loaded, graph, None
         try:
             set_up_log(self._settings, loaded.system)
-        except OSError as problem:
+        except LogpipeError as problem:
             self._log.warning("the log stays where it is: %s", problem)
         gc.unfreeze()  # the old graph is garbage now
         gc.collect()
@@ -258,4 +297,5 @@ class Worker:
 def log_failure(log: logging.Logger, failure: Exception) -> None:
     """Say why a graph could not run."""
     for each in failure.exceptions if isinstance(failure, ExceptionGroup) else (failure,):
-        log.critical("cannot run: %s", each, exc_info=None if isinstance(each, LogpipeError) else each)
+        is_expected = each.is_expected if isinstance(each, StartError) else isinstance(each, LogpipeError)
+        log.critical("cannot run: %s", each, exc_info=None if is_expected else (each.__cause__ or each))

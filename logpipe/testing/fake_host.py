@@ -12,7 +12,7 @@ from logpipe.config.options import PluginConf
 from logpipe.engine.ledger import Ledger
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Measurement, Metrics
-from logpipe.plugin import Chunk, Clock, Formatter, Monitor, Outlet, Parser, PluginState
+from logpipe.plugin import Chunk, Clock, Files, Formatter, Monitor, Outlet, Parser, PluginState
 from logpipe.testing.clock import ManualClock
 from logpipe.testing.collector import Collector, CollectorOptions
 
@@ -52,6 +52,7 @@ class FakeHost:
         self.hostname = "test-host"
         self.worker_id = 0
         self.workers = 1
+        self.files = Files()
         self.root_dir: Path | None = None
         self.is_secondary = False
         self.metrics = Metrics()

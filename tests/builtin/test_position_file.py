@@ -92,11 +92,11 @@ def test_the_last_of_equal_rows_counts(tmp_path: Path) -> None:
     assert loaded.written_at == pytest.approx(path.stat().st_mtime)
 
 
-def test_it_is_private_and_makes_its_folder(tmp_path: Path) -> None:
-    """Mode 0600, in a folder that need not exist."""
+def test_it_has_fluentds_mode_and_makes_its_folder(tmp_path: Path) -> None:
+    """Mode 0644, in a folder that need not exist."""
     file = PositionFile(str(tmp_path / "not" / "there" / "pos"))
     assert file.save([entry([Position("/a", 1, 1)])])
-    assert stat.S_IMODE((tmp_path / "not" / "there" / "pos").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "not" / "there" / "pos").stat().st_mode) == 0o644
     file.close()
 
 

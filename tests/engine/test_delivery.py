@@ -219,7 +219,7 @@ async def test_after_the_last_retry_the_queue_is_saved(tmp_path: Path) -> None:
         (letter,) = running.dead_letters()
         assert (letter.tag, letter.record, letter.reason) == ("a", {"n": 1}, "down")
         assert letter.culprit == Culprit("output", "sink", "output_sink", "@ROOT")
-        assert saved.stat().st_mode & 0o777 == 0o600
+        assert saved.stat().st_mode & 0o777 == 0o644
 
 
 async def test_a_permanent_error_is_not_tried_again(tmp_path: Path) -> None:

@@ -142,7 +142,8 @@ def test_a_worker_that_cannot_run(running: Running) -> None:
     running.configure(workers=2, output="trouble start_fails")
     running.start()
     assert running.end() == 2
-    assert "cannot run: no such place: make one" in running.said
+    assert "no such place: make one" in running.said
+    assert f"cannot run: <match app> @type lines at {running.config}:" in running.said
 
 
 def test_a_supervisor_that_is_killed(running: Running) -> None:

@@ -23,7 +23,7 @@ class Checkpoints:
     """Keeps `pos_file`; without one it keeps nothing."""
 
     def __init__(self, path: str | None, host: Host, entries: Callable[[], list[Entry]]) -> None:
-        self._file = None if path is None else PositionFile(path)
+        self._file = None if path is None else PositionFile(path, host.files)
         self._host = host
         self._entries = entries
         self._due = asyncio.Event()

@@ -110,9 +110,6 @@ def _parser(program: str) -> Parser:
         command.set_defaults(action=action)
         command.add_argument("target", nargs="*", metavar="TARGET", help="folder or file of chunks or dead letters")
         command.add_argument("-c", "--config", metavar="FILE", help="configuration whose buffers are meant")
-        command.add_argument(
-            "-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files"
-        )
         add_reading(command)
         command.add_argument(
             "--chunk", metavar="ID", action="append", default=[], help="this chunk only: its id, or what it begins with"

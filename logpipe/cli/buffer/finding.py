@@ -22,8 +22,7 @@ from logpipe.config.render import render
 from logpipe.engine.dead_letter_files import SUFFIX
 from logpipe.engine.graph import Graph, read_system
 from logpipe.errors import ConfigError, LogpipeError
-from logpipe.registry import Registry
-from logpipe.supervisor import Settings, load
+from logpipe.supervisor import Settings, load, registry_of
 
 
 def find(given: argparse.Namespace) -> list[Store]:
@@ -116,7 +115,7 @@ def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -
         with suppress(ConfigError):  # its diagnostics were reported
             graph = Graph.build(
                 root,
-                registry=Registry(settings.plugin_dirs),
+                registry=registry_of(settings, found.append),
                 report=found.append,
                 worker_id=settings.worker_id or 0,
                 workers=workers,

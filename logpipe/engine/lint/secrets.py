@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from logpipe.config.diagnostic import Report, warning
 from logpipe.config.element import Element, Param
 from logpipe.config.options import describe
+from logpipe.config.secrets import masked_urls
 from logpipe.engine.secrets import options_classes, secret_finder
 from logpipe.registry import Registry
 
@@ -21,8 +22,12 @@ def lint_secrets(elements: list[Element], registry: Registry, report: Report) ->
 def _lint(elements: Iterable[Element], is_secret: Callable[[Element, Param], bool], report: Report) -> None:
     for element in elements:
         for param in element.params.values():
-            if _is_literal(param) and is_secret(element, param):
-                message = f'{describe(element)}: "{param.name}" is written in plain text'
+            if not _is_literal(param):
+                continue
+            is_whole = is_secret(element, param)
+            if is_whole or masked_urls(str(param.value)) != param.value:
+                what = "is written" if is_whole else "holds a secret"
+                message = f'{describe(element)}: "{param.name}" {what} in plain text'
                 hint = f"write {_from_variable(element, param)} and set that variable"
                 report(warning("plain-secret", message, param.value_position, hint))
         _lint(element.elements, is_secret, report)

@@ -143,10 +143,10 @@ async def test_inputs_with_receipts_run_ahead_a_little_only(tmp_path: Path) -> N
 
 
 async def test_the_modes_of_files_and_folders(tmp_path: Path) -> None:
-    """0600 and 0700 unless told otherwise, whatever the umask."""
+    """Fluentd's 0644 and 0755 unless told otherwise."""
     for more, file_mode, folder_mode in (
-        ("", 0o600, 0o700),
-        ("file_permission 0644\ndir_permission 755", 0o644, 0o755),
+        ("", 0o644, 0o755),
+        ("file_permission 0660\ndir_permission 777", 0o660, 0o777),
     ):
         folder = tmp_path / f"{file_mode:o}" / "b"
         async with running(conf(folder, f"{LONG}\n{more}")) as pipe:

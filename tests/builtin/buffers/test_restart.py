@@ -190,7 +190,7 @@ async def test_a_damaged_file_delivers_what_is_intact(memory: str, tmp_path: Pat
     assert len(report["damages"]) == 2
     moved = tmp_path / "corrupt" / f"{damaged.name}.damaged"
     assert b'{"n":1}' in moved.read_bytes()
-    assert moved.stat().st_mode & 0o777 == 0o600
+    assert moved.stat().st_mode & 0o777 == 0o644
     assert files(tmp_path) == []
     assert whole.name not in report["file"]
 

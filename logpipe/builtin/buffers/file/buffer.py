@@ -55,9 +55,8 @@ class StoredBuffer(Buffer[O]):
         super().__init__(options, host)
         self._path, self._own_root = _path(options, host)
         host.claim(f"{self.types[0]} buffer path", self._path)
-        self._disk = Disk(
-            file_mode=options.file_permission, folder_mode=options.dir_permission, fdatasync=fdatasync, fsync=fsync
-        )
+        self._files = host.files.given(options.file_permission, options.dir_permission)
+        self._disk = Disk(self._files, fdatasync=fdatasync, fsync=fsync)
         self._statvfs = statvfs
         # who compresses has little memory, or an output that takes the chunk as it is
         self._memory_left = int(options.memory_limit_size) if options.compress == "text" else 0
@@ -120,7 +119,7 @@ class StoredBuffer(Buffer[O]):
         locks: list[Lock] = []
         try:
             for place in location.own:
-                lock = Lock(place.lock_path)
+                lock = Lock(place.lock_path, self._files)
                 lock.take()
                 locks.append(lock)
         except BaseException:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from logpipe import fault
+from logpipe import Files, fault
 
 UNFINISHED: Final = ".tmp"
 """What the name of a file ends with until it takes the place of another."""
@@ -32,22 +32,19 @@ class Disk:
     """The file operations of one buffer.
 
     Args:
-        file_mode: mode of its files, whatever the umask.
-        folder_mode: mode of the folders it makes.
+        files: makes them.
         fdatasync: what makes written bytes safe.
         fsync: what makes a folder's entries safe.
     """
 
     def __init__(
         self,
+        files: Files | None = None,
         *,
-        file_mode: int = 0o600,
-        folder_mode: int = 0o700,
         fdatasync: Callable[[int], None] = os.fdatasync,
         fsync: Callable[[int], None] = os.fsync,
     ) -> None:
-        self._file_mode = file_mode
-        self._folder_mode = folder_mode
+        self._files = files or Files()
         self._fdatasync = fdatasync
         self._fsync = fsync
 
@@ -61,12 +58,12 @@ class Disk:
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         flags |= os.O_CREAT | os.O_EXCL if size == 0 else 0
         try:
-            descriptor = os.open(path, flags, self._file_mode)
+            descriptor = self._files.open(path, flags)
         except FileNotFoundError:
             if size:
                 raise
             self.make_folder(path.parent)  # somebody has cleaned up, and we are still here
-            descriptor = os.open(path, flags, self._file_mode)
+            descriptor = self._files.open(path, flags)
         try:
             found = os.fstat(descriptor).st_size
             if found != size:
@@ -74,7 +71,6 @@ class Disk:
             try:
                 self._write(descriptor, data)
                 if size == 0:
-                    os.fchmod(descriptor, self._file_mode)
                     fault("buffer.created")
                     self.sync_folder(path.parent)
             except OSError:
@@ -100,18 +96,13 @@ class Disk:
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder with its parents, so that it survives a power cut."""
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
-        for path in reversed(missing):
-            with contextlib.suppress(FileExistsError):
-                path.mkdir(mode=self._folder_mode)
-                path.chmod(self._folder_mode)
-            self.sync_folder(path.parent)
+        self._files.make_folder(folder, self.sync_folder)
 
     def replace(self, path: Path, *data: bytes) -> None:
         """Put a file with these bytes in the place of `path`; the old one or the new one survives a power cut."""
         temporary = path.with_name(f"{path.name}{UNFINISHED}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, self._file_mode)
+        descriptor = self._files.open(temporary, flags)
         try:
             _write_all(descriptor, data)
             self._fsync(descriptor)

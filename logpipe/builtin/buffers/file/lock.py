@@ -7,14 +7,15 @@ import fcntl
 import os
 from pathlib import Path
 
-from logpipe import LogpipeError
+from logpipe import Files, LogpipeError
 
 
 class Lock:
     """A locked file beside the chunks; the kernel lets go of it however the process ends. Every method blocks."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Files | None = None) -> None:
         self.path = path
+        self._files = files or Files()
         self._descriptor: int | None = None
 
     def take(self) -> None:
@@ -26,7 +27,7 @@ class Lock:
         """
         while self._descriptor is None:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(self.path, flags, 0o600)
+            descriptor = self._files.open(self.path, flags)
             try:
                 self._lock(descriptor)
                 ours = _is_at(descriptor, self.path)

@@ -5,22 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from logpipe import BufferOptions, InvalidSetting, Size, param
-
-
-def octal(text: str) -> int:
-    """Return a file mode.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        mode = int(text, 8)
-    except ValueError:
-        mode = -1
-    if not 0 <= mode <= 0o7777:
-        raise ValueError(f"{text!r} is no file mode: write octal digits, 0640 for example")
-    return mode
+from logpipe import BufferOptions, FileMode, InvalidSetting, Size, param
 
 
 class StoredOptions(BufferOptions):
@@ -33,8 +18,12 @@ class StoredOptions(BufferOptions):
         "the plugin, under `root_dir`.",
         default=None,
     )
-    file_permission: int = param("Mode of the chunk files, octal.", default="0600", convert=octal)
-    dir_permission: int = param("Mode of the folders that are made, octal.", default="0700", convert=octal)
+    file_permission: FileMode | None = param(
+        "Mode of the chunk files, octal; unset: that of `<system>`, else 0644 cut by the umask.", default=None
+    )
+    dir_permission: FileMode | None = param(
+        "Mode of the folders that are made, octal; unset: that of `<system>`, else 0755 cut by the umask.", default=None
+    )
     free_space_reserve: Size | None = param(
         "Bytes to leave free on the disk: with fewer, inputs wait; unset: a twentieth of the disk, 64m at most.",
         default=None,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from logpipe import Files
 from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.frame import Content, Index, Kind, encode_frame, pack_times
@@ -43,7 +44,7 @@ def repair(found: Found) -> Repaired:
         os.close(descriptor)
     saved = sum(part.count for part in seen.parts)
     folder = path.parent / CORRUPT
-    disk = Disk(file_mode=status.st_mode & 0o7777, folder_mode=path.parent.stat().st_mode & 0o7777)
+    disk = Disk(Files(status.st_mode & 0o7777, path.parent.stat().st_mode & 0o7777))
     copied = copy_damages(disk, folder, path, seen.damages, saved=saved, now=time.time_ns())
     moved = folder / (f"{path.name}.damaged" if copied else path.name)
     if saved:

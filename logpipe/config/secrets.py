@@ -1,0 +1,93 @@
+"""What is a secret, and how a text is shown without it: by the names of parameters, and by what stands in values."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+MASK: Final = "xxxxxx"
+"""What stands for a secret, as in fluentd's log."""
+
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
+_LAST: Final = frozenset(
+    {"apikey", "authorization", "connectionstring", "credential", "credentials", "dsn", "pass", "passcode"}
+    | {"passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "signature", "token", "tokens"}
+)
+_BEFORE_KEY: Final = frozenset(
+    {"access", "account", "admin", "api", "auth", "connection", "encryption", "hmac", "json", "license", "master"}
+    | {"private", "sas", "sec", "secret", "shared", "signing", "ssh"}
+)
+"""What makes a key a secret one; `topic_key` and `ssl_client_cert_key`, the path of a file, are none."""
+
+_PAIR: Final = re.compile(
+    r"""(?P<quote>["']?)(?P<name>[A-Za-z][\w.-]*)(?P=quote)(?P<sign>\s*(?:=>|[:=])\s*)"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic|Token|Splunk|ApiKey)\s+)?[^\s,;&}\]"']+)"""
+)
+_BEARER: Final = re.compile(r"\b(Bearer|Splunk|Basic)\s+(?=[\w.~+/-]*[\d=.])[\w.~+/=-]{6,}")
+_USER_INFO: Final = re.compile(r"(?<=://)([^\s/@:'\"]*)(:[^\s/@'\"]*(?:@[^\s/@'\"]*)*)?(?=@)")
+_WITHOUT_SCHEME: Final = re.compile(r"(?<![\w/:@.])([\w.%-]+):([^\s:/@'\",]+)@(?=[\w\[])")
+_LINE: Final = re.compile(r"""(\s*(?:-\s+)?(["']?)([^\s"'#<:]+)\2\s*:?\s+)(\S.*)""")
+
+_SHORTEST: Final = 6
+"""Characters of a variable's value that is looked for in texts: what is shorter may stand there for another reason."""
+
+declared: Final[set[str]] = set()
+"""Names that some plugin has declared to be secret."""
+
+
+@lru_cache(maxsize=4096)
+def _sounds_secret(name: str) -> bool:
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words:
+        return False
+    before = words[-2] if len(words) > 1 else ""
+    return (
+        words[-1] in _LAST
+        or (words[-1] in {"key", "keys"} and before in _BEFORE_KEY)
+        or (before, words[-1]) in {("connection", "string"), ("jaas", "config"), ("conn", "str")}
+    )
+
+
+def sounds_secret(name: str) -> bool:
+    """Return whether what is called so is a secret: `db_password`, `apiToken`, `x-api-key`; not `private_key_path`."""
+    return name in declared or _sounds_secret(name)
+
+
+def masked_text(text: str, *, env: Mapping[str, str] | None = None) -> str:
+    """Return a text without the secrets in it.
+
+    They are the passwords and tokens of URLs, what names that sound secret are given (`password=…`, `"token":"…"`),
+    and the values of environment variables with such names.
+    """
+    for name, value in (os.environ if env is None else env).items():
+        if len(value) >= _SHORTEST and value in text and sounds_secret(name):
+            text = text.replace(value, MASK)
+    text = masked_urls(text)
+    return _PAIR.sub(_masked_pair, text) if "=" in text or ":" in text else text
+
+
+def masked_urls(text: str) -> str:
+    """Return a text without the passwords and tokens of its URLs and authorization headers."""
+    if "@" in text:
+        text = _USER_INFO.sub(lambda found: f"{found[1]}:{MASK}" if found[2] else MASK, text)
+        text = _WITHOUT_SCHEME.sub(rf"\1:{MASK}@", text)
+    return _BEARER.sub(rf"\1 {MASK}", text)
+
+
+def masked_line(line: str) -> str:
+    """Return a line of a configuration without its secrets."""
+    found = _LINE.fullmatch(line)
+    if found is not None and sounds_secret(found[3]):
+        return f"{found[1]}{MASK}"
+    return masked_text(line)
+
+
+def _masked_pair(found: re.Match[str]) -> str:
+    value = found["value"]
+    if not sounds_secret(found["name"]) or value in {'""', "''"}:
+        return found[0]
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{found['quote']}{found['name']}{found['quote']}{found['sign']}{quote}{MASK}{quote}"

@@ -1,0 +1,357 @@
+"""Fluentd's flags and its `<system>`: each does what it does there, or is refused with a reason."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.services.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60
+EMPTY = "<match never>\n  @type null\n</match>\n"
+OWN = "<label @FLUENT_LOG>\n  <match **>\n    @type null\n  </match>\n</label>\n"
+SAMPLE = (
+    '<source>\n@type sample\ntag demo\nrate 10\nsample {"a":1}\n</source>\n<match demo>\n@type stdout\n</match>\n' + OWN
+)
+
+
+def logpipe(*arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run to the end."""
+    command = (sys.executable, "-m", "logpipe", *arguments)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env, input=text)
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    path = tmp_path / "logpipe.conf"
+    path.write_text(EMPTY)
+    return path
+
+
+class Running:
+    """The program beside the test; ended with it."""
+
+    def __init__(self, folder: Path, *arguments: str, text: str = "") -> None:
+        self.output = folder / "said"
+        (folder / "stdin").write_text(text)
+        with self.output.open("wb") as file, (folder / "stdin").open("rb") as stdin:
+            self.process = subprocess.Popen(
+                (sys.executable, "-m", "logpipe", *arguments),
+                stdout=file,
+                stderr=file,
+                stdin=stdin,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def says(self, text: str) -> None:
+        wait_until(lambda: text in self.said, seconds=PATIENCE, what=lambda: f"{text!r} in:\n{self.said}")
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--workers", "0"), "'0' is no number of workers"),
+        (("--workers", "-1"), "'-1' is no number of workers"),
+        (("--workers", "two"), "'two' is no number of workers"),
+        (("--umask", "999"), "'999' is no umask"),
+        (("--umask", "9z"), "'9z' is no umask"),
+        (("--umask", "-1"), "'-1' is no umask"),
+        (("--umask", "7777"), "'7777' is no umask"),
+        (("--log-rotate-age", "foo"), "'foo' is no age"),
+        (("--log-rotate-age", "-1"), "'-1' is no age"),
+        (("--log-rotate-size", "0"), "'0' is no size"),
+        (("--log-rotate-size", "big"), "big"),
+        (("--emit-error-log-interval", "often"), "often"),
+        (("--suppress-repeated-stacktrace", "maybe"), "invalid choice: 'maybe'"),
+        (("--config-file-type", "toml"), "invalid choice: 'toml'"),
+    ],
+)
+def test_a_flags_value_is_checked(conf: Path, flags: tuple[str, ...], said: str) -> None:
+    """Status 2, one line, with the flag and what to give."""
+    done = logpipe("-c", str(conf), "--dry-run", f"{flags[0]}={flags[1]}")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert f"argument {flags[0]}: " in done.stderr
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<system>\nworkers 0\n</system>", "workers must be at least 1"),
+        ("<system>\nfile_permission 999\n</system>", "'999' is no file mode"),
+        ("<system>\ndir_permission rwx\n</system>", "'rwx' is no file mode"),
+        ("<system>\numask 9z\n</system>", "'9z' is no umask"),
+        ("<system>\n<log>\nrotate_age foo\n</log>\n</system>", "'foo' is no age"),
+        ("<match a>\n@type stdout\n<buffer time>\ntimekey -1\n</buffer>\n</match>", "timekey must be greater than 0"),
+        ("<match a>\n@type stdout\n<buffer ${tag}>\n</buffer>\n</match>", "${tag} is no name of a field: write tag"),
+        ("<match a>\n@type stdout\n<buffer a b>\n</buffer>\n</match>", "is no name of a field"),
+        ("<system>\nwith_source_only true\n</system>", "with_source_only has no effect yet"),
+    ],
+)
+def test_a_setting_of_system_is_checked(conf: Path, text: str, said: str) -> None:
+    """By `check`, with its place, and at the start."""
+    conf.write_text(text + "\n" + EMPTY)
+    for command in (("check",), ("-c",)):
+        done = logpipe(*command, str(conf))
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert f"{conf}:" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rpc_endpoint 127.0.0.1:24444",
+        "enable_get_dump true",
+        "enable_size_metrics true",
+        "disable_shared_socket true",
+        "enable_input_metrics false",
+        "enable_jit true",
+        "enable_msgpack_time_support true",
+        "<log>\nforced_stacktrace_level error\n</log>",
+    ],
+)
+def test_what_has_no_effect_yet_is_said(conf: Path, line: str) -> None:
+    """With its place, by `check` and at the start; whoever writes its default is told nothing."""
+    conf.write_text(f"<system>\n{line}\n</system>\n{EMPTY}")
+    name = line.replace("<log>\n", "").split()[0]
+    done = logpipe("check", str(conf))
+    assert done.returncode == 0
+    assert f"{conf}:{3 if '<log>' in line else 2}:" in done.stderr
+    assert f"{name}" in done.stderr
+    assert "no effect yet" in done.stderr
+    with Running(conf.parent, "-c", str(conf)) as program:
+        program.says("no effect yet")
+        program.says("starting logpipe")
+    for default in ("enable_size_metrics false", "enable_input_metrics true", "with_source_only false"):
+        conf.write_text(f"<system>\n{default}\n</system>\n{EMPTY}")
+        assert logpipe("check", str(conf)).stderr == ""
+
+
+@pytest.mark.parametrize("flag", ["--enable-size-metrics", "--disable-shared-socket"])
+def test_a_flag_that_has_no_effect_yet_is_said(conf: Path, flag: str) -> None:
+    """As its setting in `<system>` is."""
+    done = logpipe("-c", str(conf), "--dry-run", flag)
+    assert done.returncode == 0
+    assert f"{flag}: warning: " in done.stderr
+    assert "no effect yet" in done.stderr
+
+
+@pytest.mark.parametrize("dry", [("--dry-run",), ()])
+def test_sources_only_is_refused(conf: Path, dry: tuple[str, ...]) -> None:
+    """Whoever asks that nothing be delivered must not find it delivered."""
+    conf.write_text(SAMPLE)
+    done = logpipe("-c", str(conf), "--with-source-only", *dry)
+    assert done.returncode == 1
+    assert "with_source_only has no effect yet" in done.stderr
+    assert "demo: " not in done.stdout
+
+
+@pytest.mark.parametrize("flag", [("--setup",), ("-s",)])
+def test_setup_writes_a_configuration_that_runs(tmp_path: Path, flag: tuple[str, ...]) -> None:
+    """With a folder for plugins, as fluentd's; what is there is left alone; nothing is started."""
+    folder = tmp_path / "a" / "b"
+    done = logpipe(*flag, str(folder))
+    assert (done.returncode, done.stdout) == (0, f"Installed {folder}/fluent.conf.\n")
+    assert (folder / "plugin").is_dir()
+    checked = logpipe("check", "--strict", str(folder / "fluent.conf"))
+    assert (checked.returncode, checked.stderr) == (0, "")
+    (folder / "fluent.conf").write_text("mine")
+    again = logpipe(*flag, str(folder))
+    assert (again.returncode, again.stdout) == (0, f"{folder}/fluent.conf already exists.\n")
+    assert (folder / "fluent.conf").read_text() == "mine"
+
+
+def test_setup_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """One line, status 1."""
+    (tmp_path / "file").write_text("")
+    done = logpipe("--setup", str(tmp_path / "file"))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"logpipe: --setup {tmp_path}/file: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_plugins_settings_are_shown() -> None:
+    """--show-plugin-config prints them and starts nothing."""
+    done = logpipe("--show-plugin-config=input:tail")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Show config for input:tail\n")
+    assert "\npath: string: (required) # " in done.stdout
+    assert "\n<parse>" in done.stdout
+    unknown = logpipe("--show-plugin-config", "input:tial")
+    assert unknown.returncode == 1
+    assert 'did you mean "tail"?' in unknown.stderr
+    assert logpipe("--show-plugin-config", "tail").returncode == 2
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_inline_configuration_from_standard_input(tmp_path: Path, conf: Path, workers: str) -> None:
+    """`-i -`, for every worker."""
+    text = SAMPLE.replace("tag demo", "tag inline").replace("match demo", "match inline")
+    with Running(tmp_path, "-c", str(conf), "--workers", workers, "-i", "-", text=text) as program:
+        program.says("inline: ")
+        for worker in range(int(workers)) if workers != "1" else ():
+            program.says(f"#{worker} starting logpipe")
+        assert program.stop() == 0
+
+
+def test_a_process_has_its_name(tmp_path: Path, conf: Path) -> None:
+    """`process_name`, as fluentd's supervisor.rb writes it."""
+    conf.write_text(f"<system>\nprocess_name shipper\nworkers 2\n</system>\n{EMPTY}")
+    with Running(tmp_path, "-c", str(conf)) as program:
+        for worker in range(2):
+            program.says(f"#{worker} starting logpipe")
+        children = map(
+            int, Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+        )
+        names = {title(pid) for pid in (program.process.pid, *children)}
+        assert names == {"supervisor:shipper", "worker:shipper0", "worker:shipper1"}
+        assert program.stop() == 0
+
+
+def title(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+
+
+PLUGIN = '''
+from logpipe import EventBatch, Filter, Options, param
+from neighbour import NAME
+
+
+class NamedOptions(Options):
+    """Settings."""
+
+
+class Named(Filter[NamedOptions], type="named"):
+    """Adds a name."""
+
+    def process(self, batch: EventBatch) -> EventBatch:
+        for record in batch.records:
+            record["name"] = NAME
+        return batch
+'''
+
+
+def test_a_plugin_file_imports_its_neighbour(tmp_path: Path, conf: Path) -> None:
+    """And modules from folders of -I, when it runs and in a dry run."""
+    folder, library = tmp_path / "plugins", tmp_path / "library"
+    folder.mkdir()
+    library.mkdir()
+    (folder / "named.py").write_text(PLUGIN)
+    (folder / "neighbour.py").write_text("from elsewhere import NAME\n")
+    (library / "elsewhere.py").write_text("NAME = 'somebody'\n")
+    conf.write_text(SAMPLE.replace("<match demo", "<filter demo>\n@type named\n</filter>\n<match demo"))
+    flags = ("-p", str(folder), "-I", str(library), "-r", "elsewhere")
+    assert logpipe("-c", str(conf), "--dry-run", *flags).returncode == 0
+    assert logpipe("check", str(conf), *flags).returncode == 0
+    missing = logpipe("-c", str(conf), "--dry-run", "-p", str(folder), "-r", "elsewhere")
+    assert missing.returncode == 1
+    assert "-r elsewhere: ModuleNotFoundError: No module named 'elsewhere'" in missing.stderr
+    with Running(tmp_path, "-c", str(conf), *flags) as program:
+        program.says('"name":"somebody"')
+
+
+FAILING = '''
+from logpipe import Filter, Options, param
+
+
+class BadOptions(Options):
+    """Settings."""
+
+    how: str = param("Where it fails.", default="")
+
+    def check(self):
+        if self.how == "check":
+            raise KeyError("no check")
+        return iter(())
+
+
+class Bad(Filter[BadOptions], type="bad"):
+    """Fails."""
+
+    def __init__(self, options, host):
+        super().__init__(options, host)
+        if options.how == "construct":
+            1 / 0
+        if options.how == "exit":
+            raise SystemExit(3)
+
+    async def start(self):
+        if self.options.how == "start":
+            raise TypeError("no start")
+
+    def process(self, batch):
+        return batch
+'''
+
+
+@pytest.mark.parametrize(
+    ("how", "line", "said"),
+    [
+        ("check", 12, "KeyError: 'no check'"),
+        ("construct", 22, "ZeroDivisionError: division by zero"),
+        ("exit", 24, "SystemExit: 3"),
+        ("start", 28, "TypeError: no start"),
+    ],
+)
+def test_a_plugins_own_fault_is_named(tmp_path: Path, conf: Path, how: str, line: int, said: str) -> None:
+    """Its section, its place, what it raised and where: no bare traceback."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "bad.py").write_text(FAILING)
+    conf.write_text(f"{EMPTY}<filter a>\n  @type bad\n  how {how}\n</filter>\n{OWN}")
+    done = logpipe("-c", str(conf), "-p", str(folder))
+    assert done.returncode == 1
+    text = done.stdout + done.stderr
+    assert "<filter a> @type bad" in text
+    assert f"{conf}:4:1" in text
+    assert f"the plugin failed: {said} ({folder}/bad.py:{line})" in text
+    assert ("Traceback" in text) == (how == "start")  # that of the plugin, after the line
+
+
+def test_one_broken_plugin_ends_no_command(tmp_path: Path, conf: Path) -> None:
+    """The others are listed and used, and the file is named with its line."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "a_broken.py").write_text("import sys\nsys.exit('gone')\n")
+    (folder / "b_broken.py").write_text("x = (\n")
+    (folder / "c_broken.py").write_text("\n\nundefined\n")
+    (folder / "named.py").write_text(PLUGIN.replace("from neighbour import NAME", "NAME = 1"))
+    listed = logpipe("plugins", "-p", str(folder))
+    assert listed.returncode == 1
+    assert f"{folder}/named.py" in listed.stdout
+    assert "input" in listed.stdout
+    for place in ("a_broken.py:2", "b_broken.py:1", "c_broken.py:3"):
+        assert f"{folder}/{place}" in listed.stderr
+    conf.write_text(f"{EMPTY}<filter a>\n  @type named\n</filter>\n")
+    checked = logpipe("check", str(conf), "-p", str(folder))
+    assert checked.returncode == 1
+    assert checked.stderr.count("[unreadable-plugin]") == 3
+    assert "unknown-plugin" not in checked.stderr
