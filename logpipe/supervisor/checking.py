@@ -21,6 +21,7 @@ from logpipe.engine.workers import first_workers
 from logpipe.errors import ConfigError
 from logpipe.registry import Registry, innermost_place, reason
 from logpipe.supervisor.settings import Settings, load
+from logpipe.supervisor.volatile import lint_volatile
 
 IN_VALUES: Final = frozenset({"bad-code", "bad-escape", "bad-json", "reserved-name"})
 """Mistakes that leave the sections whole, so that the rest can still be checked."""
@@ -70,6 +71,7 @@ def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry:
         with suppress(ConfigError):  # its diagnostics were reported
             graph = make_graph(replace(settings, worker_id=worker_id), root, registry, report, log)
             rewrites = rewrites or graph.rewrites
+            lint_volatile(graph, settings.config, report)
     files = {file: place for place, file in enumerate(dict.fromkeys(each.position.file for each in found))}
     in_order = sorted(found, key=lambda each: (files[each.position.file], each.position.line, each.position.column))
     return Checked(in_order, rewrites)

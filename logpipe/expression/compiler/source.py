@@ -6,6 +6,7 @@ import keyword
 import linecache
 import re
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -146,6 +147,7 @@ def build(source: str, function: str, namespace: Mapping[str, Any], origin: str)
             raise
         raise ExpressionError("the expression is nested too deeply", offset=0, hint="use variables") from None
     exec(code, values)  # noqa: S102 - our own generated source, made of whitelisted nodes, without builtins
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     built: Callable[..., Any] = values[function]
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    weakref.finalize(built, linecache.cache.pop, filename, None)  # what was compiled is gone after a reload
     return built
