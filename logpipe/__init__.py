@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ParseError,
         PermanentError,
         RecordTooLarge,
+        RefusedRecords,
         RetryLater,
     )
     from logpipe.event import Event, EventBatch, Receipt, Record, Time
@@ -140,6 +141,7 @@ __all__ = [
     "RecordRules",
     "RecordTemplate",
     "RecordTooLarge",
+    "RefusedRecords",
     "Replacement",
     "Report",
     "RetryLater",
@@ -231,6 +233,7 @@ _HOMES = {
         "ParseError",
         "PermanentError",
         "RecordTooLarge",
+        "RefusedRecords",
         "RetryLater",
     ),
     "logpipe.event": (

@@ -11,7 +11,8 @@ LogpipeError
 ├── UnexpectedExit       a stage cancelled itself, or called sys.exit
 └── DeliveryError        an output could not deliver; each subclass says what the engine does next
     ├── RetryLater       try again, after `after` seconds if given
-    └── PermanentError   never try this chunk again: secondary or backup
+    └── PermanentError   never try this chunk again: secondary, `@ERROR` or dead letters
+        └── RefusedRecords   the same of some records; all others of the chunk are delivered
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from logpipe.config.diagnostic import Diagnostic
 
@@ -82,4 +83,21 @@ class RetryLater(DeliveryError):  # noqa: N818 - named for what the receiver sho
 
 
 class PermanentError(DeliveryError):
-    """The chunk can never be delivered here: it goes to `<secondary>` or to the backup folder, without a retry."""
+    """The chunk can never be delivered here: it is not tried again.
+
+    It goes to `<secondary>` where there is one. Else it is divided, until the records to blame are known; those go to
+    `<label @ERROR>`, or to the dead letters where there is none, and the others are delivered.
+    """
+
+
+class RefusedRecords(PermanentError):  # noqa: N818 - it says what happened
+    """The peer takes some records of a chunk never, and has all others: nothing of the chunk is written again.
+
+    Args:
+        refused: the reason for each record that is refused, by its number in the chunk, from 0.
+        message: of all together; the first reason without it.
+    """
+
+    def __init__(self, refused: Mapping[int, str | Exception], message: str = "") -> None:
+        super().__init__(message or str(next(iter(refused.values()), "")))
+        self.refused = dict(refused)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import orjson
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place, Slices
+from logpipe.engine.chunk_queue import ChunkQueue
 from logpipe.engine.router import TAKEN
 from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, PermanentError, RecordTooLarge
@@ -27,6 +28,9 @@ SAMPLE: Final = 8
 
 UNKNOWN_SIZE: Final = 4096
 """Bytes that a record counts for where it cannot be measured."""
+
+PATIENCE: Final = 10.0
+"""Seconds that a full buffer waits for an output that delivers, before `drop_oldest_chunk` drops anything."""
 
 
 class Staging:
@@ -41,10 +45,10 @@ class Staging:
         host: Host,
         *,
         slices: Slices | None = None,
+        has_secondary: bool = False,
     ) -> None:
         self.options = options
-        self.queue: deque[StoredChunk] = deque()
-        self.ready = asyncio.Event()
+        self.queue = ChunkQueue(options, has_secondary=has_secondary)
         self.dropped = host.counter("drop_oldest_chunk_count", "Chunks dropped because the buffer was full.")
         self.dropped_records = host.counter("dropped_records", "Events of chunks that were dropped.")
         self.taken = host.counter(*TAKEN)
@@ -62,6 +66,8 @@ class Staging:
         self._weights: dict[str, int] = {}
         self._syncing = Syncing(buffer, host, self._put_again) if buffer.persistent else None
         self._room = asyncio.Event()
+        self._patient_until: float | None = None
+        """Until when a full buffer waits for the delivery that is going on; None while none is waited for."""
         self._size = 0
         self._full_said = False
         self._full_size = int(options.chunk_limit_size * options.chunk_full_threshold)
@@ -251,16 +257,14 @@ class Staging:
 
     def _enqueue(self, chunk: StoredChunk) -> None:
         self.queue.append(chunk)
-        self.ready.set()
 
     def enqueue_due(self) -> None:
         """Queue the staged chunks whose time has come; called by the delivery's timer."""
         most = self.options.queued_chunks_limit_size or self.options.flush_thread_count
         due = self._is_slice_over if self.options.timekey and "time" in self.options.chunk_keys else self._is_old
         for key in [key for key, (_, created) in self._staged.items() if due(key, created)]:
-            if len(self.queue) >= most:
-                return
-            self._enqueue_staged(key)
+            if self.queue.takes_by_age(key, most):
+                self._enqueue_staged(key)
 
     def _is_old(self, _key: ChunkKey, created: float) -> bool:
         return self.options.mode == "interval" and self._clock.monotonic() >= created + self.options.flush_interval
@@ -278,30 +282,39 @@ class Staging:
             self._enqueue_staged(key)
 
     def take(self) -> StoredChunk | None:
-        """Return the oldest queued chunk for delivery, or None."""
-        if not self.queue:
-            self.ready.clear()
-            return None
-        chunk = self.queue.popleft()
-        self._in_flight[chunk.id] = chunk
+        """Return the queued chunk to deliver now, None where none is due."""
+        return self._taken(self.queue.take(self._clock.monotonic()))
+
+    def take_any(self, *, without: Collection[ChunkKey]) -> StoredChunk | None:
+        """Return a queued chunk of another key than these, due or not; None where there is none."""
+        return self._taken(self.queue.take_any(without=without))
+
+    def _taken(self, chunk: StoredChunk | None) -> StoredChunk | None:
+        if chunk is not None:
+            self._in_flight[chunk.id] = chunk
         return chunk
 
     def give_back(self, chunk: StoredChunk) -> None:
         """Put a chunk that could not be delivered back where it was."""
         self._in_flight.pop(chunk.id, None)
         self._weigh(chunk)
-        self.queue.appendleft(chunk)
-        self.ready.set()
+        self.queue.put_back(chunk)
+        if self._patient_until is not None:
+            self._room.set()  # an output that begins to fail is not waited for
 
     async def purge(self, chunk: StoredChunk, *, taken: bool = True) -> None:
         """Forget a chunk that was delivered or given up; its room is free."""
         if taken:
             self._in_flight.pop(chunk.id, None)
+            self._patient_until = None
         self._size -= self._weights.pop(chunk.id, 0)
+        self.queue.purge(chunk)
         await self._buffer.purge(chunk)
         if self._size < self.options.limit:
             self._full_said = False
             self._room.set()
+        elif not self.queue and not self._in_flight:
+            self._room.set()  # what fills the buffer is staged, and who waits has to queue it
 
     def _give_way(self) -> None:
         """Queue the oldest staged chunk where nothing else would ever make room: a lazy buffer cuts its slice early."""
@@ -314,30 +327,54 @@ class Staging:
         if self._size < self.options.limit:
             return
         action = self.options.overflow_action
+        self._give_way()
+        if action != "drop_oldest_chunk":
+            self._say_full()
+        if action == "throw_exception":
+            raise BufferFull(f"buffer space has too many data: {self._size} of {self.options.limit} bytes")
+        while self._size >= self.options.limit:
+            if action == "block" or self._delivers():
+                await self._wait_for_room()
+            else:
+                await self._drop_oldest()
+
+    def _say_full(self) -> None:
         if not self._full_said:
             self._full_said = True
             self._log.warning(
                 "failed to write data into buffer by buffer overflow action=%s size=%d limit=%d",
-                action,
+                self.options.overflow_action,
                 self._size,
                 self.options.limit,
             )
+
+    def _delivers(self) -> bool:
+        """Return whether the output is making room: an attempt is going on or due, none has failed, none takes long."""
+        now = self._clock.monotonic()
+        if self._patient_until is None:
+            self._patient_until = now + PATIENCE
+        return now < self._patient_until and not self.queue.failing and bool(self.queue or self._in_flight)
+
+    async def _wait_for_room(self) -> None:
+        self._room.clear()
+        left = None if self._patient_until is None else self._patient_until - self._clock.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._room.wait()
         self._give_way()
-        if action == "throw_exception":
-            raise BufferFull(f"buffer space has too many data: {self._size} of {self.options.limit} bytes")
-        while self._size >= self.options.limit:
-            if action == "drop_oldest_chunk" and self.queue:
-                chunk = self.queue.popleft()
-                self.dropped.add(1)
-                self.dropped_records.add(len(chunk))
-                self._log.error("drop chunk %s with %d records to make room", chunk.id, len(chunk))
-                await self.purge(chunk, taken=False)
-                continue
-            if action == "drop_oldest_chunk" and self._staged:
-                self._enqueue_staged(next(iter(self._staged)))
-                continue
-            self._room.clear()
-            await self._room.wait()
+
+    async def _drop_oldest(self) -> None:
+        self._say_full()
+        if (chunk := self.queue.drop()) is not None:
+            self.dropped.add(1)
+            self.dropped_records.add(len(chunk))
+            self._log.error("drop chunk %s with %d records to make room", chunk.id, len(chunk))
+            await self.purge(chunk, taken=False)
+        elif self._staged:
+            self._enqueue_staged(next(iter(self._staged)))
+        else:  # all that is left is on its way
+            self._patient_until = None
+            await self._wait_for_room()
 
 
 def estimate_size(records: list[Record]) -> int:

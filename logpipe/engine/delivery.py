@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from logpipe.engine.chunking import Staging
-from logpipe.engine.dead_letter_files import DeadLetterFiles
-from logpipe.engine.letters import Culprit
-from logpipe.engine.poison import DATA_ERRORS, Part, PoisonHunt
+from logpipe.engine.giving_up import GivingUp
+from logpipe.engine.poison import Part, refuse_each
 from logpipe.engine.retry import Retry
 from logpipe.engine.router import EMITS
-from logpipe.errors import PermanentError, RetryLater
+from logpipe.engine.sending import Sending
+from logpipe.errors import PermanentError, RefusedRecords, RetryLater
 from logpipe.event import EventBatch, Receipt
 from logpipe.plugin import Buffer, Chunk, ChunkKey, Host, Output, StoredChunk
 from logpipe.plugin.failures import failure_of
@@ -38,8 +39,7 @@ class BufferedOutlet:
         staging: Staging,
         *,
         host: Host,
-        dead_letters: DeadLetterFiles,
-        culprit: Culprit,
+        giving_up: GivingUp,
         settle_errors: Callable[[], Awaitable[None]],
         secondary: Output[Any] | None = None,
         slow_flush_seconds: float = SLOW_FLUSH_SECONDS,
@@ -52,13 +52,12 @@ class BufferedOutlet:
         self._clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._options = staging.options
-        self._dead_letters = dead_letters
-        self._culprit = culprit
-        self._hunts: dict[str, PoisonHunt] = {}
-        self._bad_data = ""
+        self.queue = staging.queue
+        self._giving_up = giving_up
+        self._sending = Sending(host, staging.options, giving_up, has_secondary=secondary is not None)
         self._slow_flush_seconds = slow_flush_seconds
         self._settle_errors = settle_errors
-        self._retry: Retry | None = None
+        self._wakes_at = math.inf
         self._draining = False
         self._idle = asyncio.Event()
         self._writing = 0
@@ -69,15 +68,15 @@ class BufferedOutlet:
         self.slow = host.counter("slow_flush_count", "Chunks whose delivery took over slow_flush_log_threshold.")
         self.milliseconds = host.counter("flush_time_count", "Milliseconds that the delivery of chunks took.")
         self.secondary_written = host.counter("write_secondary_count", "Chunks delivered by <secondary>.")
-        self.given_up = host.counter("given_up_records", "Events saved as dead letters: no output takes them.")
-        self.thrown_away = host.counter("thrown_away_records", "Events given up where disable_chunk_backup is true.")
+        self.given_up = giving_up.saved
+        self.thrown_away = giving_up.thrown_away
         self.flushed = host.counter("flushed_records", "Events of chunks that were dealt with, but for those given up.")
         self.damaged = host.counter("damaged_records", "Events of chunks whose files were damaged or taken away.")
 
     @property
     def retry(self) -> Retry | None:
         """How the failing output is tried again; None while nothing fails."""
-        return self._retry
+        return self.queue.retry
 
     async def process(self, batch: EventBatch) -> None:
         """Take a batch into the buffer."""
@@ -116,41 +115,52 @@ class BufferedOutlet:
 
     async def _deliver(self) -> None:
         while not self._draining:
-            await self.staging.ready.wait()
-            if self._retry is not None:
-                # a wait of 0 still lets others run, where neither the output nor the clock would
-                wait = max(0.0, self._retry.next_time - self._clock.monotonic())
-                await self._clock.sleep(wait)
-                if wait > 0:
-                    continue
-            if not self._draining and (chunk := self.staging.take()) is not None:
-                await self._attempt(chunk)
+            if (chunk := self.staging.take()) is None:
+                await self._wait_until_due()
+            elif not await self._attempt(chunk):
+                await self._clock.sleep(0)  # lets others run, where neither the output nor the waits would
+
+    async def _wait_until_due(self) -> None:
+        """Wait until another chunk may be tried; one timer, whatever fails, wakes all who wait."""
+        now = self._clock.monotonic()
+        self.queue.changed.clear()
+        if (seconds := self.queue.wait(now)) is not None and now + seconds < self._wakes_at:
+            self._wakes_at = now + seconds
+            self.host.start_task(self._wake(self._wakes_at), name="retry")
+        await self.queue.changed.wait()
+
+    async def _wake(self, moment: float) -> None:
+        await self._clock.sleep(max(0.0, moment - self._clock.monotonic()))
+        if self._wakes_at == moment:
+            self._wakes_at = math.inf
+        self.queue.changed.set()
 
     async def _attempt(self, chunk: StoredChunk) -> bool:
         """Try a chunk once; returns whether it is dealt with. It is back in the queue if it is not."""
         began = self._clock.monotonic()
-        use_secondary = self._retry is not None and self._retry.wants_secondary(began)
+        retry = self.queue.retry_of(chunk)
+        use_secondary = retry is not None and retry.wants_secondary(began)
         output = self.secondary if use_secondary and self.secondary is not None else self.output
         self._writing += 1
         self._idle.clear()
         try:
             await self._prepare(chunk)
             if len(chunk):
-                await self._send(output, chunk)
+                await self._sending.send(output, chunk)
                 await self._settle_errors()
         except PermanentError as refusal:
-            await self._give_up_at_once(chunk, refusal)
+            await self._refused(chunk, refusal)
         except BaseException as raised:  # whatever the output raises follows the retry settings
             error = failure_of(raised)
             if error is None:
                 self._give_back(chunk)
                 raise
-            return await self._failed(chunk, error, by_secondary=output is self.secondary)
+            return await self._failed(chunk, error, began, by_secondary=output is self.secondary)
         else:
             if len(chunk):
                 await self._succeeded(chunk, began, by_secondary=output is self.secondary)
             else:  # a damaged file with nothing left in it, or a write that failed
-                await self.staging.purge(chunk)
+                await self._let_go(chunk)
         finally:
             self._writing -= 1
             if not self._writing:
@@ -166,72 +176,13 @@ class BufferedOutlet:
         self.staging.resumed.add(max(0, found))
         self.damaged.add(max(0, -found))
 
-    async def _send(self, output: Output[Any], chunk: StoredChunk) -> None:
-        """Write a chunk, or what is left of it; one that its output refuses is divided until the culprits are found."""
-        hunt = self._hunts.get(chunk.id)
-        if hunt is None:
-            try:
-                await self._write(output, chunk, encoded=chunk.encoded)
-            except PermanentError as error:
-                if self.secondary is not None or not _is_divisible(output, chunk):
-                    raise
-                hunt = self._hunt(chunk, error)
-            except DATA_ERRORS as error:
-                if self._bad_data != chunk.id or not _is_divisible(output, chunk):
-                    self._bad_data = chunk.id
-                    raise
-                hunt = self._hunt(chunk, error)
-            else:
-                return
-        await hunt.go_on(lambda part: self._write(output, part, encoded=chunk.encoded))
-
-    def _hunt(self, chunk: StoredChunk, error: Exception) -> PoisonHunt:
-        self._log.warning(
-            "chunk %s with %d records is refused: it is divided to find the records to blame. error_class=%s error=%r",
-            chunk.id,
-            len(chunk),
-            type(error).__name__,
-            str(error),
-        )
-
-        async def refuse(part: Part, reason: Exception) -> None:
-            if len(part) > 1 or chunk.encoded:
-                await self._save(part, reason, encoded=chunk.encoded)
-                hunt.saved += len(part)
-                return
-            for batch in part.batches():
-                for time, record in batch.events():
-                    self.host.emit_error(batch.tag, time, record, reason, receipt=batch.receipt)
-
-        hunt = self._hunts[chunk.id] = PoisonHunt(chunk, error, refuse, encoded=chunk.encoded)
-        return hunt
-
-    async def _write(self, output: Output[Any], chunk: Chunk, *, encoded: bool) -> None:
-        if encoded and output.encode is None:
-            raise PermanentError(f"{output.types[0]} cannot write what was encoded for another output")
-        if not output.delayed_commit:
-            await output.write(chunk)
-            return
-        seconds = float(self._options.delayed_commit_timeout)
-        try:
-            async with asyncio.timeout(seconds) as limit:
-                await output.write(chunk)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise TimeoutError(
-                f"timeout to commit: not confirmed within delayed_commit_timeout ({seconds:g}s)"
-            ) from error
-
     async def _succeeded(self, chunk: StoredChunk, began: float, *, by_secondary: bool) -> None:
         self.written.add(1)
-        hunt = self._hunts.pop(chunk.id, None)
-        self.flushed.add(len(chunk) - (hunt.saved if hunt is not None else 0))
+        self.flushed.add(len(chunk) - self._sending.forget(chunk))
         if by_secondary:
             self.secondary_written.add(1)
-        if self._retry is not None:
+        if self.queue.delivered(chunk, by_secondary=by_secondary):
             self._log.warning("retry succeeded%s. chunk_id=%r", " by secondary" if by_secondary else "", chunk.id)
-            self._retry = None
         elapsed = self._clock.monotonic() - began
         self.milliseconds.add(int(elapsed * 1000))
         if elapsed > self._slow_flush_seconds:
@@ -245,23 +196,19 @@ class BufferedOutlet:
             )
         await self.staging.purge(chunk)
 
-    async def _failed(self, chunk: StoredChunk, error: Exception, *, by_secondary: bool) -> bool:
+    async def _failed(self, chunk: StoredChunk, error: Exception, began: float, *, by_secondary: bool) -> bool:
         now = self._clock.monotonic()
         self.retried.add(1)
-        if self._retry is None:
-            self._retry = Retry(self._options, now, has_secondary=self.secondary is not None)
-        else:
-            self._retry.failed(now)
-        if self._retry.is_over(now):
-            await self._give_up_queue(chunk, error)
+        after = error.after if isinstance(error, RetryLater) else None
+        retry = self.queue.failed(chunk, now, took=now - began, by_secondary=by_secondary, after=after)
+        if retry.is_over(now):
+            await self._give_up(chunk, error, retry.steps)
             return True
-        if isinstance(error, RetryLater) and error.after is not None:
-            self._retry.postpone(now + error.after)
         self._log.warning(
             "failed to flush the buffer%s. retry_times=%d next_retry_seconds=%.1f chunk=%r error_class=%s error=%r",
             " with secondary output" if by_secondary else "",
-            self._retry.steps,
-            max(0.0, self._retry.next_time - now),
+            retry.steps,
+            max(0.0, self.queue.next_attempt(chunk, now) - now),
             chunk.id,
             type(error).__name__,
             str(error),
@@ -273,81 +220,98 @@ class BufferedOutlet:
         self.rolled_back.add(1)
         self.staging.give_back(chunk)
 
-    async def _give_up_at_once(self, chunk: StoredChunk, error: PermanentError) -> None:
-        if self.secondary is not None:
-            self._log.warning(
-                "got unrecoverable error in primary. Skip retry and flush chunk to secondary error=%r", str(error)
-            )
-            try:
-                await self._write(self.secondary, chunk, encoded=chunk.encoded)
-            except BaseException as raised:  # dead letters take what nobody can
-                second = failure_of(raised)
-                if second is None:
-                    raise
-                self._log.exception("got an error in secondary for unrecoverable error", exc_info=second)
-                await self._save_all(chunk, second)
-            else:
-                self.secondary_written.add(1)
-                self.flushed.add(len(chunk))
-        else:
-            self._log.warning("got unrecoverable error in primary and no secondary error=%r", str(error))
-            await self._save_all(chunk, error)
-        await self.staging.purge(chunk)
-
-    async def _give_up_queue(self, chunk: StoredChunk, error: Exception) -> None:
-        """Clear the queue after the last retry, as fluentd does, but into dead letters."""
-        chunks = [chunk]
-        while (queued := self.staging.take()) is not None:
-            chunks.append(queued)
-        steps = self._retry.steps if self._retry is not None else 0
-        self._retry = None
+    async def _give_up(self, chunk: StoredChunk, error: Exception, steps: int) -> None:
+        """Make dead letters of a chunk after its last retry; fluentd clears the whole queue, and keeps nothing."""
         self._log.error(
-            "Hit limit for retries. dropping all chunks in the buffer queue. retry_times=%d records=%d error_class=%s "
-            "error=%r",
+            "Hit limit for retries. giving up chunk %s, and none of the others in the buffer queue. retry_times=%d "
+            "records=%d error_class=%s error=%r",
+            chunk.id,
             steps,
-            sum(map(len, chunks)),
+            len(chunk),
             type(error).__name__,
             str(error),
         )
-        for each in chunks:
-            with suppress(Exception):  # as much of it as can be read is saved
-                await self._prepare(each)
-            await self._save_all(each, error)
-            await self.staging.purge(each)
+        with suppress(Exception):  # as much of it as can be read is saved
+            await self._prepare(chunk)
+        saved = sum(
+            [await self._giving_up.save(part, error, encoded=chunk.encoded) for part in self._sending.rest(chunk)]
+        )
+        await self._dealt_with(chunk, saved)
 
-    async def _save_all(self, chunk: StoredChunk, error: Exception) -> None:
-        """Make dead letters of a chunk, or of what is left of it."""
-        hunt = self._hunts.pop(chunk.id, None)
-        rest: list[Chunk] = [chunk] if hunt is None else list(reversed(hunt.rest))
-        for part in rest:
-            await self._save(part, error, encoded=chunk.encoded)
-        saved = sum(map(len, rest)) + (hunt.saved if hunt is not None else 0)
-        self.flushed.add(len(chunk) - saved)
+    async def _refused(self, chunk: StoredChunk, error: PermanentError) -> None:
+        """Let go of a chunk that is refused for good, or of those of its records that are."""
+        saved = 0
 
-    async def _save(self, chunk: Chunk, error: Exception, *, encoded: bool) -> None:
-        if self._options.disable_chunk_backup:
-            self.thrown_away.add(len(chunk))
-            self._log.error("disable_chunk_backup is true: chunk %s with %d records is lost", chunk.id, len(chunk))
-            return
-        await self._dead_letters.save(chunk, self.host, error, culprit=self._culprit, encoded=encoded)
-        self.given_up.add(len(chunk))
+        async def refuse(part: Chunk, reason: Exception) -> None:
+            nonlocal saved
+            is_divided = isinstance(error, RefusedRecords)
+            saved += await self._refuse(part, reason, encoded=chunk.encoded, is_divided=is_divided)
+
+        if isinstance(error, RefusedRecords):
+            self.written.add(1)
+            await refuse_each(Part.whole(chunk, encoded=chunk.encoded), error, refuse)
+            self.queue.delivered(chunk, by_secondary=False)
+        else:
+            for part in self._sending.rest(chunk):
+                await refuse(part, error)
+        await self._settle_errors()
+        await self._dealt_with(chunk, saved)
+
+    async def _refuse(self, part: Chunk, error: Exception, *, encoded: bool, is_divided: bool) -> int:
+        """Give what the output refuses to `<secondary>`, or let go of it; returns how many are dead letters."""
+        if self.secondary is None:
+            self._log.warning("got unrecoverable error in primary and no secondary error=%r", str(error))
+            return await self._giving_up.refuse(part, error, encoded=encoded, is_divided=is_divided)
+        self._log.warning(
+            "got unrecoverable error in primary. Skip retry and flush chunk to secondary error=%r", str(error)
+        )
+        try:
+            await self._sending.write(self.secondary, part, encoded=encoded)
+        except BaseException as raised:  # dead letters take what nobody can
+            second = failure_of(raised)
+            if second is None:
+                raise
+            self._log.exception("got an error in secondary for unrecoverable error", exc_info=second)
+            return await self._giving_up.refuse(part, second, encoded=encoded, is_divided=is_divided)
+        self.secondary_written.add(1)
+        return 0
+
+    async def _dealt_with(self, chunk: StoredChunk, saved: int) -> None:
+        """Forget a chunk of which so many events, beside those before, became dead letters."""
+        self.flushed.add(len(chunk) - saved - self._sending.forget(chunk))
+        await self._let_go(chunk)
+
+    async def _let_go(self, chunk: StoredChunk) -> None:
+        self.queue.gave_up(chunk, self._clock.monotonic())
+        await self.staging.purge(chunk)
 
     async def drain(self) -> None:
         """Try every chunk once more, if the settings say so; called after the last batch, with a deadline outside.
 
-        A chunk that fails stays owed: its receipts do not settle, or it stays on disk. What is being written is waited
-        for in any case: to break it off would deliver it twice.
+        A chunk that fails stays owed: its receipts do not settle, or it stays on disk; what has its key is not tried,
+        and nothing more is after two failures in a row, for then it is the peer. What is being written is waited for
+        in any case: to break it off would deliver it twice.
         """
         wanted = self._options.flush_at_shutdown
         self._draining = True
+        self.queue.changed.set()
         await self.staging.settled()
         if not self.buffer.persistent if wanted is None else wanted:
             self.staging.enqueue_all()
-            while (chunk := self.staging.take()) is not None:
-                if not await self._attempt(chunk):
-                    break
+            await self._try_each_key()
         while self._writing:
             await self._idle.wait()
+
+    async def _try_each_key(self) -> None:
+        most_failures = 1 if self.queue.is_peer_suspected else 2
+        failed: set[ChunkKey] = set()
+        failures = 0
+        while failures < most_failures and (chunk := self.staging.take_any(without=failed)) is not None:
+            if await self._attempt(chunk):
+                failures = 0
+            else:
+                failures += 1
+                failed.add(chunk.key)
 
     async def stop(self) -> None:
         """Stop the buffer; the output is stopped by the graph."""
@@ -359,7 +323,3 @@ class BufferedOutlet:
                 self.staging.size,
                 "they are in the buffer files" if self.buffer.persistent else "inputs that can will read them again",
             )
-
-
-def _is_divisible(output: Output[Any], chunk: StoredChunk) -> bool:
-    return len(chunk) > 1 and not (chunk.encoded and output.encode is None)

@@ -16,6 +16,7 @@ from logpipe.engine.buffer_lint import lint_buffer, lint_placeholders, lint_repe
 from logpipe.engine.chunk_keys import Slices, compile_place
 from logpipe.engine.chunking import Staging
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
+from logpipe.engine.giving_up import GivingUp
 from logpipe.engine.host import PluginHost
 from logpipe.engine.router import EMITS, TAKEN, Router
 from logpipe.event import EventBatch
@@ -216,13 +217,19 @@ class OutletBuilder:
             return None
         world = self._builder.world
         culprits = (host,) if secondary is None else (host, secondary.host)
+        giving_up = GivingUp(
+            host,
+            world.dead_letters.files,
+            host.culprit,
+            has_label=lambda: world.dead_letters.has_label and not host.in_error_label,
+            is_thrown_away=options.disable_chunk_backup,
+        )
         outlet = BufferedOutlet(
             output,
             buffer,
-            Staging(output, buffer, options, place, host, slices=slices),
+            Staging(output, buffer, options, place, host, slices=slices, has_secondary=secondary is not None),
             host=host,
-            dead_letters=world.dead_letters.files,
-            culprit=host.culprit,
+            giving_up=giving_up,
             settle_errors=partial(world.dead_letters.settle, *culprits),
             secondary=secondary,
             slow_flush_seconds=self._slow_flush(conf),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from itertools import compress
 from typing import Any, Final
 
-from logpipe.errors import PermanentError
+from logpipe.errors import PermanentError, RefusedRecords
 from logpipe.event import EventBatch
 from logpipe.plugin import Chunk, ChunkKey
 
@@ -18,26 +19,45 @@ HOPELESS: Final = 32
 
 
 class Part:
-    """Some of a chunk's events, as a chunk for an output."""
+    """Some of a chunk's events, as a chunk for an output.
 
-    def __init__(self, source: Chunk, batches: list[EventBatch], payloads: list[bytes] | None, start: int) -> None:
-        count = len(payloads) if payloads is not None else sum(map(len, batches))
+    Args:
+        source: the chunk.
+        batches: the events, or batches without any where there are payloads.
+        payloads: what the output has encoded.
+        places: their numbers in the chunk.
+        progress: what the output has remembered of them.
+    """
+
+    def __init__(
+        self,
+        source: Chunk,
+        batches: list[EventBatch],
+        payloads: list[bytes] | None,
+        places: Sequence[int],
+        progress: Any = None,
+    ) -> None:
+        count = len(places)
         whole = len(source)
-        name = f"{source.id}:{start}+{count}".encode()
-        self.id = hashlib.blake2b(name, digest_size=16).hexdigest()
+        # a range is named by its ends, so that the same events have the same id at each attempt
+        name = f"{source.id}:{places[0]}+{count}" if isinstance(places, range) and places else f"{source.id}:{places}"
+        self.id = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
         self.key: ChunkKey = source.key
         self.size = source.size * count // max(1, whole)
-        self.progress: Any = None
+        self.progress = progress
         self._source = source
         self._batches = batches
         self._payloads = payloads
-        self._start = start
+        self._places = places
         self._count = count
 
     @classmethod
     def whole(cls, chunk: Chunk, *, encoded: bool) -> Part:
         """Return all of a chunk."""
-        return cls(chunk, [] if encoded else list(chunk.batches()), list(chunk.payloads()) if encoded else None, 0)
+        payloads = list(chunk.payloads()) if encoded else None
+        batches = [] if encoded else list(chunk.batches())
+        count = len(payloads) if payloads is not None else sum(map(len, batches))
+        return cls(chunk, batches, payloads, range(count), chunk.progress)
 
     def __len__(self) -> int:
         return self._count
@@ -53,11 +73,60 @@ class Part:
     def halves(self) -> tuple[Part, Part]:
         """Return the older and the newer half."""
         middle = self._count // 2
+        return self._slice(0, middle), self._slice(middle, self._count)
+
+    def only(self, numbers: Collection[int]) -> Part:
+        """Return the events of these numbers, counted from the part's first."""
+        wanted = [number in numbers for number in range(self._count)]
+        batches: list[EventBatch] = []
+        payloads: list[bytes] | None = None
+        first = 0
         if self._payloads is not None:
-            first, second = self._payloads[:middle], self._payloads[middle:]
-            return Part(self._source, [], first, self._start), Part(self._source, [], second, self._start + middle)
-        older, newer = _split(self._batches, middle)
-        return Part(self._source, older, None, self._start), Part(self._source, newer, None, self._start + middle)
+            payloads = list(compress(self._payloads, wanted))
+        else:
+            for batch in self._batches:
+                batches.append(batch.keep(wanted[first : first + len(batch)]))
+                first += len(batch)
+        places = list(compress(self._places, wanted))
+        return Part(self._source, [batch for batch in batches if len(batch)], payloads, places)
+
+    def rest(self) -> Part:
+        """Return the events of which the output has not said that they need no other attempt."""
+        done, numbers = self.progress, range(self._count)
+        if _is_number(done):
+            return self.only(range(done, self._count))
+        if isinstance(done, (set, frozenset)):
+            return self.only({number for number in numbers if number not in done})
+        if _has_one_for_each(done, self._count):
+            return self.only({number for number in numbers if not done[number]})
+        return self
+
+    def _slice(self, start: int, stop: int) -> Part:
+        progress = _progress_of(self.progress, start, stop, self._count)
+        places = self._places[start:stop]
+        if self._payloads is not None:
+            return Part(self._source, [], self._payloads[start:stop], places, progress)
+        return Part(self._source, _split(_split(self._batches, stop)[0], start)[1], None, places, progress)
+
+
+def _is_number(progress: Any) -> bool:
+    return isinstance(progress, int) and not isinstance(progress, bool)
+
+
+def _has_one_for_each(progress: Any, count: int) -> bool:
+    return isinstance(progress, Sequence) and not isinstance(progress, str) and len(progress) == count
+
+
+def _progress_of(progress: Any, start: int, stop: int, count: int) -> Any:
+    """Return what is remembered of some events out of all, None where nobody but the output can tell."""
+    if _is_number(progress):
+        return min(max(0, progress - start), stop - start)
+    if isinstance(progress, (set, frozenset)):
+        return type(progress)(number - start for number in progress if start <= number < stop)
+    if _has_one_for_each(progress, count):
+        some = progress[start:stop]
+        return some if type(some) is type(progress) else type(progress)(some)
+    return None
 
 
 def _split(batches: list[EventBatch], middle: int) -> tuple[list[EventBatch], list[EventBatch]]:
@@ -110,6 +179,10 @@ class PoisonHunt:
             part = self.rest[-1]
             try:
                 await write(part)
+            except RefusedRecords as error:
+                self._succeeded = True
+                self.rest.pop()
+                await refuse_each(part, error, self._refuse)
             except (PermanentError, *DATA_ERRORS) as error:
                 self._failures += 1
                 if self._gave_up_dividing and not isinstance(error, PermanentError):
@@ -137,7 +210,7 @@ class PoisonHunt:
         if not isinstance(error, PermanentError):
             self._gave_up_dividing = True
             raise error
-        await self._refuse(self._whole, error)
+        await self._refuse(self._whole.rest(), error)
         self.rest.clear()
 
     async def _condemn(self) -> None:
@@ -151,3 +224,15 @@ class PoisonHunt:
                 raise error
             await self._refuse(part, error)
             del self._suspects[0]
+
+
+async def refuse_each(part: Part, error: RefusedRecords, refuse: Callable[[Part, Exception], Awaitable[None]]) -> None:
+    """Refuse the records that an output has named, those with the same reason together."""
+    by_reason: dict[str, tuple[Exception, set[int]]] = {}
+    for number, given in error.refused.items():
+        reason = given if isinstance(given, Exception) else PermanentError(given)
+        by_reason.setdefault(repr(reason), (reason, set()))[1].add(number)
+    for reason, numbers in by_reason.values():
+        refused = part.only(numbers)
+        if len(refused):
+            await refuse(refused, reason)

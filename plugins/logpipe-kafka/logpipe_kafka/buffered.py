@@ -51,7 +51,7 @@ class BufferedOutput(Output[O], Generic[O]):
 
         Raises:
             DeliveryError: attempts have failed for too long; `chunk.progress` says what needs no other.
-            PermanentError: a topic refuses some events; the others are delivered.
+            RefusedRecords: a topic refuses some events; the others are delivered.
         """
         try:
             await self._deliver(chunk)
@@ -77,22 +77,31 @@ class BufferedOutput(Output[O], Generic[O]):
 
     async def _deliver(self, chunk: Chunk) -> None:
         topic = self.topic_of(chunk)
-        write = ChunkWrite(chunk, self.host, patience=self._connection.patience)
+        write = ChunkWrite(
+            chunk,
+            self.host,
+            patience=self._connection.patience,
+            problem=self._delivery.problem_of,
+            on_end=self._delivery.budget.poke,
+        )
         packer = self._connection.packer(write)
         self._writes.add(write)
         try:
             first = 0
+            write.look()
             for batch in chunk.batches():
                 await self._delivery.budget.room(unless=write.is_over)
                 self._pack(batch, write, range(first, first + len(batch)), packer, topic)
                 first += len(batch)
             packer.seal()
+            write.look()
             await write.ended()
         except BaseException:
             packer.drop()
             self._delivery.withdraw(write)
             raise
         finally:
+            write.stop()
             self._writes.discard(write)
 
     def _pack(
@@ -118,4 +127,3 @@ class BufferedOutput(Output[O], Generic[O]):
     def _troubled(self, error: Exception) -> None:
         for write in list(self._writes):
             write.troubled(error)
-        self._delivery.budget.poke()

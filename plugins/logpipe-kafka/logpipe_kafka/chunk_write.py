@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from logpipe import Chunk, DeliveryError, EventBatch, Host, PermanentError
+from logpipe import Chunk, DeliveryError, EventBatch, Host, RefusedRecords
 from logpipe_kafka.batch import Batch
 from logpipe_kafka.verdict import reason
 
@@ -23,36 +23,69 @@ class ChunkWrite:
         chunk: to deliver.
         host: the output's.
         patience: seconds from a first failure on, without a success in between, after which the chunk goes back.
+        problem: tells what is wrong now with the brokers, or with a topic of the chunk; None where nothing is.
+        on_end: called when there is no more to wait for.
     """
 
-    def __init__(self, chunk: Chunk, host: Host, *, patience: float) -> None:
+    def __init__(
+        self,
+        chunk: Chunk,
+        host: Host,
+        *,
+        patience: float,
+        problem: Callable[[ChunkWrite], Exception | None],
+        on_end: Callable[[], None],
+    ) -> None:
         if not isinstance(chunk.progress, Confirmed) or len(chunk.progress) != len(chunk):
             chunk.progress = Confirmed(len(chunk))
         self.done: Confirmed = chunk.progress
         self.host = host
         self._patience = patience
         self._left = len(chunk) - sum(self.done)
-        self._failing_since: float | None = None
+        self._problem = problem
+        self._limit: asyncio.TimerHandle | None = None
         self._refusal: Exception | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended.add_done_callback(lambda _ended: on_end())
 
     def settle(self, places: Iterable[int]) -> None:
         """Note that events, by their number in the chunk, need no second attempt."""
         for place in places:
             self.done[place] = 1
             self._left -= 1
-        self._failing_since = None
+        if self._limit is not None:
+            self._wait_again()
         self._end_if_done()
 
+    def look(self) -> None:
+        """Begin to be impatient where something is wrong already, and no failure may tell for a while."""
+        if self._limit is None and self._problem(self) is not None:
+            self._wait_again()
+
     def troubled(self, error: Exception) -> None:
-        """Hear of a failed attempt, and end when that has been going on for too long."""
-        now = asyncio.get_running_loop().time()
-        if self._failing_since is None:
-            self._failing_since = now
-        elif now - self._failing_since >= self._patience and not self._ended.done():
+        """Hear of a failed attempt; when there has been no success for too long, the chunk goes back."""
+        del error
+        if self._limit is None:
+            self._wait_again()
+
+    def _wait_again(self) -> None:
+        self.stop()
+        if not self._ended.done():
+            self._limit = asyncio.get_running_loop().call_later(self._patience, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._limit = None
+        error = self._problem(self)
+        if error is not None and not self._ended.done():
             failure = DeliveryError(f"delivery to Kafka failed: {reason(error)}")
             failure.__cause__ = error
             self._ended.set_exception(failure)
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
     def refused(self, batch: Batch, error: Exception) -> None:
         """Give a batch's events up; the others of the chunk are still delivered."""
@@ -69,7 +102,7 @@ class ChunkWrite:
 
         Raises:
             DeliveryError: attempts have failed for too long.
-            PermanentError: a topic refuses some events; all others are delivered.
+            RefusedRecords: a topic refuses some events; all others are delivered.
         """
         self._end_if_done()
         await self._ended
@@ -80,7 +113,8 @@ class ChunkWrite:
         if self._refusal is None:
             self._ended.set_result(None)
         else:
-            self._ended.set_exception(PermanentError(str(self._refusal)))
+            refused = {place: self._refusal for place, done in enumerate(self.done) if not done}
+            self._ended.set_exception(RefusedRecords(refused))
 
 
 class ChunkSource:

@@ -52,6 +52,8 @@ class Cluster:
         self._replaced = asyncio.Event()
         self._closed = False
         self._away_since: float | None = None
+        self.problem: Exception | None = None
+        """Why no broker answers, as far as we know; None while one does."""
 
     async def start(self, settings: SessionSettings, *, log_client: bool) -> None:
         """Begin to connect; returns at once. `settings` are what each producer is made with."""
@@ -89,6 +91,7 @@ class Cluster:
             away = asyncio.get_running_loop().time() - self._away_since
             self._log.info("brokers answer again after %.1f seconds", away)
             self._away_since = None
+            self.problem = None
 
     async def look_up(self, session: Session, topic: str) -> bool:
         """Ask about a topic; returns whether a broker has answered."""
@@ -155,6 +158,7 @@ class Cluster:
         if self._away_since is None:
             self._away_since = asyncio.get_running_loop().time()
             self._log.warning("no broker answers, trying again until one does: %s", reason(error))
+        self.problem = error
         self._on_trouble(error)
 
     def _unreachable(self, session: Session, error: Exception) -> None:

@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from logpipe import Host, LogpipeError, RecordTooLarge
-from logpipe_kafka.batch import Batch
+from logpipe_kafka.batch import Batch, Owner
 from logpipe_kafka.budget import LIMIT, Budget
 from logpipe_kafka.cluster import Cluster
 from logpipe_kafka.session import Session
@@ -100,6 +100,14 @@ class Delivery:
         if queue is None or not self.budget.is_full_for(queue):
             return None
         return reason(queue.problem) if queue.problem is not None else "it fails"
+
+    def problem_of(self, owner: Owner) -> Exception | None:
+        """Return why nothing that an owner has waiting gets anywhere at the moment; None where nothing is known."""
+        if (problem := self._cluster.problem) is not None:
+            return problem
+        # most topics do not fail, and those that do are few enough to look through what waits for them
+        failing = (queue for queue in self.budget.failing if queue.problem is not None and owner in queue.owners())
+        return next((queue.problem for queue in failing), None)
 
     def put(self, queue: TopicQueue, batch: Batch) -> None:
         """Queue a batch for its topic, and see to it that somebody sends it."""

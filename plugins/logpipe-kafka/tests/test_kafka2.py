@@ -267,3 +267,38 @@ async def test_a_partition_that_cannot_be(mock: MockKafka, read: Read, partition
         assert len(str(error)) < 200
 
     assert sorted(value["n"] for value in values(await read("a"))) == [1, 3]
+
+
+async def test_a_topic_that_does_not_exist_holds_up_no_other(mock: MockKafka, read: Read) -> None:
+    """Chunks of other topics flow meanwhile; at the limit that topic's chunk alone becomes a dead letter."""
+    mock.fail_topic("missing", Error.UNKNOWN_TOPIC_OR_PARTITION)
+    more = f"brokers {mock.bootstrap}\nmax_send_retries 0\n<buffer topic>\nflush_mode immediate\nretry_max_times 2"
+    async with drive(Kafka2Output, f"{more}\nretry_wait 1s\nretry_randomize false\n</buffer>") as stage:
+        await stage.feed("app", {"topic": "missing", "n": -1})
+        await stage.feed("app", {"topic": "missing", "n": -2})
+        await wait_for(lambda: stage.metric("retry_count") > 0, "the first failure")
+        for n in range(20):
+            await stage.feed("app", {"topic": f"t{n % 4}", "n": n})
+        await wait_for(lambda: stage.metric("write_count") == 20, "the other topics")
+        assert stage.metric("given_up_records") == 0
+        await wait_for(lambda: stage.metric("given_up_records") == 1, "the limit")
+        mock.fail_topic("missing", Error.NONE)
+        await wait_for(lambda: stage.metric("write_count") == 21, "the topic's other chunk", seconds=60)
+    assert [letter.record for letter in stage.dead_letters()] == [{"topic": "missing", "n": -1}]
+    for topic in range(4):
+        assert sorted(value["n"] for value in values(await read(f"t{topic}"))) == list(range(topic, 20, 4))
+
+
+async def test_an_attempt_on_a_refused_port_ends_when_its_settings_say(
+    mock: MockKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so do the next ones, however long the connection's own pauses have become."""
+    monkeypatch.setattr("logpipe_kafka.cluster.FIRST_BACK_OFF", 600.0)
+    monkeypatch.setattr("logpipe_kafka.cluster.LONGEST_BACK_OFF", 600.0)
+    address = mock.bootstrap.split(",")[0].rpartition(":")[0] + ":1"
+    more = f"brokers {address}\nmax_send_retries 0\n<buffer topic>\nflush_mode immediate\nretry_max_times 2"
+    async with drive(Kafka2Output, f"{more}\nretry_wait 0.01s\nretry_type periodic\n</buffer>") as stage:
+        await stage.feed("app", {"topic": "t", "n": 1})
+        await wait_for(lambda: stage.metric("given_up_records") == 1, "the last attempt")
+        (letter,) = stage.dead_letters()
+        assert "delivery to Kafka failed" in letter.reason
