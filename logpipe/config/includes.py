@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from logpipe.config.sources import UnreadableError, decode, find_files, is_patte
 
 MAX_CHAIN: Final = 30
 MAX_FILES: Final = 10_000
+_CODE: Final = re.compile(r"[#$]\{[^}]*\}?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Includes:
 
     def find(self, path: str, position: Position) -> list[str]:
         """Return the files that an include at `position` means, sorted."""
+        if self._holds_code(path, position):
+            return []
         try:
             files = find_files(path, self._directory)
         except ValueError as problem:
@@ -77,6 +81,8 @@ class Includes:
 
     def fetch(self, url: str, position: Position) -> Included | None:
         """Return what lies at a URL; None, with the reason reported, where that is not allowed or fails."""
+        if self._holds_code(url, position):
+            return None
         if self._reading.fetch is None:
             message = f"cannot include {url}: configuration is not read from other machines"
             hint = "download the file and include it from disk, or start with --allow-http-include"
@@ -94,6 +100,16 @@ class Includes:
             message = f"cannot include {url}: {problem}"
             self.report(error("unreadable-file", message, position, "check that the address answers"))
         return None
+
+    def _holds_code(self, path: str, position: Position) -> bool:
+        """Report a path with code that was not run: no file has such a name."""
+        code = _CODE.search(path)
+        if code is None:
+            return False
+        message = f"cannot include {path}: {code[0]} is not read as code here"
+        hint = """embedded code is read only where the whole value is in double quotes: "conf.d/#{ENV['NAME']}.conf\""""
+        self.report(error("bad-include", message, position, hint))
+        return True
 
     def _opened(self, file: str, text: str, directory: Path, identity: str, position: Position) -> Included | None:
         if len(self._origin.lines) >= MAX_CHAIN or len(self._reading.files) >= MAX_FILES:

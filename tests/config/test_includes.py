@@ -54,6 +54,33 @@ def test_patterns_give_sorted_files(read: Read, pattern: str) -> None:
     assert [problem for problem in said if problem.code != "include-cycle"] == []
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "conf.d/\"#{ENV['DIR']}\".conf",
+        "conf.d/#{ENV['DIR']}.conf",
+        "conf.d/${DIR}.conf",
+        "'conf.d/#{ENV[\"DIR\"]}.conf'",
+        '"conf.d/${DIR}.conf"',
+        "https://host/#{ENV['DIR']}.conf",
+    ],
+)
+def test_code_that_is_not_run_is_an_error(read: Read, written: str) -> None:
+    """Nothing would be included, and nothing said."""
+    _, said = read({"main.conf": f"k 1\n@include {written}", "conf.d/d.conf": "k 2"})
+
+    (problem,) = said
+    assert (problem.severity, problem.code, problem.position.line) == ("error", "bad-include", 2)
+    assert "is not read as code here" in problem.message
+    assert "only where the whole value is in double quotes" in problem.hint
+
+
+def test_code_in_a_path_in_double_quotes_is_run(read: Read) -> None:
+    root, said = read({"main.conf": "@include \"conf.d/#{ENV['DIR']}.conf\"", "conf.d/d.conf": "k 2"})
+
+    assert (params(root), said) == ({"k": "2"}, [])
+
+
 def test_a_section_takes_in_parameters_and_sections_in_place(read: Read) -> None:
     """What is included counts as written there, in order."""
     files = {"main.conf": "<match **>\nk 1\n@include in.conf\nm 3\n</match>", "in.conf": "k 2\n<buffer>\n</buffer>"}
