@@ -95,6 +95,7 @@ $(VENV)/pyvenv.cfg: requirements/dev.txt $(if $(shell $(RUN) $(NEW_ENOUGH) && ec
 	if ! $$python -c 'import ensurepip' 2>/dev/null; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "make: $$python has no venv, which Debian keeps in a package of its own: installing python3-venv" >&2; \
+	    export DEBIAN_FRONTEND=noninteractive; \
 	    apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null || exit 1; \
 	  else \
 	    echo "make: $$python cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; \
