@@ -160,6 +160,7 @@ def test_a_secret_from_elsewhere(value: str) -> None:
 
 
 SOURCE = "<source>\n@type sample\ntag app.log\n</source>\n"
+NULL = "<match app.log>\n@type null\n</match>\n"
 LABELED = SOURCE.replace("tag", "@label @A\ntag")
 
 
@@ -182,9 +183,9 @@ def test_a_pattern_that_no_tag_matches() -> None:
         SOURCE + "<source>\n@type forward\n</source>\n<match new>\n@type null\n</match>\n",
         "<source>\n@type tail\ntag kube.*\n</source>\n<match new>\n@type null\n</match>\n",
         "<match new>\n@type null\n</match>\n",
-        f"{SOURCE}{LABELED.replace('app.log', 'new')}<match app.log new>\n@type null\n</match>\n"
+        f"{SOURCE}{LABELED.replace('app.log', 'new')}{NULL}{NULL.replace('app.log', 'new')}"
         "<label @A>\n<match **>\n@type copy\n<store>\n@type relabel\n@label @ROOT\n</store>\n</match>\n</label>\n",
-        LABELED + "<filter app.*>\n@type stdout\n</filter>\n<match app.log>\n@type null\n</match>\n"
+        f"{SOURCE.replace('app', 'b')}{LABELED}{NULL}{NULL.replace('app', 'b')}"
         "<label @A>\n<match **>\n@type relabel\n@label @ROOT\n</match>\n</label>\n",
     ],
     ids=[
