@@ -103,12 +103,13 @@ class Graph:
         compat: str = "",
         backup_dir: Path | None = None,
         in_memory: bool = False,
+        config_path: Path | None = None,
     ) -> Self:
         """Build a graph without touching the world.
 
         Dead letters go to `backup_dir` where `<system>` has no `root_dir`. `workers` is the number of processes that
         run it where the command line has chosen another than `<system>`. With `in_memory` no buffer keeps files: for a
-        graph beside one that runs.
+        graph beside one that runs. Dead letters say `config_path`, so that they find back to their outputs.
 
         Raises:
             ConfigError: something in the configuration is wrong; all of it went to `report` as well.
@@ -135,6 +136,7 @@ class Graph:
             worker_id=worker_id,
             root_dir=root_dir,
             workers=workers or system.workers,
+            config_path="" if config_path is None else str(config_path.absolute()),
         )
         strict = strict_values or bool(system.strict_config_value)
         compat = compat or ("" if system.compat == TODAY else system.compat)

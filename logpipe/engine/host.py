@@ -61,6 +61,8 @@ class World:
     root_dir: Path | None
     workers: int = 1
     files: Files = field(default_factory=Files)
+    config_path: str = ""
+    """The configuration's file, absolute; empty where it has none."""
     claims: dict[tuple[str, str], PluginHost] = field(default_factory=dict)
     group: asyncio.TaskGroup | None = None
     """The tasks of the running graph."""
@@ -102,7 +104,7 @@ class PluginHost:
         self.emitted = self.metrics.counter("emitted_records", "Events that it sent on and that were accepted.")
         self.label = label
         """The router that it stands in; an input's is the one it emits to."""
-        self.culprit = Culprit(kind, type_name, plugin_id, label)
+        self.culprit = Culprit(kind, type_name, plugin_id, label, world.config_path)
         """How dead letters name it."""
         self.in_error_label = in_error_label
         self.is_secondary = False

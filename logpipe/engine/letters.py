@@ -6,6 +6,7 @@ A line says everything that replaying it needs. Its fields:
     reason       the message of the error; error_class its name
     kind         input, filter or output; type and plugin_id name the plugin
     label        the router that the plugin stands in
+    config       the path of the configuration's file, absolute; empty where it was none
     tag          the event's tag; null where the chunk does not know it
     time_ns      the event's time, nanoseconds since the epoch
     record       the event's fields
@@ -21,7 +22,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from logpipe.event import Record, Time
@@ -39,6 +40,8 @@ class Culprit:
     type: str
     plugin_id: str
     label: str = ""
+    config: str = field(default="", compare=False)
+    """The configuration's file. An edit leaves it as it is, and two that share an automatic id differ in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ def encode(letter: Letter) -> bytes:
         "type": culprit.type,
         "plugin_id": culprit.plugin_id,
         "label": culprit.label,
+        "config": culprit.config,
         "tag": letter.tag,
     }
     if letter.chunk_id:
@@ -94,7 +98,7 @@ def decode(line: bytes) -> Letter:
         payload = fields.get("payload")
         letter = Letter(
             at=int(fields["at_ns"]),
-            culprit=Culprit(fields["kind"], fields["type"], fields["plugin_id"], fields["label"]),
+            culprit=_culprit(fields),
             reason=fields["reason"],
             error_class=fields["error_class"],
             tag=fields["tag"],
@@ -109,6 +113,11 @@ def decode(line: bytes) -> Letter:
     if not isinstance(letter.record, dict) and letter.payload is None:
         raise ValueError("not a dead letter: it has neither a record nor a payload")
     return letter
+
+
+def _culprit(fields: dict[str, Any]) -> Culprit:
+    config = str(fields.get("config") or "")
+    return Culprit(fields["kind"], fields["type"], fields["plugin_id"], fields["label"], config)
 
 
 def _key(fields: dict[str, Any]) -> ChunkKey:

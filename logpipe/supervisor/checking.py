@@ -136,6 +136,7 @@ def make_graph(settings: Settings, root: Element, registry: Registry, report: Re
         with_sources=not settings.without_source,
         strict_values=settings.strict_values,
         compat=settings.compat,
+        config_path=settings.config,
     )
     graph.command_line = {
         "config_path": str(settings.config),

@@ -247,3 +247,29 @@ def test_a_configuration_is_needed(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["buffer", "replay", "/tmp"])  # noqa: S108 - any folder
     assert "say with -c which configuration delivers the events" in capfd.readouterr().err
+
+
+def test_another_configurations_letters_are_left_alone(site: Site) -> None:
+    """Two that share a folder and an automatic id; an edit of the file changes nothing about whose they are."""
+    mine = Culprit("output", "file", "out", "@ROOT", str(site.config))
+    theirs = Culprit("output", "file", "out", "@ROOT", str(site.folder / "other.conf"))
+    own, other = site.leave(mine, {"n": 1}, name="own"), site.leave(theirs, {"n": 2}, name="other")
+    site.config.write_text(site.config.read_text() + "# edited\n")
+    listed = site.run("replay", "--dry-run")
+    assert listed.out.splitlines() == [f"{own}: 1 events to out"]
+    assert f"{own.parent}: 1 files of other configurations are left out: --all takes them" in listed.err
+    assert site.run("replay", own.parent).status == 0
+    assert site.delivered == [{"n": 1}]
+    assert other.exists()
+    assert site.run("replay", "--all").status == 0
+    assert site.delivered == [{"n": 1}, {"n": 2}]
+
+
+def test_a_listing_shows_a_configurations_own_letters(site: Site) -> None:
+    """And all with --all; a folder is shown as it is."""
+    theirs = Culprit("output", "file", "out", "@ROOT", str(site.folder / "other.conf"))
+    file = site.leave(theirs, {"n": 2}, name="other")
+    plugins = site.folder / "plugins"
+    assert "other" not in site.run("ls", "-c", site.config, "-p", plugins).out
+    assert "other" in site.run("ls", "-c", site.config, "-p", plugins, "--all").out
+    assert "other" in site.run("ls", file.parent).out

@@ -66,6 +66,9 @@ Delivers dead letters: what an output could not take goes to that output again, 
 handle to the label it stood in, past all its filters. A file whose events are all dealt with is deleted: delivered,
 or dead letters again, which is said. Without TARGET, all dead letters of the configuration are meant.
 
+Letters say which file configured what could not handle them. Those of other files are left out, in a TARGET too, unless
+--all or --to is given: two configurations may share a folder, and an @id that they did not choose.
+
 It runs the configuration's filters and outputs in a process of its own, without sources and with buffers in memory,
 so that it may be used while logpipe runs. Broken off, it leaves the file, and another replay begins that file anew.
 With --to, the chunks of a buffer that no engine uses any more can be delivered as well.
@@ -111,6 +114,9 @@ def _parser(program: str) -> Parser:
         command.add_argument("target", nargs="*", metavar="TARGET", help="folder or file of chunks or dead letters")
         command.add_argument("-c", "--config", metavar="FILE", help="configuration whose buffers are meant")
         add_reading(command)
+        command.add_argument(
+            "--all", action="store_true", help="dead letters of other configurations too, where they share a folder"
+        )
         command.add_argument(
             "--chunk", metavar="ID", action="append", default=[], help="this chunk only: its id, or what it begins with"
         )

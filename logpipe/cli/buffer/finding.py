@@ -32,8 +32,20 @@ def find(given: argparse.Namespace) -> list[Store]:
         LogpipeError: a target or the configuration cannot be used.
         OSError: a folder cannot be read.
     """
-    stores = _configured(reading(given.config, given)) if given.config else map(_target, given.target)
-    return [store for found in stores for store in found]
+    if not given.config:
+        return [store for target in given.target for store in _target(target)]
+    settings = reading(given.config, given)
+    return [own for found in _configured(settings) for store in found if (own := owned(store, settings, given))]
+
+
+def owned(store: Store, settings: Settings, given: argparse.Namespace) -> Store | None:
+    """Return what of a store belongs to a configuration, None where nothing does; all of it where that is asked for."""
+    if not isinstance(store, LetterStore) or given.all:
+        return store
+    own = store.of(str(settings.config.absolute()))
+    if others := len(store.items()) - len(own.items()):
+        print(f"{store.folder}: {others} files of other configurations are left out: --all takes them", file=sys.stderr)
+    return own if own.items() else None
 
 
 def chosen(store: Store, given: argparse.Namespace) -> list[Item]:
@@ -123,6 +135,7 @@ def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -
                 compat=settings.compat,
                 with_sources=not beside,
                 in_memory=beside,
+                config_path=settings.config,
             )
     if graph is None:
         for diagnostic in _errors(found):

@@ -28,9 +28,14 @@ def letter_stores(folder: Path) -> list[LetterStore]:
 class LetterStore:
     """The dead letters of one plugin, or one file of them."""
 
-    def __init__(self, folder: Path, only: Path | None = None) -> None:
+    def __init__(self, folder: Path, only: Path | None = None, config: str = "") -> None:
         self._folder = folder
         self._only = only
+        self._config = config
+
+    def of(self, config: str) -> LetterStore:
+        """Return those that a configuration has written, by its file's path; those that do not say count as well."""
+        return LetterStore(self._folder, self._only, config)
 
     @property
     def folder(self) -> Path:
@@ -50,7 +55,9 @@ class LetterStore:
         found: list[tuple[int, Item]] = []
         for path in paths:
             with suppress(FileNotFoundError):
-                found.append((path.stat().st_mtime_ns, _LetterFile(path)))
+                file = _LetterFile(path)
+                if not self._config or file.config in {"", self._config}:
+                    found.append((path.stat().st_mtime_ns, file))
         return [item for _, item in sorted(found, key=lambda each: each[0])]
 
     def lock(self) -> None:
@@ -72,6 +79,11 @@ class _LetterFile:
     @property
     def path(self) -> Path:
         return self._path
+
+    @property
+    def config(self) -> str:
+        """The configuration that wrote it, empty where it does not say; a file holds the letters of one process."""
+        return next((letter.culprit.config for letter in self.letters()), "")
 
     def row(self) -> Row:
         count, first, problem = 0, None, ""

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 
 from logpipe.cli.buffer import finding
-from logpipe.cli.buffer.finding import build_graph, chosen, letters_of
+from logpipe.cli.buffer.finding import build_graph, chosen, letters_of, owned
 from logpipe.cli.buffer.store import Item, Store
 from logpipe.cli.reading import reading
 from logpipe.engine.graph import Graph
@@ -25,9 +25,13 @@ def find(given: argparse.Namespace) -> list[Store]:
     Raises:
         LogpipeError: a target or the configuration cannot be used.
     """
+    settings = reading(given.config, given)
     if given.target:
-        return finding.find(argparse.Namespace(**{**vars(given), "config": None}))
-    return letters_of(reading(given.config, given))
+        stores = finding.find(argparse.Namespace(**{**vars(given), "config": None}))
+    else:
+        stores = letters_of(settings)
+    # who says where events go means all that he names
+    return [own for store in stores if (own := store if given.to else owned(store, settings, given)) is not None]
 
 
 def main(stores: list[Store], given: argparse.Namespace) -> int:
