@@ -1,0 +1,72 @@
+"""Where a case takes place: its generator of chance, its folders, its brokers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Final
+
+BROKERS: Final = "localhost:1"
+"""What stands for the brokers of a case until there are some."""
+
+
+@dataclass
+class Place:
+    """One case's surroundings; everything that it may write lies below `root`/allowed."""
+
+    random: Random
+    root: Path
+    labels: list[str] = field(default_factory=list)
+    """Labels that were named and are still to be written."""
+    used: Counter[str] = field(default_factory=Counter)
+    """How often each setting stands in the configuration, by `kind type.setting`."""
+    stages: Counter[str] = field(default_factory=Counter)
+    """How often each stage stands in it, by `kind type`."""
+    paths: list[str] = field(default_factory=list)
+    """The paths of the file outputs; each has a folder of its number below `output`."""
+    _named: int = 0
+
+    @property
+    def input(self) -> Path:
+        """Where the files to be read are."""
+        return self.root / "in"
+
+    @property
+    def output(self) -> Path:
+        """Where file outputs write."""
+        return self.root / "deep" / "er" / "out"
+
+    @property
+    def state(self) -> Path:
+        """Where positions and buffers are."""
+        return self.root / "state"
+
+    @property
+    def input_glob(self) -> str:
+        """The path of the tail under test."""
+        return f"{self.input}/*.log"
+
+    def next_label(self) -> str:
+        """Return a label; it is written later on."""
+        if self.labels and self.random.random() < 0.3:  # noqa: PLR2004 - a share
+            return self.random.choice(self.labels)
+        self._named += 1
+        self.labels.append(f"@L{self._named}")
+        return self.labels[-1]
+
+    def turn(self, words: Sequence[str]) -> str:
+        """Return one after the other."""
+        self._named += 1
+        return words[self._named % len(words)]
+
+    def new_folder(self, name: str) -> str:
+        """Return a path below `state` that nobody else has."""
+        self._named += 1
+        return str(self.state / f"{name}{self._named}")
+
+    def topic(self, name: str) -> str:
+        """Return the name of a topic."""
+        return f"fuzz-{name}"
