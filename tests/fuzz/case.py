@@ -20,7 +20,7 @@ from logpipe import Event, Receipt
 from logpipe.errors import BufferFull, ConfigError
 from logpipe.testing import Pipeline, pipeline, wait_for
 from tests.fuzz import hostile
-from tests.fuzz.configuration import Writer
+from tests.fuzz.configuration import Writer, mended
 from tests.fuzz.judge import Account, judge
 from tests.fuzz.place import BROKERS, Place
 from tests.fuzz.tap import Tap
@@ -51,7 +51,7 @@ class Case:
     def __init__(self, seed: int, root: Path) -> None:
         self.place = Place(Random(seed), root)
         writer = Writer(self.place)
-        self.text = writer.write()
+        self.text = mended(writer.write())
         self._random = self.place.random
         self._next = seed % 1000 * 1000
         rounds = self._random.choice((1, 1, 2))
@@ -69,7 +69,7 @@ class Case:
         return [
             (
                 self._random.choice(self.names),
-                hostile.line(self._random, self._mark(), parser, is_tame=self._random.random() < 0.3),  # noqa: PLR2004 - a share
+                hostile.line(self._random, self._mark(), parser, is_tame=self._random.random() < 0.3),
             )
             for _ in range(self._random.randrange(1, 20))
         ]
@@ -77,7 +77,7 @@ class Case:
     def _batch(self) -> tuple[str, list[Event]]:
         events = []
         for _ in range(self._random.randrange(1, 8)):
-            if self._random.random() < 0.4:  # noqa: PLR2004
+            if self._random.random() < 0.4:
                 events.append(Event(hostile.NOW, hostile.tame(self._mark())))
             else:
                 time = self._random.choice((hostile.NOW, *hostile.TIMES))
@@ -143,7 +143,7 @@ class Case:
         async with pipeline(text, Tap) as running:
             watch = _Errors()
             running.graph.world.dead_letters.files.base.mkdir(parents=True, exist_ok=True)
-            logger = running.graph._log  # noqa: SLF001 - the test's own
+            logger = running.graph._log
             logger.addHandler(watch)
             if number == 0:
                 await self._feed(running, account, unsettled)
@@ -183,7 +183,7 @@ def _all_delivered(running: Pipeline) -> bool:
     """Queue what is staged and return whether nothing is; what fails on the way comes in again by another route."""
     running.graph.flush()
     letters = running.graph.world.dead_letters
-    return letters._settled.is_set() and all(outlet.staging.size == 0 for outlet in running.graph.outlets)  # noqa: SLF001
+    return letters._settled.is_set() and all(outlet.staging.size == 0 for outlet in running.graph.outlets)
 
 
 def _flat(group: BaseExceptionGroup[Any]) -> str:

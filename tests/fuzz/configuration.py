@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from logpipe.config.declare import Setting
+from logpipe.config.declare import REQUIRED, Setting
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.options import Options, hints, options_class
-from logpipe.plugin import Plugin
 from logpipe.engine.graph import Graph
 from logpipe.errors import ConfigError
+from logpipe.plugin import Plugin
 from logpipe.registry import Registry
 from logpipe.testing.collector import Collector
 from logpipe.testing.pipeline import parse
@@ -79,18 +79,17 @@ class Writer:
         """The type of the tail's parser."""
 
     def write(self) -> str:
-        """Return the text of a configuration."""
+        """Return the text of a configuration; see `mended`."""
         self._source()
         self._route("in.**")
         for label in self._labels():
             self._lines.append(f"<label {label}>")
             self._route("**")
             self._lines.append("</label>")
-        text = "\n".join((*self._lines, *_WITNESS.format(place=self._place).splitlines())) + "\n"
-        return _mended(text)
+        return "\n".join((*self._lines, *_WITNESS.format(place=self._place).splitlines())) + "\n"
 
     def _labels(self) -> Iterator[str]:
-        if self._random.random() < 0.5:  # noqa: PLR2004 - a share
+        if self._random.random() < 0.5:
             self._place.labels.append("@ERROR")
         done: set[str] = set()
         while rest := [label for label in self._place.labels if label not in done]:
@@ -101,7 +100,7 @@ class Writer:
         self._lines.append("<source>")
         self._section("input tail", stages()["input", "tail"].options_class)
         self._lines.append("</source>")
-        if self._random.random() < 0.1:  # noqa: PLR2004
+        if self._random.random() < 0.1:
             self._lines.append("<source>")
             self._section("input sample", stages()["input", "sample"].options_class)
             self._lines.append("</source>")
@@ -115,20 +114,26 @@ class Writer:
             self._section(f"filter {name}", stages()["filter", name].options_class)
             self._lines.append("</filter>")
             self._tap(name)
-        if self._random.random() < 0.15:  # noqa: PLR2004
+        if self._random.random() < 0.15:
             self._match("in.**", "rewrite_tag_filter")
             pattern = "re.**"
         self._match(pattern, self._output())
 
     def _tap(self, behind: str) -> None:
         """Write what takes note of the events that pass; `behind` is the filter that stands before it."""
-        self._lines += ["<filter **>", "  @type fuzz_tap", f"  name {self._taps}", f"  behind {behind or 'nothing'}", "</filter>"]
+        self._lines += [
+            "<filter **>",
+            "  @type fuzz_tap",
+            f"  name {self._taps}",
+            f"  behind {behind or 'nothing'}",
+            "</filter>",
+        ]
         self._taps += 1
 
     def _output(self) -> str:
-        if self._random.random() < 0.5:  # noqa: PLR2004
+        if self._random.random() < 0.5:
             return self._random.choice(("file", "file", "test"))
-        deep = len(self._place.labels) > 4  # noqa: PLR2004
+        deep = len(self._place.labels) > 4
         return self._random.choice([name for name in types("output") if not (deep and name in INTO_ROUTER)])
 
     def _match(self, pattern: str, name: str) -> None:
@@ -145,13 +150,15 @@ class Writer:
         self._section(f"output {name}", cls.options_class)
         if name == "copy":
             for _ in range(2):
+                self._place.used["output copy.store"] += 1
                 self._lines.append("<store>")
                 self._write_output(self._random.choice(("test", "file", "stdout", "relabel")))
                 self._lines.append("</store>")
-        if cls.is_buffered() and (name == "file" or self._random.random() < 0.8 or not cls.is_direct()):  # noqa: PLR2004
+        if cls.is_buffered() and (name == "file" or self._random.random() < 0.8 or not cls.is_direct()):
             kind = self._random.choice(types("buffer"))
             keys = self._chunk_keys(name, self._lines[began:])
             kind = "file" if kind == "file_single" and keys.count(",") != 0 else kind
+            self._place.used[f"buffer {kind}.chunk_keys"] += bool(keys)
             self._lines.append(f"<buffer {keys}>")
             self._section(f"buffer {kind}", stages()["buffer", kind].options_class)
             if "time" in keys and not any(line.startswith("  timekey ") for line in self._lines[-40:]):
@@ -216,7 +223,7 @@ class Writer:
             self._lines.append("</record>")
 
     def _plugin(self, word: str, full: str, kind: str, *, needed: bool) -> None:
-        if not needed and self._random.random() < 0.3:  # noqa: PLR2004
+        if not needed and self._random.random() < 0.3:
             return
         self._place.used[full] += 1
         name = self._random.choice(types(kind))
@@ -229,7 +236,7 @@ class Writer:
         self._lines.append(f"</{word}>")
 
 
-def _mended(text: str) -> str:
+def mended(text: str) -> str:
     """Leave out the parameters that a check blames, a few times over; what is still wrong is refused when it runs."""
     registry = Registry(log=logging.getLogger("logpipe.fuzz"))
     for cls in (Collector, Tap):
@@ -247,7 +254,8 @@ def _mended(text: str) -> str:
 
 
 def _is_needed(full: str, setting: Setting) -> bool:
-    return full in settings.ALWAYS or setting.required or repr(setting.default) == "REQUIRED"
+    no_default = setting.role == "param" and setting.default is REQUIRED
+    return full in settings.ALWAYS or setting.required or no_default
 
 
 def _quoted(text: str) -> str:

@@ -23,10 +23,12 @@ NUMBERS: Final = (
     253402300800, -62167219201, 10**18, -99999999999999, 1466000000, 1466000000.5,
 )  # fmt: skip
 
-TIMES: Final = tuple(
-    seconds * 1_000_000_000
-    for seconds in (0, -1, 1, 253402300799, 253402300800, -62135596800, -62167219201, 10**12, 10**18, -99999999999999)
-) + (2**63 - 1, 2**63, -(2**63), 1_466_000_000_123_456_789)
+_SECONDS: Final = (
+    0, -1, 1, 253402300799, 253402300800, -62135596800, -62167219201, 10**12, 10**18, -99999999999999,
+)  # fmt: skip
+TIMES: Final = (
+    *(seconds * 1_000_000_000 for seconds in _SECONDS), 2**63 - 1, 2**63, -(2**63), 1_466_000_000_123_456_789,
+)  # fmt: skip
 
 NOW: Final = 1_466_000_000_000_000_000
 
@@ -80,7 +82,7 @@ def line(random: Random, number: int, parser: str, *, is_tame: bool) -> bytes:
         body = f"{stamp} stdout {'F' if is_tame else random.choice('FPX')} ".encode() + body
     elif parser in {"regexp", "none"}:
         body = f"{MARK.format(number)} plain".encode() if is_tame else f"{MARK.format(number)} ".encode() + body
-    if not is_tame and random.random() < 0.3:  # noqa: PLR2004 - a share
+    if not is_tame and random.random() < 0.3:
         body = _damage(random, body)
     return body.replace(b"\n", b" ").replace(b"\r", b" ")
 
@@ -89,7 +91,7 @@ _STAMPS: Final = ("2016-06-15T14:13:20Z", "0000-00-00T00:00:00Z", "99999-01-01T0
 
 
 def _json(fields: dict[str, Any], random: Random) -> bytes:
-    text = json.dumps(fields, ensure_ascii=random.random() < 0.5, allow_nan=random.random() < 0.5 or _finite(fields))  # noqa: PLR2004
+    text = json.dumps(fields, ensure_ascii=random.random() < 0.5, allow_nan=random.random() < 0.5 or _finite(fields))
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -106,7 +108,7 @@ def _damage(random: Random, body: bytes) -> bytes:
     start = body.index(b"zq")
     end = start + len(MARK.format(0))
     head, mark, tail = body[:start], body[start:end], body[end:]
-    if random.random() < 0.5 and tail:  # noqa: PLR2004
+    if random.random() < 0.5 and tail:
         tail = tail[: random.randrange(len(tail))]
     return _scatter(random, head) + mark + _scatter(random, tail)
 

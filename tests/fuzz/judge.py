@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,7 +126,7 @@ def _between_taps(account: Account) -> Iterator[str]:
         lost = [mark for mark in before - after if not account.errors[mark]]
         if lost:
             yield f"lost in {behind}: {lost[:5]}"
-        more = [mark for mark in after - before]
+        more = list(after - before)
         if more:
             yield f"made in {behind}: {more[:5]}"
 
@@ -140,7 +140,7 @@ def _dropped(account: Account) -> Counter[str]:
 
 
 def _pairs(taps: list[tuple[str, str, Counter[str]]]) -> Iterable[tuple[Any, Any]]:
-    return zip(taps, taps[1:], strict=False)
+    return pairwise(taps)
 
 
 def _read_files(account: Account) -> Iterator[str]:
@@ -180,13 +180,13 @@ def _text(value: object) -> str | None:
         return str(value).lower()
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float) and 0.1 <= abs(value) < 1e9:  # noqa: PLR2004 - where both languages write alike
+    if isinstance(value, float) and 0.1 <= abs(value) < 1e9:
         return str(value)
     return value if isinstance(value, str) and re.fullmatch("[a-z0-9 ]{1,40}", value) else None
 
 
 def _content(path: Path) -> bytes:
-    """Return what a file holds, unpacked: a name that others chose may gather texts of all kinds, one behind the other."""
+    """Return what a file holds, unpacked."""
     content = path.read_bytes()
     try:
         if content.startswith(b"\x1f\x8b"):

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tests.fuzz.case import Case, clean
 from tests.fuzz.configuration import every_setting, stages
@@ -39,7 +39,7 @@ class Report:
         """Return the stages that no event went through and the settings that were never written."""
         names = [f"{kind} {name}" for kind, name in stages()]
         return [name for name in names if not self.stages[name]] + [
-            name for name in every_setting() if not self.used[name] and not name.endswith((".chunk_keys", ".store"))
+            name for name in every_setting() if not self.used[name]
         ]
 
 
@@ -50,17 +50,23 @@ def main() -> int:
         return _child(arguments.seed, arguments.cases)
     report = run(arguments.seed, arguments.cases, arguments.seconds, stop_at=arguments.findings)
     for name, count in sorted(report.stages.items()):
-        print(f"{count:9,} events through {name}")
+        say(f"{count:9,} events through {name}")
     for name, count in sorted(report.used.items()):
-        print(f"{count:9,} times {name}")
+        say(f"{count:9,} times {name}")
     unused = report.unused()
     for name in unused:
-        print(f"        0: {name}")
-    print(
+        say(f"        0: {name}")
+    say(
         f"fuzz: {report.cases:,} cases, {report.refused:,} configurations refused, "
         f"{report.stages['input tail']:,} lines, {len(report.findings)} findings, {len(unused)} never used"
     )
     return 1 if report.findings else 0
+
+
+def say(text: str) -> None:
+    """Print a line now."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _arguments() -> argparse.Namespace:
@@ -87,18 +93,18 @@ def run(seed: int, cases: int, seconds: float, *, stop_at: int = 10, progress: b
                 if problems:
                     report.findings.append((first - 1, problems))
                     _show(first - 1, problems)
-                if progress and time.monotonic() - last > 10:  # noqa: PLR2004
+                if progress and time.monotonic() - last > 10:
                     last = time.monotonic()
-                    print(f"{report.cases:,} cases, {len(report.findings)} findings, next seed {first}", flush=True)
+                    say(f"{report.cases:,} cases, {len(report.findings)} findings, next seed {first}")
                 if child.is_over:
                     break
     return report
 
 
 def _show(seed: int, problems: list[str]) -> None:
-    print(f"== seed {seed}: run it again with --seed {seed} --cases 1", *problems, sep="\n   ")
+    say("\n   ".join((f"== seed {seed}: run it again with --seed {seed} --cases 1", *problems)))
     text = Case(seed, Path("/case")).describe()
-    print("\n".join(line if len(line) < 300 else f"{line[:300]}…" for line in text.splitlines()), flush=True)  # noqa: PLR2004
+    say("\n".join(line if len(line) < 300 else f"{line[:300]}…" for line in text.splitlines()))
 
 
 class _Child:
@@ -109,7 +115,7 @@ class _Child:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         self.is_over = False
 
-    def __enter__(self) -> _Child:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

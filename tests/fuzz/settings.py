@@ -1,7 +1,7 @@
 """How each setting of each stage is chosen: by its type, unless it stands in one of the tables here.
 
-A stage joins by being registered. Settings of kinds that are known (bool, number, size, seconds, one of several words, a
-field's name, a regular expression) need nothing; others stand in `CHOICES`, or in `LEFT_OUT` with the reason.
+A stage joins by being registered. Settings of kinds that are known (bool, number, size, seconds, one of several words,
+a field's name, a regular expression) need nothing; others stand in `CHOICES`, or in `LEFT_OUT` with the reason.
 """
 
 from __future__ import annotations
@@ -37,15 +37,25 @@ def _file_path(place: Place) -> str:
 
 
 PATHS: Final = (
-    "f", "${k}/f", "${tag}/f", "x.${k}", "${k}", "${a}${k}/f", ".${k}/f", "%Y%m%d/f", "${tag[1]}/f", "${k}.${a}/f", "f.*",
+    "f", "${k}/f", "${tag}/f", "x.${k}", "${k}", "${a}${k}/f", ".${k}/f", "%Y%m%d/f", "${tag[1]}/f", "${k}.${a}/f",
+    "f.*",
 )  # fmt: skip
 PATTERNS: Final = (
     "/plain/", "/./", "/^.*$/", "/zq/", r"/\A[[:alnum:]]+\z/", "/(a|b)+/i", r"/\d{2,}/", "/(?<w>.)/", "/[^a]/m",
 )  # fmt: skip
 EXPRESSIONS: Final = (
-    r"/^(?<id>zq\d+qz)(?<rest>.*)$/", r"/(?<log>(?<id>zq\d+qz).*)/m", r"/^(?<id>\S+) (?<k>.*)/", r"/(?<id>zq\d+qz[^ ]*) ?(?<time>\S*)/",
+    r"/^(?<id>zq\d+qz)(?<rest>.*)$/", r"/(?<log>(?<id>zq\d+qz).*)/m",
+    r"/^(?<id>\S+) (?<k>.*)/", r"/(?<id>zq\d+qz[^ ]*) ?(?<time>\S*)/",
 )  # fmt: skip
-TIME_FORMATS: Final = ("%Y-%m-%dT%H:%M:%S.%L%z", "%s", "%d/%b/%Y:%H:%M:%S %z", "%Y", "%iso8601", "%Y-%m-%d %j %U %c", "%N")
+TIME_FORMATS: Final = (
+    "%Y-%m-%dT%H:%M:%S.%L%z",
+    "%s",
+    "%d/%b/%Y:%H:%M:%S %z",
+    "%Y",
+    "%iso8601",
+    "%Y-%m-%d %j %U %c",
+    "%N",
+)
 FIELD_PATHS: Final = ("k", "$.o.x", "$['a.b']", "$.o", "a", "message", "$.o[0]")
 ENCODINGS: Final = ("UTF-8", "ASCII-8BIT", "ISO-8859-1", "Shift_JIS", "EUC-JP", "Windows-1252")
 TAGS: Final = ("re.${tag}", "re.$1", "re.${tag_parts[1]}", "re.x", "re.${hostname}")
@@ -90,7 +100,10 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "filter record_modifier.whitelist_keys": lambda place: ",".join(("id", *place.random.sample(FIELDS[:6], 2))),
     "filter record_modifier.replace.expression": one_of("/a/", "/[[:space:]]+/", "/./", "/(?<w>x)/"),
     "filter record_modifier.replace.replace": one_of("_", "", r"\\0", r"\\k<w>"),
-    "filter kubernetes_metadata.*_regexp": one_of(r"^in\.(?<pod_name>.*)(?<namespace>)(?<container_name>)(?<docker_id>)", r"(?<namespace>[^_]+)_(?<pod_name>.*)_(?<container_name>.)"),
+    "filter kubernetes_metadata.*_regexp": one_of(
+        r"^in\.(?<pod_name>.*)(?<namespace>)(?<container_name>)(?<docker_id>)",
+        r"(?<namespace>[^_]+)_(?<pod_name>.*)_(?<container_name>.)",
+    ),
     "filter kubernetes_metadata.annotation_match": one_of('["^a"]', '["."]'),
     "filter kubernetes_metadata.*_separator": one_of("_", "__", ""),
     "filter kubernetes_metadata.apiVersion": one_of("v1"),
@@ -163,13 +176,13 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "output null.never_flush": "fails for ever by its own word",
     "output *.discard_kafka_delivery_failed*": _LOSES,
     "output *.required_acks_0": _LOSES,
-    "filter kubernetes_metadata.(kubernetes_url|client_*|ca_file|*_file|secret_dir|verify_ssl|ssl_*|*_timeout)": _NEEDS_PEER,
+    "filter kubernetes_metadata.(kubernetes_url|client_*|*_file|secret_dir|verify_ssl|ssl_*|*_timeout)": _NEEDS_PEER,
     "output *.(ssl_*|principal|keytab|service_name|username|password|scram_mechanism|sasl_*|zookeeper*)": _NEEDS_PEER,
     "output *.active_support_notification_regex": "accepted for fluentd's sake",
     "output *.rdkafka_*": "accepted for fluentd's sake",
     "output *.record_key": "sends a part of the record, in which no mark is",
     "output *.share_producer": "is about two outputs",
-    "output file.buffer.timekey": "is the buffer's",
+    "output file.buffer*": "is the buffer's",
     "buffer *.disable_chunk_backup": _LOSES,
     "buffer *.retry_forever": "keeps what a fault refuses for ever, as no limit does",
 }
@@ -178,7 +191,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 ALWAYS: Final = frozenset(
     {
         "input tail.pos_file", "input tail.read_from_head", "formatter single_value.message_key",
-        "buffer file.path", "buffer file_single.path", "buffer file.flush_at_shutdown", "buffer file_single.flush_at_shutdown",
+        "buffer file.path", "buffer file_single.path",
+        "buffer file.flush_at_shutdown", "buffer file_single.flush_at_shutdown",
         "output kafka.brokers", "output kafka2.brokers", "output kafka_buffered.brokers", "output rdkafka.brokers",
         "output rdkafka2.brokers", "output kafka.default_topic", "output kafka_buffered.default_topic",
         "output rdkafka.default_topic", "output kafka2.default_topic", "output rdkafka2.default_topic",
@@ -187,7 +201,11 @@ ALWAYS: Final = frozenset(
 """Settings that every use of the stage has."""
 
 
-ONE_OF: Final = (("localtime", "utc", "timezone"), ("remove_tag_prefix", "remove_tag_regexp"), ("remove_keys", "whitelist_keys"))
+ONE_OF: Final = (
+    ("localtime", "utc", "timezone"),
+    ("remove_tag_prefix", "remove_tag_regexp"),
+    ("remove_keys", "whitelist_keys"),
+)
 """Settings of which one section has one at most."""
 
 NEEDS: Final = {
@@ -279,9 +297,17 @@ def record_section(place: Place, *, ruby: bool) -> list[tuple[str, str]]:
     return [(name, place.random.choice(values)) for name in names]
 
 
-_PLAIN: Final = ('${record["k"]}', "${tag}", "x-${tag_parts[1]}", "${hostname}", '${record["a"]}', "text", '{"a": "${tag}"}')
+_PLAIN: Final = (
+    '${record["k"]}',
+    "${tag}",
+    "x-${tag_parts[1]}",
+    "${hostname}",
+    '${record["a"]}',
+    "text",
+    '{"a": "${tag}"}',
+)
 _RUBY: Final = (
     '${record["k"].to_s.upcase}', '${record["o"].inspect}', "${time}", "${Time.at(time.to_i).utc.iso8601 rescue 0}",
-    '${record["n"].to_i + 1}', '${record.keys.sort.join(",")}', '${record["message"].to_s[0, 5]}', '${record["k"].to_s =~ /x/}',
+    '${record["n"].to_i + 1}', '${record.keys.sort.join(",")}', '${record["message"].to_s[0, 5]}',
+    '${record["k"].to_s =~ /x/}',
 )  # fmt: skip
-

@@ -24,12 +24,12 @@ _hooked: list[bool] = []
 
 
 class Writes:
-    """While it is entered, files outside of `root` that are opened for writing, made, renamed or removed are problems."""
+    """While it is entered, what is opened for writing, made, renamed or removed outside of `root` is a problem."""
 
     def __init__(self, root: Path) -> None:
         self.problems: list[str] = []
         self._allowed = tuple(str(root / name) for name in ("in", "state", "deep/er/out", "witness"))
-        self._elsewhere = (os.path.join(tempfile.gettempdir(), "logpipe-backup-"), "/dev/", "/proc/")
+        self._elsewhere = (f"{tempfile.gettempdir()}/logpipe-backup-", "/dev/", "/proc/")
 
     def __enter__(self) -> Self:
         if not _hooked:
@@ -45,9 +45,9 @@ class Writes:
         """Judge one change."""
         if isinstance(path, int) or path is None:
             return
-        name = os.path.abspath(os.fsdecode(path))
+        name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - links are not to be followed
         inside = any(name == root or name.startswith(root + os.sep) for root in self._allowed)
-        if not inside and not name.startswith(self._elsewhere) and ".pyc" not in name and len(self.problems) < 10:  # noqa: PLR2004
+        if not inside and not name.startswith(self._elsewhere) and ".pyc" not in name and len(self.problems) < 10:
             self.problems.append(f"{event} outside of its folder: {name!r}")
 
 
