@@ -8,7 +8,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # Is this a Python that logpipe runs on?
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 
-.PHONY: demo test test-newest test-oldest test-python static check bench docs faults kills soak lock
+.PHONY: demo test test-newest test-oldest test-python static check bench docs faults kills soak fuzz lock
 
 # Bytecode is written when a package is installed, but for an editable one by whoever runs it first, if he may.
 COMPILE := $(RUN) -m compileall -q logpipe $(filter-out %.egg-info,$(wildcard plugins/*/logpipe_*))
@@ -66,6 +66,11 @@ faults: $(DEV)
 kills: $(DEV)
 	@$(COMPILE)
 	@$(RUN) -m tests.faults kills $(ARGS)
+
+# Odd lines through whole pipelines of any settings: ARGS="--seconds 60", "--seed 7 --cases 1" for one case again.
+fuzz: $(DEV)
+	@$(COMPILE)
+	@$(RUN) -m tests.fuzz $(ARGS)
 
 # The article's pipeline under kills, broker stops, rotations and full disks together.
 soak: $(DEV)

@@ -15,6 +15,7 @@ from tests.fuzz.run import run
 CASES = 50
 
 
+@pytest.mark.slow("it is a quarter of a minute of fuzzing")
 @pytest.mark.parametrize("first", range(1, 4 * CASES, CASES))
 def test_nothing_is_found(first: int) -> None:
     """Every event is delivered once, an error event, a dead letter, or counted; see `make fuzz` for more of it."""
@@ -23,6 +24,7 @@ def test_nothing_is_found(first: int) -> None:
     assert report.cases == CASES
 
 
+@pytest.mark.slow("it writes hundreds of configurations")
 def test_every_stage_and_setting_is_tried() -> None:
     """What is registered is written into configurations by itself, or stands in `LEFT_OUT` with a reason."""
     used: Counter[str] = Counter()
