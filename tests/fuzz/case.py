@@ -182,8 +182,8 @@ def _all_read(running: Pipeline, root: Path) -> bool:
 def _all_delivered(running: Pipeline) -> bool:
     """Queue what is staged and return whether nothing is; what fails on the way comes in again by another route."""
     running.graph.flush()
-    letters = running.graph.world.dead_letters
-    return letters._settled.is_set() and all(outlet.staging.size == 0 for outlet in running.graph.outlets)
+    graph = running.graph
+    return not graph.world.dead_letters.waiting and all(outlet.staging.size == 0 for outlet in graph.outlets)
 
 
 def _flat(group: BaseExceptionGroup[Any]) -> str:
