@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import configuration, expressions
+from tests.benchmarks import configuration, expressions, growth
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import compare
 from tests.benchmarks.idle import measure_idle
@@ -26,7 +26,7 @@ def main() -> int:
         sys.stdout.write(compare(lines=given.lines, rounds=given.rounds).text() + "\n\n")
         buffers = measure_buffers(lines=given.lines, rounds=given.rounds, megabytes=given.left)
         sys.stdout.write(buffers.text() + "\n\n")
-        sys.stdout.write("\n".join([*measure_idle().rows(), ""]))
+        sys.stdout.write("\n".join([*measure_idle().rows(), "", *growth.report(), ""]))
     except FailedError as error:
         sys.stderr.write(f"failed: {error}\n")
         return 1

@@ -75,9 +75,9 @@ def measure_idle(*, files: int = 10_000, seconds: float = SECONDS) -> IdleReport
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         try:
             _wait_until_read(process, folder, files)
-            before = _cpu_seconds(process)
+            before = cpu_seconds(process)
             time.sleep(seconds)
-            share = 100 * (_cpu_seconds(process) - before) / seconds
+            share = 100 * (cpu_seconds(process) - before) / seconds
             return IdleReport(files, share, _peak_megabytes(process))
         finally:
             process.terminate()
@@ -110,9 +110,14 @@ def _wait_until_read(process: subprocess.Popen[bytes], folder: Path, files: int)
     raise FailedError(f"logpipe did not read {files:,} files:\n{(folder / 'said').read_text()[-2000:]}")
 
 
-def _cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Return what a process has taken so far.
+
+    Raises:
+        FailedError: it has ended.
+    """
     if process.poll() is not None:
-        raise FailedError(f"logpipe ended with status {process.returncode} while it was idle")
+        raise FailedError(f"logpipe ended with status {process.returncode} before it was asked to")
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 

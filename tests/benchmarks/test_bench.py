@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from logpipe.supervisor import Settings, check
-from tests.benchmarks import configuration, expressions
+from tests.benchmarks import configuration, expressions, growth
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import compare
 from tests.benchmarks.container_log import write_log
@@ -55,6 +55,20 @@ def test_idle_files_are_watched() -> None:
     found = measure_idle(files=50, seconds=0.1)
     assert found.megabytes > 10
     assert "50 watched files" in found.rows()[0]
+
+
+@pytest.mark.slow("it starts the program a dozen times")
+def test_costs_are_measured_as_things_grow() -> None:
+    """Each thing is tried with more and more of it."""
+    rows = growth.report(steps=(2, 3))
+    assert len(rows) == 1 + len(growth.THINGS)
+    assert all(": at most linear" in row for row in rows[1:])
+
+
+def test_more_than_linear_is_missed() -> None:
+    """Ten times as many may take ten times as long, and not thirty."""
+    assert growth.Growth("x", {100: 0.1, 1000: 1.0, 10_000: 9.0}).row().endswith("9.0 times), met: at most linear")
+    assert "MISSED" in growth.Growth("x", {100: 0.1, 1000: 3.0}).row()
 
 
 def test_says_whether_aims_are_met() -> None:

@@ -51,7 +51,7 @@ class Place:
 
     def next_label(self) -> str:
         """Return a label; it is written later on."""
-        if self.labels and self.random.random() < 0.3:
+        if self.labels and self.random.random() < 0.05:
             return self.random.choice(self.labels)
         self._named += 1
         self.labels.append(f"@L{self._named}")
