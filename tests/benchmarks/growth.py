@@ -22,8 +22,8 @@ from tests.benchmarks.measure import PATIENCE, PAUSE, FailedError, run
 STEPS: Final = (100, 1_000, 10_000)
 MOST: Final = 1.3
 """How much more than linear a step may be: shared machines are not steadier than that."""
-LEAST: Final = 0.05
-"""CPU seconds below which a step is too short to be compared."""
+LEAST: Final = 0.1
+"""CPU seconds; less is too little to be compared, and counts as so much."""
 TURNS: Final = 20
 
 TAIL: Final = """
@@ -54,8 +54,8 @@ class Growth:
         worst = 0.0
         for count, seconds in self.costs.items():
             part = f"{count:,}: {seconds:.2f} s"
-            if before is not None and before[1] >= LEAST:
-                factor = seconds / before[1]
+            if before is not None and seconds >= LEAST:
+                factor = seconds / max(before[1], LEAST)
                 worst = max(worst, factor / (count / before[0]))
                 part += f" ({factor:.1f} times)"
             parts.append(part)
