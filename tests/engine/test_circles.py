@@ -79,6 +79,8 @@ def test_what_certainly_goes_round_is_an_error(text: str) -> None:
         SOURCE + retag("a", "b") + retag("b", "a", key="other"),
         UNKNOWN + relabel("b.**", "@A") + END + label("@A", relabel("**", "@ROOT")),
         UNKNOWN + END + label("@ERROR", relabel("b.**", "@ERROR") + END),
+        SOURCE + FILTER + retag("**", "x.${tag}", "<rule>\nkey o\npattern /x/\ntag y\n</rule>\n"),
+        SOURCE + FILTER + retag("**", "y", "<rule>\nkey o\npattern /x/\ntag x.${tag}\n</rule>\n"),
     ],
 )
 def test_what_may_go_round_is_a_warning(text: str) -> None:

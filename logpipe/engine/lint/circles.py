@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 from logpipe.config.diagnostic import Diagnostic, Report, error, warning
@@ -206,10 +206,15 @@ def _growing(path: list[Step]) -> list[Step]:
     last = path[-1]
     if last.way.retag is None:
         return []
-    same = [number for number, step in enumerate(path) if step.place is last.place and step.way is last.way]
-    lengths = [len(path[number].tag) for number in same]
-    if len(same) > ROUNDS and all(shorter < longer for shorter, longer in pairwise(lengths)):
-        return path[same[0] : same[1]]
+    same = (
+        number
+        for number in reversed(range(len(path)))
+        if path[number].place is last.place and path[number].way is last.way
+    )
+    rounds = [*islice(same, ROUNDS + 1)][::-1]
+    lengths = [len(path[number].tag) for number in rounds]
+    if len(rounds) > ROUNDS and all(shorter < longer for shorter, longer in pairwise(lengths)):
+        return path[rounds[0] : rounds[1]]
     return []
 
 
