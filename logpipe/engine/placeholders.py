@@ -52,13 +52,11 @@ def expand(
         if not keys:
             filled.add_literal(found[0])  # compat: without chunk keys nothing but ${chunk_id} is replaced
             continue
-        value = _tag_value(name, key.tag) if key.tag is not None else None
-        if value is None and name in variables:
-            value = _text(name, variables[name])
-        if value is None:
+        tag = _tag_value(name, key.tag) if key.tag is not None else None
+        if tag is None and name not in variables:
             log.warning("chunk key placeholder %r not replaced. template:%s", name, template)
-            value = ""
-        filled.add_value(name, value)
+            continue
+        filled.add_value(name, _text(name, variables[name] if tag is None else tag))
     filled.add_literal(template[end:])
     return filled.text()
 

@@ -77,11 +77,12 @@ async def test_a_path_that_begins_with_a_value_stays_in_the_folder(
 async def test_tags_stay_there_too(tmp_path: Path) -> None:
     """Whole or in parts."""
     async with drive(FileOutput, conf(f"{tmp_path}/out/${{tag[0]}}.${{tag[1]}}/${{tag}}", "tag")) as stage:
-        for tag in ("a.b", "..", "a./../b", "/etc.x"):
+        for tag in ("a.b", "..", "a./../b", "/etc.x", "half.\ud800", "nul.\0"):
             await stage.feed(tag, {"n": 1})
         await stage.flush()
+        assert stage.metric("retry_count") == 0
     assert list(files(tmp_path)) == ["out/a.b/a.b_0.log"]
-    assert len(stage.dead_letters()) == 3
+    assert len(stage.dead_letters()) == 5
 
 
 async def test_values_that_are_no_trick(tmp_path: Path) -> None:

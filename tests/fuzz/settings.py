@@ -26,7 +26,7 @@ def one_of(*words: str) -> Choose:
 
 
 def _types(place: Place) -> str:
-    kinds = ("string", "integer", "float", "bool", "array", "time:%Y", "size")
+    kinds = ("string", "integer", "float", "bool", "array", "time:%Y")
     names = place.random.sample(FIELDS[:6], 2)
     return json.dumps({name: place.random.choice(kinds) for name in names})
 
@@ -190,7 +190,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 
 ALWAYS: Final = frozenset(
     {
-        "input tail.pos_file", "input tail.read_from_head", "formatter single_value.message_key",
+        "output rewrite_tag_filter.rule", "input tail.pos_file", "input tail.read_from_head", "formatter single_value.message_key",
         "buffer file.path", "buffer file_single.path",
         "buffer file.flush_at_shutdown", "buffer file_single.flush_at_shutdown",
         "output kafka.brokers", "output kafka2.brokers", "output kafka_buffered.brokers", "output rdkafka.brokers",
@@ -226,6 +226,8 @@ def reconcile(words: dict[str, str], random: Random) -> None:
     for name, (other, text) in NEEDS.items():
         if name in words and (other not in words or text == "true"):
             words[other] = text
+    if words.get("idempotent") == "true":
+        words.pop("required_acks", None)
     if words.get("time_type") == "mixed":
         words.setdefault("time_format", "%s")
     if words.get("enable_watch_timer") == "false":
@@ -308,6 +310,6 @@ _PLAIN: Final = (
 )
 _RUBY: Final = (
     '${record["k"].to_s.upcase}', '${record["o"].inspect}', "${time}", "${Time.at(time.to_i).utc.iso8601 rescue 0}",
-    '${record["n"].to_i + 1}', '${record.keys.sort.join(",")}', '${record["message"].to_s[0, 5]}',
+    '${record["n"].to_i + 1}', '${record.keys.sort.join(44.chr)}', '${record["message"].to_s[0, 5]}',
     '${record["k"].to_s =~ /x/}',
 )  # fmt: skip
