@@ -16,6 +16,8 @@ from typing import Final
 
 import pytest
 
+from tests.services.waiting import slowness
+
 RUN: Final = "LOGPIPE_TEST_RUN"
 """Environment variable of every process that a run of the tests has started: the run's name."""
 MOST_WORKERS: Final = 8
@@ -118,8 +120,7 @@ class _Run:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a test that takes long and does not say why; how long that is depends on what else runs here."""
-        shared_by = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
-        if report.when == "call" and report.duration > SLOW_SECONDS * shared_by and "slow" not in report.keywords:
+        if report.when == "call" and report.duration > SLOW_SECONDS * slowness() and "slow" not in report.keywords:
             self._slow[report.nodeid] = report.duration
 
     @pytest.hookimpl(trylast=True)

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from tests.services.fixtures import REQUIRE
-from tests.services.waiting import wait_until
+from tests.services.waiting import slowness, wait_until
 
 pytestmark = pytest.mark.slow("each test is a run of tests, whose processes take a while to start and to end")
 
@@ -129,7 +129,7 @@ class Nested:
 
     def end(self) -> tuple[int, str]:
         """Return its exit status and what it said, once it has ended."""
-        status = self.process.wait(120)
+        status = self.process.wait(120 * slowness())
         return status, (self.folder / "said").read_text()
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.services.waiting import slowness
+
 STOP_SECONDS = 60
 
 
@@ -101,7 +103,7 @@ class Logpipe:
         """Ask it to end and return its exit status."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(STOP_SECONDS)
+        return self._process.wait(STOP_SECONDS * slowness())
 
     def __enter__(self) -> Self:
         return self

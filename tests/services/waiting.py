@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,20 +12,26 @@ T = TypeVar("T")
 INTERVAL = 0.05
 
 
+def slowness() -> float:
+    """Return how many times longer than alone on this machine a thing takes now: how many programs want each core."""
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
 def wait_until(condition: Callable[[], T], *, seconds: float, what: str | Callable[[], str]) -> T:
     """Ask again and again until the answer is true, and return it.
 
     Args:
         condition: asked at once, then every twentieth of a second.
-        seconds: how long to go on asking.
+        seconds: how long to go on asking, on a machine that has nothing else to do.
         what: what was waited for, as it stands after "waited for" in the error; a function is called only then.
 
     Raises:
         TimeoutError: the answer was not true in time.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not (answer := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:g} s for {what() if callable(what) else what}")
+        waited = time.monotonic() - began
+        if waited > seconds * slowness():
+            raise TimeoutError(f"waited {waited:.1f} s for {what() if callable(what) else what}")
         time.sleep(INTERVAL)
     return answer

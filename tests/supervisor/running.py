@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from tests.services.waiting import wait_until
+from tests.services.waiting import slowness, wait_until
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = Path(__file__).parent / "plugins"
@@ -132,7 +132,7 @@ class Running:
 
     def end(self) -> int:
         """Wait for its end and return its exit status."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(PATIENCE * slowness())
 
     def stop(self) -> int:
         """Ask it to end gracefully and return its exit status."""
