@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from logpipe import Host
 from logpipe_kafka.brokers import Brokers
 from logpipe_kafka.client_log import ClientLog
+from logpipe_kafka.diagnosis import diagnose
 from logpipe_kafka.session import Session, SessionSettings
 from logpipe_kafka.verdict import reason
 
@@ -20,6 +21,8 @@ LONGEST_BACK_OFF: Final = 5.0
 WATCH_SECONDS: Final = 5.0
 STALL_SECONDS: Final = 60.0
 """A batch that is not confirmed for so long while brokers answer: aiokafka has lost it (aiokafka#1018)."""
+MOST_ASKED: Final = 3
+"""Brokers that are asked what is wrong."""
 GIVE_UP_SECONDS: Final = 10.0
 """Without an answer for so long, start over from the list of brokers: they may have moved."""
 
@@ -141,10 +144,20 @@ class Cluster:
             try:
                 return await Session.open(addresses, self._settings)
             except (KafkaError, OSError) as error:
-                self._away(KafkaError(self._client_log.take_last() or reason(error)))
+                said = self._client_log.take_last() or reason(error)
+                if self._away_since is None and (cause := await self._cause(addresses)):
+                    said = f"{said.rstrip(': ')}: {cause}"
+                self._away(KafkaError(said))
             self._brokers.refresh()
             await self._pause(back_off)
             back_off = min(LONGEST_BACK_OFF, back_off * 2)
+
+    async def _cause(self, addresses: Sequence[str]) -> str:
+        """Return what is wrong with TLS, as far as the first broker that shows it tells."""
+        given = self._settings.security
+        context, has_certificate = given.get("ssl_context"), self._settings.has_certificate
+        asked = (diagnose(each, context, has_certificate=has_certificate) for each in addresses[:MOST_ASKED])
+        return next((cause for cause in await asyncio.gather(*asked) if cause), "")
 
     async def _pause(self, seconds: float) -> None:
         """Wait that long, or until the list of brokers has changed."""

@@ -63,6 +63,7 @@ class Connection:
             ack_seconds=options.ack_seconds,
             idempotent=options.idempotent,
             security=security.arguments(options),
+            has_certificate=bool(options.ssl_client_cert),
         )
         await self._cluster.start(settings, log_client=options.get_kafka_client_log)
 

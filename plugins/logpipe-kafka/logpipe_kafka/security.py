@@ -96,8 +96,7 @@ def _tls_context(options: ClusterOptions) -> ssl.SSLContext:
     if options.ssl_ca_certs_from_system or not options.ssl_ca_cert:
         context.load_default_certs()
     if options.ssl_client_cert and options.ssl_client_cert_key:
-        with _naming("ssl_client_cert", options.ssl_client_cert):
-            _load_client_certificate(context, options)
+        _load_client_certificate(context, options)
     return context
 
 
@@ -112,16 +111,44 @@ def _naming(param: str, path: str) -> Iterator[None]:
 
 
 def _load_client_certificate(context: ssl.SSLContext, options: ClusterOptions) -> None:
-    key, password = options.ssl_client_cert_key, options.ssl_client_cert_key_password
-    if not options.ssl_client_cert_chain:
-        context.load_cert_chain(str(options.ssl_client_cert), key, password or "")
-        return
-    # OpenSSL wants the certificate and those that vouch for it in one file.
-    with tempfile.NamedTemporaryFile(suffix=".pem") as together:
-        for path in (options.ssl_client_cert, options.ssl_client_cert_chain):
-            together.write(Path(str(path)).read_bytes() + b"\n")
-        together.flush()
-        context.load_cert_chain(together.name, key, password or "")
+    cert, key = str(options.ssl_client_cert), str(options.ssl_client_cert_key)
+    together = b""
+    for param, path in (("ssl_client_cert", cert), ("ssl_client_cert_chain", options.ssl_client_cert_chain)):
+        if path is not None:
+            with _naming(param, path):
+                together += Path(path).read_bytes() + b"\n"
+    with _naming("ssl_client_cert_key", key):
+        Path(key).read_bytes()
+    # OpenSSL wants the certificate and those that vouch for it in one file, and does not say which file it minds.
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(together)
+        file.flush()
+        _load(context, file.name, cert, key, options.ssl_client_cert_key_password or "")
+
+
+def _load(context: ssl.SSLContext, together: str, cert: str, key: str, password: str) -> None:
+    is_encrypted = False
+
+    def open_key() -> str:
+        nonlocal is_encrypted
+        is_encrypted = True
+        return password
+
+    try:
+        context.load_cert_chain(together, key, open_key)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or error
+        if is_encrypted and password:
+            name, message = "ssl_client_cert_key_password", f"does not open {key}: it must be the key's password"
+        elif is_encrypted:
+            name, message = "ssl_client_cert_key", f"{key} is encrypted: set ssl_client_cert_key_password"
+        elif "MISMATCH" in str(why):
+            name, message = "ssl_client_cert_key", f"{key} is not the key of {cert}: give the one it was issued for"
+        elif "PRIVATE KEY" not in Path(key).read_text(encoding="ascii", errors="replace"):
+            name, message = "ssl_client_cert_key", f"{key} can't be used: it must be a private key, PEM"
+        else:
+            name, message = "ssl_client_cert", f"{cert} can't be used: {why}: it must be a readable PEM file"
+        raise InvalidSetting(f"{name} {message}", param=name) from error
 
 
 def _scram(text: str | None) -> str | None:

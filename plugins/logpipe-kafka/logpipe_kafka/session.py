@@ -47,6 +47,8 @@ class SessionSettings:
     idempotent: bool
     security: Mapping[str, Any]
     """Arguments of AIOKafkaProducer about TLS and SASL."""
+    has_certificate: bool = False
+    """Whether we show the brokers a client certificate."""
 
 
 class Session:

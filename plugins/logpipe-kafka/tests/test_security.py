@@ -11,6 +11,12 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from logpipe import ConfigError, InvalidSetting
 from logpipe.testing import build, configure, drive, wait_for
@@ -208,3 +214,79 @@ def test_password_is_secret() -> None:
 
     assert settings["password"].secret
     assert settings["ssl_client_cert_key_password"].secret
+
+
+@pytest.mark.parametrize(
+    ("is_tls_there", "wants_client", "settings", "cause"),
+    [
+        (True, False, "", "speaks TLS, and we do not: set ssl_ca_cert"),
+        (True, True, "", "speaks TLS, and we do not: set ssl_ca_cert"),
+        (False, False, "ssl_ca_cert {folder}/ca.pem", "does not speak TLS, and we do: name its port for TLS"),
+        (True, True, "ssl_ca_cert {folder}/ca.pem", "wants a client certificate"),
+        (
+            True,
+            True,
+            "ssl_ca_cert {folder}/ca.pem\nssl_client_cert {folder}/alien.pem\nssl_client_cert_key {folder}/alien.key",
+            "refuses our certificate",
+        ),
+    ],
+)
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_broker_that_hangs_up(  # noqa: PLR0917 - a table and fixtures
+    broker: MockKafka,
+    authority: trustme.CA,
+    folder: Path,
+    newest: ssl.TLSVersion,
+    is_tls_there: bool,  # noqa: FBT001
+    wants_client: bool,  # noqa: FBT001
+    settings: str,
+    cause: str,
+) -> None:
+    """TLS on one side only, a certificate that is missing or not trusted: the log names the cause and a way out."""
+    alien = trustme.CA().issue_cert("client.example.com")
+    alien.private_key_pem.write_to_path(str(folder / "alien.key"))
+    alien.cert_chain_pems[0].write_to_path(str(folder / "alien.pem"))
+    context = server_context(authority, "localhost", clients=wants_client)
+    context.maximum_version = newest
+    async with tls_in_front(broker, context) as port:
+        address = f"localhost:{port}" if is_tls_there else broker.bootstrap
+        async with drive(KafkaOutput, f"brokers {address}\n{settings.format(folder=folder)}") as stage:
+            await wait_for(lambda: any(cause in text for text in stage.log.texts("warning")), "the cause")
+
+
+@pytest.mark.parametrize(
+    ("key", "password", "message"),
+    [
+        ("locked.key", "wrong", r"ssl_client_cert_key_password does not open .*locked\.key"),
+        ("locked.key", "", r"ssl_client_cert_key .*locked\.key is encrypted: set ssl_client_cert_key_password"),
+        ("alien.key", "", r"ssl_client_cert_key .*alien\.key is not the key of .*client\.pem"),
+        ("nowhere.key", "", r"ssl_client_cert_key .*nowhere\.key can't be used: No such file"),
+        ("client.pem", "", r"ssl_client_cert_key .*client\.pem can't be used: it must be a private key"),
+    ],
+)
+async def test_a_key_that_does_not_fit(folder: Path, key: str, password: str, message: str) -> None:
+    """The setting to blame is named: password, key or certificate."""
+    plain = (folder / "client.key").read_bytes()
+    locked = load_pem_private_key(plain, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"right")
+    )
+    (folder / "locked.key").write_bytes(locked)
+    trustme.CA().issue_cert("x").private_key_pem.write_to_path(str(folder / "alien.key"))
+    body = f"ssl_client_cert {folder}/client.pem\nssl_client_cert_key {folder}/{key}"
+    output = build(KafkaOutput, f"{body}\nssl_client_cert_key_password {password}" if password else body)
+    with pytest.raises(InvalidSetting, match=message):
+        await output.start()
+
+
+async def test_an_encrypted_key(folder: Path) -> None:
+    """The right password opens it."""
+    plain = (folder / "client.key").read_bytes()
+    locked = load_pem_private_key(plain, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"right")
+    )
+    (folder / "locked.key").write_bytes(locked)
+    found = options(
+        f"ssl_client_cert {folder}/client.pem\nssl_client_cert_key {folder}/locked.key\n"
+        "ssl_client_cert_key_password right"
+    )
+    assert security.arguments(found)["ssl_context"] is not None
