@@ -317,9 +317,14 @@ class BufferedOutlet:
         """Stop the buffer; the output is stopped by the graph."""
         await self.buffer.stop()
         if not self.staging.is_empty:
-            self._log.log(
-                logging.INFO if self.buffer.persistent else logging.WARNING,
-                "stopping with %d bytes not delivered: %s",
-                self.staging.size,
-                "they are in the buffer files" if self.buffer.persistent else "inputs that can will read them again",
-            )
+            if self.buffer.persistent:
+                self._log.info(
+                    "stopping with %d bytes not delivered: %d events stay in %s, for the next start",
+                    self.staging.size,
+                    self.staging.waiting,
+                    self.buffer.place,
+                )
+            else:
+                self._log.warning(
+                    "stopping with %d bytes not delivered: inputs that can will read them again", self.staging.size
+                )

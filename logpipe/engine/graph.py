@@ -24,6 +24,7 @@ from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import World
 from logpipe.engine.ledger import Ledger, take
+from logpipe.engine.left_behind import LeftBehind
 from logpipe.engine.log import LogEvents, no_events
 from logpipe.engine.monitor import GraphMonitor
 from logpipe.engine.router import Router
@@ -65,7 +66,13 @@ class SystemClock:
 class Graph:
     """A built configuration. `run` starts it, and stops it after `request_stop`."""
 
-    def __init__(self, builder: Builder, outlets: list[BufferedOutlet], system: SystemOptions) -> None:
+    def __init__(
+        self,
+        builder: Builder,
+        outlets: list[BufferedOutlet],
+        system: SystemOptions,
+        left_behind: LeftBehind | None = None,
+    ) -> None:
         self.world = builder.world
         self.stages = builder.stages
         self.routers = builder.routers
@@ -83,6 +90,7 @@ class Graph:
         self._starting: asyncio.Timeout | None = None
         self._outputs_started = False
         self._stop_by = 0.0
+        self._left_behind = left_behind
         self._watched: tuple[LogEvents, Router] | None = None
         """What keeps our own messages as events, and where these go."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -144,7 +152,9 @@ class Graph:
         builder.build(root, with_sources=with_sources and not system.without_source)
         if errors:
             raise ConfigError(errors)
-        return cls(builder, builder.buffered_outlets, system)
+        is_looked_after = config_path is not None and not in_memory
+        left_behind = LeftBehind(base / "backup", world, registry, log) if is_looked_after else None
+        return cls(builder, builder.buffered_outlets, system, left_behind)
 
     def ledger(self) -> Ledger:
         """Return where every byte and every event of this run went so far; of a stopped graph, for good."""
@@ -218,6 +228,8 @@ class Graph:
             await started(stage.plugin.start(), stage.host)
         for outlet in self.outlets:
             await started(outlet.start(), outlet.host)
+        if self._left_behind is not None:
+            await asyncio.to_thread(self._left_behind.begin, [outlet.buffer for outlet in self.outlets])
         self._outputs_started = True
         self._watch_log()
         for stage in self.stages.inputs:
@@ -288,6 +300,8 @@ class Graph:
         await self._aborted.wait()
 
     async def _stop(self) -> None:
+        if self._left_behind is not None:
+            await asyncio.to_thread(self._left_behind.say)
         self._unwatch_log()
         self._stop_by = asyncio.get_running_loop().time() + STOP_SECONDS
         for stages in (self.stages.inputs, self.stages.filters):

@@ -35,6 +35,21 @@ class Buffer(Plugin[O]):
     async def room(self) -> None:
         """Wait until there is no such problem; called where `overflow_action` does not say to refuse."""
 
+    @property
+    def place(self) -> str:
+        """Where chunks survive this run, as `left_in` wants it; empty where they do not. Read after `start`."""
+        return ""
+
+    @classmethod
+    def left_in(cls, place: str) -> int:
+        """Return how many events a run has left in a place that no buffer uses now. It blocks.
+
+        Raises:
+            OSError: it cannot be looked at.
+        """
+        del place
+        return 0
+
     async def prepare(self, chunk: StoredChunk) -> None:
         """Make a chunk ready to be read. Called before each attempt to deliver it.
 

@@ -15,7 +15,7 @@ from logpipe.builtin.buffers.file.chunk import FileChunk
 from logpipe.builtin.buffers.file.commit import Committer
 from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.fluentd import FluentdChunk
-from logpipe.builtin.buffers.file.leftovers import Found, find
+from logpipe.builtin.buffers.file.leftovers import Found, end_of, find, find_in
 from logpipe.builtin.buffers.file.location import META, Location, Place, is_prefix, locate
 from logpipe.builtin.buffers.file.lock import Lock
 from logpipe.builtin.buffers.file.options import FileBufferOptions, FileSingleBufferOptions, StoredOptions
@@ -132,6 +132,23 @@ class StoredBuffer(Buffer[O]):
         if self._location is None:
             raise RuntimeError("the buffer has not been started")
         return self._location.place
+
+    @property
+    def place(self) -> str:
+        """The names of its chunks' files, with `*` for what differs."""
+        return "" if self._location is None else str(self._place.folder / f"{self._place.prefix}*{self._place.suffix}")
+
+    @classmethod
+    def left_in(cls, place: str) -> int:
+        """Return how many events are in chunks of ours, as their ends tell."""
+        folder, _, name = place.rpartition("/")
+        prefix, _, suffix = name.rpartition("*")
+        try:
+            found = list(find_in(Place(Path(folder), prefix, suffix)))
+        except FileNotFoundError:
+            return 0
+        ends = (end_of(each) for each in found if each.fluentd is None and each.size)
+        return sum(1 if end is None else end.count for end in ends)
 
     async def resume(self) -> list[StoredChunk]:
         """Return the chunks that were left, ours and fluentd's, oldest first; none of them is read yet."""
