@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from logpipe import Chunk, EventBatch, Host, InvalidSetting, Options, Outlet, Output, PluginConf, param, plugin_section
+from logpipe.builtin.ignored_store import IgnoredStore
 
 
 class CopyOptions(Options):
@@ -90,7 +91,12 @@ class Copy(Output[CopyOptions], type="copy"):
 def _store(number: int, conf: PluginConf, host: Host) -> Store:
     words = conf.element.arg
     name = conf.element.get("@id") or f"store {number} ({conf.type})"
-    return Store(name, host.outlet(conf), "ignore_error" in words, "ignore_if_prev_success" in words)
+    outlet = host.outlet(conf)
+    # one that has something to flush accepts first and delivers later; others answer for themselves
+    delivers_later = conf.plugin_class.flush is not Output.flush and not any(conf.element.sections("buffer"))
+    if delivers_later and "ignore_error" in words:
+        outlet = IgnoredStore(outlet, host, name)
+    return Store(name, outlet, "ignore_error" in words, "ignore_if_prev_success" in words)
 
 
 def _deep_copy(batch: EventBatch) -> EventBatch:

@@ -64,7 +64,7 @@ class BufferOptions(Options):
         default="throw_exception",
     )
     retry_forever: bool = param("Never give up a chunk.", default=False)
-    retry_timeout: Seconds = param("How long a failing output is tried before its queue is given up.", default="259200")
+    retry_timeout: Seconds = param("How long a chunk that fails is tried before it is given up.", default="259200")
     retry_max_times: int | None = param(
         "How many times a failing output is tried again; unset: no limit.", default=None
     )

@@ -64,7 +64,11 @@ class Chunk(Protocol):
     size: int
     """Bytes of payload; an estimate where the chunk holds records."""
     progress: Any
-    """None at first; whatever the output wants to remember from one attempt to the next."""
+    """None at first; whatever the output wants to remember from one attempt to the next.
+
+    A number of events, a set of their numbers, or a sequence with something true for each event: those need no other
+    attempt. Such a `progress` is kept when the chunk is divided, and what it says is delivered makes no dead letters.
+    """
 
     def __len__(self) -> int:
         """Return the number of events."""

@@ -153,7 +153,8 @@ class Output(Plugin[O]):
         """Deliver a chunk. Called for one chunk at a time, or `flush_thread_count` of them.
 
         Returning means delivered: the chunk is gone. `RetryLater` waits as told, `PermanentError` sends the chunk to
-        `<secondary>` or to the backup folder, anything else follows the `retry_*` settings, with the same chunk.
+        `<secondary>`, or divides it until the records to blame are found, `RefusedRecords` names them where all others
+        are delivered, anything else follows the `retry_*` settings, with the same chunk.
         """
         raise NotImplementedError
 

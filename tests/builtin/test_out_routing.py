@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from logpipe import ConfigError, Filter, Options, Receipt, Record
+from logpipe import ConfigError, EventBatch, Filter, Host, Options, Output, Receipt, Record
 from logpipe.builtin.out_routing import Copy, Null, Relabel
 from logpipe.testing import Pipeline, check_plugin, drive, pipeline
 
@@ -176,3 +178,56 @@ async def test_null_never_flush() -> None:
     async with drive(Null, "never_flush true") as stage:
         with pytest.raises(RuntimeError, match="failed to flush"):
             await stage.feed("app", {"n": 1})
+
+
+class Away(Output[Options], type="away"):
+    """Accepts some batches and waits then, as for a broker that is away; confirms nothing."""
+
+    def __init__(self, options: Options, host: Host) -> None:
+        super().__init__(options, host)
+        self.room = 2
+        self.back = asyncio.Event()
+        self.receipts: list[Receipt] = []
+
+    async def process(self, batch: EventBatch) -> None:
+        if len(self.receipts) >= self.room:
+            await self.back.wait()
+        if batch.receipt is not None:
+            batch.receipt.hold()
+            self.receipts.append(batch.receipt)
+
+    async def flush(self) -> None:
+        """Has something to wait for, in principle."""
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_an_ignored_store_that_waits_holds_up_no_other(monkeypatch: pytest.MonkeyPatch, *, first: bool) -> None:
+    """Neither its sibling nor the input's position; it is waited for once, and used again when it is back."""
+    monkeypatch.setattr("logpipe.builtin.ignored_store.PATIENCE", 0.05)
+    stores = ["<store ignore_error>\n@type away\n</store>", "<store>\n@type test\n</store>"]
+    text = "<match t>\n@type copy\n" + "\n".join(stores if first else stores[::-1]) + f"\n</match>\n{QUIET}"
+    settled: list[int] = []
+    async with pipeline(text, Away) as running:
+        away: Away = running.plugin(Away)
+
+        async def feed(n: int) -> None:
+            receipt = Receipt(lambda: settled.append(n))
+            await running.feed("t", {"n": n}, receipt=receipt)
+            receipt.release()
+
+        for n in range(2):
+            await feed(n)
+        assert settled == []  # it has them, and may still confirm
+        for n in range(2, 10):
+            await feed(n)
+        assert sorted(settled) == list(range(10))
+        assert [record["n"] for record in running.records("t")] == list(range(10))
+        for receipt in away.receipts:
+            receipt.release()
+        away.back.set()
+        away.room = 100
+        await feed(10)
+        assert settled[-1] != 10
+        away.receipts[-1].release()
+        assert settled[-1] == 10
+        assert any("takes events again" in text for text in running.log.texts("info"))
