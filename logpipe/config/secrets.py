@@ -22,9 +22,10 @@ _BEFORE_KEY: Final = frozenset(
 )
 """What makes a key a secret one; `topic_key` and `ssl_client_cert_key`, the path of a file, are none."""
 
-_PAIR: Final = re.compile(
-    r"""(?P<quote>["']?)(?P<name>[A-Za-z][\w.-]*)(?P=quote)(?P<sign>\s*(?:=>|[:=])\s*)"""
-    r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic|Token|Splunk|ApiKey)\s+)?[^\s,;&}\]"']+)"""
+_GIVEN: Final = re.compile(r"""(["']?)([A-Za-z][\w.-]*)\1\s*(?:=>|[:=])\s*""")
+_VALUE: Final = re.compile(
+    r"""(?P<quote>["'])(?:(?!(?P=quote))[^\\]|\\.)+(?P=quote)"""
+    r"""|(?:(?:Bearer|Basic|Token|Splunk|ApiKey)\s+)?[^\s,;&}\]"']+"""
 )
 _BEARER: Final = re.compile(r"\b(Bearer|Splunk|Basic)\s+(?=[\w.~+/-]*[\d=.])[\w.~+/=-]{6,}")
 _USER_INFO: Final = re.compile(r"(?<=://)([^\s/@:'\"]*)(:[^\s/@'\"]*(?:@[^\s/@'\"]*)*)?(?=@)")
@@ -66,7 +67,7 @@ def masked_text(text: str, *, env: Mapping[str, str] | None = None) -> str:
         if len(value) >= _SHORTEST and value in text and sounds_secret(name):
             text = text.replace(value, MASK)
     text = masked_urls(text)
-    return _PAIR.sub(_masked_pair, text) if "=" in text or ":" in text else text
+    return _masked_pairs(text) if "=" in text or ":" in text else text
 
 
 def masked_urls(text: str) -> str:
@@ -85,9 +86,13 @@ def masked_line(line: str) -> str:
     return masked_text(line)
 
 
-def _masked_pair(found: re.Match[str]) -> str:
-    value = found["value"]
-    if not sounds_secret(found["name"]) or value in {'""', "''"}:
-        return found[0]
-    quote = value[0] if value[0] in "\"'" else ""
-    return f"{found['quote']}{found['name']}{found['quote']}{found['sign']}{quote}{MASK}{quote}"
+def _masked_pairs(text: str) -> str:
+    """Mask what names that sound secret are given: `token=…`, `"token":"…"`."""
+    parts, at = [], 0
+    for given in _GIVEN.finditer(text):
+        value = _VALUE.match(text, given.end()) if given.start() >= at and sounds_secret(given[2]) else None
+        if value is not None:
+            quote = value["quote"] or ""
+            parts += [text[at : value.start()], quote, MASK, quote]
+            at = value.end()
+    return "".join([*parts, text[at:]])

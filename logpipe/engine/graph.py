@@ -235,7 +235,7 @@ class Graph:
         for stage in self.stages.inputs:
             assert isinstance(stage.plugin, Input)  # noqa: S101 - the builder put only inputs there
             await started(stage.plugin.start(), stage.host)
-            stage.host.start_task(self._keep_running(stage.plugin, stage), name="run")
+            stage.host.start_running(self._keep_running(stage.plugin, stage))
 
     def _in_start_order(self) -> Iterable[Stage]:
         return (*self.stages.outputs, *self.stages.filters)
@@ -278,7 +278,7 @@ class Graph:
             self._log.info(
                 "shutting down input plugin type=%s plugin_id=%r", stage.host.type_name, stage.host.plugin_id
             )
-            await stage.host.cancel_tasks("run")
+            await stage.host.stop_running()
         if self._watched is not None and self._system.log_event_verbose:  # compat: engine.rb, stop_phase
             await self._emit_kept(*self._watched)  # before the outputs are drained
         await self.world.dead_letters.settle()

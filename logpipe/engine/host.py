@@ -115,6 +115,7 @@ class PluginHost:
         self.router = router
         self._builder = builder
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running: asyncio.Task[None] | None = None
 
     @property
     def root_dir(self) -> Path | None:
@@ -198,6 +199,13 @@ class PluginHost:
 
     def start_task(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run `work` beside the plugin until it ends or the plugin stops."""
+        self._start(work, name)
+
+    def start_running(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run an input until `stop_running`."""
+        self._running = self._start(work, "run")
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         group = self._world.group
         if group is None:
             work.close()
@@ -207,6 +215,7 @@ class PluginHost:
         task = group.create_task(self._guard(work, name), name=name_of_task, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
         try:
@@ -218,9 +227,15 @@ class PluginHost:
             self._world.failures.add(1)
             self.log.exception("unexpected error in task %s", name, exc_info=error)
 
-    async def cancel_tasks(self, name: str = "") -> None:
-        """End the tasks that are still running, or those of one name, and wait until they have ended."""
-        tasks = [task for task in self._tasks if not name or task.get_name().endswith(f".{name}")]
+    async def stop_running(self) -> None:
+        """End what `start_running` began, and wait for its end; the other tasks go on."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def cancel_tasks(self) -> None:
+        """End the tasks that are still running, and wait until they have ended."""
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -200,7 +200,7 @@ async def test_a_start_that_ends_so_is_an_error(how: str) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         async with pipeline(text, OddOutput):
             pass
-    assert "UnexpectedExit" in _names(caught.value)
+    assert "StartError" in _names(caught.value)
 
 
 @pytest.mark.parametrize("at", ["flush", "stop"])

@@ -13,8 +13,10 @@ from typing import Literal
 
 import pytest
 
+from logpipe import Files
 from logpipe.cli import main
 from logpipe.engine.log import set_up
+from logpipe.engine.log_file import LogFile
 from tests.e2e.program import Logpipe
 from tests.services.waiting import wait_until
 
@@ -72,7 +74,7 @@ def test_files_of_any_name_are_in_one_line_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NASTY)
 def test_only_a_traceback_has_lines(tmp_path: Path, shape: Literal["text", "json"], name: str) -> None:
     """And what its messages hold stays within theirs."""
-    log = set_up(level="info", path=tmp_path / "log", shape=shape)
+    log = set_up(level="info", file=LogFile(tmp_path / "log", Files()), shape=shape)
     log.warning("a message about %s", name)
     try:
         _fail(name)

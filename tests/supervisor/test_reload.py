@@ -72,7 +72,7 @@ def test_a_configuration_that_cannot_start_is_taken_back(running: Running) -> No
     running.has_delivered_all()
     running.configure(output="trouble start_fails")
     running.send(signal.SIGHUP)
-    running.has_said("cannot run: no such place: make one")
+    running.has_said("no such place: make one")
     running.has_said("going back to the configuration before")
     running.write(10)
     running.has_delivered_all()
@@ -111,7 +111,7 @@ def test_a_configuration_that_cannot_start_at_first(running: Running) -> None:
     running.configure(output="trouble start_fails")
     running.start()
     assert running.end() == 1
-    assert "cannot run: no such place: make one" in running.said
+    assert f"cannot run: <match app> @type lines at {running.config}:19:1: no such place: make one" in running.said
 
 
 def test_a_buffer_in_files_is_taken_up(running: Running) -> None:
