@@ -22,6 +22,7 @@ from logpipe.engine.letters import Culprit, Letter, encode
 from logpipe.engine.log import OWN_TAGS, no_events
 from logpipe.engine.poison import DATA_ERRORS
 from logpipe.engine.router import Router
+from logpipe.engine.traces import trace_of
 from logpipe.errors import PermanentError
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter
@@ -271,6 +272,7 @@ class DeadLetterQueue:
                 str(error),
                 tag,
                 seen,
+                exc_info=trace_of(culprit.log, error),
             )
 
     def _dump(self, tag: str, time: Time, record: Record, error: Exception, culprit: Host) -> None:
@@ -281,6 +283,7 @@ class DeadLetterQueue:
             tag,
             *divmod(time, 1_000_000_000),
             _printable(record),
+            exc_info=trace_of(culprit.log, error),
         )
 
 

@@ -18,6 +18,7 @@ from logpipe.engine.poison import Part, refuse_each
 from logpipe.engine.retry import Retry
 from logpipe.engine.router import EMITS
 from logpipe.engine.sending import Sending
+from logpipe.engine.traces import trace_of
 from logpipe.errors import PermanentError, RefusedRecords, RetryLater
 from logpipe.event import EventBatch, Receipt
 from logpipe.plugin import Buffer, Chunk, ChunkKey, Host, Output, StoredChunk
@@ -212,6 +213,7 @@ class BufferedOutlet:
             chunk.id,
             type(error).__name__,
             str(error),
+            exc_info=trace_of(self._log, error),
         )
         self._give_back(chunk)
         return False
@@ -230,6 +232,7 @@ class BufferedOutlet:
             len(chunk),
             type(error).__name__,
             str(error),
+            exc_info=trace_of(self._log, error),
         )
         with suppress(Exception):  # as much of it as can be read is saved
             await self._prepare(chunk)

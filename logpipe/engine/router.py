@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from logpipe.engine.traces import trace_of
 from logpipe.errors import BufferFull, RetryLater
 from logpipe.event import EventBatch
 from logpipe.expression.time_limit import TimeLimitExceeded
@@ -203,7 +204,11 @@ class Router:
                 self.refused.value += count
                 raise
             chain.host.log.warning(
-                "emit transaction failed: error_class=%s error=%r tag=%r", type(error).__name__, str(error), batch.tag
+                "emit transaction failed: error_class=%s error=%r tag=%r",
+                type(error).__name__,
+                str(error),
+                batch.tag,
+                exc_info=trace_of(chain.host.log, error),
             )
             if self._is_error_label or not self._dead_letters.has_label:
                 self.refused.value += count
