@@ -26,7 +26,7 @@ from logpipe import (
     raw_section,
     section,
 )
-from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes
+from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes, warn_of_defaults
 
 _OURS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "ascii-8bit", "binary"})
 """Encodings whose texts are here what they are in fluentd, whatever they are called."""
@@ -145,6 +145,7 @@ class RecordModifier(Filter[RecordModifierOptions], type="record_modifier"):
             template = options.compile(origin=host.plugin_id)
         except ExpressionError as problem:
             raise mistake(problem, options.record, param="record") from None
+        warn_of_defaults(options.record, host)
         self._loop = RecordLoop(template, host)
 
     def process(self, batch: EventBatch) -> EventBatch:

@@ -25,7 +25,7 @@ from logpipe import (
     param,
     raw_section,
 )
-from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes
+from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes, warn_of_defaults
 
 
 class RecordTransformerOptions(Options):
@@ -108,6 +108,7 @@ class RecordTransformer(Filter[RecordTransformerOptions], type="record_transform
             template = compile_record(options.entries, options.rules, origin=host.plugin_id)
         except ExpressionError as problem:
             raise mistake(problem, options.record, param="remove_keys") from None
+        warn_of_defaults(options.record, host)
         for placeholder in template.unknown:
             hint = "" if options.enable_ruby else "; set enable_ruby true if it is an expression"
             host.log.warning("unknown placeholder %s is replaced by nothing%s", placeholder, hint)

@@ -27,9 +27,17 @@ def entries_of(sections: list[Element]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for section in sections:
         for name, entry in section.params.items():
-            if entry.value is None or isinstance(entry.value, str):
-                found[name] = entry.value
+            # compat: `use_default` is a symbol in fluentd's elements, and fields have no default that it could mean
+            found[name] = entry.value if entry.value is None or isinstance(entry.value, str) else "default"
     return found
+
+
+def warn_of_defaults(sections: list[Element], host: Host) -> None:
+    """Say which fields are asked for a default that they do not have."""
+    for section in sections:
+        for name, entry in section.params.items():
+            if entry.value is not None and not isinstance(entry.value, str):
+                host.log.warning('<record> %s: fields have no default: use_default gives the text "default"', name)
 
 
 def mistake(problem: ExpressionError, sections: list[Element], *, param: str) -> InvalidSetting:

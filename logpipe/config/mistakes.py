@@ -87,12 +87,21 @@ def explain(stop: Stop) -> tuple[Mistake, str]:
     return next(explanation for known, explanation in _EXPLANATIONS if known(stop))(stop)
 
 
+_MISSING_BRACE: Final = re.compile(
+    r"""(#\{(?:[^'"\[\](){}]|'[^']*'|\[[^\[\](){}"]*\]|\([^\[\](){}"]*\))*+)[^"}]*"\s*(?:#.*)?$"""
+)
+"""Code that is whole but for its brace, where a value's quote closes behind it."""
+
+
 def _in_code(stop: Stop) -> tuple[Mistake, str]:
     begin = stop.last("CODE_BEGIN")
     hint = "close every quote, bracket and brace inside #{…}"
-    if stop.char == "#":
+    start = _start(begin)
+    if missing := _MISSING_BRACE.match(stop.text[start : line_end(stop.text, start)]):
+        hint = f"the }} is missing: write {missing[1]}}}"
+    elif stop.char == "#":
         hint = "a # outside quotes starts a comment in Ruby: put the text in quotes of its own"
-    return Mistake("open-code", "the code after #{ is never closed with }", _start(begin), hint), _without(stop, begin)
+    return Mistake("open-code", "the code after #{ is never closed with }", start, hint), _without(stop, begin)
 
 
 def _in_quotes(stop: Stop) -> tuple[Mistake, str]:

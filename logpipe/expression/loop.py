@@ -19,7 +19,7 @@ from logpipe.expression.compiler.context import Context
 from logpipe.expression.compiler.entry import Entry, Finish, exported, write_entry
 from logpipe.expression.compiler.fast import FAILED, NOT_FAST, ShortForm, not_fast, short_form
 from logpipe.expression.compiler.literals import UNKNOWN
-from logpipe.expression.compiler.reads import is_path, metadata_read
+from logpipe.expression.compiler.reads import instance_variables, is_path, metadata_read
 from logpipe.expression.compiler.source import Namespace, Writer, build
 from logpipe.expression.failures import BUDGET, as_ruby_error
 from logpipe.expression.record_values import private_copy
@@ -95,7 +95,8 @@ class Loop:
         stem = self._stem(label)
         writer = self.writer
         began = len(writer.lines)
-        read = None if _is_plain(template.tree) else metadata_read(template.tree)
+        depends_on_more = self._context.kept is not None and instance_variables(template.tree)
+        read = None if depends_on_more or _is_plain(template.tree) else metadata_read(template.tree)
         short = None
         if read != frozenset():
             short = short_form(writer, template.tree, self._context, self._bound.name_of)

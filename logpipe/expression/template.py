@@ -37,7 +37,8 @@ def context_of(reading: Reading) -> Context:
         "time": _RUBY_TIME[reading.dialect],
     }
     fields = reading.names_are_fields
-    return Context(names, fields=fields, late=not fields, values={"Time": RubyTime})
+    # compat: filter_record_transformer.rb evaluates all entries in one object, whose variables stay
+    return Context(names, fields=fields, late=not fields, values={"Time": RubyTime}, kept={})
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from logpipe.builtin.filter_record_transformer import RecordTransformer
 from logpipe.errors import ConfigError
-from logpipe.testing import check_plugin, drive, pipeline
+from logpipe.testing import build, check_plugin, drive, pipeline
 from tests.conformance.clock import utc
 
 META = {"namespace_name": "shop", "labels": {"app": "web"}}
@@ -185,6 +185,43 @@ config:
         await run.feed("t", {})
         assert run.records() == [{"x": expected}]
         assert [type(value) for value in run.records()[0].values()] == [type(expected)]
+
+
+async def test_instance_variables_stay() -> None:
+    """One entry reads what another has set, and the next event what this one has: all are evaluated in one object."""
+    conf = """enable_ruby
+        <record>
+          a ${@x = record["n"]; nil}
+          b ${@x}
+          c ${@n = (@n || 0) + 1}
+          d ${@t ||= tag}
+          e ${[1].each { |i| @list = (@list || []) + [i] }; @list.size}
+        </record>"""
+    async with drive(RecordTransformer, conf) as stage:
+        await stage.feed("t", {"n": 5}, {"n": b"\xff"})
+        await stage.feed("u", {"n": "s"})
+        assert [[*record.values()][2:] for record in stage.records()] == [
+            [5, 1, "t", 1],
+            [b"\xff", 2, "t", 2],
+            ["s", 3, "t", 3],
+        ]
+
+
+@pytest.mark.parametrize("expression", ["My::Mod.get_hostname", "Foo.bar", "Foo.bar(1).baz"])
+async def test_an_unknown_constant_is_to_blame(expression: str) -> None:
+    """And not the method that is called on it."""
+    name = expression.split(".", maxsplit=1)[0]
+    with pytest.raises(ConfigError, match=f"unknown constant {name}"):
+        build(RecordTransformer, f"enable_ruby\n<record>\na ${{{expression}}}\n</record>")
+
+
+async def test_use_default_in_a_field() -> None:
+    """There is none: it is the text that fluentd makes of it, with a warning."""
+    conf = '<record>\na "#{use_default}"\nb "#{use_nil}"\n</record>'
+    async with drive(RecordTransformer, conf) as stage:
+        await stage.feed("t", {})
+        assert stage.records() == [{"a": "default", "b": None}]
+        assert any("<record> a: fields have no default" in text for text in stage.log.texts("warning"))
 
 
 async def test_an_unknown_placeholder_is_warned_about() -> None:

@@ -178,7 +178,13 @@ BROKEN = {
         "host \"#{ENV['HOST']\"\nk v\n",
         [
             "f.conf:1:7: error: the code after #{ is never closed with }"
-            " (close every quote, bracket and brace inside #{…}) [open-code]"
+            " (the } is missing: write #{ENV['HOST']}) [open-code]"
+        ],
+    ),
+    "a brace that is missing before another one": (
+        "host \"#{ENV['A']\" # note\npath \"#{ENV['B']}\"\n",
+        [
+            "f.conf:1:7: error: the code after #{ is never closed with } (the } is missing: write #{ENV['A']}) [open-code]"
         ],
     ),
     "a URL in code": (

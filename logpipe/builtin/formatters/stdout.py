@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, compile_formatter, param, ruby_inspect
 from logpipe.builtin.formatters.format_options import FormatOptions, on_one_line
 from logpipe.builtin.json_text import dump, dump_all, replaced_texts
 
 
+def _output_type(text: str) -> str:
+    if text in {"json", "hash"}:
+        return text
+    # fluentd takes any formatter's name
+    raise ValueError(f"stdout does not write {text} yet: write json or hash")
+
+
 class StdoutOptions(FormatOptions):
     """Settings of `<format> @type stdout`."""
 
-    output_type: Literal["json", "hash"] = param("How the record is written.", default="json")
+    output_type: str = param("How the record is written: `json` or `hash`.", default="json", convert=_output_type)
 
 
 class StdoutFormatter(Formatter[StdoutOptions], type="stdout"):

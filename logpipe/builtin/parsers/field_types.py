@@ -73,7 +73,7 @@ def _typed(conversions: dict[str, Convert]) -> Callable[[Record], None]:
 
 
 def _conversion(field: str, definition: str | None) -> Convert:
-    kind, _, option = (definition or "").partition(":")
+    kind, colon, option = (definition or "").partition(":")
     match kind:
         case "string":
             return lambda value: value if type(value) is bytes else ruby_to_s(value)
@@ -86,7 +86,7 @@ def _conversion(field: str, definition: str | None) -> Convert:
         case "time":
             return _time(option)
         case "array":
-            return _array(option or ",")
+            return _array(option if colon else ",")
     known = "string, integer, float, bool, time, array"
     raise ValueError(f'unknown value conversion for key "{field}", type "{kind}": write one of {known}')
 
@@ -144,7 +144,8 @@ def _array(delimiter: str) -> Convert:
     def convert(value: Any) -> list[str | bytes]:
         text = ruby_to_s(value)
         # compat: Ruby's split takes a single space for any white space, and drops empty parts at the end
-        parts = text.split() if delimiter == " " else text.split(delimiter)
+        # and without a delimiter, as `types a:array: ,b:…` gives since lists lose blanks, the text into characters
+        parts = list(text) if not delimiter else text.split() if delimiter == " " else text.split(delimiter)
         while parts and not parts[-1]:
             parts.pop()
         return list(map(unescaped, parts)) if type(value) is bytes else [*parts]

@@ -237,6 +237,8 @@ def _method(generator: Generator, node: nodes.Call) -> Code:
         return _call_value(generator, node)
     table = METHODS.get(node.name)
     if table is None and node.name not in _OPERATORS:
+        if isinstance(node.receiver, nodes.Const):
+            generator.value(node.receiver)  # refuses one that is not known: it is to blame, and not the method
         _refuse(node.name, node.offset)
         hint = similar(node.name, METHODS) or "it is not available here"
         raise ExpressionError(f"unknown method {node.name}", offset=node.offset, hint=hint)

@@ -19,6 +19,7 @@ class Context:
         fields: Whether a bare word that is no helper reads a field of `record`, as in 0.12.
         late: Whether an unknown word only fails when it is evaluated, as in Ruby, and not when it is compiled.
         functions: Functions on constants beyond the common ones, such as reading files at start.
+        kept: Where the instance variables are that live longer than one evaluation; None where none does.
     """
 
     names: Mapping[str, Code]
@@ -27,6 +28,7 @@ class Context:
     functions: Mapping[str, Mapping[str, Callable[..., Any]]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     """Objects that the Python of `names` refers to, by their names in it."""
+    kept: dict[str, Any] | None = None
 
 
 BOUND: Mapping[str, Code] = {

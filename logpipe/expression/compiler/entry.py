@@ -10,8 +10,8 @@ from logpipe.errors import ExpressionError
 from logpipe.expression import nodes
 from logpipe.expression.compiler import assignment, blocks, calls, control, literals
 from logpipe.expression.compiler.context import Context
-from logpipe.expression.compiler.generator import Generator
-from logpipe.expression.compiler.reads import fields_read
+from logpipe.expression.compiler.generator import Generator, python_name
+from logpipe.expression.compiler.reads import fields_read, instance_variables
 from logpipe.expression.compiler.source import Code, Writer
 from logpipe.expression.failures import BUDGET, BreakBlock, ReturnValue, RubyError
 from logpipe.expression.methods.binary import rejoined
@@ -86,8 +86,18 @@ def write_entry(
     try:
         if any(map(_makes_bytes, nodes.walk(node))):
             generator.uses.add("bytes")
+        variables = sorted(instance_variables(node)) if context.kept is not None else []
+        if variables:
+            generator.uses.add("bytes")  # what another entry left there may be a text that is not UTF-8
         with writer.captured() as body, writer.indented():
+            kept = writer.name(context.kept, "kept") if variables else ""
+            for word in variables:
+                writer.emit(f"{generator.declare(word)} = {kept}.get({word!r})")
             result = generator.value(node)
+            if variables:
+                result = generator.held(result)
+            for word in variables:
+                writer.emit(f"{kept}[{word!r}] = {python_name(word)}")
             writer.emit(f"return {finish(generator, result)}")
     except RecursionError:
         raise ExpressionError("the expression is nested too deeply", offset=0, hint="use variables") from None

@@ -73,6 +73,11 @@ def _scan_fields(node: nodes.Node, found: set[str]) -> bool:
     return all(_scan_fields(child, found) for child in nodes.children(node))
 
 
+def instance_variables(tree: nodes.Node) -> set[str]:
+    """Return the instance variables that a tree reads or assigns."""
+    return {node.name for node in nodes.walk(tree) if isinstance(node, nodes.InstanceVariable)}
+
+
 def is_path(tree: nodes.Node) -> bool:
     """Whether a tree is a plain way into a record, which is as fast as looking whether it was gone before."""
     while isinstance(tree, nodes.Call) and tree.name in ("[]", "dig") and tree.receiver is not None:

@@ -43,6 +43,7 @@ def converted(conf: str, text: bytes) -> Any:
         ("array:;", b'"a;b,c"', ["a", "b,c"]),
         ("array: ", b'" a  b "', ["a", "b"]),
         ("array", b'""', []),
+        ("array:", b'"a b"', ["a", " ", "b"]),
         ("time", b'"2016-06-15T11:39:30Z"', 1465990770),
         ("time:%Y", b'"2016"', 1451606400),
         ("time:unixtime", b"1466000000", 1466000000),
@@ -117,3 +118,13 @@ def test_time_without_a_format() -> None:
     parsed = parser.parse_lines([b"2016-06-15 11:39:30.5 +0900|", b"Wed, 15 Jun 2016 11:39:30 GMT|", b"nothing|"], NOW)
     assert parsed.times == [1465958370500000000, 1465990770000000000]
     assert parsed.unmatched == [2]
+
+
+def test_a_blank_delimiter_in_a_list_of_types() -> None:
+    """A list loses the blank before its comma, as in fluentd: what is left splits into characters. JSON keeps it."""
+    line = [b'{"rest":"a b","n":"5"}']
+    assert build(JsonParser, "types rest:array: ,n:integer").parse_lines(line, 5).records == [
+        {"rest": ["a", " ", "b"], "n": 5}
+    ]
+    conf = 'types {"rest":"array: ","n":"integer"}'
+    assert build(JsonParser, conf).parse_lines(line, 5).records == [{"rest": ["a", "b"], "n": 5}]
