@@ -184,7 +184,8 @@ BROKEN = {
     "a brace that is missing before another one": (
         "host \"#{ENV['A']\" # note\npath \"#{ENV['B']}\"\n",
         [
-            "f.conf:1:7: error: the code after #{ is never closed with } (the } is missing: write #{ENV['A']}) [open-code]"
+            "f.conf:1:7: error: the code after #{ is never closed with }"
+            " (the } is missing: write #{ENV['A']}) [open-code]"
         ],
     ),
     "a URL in code": (

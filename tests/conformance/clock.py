@@ -30,12 +30,15 @@ def nanoseconds(text: str) -> int:
     return int(seconds) * 1_000_000_000 + int(fraction)
 
 
-def same_time(moment: int | None, expected: str) -> bool:
-    """Return whether a time is the one that a row expects: `now` is within a minute, `any` is not compared."""
+def same_time(moment: int | None, expected: str | None) -> bool:
+    """Return whether a time is the one that a row expects: `now` is within a minute, `any` is not compared.
+
+    None is an event without a time.
+    """
     if expected == "any":
         return True
-    if moment is None:
-        return False
+    if moment is None or expected is None:
+        return moment is None and expected is None
     if expected == "now":
         return abs(moment - time.time_ns()) < 60_000_000_000
     return moment == nanoseconds(expected)

@@ -40,12 +40,14 @@ def run(row: dict[str, Any]) -> str | None:
 def _record_filter(row: dict[str, Any], cls: type[Filter[Any]]) -> str | None:
     host = FakeHost()
     try:
-        stage = cls(configure(cls, row["config"]), host)
+        stage = cls(configure(cls, _filled(row["config"], host)), host)
     except (ConfigError, InvalidSetting) as problem:
         # what can never work is found at start rather than with every event
         never_works = "error" in row or (not row["expect"] and bool(row["errors"]))
         return None if never_works else f"the configuration is refused: {problem}"
-    left = stage.process(EventBatch(row["tag"], [nanoseconds(row["time"])], [copy.deepcopy(row["record"])]))
+    left = stage.process(
+        EventBatch(row["tag"], [nanoseconds(row["time"])], [copy.deepcopy(_filled(row["record"], host))])
+    )
     if "error" in row:
         return f"got {left.records}, fluentd fails"
     if len(host.errors) != len(row["errors"]):
@@ -59,8 +61,10 @@ def _record_filter(row: dict[str, Any], cls: type[Filter[Any]]) -> str | None:
     return None if same else f"got {got}"
 
 
-def _filled(record: dict[str, Any], host: FakeHost) -> dict[str, Any]:
-    return {
-        key: value.replace("{{HOSTNAME}}", host.hostname) if isinstance(value, str) else value
-        for key, value in record.items()
-    }
+def _filled(value: Any, host: FakeHost) -> Any:
+    """Return a value of a row with the host's name in its place, however deep."""
+    if isinstance(value, str):
+        return value.replace("{{HOSTNAME}}", host.hostname)
+    if isinstance(value, dict):
+        return {_filled(key, host): _filled(item, host) for key, item in value.items()}
+    return [_filled(item, host) for item in value] if isinstance(value, list) else value

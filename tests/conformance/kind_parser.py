@@ -56,12 +56,18 @@ def _one_line(parser: Parser[Any], row: dict[str, Any]) -> str | None:
 
 
 def _many_lines(parser: Parser[Any], row: dict[str, Any]) -> str | None:
-    parsed = parser.parse_lines([row["line"].encode()], time.time_ns())
+    now = time.time_ns()
+    parsed = parser.parse_lines([row["line"].encode(row.get("encoding") or "utf-8")], now)
     if "error" in row or row["expect"] == NO_MATCH:
         return None if parsed.unmatched == [0] and not parsed.records else f"parse_lines accepted: {parsed}"
     if parsed.unmatched:
         return "parse_lines did not match"
-    return _difference(list(zip(parsed.times, parsed.records, strict=True)), row["expect"])
+    # the caller's time stands for one that is missing
+    wanted = [event["time"] for event in row["expect"]]
+    times = [None if want is None and got == now else got for got, want in zip(parsed.times, wanted, strict=False)]
+    if len(parsed.records) != len(wanted):
+        return f"got {parsed}"
+    return _difference(list(zip(times, parsed.records, strict=True)), row["expect"])
 
 
 def _difference(events: list[Any], expected: list[dict[str, Any]]) -> str | None:

@@ -26,19 +26,23 @@ def run(row: dict[str, Any]) -> str | None:
     """Return None where the files are what fluentd wrote, else what differs."""
     if missing := _missing_types(row):
         return f"SKIP: no stage yet: {', '.join(missing)}"
+    encoding = row.get("encoding") or "utf-8"
     with tempfile.TemporaryDirectory(prefix="scenario-") as name:
         folder = Path(name)
         for path, content in row["files"].items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(_filled(content, folder))
+            # what is not UTF-8 was recorded as the characters that its bytes are in the row's encoding
+            target.write_bytes(_filled(content, folder).encode(encoding))
         config = folder / "fluent.yaml"
         if row["config"] is not None:
             config = folder / "fluent.conf"
             config.write_text(_filled(row["config"], folder))
-        expected = {_filled(path, folder): lines for path, lines in row["expect"].items()}
-        log = _run(config, folder, expected)
-        found = _outputs(folder, set(row["files"]) | {config.name, "log"})
+        expected = {
+            _filled(path, folder): [_filled(line, folder) for line in lines] for path, lines in row["expect"].items()
+        }
+        log = _run(config, folder, expected, encoding)
+        found = _outputs(folder, set(row["files"]) | {config.name, "log"}, encoding)
         return _difference(expected, found, log)
 
 
@@ -59,7 +63,7 @@ def _filled(text: str, folder: Path) -> str:
     )
 
 
-def _run(config: Path, folder: Path, expected: dict[str, Any]) -> str:
+def _run(config: Path, folder: Path, expected: dict[str, Any], encoding: str) -> str:
     """Run until the files are right or patience ends, then stop it as fluentd was stopped; returns its log."""
     command = (sys.executable, "-m", "logpipe", "-c", str(config))
     environment = {**os.environ, "TZ": "UTC", "PYTHONPATH": str(ROOT)}
@@ -68,7 +72,7 @@ def _run(config: Path, folder: Path, expected: dict[str, Any]) -> str:
         try:
             end = time.monotonic() + PATIENCE
             while process.poll() is None and time.monotonic() < end:
-                if _is_written(expected, folder):
+                if _is_written(expected, folder, encoding):
                     break
                 time.sleep(0.05)
             process.send_signal(signal.SIGTERM)
@@ -79,20 +83,21 @@ def _run(config: Path, folder: Path, expected: dict[str, Any]) -> str:
     return (folder / "log").read_text(errors="replace")
 
 
-def _is_written(expected: dict[str, list[str]], folder: Path) -> bool:
+def _is_written(expected: dict[str, list[str]], folder: Path, encoding: str) -> bool:
     """Return whether every expected file is as it should be; while it runs there are a buffer's files beside them."""
-    found = _outputs(folder, set())
+    found = _outputs(folder, set(), encoding)
     return all(found.get(path) == sorted(lines) for path, lines in expected.items())
 
 
-def _outputs(folder: Path, inputs: set[str]) -> dict[str, list[str]]:
+def _outputs(folder: Path, inputs: set[str], encoding: str) -> dict[str, list[str]]:
     """Return the lines of every file that was written, sorted."""
     found: dict[str, list[str]] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.is_file() and name.startswith("out/") and name not in inputs:
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            found[name] = sorted(content.decode("utf-8", "replace").splitlines())
+            lines = content.decode(encoding, "replace").split("\n")
+            found[name] = sorted(lines[:-1] if lines[-1] == "" else lines)
     return found
 
 
