@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         RetryState,
         StoredChunk,
     )
+    from logpipe.plugin.failures import failure_of
     from logpipe.raw_text import (
         escaped,
         holds_bytes,
@@ -172,6 +173,7 @@ __all__ = [
     "convert_float",
     "convert_integer",
     "escaped",
+    "failure_of",
     "fault",
     "find_zone",
     "group_names",
@@ -277,6 +279,7 @@ _HOMES = {
         "Measurement",
         "SourceAccount",
     ),
+    "logpipe.plugin.failures": ("failure_of",),
     "logpipe.plugin": (
         "AsyncFilter",
         "Buffer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from logpipe.engine.host import PluginHost
 from logpipe.engine.router import EMITS, TAKEN, Router
 from logpipe.event import EventBatch
 from logpipe.plugin import Buffer, Outlet, Output
+from logpipe.plugin.failures import failure_of
 from logpipe.time_format import find_zone
 
 if TYPE_CHECKING:
@@ -47,7 +49,13 @@ class DirectOutlet:
         """Have the output deliver a batch."""
         count = len(batch.records)
         self._emits.value += 1
-        await self._process(batch)
+        try:
+            await self._process(batch)
+        except (asyncio.CancelledError, SystemExit) as raised:
+            error = failure_of(raised)
+            if error is None:
+                raise
+            raise error from raised
         self._taken.value += count
 
 

@@ -19,7 +19,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from logpipe import Host, LogpipeError, RecordTooLarge
+from logpipe import Host, LogpipeError, RecordTooLarge, failure_of
 from logpipe_kafka.batch import Batch, Owner
 from logpipe_kafka.budget import LIMIT, Budget
 from logpipe_kafka.cluster import Cluster
@@ -227,8 +227,11 @@ class Delivery:
                 raise LeaderNotAvailableError(f"{queue.topic}-{partition}")  # noqa: TRY301 - returned below
             queue.partitions = partitions
             await session.send(batch, queue.topic, partition)
-        except Exception as error:  # noqa: BLE001 - judged by the caller, who keeps the batch whatever it is
-            return error
+        except BaseException as raised:
+            error = failure_of(raised)  # a future that the client cancelled is none of our own
+            if error is None:
+                raise
+            return error  # judged by the caller, who keeps the batch whatever it is
         return None
 
     def _confirmed(self, queue: TopicQueue, batch: Batch, partition: int) -> None:
