@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,8 +38,6 @@ from logpipe.registry import Registry
 FIRST_BACK_OFF: Final = 1.0
 LONGEST_BACK_OFF: Final = 60.0
 THREADS: Final = 8
-MEETING_SECONDS: Final = 5.0
-"""How long the first thread waits for the last to start."""
 STOP_SECONDS: Final = 4.0
 """How long all plugins together may take to close, after `shutdown_timeout`."""
 TODAY: Final = "1"
@@ -178,7 +175,8 @@ class Graph:
 
     async def run(self) -> None:
         """Start, work until `request_stop`, drain, stop."""
-        _start_threads(self.world.threads)
+        with suppress(RuntimeError, MemoryError):
+            self.world.threads.submit(int)  # starts a thread: there may be no memory for one when the way out needs it
         async with asyncio.TaskGroup() as group:
             self.world.group = group
             self._tasks.append(group.create_task(self.world.dead_letters.run(), name="dead_letters"))
@@ -372,14 +370,6 @@ class Graph:
         if self._watched is not None:
             self._log.removeHandler(self._watched[0])
             self._watched = None
-
-
-def _start_threads(pool: ThreadPoolExecutor) -> None:
-    """Start all threads of a pool: later, when the way out needs one, there may be no memory for it."""
-    meeting = threading.Barrier(THREADS)
-    with suppress(RuntimeError, MemoryError):  # it goes on with those there are
-        for _ in range(THREADS):
-            pool.submit(meeting.wait, MEETING_SECONDS)
 
 
 def read_system(root: Element, report: Report) -> SystemOptions:
