@@ -141,7 +141,6 @@ async def test_a_retag_that_doubles_the_tag_takes_no_memory() -> None:
         await running.feed("a.b", {"bad": 1})
         await running.wait_for(running.dead_letters)
     (letter,) = running.dead_letters()
-    assert letter.error_class == "RoutingCircle"
     assert len(letter.tag or "") <= 16384
 
 
