@@ -190,7 +190,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 
 ALWAYS: Final = frozenset(
     {
-        "output rewrite_tag_filter.rule", "input tail.pos_file", "input tail.read_from_head", "formatter single_value.message_key",
+        "output rewrite_tag_filter.rule", "input tail.pos_file", "input tail.read_from_head",
+        "formatter single_value.message_key",
         "buffer file.path", "buffer file_single.path",
         "buffer file.flush_at_shutdown", "buffer file_single.flush_at_shutdown",
         "output kafka.brokers", "output kafka2.brokers", "output kafka_buffered.brokers", "output rdkafka.brokers",
@@ -310,6 +311,6 @@ _PLAIN: Final = (
 )
 _RUBY: Final = (
     '${record["k"].to_s.upcase}', '${record["o"].inspect}', "${time}", "${Time.at(time.to_i).utc.iso8601 rescue 0}",
-    '${record["n"].to_i + 1}', '${record.keys.sort.join(44.chr)}', '${record["message"].to_s[0, 5]}',
+    '${record["n"].to_i + 1}', "${record.keys.sort.join(44.chr)}", '${record["message"].to_s[0, 5]}',
     '${record["k"].to_s =~ /x/}',
 )  # fmt: skip
