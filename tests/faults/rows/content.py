@@ -137,7 +137,8 @@ def unmatched(lab: Lab) -> None:
                 log.write_bytes(b"{this is neither %d\n" % number)
             log.write(LINES)
             trial.wait_for_all()
-            trial.fired("unmatched", when="pattern not matched" in trial.said)
+            trial.wait_for("this is neither")  # its log is written beside what it delivers
+            trial.fired("unmatched")
             trial.end(logpipe)
 
 
