@@ -70,6 +70,7 @@ class JavaServer:
             self.kill()
             raise
         if not self.running:
+            self.kill()
             raise StartError(f"{self._command[-2]} ended at its start:\n{self._last_words()}")
 
     def stop(self) -> None:

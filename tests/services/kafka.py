@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -27,6 +30,7 @@ broker.id=0
 listeners=PLAINTEXT://127.0.0.1:{port}
 zookeeper.connect={zookeeper}
 zookeeper.session.timeout.ms=6000
+zookeeper.connection.timeout.ms=120000
 log.dirs={folder}/kafka-data
 log.retention.ms=-1
 num.partitions={partitions}
@@ -106,10 +110,11 @@ class Kafka(RunningKafka):
         folder = Path(tempfile.mkdtemp(prefix="logpipe-kafka-"))
         ensemble = None
         try:
-            begin = partial(start_zookeeper, folder=folder, jars=classpath)
-            ensemble, zookeeper = on_free_port(begin, refused=StartError)
-            begin = partial(_start_broker, zookeeper + root, folder=folder, jars=classpath, partitions=partitions)
-            broker, bootstrap = on_free_port(begin, refused=StartError)
+            with _one_at_a_time(classpath):
+                begin = partial(start_zookeeper, folder=folder, jars=classpath)
+                ensemble, zookeeper = on_free_port(begin, refused=StartError)
+                begin = partial(_start_broker, zookeeper + root, folder=folder, jars=classpath, partitions=partitions)
+                broker, bootstrap = on_free_port(begin, refused=StartError)
         except BaseException:
             if ensemble is not None:
                 ensemble.kill()
@@ -162,6 +167,17 @@ class Kafka(RunningKafka):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def _one_at_a_time(classpath: Path) -> Iterator[None]:
+    """Let the processes of this machine start servers one after the other: many at once have each other time out."""
+    descriptor = os.open(classpath, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _start_broker(zookeeper: str, port: int, *, folder: Path, jars: Path, partitions: int) -> tuple[JavaServer, str]:
