@@ -35,8 +35,9 @@ ROWS: dict[str, dict[str, Any]] = {
         "kind": "scenario",
         "encoding": "latin-1",
         "config": SOURCE
-        + "<filter t>\n@type record_transformer\nenable_ruby\n<record>\nmessage {{DIR}}|${record['message']}\n</record>\n"
-        + f"</filter>\n<match t>\n{OUTPUT}<format>\n@type single_value\n</format>\n</match>\n",
+        + "<filter t>\n@type record_transformer\nenable_ruby\n<record>\n"
+        + "message {{DIR}}|${record['message']}\n</record>\n</filter>\n"
+        + f"<match t>\n{OUTPUT}<format>\n@type single_value\n</format>\n</match>\n",
         "files": {"in.log": "caf\xe9 {{DIR}}\n\x85\n"},
         "wait": 1,
         "expect": {"out/f.log": ["{{DIR}}|caf\xe9 {{DIR}}", "{{DIR}}|\x85"]},
