@@ -13,7 +13,6 @@ import pytest
 
 from tests.services.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 60
 EMPTY = "<match never>\n  @type null\n</match>\n"
 OWN = "<label @FLUENT_LOG>\n  <match **>\n    @type null\n  </match>\n</label>\n"
@@ -25,7 +24,7 @@ SAMPLE = (
 def logpipe(*arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run to the end."""
     command = (sys.executable, "-m", "logpipe", *arguments)
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    env = {**os.environ, **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env, input=text)
 
 
@@ -48,7 +47,6 @@ class Running:
                 stdout=file,
                 stderr=file,
                 stdin=stdin,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
                 start_new_session=True,
             )
 
