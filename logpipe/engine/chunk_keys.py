@@ -84,9 +84,11 @@ class Slices:
     def end(self, start: int) -> int:
         """Return the end of a slice that begins at `start`, seconds since the epoch."""
         end = start + self._length
-        if has_date(start) and has_date(end) and self._starts[end] == start:  # clocks go back meanwhile
-            end += utc_offset(start, self._zone) - utc_offset(end, self._zone)
-        return end
+        if not (has_date(start) and has_date(end)):
+            return end
+        if self._starts[end] == start:  # clocks go back meanwhile
+            return end + utc_offset(start, self._zone) - utc_offset(end, self._zone)
+        return self._starts[end]  # if they go forward, the next one has begun by then
 
     def _start(self, second: int) -> int:
         if not has_date(second):
