@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from logpipe import signals
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
 from logpipe.supervisor.account import Account
@@ -95,6 +97,8 @@ class Daemon:
         sys.stdout.flush()
         if os.fork():
             os.close(self._tell)
+            for number in signals.STOPS:  # whoever interrupts the wait has not been told that it runs
+                signal.signal(number, lambda _number, _frame: os._exit(1))
             os._exit(0 if os.read(told, 1) else 1)
         os.close(told)
         os.setsid()
