@@ -81,6 +81,11 @@ class Content(NamedTuple):
     size: int = 0
     """Bytes that it held when last looked at."""
 
+    @property
+    def telling(self) -> bool:
+        """Whether it is enough to tell a copy by."""
+        return bool(self.mark) or self.head.length >= TELLING
+
     def begins(self, beginning: bytes, size: int) -> bool:
         """Return whether a file of that size with that beginning may hold it.
 
@@ -222,27 +227,28 @@ class LogFile(io.FileIO):
 
 
 class Look(NamedTuple):
-    """What an open file was seen to be, without reading on in it."""
+    """What a file was seen to be, without reading on in it."""
 
     length: int
     head: Head
 
     @classmethod
-    def at(cls, file: LogFile | None, head: Head) -> Self | None:
-        """Look at a file whose head may have grown; None for one that is closed, by somebody else meanwhile too."""
-        if file is None:
-            return None
+    def at(cls, file: LogFile | None, path: str, identity: Identity, head: Head) -> Self | None:
+        """Look at a file whose head may have grown; at its name where it is closed; None where that is another's."""
         try:
+            if file is None:
+                status = os.stat(path)  # noqa: PTH116 - paths stay as they are written
+                return cls(status.st_size, head) if Identity.of(status) == identity else None
             length = file.length()
             beginning = file.beginning() if head.length < min(HEAD_BYTES, length) else b""
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # it may have been closed meanwhile
             return None
         return cls(length, Head.of(beginning) if head.begins(beginning) else head)
 
 
-def looks(files: Iterable[tuple[LogFile | None, Head]]) -> list[Look | None]:
+def looks(files: Iterable[tuple[LogFile | None, str, Identity, Head]]) -> list[Look | None]:
     """Look at several files in one visit to a thread."""
-    return [Look.at(file, head) for file, head in files]
+    return [Look.at(*each) for each in files]
 
 
 def _open(path: str, flags: int) -> int:

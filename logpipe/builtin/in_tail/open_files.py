@@ -1,7 +1,7 @@
 """Which followed files are held open: all of them on most machines, the most recently used ones where there are many.
 
-A file that was rotated away stays open until it is read: its name leads elsewhere, and its inode is kept from being
-given to another file only by being open.
+A file that was rotated away stays open until it is read, unless it is known what it is called now and there are too
+many; one that has no name any more stays open in any case.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 
 from logpipe import Host
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.history import reopen
 from logpipe.builtin.in_tail.logfile import LogFile
+from logpipe.builtin.in_tail.look import reopen
 from logpipe.builtin.in_tail.trail import Trail
 
 MOST_OPEN: Final = 4096
@@ -46,7 +46,7 @@ class OpenFiles:
     def hold(self, generation: Generation, file: LogFile) -> None:
         """Keep a file open that has just been found, or close it where too many are open and it can be found again."""
         self.attach(generation, file)
-        if len(self._open) > self._most and generation.replaced_at is None:
+        if len(self._open) > self._most and not generation.adrift:
             self.close_now(generation)
 
     async def ensure(self, trail: Trail, generation: Generation) -> None:
@@ -58,13 +58,13 @@ class OpenFiles:
         self._resting.pop(generation, None)
         if generation.file is None:
             file = await self._host.in_thread(
-                reopen, generation.form, generation.inode_path, trail.path, generation.identity
+                reopen, generation.form, generation.inode_path, trail.path, generation.identity, generation.born
             )
             self.attach(generation, file)
 
     def rest(self, generation: Generation, *, close: bool) -> None:
         """Note that there is nothing to read for now; `close` closes the file at once, where it can be found again."""
-        if generation.replaced_at is not None:
+        if generation.adrift or (close and generation.replaced_at is not None):
             return
         if close or len(self._open) > self._most:
             self.close_now(generation)
@@ -86,7 +86,8 @@ class OpenFiles:
             file.close()
 
     def keep(self, generation: Generation) -> None:
-        """Keep a file open that has lost its name."""
+        """Keep a file open that has lost its name, until another one is known."""
+        generation.adrift = True
         self._resting.pop(generation, None)
 
     def release(self, generation: Generation) -> LogFile | None:

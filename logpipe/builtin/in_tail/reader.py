@@ -14,6 +14,7 @@ from typing import Final
 from logpipe import BufferFull, Host
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.counts import Counts
+from logpipe.builtin.in_tail.cuts import Cuts
 from logpipe.builtin.in_tail.events import EventMaker
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.lines import HOLE, LineFormat, without_hole
@@ -22,7 +23,6 @@ from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.throttle import Throttle
 from logpipe.builtin.in_tail.trail import Trail
-from logpipe.builtin.in_tail.trails import Trails
 
 BLOCK: Final = 512 * 1024
 """Bytes of one read: the visit to a thread costs as much as splitting a quarter of them."""
@@ -70,7 +70,7 @@ class Reader:
         *,
         maker: EventMaker,
         lines: LineFormat,
-        trails: Trails,
+        cuts: Cuts,
         files: OpenFiles,
         complaints: Complaints,
         throttle: Throttle,
@@ -78,7 +78,7 @@ class Reader:
         self._host = host
         self._maker = maker
         self._format = lines
-        self._trails = trails
+        self._cuts = cuts
         self._files = files
         self._complaints = complaints
         self._throttle = throttle if throttle.active else None
@@ -105,7 +105,7 @@ class Reader:
             try:
                 data = await self._read(trail, generation)
             except Rewritten:
-                await self._trails.truncated(trail, generation)
+                await self._cuts.truncated(trail, generation)
                 return 0.0
         except OSError as error:
             return await self._cannot_read(trail, generation, error)
@@ -113,7 +113,7 @@ class Reader:
         place = len(generation.expected_mark)
         at_end = generation.offset + generation.ahead + len(data) - place >= generation.size
         if len(data) == place and generation.modified != modified:
-            await self._trails.look_for_copies(trail, generation)
+            await self._cuts.look_for_copies(trail, generation)
         pause = await self._deliver(_Slice(trail, generation, data, place, at_end))
         if pause is not None:
             return pause
@@ -130,7 +130,7 @@ class Reader:
             size = generation.size
             data = await generation.read(max(generation.want, block))
         if generation.size < size and generation.form.exact:
-            self._trails.shortened(trail, generation, size)
+            self._cuts.shortened(trail, generation, size)
         if self._throttle is not None:
             self._throttle.spend_bytes(trail, len(data))
         return data
@@ -323,7 +323,7 @@ class Reader:
         )
         if lost:
             reason = "gone" if isinstance(error, FileNotFoundError) else "unreadable"
-            await self._trails.give_up(trail, generation, reason)
+            await self._cuts.give_up(trail, generation, reason)
             return 0.0
         if self._complaints.room(trail, "cannot be read", 1):
             self._host.log.warning("%s cannot be read, trying again: %s", trail.name, error.strerror)

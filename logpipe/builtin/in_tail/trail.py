@@ -7,10 +7,10 @@ import re
 from enum import Enum, auto
 from typing import Final
 
+from logpipe.builtin.in_tail.folders import Lying
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.ledger import Ledger
-from logpipe.builtin.in_tail.logfile import Head, Identity, LogFile
-from logpipe.builtin.in_tail.neighbours import Known
+from logpipe.builtin.in_tail.logfile import Head
 from logpipe.builtin.position_file import Entry, entry
 
 _DOTS: Final = re.compile(r"\.{2,}")
@@ -36,8 +36,8 @@ class Trail:
     __slots__ = (
         "__weakref__",
         "_entry",
+        "arrivals",
         "contents",
-        "copies",
         "generations",
         "hops",
         "ledger",
@@ -59,8 +59,8 @@ class Trail:
         self.generations: list[Generation] = []
         self.ledger = Ledger()
         """The books of generations that were let go."""
-        self.copies: tuple[tuple[Identity, Head, int], ...] = ()
-        """Files beside it that hold what was read from it already."""
+        self.arrivals: dict[Lying, None] = {}
+        """Files that came beside it and are nobody's: if it is cut, its copy is among them."""
         self.contents: tuple[tuple[Head, int], ...] = ()
         """Heads and sizes of what was read to its end and let go: should it be compressed then, it is known by them."""
         self._entry: Entry | None = None
@@ -82,24 +82,9 @@ class Trail:
         last = self.generations[-1] if self.generations else None
         return last if last is not None and last.replaced_at is None else None
 
-    @property
-    def known(self) -> Known:
-        """What is, will be or was read."""
-        files: dict[Identity, tuple[Head, int] | None] = {
-            identity: (head, size) for identity, head, size in self.copies
-        }
-        for each in self.generations:
-            if not each.gone:
-                files[each.identity] = (each.head, each.size) if each.file is None else None
-        contents: list[tuple[Head, LogFile | int]] = [(head, size) for _, head, size in self.copies]
-        contents += [(each.head, each.file or each.size) for each in self.generations]
-        return Known(files, (*self.contents, *contents))
-
-    @property
-    def begun(self) -> set[Identity]:
-        """The known files of which something was read."""
-        begun = (each.identity for each in self.generations if each.begun and not each.gone)
-        return {*(copy[0] for copy in self.copies), *begun}
+    def remember(self, head: Head, size: int) -> None:
+        """Remember how something began that was read, and how long it was."""
+        self.contents = (*self.contents[1 - MOST_CONTENTS :], (head, size))
 
     def next_stirred(self) -> Generation | None:
         """Return the oldest generation that may have something to read: a newer one waits for it."""
@@ -109,17 +94,6 @@ class Trail:
         """Note that every unfinished generation may have something to read."""
         for generation in self.generations:
             generation.stirred = not generation.finished
-
-    def insert(self, generation: Generation) -> None:
-        """Put an older generation before the live one, and before those not begun that were written after it."""
-        place = len(self.generations) - (self.live is not None)
-        while place and not (last := self.generations[place - 1]).begun and last.modified > generation.modified:
-            place -= 1
-        self.generations.insert(place, generation)
-
-    def insert_before(self, generation: Generation, other: Generation) -> None:
-        """Put another generation right before one."""
-        self.generations.insert(self.generations.index(generation), other)
 
     def forget_finished(self, *, but: int) -> list[Generation]:
         """Let go of generations whose every receipt has settled, the oldest first and all `but` so many.

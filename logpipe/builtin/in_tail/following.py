@@ -1,0 +1,491 @@
+"""Follows paths to the files that they lead to: looks, decides and acts, one thing at a time.
+
+Files change while we look at them. What inotify tells is taken until nothing more comes for the files that were looked
+at; where it tells nothing, a folder is looked at until it stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from logpipe import Host
+from logpipe.builtin.in_tail.decide import Rules, begin, decide
+from logpipe.builtin.in_tail.difference import Found, Hops, Place
+from logpipe.builtin.in_tail.folders import Folder, Folders, Happened, Key, Lying, Who
+from logpipe.builtin.in_tail.logfile import Identity, looks
+from logpipe.builtin.in_tail.look import (
+    MOST_LOOKS,
+    Ask,
+    Looker,
+    Status,
+    Survey,
+    all_hops,
+    birth_of,
+    changed_at,
+    close,
+    look_all,
+    survey,
+)
+from logpipe.builtin.in_tail.registry import Registry
+from logpipe.builtin.in_tail.rotation_names import bases, looks_rotated, rotation_of
+from logpipe.builtin.in_tail.saved import Saved
+from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail
+from logpipe.builtin.in_tail.watch import Watch
+from logpipe.builtin.position_file import Entry, FolderLook, Loaded, entry, look_line, missing_line
+
+MOST_ARRIVALS: Final = 64
+"""Files beside a path that are remembered as its copies, should it be cut."""
+
+_RACY: Final = 20_000_000
+"""Nanoseconds within which a folder may change twice and have the same time."""
+
+_AT_ONCE: Final = 64
+"""Files opened in one visit to a thread."""
+
+
+class Fresh(NamedTuple):
+    """Files with names of rotated ones that a survey found and the look before had not."""
+
+    files: dict[str, Identity]
+    since: int
+    """When the look before was, nanoseconds since the epoch."""
+    listed: bool
+    """Whether it is known what lay there then."""
+
+
+class Following:
+    """The followed paths of one `<source>`, kept in step with the disk."""
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        registry: Registry,
+        watch: Watch,
+        looker: Looker,
+        rules: Rules,
+        wants: Callable[[str], bool],
+        search: Callable[[], None],
+    ) -> None:
+        self.registry = registry
+        self.table = registry.table
+        self.saved = Saved(Loaded([], [], 0.0))
+        self.looker = looker
+        self.changing = asyncio.Lock()
+        self.folders = Folders(self._who_was_at, archive_suffix=looker.archive_suffix)
+        self._host = host
+        self._watch = watch
+        self._rules = rules
+        self._wants = wants
+        self._search = search
+        self.awaited: dict[str, None] = {}
+        """Links to nothing: their files may still come."""
+        self._happened = Happened()
+        self._void: set[str] = set()
+        self._fresh: dict[str, Fresh] = {}
+        self._undecided: dict[str, set[str]] = {}
+        """Files in folders that are not written down as seen, since it is not decided what is done with them."""
+        self._lines: dict[str, bytes] = {}
+        self._missed = host.counter("missed_event_count", "Rotations that inotify did not report.")
+
+    # ---- what is written down
+
+    def entries(self) -> list[Entry]:
+        """Return the rows of the position file: what was followed before and is not found yet, and what is followed."""
+        return [entry(self.saved.unclaimed()), *(trail.entry for trail in self.table.by_path.values())]
+
+    def looks(self) -> bytes:
+        """Return what lay in folders at the last look, and which rows' files are missing, as they are written."""
+        for base, folder in self.folders.by_base.items():
+            if folder.looked_at and base not in self._lines:
+                undecided = self._undecided.get(base, ())
+                files = self.folders.known(base, but=undecided)
+                self._lines[base] = look_line(base, FolderLook(folder.looked_at, frozenset(files)))
+        unseen = (look_line(base, look) for base, look in self.saved.folders.items() if base not in self._lines)
+        missing = (missing_line(*key, since) for key, since in self.saved.missing.items())
+        return b"".join((*self._lines.values(), *unseen, *missing))
+
+    def _changed(self, base: str) -> None:
+        if self._lines.pop(base, None) is not None:
+            self.registry.moved()
+
+    # ---- what inotify tells
+
+    async def catch_up(self) -> None:
+        """Act on what inotify has told up to now."""
+        async with self.changing:
+            await self.catch_up_now()
+
+    async def catch_up_now(self) -> None:
+        """Do the same for who has the lock."""
+        happened = self._happened
+        places: dict[str, Place] = {}
+        affected = self._paths_at(happened.arrived)
+        for turn in range(MOST_LOOKS):
+            changes = self._watch.take()
+            for trail in changes.written:
+                self.touch(trail)
+            self._void |= changes.void
+            if changes.search:
+                self._search()
+            again = dict(affected) if turn == 0 else {}
+            if changes.steps:
+                new = self.folders.apply(changes.steps, happened)
+                happened.add(new)
+                again.update(self._paths_at((*new.left, *new.arrived)))
+                again.update(dict.fromkeys(path for path in affected if self._has_any(path, new)))
+            if not again:
+                break
+            affected.update(again)
+            await self._prepare(again)
+            close(each for path in again if path in places for each in _founds(places[path]))
+            asks = [Ask(path, tuple(self._whereabouts(path))) for path in again]
+            places.update({place.path: place for place in await self._host.in_thread(self.looker.places, asks)})
+        if happened.moved or places:
+            self._happened = Happened()
+            found = {each.path: each for place in places.values() for each in _founds(place)}
+            await self._settle(list(places.values()))
+            if self._fresh:
+                self.decided()
+            for lying in happened.moved:
+                if lying.folder is not None and (seen := found.get(lying.last)) is not None:
+                    lying.who = seen.identity, seen.born
+            await self._note_moves(happened)
+
+    def _paths_at(self, keys: Iterable[Key]) -> dict[str, None]:
+        """Return the paths that lead through names, or are meant by them."""
+        paths: dict[str, None] = {}
+        for folder, name in keys:
+            for base in self._watch.aliases(folder):
+                paths.update({trail.path: None for trail in self._watch.followers(base, name) if trail.wanted})
+                path = base + name
+                if path not in self.table.by_path and self._watch.is_searched(base) and self._wants(path):
+                    paths[path] = None
+        return paths
+
+    def _key_of(self, path: str) -> Key:
+        trail = self.table.by_path.get(path)
+        if trail is not None and trail.hops:
+            base, name = trail.hops[-1]
+        else:
+            slash = path.rfind("/") + 1
+            base, name = path[:slash], path[slash:]
+        return self._watch.folder(base), name
+
+    def _has_any(self, path: str, new: Happened) -> bool:
+        return any(lying in new.moved for lying in self._happened.arrived.get(self._key_of(path), ()))
+
+    def _whereabouts(self, path: str) -> Iterable[str]:
+        """Yield where the files are that had a path's name and were not looked at yet."""
+        for lying in self._happened.arrived.get(self._key_of(path), ()):
+            if lying.path is not None:
+                yield lying.path
+
+    def touch(self, trail: Trail) -> None:
+        """Read what may have been written."""
+        if (live := trail.live) is not None:
+            live.stirred = True
+            self.registry.wake(trail)
+
+    def _who_was_at(self, base: str, name: str) -> Who | None:
+        for alias in self._watch.aliases(base):
+            for trail in self._watch.followers(alias, name):
+                if trail.hops[-1] == (alias, name) and (live := trail.live) is not None:
+                    return live.identity, live.born
+        return None
+
+    async def _note_moves(self, happened: Happened) -> None:
+        """Note where files are now, known ones and those that are nobody's."""
+        known = {lying for lying in happened.moved if lying.who is not None}
+        strangers = [
+            each
+            for each in happened.moved
+            if each not in known and each.folder is not None and looks_rotated(each.name)
+        ]
+        births = await self._host.in_thread(birth_of, [lying.last for lying in strangers]) if strangers else []
+        known |= {lying.became for lying in known if lying.became is not None and not self._is_unexplained(lying)}
+        for lying, who in zip(strangers, births, strict=True):
+            lying.who = who
+        for lying in happened.moved:
+            owner = self.table.owners.get(lying.who) if lying.who is not None else None
+            if owner is None:
+                if lying not in known:
+                    self._note_arrival(lying)
+            elif (generation := owner[1]).replaced_at is not None:
+                generation.adrift = lying.folder is None
+                generation.inode_path = lying.last
+                if generation.adrift:
+                    self.registry.keep(generation)
+            self._changed(lying.last[: lying.last.rfind("/") + 1])
+        for base, _ in (*happened.left, *happened.arrived):
+            self._changed(base)
+        self.folders.rest(happened, self._is_kept)
+
+    def _is_unexplained(self, lying: Lying) -> bool:
+        base = lying.last[: lying.last.rfind("/") + 1]
+        return any(lying in trail.arrivals for trail in self._trails_beside(base, lying.name))
+
+    def _is_kept(self, lying: Lying) -> bool:
+        if lying.who is None:
+            return False
+        owner = self.table.owners.get(lying.who)
+        return looks_rotated(lying.name) or (owner is not None and owner[1].replaced_at is not None)
+
+    def _note_arrival(self, lying: Lying) -> None:
+        """Remember a file that came and is nobody's with the paths of which it may be a copy."""
+        if lying.folder is None:
+            return
+        for trail in self._trails_beside(lying.folder, lying.name):
+            trail.arrivals[lying] = None
+            while len(trail.arrivals) > MOST_ARRIVALS:
+                del trail.arrivals[next(iter(trail.arrivals))]
+
+    def _trails_beside(self, base: str, name: str) -> dict[Trail, str]:
+        """Return the paths of whose file a name may be a rotation or a copy, and what that file is called."""
+        trails: dict[Trail, str] = {}
+        for alias in self._watch.aliases(base):
+            for before in bases(name, self.looker.archive_suffix):
+                followers = self._watch.followers(alias, before)
+                trails.update({trail: before for trail in followers if trail.hops[-1] == (alias, before)})
+        return trails
+
+    # ---- paths that are new
+
+    async def follow(self, paths: Iterable[str], *, new_at_end: bool) -> None:
+        """Begin to follow paths; those that are followed already are looked at again."""
+        waiting = iter(paths)
+        while some := list(islice(waiting, _AT_ONCE)):
+            async with self.changing:
+                await self._prepare(some)
+                asks = [self._ask(path) for path in some]
+                places = await self._host.in_thread(self.looker.places, asks)
+                await self._settle(places, new_at_end=new_at_end)
+
+    def _ask(self, path: str) -> Ask:
+        """Return what to look at for a path that an earlier run may have followed."""
+        base, name = self._key_of(path)
+        fresh = self._fresh.get(base)
+        if fresh is None or not self.saved.knew(path):
+            return Ask(path)
+        pattern = rotation_of(name, self.looker.archive_suffix)
+        new = tuple(base + other for other in fresh.files if pattern.fullmatch(other))
+        return Ask(path, (), new, fresh.since, fresh.listed)
+
+    async def _prepare(self, paths: Iterable[str]) -> None:
+        """Watch the folders on the way to files before they are opened, and see what lies there."""
+        asked = list(paths)
+        hops = await self._host.in_thread(all_hops, asked)
+        self._watch.cover(dict.fromkeys(base for each in hops for base, _ in each))
+        ends = dict.fromkeys(self._watch.folder(each[-1][0]) for each in hops)
+        unknown = [base for base in ends if not self.folders.at(base).looked_at]
+        if unknown:
+            surveys = await self._host.in_thread(survey, unknown)
+            self._fresh.update({base: self._note_survey(base, each) for base, each in surveys.items()})
+
+    def _note_survey(self, base: str, seen: Survey) -> Fresh:
+        """Take what lies in a folder for what is known of it; returns what is new there."""
+        folder = self.folders.at(base)
+        since, listed = folder.looked_at, True
+        known = self.folders.known(base)
+        if not folder.looked_at:
+            earlier = self.saved.folders.pop(base, None)
+            since, listed = (earlier.looked_at, True) if earlier else (self.saved.written_at, False)
+            known = set(earlier.files) if earlier is not None else set()
+        fresh = {
+            name: identity
+            for name, (identity, born) in seen.rotated.items()
+            if (identity.inode, born) not in known and not self.table.has(identity, born)
+        }
+        self._undecided.setdefault(base, set()).update(fresh)
+        self._adopt(base, folder, seen)
+        return Fresh(fresh, since, listed)
+
+    def decided(self) -> None:
+        """Note that all paths that are there are followed: what new files are left may belong to those that are not."""
+        for base, fresh in list(self._fresh.items()):
+            left = {
+                name: identity
+                for name, identity in fresh.files.items()
+                if any(
+                    self.saved.knew(base + before) and base + before not in self.table.by_path
+                    for before in bases(name, self.looker.archive_suffix)
+                )
+            }
+            self._fresh[base] = fresh._replace(files=left)
+            self._undecided[base] = set(left)
+            self._changed(base)
+            if not left:
+                del self._fresh[base], self._undecided[base]
+
+    def _adopt(self, base: str, folder: Folder, seen: Survey) -> None:
+        old = {lying.who: lying for lying in folder.names.values()}
+        folder.names = {}
+        for name, who in seen.rotated.items():
+            lying = folder.names[name] = old.get(who) or Lying(base, name, who)
+            lying.move(base, name)
+        folder.looked_at, folder.changed = seen.looked_at, seen.changed
+        self._lines.pop(base, None)
+        self.registry.moved()
+
+    async def _settle(self, places: Sequence[Place], *, new_at_end: bool = False) -> None:
+        """Decide about paths that were looked at, and act."""
+        known = [place for place in places if place.path in self.table.by_path]
+        new = [place for place in places if place.path not in self.table.by_path]
+        for place in places:
+            self.registry.complain(place.path, place.error)
+        found = [each for place in known for each in _founds(place)]
+        self.registry.act(decide(self.table, known, self._rules), found)
+        if new:
+            arrived = {place.path for place in new if self._has_arrived(place.path)}
+            beginnings = await self._host.in_thread(self.looker.beginnings, new, arrived, self.saved, {})
+            for each in beginnings:
+                actions = begin(self.table, each, self._rules, at_end=new_at_end)
+                self.saved.claim([row.position for row in each.rows])
+                self.saved.claim([each.own] if each.own is not None else [])
+                rows = [row.found for row in each.rows if row.found is not None]
+                self.registry.act(actions, [*_founds(each.place), *rows])
+        for place in places:
+            trail = self.table.by_path.get(place.path)
+            if trail is None and place.now is None and len(place.hops) > 1:
+                self.awaited[place.path] = None
+            if trail is not None and place.now is not None:
+                self._watch.follow(trail, place.hops)
+                self._forget(trail, but=MOST_FINISHED)
+
+    def follow_leftover(self, trail: Trail, hops: Hops) -> None:
+        """Read the rest of a file whose path may lead nowhere, or is not meant any more."""
+        trail.wanted = self._wants(trail.path)
+        self._watch.follow(trail, hops)
+        self.registry.settled(trail)
+        self.registry.wake(trail)
+
+    def _has_arrived(self, path: str) -> bool:
+        base, name = self._key_of(path)
+        fresh = self._fresh.get(base)
+        return fresh is not None and fresh.listed and name in fresh.files
+
+    # ---- where nobody tells
+
+    async def look_again(self, trails: Iterable[Trail]) -> None:
+        """Ask the file system where paths lead now, and follow that."""
+        asked = list(trails)
+        statuses = await self._host.in_thread(look_all, [trail.path for trail in asked])
+        await self.compare(zip(asked, statuses, strict=True), audit=False)
+
+    async def compare(self, seen: Iterable[tuple[Trail, Status]], *, audit: bool, anew: Iterable[str] = ()) -> None:
+        """Act on what paths were seen to lead to; an `audit` finds only what nobody reported.
+
+        The folders `anew` are looked at whether their paths have changed or not.
+        """
+        async with self.changing:
+            changed = self._see(seen)
+            folders = [*anew, *self._void]
+            if not changed and not folders:
+                return
+            await self.catch_up_now()
+            statuses = await self._host.in_thread(look_all, [trail.path for trail in changed])
+            changed = self._see(zip(changed, statuses, strict=True))
+            if changed or folders:
+                self._void.clear()
+                await self._renew(changed, folders, audit=audit)
+
+    def _see(self, seen: Iterable[tuple[Trail, Status]]) -> list[Trail]:
+        """Wake what was written to, and return the paths that lead elsewhere."""
+        changed: list[Trail] = []
+        for trail, status in seen:
+            live = trail.live
+            if live is not None and status is not None and Identity.of(status) == live.identity:
+                live.seen_size = status.st_size
+                if status.st_size != live.size or status.st_mtime_ns != live.modified:
+                    self.touch(trail)
+            elif trail.wanted and (live is not None or status is not None):
+                changed.append(trail)
+        return changed
+
+    async def _renew(self, trails: list[Trail], folders: Iterable[str], *, audit: bool) -> None:
+        """Follow paths to where they lead now, after what came and went while nobody reported."""
+        doubtful: dict[str, tuple[list[str], int]] = {trail.path: ([], 0) for trail in trails}
+        places: list[Place] = []
+        surveys: dict[str, Survey] = {}
+        for _ in range(MOST_LOOKS):
+            await self._prepare(doubtful)
+            ends = dict.fromkeys((*folders, *(self._key_of(path)[0] for path in doubtful)))
+            surveys = await self._host.in_thread(survey, ends)
+            for base, seen in surveys.items():
+                fresh = self._note_survey(base, seen)
+                for name in fresh.files:
+                    for trail, before in self._trails_beside(base, name).items():
+                        if rotation_of(before, self.looker.archive_suffix).fullmatch(name):
+                            doubtful.setdefault(trail.path, ([], 0))
+                            doubtful[trail.path] = ([*doubtful[trail.path][0], base + name], fresh.since)
+                    self._note_arrival(self.folders.at(base).names[name])
+            close(each for place in places for each in _founds(place))
+            asks = [
+                Ask(path, (), tuple(dict.fromkeys(new)), since, listed=True) for path, (new, since) in doubtful.items()
+            ]
+            places = await self._host.in_thread(self.looker.places, asks)
+            if [each.changed for each in surveys.values()] == await self._host.in_thread(changed_at, list(surveys)):
+                break
+        before_this = self.registry.rotated.value
+        await self._settle(places)
+        for base in surveys:
+            self._undecided.pop(base, None)
+            self._changed(base)
+        if audit:
+            self._missed.add(self.registry.rotated.value - before_this)
+
+    async def look_for_arrivals(self, trail: Trail) -> None:
+        """Look for files beside a path where nobody tells that they come; for who has the lock."""
+        base, _ = self._key_of(trail.path)
+        if not self._watch.covers(base):
+            await self._renew([], [base], audit=False)
+
+    async def changed_unnoticed(self) -> list[str]:
+        """Return the folders that have changed, or may have, of those of which nobody tells."""
+        unwatched = {base: each for base, each in self.folders.by_base.items() if not self._watch.covers(base)}
+        times = await self._host.in_thread(changed_at, list(unwatched)) if unwatched else []
+        return [
+            base
+            for (base, each), changed in zip(unwatched.items(), times, strict=True)
+            if changed != each.changed or changed > each.looked_at - _RACY
+        ]
+
+    async def look_a_last_time(self) -> None:
+        """Note where every path leads, how much is there of every open file, and how it begins."""
+        await self.catch_up()
+        await self.look_again(self.table.by_path.values())
+        opened = [(trail, each) for trail in self.table.by_path.values() for each in trail.generations if each.file]
+        seen = await self._host.in_thread(looks, [each.look_at() for _, each in opened]) if opened else []
+        for (trail, generation), found in zip(opened, seen, strict=True):
+            if found is not None:
+                generation.seen_size = found.length
+                self.registry.note_head(trail, generation, found)
+
+    # ---- letting go
+
+    def _forget(self, trail: Trail, *, but: int) -> None:
+        for row in self.registry.forget(trail, but=but):
+            self.saved.add(row)
+        if not trail.generations:
+            self._watch.forget(trail)
+
+    def forget(self) -> None:
+        """Let go of what is finished and settled; called after a look at all paths has found what was renamed."""
+        for trail in list(self.table.by_path.values()):
+            self._forget(trail, but=self.registry.may_come_again(trail))
+
+    def let_go(self, trail: Trail) -> None:
+        """Read a path's file to its end and follow it no longer: the configuration means it no more."""
+        trail.wanted = False
+        if (live := trail.live) is not None:
+            self.registry.set_aside(trail, live)
+            live.kept, live.adrift = True, False
+
+
+def _founds(place: Place) -> list[Found]:
+    """Return every file of a place that may be open."""
+    now = [place.now] if place.now is not None else []
+    return [*now, *place.before, *(each.found for each in place.new)]
