@@ -77,7 +77,7 @@ async def test_a_file_that_another_source_follows_is_not_taken(tmp_path: Path, f
         assert second.lines == ["dated", "more", "next"]
 
 
-async def test_a_file_that_is_excluded_is_not_taken(tmp_path: Path, follow: Any, append: Any) -> None:
+async def test_a_file_that_is_excluded_is_not_taken(tmp_path: Path, follow: Any) -> None:
     """It may have been the path's, nobody knows: it is named with its size, and stands in the books."""
     log = tmp_path / "app.log"
     log.write_text("one line of text\n")
@@ -290,7 +290,7 @@ async def test_a_position_file_that_is_no_file_is_refused(kind: str, tmp_path: P
     else:
         pos_file.symlink_to(pos_file)
     before = os.lstat(pos_file)
-    with pytest.raises(LogpipeError, match="pos_file .*tail.pos is a"):
+    with pytest.raises(LogpipeError, match=r"pos_file .*tail\.pos is a"):
         async with asyncio.timeout(20), follow(tmp_path):
             pass
     assert stat.S_IFMT(os.lstat(pos_file).st_mode) == stat.S_IFMT(before.st_mode)
