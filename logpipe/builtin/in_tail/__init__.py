@@ -1,16 +1,15 @@
 """The tail input: follows log files through rotation, truncation and restarts.
 
-    discovery ──asks──► following ──difference──► decide ──actions──► registry ──wakes──► schedule ──► reader ──► emit
+    discovery ──asks──► following ──difference──► decide ──actions──► registry ──wakes──► schedule ──► reader
                             ▲                                            │
-                  watch (inotify), look (disk)               table ◄─────┘ ◄──offsets, receipts── generation
-                                                               └──settled──► checkpoints ──► position file
+                  watch (inotify), look (disk)                         table ──settled──► checkpoints
 
 - finding files: `options`, `targets` and `glob` (which paths are meant), `discovery` (when to look), `watch` and
   `inotify` (what is reported), `look` and `birth` (what is on the disk)
-- following one: `folders` (where each file of a folder is, by the renames that were reported), `difference` (what a look
-  brings), `decide` (what is done about it: pure), `following` (looks, decides, acts), `registry` and `table` (each path,
-  a *trail*, and each of its files, a *generation*), `cuts` (files that were truncated, and their copies),
-  `rotation_names`
+- following one: `folders` (where each file of a folder is, by the renames that were reported), `folder_looks` (what is
+  new there), `difference` (what a look brings), `decide` (what is done about it: pure), `following` (looks, decides,
+  acts), `registry` and `table` (each path, a *trail*, and each of its files, a *generation*), `cuts` (files that were
+  truncated, and their copies), `rotation_names`
 - reading lines: `schedule` (who is next), `throttle`, `reader`, `logfile`, `archive` (compressed files), `open_files`,
   `lines`, `events`
 - remembering positions: `generation` (what is owed), `checkpoints`, `saved` and `leftovers` (rows of an earlier run)

@@ -69,6 +69,12 @@ class Place(NamedTuple):
     new: tuple[Doubtful, ...] = ()
     """Files that may have had its name."""
 
+    @property
+    def files(self) -> list[Found]:
+        """Every file that may be open."""
+        now = [self.now] if self.now is not None else []
+        return [*now, *self.before, *(each.found for each in self.new)]
+
 
 class Row(NamedTuple):
     """One saved position of a path, and the file that it was found to be of."""

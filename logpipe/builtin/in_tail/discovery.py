@@ -126,7 +126,7 @@ class Discovery:
         await self._following.follow(new, new_at_end=first and not self._options.read_from_head)
         if first:
             await read_leftovers(self._following, self._host, self._options.tag)
-        self._following.decided()
+        self._following.looks.decided()
         await self._following.compare(
             [(trail, scan.files[trail.path]) for trail in known if trail.path in scan.files], audit=not first
         )

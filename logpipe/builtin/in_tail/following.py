@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from logpipe import Host
 from logpipe.builtin.in_tail.decide import Rules, begin, decide
-from logpipe.builtin.in_tail.difference import Found, Hops, Place
-from logpipe.builtin.in_tail.folders import Folder, Folders, Happened, Key, Lying, Who
+from logpipe.builtin.in_tail.difference import Hops, Place
+from logpipe.builtin.in_tail.folder_looks import FolderLooks
+from logpipe.builtin.in_tail.folders import Folders, Happened, Key, Lying, Who
 from logpipe.builtin.in_tail.logfile import Identity, looks
 from logpipe.builtin.in_tail.look import (
     MOST_LOOKS,
@@ -31,10 +32,8 @@ from logpipe.builtin.in_tail.look import (
 )
 from logpipe.builtin.in_tail.registry import Registry
 from logpipe.builtin.in_tail.rotation_names import bases, looks_rotated, rotation_of
-from logpipe.builtin.in_tail.saved import Saved
 from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail
 from logpipe.builtin.in_tail.watch import Watch
-from logpipe.builtin.position_file import Entry, FolderLook, Loaded, entry, look_line, missing_line
 
 MOST_ARRIVALS: Final = 64
 """Files beside a path that are remembered as its copies, should it be cut."""
@@ -44,16 +43,6 @@ _RACY: Final = 20_000_000
 
 _AT_ONCE: Final = 64
 """Files opened in one visit to a thread."""
-
-
-class Fresh(NamedTuple):
-    """Files with names of rotated ones that a survey found and the look before had not."""
-
-    files: dict[str, Identity]
-    since: int
-    """When the look before was, nanoseconds since the epoch."""
-    listed: bool
-    """Whether it is known what lay there then."""
 
 
 class Following:
@@ -72,10 +61,10 @@ class Following:
     ) -> None:
         self.registry = registry
         self.table = registry.table
-        self.saved = Saved(Loaded([], [], 0.0))
         self.looker = looker
         self.changing = asyncio.Lock()
         self.folders = Folders(self._who_was_at, archive_suffix=looker.archive_suffix)
+        self.looks = FolderLooks(self.folders, self.table, registry.moved, archive_suffix=looker.archive_suffix)
         self._host = host
         self._watch = watch
         self._rules = rules
@@ -85,32 +74,7 @@ class Following:
         """Links to nothing: their files may still come."""
         self._happened = Happened()
         self._void: set[str] = set()
-        self._fresh: dict[str, Fresh] = {}
-        self._undecided: dict[str, set[str]] = {}
-        """Files in folders that are not written down as seen, since it is not decided what is done with them."""
-        self._lines: dict[str, bytes] = {}
         self._missed = host.counter("missed_event_count", "Rotations that inotify did not report.")
-
-    # ---- what is written down
-
-    def entries(self) -> list[Entry]:
-        """Return the rows of the position file: what was followed before and is not found yet, and what is followed."""
-        return [entry(self.saved.unclaimed()), *(trail.entry for trail in self.table.by_path.values())]
-
-    def looks(self) -> bytes:
-        """Return what lay in folders at the last look, and which rows' files are missing, as they are written."""
-        for base, folder in self.folders.by_base.items():
-            if folder.looked_at and base not in self._lines:
-                undecided = self._undecided.get(base, ())
-                files = self.folders.known(base, but=undecided)
-                self._lines[base] = look_line(base, FolderLook(folder.looked_at, frozenset(files)))
-        unseen = (look_line(base, look) for base, look in self.saved.folders.items() if base not in self._lines)
-        missing = (missing_line(*key, since) for key, since in self.saved.missing.items())
-        return b"".join((*self._lines.values(), *unseen, *missing))
-
-    def _changed(self, base: str) -> None:
-        if self._lines.pop(base, None) is not None:
-            self.registry.moved()
 
     # ---- what inotify tells
 
@@ -141,15 +105,15 @@ class Following:
                 break
             affected.update(again)
             await self._prepare(again)
-            close(each for path in again if path in places for each in _founds(places[path]))
+            close(each for path in again if path in places for each in places[path].files)
             asks = [Ask(path, tuple(self._whereabouts(path))) for path in again]
             places.update({place.path: place for place in await self._host.in_thread(self.looker.places, asks)})
         if happened.moved or places:
             self._happened = Happened()
-            found = {each.path: each for place in places.values() for each in _founds(place)}
+            found = {each.path: each for place in places.values() for each in place.files}
             await self._settle(list(places.values()))
-            if self._fresh:
-                self.decided()
+            if self.looks.fresh:
+                self.looks.decided()
             for lying in happened.moved:
                 if lying.folder is not None and (seen := found.get(lying.last)) is not None:
                     lying.who = seen.identity, seen.born
@@ -219,9 +183,9 @@ class Following:
                 generation.inode_path = lying.last
                 if generation.adrift:
                     self.registry.keep(generation)
-            self._changed(lying.last[: lying.last.rfind("/") + 1])
+            self.looks.changed(lying.last[: lying.last.rfind("/") + 1])
         for base, _ in (*happened.left, *happened.arrived):
-            self._changed(base)
+            self.looks.changed(base)
         self.folders.rest(happened, self._is_kept)
 
     def _is_unexplained(self, lying: Lying) -> bool:
@@ -267,8 +231,8 @@ class Following:
     def _ask(self, path: str) -> Ask:
         """Return what to look at for a path that an earlier run may have followed."""
         base, name = self._key_of(path)
-        fresh = self._fresh.get(base)
-        if fresh is None or not self.saved.knew(path):
+        fresh = self.looks.fresh.get(base)
+        if fresh is None or not self.looks.saved.knew(path):
             return Ask(path)
         pattern = rotation_of(name, self.looker.archive_suffix)
         new = tuple(base + other for other in fresh.files if pattern.fullmatch(other))
@@ -283,52 +247,7 @@ class Following:
         unknown = [base for base in ends if not self.folders.at(base).looked_at]
         if unknown:
             surveys = await self._host.in_thread(survey, unknown)
-            self._fresh.update({base: self._note_survey(base, each) for base, each in surveys.items()})
-
-    def _note_survey(self, base: str, seen: Survey) -> Fresh:
-        """Take what lies in a folder for what is known of it; returns what is new there."""
-        folder = self.folders.at(base)
-        since, listed = folder.looked_at, True
-        known = self.folders.known(base)
-        if not folder.looked_at:
-            earlier = self.saved.folders.pop(base, None)
-            since, listed = (earlier.looked_at, True) if earlier else (self.saved.written_at, False)
-            known = set(earlier.files) if earlier is not None else set()
-        fresh = {
-            name: identity
-            for name, (identity, born) in seen.rotated.items()
-            if (identity.inode, born) not in known and not self.table.has(identity, born)
-        }
-        self._undecided.setdefault(base, set()).update(fresh)
-        self._adopt(base, folder, seen)
-        return Fresh(fresh, since, listed)
-
-    def decided(self) -> None:
-        """Note that all paths that are there are followed: what new files are left may belong to those that are not."""
-        for base, fresh in list(self._fresh.items()):
-            left = {
-                name: identity
-                for name, identity in fresh.files.items()
-                if any(
-                    self.saved.knew(base + before) and base + before not in self.table.by_path
-                    for before in bases(name, self.looker.archive_suffix)
-                )
-            }
-            self._fresh[base] = fresh._replace(files=left)
-            self._undecided[base] = set(left)
-            self._changed(base)
-            if not left:
-                del self._fresh[base], self._undecided[base]
-
-    def _adopt(self, base: str, folder: Folder, seen: Survey) -> None:
-        old = {lying.who: lying for lying in folder.names.values()}
-        folder.names = {}
-        for name, who in seen.rotated.items():
-            lying = folder.names[name] = old.get(who) or Lying(base, name, who)
-            lying.move(base, name)
-        folder.looked_at, folder.changed = seen.looked_at, seen.changed
-        self._lines.pop(base, None)
-        self.registry.moved()
+            self.looks.fresh.update({base: self.looks.note(base, each) for base, each in surveys.items()})
 
     async def _settle(self, places: Sequence[Place], *, new_at_end: bool = False) -> None:
         """Decide about paths that were looked at, and act."""
@@ -336,17 +255,17 @@ class Following:
         new = [place for place in places if place.path not in self.table.by_path]
         for place in places:
             self.registry.complain(place.path, place.error)
-        found = [each for place in known for each in _founds(place)]
+        found = [each for place in known for each in place.files]
         self.registry.act(decide(self.table, known, self._rules), found)
         if new:
-            arrived = {place.path for place in new if self._has_arrived(place.path)}
-            beginnings = await self._host.in_thread(self.looker.beginnings, new, arrived, self.saved, {})
+            arrived = {place.path for place in new if self.looks.has_arrived(self._key_of(place.path))}
+            beginnings = await self._host.in_thread(self.looker.beginnings, new, arrived, self.looks.saved, {})
             for each in beginnings:
                 actions = begin(self.table, each, self._rules, at_end=new_at_end)
-                self.saved.claim([row.position for row in each.rows])
-                self.saved.claim([each.own] if each.own is not None else [])
+                self.looks.saved.claim([row.position for row in each.rows])
+                self.looks.saved.claim([each.own] if each.own is not None else [])
                 rows = [row.found for row in each.rows if row.found is not None]
-                self.registry.act(actions, [*_founds(each.place), *rows])
+                self.registry.act(actions, [*each.place.files, *rows])
         for place in places:
             trail = self.table.by_path.get(place.path)
             if trail is None and place.now is None and len(place.hops) > 1:
@@ -361,11 +280,6 @@ class Following:
         self._watch.follow(trail, hops)
         self.registry.settled(trail)
         self.registry.wake(trail)
-
-    def _has_arrived(self, path: str) -> bool:
-        base, name = self._key_of(path)
-        fresh = self._fresh.get(base)
-        return fresh is not None and fresh.listed and name in fresh.files
 
     # ---- where nobody tells
 
@@ -415,14 +329,14 @@ class Following:
             ends = dict.fromkeys((*folders, *(self._key_of(path)[0] for path in doubtful)))
             surveys = await self._host.in_thread(survey, ends)
             for base, seen in surveys.items():
-                fresh = self._note_survey(base, seen)
+                fresh = self.looks.note(base, seen)
                 for name in fresh.files:
                     for trail, before in self._trails_beside(base, name).items():
                         if rotation_of(before, self.looker.archive_suffix).fullmatch(name):
                             doubtful.setdefault(trail.path, ([], 0))
                             doubtful[trail.path] = ([*doubtful[trail.path][0], base + name], fresh.since)
                     self._note_arrival(self.folders.at(base).names[name])
-            close(each for place in places for each in _founds(place))
+            close(each for place in places for each in place.files)
             asks = [
                 Ask(path, (), tuple(dict.fromkeys(new)), since, listed=True) for path, (new, since) in doubtful.items()
             ]
@@ -432,8 +346,7 @@ class Following:
         before_this = self.registry.rotated.value
         await self._settle(places)
         for base in surveys:
-            self._undecided.pop(base, None)
-            self._changed(base)
+            self.looks.settled(base)
         if audit:
             self._missed.add(self.registry.rotated.value - before_this)
 
@@ -468,7 +381,7 @@ class Following:
 
     def _forget(self, trail: Trail, *, but: int) -> None:
         for row in self.registry.forget(trail, but=but):
-            self.saved.add(row)
+            self.looks.saved.add(row)
         if not trail.generations:
             self._watch.forget(trail)
 
@@ -483,9 +396,3 @@ class Following:
         if (live := trail.live) is not None:
             self.registry.set_aside(trail, live)
             live.kept, live.adrift = True, False
-
-
-def _founds(place: Place) -> list[Found]:
-    """Return every file of a place that may be open."""
-    now = [place.now] if place.now is not None else []
-    return [*now, *place.before, *(each.found for each in place.new)]

@@ -26,7 +26,7 @@ async def read_leftovers(following: Following, host: Host, tag: str) -> None:
     """Read to their ends the files of rows whose paths are not followed; rows without anything to read are kept."""
     async with following.changing:
         followed = following.table.by_path
-        rows = [row for row in following.saved.unclaimed() if row.path not in followed]
+        rows = [row for row in following.looks.saved.unclaimed() if row.path not in followed]
         left = await host.in_thread(_find, following.looker, rows) if rows else []
         for row, found, hops in left:
             if found is None:
@@ -35,7 +35,7 @@ async def read_leftovers(following: Following, host: Host, tag: str) -> None:
                 close([found])
                 continue
             trail = followed.get(row.path) or Trail(row.path, tag_of(tag, row.path))
-            following.saved.claim([row])
+            following.looks.saved.claim([row])
             generation = following.registry.read_before(trail, found, row.offset)
             generation.kept = found.path == row.path
             following.follow_leftover(trail, hops)
@@ -70,7 +70,7 @@ def _at_path(row: Position) -> Found | None:
 async def expire(following: Following, host: Host, *, compact: bool) -> bool:
     """Drop the rows of files that are gone for good; returns whether any was, or went missing."""
     async with following.changing:
-        paths = list({row.path for row in following.saved.unclaimed()})
+        paths = list({row.path for row in following.looks.saved.unclaimed()})
         if not paths:
             return False
         statuses = await host.in_thread(look_all, paths)
@@ -78,4 +78,4 @@ async def expire(following: Following, host: Host, *, compact: bool) -> bool:
             path: None if status is None else Identity.of(status).inode
             for path, status in zip(paths, statuses, strict=True)
         }
-        return following.saved.expire(inodes, host.clock.now() / 1_000_000_000, compact=compact)
+        return following.looks.saved.expire(inodes, host.clock.now() / 1_000_000_000, compact=compact)

@@ -58,8 +58,8 @@ class TailOptions(Options):
     exclude_path: list[str] = param("Paths and wildcards that are not to be followed.", default=[])
     tag: str = param("Tag of the events; a `*` in it becomes the file's path with dots for slashes.")
     pos_file: str | None = param(
-        "File that remembers how far each file is read and delivered; without it, or with /dev/null, that is forgotten at "
-        "every stop.",
+        "File that remembers how far each file is read and delivered; without it, or with /dev/null, that is forgotten "
+        "at every stop.",
         default=None,
     )
     pos_file_compaction_interval: Seconds | None = param(

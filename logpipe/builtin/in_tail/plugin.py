@@ -114,7 +114,7 @@ class Tail(Input[TailOptions], type="tail"):
     async def run(self) -> None:
         """Follow files until cancelled; nothing is lost by that, what was not accepted is read again."""
         if not self._loaded:
-            self.following.saved = Saved(await self._checkpoints.load())
+            self.following.looks.saved = Saved(await self._checkpoints.load())
             self._loaded = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._schedule.run(), name="tail.schedule")
@@ -143,7 +143,7 @@ class Tail(Input[TailOptions], type="tail"):
         self._schedule.wake(trail)
 
     def _written(self) -> tuple[list[Entry], bytes]:
-        return self.following.entries(), self.following.looks()
+        return self.following.looks.entries(), self.following.looks.written()
 
     def _wants(self, path: str) -> bool:
         return self._targets.at(self.host.clock.now()).wants(path)

@@ -140,7 +140,7 @@ class Running:
 
     def saved(self) -> list[tuple[str, int, int]]:
         """Return the rows that would be written now."""
-        content = b"".join(entry.rows for entry in self.tail.following.entries())
+        content = b"".join(entry.rows for entry in self.tail.following.looks.entries())
         return [row[:3] for row in decode(content, lambda _: None)]
 
     @staticmethod
