@@ -77,7 +77,7 @@ async def test_a_long_line_is_cut(end: str, tmp_path: Path, follow: Any, monkeyp
     log.write_text("short\nx" + "é" * 100)
     async with follow(tmp_path) as run:
         assert await run.lines(1) == ["short"]
-        (generation,) = run.tail.trails.generations()
+        (generation,) = run.tail.registry.table.generations()
         await run.until(lambda: generation.ahead == 201)
         assert run.saved()[0][1] == len("short\n")
         run.append(log, end)
