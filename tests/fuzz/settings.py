@@ -27,7 +27,7 @@ def one_of(*words: str) -> Choose:
 
 def _types(place: Place) -> str:
     kinds = ("string", "integer", "float", "bool", "array", "time:%Y")
-    names = place.random.sample(FIELDS[:6], 2)
+    names = place.random.sample(FIELDS[:4], 2)  # not where a parser puts the line, and so its mark
     return json.dumps({name: place.random.choice(kinds) for name in names})
 
 
