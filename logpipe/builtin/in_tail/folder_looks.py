@@ -45,20 +45,27 @@ class FolderLooks:
         return [entry(self.saved.unclaimed()), *(trail.entry for trail in self._table.by_path.values())]
 
     def written(self) -> bytes:
-        """Return what lay in folders at the last look, and which rows' files are missing, as they are written."""
+        """Return what lay in folders at the last look, and which rows' files are missing, as they are written.
+
+        A file that something is owed of is left out: its row may be that of an earlier content, which no start would
+        find, and what is neither there nor new would never be read.
+        """
+        owed = set(self._table.owed())
+        lines: dict[str, bytes] = {}
         for base, folder in self._folders.by_base.items():
             if folder.looked_at and base not in self._lines:
-                undecided = self._undecided.get(base, ())
-                files = self._folders.known(base, but=undecided)
-                self._lines[base] = look_line(base, FolderLook(folder.looked_at, frozenset(files)))
-        unseen = (look_line(base, look) for base, look in self.saved.folders.items() if base not in self._lines)
+                files = self._folders.known(base, but=self._undecided.get(base, ()))
+                line = look_line(base, FolderLook(folder.looked_at, frozenset(files - owed)))
+                (self._lines if files.isdisjoint(owed) else lines)[base] = line
+        lines |= self._lines
+        unseen = (look_line(base, look) for base, look in self.saved.folders.items() if base not in lines)
         missing = (missing_line(*key, since) for key, since in self.saved.missing.items())
-        return b"".join((*self._lines.values(), *unseen, *missing))
+        return b"".join((*lines.values(), *unseen, *missing))
 
     def changed(self, base: str) -> None:
         """Note that other files lie in a folder now."""
-        if self._lines.pop(base, None) is not None:
-            self._moved()
+        self._lines.pop(base, None)
+        self._moved()
 
     def note(self, base: str, seen: Survey) -> Fresh:
         """Take what lies in a folder for what is known of it; returns what is new there."""
@@ -102,8 +109,8 @@ class FolderLooks:
             lying = folder.names[name] = old.get(who) or Lying(base, name, who)
             lying.move(base, name)
         folder.looked_at, folder.changed = seen.looked_at, seen.changed
+        # not to be written before it is decided who follows what: the rows of new files are what a crash needs first
         self._lines.pop(base, None)
-        self._moved()
 
     def settled(self, base: str) -> None:
         """Note that it is decided what is done with all that lies in a folder."""
