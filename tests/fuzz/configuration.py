@@ -28,6 +28,8 @@ _SILENT.addHandler(logging.NullHandler())
 
 SHARE: Final = 0.25
 """How often a setting is written that need not be."""
+SHARES: Final = {"inject": 0.7}
+"""Sections of more settings than others have turns."""
 
 KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer")
 
@@ -207,7 +209,11 @@ class Writer:
         word = full.rsplit(".", 1)[1]
         if setting.role == "plugin" and setting.plugin_kind != "output":
             self._plugin(word, full, setting.plugin_kind, needed=needed)
-        elif setting.role == "section" and word != "buffer" and (needed or self._random.random() < SHARE):
+        elif (
+            setting.role == "section"
+            and word != "buffer"
+            and (needed or self._random.random() < SHARES.get(word, SHARE))
+        ):
             if settings.excludes(full, self._lines):
                 return
             self._place.used[full] += 1

@@ -28,7 +28,7 @@ def test_nothing_is_found(first: int) -> None:
 def test_every_stage_and_setting_is_tried() -> None:
     """What is registered is written into configurations by itself, or stands in `LEFT_OUT` with a reason."""
     used: Counter[str] = Counter()
-    for seed in range(400):
+    for seed in range(800):
         place = Place(Random(seed), Path("/case"))
         Writer(place).write()
         used += place.used + place.stages
