@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from logpipe.expression.compiled import Template
-from logpipe.expression.compiler.entry import Finish, exported, write_entry
-from logpipe.expression.compiler.generator import Generator
-from logpipe.expression.compiler.source import Code, Namespace, Writer, build
+from logpipe.expression.compiler.entry import Finish, as_it_is, exported, write_entry
+from logpipe.expression.compiler.source import Namespace, Writer, build
 from logpipe.expression.failures import as_ruby_error
 from logpipe.expression.record_values import private_copy
 from logpipe.expression.rules import Reading
@@ -27,11 +26,7 @@ def compile_value(text: str, reading: Reading, *, origin: str = "expression") ->
     Raises:
         ExpressionError: the text is no template, or uses what no expression may; `offset` counts in it.
     """
-    return _compile(text, reading, origin, _as_it_is)
-
-
-def _as_it_is(generator: Generator, value: Code) -> str:
-    return exported(generator, value) if "bytes" in generator.uses else value.text
+    return _compile(text, reading, origin, as_it_is)
 
 
 def _compile(text: str, reading: Reading, origin: str, finish: Finish) -> Template:

@@ -326,9 +326,13 @@ def defined(generator: Generator, node: nodes.Defined) -> Code:
             return NIL
         generator.uses.add("record")
         return Code(f"('method' if {inner.name!r} in record else None)")
-    if isinstance(inner, (nodes.Local, nodes.InstanceVariable)):
-        kind = "local-variable" if isinstance(inner, nodes.Local) else "instance-variable"
-        return Code(repr(kind), str, stable=True) if generator.scope.owner(inner.name) else NIL
+    if isinstance(inner, nodes.Local):
+        return Code("'local-variable'", str, stable=True) if generator.scope.owner(inner.name) else NIL
+    if isinstance(inner, nodes.InstanceVariable):
+        if not generator.scope.owner(inner.name):
+            return NIL
+        # one that is nil counts as not set: all that an entry names are there, set or not
+        return Code(f"('instance-variable' if {generator.value(inner).text} is not None else None)")
     if isinstance(inner, nodes.Const):
         try:
             generator.value(inner)

@@ -62,6 +62,11 @@ def exported(generator: Generator, result: Code) -> str:
     return f"{generator.function(export, 'export')}({result.text})"
 
 
+def as_it_is(generator: Generator, result: Code) -> str:
+    """Return the Python of the value itself, but for texts in pieces."""
+    return f"{generator.function(_whole, 'whole')}({result.text})" if "bytes" in generator.uses else result.text
+
+
 def exported_but_time(generator: Generator, result: Code) -> str:
     """Return the same, but a time as it is, for who wants to know which."""
     if "bytes" in generator.uses:
@@ -136,6 +141,10 @@ def _makes_bytes(node: nodes.Node) -> bool:
 def _joined(value: Any) -> Any:
     """Return what goes into a record where the expression took texts apart into bytes."""
     return unescaped(rejoined(value)) if isinstance(value, str) else unescape_values(export(value))
+
+
+def _whole(value: Any) -> Any:
+    return unescaped(rejoined(value)) if isinstance(value, str) else unescape_values(value)
 
 
 def _joined_but_time(value: Any) -> Any:
