@@ -45,6 +45,7 @@ class LeftBehind:
         self._file = folder / f"buffers-{name}-worker{world.worker_id}.json"
         self._of_all = f"buffers-{name}-worker*.json"
         self._worker_id, self._workers = world.worker_id, world.workers
+        self._made = world.files
         self._registry = registry
         self._log = log
         self._others: list[Kept] = []
@@ -52,12 +53,12 @@ class LeftBehind:
     def begin(self, buffers: list[Buffer[Any]]) -> None:
         """Say what earlier runs have left in other places than these buffers use, and write all of them down."""
         used = [Kept(buffer.types[0], buffer.place) for buffer in buffers if buffer.place]
-        known = {kept for file in self._files() for kept in _read(file)}
-        self._others = sorted(known - set(used))
-        left = self.say()
-        if used or left or self._file.exists():
-            with suppress(OSError):  # it is for an operator's information
-                _write(self._file, [*used, *left])
+        with suppress(OSError):  # it is for an operator's information
+            known = {kept for file in self._files() for kept in _read(file)}
+            self._others = sorted(known - set(used))
+            left = self.say()
+            if used or left or self._file.exists():
+                self._write([*used, *left])
 
     def say(self) -> list[Kept]:
         """Say what is left now, and return where."""
@@ -95,6 +96,14 @@ class LeftBehind:
                     files.append(file)
         return files
 
+    def _write(self, places: list[Kept]) -> None:
+        self._made.make_folder(self._file.parent)
+        temporary = self._file.with_suffix(".tmp")
+        descriptor = self._made.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "w") as out:
+            json.dump(places, out)
+        temporary.replace(self._file)
+
 
 def _read(file: Path) -> list[Kept]:
     try:
@@ -102,12 +111,3 @@ def _read(file: Path) -> list[Kept]:
         return [Kept(str(type_), str(place)) for type_, place in rows]
     except (OSError, ValueError, TypeError):
         return []
-
-
-def _write(file: Path, places: list[Kept]) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        json.dump(places, out)
-    temporary.replace(file)
