@@ -106,7 +106,10 @@ def test_a_flags_value_is_checked(conf: Path, flags: tuple[str, ...], said: str)
         ("<system>\ndir_permission rwx\n</system>", "'rwx' is no file mode"),
         ("<system>\numask 9z\n</system>", "'9z' is no umask"),
         ("<system>\n<log>\nrotate_age foo\n</log>\n</system>", "'foo' is no age"),
-        ("<match a>\n@type stdout\n<buffer time>\ntimekey -1\n</buffer>\n</match>", "timekey must be greater than 0"),
+        (
+            "<match a>\n@type stdout\n<buffer time>\ntimekey -1\n</buffer>\n</match>",
+            "timekey must be a second at least",
+        ),
         ("<match a>\n@type stdout\n<buffer ${tag}>\n</buffer>\n</match>", "${tag} is no name of a field: write tag"),
         ("<match a>\n@type stdout\n<buffer a b>\n</buffer>\n</match>", "is no name of a field"),
         ("<system>\nwith_source_only true\n</system>", "with_source_only has no effect yet"),
