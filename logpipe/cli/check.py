@@ -11,7 +11,7 @@ from pathlib import Path
 from logpipe.cli.arguments import file_parser
 from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
-from logpipe.config.render import render
+from logpipe.config.render import render_all
 from logpipe.supervisor import Checked, Settings, check
 
 
@@ -48,8 +48,8 @@ def check_files(
 
 
 def _print_text(path: Path, found: Checked, *, verbose: bool) -> None:
-    for diagnostic in found.diagnostics:
-        print(render(diagnostic), file=sys.stderr)
+    for text in render_all(found.diagnostics):
+        print(text, file=sys.stderr)
     for rewrite in found.rewrites if verbose else ():
         print(rewrite)
     verdict = "not usable" if found.errors else "ok"

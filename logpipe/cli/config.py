@@ -7,7 +7,7 @@ import sys
 from logpipe.cli.arguments import file_parser
 from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
-from logpipe.config.render import render
+from logpipe.config.render import render_all
 from logpipe.supervisor import effective
 
 
@@ -20,8 +20,8 @@ def main(program: str, arguments: list[str]) -> int:
 
     found: list[Diagnostic] = []
     text = effective(reading(given.file, given), found.append, defaults=given.defaults)
-    for diagnostic in found:
-        print(render(diagnostic), file=sys.stderr)
+    for said in render_all(found):
+        print(said, file=sys.stderr)
     if any(diagnostic.severity == "error" for diagnostic in found):
         return 1
     print(text, end="")

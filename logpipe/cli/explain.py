@@ -8,7 +8,7 @@ from logpipe.cli.arguments import file_parser
 from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.explained import Explained
-from logpipe.config.render import render
+from logpipe.config.render import render_all
 from logpipe.engine.explain import expressions, routes
 from logpipe.supervisor import load, registry_of
 
@@ -31,8 +31,8 @@ def main(program: str, arguments: list[str]) -> int:
             for line in routes(root):
                 print(line)
     errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
-    for diagnostic in errors:
-        print(render(diagnostic), file=sys.stderr)
+    for text in render_all(errors):
+        print(text, file=sys.stderr)
     return 1 if errors else 0
 
 

@@ -69,10 +69,15 @@ class Includes:
         """Return an included file; None, with the reason reported, where it cannot be read."""
         real = os.path.realpath(file)
         if real in self._origin.files:
+            if position in self._reading.circular:
+                return None
+            self._reading.circular.add(position)
             circle = " → ".join(Path(name).name for name in (*self._origin.files, real))
             message = f"the include goes round in a circle: {circle}"
             self.report(error("include-cycle", message, position, "remove one of these includes"))
             return None
+        if self._reading.circular and real in self._reading.files:
+            return None  # it was read, and files that include each other can be read in countless orders
         try:
             return self._opened(file, _read(Path(file)), Path(file).parent, real, position)
         except UnreadableError as problem:

@@ -367,9 +367,13 @@ ENGINE_SECTIONS: Final = frozenset({"buffer", "secondary", "@include"})
 """Sections that the engine reads; it says itself where they do not belong."""
 
 
-def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
-    """Return a hint naming the nearest known name, or "" where none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+MOST_GUESSES: Final = 100
+"""Names among which the nearest is looked for: it takes some 10 µs for each."""
+
+
+def did_you_mean(name: str, known: typing.Collection[str]) -> str:
+    """Return a hint naming the nearest known name, or "" where none is near or there are too many to look at."""
+    near = difflib.get_close_matches(name, known, n=1) if len(known) <= MOST_GUESSES else []
     return f'did you mean "{near[0]}"?' if near else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from logpipe.config.diagnostic import Report
+from logpipe.config.diagnostic import Position, Report
 from logpipe.config.element import USE_DEFAULT, Value
 
 Fetch: TypeAlias = Callable[[str], bytes]
@@ -43,7 +43,8 @@ class Evaluation:
 class Reading:
     """One configuration being read.
 
-    `files` are the real paths of all files read so far, in order; `overflowed` tells that there were too many.
+    `files` are the real paths of all files read so far, in order; `overflowed` tells that there were too many, and
+    `circular` are the places of includes that lead back to where they stand.
     """
 
     report: Report
@@ -52,3 +53,4 @@ class Reading:
     fetch: Fetch | None = None
     files: list[str] = field(default_factory=list)
     overflowed: bool = False
+    circular: set[Position] = field(default_factory=set)

@@ -15,6 +15,9 @@ from logpipe.config.tables import Grammar
 MAX_MISTAKES: Final = 20
 """After so many the rest of the file is not read: one more pass over the text costs time, and patience."""
 
+MAX_LENGTH: Final = 1 << 20
+"""Characters; a longer text is not read again for what else is wrong with it: it takes some seconds each time."""
+
 
 def read_nodes(text: str, grammar: Grammar, file: str, report: Report) -> list[Node]:
     """Return a text's nodes and report its mistakes; with mistakes, the nodes are those of the text without them.
@@ -31,6 +34,8 @@ def read_nodes(text: str, grammar: Grammar, file: str, report: Report) -> list[N
             report(error(mistake.code, mistake.message, place, mistake.hint))
         if not found or mended == text:
             return nodes
+        if len(text) > MAX_LENGTH:
+            break
         known += len(found)
         text = mended
     return []

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.secrets import masked_line
 from logpipe.config.sources import UnreadableError, read_text
@@ -10,21 +14,58 @@ from logpipe.printable import in_one_line
 _WIDTH = 120
 
 
+MOST_SHOWN: Final = 200
+
+
+def render_all(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
+    """Yield diagnostics as `render` gives them, each file read once; of very many the errors first, and how many more.
+
+    Those that are shown stay in their order.
+    """
+    files: dict[str, Sequence[str]] = {}
+    shown = diagnostics
+    if len(diagnostics) > MOST_SHOWN:
+        numbers = sorted(range(len(diagnostics)), key=lambda number: diagnostics[number].severity != "error")
+        shown = [diagnostics[number] for number in sorted(numbers[:MOST_SHOWN])]
+    for diagnostic in shown:
+        file = diagnostic.position.file
+        if file not in files:
+            files[file] = _lines_of(file)
+        yield _rendered(diagnostic, files[file])
+    if shown is not diagnostics:
+        every, some = (Counter(each.severity for each in group) for group in (diagnostics, shown))
+        more = ", ".join(
+            f"{number} {severity}{'' if number == 1 else 's'}" for severity, number in (every - some).items()
+        )
+        yield f"… and {more} more: mend these first"
+
+
 def render(diagnostic: Diagnostic, *, source: str | None = None) -> str:
     """Return a diagnostic with the line it is about; `source` is the file's text, read from disk by default.
 
     A line that is not there (the file is gone, the text came from the command line) is left out.
     """
+    return _rendered(diagnostic, _lines_of(diagnostic.position.file) if source is None else source.split("\n"))
+
+
+def _lines_of(file: str) -> Sequence[str]:
+    try:
+        return read_text(file).split("\n")
+    except UnreadableError:
+        return ()
+
+
+def _rendered(diagnostic: Diagnostic, source: Sequence[str]) -> str:
     lines = [str(diagnostic), *_excerpt(diagnostic, source)]
     lines += [in_one_line(f"  included from {place}") for place in reversed(diagnostic.included_from)]
     return "\n".join(lines)
 
 
-def _excerpt(diagnostic: Diagnostic, source: str | None) -> list[str]:
+def _excerpt(diagnostic: Diagnostic, source: Sequence[str]) -> list[str]:
     place = diagnostic.position
     if not place.line:
         return []
-    line = _line(place.file, place.line) if source is None else _nth(source, place.line)
+    line = _nth(source, place.line)
     width = len(line or "")
     line = None if line is None else masked_line(line)
     if line is None or place.column > width + 1:
@@ -37,15 +78,7 @@ def _excerpt(diagnostic: Diagnostic, source: str | None) -> list[str]:
     return [f"  {number} | {_printable(shown)}", f"  {' ' * len(number)} | {indent}^"]
 
 
-def _line(file: str, number: int) -> str | None:
-    try:
-        return _nth(read_text(file), number)
-    except UnreadableError:
-        return None
-
-
-def _nth(text: str, number: int) -> str | None:
-    lines = text.split("\n")
+def _nth(lines: Sequence[str], number: int) -> str | None:
     return lines[number - 1].removesuffix("\r") if number <= len(lines) else None
 
 

@@ -245,8 +245,9 @@ class Builder:
             message = f"{describe(element)}: it does not support several workers: each would do all of its work"
             self.report(error("several-workers", message, element.position, "put it into a <worker 0> section"))
         logger = self.log.getChild(plugin_id)
-        level = element.get("@log_level") or element.get("log_level")
-        logger.setLevel(LEVELS.get(level or "", logging.NOTSET))
+        level = LEVELS.get(element.get("@log_level") or element.get("log_level") or "", logging.NOTSET)
+        if logger.level != level:
+            logger.setLevel(level)  # which visits every logger there is
         label = element.get("@label")
         if label is not None and label not in self.routers:
             place = element.params["@label"].value_position

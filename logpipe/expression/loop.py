@@ -74,6 +74,8 @@ class Loop:
         self._context = context
         self._bound = BoundValues(self.writer, context)
         self._parts: list[Part] = []
+        self._numbers: dict[str, int] = {}
+        """The next number of a name that several labels give."""
         self._lines: list[tuple[int, int, str]] = []
         """For each value that may fail, its first and last line in the source, and its text."""
 
@@ -132,9 +134,10 @@ class Loop:
     def _stem(self, label: str) -> str:
         base = re.sub(r"\W+", "_", label, flags=re.ASCII).strip("_") or "field"
         base = base if base[0].isalpha() else f"field_{base}"
-        name, number = base, 2
+        name, number = base, self._numbers.get(base, 2)
         while f"compute_{name}" in self.writer.namespace.values:
             name, number = f"{base}_{number}", number + 1
+        self._numbers[base] = number
         self.writer.namespace.values[f"compute_{name}"] = None  # reserved; the source defines it
         return name
 

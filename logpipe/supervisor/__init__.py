@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 
-from logpipe.config.render import render
+from logpipe.config.render import render_all
 from logpipe.engine import malloc
 from logpipe.engine.graph import Graph
 from logpipe.engine.system import SystemOptions
@@ -103,10 +103,11 @@ def _build(settings: Settings, loaded: Loaded, log: logging.Logger) -> Graph | N
     except ConfigError:
         return None
     finally:
+        keeps = {"error", "warning"} if settings.strict else {"error"}
+        for text in render_all([each for each in loaded.found if each.severity in keeps]):
+            print(text, file=sys.stderr)  # noqa: T201 - the terminal is where the user looks
         for diagnostic in loaded.found:
-            if diagnostic.severity == "error" or (settings.strict and diagnostic.severity == "warning"):
-                print(render(diagnostic), file=sys.stderr)  # noqa: T201 - the terminal is where the user looks
-            else:
+            if diagnostic.severity not in keeps:
                 log.log(diagnostic.level, "%s", diagnostic)
 
 

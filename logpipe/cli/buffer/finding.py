@@ -18,7 +18,7 @@ from logpipe.cli.buffer.letters import CLAIMED, LetterStore, letter_stores
 from logpipe.cli.buffer.store import Item, Store
 from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
-from logpipe.config.render import render
+from logpipe.config.render import render_all
 from logpipe.engine.dead_letter_files import SUFFIX
 from logpipe.engine.graph import Graph, read_system
 from logpipe.errors import ConfigError, LogpipeError
@@ -138,8 +138,8 @@ def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -
                 config_path=settings.config,
             )
     if graph is None:
-        for diagnostic in _errors(found):
-            print(render(diagnostic), file=sys.stderr)
+        for text in render_all(_errors(found)):
+            print(text, file=sys.stderr)
         raise LogpipeError(f"{settings.config} cannot be used: {len(_errors(found))} errors, shown above")
     return graph
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 from logpipe.config.diagnostic import Diagnostic, Report, error, warning
 from logpipe.config.element import Element
 from logpipe.config.options import describe
+from logpipe.engine.lint.pattern_index import PatternIndex
 from logpipe.engine.lint.tags import PLAIN_SOURCES
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.errors import ExpressionError
@@ -23,8 +24,8 @@ from logpipe.expression.regexp import compile_regexp
 from logpipe.expression.time_limit import TimeLimitExceeded
 
 ROOT: Final = "@ROOT"
-MOST_STEPS: Final = 50_000
-"""Of following tags; whatever is not found by then is found when events go there."""
+MOST_COMPARISONS: Final = 500_000
+"""Of tags with patterns, while tags are followed; what is not found by then is found when events go there."""
 ROUNDS: Final = 3
 """How often a rule that makes tags longer is met before it counts as endless."""
 ANY_FILE: Final = "var.log.any.log"
@@ -47,13 +48,12 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A `<match>` of the root or of a label, with the filters before it."""
+    """A `<filter>` or `<match>` of the root or of a label."""
 
     router: str
     element: Element
     matches: Callable[[str], bool]
-    filters: tuple[Callable[[str], bool], ...]
-    ways: tuple[Way, ...]
+    ways: tuple[Way, ...] = ()
 
 
 class Start(NamedTuple):
@@ -86,23 +86,23 @@ def lint_circles(elements: list[Element], report: Report) -> None:
     """Report the circles that the sections of a worker show."""
     groups = {ROOT: elements}
     groups |= {element.arg: element.elements for element in elements if element.name == "label" and element.arg}
-    routes = _Routes(groups)
-    if not routes.core:
+    edges = {name: {*_labels(group, name)} & groups.keys() for name, group in groups.items()}
+    if not (core := _core(edges)):
         return
-    for circle in routes.circles():
+    for circle in _Routes(groups, edges, core).circles():
         report(circle)
 
 
 class _Routes:
     """Every router's rules, and the routers that events can come back to."""
 
-    def __init__(self, groups: dict[str, list[Element]]) -> None:
+    def __init__(self, groups: dict[str, list[Element]], edges: dict[str, set[str]], core: list[str]) -> None:
         self._groups = groups
+        self._edges = edges
+        self._core = core
         self._places = {name: list(_places(name, group)) for name, group in groups.items()}
-        edges = {name: {way.label for place in places for way in place.ways} for name, places in self._places.items()}
-        self._edges = {name: {label for label in labels if label in groups} for name, labels in edges.items()}
-        self.core = _core(self._edges)
-        self._steps_left = MOST_STEPS
+        self._indexes = {name: _index(places) for name, places in self._places.items()}
+        self._comparisons = 0
         self._seen: set[tuple[str, str]] = set()
         self._said: set[frozenset[int]] = set()
 
@@ -114,7 +114,7 @@ class _Routes:
         if tags and None not in tags:
             return
         reached = _reached(self._edges, [source.get("@label") or ROOT for source in sources] or [ROOT])
-        for name in self.core:
+        for name in self._core:
             for place in self._places[name]:
                 if place.ways and (tag := _example(place.element.arg)) is not None and name in reached:
                     yield from self._follow(Start(name, tag, is_real=False))
@@ -154,19 +154,31 @@ class _Routes:
 
     def _steps(self, router: str, tag: str) -> Iterator[Step]:
         """Return what becomes of an event in a router; nothing where that was looked at before."""
-        self._steps_left -= 1
-        if (router, tag) in self._seen or self._steps_left < 0 or router not in self._groups:
+        if (router, tag) in self._seen or router not in self._groups:
             return iter(())
         self._seen.add((router, tag))
         try:
-            place = next((place for place in self._places[router] if place.matches(tag)), None)
-            is_filtered = place is not None and any(matches(tag) for matches in place.filters)
+            place, is_filtered = self._first(router, tag)
         except TimeLimitExceeded:  # said when such a tag comes
             return iter(())
         if place is None:
             return iter(())
         steps = (Step(place, tag, way, is_filtered) for way in place.ways)
         return (step for step in steps if not _is_dropped(step))
+
+    def _first(self, router: str, tag: str) -> tuple[Place | None, bool]:
+        """Return the match that takes a tag, and whether filters run before it."""
+        is_filtered = False
+        for place in self._indexes[router].candidates(tag):
+            self._comparisons += 1
+            if self._comparisons > MOST_COMPARISONS:
+                break
+            if place.element.name == "match":
+                if place.matches(tag):
+                    return place, is_filtered
+            elif not is_filtered:
+                is_filtered = place.matches(tag)
+        return None, is_filtered
 
     def _diagnostic(self, circle: list[Step], start: Start) -> Diagnostic | None:
         key = frozenset(id(step.place) for step in circle)
@@ -257,7 +269,6 @@ def _reached(edges: dict[str, set[str]], starts: Iterable[str]) -> set[str]:
 
 
 def _places(router: str, group: Iterable[Element]) -> Iterator[Place]:
-    filters: list[Callable[[str], bool]] = []
     for element in group:
         if element.name not in {"filter", "match"}:
             continue
@@ -265,10 +276,21 @@ def _places(router: str, group: Iterable[Element]) -> Iterator[Place]:
             matches = compile_pattern(element.arg)
         except InvalidPatternError:
             continue  # it is reported as what it is
-        if element.name == "filter":
-            filters.append(matches)
-        else:
-            yield Place(router, element, matches, tuple(filters), tuple(_ways(element, router)))
+        yield Place(router, element, matches, tuple(_ways(element, router)) if element.name == "match" else ())
+
+
+def _index(places: Iterable[Place]) -> PatternIndex[Place]:
+    index: PatternIndex[Place] = PatternIndex()
+    for place in places:
+        index.add(place.element.arg, place)
+    return index
+
+
+def _labels(group: Iterable[Element], router: str) -> Iterator[str]:
+    """Yield where the matches of a router send events."""
+    for element in group:
+        if element.name == "match":
+            yield from (way.label for way in _ways(element, router))
 
 
 def _ways(element: Element, router: str) -> Iterator[Way]:

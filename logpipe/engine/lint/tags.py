@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from logpipe.config.diagnostic import Report, warning
 from logpipe.config.element import Element
 from logpipe.config.options import describe, did_you_mean
+from logpipe.engine.lint.pattern_index import PatternIndex
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
+from logpipe.expression.time_limit import TimeLimitExceeded
 
 PLAIN_SOURCES: Final = frozenset({"tail", "sample", "dummy", "tcp", "udp"})
 """Inputs whose events have the tag that is written, and no other."""
@@ -40,6 +42,10 @@ ENDS: Final = frozenset(
 )
 """Outputs that do not send events into the root again, or only under the tag they had."""
 MOST_SHOWN: Final = 5
+MOST_GUESSED: Final = 100
+"""Patterns for which the tag that was meant is looked for."""
+MOST_COMPARISONS: Final = 1_000_000
+"""Of tags with patterns that may match them: past it nothing is said."""
 
 _OWN_TAGS: Final = tuple(f"fluent.{level}" for level in ("trace", "debug", "info", "warn", "error", "fatal"))
 
@@ -49,11 +55,33 @@ def lint_tags(elements: list[Element], report: Report) -> None:
     tags = _tags(elements)
     if not tags or not all(output.type in ENDS for output in _outputs(elements)):
         return
-    for element in elements:
-        if element.name in {"match", "filter"} and not _matches_any(element.arg, (*tags, *_OWN_TAGS)):
-            message = f"{describe(element)}: no <source> gives events a tag that it matches"
-            hint = did_you_mean(element.arg, tags) or f"the tags are {_listed(tags)}"
-            report(warning("unmatched-pattern", message, element.arg_position, hint))
+    known = list(dict.fromkeys(tags))
+    hints = f"the tags are {_listed(known)}"
+    for number, element in enumerate(_without_tag(elements, (*known, *_OWN_TAGS))):
+        message = f"{describe(element)}: no <source> gives events a tag that it matches"
+        near = did_you_mean(element.arg, known) if number < MOST_GUESSED else ""
+        report(warning("unmatched-pattern", message, element.arg_position, near or hints))
+
+
+def _without_tag(elements: Iterable[Element], tags: Iterable[str]) -> Iterable[Element]:
+    """Return the matches and filters that match none of the tags; none after more comparisons than are worth it."""
+    rules = [element for element in elements if element.name in {"match", "filter"}]
+    index: PatternIndex[int] = PatternIndex()
+    for number, element in enumerate(rules):
+        index.add(element.arg, number)
+    compiled: dict[int, Callable[[str], bool]] = {}
+    left = dict(enumerate(rules))
+    comparisons = 0
+    for tag in tags:
+        for number in index.candidates(tag):
+            comparisons += 1
+            if number in left:
+                matches = compiled[number] = compiled.get(number) or _matcher(left[number].arg)
+                if _may_match(matches, tag):
+                    del left[number]
+        if comparisons > MOST_COMPARISONS:
+            return ()
+    return left.values()
 
 
 def _tags(elements: list[Element]) -> list[str]:
@@ -82,9 +110,8 @@ def _comes_back(elements: Iterable[Element]) -> bool:
 
 
 def _listed(tags: list[str]) -> str:
-    shown = list(dict.fromkeys(tags))
-    more = f" and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
-    return f"{', '.join(shown[:MOST_SHOWN])}{more}"
+    more = f" and {len(tags) - MOST_SHOWN} more" if len(tags) > MOST_SHOWN else ""
+    return f"{', '.join(tags[:MOST_SHOWN])}{more}"
 
 
 def _outputs(elements: Iterable[Element]) -> Iterator[Element]:
@@ -94,8 +121,15 @@ def _outputs(elements: Iterable[Element]) -> Iterator[Element]:
         yield from _outputs(element.elements)
 
 
-def _matches_any(pattern: str, tags: Iterable[str]) -> bool:
+def _may_match(matches: Callable[[str], bool], tag: str) -> bool:
     try:
-        return any(map(compile_pattern(pattern), tags))
+        return matches(tag)
+    except TimeLimitExceeded:  # said when such a tag comes
+        return True
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    try:
+        return compile_pattern(pattern)
     except InvalidPatternError:
-        return True  # it is reported as what it is
+        return lambda _tag: True  # it is reported as what it is
