@@ -19,6 +19,9 @@ from logpipe_kubernetes.pacing import LONGEST_PAUSE, Bucket
 _LONGEST_ANSWER: Final = 60.0
 """Seconds for one whole answer, however steadily its bytes drip."""
 
+_LARGEST_ANSWER: Final = 64 << 20
+"""Bytes of one whole answer; the pods of a node, at most some hundreds, take a few MiB."""
+
 _LONGEST_EVENT: Final = 16 << 20
 """Bytes of one event of a watch; etcd refuses objects of more than 1.5 MiB."""
 
@@ -62,7 +65,7 @@ class ApiServer:
         async with self._slots, self._request(path, query, self._access.read_timeout) as response:
             try:
                 async with asyncio.timeout(_LONGEST_ANSWER):
-                    found = orjson.loads(await response.read())
+                    found = orjson.loads(await _whole(response.content.iter_any()))
             except self._errors as problem:
                 raise ApiFailure(f"unreadable answer: {_describe(problem)}") from problem
             if not isinstance(found, dict):
@@ -155,6 +158,8 @@ class ApiServer:
         except self._errors:
             body = ""
         status: int = response.status
+        if place := response.headers.get("Location", ""):
+            body = f"sends us on to {place[:200]}, where we do not go: name the API server itself in kubernetes_url"
         retry_after = _PATIENT if status in {401, 403} else _seconds(response.headers.get("Retry-After", ""))
         return ApiFailure(f"HTTP {status} {_message(body)}".strip(), status=status, retry_after=retry_after)
 
@@ -200,7 +205,23 @@ async def _make_client(library: client_library.ClientLibrary, access: Access) ->
     client = library.rest.RESTClientObject(configuration)
     if access.ssl_partial_chain:
         await _trust_partial_chains(library, client, access)
+    client.pool_manager = _StraightSession(client.pool_manager)
     return client
+
+
+class _StraightSession:
+    """aiohttp's session, without going where an answer sends us: a token and a pod's data are between two."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    async def request(self, **arguments: Any) -> Any:
+        """Send a request; a redirection is its answer."""
+        return await self._session.request(**arguments, allow_redirects=False)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
 
 
 async def _trust_partial_chains(library: client_library.ClientLibrary, client: Any, access: Access) -> None:
@@ -219,14 +240,26 @@ async def _trust_partial_chains(library: client_library.ClientLibrary, client: A
     client.pool_manager = library.aiohttp.ClientSession(connector=connector, trust_env=True)
 
 
+async def _whole(pieces: AsyncIterator[bytes]) -> bytearray:
+    """Return an answer's body, which is not let grow without end, however well it was compressed."""
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > _LARGEST_ANSWER:
+            raise ValueError(f"more than {_LARGEST_ANSWER >> 20} MiB")
+    return body
+
+
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield whole lines; what stands behind the last line break when the stream ends is half an event and dropped."""
-    rest = b""
+    rest = bytearray()
     async for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield line
+        first, *others = piece.split(b"\n")
+        rest += first
+        for line in others:
+            if rest.strip():
+                yield bytes(rest)
+            rest[:] = line
         if len(rest) > _LONGEST_EVENT:
             raise ValueError(f"an event of more than {_LONGEST_EVENT >> 20} MiB")
 

@@ -79,6 +79,7 @@ class _Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     released: asyncio.Event | None = None
+    endless: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +108,8 @@ class FakeApiServer:
         self._history: list[tuple[int, str, ApiObject]] = []
         self._watchers: set[_Watcher] = set()
         self._faults: list[_Fault] = []
+        self.sent = 0
+        """Bytes of answers without end that were sent."""
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -191,6 +194,10 @@ class FakeApiServer:
         """Answer requests that begin with these words with silence, until `release`."""
         self._faults.append(_Fault(request, times, released=asyncio.Event()))
 
+    def endless(self, request: str, *, times: int = 1_000_000) -> None:
+        """Answer requests that begin with these words with an object that goes on until nobody reads it."""
+        self._faults.append(_Fault(request, times, endless=True))
+
     def recover(self) -> None:
         """Answer everything from now on."""
         self.release()
@@ -252,7 +259,7 @@ class FakeApiServer:
             return refusal
         return _json(found) if found is not None else _status(404, f"{what} not found")
 
-    async def _refusal(self, request: web.Request, what: str) -> web.Response | None:
+    async def _refusal(self, request: web.Request, what: str) -> web.StreamResponse | None:
         """Note the request; return what a fault or a wrong token makes of it."""
         self.requests.append(what)
         self.queries.append(dict(request.query))
@@ -262,12 +269,23 @@ class FakeApiServer:
                 if fault.released is not None:
                     await fault.released.wait()
                     return None
+                if fault.endless:
+                    return await self._without_end(request)
                 if fault.body is not None:
                     return web.Response(status=fault.status, body=fault.body, headers=fault.headers)
                 return _status(fault.status, "told to fail", fault.headers)
         if self._bearer and request.headers.get("Authorization") != f"Bearer {self._bearer}":
             return _status(401, "Unauthorized")
         return None
+
+    async def _without_end(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b'{"a": "')
+        piece = b"x" * (1 << 20)
+        while True:
+            await response.write(piece)  # ends when the other side hangs up
+            self.sent += len(piece)
 
     async def _watch(self, request: web.Request, selector: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

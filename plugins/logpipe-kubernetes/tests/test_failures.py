@@ -239,3 +239,34 @@ async def test_the_token_is_never_in_the_log(shop: FakeApiServer, token_file: Pa
         await kubernetes(stage)
         assert any("HTTP 401" in text for text in stage.log.texts())
         assert not any("s3cret" in text for text in stage.log.texts())
+
+
+async def test_an_answer_without_end_is_left_off(stage: Pipeline, shop: FakeApiServer, lapse: TimeLapse) -> None:
+    """What is larger than any pod's object is not held in memory; it is a failure, which is tried again."""
+    shop.endless("GET")
+    assert await kubernetes(stage) == NAMES
+    assert shop.sent <= 3 * (64 << 20)  # one for the pod, one for its namespace, and what is on the way
+    shop.recover()
+
+    async def feed() -> None:
+        await kubernetes(stage)
+
+    await lapse.until(lambda: is_enriched(stage), feed)
+
+
+async def test_nobody_sends_the_filter_elsewhere(
+    stage: Pipeline, shop: FakeApiServer, lapse: TimeLapse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A redirection is a failure: neither the token nor the trust go to another host."""
+    async with FakeApiServer() as other:
+        other.put(namespace("shop", labels={"from": "elsewhere"}), pod("web-1", containers={"web": ID}))
+        shop.fail("GET", 302, headers={"Location": f"{other.url}/api/v1/namespaces/shop"})
+        assert await kubernetes(stage) == NAMES
+        assert other.requests == []
+    assert "sends us on to" in caplog.text
+    shop.recover()
+
+    async def feed() -> None:
+        await kubernetes(stage)
+
+    await lapse.until(lambda: is_enriched(stage), feed)

@@ -273,6 +273,17 @@ async def test_a_stream_that_breaks_is_begun_again(
     assert shop.count("WATCH") == 2
 
 
+async def test_an_event_without_end_is_left_off(shop: FakeApiServer, stage: Pipeline, lapse: TimeLapse) -> None:
+    """It is not held in memory, and the watch is begun again."""
+    shop.endless("WATCH", times=1)
+    shop.end_watches()
+    await lapse.until(lambda: shop.sent)
+    await stage.wait_for(lambda: stage.metric("pod_watch_failures") == 1)
+    assert shop.sent <= 32 << 20
+    shop.put(web("b"))
+    await lapse.until(lambda: stage.metric("pod_cache_watch_updates") == 1)
+
+
 async def test_half_an_event_at_the_end_is_dropped(shop: FakeApiServer, stage: Pipeline, lapse: TimeLapse) -> None:
     """A connection that is cut within an event."""
     shop.say(b'{"type":"DELETED","object":{"kind":"Pod"')
