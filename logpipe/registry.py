@@ -107,12 +107,7 @@ class Registry:
             where = "" if isinstance(error, ImportError) else f" ({innermost_place(error)})"
             message = f'{kind} plugin "{name}" cannot be imported: {reason(error)}{where}'
             raise UnknownPluginError(message, hint) from error
-        if not (isinstance(loaded, type) and issubclass(loaded, Plugin) and name in loaded.types):
-            raise UnknownPluginError(
-                f'{kind} plugin "{name}": {entries[0].value} is no plugin of that type',
-                f"report it to the authors of {_origin(entries[0])}",
-            )
-        return loaded
+        return _verified(loaded, kind, name, entries[0])
 
     def installed(self) -> Iterator[Installed]:
         """Yield every plugin, sorted by kind and type; imports nothing."""
@@ -156,6 +151,29 @@ class Registry:
                     if (cls.kind, name) in self._entries:
                         self._log.warning("%s plugin %s of %s replaces the installed one", cls.kind, name, path)
                 self.add(cls, path)
+
+
+def _verified(loaded: Any, kind: str, name: str, entry: EntryPoint) -> type[Plugin[Any]]:
+    """Return what an entry point names, if it is what it says.
+
+    Raises:
+        UnknownPluginError: it is no plugin of that kind and type, or its settings are declared wrong.
+    """
+    hint = f"report it to the authors of {_origin(entry)}"
+    message = f'{kind} plugin "{name}": {entry.value} '
+    if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
+        raise UnknownPluginError(f"{message}is no plugin's class", hint)
+    if loaded.kind != kind:
+        wanted = f"its entry point belongs under logpipe.{loaded.kind}"
+        raise UnknownPluginError(f"{message}is a plugin of another kind, {loaded.kind or 'none'}: {wanted}", hint)
+    if name not in loaded.types:
+        types = ", ".join(loaded.types) or "none"
+        raise UnknownPluginError(f'{message}has another type ({types}): its class says type="…"', hint)
+    try:
+        loaded.options_class.verify()
+    except (TypeError, NameError) as problem:
+        raise UnknownPluginError(f"{message}declares a setting wrong: {problem}", hint) from problem
+    return loaded
 
 
 def _origin(entry: EntryPoint) -> str:
@@ -203,8 +221,15 @@ def _plugins_in(path: Path) -> list[type[Plugin[Any]]]:
         raise UnknownPluginError(
             f"plugin file {path} cannot be imported: {reason(error)} ({where})", f"try it: python {path}"
         ) from error
-    return [
+    found = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == name and value.types
     ]
+    for cls in found:
+        try:
+            cls.options_class.verify()
+        except (TypeError, NameError) as problem:
+            message = f"plugin file {path}: {cls.__name__} declares a setting wrong: {problem}"
+            raise UnknownPluginError(message, "mend its Options class") from problem
+    return found

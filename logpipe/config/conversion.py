@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, Final, Literal, NewType
 
@@ -23,6 +23,8 @@ from logpipe.config.values import (
     convert_time,
     text_of,
 )
+from logpipe.errors import ExpressionError
+from logpipe.expression.accessor import RecordAccessor
 
 Size = NewType("Size", int)
 """A number of bytes."""
@@ -45,6 +47,18 @@ def convert_file_mode(text: str) -> int:
     return int(text, 8)
 
 
+def convert_path(text: str) -> RecordAccessor:
+    """Return a path into records.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return RecordAccessor(text)
+    except ExpressionError as problem:
+        raise ValueError(str(problem)) from None
+
+
 _SIMPLE: Final[dict[Any, Callable[..., Any]]] = {
     str: convert_string,
     int: convert_integer,
@@ -53,6 +67,7 @@ _SIMPLE: Final[dict[Any, Callable[..., Any]]] = {
     Size: convert_size,
     Seconds: convert_time,
     FileMode: convert_file_mode,
+    RecordAccessor: convert_path,
 }
 
 
@@ -65,15 +80,17 @@ def converter(hint: Any, *, strict: bool = False) -> Callable[[str], Any]:
     With `strict` a number, size, time or bool must be one, where fluentd takes what it can of the text.
 
     The function raises ValueError with a sentence on text it cannot read. Known hints: str, int, float, bool, Size,
-    Seconds, FileMode, re.Pattern[str], Literal of strings, list and dict of these, and each of them or None.
+    Seconds, FileMode, RecordAccessor, re.Pattern[str], Literal of strings, list and dict of these, and each of them or
+    None.
     """
-    if hint in _SIMPLE:
+    if isinstance(hint, Hashable) and hint in _SIMPLE:
         return partial(_SIMPLE[hint], strict=True) if strict and hint in _NUMBERS else _SIMPLE[hint]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in {typing.Union, types.UnionType}:
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return converter(inner, strict=strict)
-    if origin is Literal:
+        inner = [argument for argument in arguments if argument is not type(None)]
+        if len(inner) == 1:
+            return converter(inner[0], strict=strict)
+    if origin is Literal and all(isinstance(choice, str) for choice in arguments):
         return partial(convert_enum, choices=arguments)
     if hint is re.Pattern or origin is re.Pattern:
         return convert_regexp

@@ -7,10 +7,10 @@ mistake it finds, never stopping at the first.
 
 from __future__ import annotations
 
-import difflib
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, dataclass_transform
 
@@ -27,9 +27,11 @@ from logpipe.config.declare import (
 )
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element, Param, Unset
+from logpipe.config.guess import did_you_mean
 from logpipe.config.misread import misreading
 from logpipe.config.secrets import declared
 from logpipe.config.values import InvalidRegexpError
+from logpipe.config.verify import verify
 
 Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
 """A group of fluentd 0.12's flat parameters that today stand in a section of their own."""
@@ -93,6 +95,18 @@ class Options:
                 declared.update(filter(None, (name, each.name, each.alias)))
         for name in own:
             delattr(cls, name)
+        with suppress(NameError):  # a type that is defined below this class; whoever loads the class asks again
+            cls.verify(own)
+
+    @classmethod
+    def verify(cls, settings: Mapping[str, Setting] | None = None) -> None:
+        """Look at the class itself: its settings, or some of them.
+
+        Raises:
+            TypeError: one has a type without a conversion, or a default of another type.
+            NameError: a type is not defined, or not yet.
+        """
+        verify(cls.__name__, cls._settings if settings is None else settings, hints(cls), _is_section)
 
     def __init__(self, **given: Any) -> None:
         types = hints(type(self))
@@ -367,23 +381,13 @@ ENGINE_SECTIONS: Final = frozenset({"buffer", "secondary", "@include"})
 """Sections that the engine reads; it says itself where they do not belong."""
 
 
-MOST_GUESSES: Final = 100
-"""Names among which the nearest is looked for: it takes some 10 µs for each."""
-
-
-def did_you_mean(name: str, known: typing.Collection[str]) -> str:
-    """Return a hint naming the nearest known name, or "" where none is near or there are too many to look at."""
-    near = difflib.get_close_matches(name, known, n=1) if len(known) <= MOST_GUESSES else []
-    return f'did you mean "{near[0]}"?' if near else ""
-
-
 def options_class(hint: Any) -> type[Options]:
     """Return the Options class in `Class`, `Class | None` or `list[Class]`."""
-    candidates = (hint, *typing.get_args(hint))
-    found = next((item for item in candidates if isinstance(item, type) and issubclass(item, Options)), None)
-    if found is None:
-        raise TypeError(f"a section must be annotated with an Options class, not {hint!r}")
-    return found
+    return next(item for item in (hint, *typing.get_args(hint)) if isinstance(item, type) and issubclass(item, Options))
+
+
+def _is_section(hint: Any) -> bool:
+    return any(isinstance(item, type) and issubclass(item, Options) for item in (hint, *typing.get_args(hint)))
 
 
 def _optional(hint: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from logpipe.config.conversion import FileMode, Seconds, Size
 from logpipe.config.declare import REQUIRED, Setting
 from logpipe.config.options import Options, PluginClass, hints, options_class
+from logpipe.expression.accessor import RecordAccessor
 
 HEAD: Final = "<!-- made by `make docs` from the Options classes; edit those -->\n"
 
@@ -25,6 +26,7 @@ _WORDS: Final[dict[Any, str]] = {
     Size: "size",
     FileMode: "octal mode",
     Seconds: "time",
+    RecordAccessor: "path of a field",
     Any: "any",
 }
 

@@ -12,7 +12,8 @@ from logpipe.config.compat import Rewrite, convert, is_spelled_as_before
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element
-from logpipe.config.options import Options, PluginConf, complain, describe, did_you_mean
+from logpipe.config.guess import did_you_mean
+from logpipe.config.options import Options, PluginConf, complain, describe
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import PluginHost, World
 from logpipe.engine.lint import lint

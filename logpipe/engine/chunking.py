@@ -12,22 +12,15 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
-import orjson
-
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place, Slices
 from logpipe.engine.chunk_queue import ChunkQueue
 from logpipe.engine.router import TAKEN
+from logpipe.engine.sizes import estimate_size, halves
 from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, PermanentError, RecordTooLarge
-from logpipe.event import EventBatch, Receipt, Record
+from logpipe.event import EventBatch, Receipt
 from logpipe.plugin import Buffer, ChunkKey, Clock, Host, Output, StoredChunk
-
-SAMPLE: Final = 8
-"""Records that are measured to estimate the size of a batch."""
-
-UNKNOWN_SIZE: Final = 4096
-"""Bytes that a record counts for where it cannot be measured."""
 
 PATIENCE: Final = 10.0
 """Seconds that a full buffer waits for an output that delivers, before `drop_oldest_chunk` drops anything."""
@@ -179,7 +172,7 @@ class Staging:
         if self._encode is None:
             return self._put(key, batch, None, estimate_size(batch.records))
         try:
-            payloads = self._encode(batch)
+            payloads = _encoded(self._encode, batch)
         except Exception:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
             batch, payloads = self._encode_each(self._encode, batch)
         return self._put(key, batch, payloads, sum(map(len, payloads))) if payloads else iter(())
@@ -192,7 +185,7 @@ class Staging:
         payloads: list[bytes] = []
         for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
             try:
-                payloads += encode(EventBatch(batch.tag, [time], [record], batch.receipt))
+                payloads += _encoded(encode, EventBatch(batch.tag, [time], [record], batch.receipt))
             except Exception as error:  # noqa: BLE001 - as above
                 self._leave_out(batch, index, error)
             else:
@@ -224,7 +217,7 @@ class Staging:
                 yield Piece(chunk, key, part, part_payloads, part_size)
                 self._after_append(key, chunk)
             elif len(part) > 1:
-                pending.extend(reversed(_halves(part, part_payloads)))
+                pending.extend(reversed(halves(part, part_payloads)))
             else:
                 limit = self.options.chunk_limit_size
                 error = RecordTooLarge(f"a record of {part_size} bytes is over chunk_limit_size {limit}")
@@ -377,35 +370,9 @@ class Staging:
             await self._wait_for_room()
 
 
-def estimate_size(records: list[Record]) -> int:
-    """Return the size of records as JSON, in bytes: measured for a few, estimated from a sample for many."""
-    if len(records) <= SAMPLE:
-        return sum(map(_measure, records))
-    step = len(records) // SAMPLE
-    sample = records[::step]
-    return sum(map(_measure, sample)) * len(records) // len(sample)
-
-
-def _measure(record: Record) -> int:
-    try:
-        return len(orjson.dumps(record))
-    except TypeError:
-        return _measure_text(record)
-
-
-def _measure_text(record: Record) -> int:
-    try:
-        return len(repr(record))
-    except RecursionError:  # nested without end
-        return UNKNOWN_SIZE
-
-
-def _halves(batch: EventBatch, payloads: list[bytes] | None) -> list[tuple[EventBatch, list[bytes] | None, int]]:
-    middle = len(batch) // 2
-    halves: list[tuple[EventBatch, list[bytes] | None, int]] = []
-    for part in (slice(None, middle), slice(middle, None)):
-        half = EventBatch(batch.tag, batch.times[part], batch.records[part], batch.receipt)
-        half_payloads = None if payloads is None else payloads[part]
-        size = estimate_size(half.records) if half_payloads is None else sum(map(len, half_payloads))
-        halves.append((half, half_payloads, size))
-    return halves
+def _encoded(encode: Callable[[EventBatch], list[bytes]], batch: EventBatch) -> list[bytes]:
+    """Return the payloads of a batch, as many as it has events."""
+    payloads = encode(batch)
+    if len(payloads) != len(batch):
+        raise ValueError(f"encode returned {len(payloads)} payloads for {len(batch)} events: return one for each")
+    return payloads

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from logpipe.engine.checked import mended, problem_of
 from logpipe.engine.traces import trace_of
 from logpipe.errors import BufferFull, RetryLater
 from logpipe.event import EventBatch
@@ -75,6 +76,10 @@ class Step(Generic[R]):
     host: Host
     taken: Counter
     passed: Counter
+    name: str
+    """The class's, for messages."""
+    is_checked: bool
+    """Whether what it returns is looked at: not where it is ours, or comes event by event, each looked at already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,10 @@ class Router:
         """Run a batch through its chain; returns when the outlet has accepted it, raises when it has not."""
         if not batch.records:
             return
+        if len(batch.times) != len(batch.records):
+            raise ValueError(
+                f"a batch of {len(batch.times)} times and {len(batch.records)} records: both must be as many"
+            )
         if self._dead_letters.is_full and not self._is_error_label:
             await self._dead_letters.room()
         self.emitted.value += len(batch.records)
@@ -150,16 +159,20 @@ class Router:
             for step in steps:
                 step.taken.value += len(batch.records)
                 try:
-                    batch = step.process(batch)
+                    passed = step.process(batch)
                 except BaseException as raised:  # noqa: BLE001 - a broken filter costs its batch, never the pipeline
                     self._filter_failed(step, batch, raised)
                     return
-                step.passed.value += len(batch.records)
-            if waiting is not None and batch.records:
-                passed = await self._wait_for(waiting, batch)
-                if passed is None:
+                if step.is_checked and (problem := problem_of(passed, step.name)) is not None:
+                    self._filter_failed(step, batch, problem)
                     return
                 batch = passed
+                step.passed.value += len(batch.records)
+            if waiting is not None and batch.records:
+                left = await self._wait_for(waiting, batch)
+                if left is None:
+                    return
+                batch = left
             if not batch.records:
                 return
         if chain.outlet is None:
@@ -174,7 +187,7 @@ class Router:
             step.taken.value -= len(batch.records)
             self.refused.value += len(batch.records)
             raise raised
-        self._dead_letters.reject(batch, error, culprit=step.host)
+        self._dead_letters.reject(mended(batch), error, culprit=step.host)
 
     async def _wait_for(self, step: Step[Awaitable[EventBatch]], batch: EventBatch) -> EventBatch | None:
         """Return what a filter that waits leaves of a batch; None where it failed."""
@@ -186,6 +199,9 @@ class Router:
             self._filter_failed(step, batch, raised)
             return None
         step.taken.value += count
+        if step.is_checked and (problem := problem_of(passed, step.name)) is not None:
+            self._filter_failed(step, batch, problem)
+            return None
         step.passed.value += len(passed.records)
         return passed
 
@@ -243,10 +259,10 @@ def _compile(tag: str, rules: Sequence[Rule]) -> Chain:
         if not matches:
             continue
         if isinstance(rule.stage, AsyncFilter):
-            runs.append((tuple(steps), _step(rule.stage.process, rule.host)))
+            runs.append((tuple(steps), _step(rule.stage, rule.stage.process, rule.host)))
             steps = []
         elif isinstance(rule.stage, Filter):
-            steps.append(_step(rule.stage.process, rule.host))
+            steps.append(_step(rule.stage, rule.stage.process, rule.host))
         else:
             if steps:
                 runs.append((tuple(steps), None))
@@ -256,5 +272,7 @@ def _compile(tag: str, rules: Sequence[Rule]) -> Chain:
     return Chain(tuple(runs), None, None)
 
 
-def _step(process: Callable[[EventBatch], R], host: Host) -> Step[R]:
-    return Step(process, host, host.counter(*TAKEN), host.counter(*PASSED))
+def _step(stage: Filter[Any] | AsyncFilter[Any], process: Callable[[EventBatch], R], host: Host) -> Step[R]:
+    cls = type(stage)
+    is_checked = not cls.__module__.startswith("logpipe.") and cls.process is not Filter.process
+    return Step(process, host, host.counter(*TAKEN), host.counter(*PASSED), cls.__name__, is_checked)

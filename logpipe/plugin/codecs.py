@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, Record, Time
+from logpipe.plugin.shape import told
 from logpipe.plugin.stages import O, Plugin
 from logpipe.raw_text import escaped, is_utf8, unescape_values
 
@@ -15,6 +16,7 @@ class Parser(Plugin[O]):
     """Turns lines into records. Override `parse` (easy) or `parse_lines` too (fast)."""
 
     kind = "parser"
+    _one_of = ("parse", "parse_lines")
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the events of one line: none where it is not in the format, several where a line holds several.
@@ -62,6 +64,7 @@ class Formatter(Plugin[O]):
     """Turns records into bytes. Override `format` (easy) or `format_batch` too (fast)."""
 
     kind = "formatter"
+    _one_of = ("format", "format_batch")
 
     def format(self, tag: str, time: Time, record: Record) -> bytes:
         """Return one event's bytes, with the newline if the format has one.
@@ -76,7 +79,10 @@ class Formatter(Plugin[O]):
         payloads: list[bytes] = []
         for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
             try:
-                payloads.append(self.format(batch.tag, time, record))
+                payload: Any = self.format(batch.tag, time, record)
+                if not isinstance(payload, bytes):
+                    raise TypeError(told(self, "format", payload, "bytes"))  # noqa: TRY301 - it is this record's failure
+                payloads.append(payload)
             except MemoryError:
                 raise  # no record is to blame
             except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch

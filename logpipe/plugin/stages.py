@@ -11,6 +11,7 @@ from logpipe.event import EventBatch, Record, Time
 from logpipe.metrics import SourceAccount
 from logpipe.plugin.failures import failure_of
 from logpipe.plugin.host import Chunk, Host
+from logpipe.plugin.shape import check_shape, told
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that reads as "options"
 
@@ -37,8 +38,15 @@ class Plugin(Generic[O]):
     compat_kept: ClassVar[frozenset[str]] = frozenset()
     """Parameters of these groups that it reads flat as well (`time_slice_format`)."""
 
+    _one_of: ClassVar[tuple[str, ...]] = ()
+    """The methods of which a plugin overrides one at least."""
+
     def __init_subclass__(cls, *, type: str | tuple[str, ...] = (), **kwargs: Any) -> None:  # noqa: A002 - the word in the config
-        """Take the `@type` names and the Options class from the class statement."""
+        """Take the `@type` names and the Options class from the class statement.
+
+        Raises:
+            TypeError: such a plugin cannot work: it overrides nothing, or waits where nobody awaits it.
+        """
         super().__init_subclass__(**kwargs)
         if type:
             cls.types = (type,) if isinstance(type, str) else type
@@ -46,6 +54,8 @@ class Plugin(Generic[O]):
             for argument in typing.get_args(base):
                 if isinstance(argument, _TYPE) and issubclass(argument, Options):
                     cls.options_class = argument
+        if not cls.__module__.startswith("logpipe.plugin."):
+            check_shape(cls, cls._one_of)
 
     def __init__(self, options: O, host: Host) -> None:
         self.options = options
@@ -69,6 +79,7 @@ class Input(Plugin[O]):
     """Brings events in."""
 
     kind = "input"
+    _one_of = ("run",)
     several_workers = False
 
     async def run(self) -> None:
@@ -88,6 +99,7 @@ class Filter(Plugin[O]):
     """Changes or drops events. Override `filter` (easy) or `process` (fast)."""
 
     kind = "filter"
+    _one_of = ("filter", "process")
 
     def filter(self, tag: str, time: Time, record: Record) -> Record | None:
         """Return the record, changed or not, or None to drop the event.
@@ -105,7 +117,9 @@ class Filter(Plugin[O]):
         records: list[Record] = []
         for time, record in zip(batch.times, batch.records, strict=True):
             try:
-                result = self.filter(batch.tag, time, record)
+                result: Any = self.filter(batch.tag, time, record)
+                if type(result) is not dict and result is not None and not isinstance(result, dict):
+                    raise TypeError(told(self, "filter", result, "a record, or None"))  # noqa: TRY301 - one record's
             except MemoryError:  # not the record's fault, and the batch is made again
                 raise
             except BaseException as raised:
@@ -124,6 +138,7 @@ class AsyncFilter(Plugin[O]):
     """A filter that must wait now and then, for a metadata look-up say."""
 
     kind = "filter"
+    _one_of = ("process",)
 
     async def process(self, batch: EventBatch) -> EventBatch:
         """Return what is left of a batch. Called once per batch; batches of different inputs may overlap."""
@@ -138,6 +153,7 @@ class Output(Plugin[O]):
     """
 
     kind = "output"
+    _one_of = ("write", "process")
     buffer_defaults: ClassVar[dict[str, str]] = {}
     """Parameters of `<buffer>` where the user wrote none (`{"timekey": "1d"}`)."""
     buffer_argument: ClassVar[str] = ""

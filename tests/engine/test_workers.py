@@ -107,6 +107,9 @@ def test_what_several_workers_cannot_share_is_refused(text: str, *, is_refused: 
     class Shy(Input[Options], type="shy"):
         """Says nothing of workers."""
 
+        async def run(self) -> None:
+            """Bring nothing."""
+
     class ShyOutput(Output[Options], type="shy"):
         """Says that it is alone."""
 

@@ -7,7 +7,8 @@ from typing import Final
 
 from logpipe.config.diagnostic import Report, warning
 from logpipe.config.element import Element
-from logpipe.config.options import describe, did_you_mean
+from logpipe.config.guess import did_you_mean
+from logpipe.config.options import describe
 from logpipe.engine.lint.pattern_index import PatternIndex
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.expression.time_limit import TimeLimitExceeded
