@@ -79,7 +79,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
     if re.Pattern in {hint, origin}:
         return isinstance(value, re.Pattern)
-    wanted: Any = origin or hint
+    return _is_a(value, origin or hint)
+
+
+def _is_a(value: Any, wanted: Any) -> bool:
     return not isinstance(wanted, type) or isinstance(value, wanted)
 
 
