@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from logpipe.config.conversion import FileMode, Seconds, Size, converter
 from logpipe.config.declare import REQUIRED, Setting
 
-_NUMBERS: Final = {int: int, Size: int, FileMode: int, float: (int, float), Seconds: (int, float)}
+_NUMBERS: Final[dict[Any, Any]] = {int: int, Size: int, FileMode: int, float: (int, float), Seconds: (int, float)}
 _ROLES: Final = {
     "section": "the section's Options class, or list[…] of it",
     "raw": "list[Element]",
@@ -79,10 +79,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
     if re.Pattern in {hint, origin}:
         return isinstance(value, re.Pattern)
-    return _is_a(value, origin or hint)
-
-
-def _is_a(value: Any, wanted: Any) -> bool:
+    wanted: Any = origin or hint
     return not isinstance(wanted, type) or isinstance(value, wanted)
 
 
