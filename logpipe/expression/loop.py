@@ -17,7 +17,8 @@ from logpipe.expression.compiled import Part, RecordTemplate
 from logpipe.expression.compiler.bound import BoundValues, attempt_entry
 from logpipe.expression.compiler.context import Context
 from logpipe.expression.compiler.entry import Entry, Finish, exported, write_entry
-from logpipe.expression.compiler.fast import FAILED, NOT_FAST, ShortForm, not_fast, short_form
+from logpipe.expression.compiler.fast import FAILED, ShortForm, short_form
+from logpipe.expression.compiler.fast_operations import NOT_FAST, not_fast
 from logpipe.expression.compiler.literals import UNKNOWN
 from logpipe.expression.compiler.reads import instance_variables, is_path, metadata_read
 from logpipe.expression.compiler.source import Namespace, Writer, build

@@ -89,66 +89,6 @@ async def test_a_failing_record_goes_to_the_error_stream_and_the_rest_goes_on() 
         assert str(error) == expected
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ('${record["n"]}', 5),
-        ('${record["n"]}x', "5x"),
-        ('a-${record["n"]}-${tag}', "a-5-app.web.01"),
-        ("${tag}", "app.web.01"),
-        ("${tag_parts[1]}", "web"),
-        ("${tag_parts[-1]}", "01"),
-        ("${tag_parts[9]}", None),
-        ("x${tag_parts[9]}x", "xx"),
-        ("${tag_prefix[1]}", "app.web"),
-        ("${tag_suffix[1]}", "web.01"),
-        ("${tag_suffix[-2]}", "web.01"),
-        ('${record["a.b"]}', "dotted"),
-        ('${record["nope"]}', None),
-        ("${n}", None),
-        ("${nope}", None),
-        ("x${unknown}y", "xy"),
-        ("x${n}y", "xy"),
-        ("${tag.upcase}-x", "-x"),
-        ("${tag.upcase}", None),
-        ('${record["n"]}${record["nope"]}', "5"),
-        ("${tag_parts}!", "!"),
-        ("${tag}${tag", "app.web.01${tag"),
-        ("__HOSTNAME__", None),
-        ("x__HOSTNAME__x", "xx"),
-        ("plain \\d text", "plain \\d text"),
-        ("1", "1"),
-        ("", ""),
-        ('{"a":"${tag}","b":[1,"${n}x",null]}', {"a": "app.web.01", "b": [1, "x", None]}),
-        ('"[not json"', "[not json"),
-    ],
-)
-async def test_placeholders_without_ruby(value: str, expected: Any) -> None:
-    """Without enable_ruby a few placeholders are filled, and all other text stays."""
-    (record,) = await transformed(f"<record>\n  x {value}\n</record>", {"n": 5, "a.b": "dotted"})
-
-    assert record["x"] == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("${n}", "5"),
-        ("x${n}y", "x5y"),
-        ("x${nope}y", "xy"),
-        ("${a.b}!", "dotted!"),
-        ("${nope}", ""),
-        ("${tag.upcase}-x", "-x"),
-    ],
-)
-async def test_plain_placeholders_of_0_12(value: str, expected: Any) -> None:
-    """There a name alone is a field's; one that is missing is no text."""
-    conf = f"compat 0.12\n<record>\n  x {value}\n</record>"
-    (record,) = await transformed(conf, {"n": 5, "a.b": "dotted"})
-
-    assert record["x"] == expected
-
-
 @pytest.mark.parametrize("ruby", ["false", "true"])
 @pytest.mark.parametrize(
     ("written", "expected"),
@@ -349,57 +289,6 @@ async def test_changes_made_by_expressions_follow_ruby() -> None:
     assert record == {"msg": "hi!", "k": {"x": 1}, "gone": 5, "a": None, "b": "nil"}
 
 
-@pytest.mark.parametrize(
-    ("value", "time"),
-    [
-        (5, 5_000_000_000),
-        (1.5, 1_500_000_000),
-        ("1466000000.25", 1_466_000_000_250_000_000),
-        ("text", 0),
-        (None, 0),
-        (0.1, 100_000_000),
-    ],
-)
-async def test_renew_time_key(value: Any, time: int) -> None:
-    """A field's number becomes the time; what is no number means the epoch."""
-    async with drive(RecordTransformer, "renew_time_key t\nremove_keys t") as stage:
-        await stage.feed("a", {"t": value}, {"other": 1}, times=[7, 8])
-
-        assert [event.time for event in stage.events()] == [time, 8]
-        assert stage.records() == [{}, {"other": 1}]
-
-
-async def test_renew_time_key_of_no_number_fails_alone() -> None:
-    """A field that Ruby finds no number in sends its record to the error stream, as it came."""
-    conf = "renew_time_key t\n<record>\n  x 1\n</record>"
-    async with drive(RecordTransformer, conf) as stage:
-        await stage.feed("a", {"t": True}, {"t": 3})
-
-        assert [record for _, _, record, _ in stage.errors] == [{"t": True}]
-        assert stage.records() == [{"t": 3, "x": "1"}]
-
-
-async def test_compat_0_12() -> None:
-    """0.12: failures are null, values are text, whole seconds, remove_keys before renew_time_key."""
-    conf = (
-        "compat 0.12\nenable_ruby\nremove_keys gone\nrenew_time_key gone\n<record>\n"
-        "  n ${record['n']}\n  bad ${record['nope']['x']}\n  mixed a-${record['nope']['x']}-b\n"
-        "  t ${time.strftime('%L')}\n  bare ${n + 1}\n</record>"
-    )
-    async with drive(RecordTransformer, conf) as stage:
-        await stage.feed("a", {"n": 5, "gone": 1}, times=[1_466_000_000_123_456_789])
-
-        assert stage.errors == []
-        (event,) = stage.events()
-        assert event.time == 1_466_000_000_123_456_789
-        assert event.record == {"n": "5", "bad": None, "mixed": None, "t": "000", "bare": "6"}
-
-
-async def test_compat_0_12_keeps_absent_keys_as_null() -> None:
-    """0.12 added a kept key that was not there."""
-    assert await transformed("compat 0.12\nrenew_record\nkeep_keys a,b", {"a": 1, "c": 2}) == [{"a": 1, "b": None}]
-
-
 async def test_every_tag_has_its_own_values() -> None:
     """What depends on the tag is computed for each, however many there are."""
     conf = "enable_ruby\n<record>\n  x ${tag_parts[1].upcase}-${tag.split('.').last}\n</record>"
@@ -464,44 +353,3 @@ async def test_a_name_is_text_whatever_its_expression_returns() -> None:
     (record,) = await transformed(conf, {"list": [3]}, tag="a.b")
 
     assert record == {"list": [3], '["a", "b"]': "1", "[3]": "2"}
-
-
-HALF_PAST = 1_709_139_600_500_000_000
-RENEW = "enable_ruby true\nrenew_time_key nt\n"
-
-
-@pytest.mark.parametrize(
-    ("conf", "expected"),
-    [
-        (f"{RENEW}<record>\nnt ${{Time.parse(record['ts'])}}\n</record>", HALF_PAST),
-        (f"{RENEW}remove_keys nt\n<record>\nnt ${{Time.parse(record['ts'])}}\n</record>", HALF_PAST),
-        (f"{RENEW}renew_record true\n<record>\nnt ${{Time.at(record['n'])}}\n</record>", 1_700_000_000_000_000_000),
-        (f"{RENEW}<record>\nnt ${{time}}\n</record>", 1_466_000_000_500_000_000),
-        (f"{RENEW}<record>\nnt ${{time + 60}}\n</record>", 1_466_000_060_500_000_000),
-        (f"{RENEW}<record>\nnt ${{record['n'] > 0 ? time - 0.5 : nil}}\n</record>", 1_466_000_000_000_000_000),
-        (f"{RENEW}<record>\nnt ${{[1].each {{ return Time.parse(record['ts']) }}}}\n</record>", HALF_PAST),
-        (f"{RENEW}compat 0.12\nauto_typecast true\n<record>\nnt ${{time}}\n</record>", 1_466_000_000_000_000_000),
-        ("renew_time_key n", 1_700_000_000_000_000_000),
-        ("renew_time_key n\nremove_keys n", 1_700_000_000_000_000_000),
-        ("renew_time_key f", 1_700_000_000_500_000_000),
-        ("renew_time_key n\n<record>\nx y\n</record>", 1_700_000_000_000_000_000),
-    ],
-)
-async def test_the_time_that_a_value_means(conf: str, expected: int) -> None:
-    """A Time is the time it is, and a number needs no expression beside it to be one."""
-    record = {"ts": "2024-02-29T02:00:00.5+09:00", "n": 1_700_000_000, "f": 1_700_000_000.5}
-    async with drive(RecordTransformer, conf) as stage:
-        await stage.feed("app", record, times=[1_466_000_000_500_000_000])
-        ((time, found),) = stage.events()
-        assert stage.errors == []
-    assert time == expected
-    assert isinstance(found.get("nt", ""), str)
-
-
-@pytest.mark.parametrize("value", [10**40, 1e300, "1e200", float("inf"), float("nan"), True, {"a": 1}])
-async def test_what_is_no_time_is_the_exception(value: Any) -> None:
-    """A number that no calendar goes to costs its event only."""
-    async with drive(RecordTransformer, "renew_time_key n") as stage:
-        await stage.feed("app", {"n": 1}, {"n": value}, {"n": 2})
-        assert stage.records() == [{"n": 1}, {"n": 2}]
-        assert len(stage.errors) == 1

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
-from logpipe.expression import arithmetic, comparison, nodes
+from logpipe.expression import nodes
 from logpipe.expression.compiler.context import BOUND, Context
+from logpipe.expression.compiler.fast_operations import ARITHMETIC, RELATIONS, member, not_fast, text_of
 from logpipe.expression.compiler.source import Code, Writer
 from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.registry import METHODS
 from logpipe.expression.methods.string import is_valid
 from logpipe.expression.regexp_values import Regexp, may_explode, prefers_empty
-from logpipe.expression.text import to_s
 from logpipe.expression.times import NANOS, formatter
 from logpipe.expression.values import Range
-
-NOT_FAST: Final = (KeyError, TypeError, AttributeError, IndexError)
-"""What a short form raises where it does not apply. Ruby's own errors are none of these."""
 
 _NATIVE: Final = {"downcase": "lower", "upcase": "upper", "capitalize": "capitalize", "swapcase": "swapcase"}
 _GUARDED: Final = frozenset(
@@ -35,46 +32,11 @@ _GUARDED: Final = frozenset(
 )  # fmt: skip
 """Methods of String that change nothing and take no steps of the budget."""
 
-
-def _text_of(value: Any) -> str:
-    """Return the text of what holds no bytes: those become lone surrogates, which only the long form takes back."""
-    return not_fast() if type(value) in _MAY_HOLD_BYTES else to_s(value)
-
-
-def _modulo(left: Any, right: Any) -> Any:
-    """Ruby's `%`, a format for one value at most."""
-    return not_fast() if type(right) in _MAY_HOLD_BYTES else arithmetic.modulo(left, right)
-
-
-def _times(left: Any, right: Any) -> Any:
-    """Ruby's `*`, without the join of an Array."""
-    return not_fast() if type(left) is list else arithmetic.times(left, right)
-
-
-def _member(value: Any, place: int) -> Any:
-    """Return a member of an Array, or a character."""
-    return not_fast() if type(value) is bytes else value[place]
-
-
-_MAY_HOLD_BYTES: Final = frozenset({bytes, dict, list})
-_ARITHMETIC: Final = {"+": arithmetic.plus, "*": _times, "/": arithmetic.divide, "%": _modulo}
-_RELATIONS: Final = {
-    "<": comparison.less, "<=": comparison.at_most, ">": comparison.greater, ">=": comparison.at_least,
-}  # fmt: skip
 _LONGEST_REPLACEMENT: Final = 64
 
 
 class NotFast(Exception):  # noqa: N818 - no error: the expression just has no short form
     """An expression has no short form."""
-
-
-def not_fast() -> NoReturn:
-    """Send the record the long way.
-
-    Raises:
-        KeyError: always, which is one of `NOT_FAST`.
-    """
-    raise KeyError
 
 
 class ShortForm(NamedTuple):
@@ -209,7 +171,7 @@ class _Short:
         if code.kind is str:
             return code.text
         name = self._writer.temporary()
-        return f"({name} if type({name} := {code.text}) is str else {self._name(_text_of, 'to_s')}({name}))"
+        return f"({name} if type({name} := {code.text}) is str else {self._name(text_of, 'to_s')}({name}))"
 
     # calls
 
@@ -249,13 +211,13 @@ class _Short:
                 return Code(f"{self.code(receiver).text}.{method}({other.constant!r})", bool)
             case name, [] if name in _NATIVE:
                 return Code(f"{self.code(receiver).text}.{_NATIVE[name]}()", str)
-            case name, [other] if name in _ARITHMETIC:
+            case name, [other] if name in ARITHMETIC:
                 self.spends = True
-                function = self._name(_ARITHMETIC[name], name)
+                function = self._name(ARITHMETIC[name], name)
                 return Code(f"{function}({self.code(receiver).text}, {self.code(other).text})")
-            case name, [nodes.Literal(value=other)] if name in _RELATIONS and type(other) in (int, float):
+            case name, [nodes.Literal(value=other)] if name in RELATIONS and type(other) in (int, float):
                 held, at = self._held(receiver)
-                function = self._name(_RELATIONS[name], name)
+                function = self._name(RELATIONS[name], name)
                 return Code(f"({at} {name} {other!r} if type({held}) is int else {function}({at}, {other!r}))", bool)
             case (("gsub" | "match?"), [_, *_]):
                 found = self._with_regexp(node, receiver)
@@ -288,7 +250,7 @@ class _Short:
         text += "".join(f"[{key!r}]" for key in keys[:-1])
         last = keys[-1]
         return Code(
-            f"{text}.get({last!r})" if isinstance(last, str) else f"{self._name(_member, 'member')}({text}, {last})"
+            f"{text}.get({last!r})" if isinstance(last, str) else f"{self._name(member, 'member')}({text}, {last})"
         )
 
     def _dig(self, node: nodes.Call) -> Code:

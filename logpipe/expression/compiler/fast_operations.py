@@ -1,0 +1,47 @@
+"""What short forms call, and how they say that they do not apply."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NoReturn
+
+from logpipe.expression import arithmetic, comparison
+from logpipe.expression.text import to_s
+
+NOT_FAST: Final = (KeyError, TypeError, AttributeError, IndexError)
+"""What a short form raises where it does not apply. Ruby's own errors are none of these."""
+
+
+def not_fast() -> NoReturn:
+    """Send the record the long way.
+
+    Raises:
+        KeyError: always, which is one of `NOT_FAST`.
+    """
+    raise KeyError
+
+
+def text_of(value: Any) -> str:
+    """Return the text of what holds no bytes: those become lone surrogates, which only the long form takes back."""
+    return not_fast() if type(value) in _MAY_HOLD_BYTES else to_s(value)
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    """Ruby's `%`, a format for one value at most."""
+    return not_fast() if type(right) in _MAY_HOLD_BYTES else arithmetic.modulo(left, right)
+
+
+def _times(left: Any, right: Any) -> Any:
+    """Ruby's `*`, without the join of an Array."""
+    return not_fast() if type(left) is list else arithmetic.times(left, right)
+
+
+def member(value: Any, place: int) -> Any:
+    """Return a member of an Array, or a character."""
+    return not_fast() if type(value) is bytes else value[place]
+
+
+_MAY_HOLD_BYTES: Final = frozenset({bytes, dict, list})
+ARITHMETIC: Final = {"+": arithmetic.plus, "*": _times, "/": arithmetic.divide, "%": _modulo}
+RELATIONS: Final = {
+    "<": comparison.less, "<=": comparison.at_most, ">": comparison.greater, ">=": comparison.at_least,
+}  # fmt: skip
