@@ -10,8 +10,8 @@
   new there), `difference` (what a look brings), `decide` (what is done about it: pure), `following` (looks, decides,
   acts), `registry` and `table` (each path, a *trail*, and each of its files, a *generation*), `cuts` (files that were
   truncated, and their copies), `rotation_names`
-- reading lines: `schedule` (who is next), `throttle`, `reader`, `logfile`, `archive` (compressed files), `open_files`,
-  `lines`, `events`
+- reading lines: `schedule` (who is next), `throttle`, `reader`, `reads` (many files in one visit to a thread),
+  `logfile`, `archive` (compressed files), `open_files`, `lines`, `events`
 - remembering positions: `generation` (what is owed), `checkpoints`, `saved` and `leftovers` (rows of an earlier run)
 - accounting: `ledger`, `books`, `counts`, `complaints` (how often something is said)
 

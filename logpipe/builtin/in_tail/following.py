@@ -16,6 +16,7 @@ from logpipe.builtin.in_tail.decide import Rules, begin, decide
 from logpipe.builtin.in_tail.difference import Hops, Place
 from logpipe.builtin.in_tail.folder_looks import FolderLooks
 from logpipe.builtin.in_tail.folders import Folders, Happened, Key, Lying, Who
+from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import Identity, looks
 from logpipe.builtin.in_tail.look import (
     MOST_LOOKS,
@@ -88,10 +89,9 @@ class Following:
         happened = self._happened
         places: dict[str, Place] = {}
         affected = self._paths_at(happened.arrived)
+        written: dict[Trail, Generation | None] = {}
         for turn in range(MOST_LOOKS):
             changes = self._watch.take()
-            for trail in changes.written:
-                self.touch(trail)
             self._void |= changes.void
             if changes.search:
                 self._search()
@@ -101,6 +101,11 @@ class Following:
                 happened.add(new)
                 again.update(self._paths_at((*new.left, *new.arrived)))
                 again.update(dict.fromkeys(path for path in affected if self._has_any(path, new)))
+            for trail in changes.written:
+                if trail.path in affected or trail.path in again:
+                    written[trail] = trail.live
+                else:
+                    self.touch(trail)
             if not again:
                 break
             affected.update(again)
@@ -118,6 +123,9 @@ class Following:
                 if lying.folder is not None and (seen := found.get(lying.last)) is not None:
                     lying.who = seen.identity, seen.born
             await self._note_moves(happened)
+        for trail, live in written.items():
+            if trail.live is live:  # a new one is read from its start anyway
+                self.touch(trail)
 
     def _paths_at(self, keys: Iterable[Key]) -> dict[str, None]:
         """Return the paths that lead through names, or are meant by them."""

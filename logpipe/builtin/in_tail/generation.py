@@ -6,11 +6,8 @@ that a new file never inherits the offset of an old one.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
-
-from aiofiles.threadpool import wrap
 
 from logpipe import Receipt
 from logpipe.builtin.in_tail.difference import Found
@@ -196,22 +193,15 @@ class Generation:
         head = str(self.head) if self.head.length else ""
         return Position(path, self.settlement.position, self.identity.inode, head)
 
-    async def read(self, most: int) -> bytes:
-        """Return what follows `offset` and `ahead`, after as many bytes as `self.mark_length` says.
-
-        Raises:
-            Rewritten: the file no longer holds what was read from it.
-            OSError: it cannot be read.
-        """
-        file = self.file
-        assert file is not None  # noqa: S101 - the caller has opened it
-        began = time.time_ns()
+    def expect(self, file: LogFile) -> None:
+        """Say to its file what is read next, and what must be there."""
         file.place, file.mark, file.head = self.offset + self.ahead, self.expected_mark, self.head
-        data: bytes = await wrap(file).read(most)
+
+    def was_read(self, file: LogFile, began: int) -> None:
+        """Take over what a read that began then has seen of its file."""
         self.size, self.modified, self.head = file.size, file.changed, file.head
         self.seen_size = 0
         self.checked_at, self.read_at = self.read_at, began
-        return data
 
     def look_at(self) -> tuple[LogFile | None, str, Identity, Head]:
         """Return what `looks` takes."""

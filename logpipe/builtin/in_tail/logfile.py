@@ -100,7 +100,7 @@ class Rewritten(Exception):  # noqa: N818 - a thing that happens to files, not a
 
 
 class LogFile(io.FileIO):
-    """A log file open for reading, for aiofiles to wrap: its `read` looks, compares and reads in one visit to a thread.
+    """A log file open for reading: its `read` looks, compares and reads, in a thread.
 
     `place`, `mark` and `head` say what is expected; `size`, `changed` and `head` what the last visit saw. They belong
     to whoever awaits the read: one at a time.

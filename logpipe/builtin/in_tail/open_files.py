@@ -15,8 +15,6 @@ from typing import Final
 from logpipe import Host
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import LogFile
-from logpipe.builtin.in_tail.look import reopen
-from logpipe.builtin.in_tail.trail import Trail
 
 MOST_OPEN: Final = 4096
 FEWEST_OPEN: Final = 8
@@ -49,18 +47,9 @@ class OpenFiles:
         if len(self._open) > self._most and not generation.adrift:
             self.close_now(generation)
 
-    async def ensure(self, trail: Trail, generation: Generation) -> None:
-        """Open a generation's file again where it was closed.
-
-        Raises:
-            OSError: it cannot be opened, or is nowhere to be found.
-        """
+    def wake(self, generation: Generation) -> None:
+        """Keep a file open that is about to be read."""
         self._resting.pop(generation, None)
-        if generation.file is None:
-            file = await self._host.in_thread(
-                reopen, generation.form, generation.inode_path, trail.path, generation.identity, generation.born
-            )
-            self.attach(generation, file)
 
     def rest(self, generation: Generation, *, close: bool) -> None:
         """Note that there is nothing to read for now; `close` closes the file at once, where it can be found again."""

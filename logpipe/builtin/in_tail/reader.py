@@ -6,7 +6,6 @@ wait for the outputs is the back-pressure; the offset moves when they have accep
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from dataclasses import dataclass
 from typing import Final
@@ -21,19 +20,14 @@ from logpipe.builtin.in_tail.lines import HOLE, LineFormat, without_hole
 from logpipe.builtin.in_tail.logfile import Rewritten
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
+from logpipe.builtin.in_tail.reads import BLOCK, Reads
 from logpipe.builtin.in_tail.throttle import Throttle
 from logpipe.builtin.in_tail.trail import Trail
-
-BLOCK: Final = 512 * 1024
-"""Bytes of one read: the visit to a thread costs as much as splitting a quarter of them."""
 
 POOL: Final = 4 * 1024 * 1024
 """Bytes of blocks whose events wait for outputs at the same time, more or less: with many waiting, blocks get small."""
 
 SMALLEST_BLOCK: Final = 16 * 1024
-
-READERS: Final = 4
-"""Reads at the same time; more would only wait for the same disk and fill memory."""
 
 MOST_LINES: Final = 8192
 """Lines of one batch: a block of empty lines would make half a million events."""
@@ -86,7 +80,7 @@ class Reader:
         self._max_line_size = int(options.max_line_size) if options.max_line_size is not None else None
         self._longest = self._max_line_size or LONGEST_LINE
         self._close_after = options.open_on_every_update
-        self._reading = asyncio.Semaphore(READERS)
+        self._reads = Reads(host, files)
         self._emitting = 0
         self._counts = Counts(host)
 
@@ -125,10 +119,8 @@ class Reader:
         block = max(SMALLEST_BLOCK, min(BLOCK, POOL // (self._emitting + 1)))
         if self._throttle is not None:
             block = self._throttle.bytes_left(trail, block)
-        async with self._reading:
-            await self._files.ensure(trail, generation)
-            size = generation.size
-            data = await generation.read(max(generation.want, block))
+        size = generation.size
+        data = await self._reads.read(generation, trail.path, max(generation.want, block))
         if generation.size < size and generation.form.exact:
             self._cuts.shortened(trail, generation, size)
         if self._throttle is not None:
@@ -274,7 +266,7 @@ class Reader:
         generation.ahead = 0
         wanted = min(self._longest, ahead)
         while True:  # what is compressed may come in several visits
-            data = await generation.read(wanted)
+            data = await self._reads.read(generation, block.trail.path, wanted)
             line = data[len(generation.expected_mark) :]
             if len(line) >= wanted or generation.damage:
                 break
