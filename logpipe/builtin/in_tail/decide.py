@@ -13,7 +13,6 @@ from typing import Final, NamedTuple, TypeAlias
 from logpipe.builtin.in_tail.difference import Beginning, Doubtful, Found, Place, Row
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import Head, Identity
-from logpipe.builtin.in_tail.rotation_names import youth
 from logpipe.builtin.in_tail.table import Table
 from logpipe.builtin.in_tail.trail import Trail
 
@@ -164,7 +163,7 @@ def _certain(place: Place) -> Iterator[ReadBefore]:
 
 def _pasts(path: str, new: Iterable[Doubtful], rules: Rules) -> Iterator[ReadBefore | PassOver]:
     """Yield what is done with files that may have been a path's, in the order in which they were written."""
-    for each in sorted(new, key=lambda each: _age(each.found)):
+    for each in sorted(new, key=lambda each: each.found.age):
         if rules.follows(each.found.path):
             continue
         why = _doubt(each, rules)
@@ -219,14 +218,9 @@ def after_cut(since: int, copies: Iterable[tuple[Found, bool]]) -> Cut:
     """
     own: Found | None = None
     missed: list[Found] = []
-    for found, holds in sorted(copies, key=lambda copy: _age(copy[0])):
+    for found, holds in sorted(copies, key=lambda copy: copy[0].age):
         if holds:
             own = own or found
         elif found.changed >= since - CLOCK_GRAIN:
             missed.append(found)
     return Cut(own, missed)
-
-
-def _age(found: Found) -> tuple[int, int]:
-    """Return what sorts files from the oldest to the youngest."""
-    return found.modified, youth(found.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from logpipe.builtin.in_tail.logfile import Head, Identity, LogFile
+from logpipe.builtin.in_tail.rotation_names import youth
 from logpipe.builtin.position_file import Position
 
 Hops = tuple[tuple[str, str], ...]
@@ -36,6 +37,11 @@ class Found(NamedTuple):
     def exact(self) -> bool:
         """Whether its size is known from the first; that of a compressed file is a guess until all was read."""
         return self.file is None or self.file.exact
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """What sorts files from the oldest to the youngest."""
+        return self.modified, youth(self.path)
 
     def was(self, head: Head, size: int) -> bool:
         """Return whether it is the file that had its inode and this head and size, and not another one.

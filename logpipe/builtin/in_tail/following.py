@@ -33,6 +33,7 @@ from logpipe.builtin.in_tail.look import (
 )
 from logpipe.builtin.in_tail.registry import Registry
 from logpipe.builtin.in_tail.rotation_names import bases, looks_rotated, rotation_of
+from logpipe.builtin.in_tail.sightings import Sightings
 from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail
 from logpipe.builtin.in_tail.watch import Watch
 
@@ -87,8 +88,8 @@ class Following:
     async def catch_up_now(self) -> None:
         """Do the same for who has the lock."""
         happened = self._happened
-        places: dict[str, Place] = {}
-        affected = self._paths_at(happened.arrived)
+        sightings, still = Sightings(), False
+        affected = self._paths_at(happened)
         written: dict[Trail, Generation | None] = {}
         for turn in range(MOST_LOOKS):
             changes = self._watch.take()
@@ -99,62 +100,58 @@ class Following:
             if changes.steps:
                 new = self.folders.apply(changes.steps, happened)
                 happened.add(new)
-                again.update(self._paths_at((*new.left, *new.arrived)))
-                again.update(dict.fromkeys(path for path in affected if self._has_any(path, new)))
+                again.update(self._paths_at(new))
+                again.update(
+                    dict.fromkeys(path for path in affected if any(lying in new.moved for lying in self._came_to(path)))
+                )
             for trail in changes.written:
                 if trail.path in affected or trail.path in again:
                     written[trail] = trail.live
                 else:
                     self.touch(trail)
-            if not again:
+            still = not again
+            if still:
                 break
             affected.update(again)
             await self._prepare(again)
-            close(each for path in again if path in places for each in places[path].files)
-            asks = [Ask(path, tuple(self._whereabouts(path))) for path in again]
-            places.update({place.path: place for place in await self._host.in_thread(self.looker.places, asks)})
+            asks = [
+                Ask(path, tuple(each.path for each in self._came_to(path) if each.path is not None)) for path in again
+            ]
+            sightings.add(await self._host.in_thread(self.looker.places, asks))
+        places = sightings.result(still=still)
         if happened.moved or places:
             self._happened = Happened()
-            found = {each.path: each for place in places.values() for each in place.files}
-            await self._settle(list(places.values()))
-            if self.looks.fresh:
-                self.looks.decided()
+            found = {each.path: each for place in places for each in place.files}
+            await self._settle(places)
+            self.looks.decided()
             for lying in happened.moved:
                 if lying.folder is not None and (seen := found.get(lying.last)) is not None:
                     lying.who = seen.identity, seen.born
             await self._note_moves(happened)
-        for trail, live in written.items():
-            if trail.live is live:  # a new one is read from its start anyway
-                self.touch(trail)
+        for trail in [trail for trail, live in written.items() if trail.live is live]:  # a new one is read anyway
+            self.touch(trail)
 
-    def _paths_at(self, keys: Iterable[Key]) -> dict[str, None]:
-        """Return the paths that lead through names, or are meant by them."""
+    def _paths_at(self, happened: Happened) -> dict[str, None]:
+        """Return the paths that lead through names that came or went, or are meant by those that came."""
         paths: dict[str, None] = {}
-        for folder, name in keys:
+        for folder, name in happened.left:
             for base in self._watch.aliases(folder):
                 paths.update({trail.path: None for trail in self._watch.followers(base, name) if trail.wanted})
                 path = base + name
-                if path not in self.table.by_path and self._watch.is_searched(base) and self._wants(path):
-                    paths[path] = None
+                came = (folder, name) in happened.arrived
+                if came and path not in self.table.by_path and self._watch.is_searched(base):
+                    paths.update({path: None} if self._wants(path) else {})
         return paths
 
     def _key_of(self, path: str) -> Key:
         trail = self.table.by_path.get(path)
-        if trail is not None and trail.hops:
-            base, name = trail.hops[-1]
-        else:
-            slash = path.rfind("/") + 1
-            base, name = path[:slash], path[slash:]
+        slash = path.rfind("/") + 1
+        base, name = trail.hops[-1] if trail is not None and trail.hops else (path[:slash], path[slash:])
         return self._watch.folder(base), name
 
-    def _has_any(self, path: str, new: Happened) -> bool:
-        return any(lying in new.moved for lying in self._happened.arrived.get(self._key_of(path), ()))
-
-    def _whereabouts(self, path: str) -> Iterable[str]:
-        """Yield where the files are that had a path's name and were not looked at yet."""
-        for lying in self._happened.arrived.get(self._key_of(path), ()):
-            if lying.path is not None:
-                yield lying.path
+    def _came_to(self, path: str) -> Sequence[Lying]:
+        """Return the files that had a path's name and were not looked at yet."""
+        return self._happened.arrived.get(self._key_of(path), ())
 
     def touch(self, trail: Trail) -> None:
         """Read what may have been written."""
@@ -192,7 +189,7 @@ class Following:
                 if generation.adrift:
                     self.registry.keep(generation)
             self.looks.changed(lying.last[: lying.last.rfind("/") + 1])
-        for base, _ in (*happened.left, *happened.arrived):
+        for base, _ in happened.left:
             self.looks.changed(base)
         self.folders.rest(happened, self._is_kept)
 
@@ -201,10 +198,9 @@ class Following:
         return any(lying in trail.arrivals for trail in self._trails_beside(base, lying.name))
 
     def _is_kept(self, lying: Lying) -> bool:
-        if lying.who is None:
-            return False
-        owner = self.table.owners.get(lying.who)
-        return looks_rotated(lying.name) or (owner is not None and owner[1].replaced_at is not None)
+        owner = self.table.owners.get(lying.who) if lying.who is not None else None
+        is_past = owner is not None and owner[1].replaced_at is not None
+        return is_past or (lying.who is not None and looks_rotated(lying.name))
 
     def _note_arrival(self, lying: Lying) -> None:
         """Remember a file that came and is nobody's with the paths of which it may be a copy."""
@@ -220,8 +216,8 @@ class Following:
         trails: dict[Trail, str] = {}
         for alias in self._watch.aliases(base):
             for before in bases(name, self.looker.archive_suffix):
-                followers = self._watch.followers(alias, before)
-                trails.update({trail: before for trail in followers if trail.hops[-1] == (alias, before)})
+                beside = self._watch.followers(alias, before)
+                trails.update({trail: before for trail in beside if trail.hops[-1] == (alias, before)})
         return trails
 
     # ---- paths that are new
@@ -232,8 +228,7 @@ class Following:
         while some := list(islice(waiting, _AT_ONCE)):
             async with self.changing:
                 await self._prepare(some)
-                asks = [self._ask(path) for path in some]
-                places = await self._host.in_thread(self.looker.places, asks)
+                places = await self._host.in_thread(self.looker.places, [self._ask(path) for path in some])
                 await self._settle(places, new_at_end=new_at_end)
 
     def _ask(self, path: str) -> Ask:
@@ -248,8 +243,7 @@ class Following:
 
     async def _prepare(self, paths: Iterable[str]) -> None:
         """Watch the folders on the way to files before they are opened, and see what lies there."""
-        asked = list(paths)
-        hops = await self._host.in_thread(all_hops, asked)
+        hops = await self._host.in_thread(all_hops, paths)
         self._watch.cover(dict.fromkeys(base for each in hops for base, _ in each))
         ends = dict.fromkeys(self._watch.folder(each[-1][0]) for each in hops)
         unknown = [base for base in ends if not self.folders.at(base).looked_at]

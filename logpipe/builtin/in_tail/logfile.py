@@ -154,6 +154,8 @@ class LogFile(io.FileIO):
         data = os.pread(descriptor, len(self.mark) + wanted, begin)
         if not data.startswith(self.mark):
             raise Rewritten
+        if len(data) < len(self.mark) + wanted:  # cut a moment ago, or no file of a disk
+            self.size = begin + len(data)
         # after the data and not before: then the data is of the file that the head says it is
         has_head = begin == 0 and len(data) >= min(HEAD_BYTES, self.size)
         self._look_at_head(data[:HEAD_BYTES] if has_head else os.pread(descriptor, HEAD_BYTES, 0))
@@ -175,7 +177,7 @@ class LogFile(io.FileIO):
         beginning = self.beginning()
         self.head = Head.of(beginning)
         status = os.fstat(self.fileno())
-        self.size, self.changed = status.st_size, status.st_mtime_ns
+        self.size, self.changed = sound_size(status.st_size, beginning), status.st_mtime_ns
         return beginning
 
     def beginning(self) -> bytes:
@@ -249,6 +251,11 @@ class Look(NamedTuple):
 def looks(files: Iterable[tuple[LogFile | None, str, Identity, Head]]) -> list[Look | None]:
     """Look at several files in one visit to a thread."""
     return [Look.at(*each) for each in files]
+
+
+def sound_size(size: int, beginning: bytes) -> int:
+    """Return the size of a file with that beginning; in /sys all say that they have 4096 bytes."""
+    return size if len(beginning) == HEAD_BYTES else min(size, len(beginning))
 
 
 def _open(path: str, flags: int) -> int:

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 from logpipe.builtin.in_tail.archive import Archive
 from logpipe.builtin.in_tail.birth import born
 from logpipe.builtin.in_tail.difference import Beginning, Doubtful, Found, Hops, Place, Row
-from logpipe.builtin.in_tail.logfile import Content, Head, Identity, LogFile
+from logpipe.builtin.in_tail.logfile import Content, Head, Identity, LogFile, sound_size
 from logpipe.builtin.in_tail.rotation_names import looks_rotated, split_suffix
 from logpipe.builtin.in_tail.saved import Saved
 from logpipe.builtin.position_file import Position
@@ -165,7 +165,7 @@ def open_file(path: str, *, archive: bool = False) -> Found:
             path,
             file.identity,
             born(file.fileno()),
-            file.size,
+            sound_size(file.size, beginning) if file.exact else file.size,
             file.changed,
             status.st_ctime_ns,
             beginning,

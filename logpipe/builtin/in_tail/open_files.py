@@ -17,6 +17,8 @@ from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import LogFile
 
 MOST_OPEN: Final = 4096
+"""Files that stay open; those that are to be read may be more, up to half of what the process may open."""
+
 FEWEST_OPEN: Final = 8
 
 
@@ -25,7 +27,8 @@ class OpenFiles:
 
     def __init__(self, host: Host, *, most: int | None = None) -> None:
         self._host = host
-        self._most = most if most is not None else _limit()
+        self._ceiling = most if most is not None else _limit()
+        self._most = min(MOST_OPEN, self._ceiling)
         self._open: set[Generation] = set()
         self._resting: OrderedDict[Generation, None] = OrderedDict()
         """Open files that can be closed, the longest idle first."""
@@ -42,9 +45,9 @@ class OpenFiles:
             self.close_now(next(iter(self._resting)))
 
     def hold(self, generation: Generation, file: LogFile) -> None:
-        """Keep a file open that has just been found, or close it where too many are open and it can be found again."""
+        """Keep a file open that has just been found, or close it where no more may be and it can be found again."""
         self.attach(generation, file)
-        if len(self._open) > self._most and not generation.adrift:
+        if len(self._open) > self._ceiling and not generation.adrift:
             self.close_now(generation)
 
     def wake(self, generation: Generation) -> None:
@@ -95,7 +98,7 @@ class OpenFiles:
 
 def _limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_OPEN if soft == resource.RLIM_INFINITY else max(FEWEST_OPEN, min(MOST_OPEN, soft // 2))
+    return 2 * MOST_OPEN if soft == resource.RLIM_INFINITY else max(FEWEST_OPEN, soft // 2)
 
 
 def _close_all(files: list[LogFile]) -> list[bool]:

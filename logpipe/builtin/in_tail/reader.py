@@ -40,6 +40,15 @@ LONGEST_PAUSE: Final = 10.0
 LONGEST_ERROR_PAUSE: Final = 60.0
 MOST_FAILURES: Final = 10
 
+OFTEN: Final = 50
+"""Times in a row that a file may be written anew at once before reading it is put off."""
+
+AT_ONCE: Final = 0.5
+"""Seconds from one such time to the next; who cuts a file every second is read every time."""
+
+CALM: Final = 10.0
+"""Seconds without that after which a file that was put off is read as any other one."""
+
 
 @dataclass(slots=True)
 class _Slice:
@@ -100,7 +109,7 @@ class Reader:
                 data = await self._read(trail, generation)
             except Rewritten:
                 await self._cuts.truncated(trail, generation)
-                return 0.0
+                return self._rewritten(trail)
         except OSError as error:
             return await self._cannot_read(trail, generation, error)
         generation.failures = 0
@@ -126,6 +135,21 @@ class Reader:
         if self._throttle is not None:
             self._throttle.spend_bytes(trail, len(data))
         return data
+
+    def _rewritten(self, trail: Trail) -> float:
+        """Return how long to wait before a file is read that was written anew: what never stands still is no log."""
+        now = self._host.clock.monotonic()
+        since, trail.rewritten_at = now - trail.rewritten_at, now
+        pause = _pause(trail.rewritten - OFTEN)
+        trail.rewritten = trail.rewritten + 1 if since < (pause + CALM if pause else AT_ONCE) else 1
+        if trail.rewritten == OFTEN:
+            self._host.log.warning(
+                "%s is written anew all the time: it is read once in a while until it stands still for %d seconds. "
+                "Name it in exclude_path if it is no log",
+                trail.name,
+                int(CALM),
+            )
+        return _pause(trail.rewritten - OFTEN)
 
     async def _deliver(self, block: _Slice) -> float | None:
         """Emit the whole lines of a block, and leave what follows them for the next read."""
@@ -323,6 +347,11 @@ class Reader:
             await self._files.close([generation])
         pause: float = min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(generation.failures, 10))
         return pause
+
+
+def _pause(times: int) -> float:
+    """Return the seconds to wait for something that failed so many times more than it may."""
+    return 0.0 if times < 0 else float(min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(times, 10)))
 
 
 def _last_character(data: bytes) -> int:

@@ -44,9 +44,10 @@ class Trail:
         "name",
         "path",
         "refusals",
+        "rewritten",
+        "rewritten_at",
         "state",
         "tag",
-        "unreadable",
         "wanted",
         "woken",
     )
@@ -68,13 +69,15 @@ class Trail:
         """Whether the configuration names the path; if not, it is read to its end and let go."""
         self.hops: tuple[tuple[str, str], ...] = ()
         """Folder and name of the path and of every symbolic link on the way to the file."""
-        self.unreadable = False
-        """Whether it was said that the file cannot be opened."""
         self.state = State.IDLE
         self.woken = False
         """Whether something happened while it was busy."""
         self.refusals = 0
         """Batches refused in a row."""
+        self.rewritten = 0
+        """How often its file was written anew, never with calm in between."""
+        self.rewritten_at = 0.0
+        """When that was last, monotonic seconds."""
 
     @property
     def live(self) -> Generation | None:

@@ -232,3 +232,51 @@ def test_our_own_output_matched_by_our_own_pattern(tmp_path: Path) -> None:
         asyncio.run(wait_for(lambda: '"message":"two"' in program.said, "the second line", seconds=60))
         assert program.said.count('{"message"') == 2
         assert "is where our own log goes: it is not followed" in program.said
+
+
+async def test_a_file_that_never_stands_still(tmp_path: Path, follow: Any) -> None:
+    """A link to a file of /proc, which holds something else at each look, is put off, and that is said once."""
+    (tmp_path / "a\nb.log").symlink_to("/proc/self/status")
+    log = tmp_path / "b.log"
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        warned = "is written anew all the time"
+        await run.until(lambda: any(warned in text for text in run.host.capture.texts("warning")), warned)
+        for number in range(20):
+            run.append(log, f"{number}\n")
+            await run.advance(1)
+            await run.lines(2 + number)
+        rotations = [text for text in run.host.capture.texts("info") if "detected rotation" in text]
+        assert len(rotations) < 100
+        assert len([text for text in run.host.capture.texts("warning") if warned in text]) == 1
+
+
+async def test_a_file_written_anew_is_read_when_it_stands_still(tmp_path: Path, follow: Any) -> None:
+    """What is cut and written again without end is put off, and followed as any other one after that."""
+    log = tmp_path / "a.log"
+    log.write_text("begin\n")
+    async with follow(tmp_path) as run:
+        warnings = run.host.capture.texts
+        await run.lines(1)
+        while not warnings("warning"):
+            number = f"{len(run.host.lines):05}"
+            log.write_text(f"{number}\n")
+            await run.until(lambda number=number: run.host.lines[-1] == number or warnings("warning"))
+        log.write_text("calm\n")
+        await run.tick_until(lambda: run.host.lines[-1] == "calm")
+        assert 40 < len(run.host.lines) < 100
+        run.append(log, "more\n")
+        await run.tick_until(lambda: run.host.lines[-1] == "more")
+        assert len([text for text in warnings("warning") if "is written anew all the time" in text]) == 1
+
+
+async def test_a_file_of_sys(tmp_path: Path, follow: Any) -> None:
+    """Files there say that they are longer than they are: their end is where nothing more comes."""
+    source = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not source.exists():
+        pytest.skip("no file of /sys to link to")
+    (tmp_path / "a.log").symlink_to(source)
+    async with follow(tmp_path) as run:
+        assert await run.lines(1) == [source.read_text().rstrip("\n")]
+        await run.until(lambda: not run.tail._schedule._workers, "the end of reading")
+        assert run.host.metric("abandoned_bytes") == 0
