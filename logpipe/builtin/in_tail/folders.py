@@ -16,6 +16,9 @@ from logpipe.builtin.in_tail.logfile import Identity
 MOST_HALVES: Final = 64
 """Renames whose other half is waited for: one of a file that was moved out of sight has none."""
 
+MOST_MOVED: Final = 1024
+"""Files that are remembered as moved while it is not sure that they were found."""
+
 
 class Kind(Enum):
     """What happened to a name."""

@@ -15,7 +15,7 @@ from logpipe import Host
 from logpipe.builtin.in_tail.decide import Rules, begin, decide
 from logpipe.builtin.in_tail.difference import Hops, Place
 from logpipe.builtin.in_tail.folder_looks import FolderLooks
-from logpipe.builtin.in_tail.folders import Folders, Happened, Key, Lying, Who
+from logpipe.builtin.in_tail.folders import MOST_MOVED, Folders, Happened, Key, Lying, Who
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import Identity, looks
 from logpipe.builtin.in_tail.look import (
@@ -120,7 +120,10 @@ class Following:
             sightings.add(await self._host.in_thread(self.looker.places, asks))
         places = sightings.result(still=still)
         if happened.moved or places:
-            self._happened = Happened()
+            unsure = not still and len(happened.moved) < MOST_MOVED
+            self._happened = happened if unsure else Happened()
+            if unsure:  # some may have been found in no look: they are looked for again
+                self._watch.remind()
             found = {each.path: each for place in places for each in place.files}
             await self._settle(places)
             self.looks.decided()
@@ -169,11 +172,8 @@ class Following:
     async def _note_moves(self, happened: Happened) -> None:
         """Note where files are now, known ones and those that are nobody's."""
         known = {lying for lying in happened.moved if lying.who is not None}
-        strangers = [
-            each
-            for each in happened.moved
-            if each not in known and each.folder is not None and looks_rotated(each.name)
-        ]
+        there = [each for each in happened.moved if each.who is None and each.folder is not None]
+        strangers = [each for each in there if looks_rotated(each.name)]
         births = await self._host.in_thread(birth_of, [lying.last for lying in strangers]) if strangers else []
         known |= {lying.became for lying in known if lying.became is not None and not self._is_unexplained(lying)}
         for lying, who in zip(strangers, births, strict=True):
@@ -204,9 +204,7 @@ class Following:
 
     def _note_arrival(self, lying: Lying) -> None:
         """Remember a file that came and is nobody's with the paths of which it may be a copy."""
-        if lying.folder is None:
-            return
-        for trail in self._trails_beside(lying.folder, lying.name):
+        for trail in self._trails_beside(lying.folder, lying.name) if lying.folder is not None else ():
             trail.arrivals[lying] = None
             while len(trail.arrivals) > MOST_ARRIVALS:
                 del trail.arrivals[next(iter(trail.arrivals))]

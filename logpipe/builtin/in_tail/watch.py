@@ -159,6 +159,10 @@ class Watch:
         """Wait until something happens."""
         await self._changed.wait()
 
+    def remind(self) -> None:
+        """Let whoever waits come and take what has happened, be it nothing."""
+        self._changed.set()
+
     def take(self) -> Changes:
         """Return all that has happened up to now."""
         if self._inotify is not None:
