@@ -220,7 +220,8 @@ class PositionFile:
 
         The heads come second: between the two a crash leaves offsets whose heads are old, which is seen and costs a
         second reading. The other order could leave an old offset that fits a new file, and lose what is before it.
-        The looks come last: a file that they know and the rows do not would never be read.
+        The looks come first: they name only files of which nothing is owed any more, so that one for which no row
+        could be written after them is taken for a new one.
 
         Raises:
             LogpipeError: another process has the file.
@@ -234,6 +235,11 @@ class PositionFile:
         if self.forgets:
             return False
         changed = False
+        if looks != (self._saved_looks or b""):
+            self.open()
+            os.close(self._replace(_beside(self._real, ".looks"), looks))
+            self._saved_looks = looks
+            changed = True
         if content != self._saved:
             self.open()
             descriptor = self._replace(self._real, content)
@@ -245,10 +251,6 @@ class PositionFile:
         if heads != self._saved_heads:
             os.close(self._replace(_beside(self._real, ".heads"), heads))
             self._saved_heads = heads
-            changed = True
-        if looks != (self._saved_looks or b""):
-            os.close(self._replace(_beside(self._real, ".looks"), looks))
-            self._saved_looks = looks
             changed = True
         return changed
 

@@ -17,7 +17,7 @@ from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.leftovers import expire, read_leftovers
 from logpipe.builtin.in_tail.logfile import Look, looks
-from logpipe.builtin.in_tail.look import look_all
+from logpipe.builtin.in_tail.look import changed_at, look_all
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.targets import Scan, Targets
 from logpipe.builtin.in_tail.trail import Trail
@@ -28,6 +28,9 @@ TICK: Final = 1.0
 
 AUDIT: Final = 256
 """Files looked at in one round where inotify reports: on most machines all of them."""
+
+_RACY: Final = 20_000_000
+"""Nanoseconds within which a folder may change twice and have the same time."""
 
 SEARCH_PACE: Final = 0.1
 """Seconds that reports of new folders gather before everything is searched again."""
@@ -126,6 +129,7 @@ class Discovery:
         await self._following.follow(new, new_at_end=first and not self._options.read_from_head)
         if first:
             await read_leftovers(self._following, self._host, self._options.tag)
+        self._following.looks.searched = True
         self._following.looks.decided()
         await self._following.compare(
             [(trail, scan.files[trail.path]) for trail in known if trail.path in scan.files], audit=not first
@@ -226,7 +230,7 @@ class Discovery:
         trails = list(self._registry.by_path.values())
         folders: list[str] = []
         if self._watch.blind:
-            folders = await self._following.changed_unnoticed()
+            folders = await self._changed_unnoticed()
         else:
             if not self._options.enable_watch_timer:
                 return
@@ -237,3 +241,15 @@ class Discovery:
             statuses = await self._host.in_thread(look_all, [trail.path for trail in trails])
             seen = zip(trails, statuses, strict=True)
             await self._following.compare(seen, audit=not self._watch.blind, anew=folders)
+
+    async def _changed_unnoticed(self) -> list[str]:
+        """Return the folders that have changed, or may have, of those of which nobody tells."""
+        unwatched = {
+            base: each for base, each in self._following.folders.by_base.items() if not self._watch.covers(base)
+        }
+        times = await self._host.in_thread(changed_at, list(unwatched)) if unwatched else []
+        return [
+            base
+            for (base, each), changed in zip(unwatched.items(), times, strict=True)
+            if changed != each.changed or changed > each.looked_at - _RACY
+        ]

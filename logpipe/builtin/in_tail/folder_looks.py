@@ -32,12 +32,18 @@ class FolderLooks:
         self.saved = Saved(Loaded([], [], 0.0))
         self.fresh: dict[str, Fresh] = {}
         """What was new at the first survey of a folder, for as long as it may be of paths that are not followed yet."""
+        self.leads: dict[Key, str] = {}
+        """Paths of an earlier run by folder and name of the file that each leads to."""
+        self.searched = False
+        """Whether the paths that are there were searched for; until then nothing is decided."""
         self._folders = folders
         self._table = table
         self._moved = moved
         self._archive_suffix = archive_suffix
         self._undecided: dict[str, set[str]] = {}
         """Files that are not written down as seen, since it is not decided what is done with them."""
+        self._since: dict[str, int] = {}
+        """When the last look was that they were not there, nanoseconds since the epoch."""
         self._lines: dict[str, bytes] = {}
 
     def entries(self) -> list[Entry]:
@@ -47,15 +53,17 @@ class FolderLooks:
     def written(self) -> bytes:
         """Return what lay in folders at the last look, and which rows' files are missing, as they are written.
 
-        A file that something is owed of is left out: its row may be that of an earlier content, which no start would
-        find, and what is neither there nor new would never be read.
+        A file that something is or may be owed of is left out: its row may not be written, or be that of an earlier
+        content, and what has no row and is not new would never be read. No look counts as later than such a file.
         """
         owed = set(self._table.owed())
         lines: dict[str, bytes] = {}
         for base, folder in self._folders.by_base.items():
             if folder.looked_at and base not in self._lines:
                 files = self._folders.known(base, but=self._undecided.get(base, ()))
-                line = look_line(base, FolderLook(folder.looked_at, frozenset(files - owed)))
+                since = self._since.get(base, folder.looked_at)
+                looked_at = min([since, *(born for _, born in files & owed)])
+                line = look_line(base, FolderLook(looked_at, frozenset(files - owed)))
                 (self._lines if files.isdisjoint(owed) else lines)[base] = line
         lines |= self._lines
         unseen = (look_line(base, look) for base, look in self.saved.folders.items() if base not in lines)
@@ -82,18 +90,30 @@ class FolderLooks:
             if (identity.inode, born) not in known and not self._table.has(identity, born)
         }
         self._undecided.setdefault(base, set()).update(fresh)
+        self._since.setdefault(base, since)
         self._adopt(base, folder, seen)
         return Fresh(fresh, since, listed)
 
+    def note_again(self, base: str, seen: Survey) -> None:
+        """Add what has come to a folder since its first survey to what was new then."""
+        fresh = self.fresh[base]
+        new = {*fresh.files.values(), *self.note(base, seen).files.values()}
+        files = {name: identity for name, (identity, _) in seen.rotated.items() if identity in new}
+        self.fresh[base] = fresh._replace(files=files)
+        self._undecided[base] = set(files)
+
     def decided(self) -> None:
         """Note that all paths that are there are followed: what new files are left may belong to those that are not."""
+        if not self.searched:
+            return
         for base, fresh in list(self.fresh.items()):
             left = {
                 name: identity
                 for name, identity in fresh.files.items()
                 if any(
-                    self.saved.knew(base + before) and base + before not in self._table.by_path
+                    self.saved.knew(path) and self._table.live(path) is None
                     for before in bases(name, self._archive_suffix)
+                    for path in (self.leads.get((base, before), base + before),)
                 )
             }
             self.fresh[base] = fresh._replace(files=left)
@@ -101,6 +121,7 @@ class FolderLooks:
             self.changed(base)
             if not left:
                 del self.fresh[base], self._undecided[base]
+                self._since.pop(base, None)
 
     def _adopt(self, base: str, folder: Folder, seen: Survey) -> None:
         old = {lying.who: lying for lying in folder.names.values()}
@@ -115,6 +136,7 @@ class FolderLooks:
     def settled(self, base: str) -> None:
         """Note that it is decided what is done with all that lies in a folder."""
         self._undecided.pop(base, None)
+        self._since.pop(base, None)
         self.changed(base)
 
     def has_arrived(self, key: Key) -> bool:

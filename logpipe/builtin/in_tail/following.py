@@ -32,16 +32,10 @@ from logpipe.builtin.in_tail.look import (
     survey,
 )
 from logpipe.builtin.in_tail.registry import Registry
-from logpipe.builtin.in_tail.rotation_names import bases, looks_rotated, rotation_of
+from logpipe.builtin.in_tail.rotation_names import looks_rotated, rotation_of
 from logpipe.builtin.in_tail.sightings import Sightings
 from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail
 from logpipe.builtin.in_tail.watch import Watch
-
-MOST_ARRIVALS: Final = 64
-"""Files beside a path that are remembered as its copies, should it be cut."""
-
-_RACY: Final = 20_000_000
-"""Nanoseconds within which a folder may change twice and have the same time."""
 
 _AT_ONCE: Final = 64
 """Files opened in one visit to a thread."""
@@ -92,19 +86,14 @@ class Following:
         affected = self._paths_at(happened)
         written: dict[Trail, Generation | None] = {}
         for turn in range(MOST_LOOKS):
-            changes = self._watch.take()
-            self._void |= changes.void
-            if changes.search:
-                self._search()
+            new, touched = self._take(happened)
             again = dict(affected) if turn == 0 else {}
-            if changes.steps:
-                new = self.folders.apply(changes.steps, happened)
-                happened.add(new)
+            if new.moved:
                 again.update(self._paths_at(new))
                 again.update(
                     dict.fromkeys(path for path in affected if any(lying in new.moved for lying in self._came_to(path)))
                 )
-            for trail in changes.written:
+            for trail in touched:
                 if trail.path in affected or trail.path in again:
                     written[trail] = trail.live
                 else:
@@ -113,9 +102,10 @@ class Following:
             if still:
                 break
             affected.update(again)
-            await self._prepare(again)
+            ends = await self._prepare(again)
             asks = [
-                Ask(path, tuple(each.path for each in self._came_to(path) if each.path is not None)) for path in again
+                self._ask(path, end)._replace(before=tuple(each.path for each in self._came_to(path) if each.path))
+                for path, end in ends.items()
             ]
             sightings.add(await self._host.in_thread(self.looker.places, asks))
         places = sightings.result(still=still)
@@ -134,6 +124,16 @@ class Following:
         for trail in [trail for trail, live in written.items() if trail.live is live]:  # a new one is read anyway
             self.touch(trail)
 
+    def _take(self, happened: Happened) -> tuple[Happened, set[Trail]]:
+        """Add what inotify has told to what happened; returns what is new, and whose files were written to."""
+        changes = self._watch.take()
+        self._void |= changes.void
+        if changes.search:
+            self._search()
+        new = self.folders.apply(changes.steps, happened)
+        happened.add(new)
+        return new, changes.written
+
     def _paths_at(self, happened: Happened) -> dict[str, None]:
         """Return the paths that lead through names that came or went, or are meant by those that came."""
         paths: dict[str, None] = {}
@@ -148,8 +148,13 @@ class Following:
 
     def _key_of(self, path: str) -> Key:
         trail = self.table.by_path.get(path)
-        slash = path.rfind("/") + 1
-        base, name = trail.hops[-1] if trail is not None and trail.hops else (path[:slash], path[slash:])
+        return self.end_of(
+            (trail is not None and trail.hops) or ((path[: path.rfind("/") + 1], path.rpartition("/")[2]),)
+        )
+
+    def end_of(self, hops: Hops) -> Key:
+        """Return folder and name of the file at the end of a path, as steps call them."""
+        base, name = hops[-1]
         return self._watch.folder(base), name
 
     def _came_to(self, path: str) -> Sequence[Lying]:
@@ -195,7 +200,9 @@ class Following:
 
     def _is_unexplained(self, lying: Lying) -> bool:
         base = lying.last[: lying.last.rfind("/") + 1]
-        return any(lying in trail.arrivals for trail in self._trails_beside(base, lying.name))
+        return any(
+            lying in trail.arrivals for trail in self._watch.beside(base, lying.name, self.looker.archive_suffix)
+        )
 
     def _is_kept(self, lying: Lying) -> bool:
         owner = self.table.owners.get(lying.who) if lying.who is not None else None
@@ -204,19 +211,9 @@ class Following:
 
     def _note_arrival(self, lying: Lying) -> None:
         """Remember a file that came and is nobody's with the paths of which it may be a copy."""
-        for trail in self._trails_beside(lying.folder, lying.name) if lying.folder is not None else ():
-            trail.arrivals[lying] = None
-            while len(trail.arrivals) > MOST_ARRIVALS:
-                del trail.arrivals[next(iter(trail.arrivals))]
-
-    def _trails_beside(self, base: str, name: str) -> dict[Trail, str]:
-        """Return the paths of whose file a name may be a rotation or a copy, and what that file is called."""
-        trails: dict[Trail, str] = {}
-        for alias in self._watch.aliases(base):
-            for before in bases(name, self.looker.archive_suffix):
-                beside = self._watch.followers(alias, before)
-                trails.update({trail: before for trail in beside if trail.hops[-1] == (alias, before)})
-        return trails
+        if lying.folder is not None:
+            for trail in self._watch.beside(lying.folder, lying.name, self.looker.archive_suffix):
+                trail.arrive(lying)
 
     # ---- paths that are new
 
@@ -225,29 +222,58 @@ class Following:
         waiting = iter(paths)
         while some := list(islice(waiting, _AT_ONCE)):
             async with self.changing:
-                await self._prepare(some)
-                places = await self._host.in_thread(self.looker.places, [self._ask(path) for path in some])
+                places: list[Place] = []
+                for _ in range(MOST_LOOKS):
+                    close(each for place in places for each in place.files)
+                    ends = await self._prepare(some)
+                    asks = [self._ask(path, end) for path, end in ends.items()]
+                    places = await self._host.in_thread(self.looker.places, asks)
+                    if not await self._have_changed({base for base, _ in ends.values()}):
+                        break
                 await self._settle(places, new_at_end=new_at_end)
+                if self._happened.moved:
+                    await self.catch_up_now()
 
-    def _ask(self, path: str) -> Ask:
-        """Return what to look at for a path that an earlier run may have followed."""
-        base, name = self._key_of(path)
+    async def _have_changed(self, bases: set[str]) -> bool:
+        """Look again into new folders in which something was renamed since: before its path was opened, it may be."""
+        if not (fresh := [base for base in bases if base in self.looks.fresh]):
+            return False
+        new, written = self._take(self._happened)
+        left = {base for base, _ in new.left}
+        for trail in written:
+            self.touch(trail)
+        times = dict(zip(fresh, await self._host.in_thread(changed_at, fresh), strict=True))
+        changed = [base for base in fresh if base in left or times[base] != self.folders.at(base).changed]
+        for base, seen in (await self._host.in_thread(survey, changed)).items():
+            self.looks.note_again(base, seen)
+        return bool(changed)
+
+    def _ask(self, path: str, end: Key) -> Ask:
+        """Return what to look at for a path that leads to `end`, and that an earlier run may have followed."""
+        base, name = end
         fresh = self.looks.fresh.get(base)
-        if fresh is None or not self.looks.saved.knew(path):
+        if fresh is None or self.table.live(path) is not None or not self.looks.saved.knew(path):
             return Ask(path)
         pattern = rotation_of(name, self.looker.archive_suffix)
         new = tuple(base + other for other in fresh.files if pattern.fullmatch(other))
         return Ask(path, (), new, fresh.since, fresh.listed)
 
-    async def _prepare(self, paths: Iterable[str]) -> None:
-        """Watch the folders on the way to files before they are opened, and see what lies there."""
-        hops = await self._host.in_thread(all_hops, paths)
+    async def _prepare(self, paths: Iterable[str]) -> dict[str, Key]:
+        """Watch the folders on the way to files before they are opened, and see what lies there.
+
+        Returns folder and name of the file that each path leads to, be that there or not.
+        """
+        asked = list(paths)
+        hops = await self._host.in_thread(all_hops, asked)
         self._watch.cover(dict.fromkeys(base for each in hops for base, _ in each))
-        ends = dict.fromkeys(self._watch.folder(each[-1][0]) for each in hops)
-        unknown = [base for base in ends if not self.folders.at(base).looked_at]
+        ends = {path: self.end_of(each) for path, each in zip(asked, hops, strict=True)}
+        bases = dict.fromkeys(base for base, _ in ends.values())
+        unknown = [base for base in bases if not self.folders.at(base).looked_at]
         if unknown:
             surveys = await self._host.in_thread(survey, unknown)
             self.looks.fresh.update({base: self.looks.note(base, each) for base, each in surveys.items()})
+        self.looks.leads.update({end: path for path, end in ends.items() if self.looks.saved.knew(path)})
+        return ends
 
     async def _settle(self, places: Sequence[Place], *, new_at_end: bool = False) -> None:
         """Decide about paths that were looked at, and act."""
@@ -258,7 +284,7 @@ class Following:
         found = [each for place in known for each in place.files]
         self.registry.act(decide(self.table, known, self._rules), found)
         if new:
-            arrived = {place.path for place in new if self.looks.has_arrived(self._key_of(place.path))}
+            arrived = {place.path for place in new if place.hops and self.looks.has_arrived(self.end_of(place.hops))}
             beginnings = await self._host.in_thread(self.looker.beginnings, new, arrived, self.looks.saved, {})
             for each in beginnings:
                 actions = begin(self.table, each, self._rules, at_end=new_at_end)
@@ -331,7 +357,7 @@ class Following:
             for base, seen in surveys.items():
                 fresh = self.looks.note(base, seen)
                 for name in fresh.files:
-                    for trail, before in self._trails_beside(base, name).items():
+                    for trail, before in self._watch.beside(base, name, self.looker.archive_suffix).items():
                         if rotation_of(before, self.looker.archive_suffix).fullmatch(name):
                             doubtful.setdefault(trail.path, ([], 0))
                             doubtful[trail.path] = ([*doubtful[trail.path][0], base + name], fresh.since)
@@ -356,16 +382,6 @@ class Following:
         if not self._watch.covers(base):
             await self._renew([], [base], audit=False)
 
-    async def changed_unnoticed(self) -> list[str]:
-        """Return the folders that have changed, or may have, of those of which nobody tells."""
-        unwatched = {base: each for base, each in self.folders.by_base.items() if not self._watch.covers(base)}
-        times = await self._host.in_thread(changed_at, list(unwatched)) if unwatched else []
-        return [
-            base
-            for (base, each), changed in zip(unwatched.items(), times, strict=True)
-            if changed != each.changed or changed > each.looked_at - _RACY
-        ]
-
     async def look_a_last_time(self) -> None:
         """Note where every path leads, how much is there of every open file, and how it begins."""
         await self.catch_up()
@@ -376,8 +392,6 @@ class Following:
             if found is not None:
                 generation.seen_size = found.length
                 self.registry.note_head(trail, generation, found)
-
-    # ---- letting go
 
     def _forget(self, trail: Trail, *, but: int) -> None:
         for row in self.registry.forget(trail, but=but):

@@ -29,6 +29,7 @@ async def read_leftovers(following: Following, host: Host, tag: str) -> None:
         rows = [row for row in following.looks.saved.unclaimed() if row.path not in followed]
         left = await host.in_thread(_find, following.looker, rows) if rows else []
         for row, found, hops in left:
+            following.looks.leads[following.end_of(hops)] = row.path
             if found is None:
                 continue
             if found.size <= row.offset or following.table.find(found) is not None:

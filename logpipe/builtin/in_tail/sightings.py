@@ -20,6 +20,7 @@ class Sightings:
         for place in places:
             if place.path in self._last:
                 self._keep(self._last[place.path])
+                close(each.found for each in self._last[place.path].new)
             self._last[place.path] = place
 
     def _keep(self, place: Place) -> None:

@@ -28,11 +28,10 @@ class Table:
         return (each for trail in self.by_path.values() for each in trail.generations)
 
     def owed(self) -> Iterator[tuple[int, int]]:
-        """Yield inode and birth of the files that were rotated away and are not delivered to their end."""
-        for trail in self.by_path.values():
-            for each in trail.generations[:-1] if trail.live is not None else trail.generations:
-                if not (each.finished and each.settlement.complete):
-                    yield each.identity.inode, each.born
+        """Yield inode and birth of the files that are followed, or not delivered to their end."""
+        for each in self.generations():
+            if not (each.finished and each.settlement.complete):
+                yield each.identity.inode, each.born
 
     def live(self, path: str) -> Generation | None:
         """Return the generation that a path leads to."""

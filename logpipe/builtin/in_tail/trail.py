@@ -15,6 +15,9 @@ from logpipe.builtin.position_file import Entry, entry
 
 _DOTS: Final = re.compile(r"\.{2,}")
 
+MOST_ARRIVALS: Final = 64
+"""Files beside a path that are remembered as its copies, should it be cut."""
+
 MOST_CONTENTS: Final = 32
 
 MOST_FINISHED: Final = 64
@@ -84,6 +87,12 @@ class Trail:
         """The generation that the path names; None while there is no such file."""
         last = self.generations[-1] if self.generations else None
         return last if last is not None and last.replaced_at is None else None
+
+    def arrive(self, lying: Lying) -> None:
+        """Remember a file that came and is nobody's: it may be a copy of this one's."""
+        self.arrivals[lying] = None
+        while len(self.arrivals) > MOST_ARRIVALS:
+            del self.arrivals[next(iter(self.arrivals))]
 
     def remember(self, head: Head, size: int) -> None:
         """Remember how something began that was read, and how long it was."""

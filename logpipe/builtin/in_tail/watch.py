@@ -19,6 +19,7 @@ from typing import Any, Final
 from logpipe.builtin.in_tail import inotify
 from logpipe.builtin.in_tail.folders import Kind, Step
 from logpipe.builtin.in_tail.inotify import Event, Inotify
+from logpipe.builtin.in_tail.rotation_names import bases
 from logpipe.builtin.in_tail.trail import Trail
 
 PACE: Final = 0.025
@@ -132,6 +133,16 @@ class Watch:
     def followers(self, base: str, name: str) -> tuple[Trail, ...]:
         """Return the trails that lead through a name, or end there."""
         return self._followers.get(base, {}).get(name, ())
+
+    def beside(self, base: str, name: str, archive_suffix: str) -> dict[Trail, str]:
+        """Return the trails of whose file a name may be a rotation or a copy, and what that file is called."""
+        return {
+            trail: before
+            for alias in self.aliases(base)
+            for before in bases(name, archive_suffix)
+            for trail in self.followers(alias, before)
+            if trail.hops[-1] == (alias, before)
+        }
 
     def follow(self, trail: Trail, hops: tuple[tuple[str, str], ...]) -> None:
         """Report what happens to a trail's path and to the links and the file it leads to."""
