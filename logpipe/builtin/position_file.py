@@ -218,8 +218,9 @@ class PositionFile:
     def save(self, entries: Iterable[Entry], looks: bytes = b"") -> bool:
         """Replace all rows, so that they survive a power cut; returns whether anything had changed.
 
-        The heads come second: between the two a crash leaves offsets whose heads are old, which is seen and costs a
-        second reading. The other order could leave an old offset that fits a new file, and lose what is before it.
+        Heads that change come after the rows: between the two a crash leaves offsets whose heads are old, which is
+        seen and costs a second reading. The other order could leave an old offset that fits a new file, and lose what
+        is before it. Heads of new rows come before these: an offset without a head fits whatever got its inode.
         The looks come first: they name only files of which nothing is owed any more, so that one for which no row
         could be written after them is taken for a new one.
 
@@ -234,25 +235,34 @@ class PositionFile:
     def _save(self, content: bytes, heads: bytes, looks: bytes) -> bool:
         if self.forgets:
             return False
-        changed = False
+        if (content, heads, looks) == (self._saved, self._saved_heads, self._saved_looks or b""):
+            return False
+        self.open()
         if looks != (self._saved_looks or b""):
-            self.open()
             os.close(self._replace(_beside(self._real, ".looks"), looks))
             self._saved_looks = looks
-            changed = True
         if content != self._saved:
-            self.open()
+            if heads != self._saved_heads:
+                self._add_heads(heads)
             descriptor = self._replace(self._real, content)
             if self._lock is not None:
                 os.close(self._lock)
             self._lock = descriptor
             self._saved = content
-            changed = True
         if heads != self._saved_heads:
             os.close(self._replace(_beside(self._real, ".heads"), heads))
             self._saved_heads = heads
-            changed = True
-        return changed
+        return True
+
+    def _add_heads(self, heads: bytes) -> None:
+        """Write the heads of new rows behind those that are written; these stay as they are."""
+        old = _read(_beside(self._real, ".heads")) if self._saved_heads is None else self._saved_heads
+        known = {line.rpartition(b"\t")[0] for line in old.split(b"\n")}
+        new = [line for line in heads.split(b"\n") if line and line.rpartition(b"\t")[0] not in known]
+        if new:
+            both = old + b"".join(line + b"\n" for line in new)
+            os.close(self._replace(_beside(self._real, ".heads"), both))
+            self._saved_heads = both
 
     def _replace(self, path: Path, content: bytes) -> int:
         """Put a new file in the place of `path`; returns its descriptor, locked."""

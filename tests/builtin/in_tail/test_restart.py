@@ -378,20 +378,6 @@ async def test_a_file_cut_before_a_crash_and_rotated_after_it_is_read(tmp_path: 
         assert await run.lines(2) == ["two", "three"]
 
 
-async def test_rows_that_could_not_be_written_lose_nothing(tmp_path: Path, follow: Any) -> None:
-    """The disk of the positions is full from a folder's first rows on: what lay there is written before them."""
-    log = tmp_path / "a.log"
-    log.write_text("one\n")
-    looks = tmp_path / "state" / "tail.pos.looks.tmp"
-    looks.mkdir(parents=True)  # stands in the way of that file only
-    async with follow(tmp_path, path="a.log") as run:
-        await run.lines(1)
-        await run.advance(2)
-        await run.kill()
-    looks.rmdir()
-    assert rows(tmp_path) == []
-
-
 async def test_a_rename_between_two_looks_of_a_start(
     tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
