@@ -150,7 +150,7 @@ class Discovery:
         selection = self._targets.at(self._host.clock.now())
         for trail in trails:
             if trail.wanted and not selection.wants(trail.path):
-                self._following.let_go(trail)
+                self._let_go(trail)
         await self._following.look_again(trail for trail in trails if trail.wanted)
 
     async def _expire(self) -> None:
@@ -253,3 +253,21 @@ class Discovery:
             for (base, each), changed in zip(unwatched.items(), times, strict=True)
             if changed != each.changed or changed > each.looked_at - _RACY
         ]
+
+    async def look_a_last_time(self) -> None:
+        """Note where every path leads, how much is there of every open file, and how it begins."""
+        await self._following.catch_up()
+        await self._following.look_again(self._registry.by_path.values())
+        opened = [(trail, each) for trail in self._registry.by_path.values() for each in trail.generations if each.file]
+        seen = await self._host.in_thread(looks, [each.look_at() for _, each in opened]) if opened else []
+        for (trail, generation), found in zip(opened, seen, strict=True):
+            if found is not None:
+                generation.seen_size = found.length
+                self._registry.note_head(trail, generation, found)
+
+    def _let_go(self, trail: Trail) -> None:
+        """Read a path's file to its end and follow it no longer: the configuration means it no more."""
+        trail.wanted = False
+        if (live := trail.live) is not None:
+            self._registry.set_aside(trail, live)
+            live.kept, live.adrift = True, False

@@ -17,7 +17,7 @@ from logpipe.builtin.in_tail.difference import Hops, Place
 from logpipe.builtin.in_tail.folder_looks import FolderLooks
 from logpipe.builtin.in_tail.folders import MOST_MOVED, Folders, Happened, Key, Lying, Who
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.logfile import Identity, looks
+from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.look import (
     MOST_LOOKS,
     Ask,
@@ -382,17 +382,6 @@ class Following:
         if not self._watch.covers(base):
             await self._renew([], [base], audit=False)
 
-    async def look_a_last_time(self) -> None:
-        """Note where every path leads, how much is there of every open file, and how it begins."""
-        await self.catch_up()
-        await self.look_again(self.table.by_path.values())
-        opened = [(trail, each) for trail in self.table.by_path.values() for each in trail.generations if each.file]
-        seen = await self._host.in_thread(looks, [each.look_at() for _, each in opened]) if opened else []
-        for (trail, generation), found in zip(opened, seen, strict=True):
-            if found is not None:
-                generation.seen_size = found.length
-                self.registry.note_head(trail, generation, found)
-
     def _forget(self, trail: Trail, *, but: int) -> None:
         for row in self.registry.forget(trail, but=but):
             self.looks.saved.add(row)
@@ -403,10 +392,3 @@ class Following:
         """Let go of what is finished and settled; called after a look at all paths has found what was renamed."""
         for trail in list(self.table.by_path.values()):
             self._forget(trail, but=self.registry.may_come_again(trail))
-
-    def let_go(self, trail: Trail) -> None:
-        """Read a path's file to its end and follow it no longer: the configuration means it no more."""
-        trail.wanted = False
-        if (live := trail.live) is not None:
-            self.registry.set_aside(trail, live)
-            live.kept, live.adrift = True, False

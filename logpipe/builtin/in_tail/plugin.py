@@ -128,7 +128,7 @@ class Tail(Input[TailOptions], type="tail"):
         """Write down what has settled, and close everything."""
         _running.discard(self)
         self._complaints.sum_up(everything=True)
-        await self.following.look_a_last_time()
+        await self.discovery.look_a_last_time()
         self._watch.stop()
         await self._checkpoints.stop()
         await self._files.close_all()
