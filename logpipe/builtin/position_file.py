@@ -2,7 +2,8 @@
 
 A row is `PATH<TAB>OFFSET<TAB>INODE<LF>`, the numbers as 16 hexadecimal digits. What that format has no room for, the
 fingerprint of each file's head, stands in a file beside it (`PATH.heads`): without it everything still works, but a
-reused inode cannot be told from the file it belonged to.
+reused inode cannot be told from the file it belonged to. What lay in the folders of followed files at the last look
+stands in `PATH.looks`: without it less is known of files that came and went while nobody looked.
 
 fluentd writes its rows in place and cuts the file to nothing before it compacts it; here the whole file is replaced
 at once, so that a crash leaves the old rows or the new ones and never a mixture. The rows of the write before stay in
@@ -12,13 +13,15 @@ at once, so that a crash leaves the old rows or the new ones and never a mixture
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from logpipe import Files, LogpipeError
@@ -29,7 +32,18 @@ UNWATCHED: Final = 0xFFFF_FFFF_FFFF_FFFF
 _ROW: Final = re.compile(rb"([^\t\0]+)\t([0-9a-fA-F]{1,16})\t([0-9a-fA-F]{1,16})\r?")
 _WHOLE_ROW: Final = re.compile(rb"[^\t\0]+\t[0-9a-fA-F]{16}\t[0-9a-fA-F]{16}")
 _HEAD: Final = re.compile(rb"([^\t\0]+)\t([0-9a-fA-F]{16})\t([!-~]+)")
+_LOOK: Final = re.compile(rb"F\t([^\t\0]*)\t([0-9a-f]{1,16})\t([0-9a-f: ]*)")
+_MISSING: Final = re.compile(rb"R\t([^\t\0]+)\t([0-9a-f]{1,16})\t([0-9]+)")
 _SHOWN: Final = 200
+_NULL_DEVICE: Final = os.makedev(1, 3)
+_NO_FILES: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_COMPANIONS: Final = (".heads", ".old", ".tmp", ".heads.tmp", ".looks", ".looks.tmp")
 _UNPARSABLE: Final = "Unparsable line in pos_file"
 
 
@@ -52,6 +66,15 @@ class Entry(NamedTuple):
     heads: bytes
 
 
+class FolderLook(NamedTuple):
+    """What lay in a folder, of files with names of rotated ones."""
+
+    looked_at: int
+    """Nanoseconds since the epoch."""
+    files: frozenset[tuple[int, int]]
+    """Inode and time of birth, 0 where unknown."""
+
+
 class Loaded(NamedTuple):
     """What a position file held."""
 
@@ -61,6 +84,10 @@ class Loaded(NamedTuple):
     """What was wrong with it, one sentence each."""
     written_at: float
     """When it was last written, seconds since the epoch; 0.0 where there was none."""
+    folders: Mapping[str, FolderLook] = MappingProxyType({})
+    """By the text before the names in a folder."""
+    missing: Mapping[tuple[str, int], float] = MappingProxyType({})
+    """Path and inode of rows whose file was nowhere to be found, and since when."""
 
 
 class PositionFile:
@@ -73,25 +100,39 @@ class PositionFile:
         self._lock: int | None = None
         self._saved: bytes | None = None
         self._saved_heads: bytes | None = None
+        self._saved_looks: bytes | None = None
+        self.forgets = False
+        """Whether it is the null device, where nothing is kept."""
         self._saving = threading.Lock()  # a cancelled caller leaves its thread at work
 
     @property
     def companions(self) -> tuple[str, ...]:
         """Every file it may write, itself first."""
-        return (self.path, *(self.path + suffix for suffix in (".heads", ".old", ".tmp", ".heads.tmp")))
+        return (self.path, *(self.path + suffix for suffix in _COMPANIONS))
 
     def open(self) -> None:
         """Create the file where it is missing, and keep other processes from using it until `close`.
 
         Raises:
-            LogpipeError: another process has it.
+            LogpipeError: another process has it, or it is no regular file.
             OSError: it cannot be made or opened.
         """
-        self._real = Path(self.path).resolve()  # a link is written through, not replaced
+        try:
+            self._real = Path(self.path).resolve()  # a link is written through, not replaced
+            self.forgets = not self._is_regular(os.stat(self._real))  # noqa: PTH116 - not followed any further
+        except FileNotFoundError:
+            pass
+        except (RuntimeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.ELOOP:
+                raise
+            raise LogpipeError(f"pos_file {self.path} is a link in a circle: name a file") from None
+        if self.forgets:
+            return
         self._files.make_folder(self._real.parent)
         while self._lock is None:
-            descriptor = self._files.open(self._real, os.O_RDWR | os.O_CREAT)
+            descriptor = self._files.open(self._real, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY)
             try:
+                self._is_regular(os.fstat(descriptor))
                 self._take(descriptor)
                 replaced = not _is_at(descriptor, self._real)
             except BaseException:
@@ -101,6 +142,19 @@ class PositionFile:
                 os.close(descriptor)
             else:
                 self._lock = descriptor
+
+    def _is_regular(self, status: os.stat_result) -> bool:
+        """Return whether positions can be kept there: not in the null device, which is no mistake.
+
+        Raises:
+            LogpipeError: nor in anything else that is no file.
+        """
+        if stat.S_ISREG(status.st_mode):
+            return True
+        if stat.S_ISCHR(status.st_mode) and status.st_rdev == _NULL_DEVICE:
+            return False
+        what = next((what for test, what in _NO_FILES if test(status.st_mode)), "no regular file")
+        raise LogpipeError(f"pos_file {self.path} is {what}: name a file, or /dev/null to remember nothing")
 
     def _take(self, descriptor: int) -> None:
         try:
@@ -120,6 +174,8 @@ class PositionFile:
         Raises:
             OSError: the file cannot be read.
         """
+        if self.forgets:
+            return Loaded([], [], 0.0)
         try:
             with self._real.open("rb") as file:
                 written_at = os.fstat(file.fileno()).st_mtime
@@ -132,14 +188,11 @@ class PositionFile:
             positions = self._with_older(positions, complaints.append)
         heads = self._load_heads() if positions else {}
         named = [row._replace(fingerprint=heads.get((row.path, row.inode), "")) for row in positions]
-        return Loaded(named, complaints, written_at)
+        return Loaded(named, complaints, written_at, *(self._load_looks() if positions else ({}, {})))
 
     def _with_older(self, positions: list[Position], complain: Callable[[str], None]) -> list[Position]:
         """Return the rows after those of paths that only the write before knew."""
-        try:
-            content = _beside(self._real, ".old").read_bytes()
-        except OSError:
-            return positions
+        content = _read(_beside(self._real, ".old"))
         known = {row.path for row in positions}
         older = [row for row in decode(content, lambda _: None) if row.path not in known]
         if older:
@@ -147,18 +200,29 @@ class PositionFile:
         return [*older, *positions]
 
     def _load_heads(self) -> dict[tuple[str, int], str]:
-        try:
-            content = _beside(self._real, ".heads").read_bytes()
-        except OSError:
-            return {}
-        found = filter(None, map(_HEAD.fullmatch, content.split(b"\n")))
+        found = filter(None, map(_HEAD.fullmatch, _read(_beside(self._real, ".heads")).split(b"\n")))
         return {(os.fsdecode(row[1]), int(row[2], 16)): row[3].decode("ascii") for row in found}
 
-    def save(self, entries: Iterable[Entry]) -> bool:
+    def _load_looks(self) -> tuple[dict[str, FolderLook], dict[tuple[str, int], float]]:
+        folders: dict[str, FolderLook] = {}
+        missing: dict[tuple[str, int], float] = {}
+        for line in _read(_beside(self._real, ".looks")).split(b"\n"):
+            if (row := _LOOK.fullmatch(line)) is not None:
+                files = (each.partition(b":") for each in row[3].split())
+                seen = frozenset((int(inode or b"0", 16), int(born or b"0", 16)) for inode, _, born in files)
+                folders[os.fsdecode(row[1])] = FolderLook(int(row[2], 16), seen)
+            elif (row := _MISSING.fullmatch(line)) is not None:
+                missing[os.fsdecode(row[1]), int(row[2], 16)] = float(row[3])
+        return folders, missing
+
+    def save(self, entries: Iterable[Entry], looks: bytes = b"") -> bool:
         """Replace all rows, so that they survive a power cut; returns whether anything had changed.
 
-        The heads come second: between the two a crash leaves offsets whose heads are old, which is seen and costs a
-        second reading. The other order could leave an old offset that fits a new file, and lose what is before it.
+        Heads that change come after the rows: between the two a crash leaves offsets whose heads are old, which is
+        seen and costs a second reading. The other order could leave an old offset that fits a new file, and lose what
+        is before it. Heads of new rows come before these: an offset without a head fits whatever got its inode.
+        The looks come first: they name only files of which nothing is owed any more, so that one for which no row
+        could be written after them is taken for a new one.
 
         Raises:
             LogpipeError: another process has the file.
@@ -166,30 +230,48 @@ class PositionFile:
         """
         kept = list(entries)
         with self._saving:
-            return self._save(b"".join(each.rows for each in kept), b"".join(each.heads for each in kept))
+            return self._save(b"".join(each.rows for each in kept), b"".join(each.heads for each in kept), looks)
 
-    def _save(self, content: bytes, heads: bytes) -> bool:
-        changed = False
+    def _save(self, content: bytes, heads: bytes, looks: bytes) -> bool:
+        if self.forgets:
+            return False
+        if (content, heads, looks) == (self._saved, self._saved_heads, self._saved_looks or b""):
+            return False
+        self.open()
+        if looks != (self._saved_looks or b""):
+            os.close(self._replace(_beside(self._real, ".looks"), looks))
+            self._saved_looks = looks
         if content != self._saved:
-            self.open()
+            if heads != self._saved_heads:
+                self._add_heads(heads)
             descriptor = self._replace(self._real, content)
             if self._lock is not None:
                 os.close(self._lock)
             self._lock = descriptor
             self._saved = content
-            changed = True
         if heads != self._saved_heads:
             os.close(self._replace(_beside(self._real, ".heads"), heads))
             self._saved_heads = heads
-            changed = True
-        return changed
+        return True
+
+    def _add_heads(self, heads: bytes) -> None:
+        """Write the heads of new rows behind those that are written; these stay as they are."""
+        old = _read(_beside(self._real, ".heads")) if self._saved_heads is None else self._saved_heads
+        known = {line.rpartition(b"\t")[0] for line in old.split(b"\n")}
+        new = [line for line in heads.split(b"\n") if line and line.rpartition(b"\t")[0] not in known]
+        if new:
+            both = old + b"".join(line + b"\n" for line in new)
+            os.close(self._replace(_beside(self._real, ".heads"), both))
+            self._saved_heads = both
 
     def _replace(self, path: Path, content: bytes) -> int:
         """Put a new file in the place of `path`; returns its descriptor, locked."""
         temporary = _beside(path, ".tmp")
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = self._files.open(temporary, flags)
+        descriptor = self._files.open(temporary, flags | os.O_NONBLOCK | os.O_NOCTTY)
         try:
+            if not self._is_regular(os.fstat(descriptor)):
+                raise OSError(errno.EINVAL, "not a regular file", str(temporary))  # noqa: TRY301 - it is removed below
             self._take(descriptor)
             _give_away(descriptor, path)
             remaining = memoryview(content)
@@ -235,6 +317,19 @@ def entry(positions: Iterable[Position]) -> Entry:
     return Entry(encode(rows), b"".join(b"%b\t%016x\t%b\n" % _head_row(row) for row in rows if row.fingerprint))
 
 
+def look_line(folder: str, look: FolderLook) -> bytes:
+    """Return what is known of a folder as it is written; empty where its name fits in no line."""
+    if not is_storable(folder):
+        return b""
+    files = b" ".join(b"%x:%x" % file for file in sorted(look.files))
+    return b"F\t%b\t%016x\t%b\n" % (os.fsencode(folder), look.looked_at, files)
+
+
+def missing_line(path: str, inode: int, since: float) -> bytes:
+    """Return since when a row's file is missing, as it is written."""
+    return b"R\t%b\t%016x\t%d\n" % (os.fsencode(path), inode, since) if is_storable(path) else b""
+
+
 def encode(positions: Iterable[Position]) -> bytes:
     """Return rows as fluentd writes them (in_tail/position_file.rb)."""
     return b"".join(b"%b\t%016x\t%016x\n" % (os.fsencode(row.path), row.offset, row.inode) for row in positions)
@@ -272,6 +367,19 @@ def _head_row(position: Position) -> tuple[bytes, int, bytes]:
 def _shown(line: bytes) -> str:
     text = ascii(line[:_SHOWN].decode("utf-8", "replace"))
     return text if len(line) <= _SHOWN else f"{text}… ({len(line)} bytes)"
+
+
+def _read(path: Path) -> bytes:
+    """Return what a companion holds; nothing where it is missing, cannot be read, or is no file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        except OSError:
+            return b""
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -212,3 +212,36 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     assert (tmp_path / "pos").is_symlink()
     assert (tmp_path / "volume" / "real").exists()
     file.close()
+
+
+def test_no_row_is_written_without_its_head(tmp_path: Path) -> None:
+    """Where the head cannot be written, the disk is full, the row is not: it would fit the next file of its inode."""
+    file = PositionFile(str(tmp_path / "pos"))
+    file.open()
+    (tmp_path / "pos.heads.tmp").mkdir()  # stands in the way
+    with pytest.raises(OSError, match=r"heads\.tmp"):
+        file.save([entry([Position("/a.log", 5000, 7, "100:aa")])])
+    file.close()
+    assert PositionFile(str(tmp_path / "pos")).load().positions == []
+
+
+def test_a_new_head_is_never_beside_the_offset_of_the_file_before(tmp_path: Path) -> None:
+    """An inode that is another file's now: its row is written first, and until then nothing fits."""
+    file = PositionFile(str(tmp_path / "pos"))
+    file.save([entry([Position("/a.log", 5000, 7, "100:aa")])])
+    (tmp_path / "pos.heads.tmp").mkdir()
+    with pytest.raises(OSError, match=r"heads\.tmp"):
+        file.save([entry([Position("/a.log", 9, 7, "100:bb")])])
+    file.close()
+    assert PositionFile(str(tmp_path / "pos")).load().positions == [Position("/a.log", 9, 7, "100:aa")]
+
+
+def test_what_lay_in_folders_is_written_before_the_rows(tmp_path: Path) -> None:
+    """Rows of a folder of which nothing is known would hide what came and went there."""
+    file = PositionFile(str(tmp_path / "pos"))
+    file.open()
+    (tmp_path / "pos.looks.tmp").mkdir()
+    with pytest.raises(OSError, match=r"looks\.tmp"):
+        file.save([entry([Position("/a.log", 5, 7, "100:aa")])], b"F\t/\t0000000000000001\t\n")
+    file.close()
+    assert PositionFile(str(tmp_path / "pos")).load().positions == []

@@ -39,6 +39,18 @@ class Books:
         else:
             self._lose(trail, generation, count, "truncated")
 
+    def pass_over(self, trail: Trail, path: str, count: int, why: str) -> None:
+        """Count a file that may have been a path's and is not read; said once, since it is known from then on."""
+        self._host.log.warning(
+            "%s (%d bytes) came while nobody looked and may have been %s: it is not read, since %s",
+            shown(path),
+            count,
+            trail.name,
+            why,
+        )
+        trail.ledger.departed += count
+        trail.ledger.skip(count, "doubtful")
+
     def damaged(self, trail: Trail, generation: Generation) -> None:
         """Count what cannot be read of a damaged file; how much that is may be unknown."""
         file = generation.file

@@ -22,10 +22,10 @@ AFTER_ERROR: Final = 5.0
 class Checkpoints:
     """Keeps `pos_file`; without one it keeps nothing."""
 
-    def __init__(self, path: str | None, host: Host, entries: Callable[[], list[Entry]]) -> None:
+    def __init__(self, path: str | None, host: Host, written: Callable[[], tuple[list[Entry], bytes]]) -> None:
         self._file = None if path is None else PositionFile(path, host.files)
         self._host = host
-        self._entries = entries
+        self._written = written
         self._due = asyncio.Event()
         self._failing = False
         self._failures = host.counter("position_write_errors", "Writes of pos_file that failed.")
@@ -93,7 +93,7 @@ class Checkpoints:
         if self._file is None:
             return
         try:
-            await self._host.in_thread(self._file.save, self._entries())
+            await self._host.in_thread(self._file.save, *self._written())
         except (OSError, LogpipeError) as error:
             self._due.set()
             self._failures.add(1)

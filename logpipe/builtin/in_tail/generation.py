@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from aiofiles.threadpool import wrap
-
 from logpipe import Receipt
+from logpipe.builtin.in_tail.difference import Found
 from logpipe.builtin.in_tail.ledger import Ledger
-from logpipe.builtin.in_tail.logfile import MARK_BYTES, NO_HEAD, Head, Identity, LogFile
+from logpipe.builtin.in_tail.logfile import MARK_BYTES, NO_HEAD, Content, Head, Identity, LogFile
 from logpipe.builtin.position_file import Position
 
 
@@ -67,9 +66,12 @@ class Generation:
     """The reader state of one generation. Offsets move when a batch was accepted, positions when it has settled."""
 
     __slots__ = (
+        "adrift",
         "after_cut",
         "ahead",
         "blank",
+        "born",
+        "checked_at",
         "closing",
         "failures",
         "file",
@@ -79,12 +81,13 @@ class Generation:
         "head",
         "identity",
         "inode_path",
+        "kept",
         "ledger",
         "mark",
         "modified",
         "offset",
+        "read_at",
         "replaced_at",
-        "seen_at",
         "seen_size",
         "settlement",
         "size",
@@ -99,6 +102,7 @@ class Generation:
         *,
         offset: int,
         moved: Callable[[], None],
+        born: int = 0,
         size: int = 0,
         modified: int = 0,
         head: Head = NO_HEAD,
@@ -107,6 +111,12 @@ class Generation:
         self.identity = identity
         self.inode_path = inode_path
         """A name that led to the file when last seen."""
+        self.born = born
+        """When the file was made, nanoseconds since the epoch; 0 where the disk does not know."""
+        self.adrift = False
+        """Whether no name is known that leads to it: then it is known by being open, or not at all."""
+        self.kept = False
+        """Whether its position outlives it: the file is still there under its name, which is not followed now."""
         self.offset = offset
         """The first byte that no accepted batch covers; always the start of a line, unless it began elsewhere."""
         self.ahead = 0
@@ -130,8 +140,8 @@ class Generation:
         self.ledger = Ledger(before=offset)
         self.stirred = True
         """Whether there may be something to read."""
-        self.seen_at = 0
-        """When its path was last seen to lead to it, nanoseconds since the epoch."""
+        self.read_at = self.checked_at = 0
+        """When the last read and the one before it began, nanoseconds since the epoch: what was read was all there."""
         self.closing = False
         """Whether its last line counts as a whole one though no line feed ends it."""
         self.replaced_at: float | None = None
@@ -149,6 +159,14 @@ class Generation:
     def begun(self) -> bool:
         """Whether anything of it was read or passed over."""
         return self.offset > self.ledger.before
+
+    def is_of(self, found: Found) -> bool:
+        """Return whether it is the generation of a file, which may be another one with the same inode."""
+        if found.identity != self.identity:
+            return False
+        if found.born and self.born:
+            return found.born == self.born
+        return self.file is not None or (not self.gone and found.was(self.head, self.size)) or not self.finished
 
     @property
     def behind(self) -> int:
@@ -175,20 +193,24 @@ class Generation:
         head = str(self.head) if self.head.length else ""
         return Position(path, self.settlement.position, self.identity.inode, head)
 
-    async def read(self, most: int) -> bytes:
-        """Return what follows `offset` and `ahead`, after as many bytes as `self.mark_length` says.
-
-        Raises:
-            Rewritten: the file no longer holds what was read from it.
-            OSError: it cannot be read.
-        """
-        file = self.file
-        assert file is not None  # noqa: S101 - the caller has opened it
+    def expect(self, file: LogFile) -> None:
+        """Say to its file what is read next, and what must be there."""
         file.place, file.mark, file.head = self.offset + self.ahead, self.expected_mark, self.head
-        data: bytes = await wrap(file).read(most)
+
+    def was_read(self, file: LogFile, began: int) -> None:
+        """Take over what a read that began then has seen of its file."""
         self.size, self.modified, self.head = file.size, file.changed, file.head
         self.seen_size = 0
-        return data
+        self.checked_at, self.read_at = self.read_at, began
+
+    def look_at(self) -> tuple[LogFile | None, str, Identity, Head]:
+        """Return what `looks` takes."""
+        return self.file, self.inode_path, self.identity, self.head
+
+    @property
+    def content(self) -> Content:
+        """What was read of it."""
+        return Content(self.head, self.offset, self.mark, self.size)
 
     @property
     def expected_mark(self) -> bytes:

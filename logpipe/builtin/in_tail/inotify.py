@@ -32,9 +32,11 @@ class Event(NamedTuple):
     watch: int
     """What `Inotify.add` returned; -1 for IN_Q_OVERFLOW."""
     mask: int
-    """All that happened to the name since the last read, as bits."""
+    """What happened to the name, as bits."""
     name: str
     """Empty for the folder itself."""
+    cookie: int = 0
+    """The same for both halves of a rename, else 0."""
 
 
 class Inotify:
@@ -74,20 +76,25 @@ class Inotify:
         self._remove(self.descriptor, watch)
 
     def read(self) -> Iterator[Event]:
-        """Yield what happened since the last call, one event for each name however often it changed."""
+        """Yield what happened since the last call, in its order; of writes one event for each name."""
+        while data := self._read():
+            written: set[tuple[int, bytes]] = set()
+            place = 0
+            while place < len(data):
+                watch, mask, cookie, length = _EVENT.unpack_from(data, place)
+                place += _EVENT.size + length
+                key = (watch, data[place - length : place])
+                if mask == IN_MODIFY:
+                    if key in written:
+                        continue
+                    written.add(key)
+                yield Event(watch, mask, os.fsdecode(key[1].rstrip(b"\0")), cookie)
+
+    def _read(self) -> bytes:
         try:
-            data = os.read(self.descriptor, _BUFFER)
+            return os.read(self.descriptor, _BUFFER)
         except BlockingIOError:
-            return
-        masks: dict[tuple[int, bytes], int] = {}
-        place = 0
-        while place < len(data):
-            watch, mask, _, length = _EVENT.unpack_from(data, place)
-            place += _EVENT.size + length
-            key = (watch, data[place - length : place])
-            masks[key] = masks.get(key, 0) | mask
-        for (watch, name), mask in masks.items():
-            yield Event(watch, mask, os.fsdecode(name.rstrip(b"\0")))
+            return b""
 
     def close(self) -> None:
         """Close the instance; safe to call twice."""

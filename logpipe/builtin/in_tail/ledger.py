@@ -22,7 +22,7 @@ class Ledger:
     """Where reading began; what is before it was read by an earlier run, or was there before the first one."""
     read: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
-    """Bytes passed over on purpose, by reason: `long_line`, `nul`, `unended`, `elsewhere`."""
+    """Bytes passed over on purpose, by reason: `long_line`, `nul`, `unended`, `elsewhere`, `doubtful`."""
     abandoned: dict[str, int] = field(default_factory=dict)
     """Bytes that could not be read any more, by reason: `truncated`, `gone`, `unreadable`, `damaged`."""
     departed: int = 0

@@ -81,6 +81,11 @@ class Content(NamedTuple):
     size: int = 0
     """Bytes that it held when last looked at."""
 
+    @property
+    def telling(self) -> bool:
+        """Whether it is enough to tell a copy by."""
+        return bool(self.mark) or self.head.length >= TELLING
+
     def begins(self, beginning: bytes, size: int) -> bool:
         """Return whether a file of that size with that beginning may hold it.
 
@@ -95,7 +100,7 @@ class Rewritten(Exception):  # noqa: N818 - a thing that happens to files, not a
 
 
 class LogFile(io.FileIO):
-    """A log file open for reading, for aiofiles to wrap: its `read` looks, compares and reads in one visit to a thread.
+    """A log file open for reading: its `read` looks, compares and reads, in a thread.
 
     `place`, `mark` and `head` say what is expected; `size`, `changed` and `head` what the last visit saw. They belong
     to whoever awaits the read: one at a time.
@@ -149,6 +154,8 @@ class LogFile(io.FileIO):
         data = os.pread(descriptor, len(self.mark) + wanted, begin)
         if not data.startswith(self.mark):
             raise Rewritten
+        if len(data) < len(self.mark) + wanted:  # cut a moment ago, or no file of a disk
+            self.size = begin + len(data)
         # after the data and not before: then the data is of the file that the head says it is
         has_head = begin == 0 and len(data) >= min(HEAD_BYTES, self.size)
         self._look_at_head(data[:HEAD_BYTES] if has_head else os.pread(descriptor, HEAD_BYTES, 0))
@@ -170,7 +177,7 @@ class LogFile(io.FileIO):
         beginning = self.beginning()
         self.head = Head.of(beginning)
         status = os.fstat(self.fileno())
-        self.size, self.changed = status.st_size, status.st_mtime_ns
+        self.size, self.changed = sound_size(status.st_size, beginning), status.st_mtime_ns
         return beginning
 
     def beginning(self) -> bytes:
@@ -222,27 +229,33 @@ class LogFile(io.FileIO):
 
 
 class Look(NamedTuple):
-    """What an open file was seen to be, without reading on in it."""
+    """What a file was seen to be, without reading on in it."""
 
     length: int
     head: Head
 
     @classmethod
-    def at(cls, file: LogFile | None, head: Head) -> Self | None:
-        """Look at a file whose head may have grown; None for one that is closed, by somebody else meanwhile too."""
-        if file is None:
-            return None
+    def at(cls, file: LogFile | None, path: str, identity: Identity, head: Head) -> Self | None:
+        """Look at a file whose head may have grown; at its name where it is closed; None where that is another's."""
         try:
+            if file is None:
+                status = os.stat(path)  # noqa: PTH116 - paths stay as they are written
+                return cls(status.st_size, head) if Identity.of(status) == identity else None
             length = file.length()
             beginning = file.beginning() if head.length < min(HEAD_BYTES, length) else b""
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # it may have been closed meanwhile
             return None
         return cls(length, Head.of(beginning) if head.begins(beginning) else head)
 
 
-def looks(files: Iterable[tuple[LogFile | None, Head]]) -> list[Look | None]:
+def looks(files: Iterable[tuple[LogFile | None, str, Identity, Head]]) -> list[Look | None]:
     """Look at several files in one visit to a thread."""
-    return [Look.at(file, head) for file, head in files]
+    return [Look.at(*each) for each in files]
+
+
+def sound_size(size: int, beginning: bytes) -> int:
+    """Return the size of a file with that beginning; in /sys all say that they have 4096 bytes."""
+    return size if len(beginning) == HEAD_BYTES else min(size, len(beginning))
 
 
 def _open(path: str, flags: int) -> int:

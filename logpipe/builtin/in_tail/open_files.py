@@ -1,7 +1,7 @@
 """Which followed files are held open: all of them on most machines, the most recently used ones where there are many.
 
-A file that was rotated away stays open until it is read: its name leads elsewhere, and its inode is kept from being
-given to another file only by being open.
+A file that was rotated away stays open until it is read, unless it is known what it is called now and there are too
+many; one that has no name any more stays open in any case.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Final
 
 from logpipe import Host
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.history import reopen
 from logpipe.builtin.in_tail.logfile import LogFile
-from logpipe.builtin.in_tail.trail import Trail
 
 MOST_OPEN: Final = 4096
+"""Files that stay open; those that are to be read may be more, up to half of what the process may open."""
+
 FEWEST_OPEN: Final = 8
 
 
@@ -27,7 +27,8 @@ class OpenFiles:
 
     def __init__(self, host: Host, *, most: int | None = None) -> None:
         self._host = host
-        self._most = most if most is not None else _limit()
+        self._ceiling = most if most is not None else _limit()
+        self._most = min(MOST_OPEN, self._ceiling)
         self._open: set[Generation] = set()
         self._resting: OrderedDict[Generation, None] = OrderedDict()
         """Open files that can be closed, the longest idle first."""
@@ -44,27 +45,18 @@ class OpenFiles:
             self.close_now(next(iter(self._resting)))
 
     def hold(self, generation: Generation, file: LogFile) -> None:
-        """Keep a file open that has just been found, or close it where too many are open and it can be found again."""
+        """Keep a file open that has just been found, or close it where no more may be and it can be found again."""
         self.attach(generation, file)
-        if len(self._open) > self._most and generation.replaced_at is None:
+        if len(self._open) > self._ceiling and not generation.adrift:
             self.close_now(generation)
 
-    async def ensure(self, trail: Trail, generation: Generation) -> None:
-        """Open a generation's file again where it was closed.
-
-        Raises:
-            OSError: it cannot be opened, or is nowhere to be found.
-        """
+    def wake(self, generation: Generation) -> None:
+        """Keep a file open that is about to be read."""
         self._resting.pop(generation, None)
-        if generation.file is None:
-            file = await self._host.in_thread(
-                reopen, generation.form, generation.inode_path, trail.path, generation.identity
-            )
-            self.attach(generation, file)
 
     def rest(self, generation: Generation, *, close: bool) -> None:
         """Note that there is nothing to read for now; `close` closes the file at once, where it can be found again."""
-        if generation.replaced_at is not None:
+        if generation.adrift or (close and generation.replaced_at is not None):
             return
         if close or len(self._open) > self._most:
             self.close_now(generation)
@@ -86,7 +78,8 @@ class OpenFiles:
             file.close()
 
     def keep(self, generation: Generation) -> None:
-        """Keep a file open that has lost its name."""
+        """Keep a file open that has lost its name, until another one is known."""
+        generation.adrift = True
         self._resting.pop(generation, None)
 
     def release(self, generation: Generation) -> LogFile | None:
@@ -105,7 +98,7 @@ class OpenFiles:
 
 def _limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_OPEN if soft == resource.RLIM_INFINITY else max(FEWEST_OPEN, min(MOST_OPEN, soft // 2))
+    return 2 * MOST_OPEN if soft == resource.RLIM_INFINITY else max(FEWEST_OPEN, soft // 2)
 
 
 def _close_all(files: list[LogFile]) -> list[bool]:

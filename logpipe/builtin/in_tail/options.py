@@ -58,11 +58,13 @@ class TailOptions(Options):
     exclude_path: list[str] = param("Paths and wildcards that are not to be followed.", default=[])
     tag: str = param("Tag of the events; a `*` in it becomes the file's path with dots for slashes.")
     pos_file: str | None = param(
-        "File that remembers how far each file is read and delivered; without it that is forgotten at every stop.",
+        "File that remembers how far each file is read and delivered; without it, or with /dev/null, that is forgotten "
+        "at every stop.",
         default=None,
     )
     pos_file_compaction_interval: Seconds | None = param(
-        "How often to rewrite pos_file. It has no effect here: every write leaves out what is not needed any more.",
+        "How often the rows of files that are not at their path leave pos_file. Without it that is after a day "
+        "without a trace of the file.",
         default=None,
     )
     read_from_head: bool = param(
@@ -80,7 +82,9 @@ class TailOptions(Options):
         "How long a file that was rotated away must be quiet before it is let go.", default="5"
     )
     refresh_interval: Seconds = param("How often to look for files whose coming was not noticed.", default="60")
-    skip_refresh_on_startup: bool = param("Whether the first look waits for refresh_interval.", default=False)
+    skip_refresh_on_startup: bool = param(
+        "Whether nothing is looked for before refresh_interval has passed.", default=False
+    )
     limit_recently_modified: Seconds | None = param(
         "Of the files that wildcards find, follow only those written within this time.", default=None
     )

@@ -1,38 +1,34 @@
-"""The tail input: what each part of this folder is for, and how they hang together.
-
-    patrol ──finds, compares──► trails ──wakes──► schedule ──► reader ──► events ──► host.emit
-       ▲                          │                              │
-     watch (inotify)          generations ◄──offsets, receipts───┘
-                                  └──settled──► checkpoints ──► position file
-
-A *trail* is a followed path, a *generation* the content of one inode that the path led to. Trails decide: history and
-neighbours find the files, an *archive* among them where they were compressed, the roster knows whose each file is, and
-the books where its bytes went.
-"""
+"""The stage: its parts made and put together."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import stat
+import weakref
 from collections.abc import Iterable
 
 from logpipe import Host, Input, SourceAccount
+from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.builtin.in_tail.checkpoints import Checkpoints
 from logpipe.builtin.in_tail.complaints import Complaints
+from logpipe.builtin.in_tail.cuts import Cuts
+from logpipe.builtin.in_tail.decide import Rules
+from logpipe.builtin.in_tail.discovery import Discovery
 from logpipe.builtin.in_tail.events import EventMaker
-from logpipe.builtin.in_tail.history import Saved
+from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.lines import line_format
 from logpipe.builtin.in_tail.logfile import Identity
+from logpipe.builtin.in_tail.look import Looker
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
-from logpipe.builtin.in_tail.patrol import Patrol
 from logpipe.builtin.in_tail.reader import Reader
+from logpipe.builtin.in_tail.registry import Registry
+from logpipe.builtin.in_tail.saved import Saved
 from logpipe.builtin.in_tail.schedule import Schedule
 from logpipe.builtin.in_tail.targets import Targets
 from logpipe.builtin.in_tail.throttle import FEWEST_BYTES, Throttle
 from logpipe.builtin.in_tail.trail import Trail
-from logpipe.builtin.in_tail.trails import Trails
 from logpipe.builtin.in_tail.watch import Watch
 from logpipe.builtin.position_file import Entry
 
@@ -44,17 +40,25 @@ class Tail(Input[TailOptions], type="tail"):
 
     def __init__(self, options: TailOptions, host: Host) -> None:
         super().__init__(options, host)
-        if options.pos_file is not None:
-            host.claim("pos_file", options.pos_file)
+        if options.pos_file not in {None, os.devnull}:
+            host.claim("pos_file", str(options.pos_file))
         self._warn()
         self._loaded = False
         self._complaints = Complaints(host.log, host.clock)
-        self._checkpoints = Checkpoints(options.pos_file, host, self._entries)
+        self._checkpoints = Checkpoints(options.pos_file, host, self._written)
         self._watch = Watch(host.log)
         self._files = OpenFiles(host)
         self._throttle = Throttle(options, host)
-        self.trails = Trails(
-            options, host, files=self._files, watch=self._watch, wake=self._wake, moved=self._checkpoints.moved
+        self._targets = Targets(options, never=self._checkpoints.companions)
+        self.registry = Registry(options, host, files=self._files, wake=self._wake, moved=self._checkpoints.moved)
+        self.following = Following(
+            host,
+            registry=self.registry,
+            watch=self._watch,
+            looker=Looker(archive_suffix=SUFFIX if options.read_compressed_rotated else ""),
+            rules=Rules(self._excludes, self._is_followed),
+            wants=self._wants,
+            search=self._want_search,
         )
         reader = Reader(
             options,
@@ -67,26 +71,26 @@ class Tail(Input[TailOptions], type="tail"):
                 emit_unmatched_lines=options.emit_unmatched_lines,
             ),
             lines=line_format(options.encoding, options.from_encoding),
-            trails=self.trails,
+            cuts=Cuts(host, following=self.following, files=self._files),
             files=self._files,
             complaints=self._complaints,
             throttle=self._throttle,
         )
         self._schedule = Schedule(reader.serve, clock=host.clock, log=host.log)
-        self.patrol = Patrol(
+        self.discovery = Discovery(
             options,
             host,
-            trails=self.trails,
-            targets=Targets(options, never=self._checkpoints.companions),
+            following=self.following,
+            targets=self._targets,
             watch=self._watch,
-            wake=self._wake,
             complaints=self._complaints,
         )
 
     async def start(self) -> None:
         """Take the position file, and begin to listen."""
         await self._checkpoints.open()
-        self.trails.roster.own_output = _own_output()
+        self.registry.own_output = _own_output()
+        _running.add(self)
         if self.options.enable_stat_watcher:
             self._watch.start()
 
@@ -110,38 +114,53 @@ class Tail(Input[TailOptions], type="tail"):
     async def run(self) -> None:
         """Follow files until cancelled; nothing is lost by that, what was not accepted is read again."""
         if not self._loaded:
-            self.trails.saved = Saved(await self._checkpoints.load())
+            self.following.looks.saved = Saved(await self._checkpoints.load())
             self._loaded = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._schedule.run(), name="tail.schedule")
-            group.create_task(self.patrol.keep_searching(), name="tail.search")
-            group.create_task(self.patrol.keep_asking(), name="tail.refresh")
-            group.create_task(self.patrol.keep_listening(), name="tail.listen")
-            group.create_task(self.patrol.keep_ticking(), name="tail.tick")
+            group.create_task(self.discovery.run(), name="tail.discovery")
             group.create_task(self._checkpoints.run(), name="tail.checkpoints")
-            for trail in self.trails.by_path.values():  # of an earlier run that failed
+            for trail in self.registry.by_path.values():  # of an earlier run that failed
                 trail.stir()
                 self._schedule.restart(trail)
 
     async def stop(self) -> None:
         """Write down what has settled, and close everything."""
-        self._watch.stop()
+        _running.discard(self)
         self._complaints.sum_up(everything=True)
-        await self.trails.look_a_last_time()
+        await self.discovery.look_a_last_time()
+        self._watch.stop()
         await self._checkpoints.stop()
-        await self.trails.close()
+        await self._files.close_all()
 
     def accounts(self) -> Iterable[SourceAccount]:
         """Return where the bytes of each followed path went, all that its name ever led to together."""
-        return self.trails.accounts()
+        return self.registry.accounts()
 
     def _wake(self, trail: Trail) -> None:
         if self._throttle.active:
             self._throttle.join(trail)
         self._schedule.wake(trail)
 
-    def _entries(self) -> list[Entry]:
-        return self.trails.entries()
+    def _written(self) -> tuple[list[Entry], bytes]:
+        return self.following.looks.entries(), self.following.looks.written()
+
+    def _wants(self, path: str) -> bool:
+        return self._targets.at(self.host.clock.now()).wants(path)
+
+    def _excludes(self, path: str) -> bool:
+        return self._targets.at(self.host.clock.now()).excludes(path)
+
+    def _is_followed(self, path: str) -> bool:
+        """Return whether a path is meant for itself, here or by another source of this process."""
+        return any(each._wants(path) for each in _running)  # noqa: SLF001 - one of us
+
+    def _want_search(self) -> None:
+        self.discovery.want_search()
+
+
+_running: weakref.WeakSet[Tail] = weakref.WeakSet()
+"""The sources at work: none takes what another one follows for its own."""
 
 
 def _own_output() -> frozenset[Identity]:

@@ -6,7 +6,6 @@ wait for the outputs is the back-pressure; the offset moves when they have accep
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from dataclasses import dataclass
 from typing import Final
@@ -14,26 +13,21 @@ from typing import Final
 from logpipe import BufferFull, Host
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.counts import Counts
+from logpipe.builtin.in_tail.cuts import Cuts
 from logpipe.builtin.in_tail.events import EventMaker
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.lines import HOLE, LineFormat, without_hole
 from logpipe.builtin.in_tail.logfile import Rewritten
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
+from logpipe.builtin.in_tail.reads import BLOCK, Reads
 from logpipe.builtin.in_tail.throttle import Throttle
 from logpipe.builtin.in_tail.trail import Trail
-from logpipe.builtin.in_tail.trails import Trails
-
-BLOCK: Final = 512 * 1024
-"""Bytes of one read: the visit to a thread costs as much as splitting a quarter of them."""
 
 POOL: Final = 4 * 1024 * 1024
 """Bytes of blocks whose events wait for outputs at the same time, more or less: with many waiting, blocks get small."""
 
 SMALLEST_BLOCK: Final = 16 * 1024
-
-READERS: Final = 4
-"""Reads at the same time; more would only wait for the same disk and fill memory."""
 
 MOST_LINES: Final = 8192
 """Lines of one batch: a block of empty lines would make half a million events."""
@@ -45,6 +39,15 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 10.0
 LONGEST_ERROR_PAUSE: Final = 60.0
 MOST_FAILURES: Final = 10
+
+OFTEN: Final = 50
+"""Times in a row that a file may be written anew at once before reading it is put off."""
+
+AT_ONCE: Final = 0.5
+"""Seconds from one such time to the next; who cuts a file every second is read every time."""
+
+CALM: Final = 10.0
+"""Seconds without that after which a file that was put off is read as any other one."""
 
 
 @dataclass(slots=True)
@@ -70,7 +73,7 @@ class Reader:
         *,
         maker: EventMaker,
         lines: LineFormat,
-        trails: Trails,
+        cuts: Cuts,
         files: OpenFiles,
         complaints: Complaints,
         throttle: Throttle,
@@ -78,7 +81,7 @@ class Reader:
         self._host = host
         self._maker = maker
         self._format = lines
-        self._trails = trails
+        self._cuts = cuts
         self._files = files
         self._complaints = complaints
         self._throttle = throttle if throttle.active else None
@@ -86,7 +89,7 @@ class Reader:
         self._max_line_size = int(options.max_line_size) if options.max_line_size is not None else None
         self._longest = self._max_line_size or LONGEST_LINE
         self._close_after = options.open_on_every_update
-        self._reading = asyncio.Semaphore(READERS)
+        self._reads = Reads(host, files)
         self._emitting = 0
         self._counts = Counts(host)
 
@@ -105,15 +108,15 @@ class Reader:
             try:
                 data = await self._read(trail, generation)
             except Rewritten:
-                await self._trails.truncated(trail, generation)
-                return 0.0
+                await self._cuts.truncated(trail, generation)
+                return self._rewritten(trail)
         except OSError as error:
             return await self._cannot_read(trail, generation, error)
         generation.failures = 0
         place = len(generation.expected_mark)
         at_end = generation.offset + generation.ahead + len(data) - place >= generation.size
         if len(data) == place and generation.modified != modified:
-            await self._trails.look_for_copies(trail, generation)
+            await self._cuts.look_for_copies(trail, generation)
         pause = await self._deliver(_Slice(trail, generation, data, place, at_end))
         if pause is not None:
             return pause
@@ -125,15 +128,28 @@ class Reader:
         block = max(SMALLEST_BLOCK, min(BLOCK, POOL // (self._emitting + 1)))
         if self._throttle is not None:
             block = self._throttle.bytes_left(trail, block)
-        async with self._reading:
-            await self._files.ensure(trail, generation)
-            size = generation.size
-            data = await generation.read(max(generation.want, block))
+        size = generation.size
+        data = await self._reads.read(generation, trail.path, max(generation.want, block))
         if generation.size < size and generation.form.exact:
-            self._trails.shortened(trail, generation, size)
+            self._cuts.shortened(trail, generation, size)
         if self._throttle is not None:
             self._throttle.spend_bytes(trail, len(data))
         return data
+
+    def _rewritten(self, trail: Trail) -> float:
+        """Return how long to wait before a file is read that was written anew: what never stands still is no log."""
+        now = self._host.clock.monotonic()
+        since, trail.rewritten_at = now - trail.rewritten_at, now
+        pause = _pause(trail.rewritten - OFTEN)
+        trail.rewritten = trail.rewritten + 1 if since < (pause + CALM if pause else AT_ONCE) else 1
+        if trail.rewritten == OFTEN:
+            self._host.log.warning(
+                "%s is written anew all the time: it is read once in a while until it stands still for %d seconds. "
+                "Name it in exclude_path if it is no log",
+                trail.name,
+                int(CALM),
+            )
+        return _pause(trail.rewritten - OFTEN)
 
     async def _deliver(self, block: _Slice) -> float | None:
         """Emit the whole lines of a block, and leave what follows them for the next read."""
@@ -274,7 +290,7 @@ class Reader:
         generation.ahead = 0
         wanted = min(self._longest, ahead)
         while True:  # what is compressed may come in several visits
-            data = await generation.read(wanted)
+            data = await self._reads.read(generation, block.trail.path, wanted)
             line = data[len(generation.expected_mark) :]
             if len(line) >= wanted or generation.damage:
                 break
@@ -323,7 +339,7 @@ class Reader:
         )
         if lost:
             reason = "gone" if isinstance(error, FileNotFoundError) else "unreadable"
-            await self._trails.give_up(trail, generation, reason)
+            await self._cuts.give_up(trail, generation, reason)
             return 0.0
         if self._complaints.room(trail, "cannot be read", 1):
             self._host.log.warning("%s cannot be read, trying again: %s", trail.name, error.strerror)
@@ -331,6 +347,11 @@ class Reader:
             await self._files.close([generation])
         pause: float = min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(generation.failures, 10))
         return pause
+
+
+def _pause(times: int) -> float:
+    """Return the seconds to wait for something that failed so many times more than it may."""
+    return 0.0 if times < 0 else float(min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(times, 10)))
 
 
 def _last_character(data: bytes) -> int:

@@ -52,7 +52,7 @@ class Schedule:
         """Serve a trail as soon as it is its turn; one that pauses stays paused."""
         if trail.state is State.IDLE:
             self.restart(trail)
-        else:
+        elif trail.state is State.BUSY:
             trail.woken = True
 
     def restart(self, trail: Trail) -> None:

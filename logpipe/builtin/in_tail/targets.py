@@ -1,5 +1,5 @@
 """Which files the configuration means: `path` and `exclude_path`, their times filled in, their wildcards matched."""
-# ruff: noqa: PTH110, PTH114, PTH116
+# ruff: noqa: PTH114, PTH116
 # Paths are the user's text and stay as written: pathlib would rewrite them.
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ _BRACES: Final = re.compile(r"\{.*,.*\}")
 
 _Expand: TypeAlias = Callable[[Time], str]
 
-Status: TypeAlias = os.stat_result | None
-"""What a look at a path returned; None for what is no regular file."""
-
 
 class Scan(NamedTuple):
     """What is there now."""
@@ -32,6 +29,8 @@ class Scan(NamedTuple):
     """Regular files by path, symbolic links followed."""
     awaited: list[str]
     """Symbolic links to nothing: their files may still come."""
+    refused: dict[str, OSError]
+    """Paths on whose way there is a folder that may not be entered."""
     folders: set[str]
     """Folders in which more may appear, as the text before their names: empty, or ending in a slash."""
 
@@ -50,38 +49,47 @@ class Selection:
 
     def wants(self, path: str) -> bool:
         """Return whether a path is meant, by its name alone."""
-        if self._excludes(path):
+        if self._leaves_out(path):
             return False
         return path in self.fixed or any(glob.matches(path) for glob in self.globs)
 
-    def _excludes(self, path: str) -> bool:
-        if self.archive_suffix and path.endswith(self.archive_suffix):
-            return True
+    def excludes(self, path: str) -> bool:
+        """Return whether exclude_path names a path."""
         return path in self.excluded or any(glob.matches(path) for glob in self.excluded_globs)
+
+    def _leaves_out(self, path: str) -> bool:
+        return (bool(self.archive_suffix) and path.endswith(self.archive_suffix)) or self.excludes(path)
 
     def scan(self, modified_since: float | None) -> Scan:
         """Look for the files; blocks. Of those that wildcards find, only ones written since then, if given.
 
         What is no regular file (a folder, a FIFO, a link to nothing) is passed over.
         """
-        folders: set[str] = set()
-        files: dict[str, os.stat_result] = {}
-        awaited: list[str] = []
-        for path in (path for glob in self.globs for path in glob.walk(folders)):
-            if path in files or self._excludes(path):
-                continue
-            status = look(path)
-            if status is None:
-                if os.path.islink(path) and not os.path.exists(path):
-                    awaited.append(path)
-            elif modified_since is None or status.st_mtime >= modified_since:
-                files[path] = status
+        scan = Scan({}, [], {}, set())
+        for path in (path for glob in self.globs for path in glob.walk(scan.folders)):
+            if path not in scan.files and not self._leaves_out(path):
+                _scan(path, scan, modified_since)
         for path in self.fixed:
-            folders.add(path[: path.rfind("/") + 1])
-            status = look(path) if not self._excludes(path) else None
-            if status is not None:
-                files[path] = status
-        return Scan(files, awaited, folders)
+            scan.folders.add(path[: path.rfind("/") + 1])
+            if not self._leaves_out(path):
+                _scan(path, scan, None)
+        return scan
+
+
+def _scan(path: str, scan: Scan, modified_since: float | None) -> None:
+    """Look at one path."""
+    try:
+        status = os.stat(path)
+    except PermissionError as error:
+        scan.refused[path] = error
+    except FileNotFoundError:
+        if os.path.islink(path):
+            scan.awaited.append(path)
+    except (OSError, ValueError):  # a circle of links, a name that cannot be
+        return
+    else:
+        if stat.S_ISREG(status.st_mode) and (modified_since is None or status.st_mtime >= modified_since):
+            scan.files[path] = status
 
 
 class Targets:
@@ -111,15 +119,6 @@ class Targets:
                 self._archive_suffix,
             )
         return self._selection
-
-
-def look(path: str) -> Status:
-    """Return a regular file's status; None for anything else, and where there is nothing or no way there."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _template(path: str, timezone: str | None) -> _Expand:

@@ -7,13 +7,16 @@ import re
 from enum import Enum, auto
 from typing import Final
 
+from logpipe.builtin.in_tail.folders import Lying
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.ledger import Ledger
-from logpipe.builtin.in_tail.logfile import Head, Identity, LogFile
-from logpipe.builtin.in_tail.neighbours import Known
+from logpipe.builtin.in_tail.logfile import Head
 from logpipe.builtin.position_file import Entry, entry
 
 _DOTS: Final = re.compile(r"\.{2,}")
+
+MOST_ARRIVALS: Final = 64
+"""Files beside a path that are remembered as its copies, should it be cut."""
 
 MOST_CONTENTS: Final = 32
 
@@ -36,17 +39,18 @@ class Trail:
     __slots__ = (
         "__weakref__",
         "_entry",
+        "arrivals",
         "contents",
-        "copies",
         "generations",
         "hops",
         "ledger",
         "name",
         "path",
         "refusals",
+        "rewritten",
+        "rewritten_at",
         "state",
         "tag",
-        "unreadable",
         "wanted",
         "woken",
     )
@@ -59,8 +63,8 @@ class Trail:
         self.generations: list[Generation] = []
         self.ledger = Ledger()
         """The books of generations that were let go."""
-        self.copies: tuple[tuple[Identity, Head, int], ...] = ()
-        """Files beside it that hold what was read from it already."""
+        self.arrivals: dict[Lying, None] = {}
+        """Files that came beside it and are nobody's: if it is cut, its copy is among them."""
         self.contents: tuple[tuple[Head, int], ...] = ()
         """Heads and sizes of what was read to its end and let go: should it be compressed then, it is known by them."""
         self._entry: Entry | None = None
@@ -68,13 +72,15 @@ class Trail:
         """Whether the configuration names the path; if not, it is read to its end and let go."""
         self.hops: tuple[tuple[str, str], ...] = ()
         """Folder and name of the path and of every symbolic link on the way to the file."""
-        self.unreadable = False
-        """Whether it was said that the file cannot be opened."""
         self.state = State.IDLE
         self.woken = False
         """Whether something happened while it was busy."""
         self.refusals = 0
         """Batches refused in a row."""
+        self.rewritten = 0
+        """How often its file was written anew, never with calm in between."""
+        self.rewritten_at = 0.0
+        """When that was last, monotonic seconds."""
 
     @property
     def live(self) -> Generation | None:
@@ -82,24 +88,15 @@ class Trail:
         last = self.generations[-1] if self.generations else None
         return last if last is not None and last.replaced_at is None else None
 
-    @property
-    def known(self) -> Known:
-        """What is, will be or was read."""
-        files: dict[Identity, tuple[Head, int] | None] = {
-            identity: (head, size) for identity, head, size in self.copies
-        }
-        for each in self.generations:
-            if not each.gone:
-                files[each.identity] = (each.head, each.size) if each.file is None else None
-        contents: list[tuple[Head, LogFile | int]] = [(head, size) for _, head, size in self.copies]
-        contents += [(each.head, each.file or each.size) for each in self.generations]
-        return Known(files, (*self.contents, *contents))
+    def arrive(self, lying: Lying) -> None:
+        """Remember a file that came and is nobody's: it may be a copy of this one's."""
+        self.arrivals[lying] = None
+        while len(self.arrivals) > MOST_ARRIVALS:
+            del self.arrivals[next(iter(self.arrivals))]
 
-    @property
-    def begun(self) -> set[Identity]:
-        """The known files of which something was read."""
-        begun = (each.identity for each in self.generations if each.begun and not each.gone)
-        return {*(copy[0] for copy in self.copies), *begun}
+    def remember(self, head: Head, size: int) -> None:
+        """Remember how something began that was read, and how long it was."""
+        self.contents = (*self.contents[1 - MOST_CONTENTS :], (head, size))
 
     def next_stirred(self) -> Generation | None:
         """Return the oldest generation that may have something to read: a newer one waits for it."""
@@ -109,17 +106,6 @@ class Trail:
         """Note that every unfinished generation may have something to read."""
         for generation in self.generations:
             generation.stirred = not generation.finished
-
-    def insert(self, generation: Generation) -> None:
-        """Put an older generation before the live one, and before those not begun that were written after it."""
-        place = len(self.generations) - (self.live is not None)
-        while place and not (last := self.generations[place - 1]).begun and last.modified > generation.modified:
-            place -= 1
-        self.generations.insert(place, generation)
-
-    def insert_before(self, generation: Generation, other: Generation) -> None:
-        """Put another generation right before one."""
-        self.generations.insert(self.generations.index(generation), other)
 
     def forget_finished(self, *, but: int) -> list[Generation]:
         """Let go of generations whose every receipt has settled, the oldest first and all `but` so many.

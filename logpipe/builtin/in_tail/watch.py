@@ -12,17 +12,25 @@ import errno
 import logging
 import os
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from logpipe.builtin.in_tail import inotify
+from logpipe.builtin.in_tail.folders import Kind, Step
 from logpipe.builtin.in_tail.inotify import Event, Inotify
+from logpipe.builtin.in_tail.rotation_names import bases
 from logpipe.builtin.in_tail.trail import Trail
 
 PACE: Final = 0.025
 """Seconds between two reads of events: what a hot file does meanwhile is one event."""
 
-_STRUCTURE: Final = inotify.IN_CREATE | inotify.IN_DELETE | inotify.IN_MOVED_FROM | inotify.IN_MOVED_TO
+_KINDS: Final = {
+    inotify.IN_CREATE: Kind.MADE,
+    inotify.IN_MOVED_FROM: Kind.LEFT,
+    inotify.IN_MOVED_TO: Kind.CAME,
+    inotify.IN_DELETE: Kind.DELETED,
+}
 _ARRIVAL: Final = inotify.IN_CREATE | inotify.IN_MOVED_TO
 _GONE: Final = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_UNMOUNT | inotify.IN_IGNORED
 
@@ -40,12 +48,16 @@ class Changes:
 
     written: set[Trail] = field(default_factory=set)
     """Their files were written to."""
-    moved: set[Trail] = field(default_factory=set)
-    """Their paths may lead elsewhere."""
-    appeared: set[str] = field(default_factory=set)
-    """Paths that nobody follows yet."""
+    steps: list[Step] = field(default_factory=list)
+    """What happened to names, in its order."""
+    void: set[str] = field(default_factory=set)
+    """Folders of which events may be missing."""
     search: bool = False
     """Whether everything has to be looked for again: folders came or went, or events were lost."""
+
+    def __bool__(self) -> bool:
+        """Return whether anything happened."""
+        return bool(self.written or self.steps or self.void or self.search)
 
 
 class Watch:
@@ -57,7 +69,7 @@ class Watch:
         self._log = log
         self._inotify: Inotify | None = None
         self._folders: dict[str, int] = {}
-        self._bases: dict[int, set[str]] = defaultdict(set)
+        self._bases: dict[int, dict[str, None]] = defaultdict(dict)
         self._searched: set[str] = set()
         self._followers: dict[str, dict[str, tuple[Trail, ...]]] = defaultdict(dict)
         self._complained = False
@@ -94,15 +106,54 @@ class Watch:
             self._unwatch(base)
         return any(new)
 
+    def cover(self, bases: Iterable[str]) -> None:
+        """Watch folders before anybody looks into them."""
+        for base in bases:
+            if base not in self._folders:
+                self._watch(base)
+
+    def covers(self, base: str) -> bool:
+        """Return whether a folder is watched."""
+        return base in self._folders
+
+    def folder(self, base: str) -> str:
+        """Return the name by which steps call a folder that may have several."""
+        number = self._folders.get(base)
+        return base if number is None else next(iter(self._bases[number]))
+
+    def aliases(self, folder: str) -> tuple[str, ...]:
+        """Return every name of a folder."""
+        number = self._folders.get(folder)
+        return (folder,) if number is None else tuple(self._bases[number])
+
+    def is_searched(self, base: str) -> bool:
+        """Return whether files may appear in a folder."""
+        return base in self._searched
+
+    def followers(self, base: str, name: str) -> tuple[Trail, ...]:
+        """Return the trails that lead through a name, or end there."""
+        return self._followers.get(base, {}).get(name, ())
+
+    def beside(self, base: str, name: str, archive_suffix: str) -> dict[Trail, str]:
+        """Return the trails of whose file a name may be a rotation or a copy, and what that file is called."""
+        return {
+            trail: before
+            for alias in self.aliases(base)
+            for before in bases(name, archive_suffix)
+            for trail in self.followers(alias, before)
+            if trail.hops[-1] == (alias, before)
+        }
+
     def follow(self, trail: Trail, hops: tuple[tuple[str, str], ...]) -> None:
         """Report what happens to a trail's path and to the links and the file it leads to."""
+        if trail.hops == hops:
+            return
         self.forget(trail)
         trail.hops = hops
         for base, name in hops:
             names = self._followers[base]
             names[name] = (*names.get(name, ()), trail)
-            if base not in self._folders:
-                self._watch(base)
+        self.cover(base for base, _ in hops)
 
     def forget(self, trail: Trail) -> None:
         """Report nothing of a trail any more."""
@@ -115,9 +166,19 @@ class Watch:
                 self._followers.pop(base, None)
         trail.hops = ()
 
-    async def changes(self) -> Changes:
-        """Wait until something happens, and return it."""
+    async def wait(self) -> None:
+        """Wait until something happens."""
         await self._changed.wait()
+
+    def remind(self) -> None:
+        """Let whoever waits come and take what has happened, be it nothing."""
+        self._changed.set()
+
+    def take(self) -> Changes:
+        """Return all that has happened up to now."""
+        if self._inotify is not None:
+            for event in self._inotify.read():
+                self._note(event)
         self._changed.clear()
         changes, self._changes = self._changes, Changes()
         return changes
@@ -133,12 +194,12 @@ class Watch:
                 self._complain(error)
             return False
         self._folders[base] = number
-        self._bases[number].add(base)
+        self._bases[number][base] = None
         return True
 
     def _unwatch(self, base: str) -> None:
         number = self._folders.pop(base)
-        self._bases[number].discard(base)
+        self._bases[number].pop(base, None)
         if not self._bases[number] and self._inotify is not None:
             del self._bases[number]
             self._inotify.remove(number)
@@ -172,24 +233,27 @@ class Watch:
         changes = self._changes
         if event.mask & inotify.IN_Q_OVERFLOW:
             changes.search = True
+            changes.void.update(self._folders)
         elif event.mask & _GONE:
             changes.search = True
+            changes.void.update(self._bases.get(event.watch, ()))
             if event.mask & inotify.IN_IGNORED:
                 for base in self._bases.pop(event.watch, ()):
                     self._folders.pop(base, None)
-        for base in self._bases.get(event.watch, ()) if event.name else ():
-            self._note_name(base, event)
-        if changes.written or changes.moved or changes.appeared or changes.search:
+        if event.name and (bases := self._bases.get(event.watch)):
+            self._note_name(event, bases)
+        if changes:
             self._changed.set()
 
-    def _note_name(self, base: str, event: Event) -> None:
-        trails = self._followers.get(base, {}).get(event.name, ())
-        structural = event.mask & _STRUCTURE
-        self._changes.written.update(trails)
-        if structural:
-            self._changes.moved.update(trails)
-        if event.mask & _ARRIVAL and base in self._searched:
-            if event.mask & inotify.IN_ISDIR:
-                self._changes.search = True
-            elif not trails:
-                self._changes.appeared.add(base + event.name)
+    def _note_name(self, event: Event, bases: Iterable[str]) -> None:
+        changes = self._changes
+        for base in bases:
+            changes.written.update(self.followers(base, event.name))
+        kind = _KINDS.get(event.mask & ~inotify.IN_ISDIR)
+        if kind is None:
+            return
+        if event.mask & inotify.IN_ISDIR:
+            if kind in {Kind.MADE, Kind.CAME} and any(base in self._searched for base in bases):
+                changes.search = True
+        else:
+            changes.steps.append(Step(next(iter(bases)), event.name, kind, event.cookie))

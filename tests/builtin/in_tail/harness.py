@@ -125,7 +125,7 @@ class Running:
 
     def is_idle(self) -> bool:
         """Return whether everything that is there was read."""
-        return all(not each.stirred and not each.behind for each in self.tail.trails.generations())
+        return all(not each.stirred and not each.behind for each in self.tail.registry.table.generations())
 
     def accounts(self) -> dict[str, SourceAccount]:
         """Return the books of each path."""
@@ -140,7 +140,7 @@ class Running:
 
     def saved(self) -> list[tuple[str, int, int]]:
         """Return the rows that would be written now."""
-        content = b"".join(entry.rows for entry in self.tail.trails.entries())
+        content = b"".join(entry.rows for entry in self.tail.following.looks.entries())
         return [row[:3] for row in decode(content, lambda _: None)]
 
     @staticmethod
@@ -156,7 +156,7 @@ class Running:
         self.tail._watch.stop()
         if (file := self.tail._checkpoints._file) is not None:
             file.close()
-        await self.tail.trails.close()
+        await self.tail._files.close_all()
 
 
 def printing(folder: Path, extra: str = "") -> Path:
@@ -199,4 +199,4 @@ async def follow(
         assert running.balanced()
     finally:
         tail._watch.stop()
-        await tail.trails.close()
+        await tail._files.close_all()

@@ -8,8 +8,8 @@ from typing import Any
 
 async def searched(run: Any) -> None:
     """Return when files were searched for twice more: what is over by then is let go."""
-    wanted = run.tail.patrol.searches + 3  # the third begins after the second has ended
-    await run.tick_until(lambda: run.tail.patrol.searches >= wanted, step=0.02)
+    wanted = run.tail.discovery.searches + 3  # the third begins after the second has ended
+    await run.tick_until(lambda: run.tail.discovery.searches >= wanted, step=0.02)
 
 
 async def test_generations_that_come_and_go_while_the_path_leads_nowhere(tmp_path: Path, follow: Any) -> None:
@@ -20,7 +20,7 @@ async def test_generations_that_come_and_go_while_the_path_leads_nowhere(tmp_pat
         await run.lines(1)
         run.host.settle()
         log.rename(tmp_path / "a.log.1")
-        (generation,) = run.tail.trails.by_path[str(log)].generations
+        (generation,) = run.tail.registry.by_path[str(log)].generations
         await run.tick_until(lambda: generation.finished, step=0.1)
         await searched(run)
         for number in range(2, 5):

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from logpipe import SourceAccount
-from logpipe.builtin.in_tail import neighbours, reader
+from logpipe.builtin.in_tail import look, reader
+from logpipe.builtin.in_tail.look import Survey
 from logpipe.builtin.position_file import PositionFile
 
 ON = "read_compressed_rotated true"
@@ -128,7 +129,7 @@ async def test_what_is_compressed_after_it_was_read(tmp_path: Path, follow: Any)
             log.write_text(text(some))
             expected += some
             assert await run.lines(len(expected)) == expected
-            await run.tick_until(lambda: len(list(run.tail.trails.generations())) == 1)
+            await run.tick_until(lambda: len(list(run.tail.registry.table.generations())) == 1)
             if number:
                 previous = tmp_path / f"app.log.2016061{number - 1}"
                 packed = previous.with_name(previous.name + ".gz")
@@ -165,7 +166,7 @@ async def test_a_rotation_that_compresses_at_once(tmp_path: Path, follow: Any) -
     expected: list[str] = []
     log.touch()
     async with follow(tmp_path, f"{ON}\nrotate_wait 1") as run:
-        await run.until(lambda: run.tail.trails.by_path)
+        await run.until(lambda: run.tail.registry.by_path)
         for number in range(4):
             some = lines(str(number), 100)
             run.append(log, text(some[:50]))
@@ -211,13 +212,16 @@ async def test_compressed_while_its_folder_is_read(
 ) -> None:
     """What is met under neither of its names is looked for again."""
     log, old = tmp_path / "app.log", tmp_path / "app.log.1"
-    list_names = neighbours._names
+    survey = look._survey
+    surveys = 0
 
-    def list_and_compress(folder: str) -> list[str]:
-        names = list_names(folder)
-        if old.exists():
+    def look_and_compress(base: str) -> Survey:
+        nonlocal surveys
+        seen = survey(base)
+        surveys += 1
+        if surveys == 2:  # the one in which the file of the position is looked for
             compress(old)
-        return names
+        return seen
 
     log.write_text("the first of these lines\n")
     async with follow(tmp_path, ON) as run:
@@ -225,8 +229,7 @@ async def test_compressed_while_its_folder_is_read(
     append(log, "second\n")
     log.rename(old)
     log.write_text("third\n")
-    monkeypatch.setattr(neighbours, "_names", list_and_compress)
-    monkeypatch.setattr(neighbours, "names_of_inode", lambda *_: [])
+    monkeypatch.setattr(look, "_survey", look_and_compress)
     async with follow(tmp_path, ON) as run:
         assert await run.lines(2) == ["second", "third"]
     assert not old.exists()
@@ -377,4 +380,4 @@ async def test_compressed_files_are_not_followed_by_themselves(tmp_path: Path, f
     compress(tmp_path / "app.log.1")
     async with follow(tmp_path, ON, path="app.log*") as run:
         assert await run.lines(1) == ["one"]
-        assert list(run.tail.trails.by_path) == [str(tmp_path / "app.log")]
+        assert list(run.tail.registry.by_path) == [str(tmp_path / "app.log")]

@@ -18,13 +18,14 @@ from logpipe.builtin.in_tail.inotify import IN_Q_OVERFLOW, Event, Inotify
 
 def followed(run: Any) -> set[str]:
     """Return the names of the files that are followed."""
-    return {Path(path).name for path, trail in run.tail.trails.by_path.items() if trail.live is not None}
+    return {Path(path).name for path, trail in run.tail.registry.by_path.items() if trail.live is not None}
 
 
 def deafen(run: Any) -> None:
     """Make the input deaf, without it knowing."""
     asyncio.get_running_loop().remove_reader(run.tail._watch._inotify.descriptor)
     run.tail._watch._read_again = lambda: None
+    run.tail._watch._inotify.read = lambda: ()
 
 
 async def test_patterns_lists_and_exclusions(tmp_path: Path, follow: Any) -> None:
@@ -67,7 +68,7 @@ async def test_a_folder_that_comes_is_searched(tmp_path: Path, follow: Any) -> N
 async def test_a_path_without_wildcards_is_awaited(tmp_path: Path, follow: Any) -> None:
     """A file that is missing at the start is followed from its head when it comes, its folder too."""
     async with follow(tmp_path, path="later/app.log") as run:
-        await run.tick_until(lambda: run.tail.patrol.searches)
+        await run.tick_until(lambda: run.tail.discovery.searches)
         (tmp_path / "later").mkdir()
         (tmp_path / "later" / "app.log").write_text("one\n")
         await run.tick_until(lambda: run.host.lines == ["one"])
@@ -78,7 +79,7 @@ async def test_a_link_that_comes_before_its_file(tmp_path: Path, follow: Any) ->
     async with follow(tmp_path) as run:
         await run.until(lambda: run.tail._watch._folders)
         (tmp_path / "x.log").symlink_to(tmp_path / "target")
-        await run.until(lambda: run.tail.patrol._awaited)
+        await run.until(lambda: run.tail.following.awaited)
         (tmp_path / "target").write_text("one\n")
         await run.tick_until(lambda: run.host.lines == ["one"])
 
@@ -96,7 +97,7 @@ async def test_what_is_no_file_does_no_harm(tmp_path: Path, follow: Any) -> None
         os.mkfifo(tmp_path / "later.log")
         run.append(tmp_path / "good.log", "two\n")
         await run.lines(2)
-        await run.tick_until(lambda: run.tail.patrol.searches > 1, step=20)
+        await run.tick_until(lambda: run.tail.discovery.searches > 1, step=20)
         assert followed(run) == {"good.log", "empty.log"}
 
 
@@ -131,7 +132,7 @@ async def test_the_first_search_can_be_put_off(tmp_path: Path, follow: Any) -> N
     (tmp_path / "a.log").write_text("one\n")
     async with follow(tmp_path, "skip_refresh_on_startup true\nrefresh_interval 7") as run:
         await run.advance(6)
-        assert not run.tail.trails.by_path
+        assert not run.tail.registry.by_path
         await run.tick_until(lambda: run.host.lines == ["one"])
 
 
@@ -267,7 +268,7 @@ async def test_the_position_file_and_our_own_output_are_never_followed(
         async with follow(tmp_path, path=f"*.log,{tmp_path}/state/*") as run:
             assert await run.lines(1) == ["one"]
             await run.tick_until((tmp_path / "state" / "tail.pos.heads").exists)
-            await run.tick_until(lambda: run.tail.patrol.searches > 2, step=20)
+            await run.tick_until(lambda: run.tail.discovery.searches > 2, step=20)
             assert followed(run) == {"a.log"}
             assert any("our own log" in text for text in run.host.capture.texts("warning"))
 

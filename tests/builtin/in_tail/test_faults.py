@@ -136,6 +136,27 @@ async def test_a_log_without_permission(unprivileged: Path, follow: Any) -> None
         assert len([text for text in run.host.capture.texts("warning") if "unreadable" in text]) == 1
 
 
+async def test_a_link_into_a_folder_without_permission(unprivileged: Path, follow: Any) -> None:
+    """The link is named once, as a file without permission is, and read when the folder can be entered."""
+    closed, log = unprivileged / "closed", unprivileged / "a.log"
+    closed.mkdir()
+    (closed / "target").write_text("secret\n")
+    (unprivileged / "link.log").symlink_to(closed / "target")
+    closed.chmod(0)
+    log.write_text("one\n")
+    try:
+        async with follow(unprivileged) as run:
+            await run.lines(1)
+            await run.advance(130)
+            closed.chmod(0o700)
+            await run.tick_until(lambda: run.host.lines == ["one", "secret"])
+            said = [text for text in run.host.capture.texts("warning") if "unreadable" in text]
+            assert len(said) == 1
+            assert f"{unprivileged}/link.log unreadable" in said[0]
+    finally:
+        closed.chmod(0o700)
+
+
 async def test_a_folder_for_positions_without_permission(unprivileged: Path, follow: Any) -> None:
     """Events go on; positions are kept in memory and written when they can be."""
     log = unprivileged / "a.log"

@@ -29,7 +29,7 @@ async def test_rotations_far_faster_than_reading(tmp_path: Path, follow: Any) ->
     expected: list[str] = []
     log.touch()
     async with follow(tmp_path, "read_bytes_limit_per_second 8192") as run:
-        await run.until(lambda: run.tail.trails.by_path)
+        await run.until(lambda: run.tail.registry.by_path)
         for number in range(30):
             some = [f"generation {number:03}, line {line:03}" for line in range(100)]
             log.write_text("".join(f"{line}\n" for line in some))
@@ -94,7 +94,7 @@ async def test_a_file_that_comes_byte_by_byte(tmp_path: Path, follow: Any) -> No
     log = tmp_path / "a.log"
     log.touch()
     async with follow(tmp_path, parse="@type cri\n<parse>\n@type none\n</parse>") as run:
-        await run.until(lambda: run.tail.trails.by_path)
+        await run.until(lambda: run.tail.registry.by_path)
         for byte in text.encode():
             before = log.stat().st_size
             run.append(log, bytes([byte]))
@@ -175,7 +175,7 @@ async def test_ten_thousand_files(tmp_path: Path, follow: Any) -> None:
     for number in range(10_000):
         (tmp_path / f"{number:05}.log").write_text("cold\n")
     async with follow(tmp_path) as run:
-        await wait_for(lambda: len(run.tail.trails.by_path) == 10_001, "all files to be followed", seconds=60)
+        await wait_for(lambda: len(run.tail.registry.by_path) == 10_001, "all files to be followed", seconds=60)
         await wait_for(lambda: run.host.metric("read_lines") == 60_000, "all lines", seconds=60)
         assert run.balanced()
         assert len(asyncio.all_tasks()) < 20
@@ -197,9 +197,9 @@ async def test_files_that_come_and_go_by_the_thousand(tmp_path: Path, follow: An
             await wait_for(lambda: run.host.accepted_bytes == total, "all of a round", seconds=60)  # noqa: B023 - it is used at once
             for log in logs:
                 log.unlink()
-        await run.tick_until(lambda: len(run.tail.trails.by_path) == 1)
-        trails = run.tail.trails
-        assert len(list(trails.generations())) == len(trails.roster._owners) == 1
+        await run.tick_until(lambda: len(run.tail.registry.by_path) == 1)
+        table = run.tail.registry.table
+        assert len(list(table.generations())) == len(table.owners) == 1
         assert len(run.tail._watch._followers[f"{tmp_path}/"]) == 1
         assert run.host.metric("open_file_count") == 1
         gone = 14 * rounds * count
@@ -232,3 +232,51 @@ def test_our_own_output_matched_by_our_own_pattern(tmp_path: Path) -> None:
         asyncio.run(wait_for(lambda: '"message":"two"' in program.said, "the second line", seconds=60))
         assert program.said.count('{"message"') == 2
         assert "is where our own log goes: it is not followed" in program.said
+
+
+async def test_a_file_that_never_stands_still(tmp_path: Path, follow: Any) -> None:
+    """A link to a file of /proc, which holds something else at each look, is put off, and that is said once."""
+    (tmp_path / "a\nb.log").symlink_to("/proc/self/status")
+    log = tmp_path / "b.log"
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        warned = "is written anew all the time"
+        await run.until(lambda: any(warned in text for text in run.host.capture.texts("warning")), warned)
+        for number in range(20):
+            run.append(log, f"{number}\n")
+            await run.advance(1)
+            await run.lines(2 + number)
+        rotations = [text for text in run.host.capture.texts("info") if "detected rotation" in text]
+        assert len(rotations) < 100
+        assert len([text for text in run.host.capture.texts("warning") if warned in text]) == 1
+
+
+async def test_a_file_written_anew_is_read_when_it_stands_still(tmp_path: Path, follow: Any) -> None:
+    """What is cut and written again without end is put off, and followed as any other one after that."""
+    log = tmp_path / "a.log"
+    log.write_text("begin\n")
+    async with follow(tmp_path) as run:
+        warnings = run.host.capture.texts
+        await run.lines(1)
+        while not warnings("warning"):
+            number = f"{len(run.host.lines):05}"
+            log.write_text(f"{number}\n")
+            await run.until(lambda number=number: run.host.lines[-1] == number or warnings("warning"))
+        log.write_text("calm\n")
+        await run.tick_until(lambda: run.host.lines[-1] == "calm")
+        assert 40 < len(run.host.lines) < 100
+        run.append(log, "more\n")
+        await run.tick_until(lambda: run.host.lines[-1] == "more")
+        assert len([text for text in warnings("warning") if "is written anew all the time" in text]) == 1
+
+
+async def test_a_file_of_sys(tmp_path: Path, follow: Any) -> None:
+    """Files there say that they are longer than they are: their end is where nothing more comes."""
+    source = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not source.exists():
+        pytest.skip("no file of /sys to link to")
+    (tmp_path / "a.log").symlink_to(source)
+    async with follow(tmp_path) as run:
+        assert await run.lines(1) == [source.read_text().rstrip("\n")]
+        await run.until(lambda: not run.tail._schedule._workers, "the end of reading")
+        assert run.host.metric("abandoned_bytes") == 0

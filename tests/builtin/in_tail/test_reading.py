@@ -37,7 +37,7 @@ async def test_starts_at_the_end_unless_told_otherwise(tmp_path: Path, follow: A
     log, later = tmp_path / "a.log", tmp_path / "b.log"
     log.write_text("old\n")
     async with follow(tmp_path, "read_from_head false") as run:
-        await run.until(lambda: run.tail.trails.by_path)
+        await run.until(lambda: run.tail.registry.by_path)
         run.append(log, "new\n")
         await run.lines(1)
         run.append(later, "first\n")
@@ -77,7 +77,7 @@ async def test_a_long_line_is_cut(end: str, tmp_path: Path, follow: Any, monkeyp
     log.write_text("short\nx" + "é" * 100)
     async with follow(tmp_path) as run:
         assert await run.lines(1) == ["short"]
-        (generation,) = run.tail.trails.generations()
+        (generation,) = run.tail.registry.table.generations()
         await run.until(lambda: generation.ahead == 201)
         assert run.saved()[0][1] == len("short\n")
         run.append(log, end)
@@ -124,7 +124,7 @@ async def test_lines_beyond_max_line_size_are_skipped_whole(
         run.append(log, "x\nok\n")
         assert await run.lines(2) == ["123456789", "ok"]
         assert run.host.metric("skipped_long_line_bytes") == 11 + 52
-        (generation,) = run.tail.trails.generations()
+        (generation,) = run.tail.registry.table.generations()
         assert generation.ledger.read + sum(generation.ledger.skipped.values()) == log.stat().st_size
     assert "received line length is longer than 10" in run.host.capture.texts("warning")
 

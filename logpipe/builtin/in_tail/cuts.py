@@ -1,0 +1,176 @@
+"""Files that are cut: what was not read of them is in the copy that was made before, if there is one."""
+
+from __future__ import annotations
+
+from logpipe import Host
+from logpipe.builtin.in_tail.archive import Archive
+from logpipe.builtin.in_tail.decide import Cut, after_cut
+from logpipe.builtin.in_tail.difference import Found
+from logpipe.builtin.in_tail.following import Following
+from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.look import birth_of, close, survey
+from logpipe.builtin.in_tail.open_files import OpenFiles
+from logpipe.builtin.in_tail.trail import Trail
+
+
+class Cuts:
+    """What a reader calls when a file is not what it was."""
+
+    def __init__(self, host: Host, *, following: Following, files: OpenFiles) -> None:
+        self._host = host
+        self._following = following
+        self._registry = following.registry
+        self._table = following.table
+        self._files = files
+
+    def shortened(self, trail: Trail, generation: Generation, size: int) -> None:
+        """Note that a file of that size was cut behind what was read of it."""
+        self._registry.books.shorten(trail, generation, size)
+
+    async def truncated(self, trail: Trail, generation: Generation) -> None:
+        """Begin anew with a file whose content is no longer what was read from it.
+
+        What was not read of the old content is read from the copy that copytruncate made, if there is one.
+        """
+        async with self._following.changing:
+            await self._following.catch_up_now()  # its path may lead elsewhere by now
+            file = generation.file
+            if file is None or generation not in trail.generations:
+                return
+            cut = await self._find(trail, generation, generation.read_at)
+            beginning = await self._host.in_thread(file.rewind)
+            # from here on nothing waits: positions must not be written while the path has no generation
+            was_live = generation is trail.live
+            self._files.release(generation)
+            self._go_on(trail, generation, cut.own)
+            self._read_missed(trail, generation, cut)
+            born = generation.born
+            place = trail.generations.index(generation)
+            self._table.remove(trail, generation)
+            after = trail.generations[place] if place < len(trail.generations) else None
+            start = Found(generation.inode_path, generation.identity, born, file.size, file.changed, 0, beginning, file)
+            if was_live:
+                self._registry.rotated.add(1)
+                self._host.log.info("detected rotation of %s", trail.name)
+                self._registry.add(trail, start, 0)
+            else:  # it was cut first and renamed then
+                self._registry.read_before(trail, start, 0, after).adrift = generation.adrift
+            for each in trail.generations:
+                each.after_cut = each.after_cut or each.file is file
+            self._registry.settled(trail)
+
+    async def look_for_copies(self, trail: Trail, generation: Generation) -> None:
+        """Look for what was in a file between two looks, and is gone from it: it was written, copied and cut."""
+        async with self._following.changing:
+            await self._following.catch_up_now()
+            if generation not in trail.generations:
+                return
+            cut = await self._find(trail, generation, generation.checked_at)
+            self._read_missed(trail, generation, cut)
+            close([cut.own] if cut.own is not None else [])
+
+    async def _find(self, trail: Trail, generation: Generation, since: int) -> Cut:
+        """Open the copies that were made of a file; its own may be any, others came after `since`."""
+        looker, content = self._following.looker, generation.content
+        await self._following.look_for_arrivals(trail)
+        paths = [each.last for each in trail.arrivals if each.path is not None]
+        copies = await self._host.in_thread(looker.copies, paths, content)
+        known = [each for each, holds in copies if not holds and self._has_read(trail, each)]
+        for each in known:
+            self._forget(trail, each)
+        close(known)
+        cut = after_cut(since, [copy for copy in copies if copy[0] not in known])
+        spare = [each for each, _ in copies if each not in known and each is not cut.own and each not in cut.missed]
+        close(spare)
+        if cut.own is None and generation.behind:
+            cut = cut._replace(own=await self._copy_beside(trail, generation))
+        return cut
+
+    async def _copy_beside(self, trail: Trail, generation: Generation) -> Found | None:
+        """Open any file beside a path that holds what was read of one of its generations."""
+        if not trail.hops:
+            return None
+        base, name = trail.hops[-1]
+        here = (await self._host.in_thread(survey, [base]))[base]
+        begun = {each.identity for each in trail.generations if each.begun}
+        looker = self._following.looker
+        return await self._host.in_thread(looker.copy, base, name, generation.content, here.names, begun)
+
+    def _has_read(self, trail: Trail, found: Found) -> bool:
+        """Return whether a compressed file holds what is or was read before it was compressed."""
+        if not isinstance(found.file, Archive):
+            return False
+        contents = [*trail.contents, *((each.head, each.known_size) for each in trail.generations)]
+        return any(head.begins(found.beginning) and size == found.size for head, size in contents if head.length)
+
+    def _read_missed(self, trail: Trail, generation: Generation, cut: Cut) -> None:
+        """Read what came and went since, in front of what there is now."""
+        other: Generation | None = generation
+        if generation is not trail.live:  # they came after it
+            place = trail.generations.index(generation) + 1
+            other = trail.generations[place] if place < len(trail.generations) else None
+        for found in cut.missed:
+            if self._table.find(found) is None:
+                self._registry.read_before(trail, found, 0, other)
+                self._registry.wake(trail)
+            else:
+                close([found])
+            self._forget(trail, found)
+        if cut.own is not None:
+            trail.remember(cut.own.head, cut.own.size)
+            self._forget(trail, cut.own)
+
+    def _forget(self, trail: Trail, found: Found) -> None:
+        for lying in [each for each in trail.arrivals if each.last == found.path]:
+            del trail.arrivals[lying]
+
+    def _go_on(self, trail: Trail, generation: Generation, copy: Found | None) -> None:
+        """Go on with a generation in the copy of its file; what is in no copy is lost."""
+        if copy is None:
+            self._registry.books.abandon(trail, generation, "truncated")
+            self._registry.books.close(trail, generation)
+            return
+        # what was written after the copy was made, and before the file was cut, is in neither
+        if copy.exact:
+            size, generation.size = generation.size, min(generation.size, copy.size)
+            self._registry.books.shorten(trail, generation, size)
+        self._discard(trail, copy)
+        if self._table.find(copy) is not None:
+            generation.skip(generation.behind, "elsewhere")  # the copy is followed under its own name
+        elif copy.size > generation.offset or not generation.settlement.complete:
+            # what is owed for the file is owed for the copy now
+            rest = self._registry.read_before(trail, copy, generation.offset, generation)
+            rest.mark, rest.settlement, rest.ledger = generation.mark, generation.settlement, generation.ledger
+            return
+        self._registry.books.close(trail, generation)
+        close([copy])
+
+    def _discard(self, trail: Trail, copy: Found) -> None:
+        """Take out an older generation of which nothing was read, if the copy is its file: only the rest is wanted."""
+        known = self._table.find(copy)
+        if known is not None and known[0] is trail and known[1] in self._table.replaced and not known[1].begun:
+            self._files.close_now(known[1])
+            self._table.remove(trail, known[1])
+
+    async def give_up(self, trail: Trail, generation: Generation, reason: str) -> None:
+        """Read a generation no further, its file is gone or cannot be read for good; or go on in a copy of it."""
+        async with self._following.changing:
+            await self._following.catch_up_now()
+            if generation.finished or generation not in trail.generations:
+                return
+            own: Found | None = None
+            if generation.file is None:
+                (who,) = await self._host.in_thread(birth_of, [generation.inode_path])
+                if who == (generation.identity, generation.born):
+                    return  # it is known by now where it is
+                own = await self._copy_beside(trail, generation)
+            if generation.replaced_at is None:
+                self._registry.replace(trail, generation)
+            if own is not None:
+                self._go_on(trail, generation, own)
+                self._table.remove(trail, generation)
+                self._registry.settled(trail)
+                return
+            self._registry.books.abandon(trail, generation, reason)
+            self._table.finish(generation)
+            await self._files.close([generation])

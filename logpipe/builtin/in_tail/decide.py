@@ -1,0 +1,226 @@
+"""What is done about files that come, go and change their names: decisions, without any I/O.
+
+Only what is known to have been a path's file is its past: a file that was followed, or whose rename from the path was
+reported. Where nobody reported, a file is taken for it only if it was not there at the last look, came to be or got its
+name after that, is called as rotated files are, and is nobody else's. In doubt it is not read, and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Final, NamedTuple, TypeAlias
+
+from logpipe.builtin.in_tail.difference import Beginning, Doubtful, Found, Place, Row
+from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.logfile import Head, Identity
+from logpipe.builtin.in_tail.table import Table
+from logpipe.builtin.in_tail.trail import Trail
+
+CLOCK_GRAIN: Final = 10_000_000
+"""Nanoseconds by which a file's times may lag behind the clock: the kernel's, which is why no other is asked here."""
+
+
+class SetAside(NamedTuple):
+    """A path leads to its file no more: read that to its end, then let it go."""
+
+    path: str
+    generation: Generation
+
+
+class ReadBefore(NamedTuple):
+    """Read a file that was a path's, before the one that it leads to now."""
+
+    path: str
+    found: Found
+    offset: int
+
+
+class Follow(NamedTuple):
+    """Follow the file that a path leads to."""
+
+    path: str
+    found: Found
+    offset: int
+
+
+class TakeOver(NamedTuple):
+    """Go on with a file that is known: it has got a path back, or another one."""
+
+    path: str
+    found: Found
+    owner: Trail
+    generation: Generation
+
+
+class PassOver(NamedTuple):
+    """Say that a file was not read, since it may not be the path's."""
+
+    path: str
+    found: Found
+    why: str
+
+
+class Lost(NamedTuple):
+    """Say that a file is gone that was to be read on at `offset`."""
+
+    path: str
+    offset: int
+
+
+Action: TypeAlias = SetAside | ReadBefore | Follow | TakeOver | PassOver | Lost
+
+
+class Rules(NamedTuple):
+    """What the configuration says of names."""
+
+    excludes: Callable[[str], bool]
+    """Whether exclude_path names a path."""
+    follows: Callable[[str], bool]
+    """Whether a path is followed for itself, by this source or another one."""
+
+
+def decide(table: Table, places: Iterable[Place], rules: Rules) -> list[Action]:
+    """Return what is to be done about paths that may lead elsewhere, in this order."""
+    all_places = list(places)
+    aside = [
+        SetAside(place.path, live)
+        for place in all_places
+        if (live := table.live(place.path)) is not None and not (place.now is not None and live.is_of(place.now))
+    ]
+    leaving = {action.generation for action in aside}
+    taken: set[Identity] = set()
+    before: list[Action] = []
+    after: list[Action] = []
+    for place in all_places:
+        taken_here = {place.now.identity} if place.now is not None else set()
+        live = table.live(place.path)
+        kept = live is not None and live not in leaving
+        new = [each for each in place.new if not kept or _came_before(live, each.found)]
+        for action in (*_certain(place), *_pasts(place.path, new, rules)):
+            identity = action.found.identity
+            if identity not in taken and identity not in taken_here and table.find(action.found) is None:
+                taken.add(identity)
+                before.append(action)
+    for place in all_places:
+        if place.now is not None and place.error is None and place.now.identity not in taken:
+            after += _now(table, place.path, place.now, 0, leaving)
+            taken.add(place.now.identity)
+    return [*aside, *before, *after]
+
+
+def begin(table: Table, beginning: Beginning, rules: Rules, *, at_end: bool) -> list[Action]:
+    """Return what is to be done about a path that is to be followed from now on.
+
+    A file that has a row goes on there; one that took a known file's place begins at 0, another one at its end if
+    `at_end`.
+    """
+    path, now, own = beginning.place.path, beginning.place.now, beginning.own
+    if now is None or beginning.place.error is not None:
+        return []
+    taken = {now.identity}
+    actions: list[Action] = []
+    rows = [row for row in beginning.rows if row.found is None or table.find(row.found) is None]
+    for row in rows:
+        if row.found is None:
+            actions.append(Lost(path, row.position.offset))
+        elif row.found.identity not in taken:
+            taken.add(row.found.identity)
+            actions.append(ReadBefore(path, row.found, row.position.offset))
+    if beginning.known and (own is None or not own.offset):
+        new = [each for each in beginning.place.new if not _is_of_row(each.found, beginning.rows)]
+        for action in _pasts(path, new, rules):
+            if action.found.identity not in taken and table.find(action.found) is None:
+                taken.add(action.found.identity)
+                actions.append(action)
+    for action in _certain(beginning.place):
+        if action.found.identity not in taken and table.find(action.found) is None:
+            taken.add(action.found.identity)
+            actions.append(action)
+    if own is not None:
+        offset = own.offset if own.offset <= now.size else 0
+    else:
+        offset = now.size if at_end and not beginning.known and not beginning.arrived else 0
+    return [*actions, *_now(table, path, now, offset, ())]
+
+
+def _is_of_row(found: Found, rows: Iterable[Row]) -> bool:
+    """Return whether a file is one for which there is a row: what is to be read of it is known."""
+    heads = ((row.position.inode, Head.parse(row.position.fingerprint)) for row in rows)
+    return any(
+        (inode == found.identity.inode or not found.exact) and head is not None and head.begins(found.beginning)
+        for inode, head in heads
+    )
+
+
+def _came_before(live: Generation | None, found: Found) -> bool:
+    """Return whether a file got its name before the live one was made: it was missed when that was found."""
+    return live is not None and 0 < found.changed <= live.born
+
+
+def _certain(place: Place) -> Iterator[ReadBefore]:
+    return (ReadBefore(place.path, found, 0) for found in place.before)
+
+
+def _pasts(path: str, new: Iterable[Doubtful], rules: Rules) -> Iterator[ReadBefore | PassOver]:
+    """Yield what is done with files that may have been a path's, in the order in which they were written."""
+    for each in sorted(new, key=lambda each: each.found.age):
+        if rules.follows(each.found.path):
+            continue
+        why = _doubt(each, rules)
+        if why:
+            yield PassOver(path, each.found, why)
+        elif why is not None:
+            yield ReadBefore(path, each.found, 0)
+
+
+def _doubt(each: Doubtful, rules: Rules) -> str | None:
+    """Return why a file may not be the path's; empty where it is, None where it surely is not."""
+    found, since = each.found, each.since - CLOCK_GRAIN
+    if not each.listed and (found.born or found.changed) < since:
+        return None
+    if not found.exact and found.modified < since:  # compressing keeps the time of what is compressed
+        return None
+    if rules.excludes(found.path):
+        return "exclude_path names it"
+    if not each.listed and not found.born:
+        return "nothing tells whether it was there before"
+    if max(found.born, found.changed) < since:
+        return "it is older than the last look at its folder"
+    return ""
+
+
+def _now(table: Table, path: str, now: Found, offset: int, leaving: Collection[Generation | None]) -> Iterator[Action]:
+    known = table.find(now)
+    if known is None:
+        yield Follow(path, now, offset)
+        return
+    owner, generation = known
+    if generation.replaced_at is None and generation not in leaving:
+        return  # two paths lead to one file: it is read once
+    if owner.path == path or generation.finished:
+        yield TakeOver(path, now, owner, generation)
+    # else the file stays with its old name until what it held then is read
+
+
+class Cut(NamedTuple):
+    """What to do about a file whose content was cut off, or may have been."""
+
+    own: Found | None
+    """The copy of what was followed."""
+    missed: list[Found]
+    """Copies of what came and went since, oldest first."""
+
+
+def after_cut(since: int, copies: Iterable[tuple[Found, bool]]) -> Cut:
+    """Sort the files that came beside one that was cut, each with whether it holds what was read of that.
+
+    Others are the path's if they came after `since`, when all that was in it was last read.
+    """
+    own: Found | None = None
+    missed: list[Found] = []
+    for found, holds in sorted(copies, key=lambda copy: copy[0].age):
+        if holds:
+            own = own or found
+        elif found.changed >= since - CLOCK_GRAIN:
+            missed.append(found)
+    return Cut(own, missed)

@@ -1,0 +1,394 @@
+"""Follows paths to the files that they lead to: looks, decides and acts, one thing at a time.
+
+Files change while we look at them. What inotify tells is taken until nothing more comes for the files that were looked
+at; where it tells nothing, a folder is looked at until it stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+from logpipe import Host
+from logpipe.builtin.in_tail.decide import Rules, begin, decide
+from logpipe.builtin.in_tail.difference import Hops, Place
+from logpipe.builtin.in_tail.folder_looks import FolderLooks
+from logpipe.builtin.in_tail.folders import MOST_MOVED, Folders, Happened, Key, Lying, Who
+from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.logfile import Identity
+from logpipe.builtin.in_tail.look import (
+    MOST_LOOKS,
+    Ask,
+    Looker,
+    Status,
+    Survey,
+    all_hops,
+    birth_of,
+    changed_at,
+    close,
+    look_all,
+    survey,
+)
+from logpipe.builtin.in_tail.registry import Registry
+from logpipe.builtin.in_tail.rotation_names import looks_rotated, rotation_of
+from logpipe.builtin.in_tail.sightings import Sightings
+from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail
+from logpipe.builtin.in_tail.watch import Watch
+
+_AT_ONCE: Final = 64
+"""Files opened in one visit to a thread."""
+
+
+class Following:
+    """The followed paths of one `<source>`, kept in step with the disk."""
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        registry: Registry,
+        watch: Watch,
+        looker: Looker,
+        rules: Rules,
+        wants: Callable[[str], bool],
+        search: Callable[[], None],
+    ) -> None:
+        self.registry = registry
+        self.table = registry.table
+        self.looker = looker
+        self.changing = asyncio.Lock()
+        self.folders = Folders(self._who_was_at, archive_suffix=looker.archive_suffix)
+        self.looks = FolderLooks(self.folders, self.table, registry.moved, archive_suffix=looker.archive_suffix)
+        self._host = host
+        self._watch = watch
+        self._rules = rules
+        self._wants = wants
+        self._search = search
+        self.awaited: dict[str, None] = {}
+        """Links to nothing: their files may still come."""
+        self._happened = Happened()
+        self._void: set[str] = set()
+        self._missed = host.counter("missed_event_count", "Rotations that inotify did not report.")
+
+    # ---- what inotify tells
+
+    async def catch_up(self) -> None:
+        """Act on what inotify has told up to now."""
+        async with self.changing:
+            await self.catch_up_now()
+
+    async def catch_up_now(self) -> None:
+        """Do the same for who has the lock."""
+        happened = self._happened
+        sightings, still = Sightings(), False
+        affected = self._paths_at(happened)
+        written: dict[Trail, Generation | None] = {}
+        for turn in range(MOST_LOOKS):
+            new, touched = self._take(happened)
+            again = dict(affected) if turn == 0 else {}
+            if new.moved:
+                again.update(self._paths_at(new))
+                again.update(
+                    dict.fromkeys(path for path in affected if any(lying in new.moved for lying in self._came_to(path)))
+                )
+            for trail in touched:
+                if trail.path in affected or trail.path in again:
+                    written[trail] = trail.live
+                else:
+                    self.touch(trail)
+            still = not again
+            if still:
+                break
+            affected.update(again)
+            ends = await self._prepare(again)
+            asks = [
+                self._ask(path, end)._replace(before=tuple(each.path for each in self._came_to(path) if each.path))
+                for path, end in ends.items()
+            ]
+            sightings.add(await self._host.in_thread(self.looker.places, asks))
+        places = sightings.result(still=still)
+        if happened.moved or places:
+            unsure = not still and len(happened.moved) < MOST_MOVED
+            self._happened = happened if unsure else Happened()
+            if unsure:  # some may have been found in no look: they are looked for again
+                self._watch.remind()
+            found = {each.path: each for place in places for each in place.files}
+            await self._settle(places)
+            self.looks.decided()
+            for lying in happened.moved:
+                if lying.folder is not None and (seen := found.get(lying.last)) is not None:
+                    lying.who = seen.identity, seen.born
+            await self._note_moves(happened)
+        for trail in [trail for trail, live in written.items() if trail.live is live]:  # a new one is read anyway
+            self.touch(trail)
+
+    def _take(self, happened: Happened) -> tuple[Happened, set[Trail]]:
+        """Add what inotify has told to what happened; returns what is new, and whose files were written to."""
+        changes = self._watch.take()
+        self._void |= changes.void
+        if changes.search:
+            self._search()
+        new = self.folders.apply(changes.steps, happened)
+        happened.add(new)
+        return new, changes.written
+
+    def _paths_at(self, happened: Happened) -> dict[str, None]:
+        """Return the paths that lead through names that came or went, or are meant by those that came."""
+        paths: dict[str, None] = {}
+        for folder, name in happened.left:
+            for base in self._watch.aliases(folder):
+                paths.update({trail.path: None for trail in self._watch.followers(base, name) if trail.wanted})
+                path = base + name
+                came = (folder, name) in happened.arrived
+                if came and path not in self.table.by_path and self._watch.is_searched(base):
+                    paths.update({path: None} if self._wants(path) else {})
+        return paths
+
+    def _key_of(self, path: str) -> Key:
+        trail = self.table.by_path.get(path)
+        return self.end_of(
+            (trail is not None and trail.hops) or ((path[: path.rfind("/") + 1], path.rpartition("/")[2]),)
+        )
+
+    def end_of(self, hops: Hops) -> Key:
+        """Return folder and name of the file at the end of a path, as steps call them."""
+        base, name = hops[-1]
+        return self._watch.folder(base), name
+
+    def _came_to(self, path: str) -> Sequence[Lying]:
+        """Return the files that had a path's name and were not looked at yet."""
+        return self._happened.arrived.get(self._key_of(path), ())
+
+    def touch(self, trail: Trail) -> None:
+        """Read what may have been written."""
+        if (live := trail.live) is not None:
+            live.stirred = True
+            self.registry.wake(trail)
+
+    def _who_was_at(self, base: str, name: str) -> Who | None:
+        for alias in self._watch.aliases(base):
+            for trail in self._watch.followers(alias, name):
+                if trail.hops[-1] == (alias, name) and (live := trail.live) is not None:
+                    return live.identity, live.born
+        return None
+
+    async def _note_moves(self, happened: Happened) -> None:
+        """Note where files are now, known ones and those that are nobody's."""
+        known = {lying for lying in happened.moved if lying.who is not None}
+        there = [each for each in happened.moved if each.who is None and each.folder is not None]
+        strangers = [each for each in there if looks_rotated(each.name)]
+        births = await self._host.in_thread(birth_of, [lying.last for lying in strangers]) if strangers else []
+        known |= {lying.became for lying in known if lying.became is not None and not self._is_unexplained(lying)}
+        for lying, who in zip(strangers, births, strict=True):
+            lying.who = who
+        for lying in happened.moved:
+            owner = self.table.owners.get(lying.who) if lying.who is not None else None
+            if owner is None:
+                if lying not in known:
+                    self._note_arrival(lying)
+            elif (generation := owner[1]).replaced_at is not None:
+                generation.adrift = lying.folder is None
+                generation.inode_path = lying.last
+                if generation.adrift:
+                    self.registry.keep(generation)
+            self.looks.changed(lying.last[: lying.last.rfind("/") + 1])
+        for base, _ in happened.left:
+            self.looks.changed(base)
+        self.folders.rest(happened, self._is_kept)
+
+    def _is_unexplained(self, lying: Lying) -> bool:
+        base = lying.last[: lying.last.rfind("/") + 1]
+        return any(
+            lying in trail.arrivals for trail in self._watch.beside(base, lying.name, self.looker.archive_suffix)
+        )
+
+    def _is_kept(self, lying: Lying) -> bool:
+        owner = self.table.owners.get(lying.who) if lying.who is not None else None
+        is_past = owner is not None and owner[1].replaced_at is not None
+        return is_past or (lying.who is not None and looks_rotated(lying.name))
+
+    def _note_arrival(self, lying: Lying) -> None:
+        """Remember a file that came and is nobody's with the paths of which it may be a copy."""
+        if lying.folder is not None:
+            for trail in self._watch.beside(lying.folder, lying.name, self.looker.archive_suffix):
+                trail.arrive(lying)
+
+    # ---- paths that are new
+
+    async def follow(self, paths: Iterable[str], *, new_at_end: bool) -> None:
+        """Begin to follow paths; those that are followed already are looked at again."""
+        waiting = iter(paths)
+        while some := list(islice(waiting, _AT_ONCE)):
+            async with self.changing:
+                places: list[Place] = []
+                for _ in range(MOST_LOOKS):
+                    close(each for place in places for each in place.files)
+                    ends = await self._prepare(some)
+                    asks = [self._ask(path, end) for path, end in ends.items()]
+                    places = await self._host.in_thread(self.looker.places, asks)
+                    if not await self._have_changed({base for base, _ in ends.values()}):
+                        break
+                await self._settle(places, new_at_end=new_at_end)
+                if self._happened.moved:
+                    await self.catch_up_now()
+
+    async def _have_changed(self, bases: set[str]) -> bool:
+        """Look again into new folders in which something was renamed since: before its path was opened, it may be."""
+        if not (fresh := [base for base in bases if base in self.looks.fresh]):
+            return False
+        new, written = self._take(self._happened)
+        left = {base for base, _ in new.left}
+        for trail in written:
+            self.touch(trail)
+        times = dict(zip(fresh, await self._host.in_thread(changed_at, fresh), strict=True))
+        changed = [base for base in fresh if base in left or times[base] != self.folders.at(base).changed]
+        for base, seen in (await self._host.in_thread(survey, changed)).items():
+            self.looks.note_again(base, seen)
+        return bool(changed)
+
+    def _ask(self, path: str, end: Key) -> Ask:
+        """Return what to look at for a path that leads to `end`, and that an earlier run may have followed."""
+        base, name = end
+        fresh = self.looks.fresh.get(base)
+        if fresh is None or self.table.live(path) is not None or not self.looks.saved.knew(path):
+            return Ask(path)
+        pattern = rotation_of(name, self.looker.archive_suffix)
+        new = tuple(base + other for other in fresh.files if pattern.fullmatch(other))
+        return Ask(path, (), new, fresh.since, fresh.listed)
+
+    async def _prepare(self, paths: Iterable[str]) -> dict[str, Key]:
+        """Watch the folders on the way to files before they are opened, and see what lies there.
+
+        Returns folder and name of the file that each path leads to, be that there or not.
+        """
+        asked = list(paths)
+        hops = await self._host.in_thread(all_hops, asked)
+        self._watch.cover(dict.fromkeys(base for each in hops for base, _ in each))
+        ends = {path: self.end_of(each) for path, each in zip(asked, hops, strict=True)}
+        bases = dict.fromkeys(base for base, _ in ends.values())
+        unknown = [base for base in bases if not self.folders.at(base).looked_at]
+        if unknown:
+            surveys = await self._host.in_thread(survey, unknown)
+            self.looks.fresh.update({base: self.looks.note(base, each) for base, each in surveys.items()})
+        self.looks.leads.update({end: path for path, end in ends.items() if self.looks.saved.knew(path)})
+        return ends
+
+    async def _settle(self, places: Sequence[Place], *, new_at_end: bool = False) -> None:
+        """Decide about paths that were looked at, and act."""
+        known = [place for place in places if place.path in self.table.by_path]
+        new = [place for place in places if place.path not in self.table.by_path]
+        for place in places:
+            self.registry.complain(place.path, place.error)
+        found = [each for place in known for each in place.files]
+        self.registry.act(decide(self.table, known, self._rules), found)
+        if new:
+            arrived = {place.path for place in new if place.hops and self.looks.has_arrived(self.end_of(place.hops))}
+            beginnings = await self._host.in_thread(self.looker.beginnings, new, arrived, self.looks.saved, {})
+            for each in beginnings:
+                actions = begin(self.table, each, self._rules, at_end=new_at_end)
+                self.looks.saved.claim([row.position for row in each.rows])
+                self.looks.saved.claim([each.own] if each.own is not None else [])
+                rows = [row.found for row in each.rows if row.found is not None]
+                self.registry.act(actions, [*each.place.files, *rows])
+        for place in places:
+            trail = self.table.by_path.get(place.path)
+            if trail is None and place.now is None and len(place.hops) > 1:
+                self.awaited[place.path] = None
+            if trail is not None and place.now is not None:
+                self._watch.follow(trail, place.hops)
+                self._forget(trail, but=MOST_FINISHED)
+
+    def follow_leftover(self, trail: Trail, hops: Hops) -> None:
+        """Read the rest of a file whose path may lead nowhere, or is not meant any more."""
+        trail.wanted = self._wants(trail.path)
+        self._watch.follow(trail, hops)
+        self.registry.settled(trail)
+        self.registry.wake(trail)
+
+    # ---- where nobody tells
+
+    async def look_again(self, trails: Iterable[Trail]) -> None:
+        """Ask the file system where paths lead now, and follow that."""
+        asked = list(trails)
+        statuses = await self._host.in_thread(look_all, [trail.path for trail in asked])
+        await self.compare(zip(asked, statuses, strict=True), audit=False)
+
+    async def compare(self, seen: Iterable[tuple[Trail, Status]], *, audit: bool, anew: Iterable[str] = ()) -> None:
+        """Act on what paths were seen to lead to; an `audit` finds only what nobody reported.
+
+        The folders `anew` are looked at whether their paths have changed or not.
+        """
+        async with self.changing:
+            changed = self._see(seen)
+            folders = [*anew, *self._void]
+            if not changed and not folders:
+                return
+            await self.catch_up_now()
+            statuses = await self._host.in_thread(look_all, [trail.path for trail in changed])
+            changed = self._see(zip(changed, statuses, strict=True))
+            if changed or folders:
+                self._void.clear()
+                await self._renew(changed, folders, audit=audit)
+
+    def _see(self, seen: Iterable[tuple[Trail, Status]]) -> list[Trail]:
+        """Wake what was written to, and return the paths that lead elsewhere."""
+        changed: list[Trail] = []
+        for trail, status in seen:
+            live = trail.live
+            if live is not None and status is not None and Identity.of(status) == live.identity:
+                live.seen_size = status.st_size
+                if status.st_size != live.size or status.st_mtime_ns != live.modified:
+                    self.touch(trail)
+            elif trail.wanted and (live is not None or status is not None):
+                changed.append(trail)
+        return changed
+
+    async def _renew(self, trails: list[Trail], folders: Iterable[str], *, audit: bool) -> None:
+        """Follow paths to where they lead now, after what came and went while nobody reported."""
+        doubtful: dict[str, tuple[list[str], int]] = {trail.path: ([], 0) for trail in trails}
+        places: list[Place] = []
+        surveys: dict[str, Survey] = {}
+        for _ in range(MOST_LOOKS):
+            await self._prepare(doubtful)
+            ends = dict.fromkeys((*folders, *(self._key_of(path)[0] for path in doubtful)))
+            surveys = await self._host.in_thread(survey, ends)
+            for base, seen in surveys.items():
+                fresh = self.looks.note(base, seen)
+                for name in fresh.files:
+                    for trail, before in self._watch.beside(base, name, self.looker.archive_suffix).items():
+                        if rotation_of(before, self.looker.archive_suffix).fullmatch(name):
+                            doubtful.setdefault(trail.path, ([], 0))
+                            doubtful[trail.path] = ([*doubtful[trail.path][0], base + name], fresh.since)
+                    self._note_arrival(self.folders.at(base).names[name])
+            close(each for place in places for each in place.files)
+            asks = [
+                Ask(path, (), tuple(dict.fromkeys(new)), since, listed=True) for path, (new, since) in doubtful.items()
+            ]
+            places = await self._host.in_thread(self.looker.places, asks)
+            if [each.changed for each in surveys.values()] == await self._host.in_thread(changed_at, list(surveys)):
+                break
+        before_this = self.registry.rotated.value
+        await self._settle(places)
+        for base in surveys:
+            self.looks.settled(base)
+        if audit:
+            self._missed.add(self.registry.rotated.value - before_this)
+
+    async def look_for_arrivals(self, trail: Trail) -> None:
+        """Look for files beside a path where nobody tells that they come; for who has the lock."""
+        base, _ = self._key_of(trail.path)
+        if not self._watch.covers(base):
+            await self._renew([], [base], audit=False)
+
+    def _forget(self, trail: Trail, *, but: int) -> None:
+        for row in self.registry.forget(trail, but=but):
+            self.looks.saved.add(row)
+        if not trail.generations:
+            self._watch.forget(trail)
+
+    def forget(self) -> None:
+        """Let go of what is finished and settled; called after a look at all paths has found what was renamed."""
+        for trail in list(self.table.by_path.values()):
+            self._forget(trail, but=self.registry.may_come_again(trail))

@@ -1,0 +1,213 @@
+"""Carries out what was decided: opens the books of files, keeps them open, lets them go, and says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from logpipe import Host, SourceAccount
+from logpipe.builtin.in_tail.books import Books
+from logpipe.builtin.in_tail.decide import Action, Follow, Lost, PassOver, ReadBefore, SetAside, TakeOver
+from logpipe.builtin.in_tail.difference import Found
+from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.logfile import Identity, Look
+from logpipe.builtin.in_tail.look import close
+from logpipe.builtin.in_tail.open_files import OpenFiles
+from logpipe.builtin.in_tail.options import TailOptions
+from logpipe.builtin.in_tail.table import Table
+from logpipe.builtin.in_tail.trail import Trail, shown, tag_of
+from logpipe.builtin.position_file import Position, is_storable
+
+LONGEST_ABSENCE: Final = 60.0
+"""Seconds that a path may lead nowhere before it is forgotten what it led to."""
+
+
+class Registry:
+    """The followed paths of one `<source>` and their files."""
+
+    def __init__(
+        self,
+        options: TailOptions,
+        host: Host,
+        *,
+        files: OpenFiles,
+        wake: Callable[[Trail], None],
+        moved: Callable[[], None],
+    ) -> None:
+        self.table = Table(self.settled)
+        self.books = Books(host)
+        self.own_output: frozenset[Identity] = frozenset()
+        """The files that our own log goes to: reading them would feed on itself."""
+        self.unreadable: dict[str, None] = {}
+        """Paths that cannot be opened; it was said once of each."""
+        self._options = options
+        self._host = host
+        self._files = files
+        self.wake = wake
+        self.moved = moved
+        self._refused: set[str] = set()
+        self.rotated = host.counter("rotated_file_count", "Files that were rotated or truncated.")
+        host.gauge("tracked_file_count", lambda: sum(trail.live is not None for trail in self.by_path.values()))
+        host.gauge("behind_bytes", lambda: sum(each.waiting for each in self.table.generations()))
+
+    @property
+    def by_path(self) -> dict[str, Trail]:
+        """Every followed path."""
+        return self.table.by_path
+
+    def accounts(self) -> Iterator[SourceAccount]:
+        """Yield where the bytes of each path went."""
+        return self.books.accounts(self.by_path.values())
+
+    def settled(self, trail: Trail) -> None:
+        """Note that the rows of a path have changed."""
+        trail.moved()
+        self.moved()
+
+    def act(self, actions: Iterable[Action], found: Iterable[Found] = ()) -> None:
+        """Do what was decided; of the files that were found, those that nobody takes are closed."""
+        taken: set[int] = set()
+        trails: dict[str, Trail] = {}
+        for action in actions:
+            trail = trails.get(action.path) or self.by_path.get(action.path)
+            if trail is None:
+                trail = trails[action.path] = Trail(action.path, tag_of(self._options.tag, action.path))
+            match action:
+                case SetAside(_, generation):
+                    self.replace(trail, generation)
+                case ReadBefore(_, file, offset):
+                    taken.add(id(file))
+                    self.read_before(trail, file, offset)
+                case Follow(_, file, offset):
+                    taken.add(id(file))
+                    self._follow(trail, file, offset)
+                case TakeOver(_, file, owner, generation):
+                    taken.add(id(file))
+                    self._take_over(trail, file, owner, generation)
+                case PassOver(_, file, why):
+                    self.books.pass_over(trail, file.path, file.size, why)
+                case Lost(_, offset):
+                    self._host.log.warning(
+                        "%s was rotated while it was not followed, and the older file is gone: what it held after "
+                        "byte %d was not read",
+                        trail.name,
+                        offset,
+                    )
+            if trail.generations:
+                self.settled(trail)
+                self.wake(trail)
+        close(each for each in found if id(each) not in taken)
+
+    def replace(self, trail: Trail, live: Generation) -> None:
+        """Note that a path no longer leads to its live generation."""
+        self._host.log.info("detected rotation of %s; waiting %s seconds", trail.name, float(self._options.rotate_wait))
+        self.rotated.add(1)
+        self.set_aside(trail, live)
+
+    def set_aside(self, trail: Trail, live: Generation) -> None:
+        """Read a file to its end, then let it go."""
+        self.table.set_aside(trail, live, now=self._host.clock.monotonic())
+        self._files.keep(live)
+        self.wake(trail)
+
+    def keep(self, generation: Generation) -> None:
+        """Keep a file open that has no name."""
+        self._files.keep(generation)
+
+    def read_before(self, trail: Trail, found: Found, offset: int, other: Generation | None = None) -> Generation:
+        """Read the rest of a file before another one of its path."""
+        now = self._host.clock.monotonic()
+        generation = self.table.add_before(trail, found, offset, other, now=now)
+        self._hold(generation, found)
+        if generation.behind:
+            self._host.log.info("reading the rest of %s, which was %s", shown(found.path), trail.name)
+        return generation
+
+    def _follow(self, trail: Trail, found: Found, offset: int) -> None:
+        if found.identity in self.own_output:
+            close([found])
+            self.refuse(trail.path, f"{trail.name} is where our own log goes: it is not followed")
+            return
+        self.add(trail, found, offset)
+        self._host.log.info("following tail of %s", trail.name)
+        if self._options.pos_file is not None and not is_storable(trail.path):
+            self.refuse(trail.path, f"{trail.name!r} cannot stand in pos_file: its position is not remembered")
+
+    def add(self, trail: Trail, found: Found, offset: int) -> None:
+        """Follow a file that a path leads to."""
+        trail.wanted = True
+        self._hold(self.table.add(trail, found, offset), found)
+
+    def _hold(self, generation: Generation, found: Found) -> None:
+        generation.read_at = generation.checked_at = time.time_ns()
+        if found.file is not None:
+            self._files.hold(generation, found.file)
+
+    def _take_over(self, trail: Trail, found: Found, owner: Trail, generation: Generation) -> None:
+        was_finished = generation.finished
+        self.table.take_over(trail, owner, generation, found.path)
+        trail.wanted = True
+        generation.adrift = generation.kept = False
+        if was_finished:
+            self.books.regain(trail, generation)
+        if was_finished and found.file is not None:
+            self._files.hold(generation, found.file)
+        else:
+            close([found])
+        self._host.log.info("following tail of %s", trail.name)
+
+    def refuse(self, path: str, message: str) -> None:
+        """Say once what is not done for a path."""
+        if path not in self._refused:
+            self._refused.add(path)
+            self._host.log.warning("%s", message)
+
+    def complain(self, path: str, error: OSError | None) -> None:
+        """Say once that a path cannot be opened, and remember it; None is that it can."""
+        if error is None or isinstance(error, FileNotFoundError):
+            self.unreadable.pop(path, None)
+        elif path not in self.unreadable:
+            self.unreadable[path] = None
+            self._host.log.warning(
+                "%s unreadable. It is excluded and would be examined next time. (%s)", shown(path), error.strerror
+            )
+
+    def note_head(self, trail: Trail, generation: Generation, seen: Look | None) -> None:
+        """Remember more of how a file begins that is not read yet: by that it is known again, whatever it is called."""
+        if seen is not None and seen.head.length > generation.head.length:
+            generation.head = seen.head
+            self.settled(trail)
+
+    async def finish(self, generations: Iterable[tuple[Trail, Generation]]) -> None:
+        """Let go of generations that are read to their end; not of those to which something has come meanwhile."""
+        done = [(trail, each) for trail, each in generations if each.replaced_at is not None]
+        done = [(trail, each) for trail, each in done if not each.stirred and (each.damage or not each.behind)]
+        for trail, generation in done:
+            self.books.damaged(trail, generation)
+            self.table.finish(generation)
+        await self._files.close(generation for _, generation in done)
+
+    def forget(self, trail: Trail, *, but: int) -> list[Position]:
+        """Let go of a path's generations that are finished and settled, all but some.
+
+        Returns the rows of those whose files are still there under the path, and may be followed again.
+        """
+        over = trail.forget_finished(but=but)
+        if over:
+            self.table.disown(over)
+            for generation in over:
+                self.books.close(trail, generation)
+                trail.remember(generation.head, generation.size)
+            self.settled(trail)
+        if not trail.generations and self.by_path.pop(trail.path, None) is not None:
+            self.books.drop(trail)
+            self._refused.discard(trail.path)
+        return [each.saved_as(trail.path) for each in over if each.kept and not each.gone]
+
+    def may_come_again(self, trail: Trail) -> bool:
+        """Return whether a path leads nowhere since a short time: its last file tells what came and went unnoticed."""
+        if not trail.wanted or trail.live is not None or not trail.generations:
+            return False
+        gone_at = trail.generations[-1].replaced_at
+        return gone_at is not None and self._host.clock.monotonic() - gone_at < LONGEST_ABSENCE

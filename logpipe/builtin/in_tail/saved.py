@@ -1,0 +1,105 @@
+"""What an earlier run left: positions that no file has claimed yet, and what lay in folders at the last look."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from logpipe.builtin.in_tail.difference import Found
+from logpipe.builtin.in_tail.logfile import Head, Identity
+from logpipe.builtin.position_file import FolderLook, Loaded, Position
+
+LONGEST_ABSENCE: Final = 24 * 3600.0
+"""Seconds after which a file that is nowhere to be found is gone for good."""
+
+_UNNOTICED: Final = 2_000_000_000
+"""Nanoseconds by which the rows may be older than the file that holds them: rotations are seen a moment later."""
+
+
+class Saved:
+    """The rows of the position file that no file has claimed yet."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.written_at = int(loaded.written_at * 1_000_000_000) - _UNNOTICED
+        """A time, nanoseconds since the epoch, before which nothing was written that the rows do not tell of."""
+        self.folders: dict[str, FolderLook] = dict(loaded.folders)
+        self._paths: set[str] = set()
+        self._by_path: dict[str, list[Position]] = {}
+        self._by_inode: dict[int, list[Position]] = {}
+        self._missing: dict[tuple[str, int], float] = dict(loaded.missing)
+        for row in loaded.positions:
+            self.add(row)
+
+    def add(self, row: Position) -> None:
+        """Keep a row for a file that is out of sight."""
+        self._paths.add(row.path)
+        self._by_path.setdefault(row.path, []).append(row)
+        self._by_inode.setdefault(row.inode, []).append(row)
+
+    def rows(self, path: str) -> list[Position]:
+        """Return the rows of a path that are not claimed, oldest generation first."""
+        return self._by_path.get(path, [])
+
+    def own(self, path: str, found: Found, leads_elsewhere: Callable[[str, Identity], bool]) -> Position | None:
+        """Return the row that was written for a file which a path leads to.
+
+        Its head must be the saved one, whatever the file was called then. fluentd saves none: then the row must be
+        the path's last one, or that of another name in its folder that `leads_elsewhere`.
+        """
+        rows = self.rows(path)
+        others = [row for row in self._by_inode.get(found.identity.inode, ()) if row.path != path]
+        for row in (*reversed([row for row in rows if row.inode == found.identity.inode]), *others):
+            head = Head.parse(row.fingerprint)
+            if head is not None:
+                if head.begins(found.beginning) and (row.path != path or row.offset <= found.size):
+                    return row
+            elif row.path == path:
+                # compat: in_tail.rb knows no heads: of its rows the last one of a path counts
+                if row is rows[-1] and row.offset <= found.size:
+                    return row
+            elif os.path.dirname(row.path) == os.path.dirname(path) and leads_elsewhere(row.path, found.identity):  # noqa: PTH120
+                return row
+        return None
+
+    def claim(self, rows: Iterable[Position]) -> None:
+        """Take rows out: what they say is kept by generations from now on."""
+        for row in rows:
+            self._missing.pop((row.path, row.inode), None)
+            for rows_left in (self._by_path.get(row.path, []), self._by_inode.get(row.inode, [])):
+                if row in rows_left:
+                    rows_left.remove(row)
+
+    def knew(self, path: str) -> bool:
+        """Return whether the path had a row, claimed or not."""
+        return path in self._paths
+
+    def unclaimed(self) -> list[Position]:
+        """Return the rows that no file has claimed."""
+        return [row for rows in self._by_path.values() for row in rows]
+
+    @property
+    def missing(self) -> dict[tuple[str, int], float]:
+        """Path and inode of rows whose file is nowhere to be found, and since when: seconds since the epoch."""
+        return self._missing
+
+    def expire(self, inodes: dict[str, int | None], now: float, *, compact: bool) -> bool:
+        """Drop the rows whose file is gone for good; returns whether anything changed.
+
+        `inodes` tells where paths lead, None where nowhere. With `compact` all go that are not at their path.
+        """
+        changed = False
+        for row in self.unclaimed():
+            key = (row.path, row.inode)
+            inode = inodes.get(row.path)
+            if inode == row.inode:
+                changed |= self._missing.pop(key, None) is not None
+                continue
+            since = self._missing.get(key)
+            if since is None:
+                self._missing[key] = now
+                changed = True
+            if inode is not None or compact or (since is not None and now - since > LONGEST_ABSENCE):
+                self.claim([row])
+                changed = True
+        return changed

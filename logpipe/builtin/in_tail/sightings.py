@@ -1,0 +1,61 @@
+"""What several looks at the same paths have found, while their files were still on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from logpipe.builtin.in_tail.difference import Found, Place
+from logpipe.builtin.in_tail.look import close
+
+
+class Sightings:
+    """The last look at each path, and what looks before it have found: files are renamed while they are looked for."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Place] = {}
+        self._earlier: dict[str, list[Found]] = {}
+
+    def add(self, places: Iterable[Place]) -> None:
+        """Take in a later look at some paths."""
+        for place in places:
+            if place.path in self._last:
+                self._keep(self._last[place.path])
+                close(each.found for each in self._last[place.path].new)
+            self._last[place.path] = place
+
+    def _keep(self, place: Place) -> None:
+        found = [*place.before, *([place.now] if place.now is not None else [])]
+        self._earlier[place.path], twice = _merged(self._earlier.get(place.path, ()), found)
+        close(twice)
+
+    def result(self, *, still: bool) -> list[Place]:
+        """Return the last looks, if everything stood `still` after them; else with all that any look has found."""
+        for path in [] if still else list(self._earlier):
+            place = self._last[path]
+            self._keep(place)
+            before = [each for each in self._earlier.pop(path) if each is not place.now and each.file is not None]
+            self._last[path] = place._replace(before=tuple(before))
+        close(each for files in self._earlier.values() for each in files)
+        return list(self._last.values())
+
+
+def _merged(known: Sequence[Found], later: Iterable[Found]) -> tuple[list[Found], list[Found]]:
+    """Return what several looks have found, each file once and oldest first, and what was found twice.
+
+    Of those the later one counts; files may have been on their way while one looked, so that one look misses some.
+    """
+    index = {each.identity: number for number, each in enumerate(known)}
+    order: list[Found] = []
+    twice: list[Found] = []
+    start = 0
+    for each in later:
+        number = index.get(each.identity)
+        if number is None:
+            order.append(each)
+        elif number < start:
+            twice.append(each)
+        else:
+            order += (*known[start:number], each)
+            twice.append(known[number])
+            start = number + 1
+    return sorted([*order, *known[start:]], key=lambda found: found.modified), twice

@@ -1,0 +1,150 @@
+"""Every short history of a small folder: what is decided about it, without any file."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from logpipe.builtin.in_tail.decide import Follow, PassOver, ReadBefore, Rules, SetAside, TakeOver, decide
+from logpipe.builtin.in_tail.difference import Doubtful, Found, Place
+from logpipe.builtin.in_tail.folders import Folders, Happened, Kind, Step
+from logpipe.builtin.in_tail.logfile import Identity
+from logpipe.builtin.in_tail.rotation_names import rotation_of
+from logpipe.builtin.in_tail.table import Table
+from logpipe.builtin.in_tail.trail import Trail
+
+PATH = "a.log"
+MOVES = {"rotate": (PATH, "a.log.1"), "shift": ("a.log.1", "a.log.2"), "away": (PATH, "x"), "back": ("x", PATH)}
+DOINGS = ("make", "drop", "delete", "look", *MOVES)
+RULES = Rules(excludes=lambda _: False, follows=lambda _: False)
+
+
+class World:
+    """A folder in which `a.log` is followed."""
+
+    def __init__(self, *, watched: bool) -> None:
+        self.watched = watched
+        self.now = 1_000_000_000
+        self.names: dict[str, Found] = {}
+        self.steps: list[Step] = []
+        self.were: list[Found] = []
+        """All files that had the name, in that order."""
+        self.table = Table(lambda _: None)
+        self.folders = Folders(self.who_was_at)
+        self.known: set[Identity] = set()
+        self.looked_at = 0
+        self.make(PATH)
+        self.look()
+
+    def who_was_at(self, _: str, name: str) -> tuple[Identity, int] | None:
+        live = self.table.live(PATH)
+        return (live.identity, live.born) if name == PATH and live is not None else None
+
+    def make(self, name: str) -> None:
+        if name not in self.names:
+            self.now += 1_000_000_000
+            found = Found(name, Identity(1, self.now), self.now, 4, self.now, self.now, b"text")
+            self.names[name] = found
+            self.steps.append(Step("", name, Kind.MADE))
+            self.was(found)
+
+    def was(self, found: Found) -> None:
+        if found.path == PATH and found.identity not in {each.identity for each in self.were}:
+            self.were.append(found)
+
+    def move(self, old: str, new: str) -> None:
+        if old in self.names:
+            self.now += 1_000_000_000
+            found = self.names.pop(old)._replace(path=new, changed=self.now)
+            self.names[new] = found
+            self.steps += [Step("", old, Kind.LEFT, self.now), Step("", new, Kind.CAME, self.now)]
+            self.was(found)
+
+    def do(self, doing: str) -> None:
+        if doing == "make":
+            self.make(PATH)
+        elif doing == "drop":
+            self.make("a.log.1")
+        elif doing == "delete" and "a.log.1" in self.names:
+            del self.names["a.log.1"]
+            self.steps.append(Step("", "a.log.1", Kind.DELETED))
+        elif doing == "look":
+            self.look()
+        elif doing in MOVES:
+            self.move(*MOVES[doing])
+
+    def look(self) -> None:
+        before: list[Found] = []
+        new: list[Doubtful] = []
+        if self.watched:
+            happened = Happened()
+            happened.add(self.folders.apply(self.steps, happened))
+            chain = happened.arrived.get(("", PATH), ())
+            before = [self.names[each.path] for each in chain if each.path not in {None, PATH}]  # type: ignore[index]
+            self.folders.rest(happened, lambda _: False)
+        else:
+            rotated = [each for name, each in self.names.items() if rotation_of(PATH).fullmatch(name)]
+            fresh = [each for each in rotated if each.identity not in self.known and self.table.find(each) is None]
+            new = [Doubtful(each, self.looked_at, listed=True) for each in fresh]
+        place = Place(PATH, (("", PATH),), self.names.get(PATH), None, tuple(before), tuple(new))
+        for action in decide(self.table, [place], RULES):
+            trail = self.table.by_path.get(PATH) or Trail(PATH, "t")
+            match action:
+                case SetAside(_, generation):
+                    self.table.set_aside(trail, generation, now=0.0)
+                case ReadBefore(_, found, offset):
+                    self.table.add_before(trail, found, offset, None, now=0.0)
+                case Follow(_, found, offset):
+                    self.table.add(trail, found, offset)
+                case TakeOver(_, found, owner, generation):
+                    self.table.take_over(trail, owner, generation, found.path)
+                case PassOver():
+                    raise AssertionError
+        self.steps = []
+        self.known = {each.identity for each in self.names.values()}
+        self.looked_at = self.now
+
+    def read(self) -> list[Identity]:
+        return [each.identity for each in self.table.generations()]
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_every_short_history(watched: bool) -> None:  # noqa: FBT001 - a parameter of the table
+    """A file is read once; where renames are reported, all that had the name are, and no other file.
+
+    Where none are, what is read had the name, or came to be called like it since the last look.
+    """
+    for history in product(DOINGS, repeat=5):
+        world = World(watched=watched)
+        for doing in history:
+            world.do(doing)
+        world.look()
+        read = world.read()
+        assert len(read) == len(set(read)), history
+        live = world.table.live(PATH)
+        assert (None if live is None else live.identity) == (
+            world.names[PATH].identity if PATH in world.names else None
+        ), history
+        if not watched:
+            continue
+        were = [each.identity for each in world.were]
+        there = {each.identity for each in world.names.values()}
+        assert set(read) <= set(were), history
+        assert {each for each in were if each in there} <= set(read), history
+        if "back" not in history:
+            assert read == [each for each in were if each in set(read)], history
+
+
+def test_a_file_that_lay_there_is_nobodys_past() -> None:
+    """Also where nobody reports: what was there at the last look is not read, whatever happens then."""
+    for history in product(DOINGS, repeat=4):
+        world = World(watched=False)
+        world.do("drop")
+        world.look()
+        stranger = world.names["a.log.1"].identity
+        for doing in history:
+            world.do(doing)
+        world.look()
+        had_the_name = stranger in {each.identity for each in world.were}
+        assert stranger not in world.read() or had_the_name, history
