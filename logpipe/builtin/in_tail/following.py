@@ -38,7 +38,7 @@ from logpipe.builtin.in_tail.trail import MOST_FINISHED, Trail
 from logpipe.builtin.in_tail.watch import Watch
 
 _AT_ONCE: Final = 64
-"""Files opened in one visit to a thread."""
+"""Paths looked at in one visit to a thread."""
 
 
 class Following:
@@ -107,7 +107,7 @@ class Following:
                 self._ask(path, end)._replace(before=tuple(each.path for each in self._came_to(path) if each.path))
                 for path, end in ends.items()
             ]
-            sightings.add(await self._host.in_thread(self.looker.places, asks))
+            sightings.add(await self._host.in_thread(self.looker.places, asks, sightings.held))
         places = sightings.result(still=still)
         if happened.moved or places:
             unsure = not still and len(happened.moved) < MOST_MOVED

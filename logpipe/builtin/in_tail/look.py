@@ -14,7 +14,7 @@ import stat
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from logpipe.builtin.in_tail.archive import Archive
@@ -179,9 +179,13 @@ def open_file(path: str, *, archive: bool = False) -> Found:
 class Looker:
     """Opens files for decisions."""
 
-    def __init__(self, *, archive_suffix: str = "") -> None:
-        """Take names with `archive_suffix` for compressed files; none if it is empty."""
+    def __init__(self, *, archive_suffix: str = "", room: Callable[[], int]) -> None:
+        """Take names with `archive_suffix` for compressed files; none if it is empty.
+
+        Of the files that are found `room` stay open.
+        """
         self.archive_suffix = archive_suffix
+        self._room = room
 
     def open(self, path: str) -> Found | None:
         """Open what a name stands for itself; None for a link, and for what cannot be opened.
@@ -199,9 +203,16 @@ class Looker:
                 raise
             return None
 
-    def places(self, asks: Iterable[Ask]) -> list[Place]:
-        """Return what has become of paths."""
-        return [self._place(ask) for ask in asks]
+    def places(self, asks: Iterable[Ask], held: int = 0) -> list[Place]:
+        """Return what has become of paths; files for which there is no room, `held` being open, are closed again."""
+        places: list[Place] = []
+        room = self._room() - held
+        for ask in asks:
+            place = self._place(ask)
+            places.append(place)
+            close(place.files[max(0, room) :])
+            room -= len(place.files)
+        return places
 
     def _place(self, ask: Ask) -> Place:
         hops = hops_of(ask.path)

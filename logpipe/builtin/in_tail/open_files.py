@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
@@ -17,9 +18,12 @@ from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import LogFile
 
 MOST_OPEN: Final = 4096
-"""Files that stay open; those that are to be read may be more, up to half of what the process may open."""
+"""Files that stay open; those that are to be read may be more, up to a third of what the process may open."""
 
 FEWEST_OPEN: Final = 8
+
+MOST_AT_ONCE: Final = 64
+"""Files opened in one visit to a thread; fewer where the process may open few."""
 
 
 class OpenFiles:
@@ -29,36 +33,51 @@ class OpenFiles:
         self._host = host
         self._ceiling = most if most is not None else _limit()
         self._most = min(MOST_OPEN, self._ceiling)
+        self.at_once = max(1, min(MOST_AT_ONCE, self._ceiling // 16))
+        """Files that one visit to a thread may open besides those that are."""
         self._open: set[Generation] = set()
+        _all.add(self)
         self._resting: OrderedDict[Generation, None] = OrderedDict()
         """Open files that can be closed, the longest idle first."""
         self._opened = host.counter("opened_file_count", "Files that were opened.")
         self._closed = host.counter("closed_file_count", "Files that were closed.")
         host.gauge("open_file_count", lambda: len(self._open))
 
+    @property
+    def room(self) -> int:
+        """How many files more may be open."""
+        return max(self.at_once, self._ceiling - _count())
+
     def attach(self, generation: Generation, file: LogFile) -> None:
         """Read a generation from `file`; another one may be closed for it."""
         generation.file = file
         self._opened.add(1)
         self._open.add(generation)
-        while self._resting and len(self._open) > self._most:
+        while self._resting and _count() > self._most:
             self.close_now(next(iter(self._resting)))
 
     def hold(self, generation: Generation, file: LogFile) -> None:
         """Keep a file open that has just been found, or close it where no more may be and it can be found again."""
+        if file.closed:  # there was no room for it
+            return
         self.attach(generation, file)
-        if len(self._open) > self._ceiling and not generation.adrift:
+        if _count() > self._ceiling and not generation.adrift:
             self.close_now(generation)
 
     def wake(self, generation: Generation) -> None:
         """Keep a file open that is about to be read."""
         self._resting.pop(generation, None)
 
+    def make_room(self, generation: Generation) -> None:
+        """Close the file of a generation that waits for its outputs, where others want to be opened."""
+        if _count() > self._most and not generation.adrift:
+            self.close_now(generation)
+
     def rest(self, generation: Generation, *, close: bool) -> None:
         """Note that there is nothing to read for now; `close` closes the file at once, where it can be found again."""
         if generation.adrift or (close and generation.replaced_at is not None):
             return
-        if close or len(self._open) > self._most:
+        if close or _count() > self._most:
             self.close_now(generation)
         elif generation.file is not None:
             self._resting[generation] = None
@@ -96,9 +115,17 @@ class OpenFiles:
         await self.close(list(self._open))
 
 
+_all: weakref.WeakSet[OpenFiles] = weakref.WeakSet()
+"""Those of all sources: they share what the process may open."""
+
+
+def _count() -> int:
+    return sum(len(each._open) for each in _all)  # noqa: SLF001 - one of us
+
+
 def _limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 2 * MOST_OPEN if soft == resource.RLIM_INFINITY else max(FEWEST_OPEN, soft // 2)
+    return 2 * MOST_OPEN if soft == resource.RLIM_INFINITY else max(FEWEST_OPEN, soft // 3)
 
 
 def _close_all(files: list[LogFile]) -> list[bool]:

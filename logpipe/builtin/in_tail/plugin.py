@@ -55,7 +55,9 @@ class Tail(Input[TailOptions], type="tail"):
             host,
             registry=self.registry,
             watch=self._watch,
-            looker=Looker(archive_suffix=SUFFIX if options.read_compressed_rotated else ""),
+            looker=Looker(
+                archive_suffix=SUFFIX if options.read_compressed_rotated else "", room=lambda: self._files.room
+            ),
             rules=Rules(self._excludes, self._is_followed),
             wants=self._wants,
             search=self._want_search,

@@ -207,6 +207,7 @@ class Reader:
             made = self._maker.make(trail, cleaned, receipt)
             if made.batch.records:
                 self._emitting += 1
+                self._files.make_room(generation)
                 try:
                     await self._host.emit(made.batch)
                 finally:
@@ -271,7 +272,8 @@ class Reader:
     async def _skip_nuls(self, generation: Generation) -> float | None:
         """Pass over NULs that text follows; those that none follows yet may still be written over."""
         file = generation.file
-        assert file is not None  # noqa: S101 - it was read a moment ago
+        if file is None:  # closed while lines before it waited
+            return 0.0
         following = await self._host.in_thread(file.next_text, generation.offset)
         if following is None:
             return None
@@ -333,7 +335,8 @@ class Reader:
 
     async def _cannot_read(self, trail: Trail, generation: Generation, error: OSError) -> float:
         """Return how long to wait after a read that failed, or give the generation up."""
-        generation.failures += 1
+        no_room = error.errno in {errno.EMFILE, errno.ENFILE}
+        generation.failures += not no_room
         lost = isinstance(error, FileNotFoundError) or (
             generation.replaced_at is not None and generation.failures >= MOST_FAILURES
         )
@@ -343,8 +346,9 @@ class Reader:
             return 0.0
         if self._complaints.room(trail, "cannot be read", 1):
             self._host.log.warning("%s cannot be read, trying again: %s", trail.name, error.strerror)
-        if error.errno not in {errno.EMFILE, errno.ENFILE}:
-            await self._files.close([generation])
+        if no_room:
+            return FIRST_PAUSE
+        await self._files.close([generation])
         pause: float = min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(generation.failures, 10))
         return pause
 

@@ -98,7 +98,7 @@ class Reads:
         """Make one visit, and give everybody what was read for them."""
         done = len(reads)
         try:
-            done = await self._host.in_thread(_read_some, reads)
+            done = await self._host.in_thread(_read_some, reads, self._files.at_once)
         except Exception as error:  # noqa: BLE001 - whoever awaits the reads gets it
             for read in reads:
                 read.error = error
@@ -118,13 +118,14 @@ class Reads:
         read.future.set_result(None)
 
 
-def _read_some(reads: Sequence[_Read]) -> int:
-    """Read one after the other, until they have brought a block or took long; returns how many were read."""
-    size, end = 0, time.monotonic_ns() + LONG
+def _read_some(reads: Sequence[_Read], most_opened: int) -> int:
+    """Read one after the other, until they have brought a block, opened many files or took long; returns how many."""
+    size, opened, end = 0, 0, time.monotonic_ns() + LONG
     for number, read in enumerate(reads, 1):
         if not read.future.done():
             read.run()
             size += len(read.data)
-        if size >= BLOCK or time.monotonic_ns() > end:
+            opened += read.file is not read.generation.file
+        if size >= BLOCK or opened >= most_opened or time.monotonic_ns() > end:
             return number
     return len(reads)

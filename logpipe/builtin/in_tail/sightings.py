@@ -23,6 +23,13 @@ class Sightings:
                 close(each.found for each in self._last[place.path].new)
             self._last[place.path] = place
 
+    @property
+    def held(self) -> int:
+        """How many files are open."""
+        files = (each for place in self._last.values() for each in place.files)
+        earlier = (each for found in self._earlier.values() for each in found)
+        return sum(each.file is not None and not each.file.closed for each in (*files, *earlier))
+
     def _keep(self, place: Place) -> None:
         found = [*place.before, *([place.now] if place.now is not None else [])]
         self._earlier[place.path], twice = _merged(self._earlier.get(place.path, ()), found)

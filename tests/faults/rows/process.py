@@ -161,12 +161,18 @@ def no_descriptors(lab: Lab) -> None:
         logs = [trial.log(f"many-{number:03d}") for number in range(count)]
         for log in logs:
             log.write(10)
-        logpipe = trial.start(_text(trial), through=["prlimit", "--nofile=48"])
+        logpipe = trial.start(_text(trial), through=["prlimit", "--nofile=64"])
         trial.wait_for_all()
         for log in logs:
             log.write(10)
         trial.wait_for_all()
-        trial.fired("fewer descriptors than files", when=count > 48)
+        for log in logs:
+            log.write(10)
+            log.rename(late=5)
+            log.write(10)
+        trial.wait_for_all()
+        assert "Too many open files" not in trial.said, trial.said[-2000:]
+        trial.fired("fewer descriptors than files", when=count > 64)
         trial.end(logpipe)
     with lab.trial("no inotify") as trial:
         log = trial.log()
