@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,9 @@ class StartError(Exception):
 class JavaServer:
     """One Java server process, its output in a file that errors quote.
 
+    The first one of its kind that ends in good order leaves an archive of the classes it has loaded beside the folder
+    of its class path. Those after it start in half the time.
+
     Args:
         main: the class to run.
         settings: the one argument it gets, a file of settings; its output goes beside it, in a file ending `.log`.
@@ -32,8 +38,15 @@ class JavaServer:
         self._serves = serves
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
+        self._archive = _archive(main, jars)
+        self._new_archive = self._archive.with_name(f"{self._archive.name}.{os.getpid()}-{id(self):x}")
+        self.archives = not self._archive.exists()
+        """Whether it is the first, which is worth an orderly end."""
         self._command = [
             "java",
+            f"-XX:ArchiveClassesAtExit={self._new_archive}"
+            if self.archives
+            else f"-XX:SharedArchiveFile={self._archive}",
             f"-Xmx{heap}",
             # Tests share few cores: no threads for parallel collection.
             "-XX:+UseSerialGC",
@@ -83,6 +96,9 @@ class JavaServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            self._new_archive.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # it uses one, or could not write it
+            self._new_archive.rename(self._archive)
         self._dismiss()
 
     def kill(self) -> None:
@@ -103,3 +119,9 @@ class JavaServer:
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-2000:]
+
+
+def _archive(main: str, jars: Path) -> Path:
+    """Return where the classes of a program are archived; the Java that wrote an archive is alone in reading it."""
+    java = Path(shutil.which("java") or "/").resolve()
+    return jars.with_name(f"{jars.name}-{main.rpartition('.')[2]}-{java.stat().st_mtime_ns:x}.jsa")

@@ -147,9 +147,11 @@ class Kafka(RunningKafka):
 
     def close(self) -> None:
         """End both servers and remove what they wrote; safe to call twice."""
-        # Nothing of it is needed again, so there is no reason to wait for an orderly end.
-        self._broker.kill()
-        self._ensemble.kill()
+        # Nothing of it is needed again, so there is no reason to wait for an orderly end but one.
+        for server in (self._broker, self._ensemble):
+            if server.archives:
+                server.stop()
+            server.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _nodes(self, path: str) -> set[str]:
