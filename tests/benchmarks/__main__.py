@@ -10,7 +10,7 @@ import sys
 
 from tests.benchmarks import configuration, expressions, growth
 from tests.benchmarks.buffers import measure_buffers
-from tests.benchmarks.compare import compare
+from tests.benchmarks.compare import broker, compare
 from tests.benchmarks.idle import measure_idle
 from tests.benchmarks.measure import FailedError
 
@@ -23,9 +23,10 @@ def main() -> int:
     arguments.add_argument("--left", type=int, default=1024, metavar="MB", help="size of chunks left by a previous run")
     given = arguments.parse_args()
     try:
-        sys.stdout.write(compare(lines=given.lines, rounds=given.rounds).text() + "\n\n")
-        buffers = measure_buffers(lines=given.lines, rounds=given.rounds, megabytes=given.left)
-        sys.stdout.write(buffers.text() + "\n\n")
+        with broker() as kafka:
+            sys.stdout.write(compare(kafka, lines=given.lines, rounds=given.rounds).text() + "\n\n")
+            buffers = measure_buffers(kafka, lines=given.lines, rounds=given.rounds, megabytes=given.left)
+            sys.stdout.write(buffers.text() + "\n\n")
         sys.stdout.write("\n".join([*measure_idle().rows(), "", *growth.report(), ""]))
     except FailedError as error:
         sys.stderr.write(f"failed: {error}\n")

@@ -11,13 +11,11 @@ from pathlib import Path
 
 from tests.benchmarks import flagship
 from tests.benchmarks.arrivals import Arrivals
-from tests.benchmarks.compare import NO_CLUSTER, PARTITIONS, broker, pod
+from tests.benchmarks.compare import NO_CLUSTER, PARTITIONS, AnyKafka, pod
 from tests.benchmarks.container_log import write_log
 from tests.benchmarks.measure import Cost, FailedError, run
 from tests.benchmarks.recovery import leave_chunks
 from tests.benchmarks.report import aim, best
-from tests.services.kafka import Kafka
-from tests.services.stand_in import StandInKafka
 
 LEAST_FILE_SHARE = 0.6
 MOST_RECOVERY_SECONDS = 2.0
@@ -56,13 +54,13 @@ class BufferReport:
         )
 
 
-def measure_buffers(*, lines: int, rounds: int, megabytes: int) -> BufferReport:
-    """Run everything and return the figures.
+def measure_buffers(kafka: AnyKafka, *, lines: int, rounds: int, megabytes: int) -> BufferReport:
+    """Run everything, with events that go to this Kafka, and return the figures.
 
     Raises:
         FailedError: a program failed, or not every event arrived.
     """
-    with tempfile.TemporaryDirectory(prefix="logpipe-bench-") as name, broker() as kafka:
+    with tempfile.TemporaryDirectory(prefix="logpipe-bench-") as name:
         folder = Path(name)
         log = folder / "input"
         write_log(log, lines)
@@ -82,7 +80,7 @@ def measure_buffers(*, lines: int, rounds: int, megabytes: int) -> BufferReport:
         return BufferReport(lines, costs, size, _run(kafka, left, empty, buffer="file", expected=1))
 
 
-def _run(kafka: Kafka | StandInKafka, folder: Path, log: Path, *, buffer: str, expected: int) -> Cost:
+def _run(kafka: AnyKafka, folder: Path, log: Path, *, buffer: str, expected: int) -> Cost:
     """Run the flagship until so many events have arrived in the topic of the folder's name."""
     kafka.create_topic(folder.name, partitions=PARTITIONS)
     flagship.lay(folder, pod(folder.name), log)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -21,8 +21,10 @@ from tests.benchmarks.measure import Cost, FailedError, run
 from tests.benchmarks.report import Comparison, Report
 from tests.services.in_thread import in_thread
 from tests.services.jars import UnavailableError
-from tests.services.kafka import Kafka
+from tests.services.kafka import Kafka, RunningKafka
 from tests.services.stand_in import StandInKafka
+
+AnyKafka: TypeAlias = RunningKafka | StandInKafka
 
 PARTITIONS = 4
 STARTS = 5
@@ -31,13 +33,19 @@ STARTS = 5
 NO_CLUSTER = {"KUBERNETES_SERVICE_HOST": "", "KUBERNETES_SERVICE_PORT": ""}
 
 
-def compare(*, lines: int, rounds: int) -> Report:
+def compare(kafka: AnyKafka, *, lines: int, rounds: int, starts: int = STARTS) -> Report:
     """Run everything and return the figures.
+
+    Args:
+        kafka: where the events go.
+        lines: how many.
+        rounds: how often each pipeline runs.
+        starts: how often the time until the first event is measured, and that of `--version`.
 
     Raises:
         FailedError: a program failed, or not every event arrived.
     """
-    with tempfile.TemporaryDirectory(prefix="logpipe-bench-") as name, broker() as kafka:
+    with tempfile.TemporaryDirectory(prefix="logpipe-bench-") as name:
         folder = Path(name)
         log = folder / "input"
         write_log(log, lines)
@@ -52,15 +60,15 @@ def compare(*, lines: int, rounds: int) -> Report:
                     bench.compare("names", rounds, NO_CLUSTER, "metadata from file names, no Kubernetes API"),
                     bench.compare("api", rounds, cluster, "metadata from the Kubernetes API"),
                 ],
-                first_event_seconds=bench.first_event_seconds(),
-                version_seconds=_version_seconds(folder),
+                first_event_seconds=bench.first_event_seconds(starts),
+                version_seconds=_version_seconds(folder, starts),
             )
 
 
 class _Bench:
     """One broker and one input for all runs."""
 
-    def __init__(self, kafka: Kafka | StandInKafka, folder: Path, log: Path, lines: int) -> None:
+    def __init__(self, kafka: AnyKafka, folder: Path, log: Path, lines: int) -> None:
         self._kafka = kafka
         self._folder = folder
         self._log = log
@@ -78,9 +86,9 @@ class _Bench:
             engine.append(self._flagship(topic, environment))
         return Comparison(title, self._lines, len(orjson.dumps(record)), start, yardstick, engine)
 
-    def first_event_seconds(self) -> float:
+    def first_event_seconds(self, starts: int) -> float:
         """Return the least time from logpipe's start until an event is in Kafka."""
-        return min(self._one_event(name, NO_CLUSTER)[0].seconds for name in _names("first", STARTS))
+        return min(self._one_event(f"first-{number}", NO_CLUSTER)[0].seconds for number in range(starts))
 
     def _one_event(self, topic: str, environment: Mapping[str, str]) -> tuple[Cost, dict[str, Any]]:
         line = self._folder / f"{topic}-line"
@@ -135,18 +143,18 @@ def pod(namespace: str) -> Pod:
     return Pod(namespace, "web-5d7f8c9b4d-x2x8z", "web", web_line, labels)
 
 
-def _version_seconds(folder: Path) -> float:
+def _version_seconds(folder: Path, starts: int) -> float:
     """Return the least time that `logpipe --version` takes, as installed."""
     command = [str(Path(sys.executable).with_name("logpipe")), "--version"]
-    return min(run(command, output=folder / "version").seconds for _ in range(STARTS))
+    return min(run(command, output=folder / "version").seconds for _ in range(starts))
 
 
 @contextlib.contextmanager
-def broker() -> Iterator[Kafka | StandInKafka]:
+def broker() -> Iterator[AnyKafka]:
     """Start a real Kafka, or the stand-in where it can't be had."""
     try:
-        kafka: Kafka | StandInKafka = Kafka.start()
+        started: Kafka | StandInKafka = Kafka.start()
     except UnavailableError:
-        kafka = StandInKafka.start()
-    with kafka:
+        started = StandInKafka.start()
+    with started as kafka:
         yield kafka

@@ -199,7 +199,8 @@ class _Running:
 
 def measure(name: str, *, steps: tuple[int, ...] = STEPS) -> Growth:
     """Return how the cost of one of `THINGS` grows."""
-    return Growth(name, {count: max(0.0, _cost(name, count) - _cost(name, 1)) for count in steps})
+    alone = _cost(name, 1)
+    return Growth(name, {count: max(0.0, _cost(name, count) - alone) for count in steps})
 
 
 def _cost(name: str, count: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 from logpipe.supervisor import Settings, check
 from tests.benchmarks import configuration, expressions, growth
 from tests.benchmarks.buffers import measure_buffers
-from tests.benchmarks.compare import compare
+from tests.benchmarks.compare import AnyKafka, compare
 from tests.benchmarks.container_log import write_log
 from tests.benchmarks.idle import measure_idle
 from tests.benchmarks.measure import Cost, FailedError, run
@@ -28,10 +28,10 @@ def report(*, logpipe: Cost) -> Report:
     return Report("Kafka", 1000, 246_000, [comparison], first_event_seconds=0.4, version_seconds=0.1)
 
 
-@pytest.mark.slow("it is the benchmark, with its Kafka")
-def test_runs_both_and_counts_every_event() -> None:
+@pytest.mark.slow("it is the benchmark, which starts a program a dozen times")
+def test_runs_both_and_counts_every_event(any_kafka: AnyKafka) -> None:
     """Both pipelines run on both kinds of metadata, with all events counted and records of the same fields."""
-    found = compare(lines=2_000, rounds=1)
+    found = compare(any_kafka, lines=2_000, rounds=1, starts=1)
     names, api = found.comparisons
     assert names.record_bytes < api.record_bytes
     for comparison in (names, api):
@@ -40,10 +40,10 @@ def test_runs_both_and_counts_every_event() -> None:
     assert "2,000 lines of 24" in found.text()
 
 
-@pytest.mark.slow("it is the benchmark, with its Kafka")
-def test_runs_both_buffers_and_a_full_folder() -> None:
+@pytest.mark.slow("it is the benchmark, which starts the program three times")
+def test_runs_both_buffers_and_a_full_folder(any_kafka: AnyKafka) -> None:
     """Every event arrives behind both, and the first of a folder's before anything is read of the log."""
-    found = measure_buffers(lines=2_000, rounds=1, megabytes=16)
+    found = measure_buffers(any_kafka, lines=2_000, rounds=1, megabytes=16)
     assert {kind: len(costs) for kind, costs in found.costs.items()} == {"memory": 1, "file": 1}
     assert found.left_bytes > 1_000_000
     assert found.recovery.seconds > 0
@@ -57,7 +57,7 @@ def test_idle_files_are_watched() -> None:
     assert "50 watched files" in found.rows()[0]
 
 
-@pytest.mark.slow("it starts the program a dozen times")
+@pytest.mark.slow("it starts the program twenty times, and follows a file through sixty rotations")
 def test_costs_are_measured_as_things_grow() -> None:
     """Each thing is tried with more and more of it."""
     rows = growth.report(steps=(2, 3))

@@ -37,6 +37,11 @@ class LogWriter:
         self._thread = threading.Thread(target=self._write, name=f"writer of {log.name}")
 
     @property
+    def count(self) -> int:
+        """How many lines were written."""
+        return self._count
+
+    @property
     def written(self) -> set[str]:
         """The texts of all lines written, whatever became of the files they were in."""
         return {self._text(number) for number in range(self._count)}
