@@ -75,6 +75,8 @@ class Registry:
         for kind, group in GROUPS.items():
             for entry in every.select(group=group):
                 self._entries.setdefault((kind, entry.name), []).append(entry)
+        self._found: dict[tuple[str, str], type[Plugin[Any]]] = {}
+        """The classes of entry points that were asked for: a configuration names a few types very often."""
         self._local: dict[tuple[str, str], tuple[type[Plugin[Any]], Path]] = {}
         self.broken: list[UnknownPluginError] = []
         """What was wrong with files of the folders; the others are known."""
@@ -94,6 +96,8 @@ class Registry:
         """
         if (kind, name) in self._local:
             return self._local[kind, name][0]
+        if (kind, name) in self._found:
+            return self._found[kind, name]
         entries = self._entries.get((kind, name), [])
         if not entries:
             raise UnknownPluginError(f'unknown {kind} plugin "{name}"', self._hint(kind, name))
@@ -107,7 +111,11 @@ class Registry:
             where = "" if isinstance(error, ImportError) else f" ({innermost_place(error)})"
             message = f'{kind} plugin "{name}" cannot be imported: {reason(error)}{where}'
             raise UnknownPluginError(message, hint) from error
-        return _verified(loaded, kind, name, entries[0])
+        if mistake := _mistake(loaded, kind, name):
+            message = f'{kind} plugin "{name}": {entries[0].value} {mistake}'
+            raise UnknownPluginError(message, f"report it to the authors of {_origin(entries[0])}")
+        self._found[kind, name] = loaded
+        return self._found[kind, name]
 
     def installed(self) -> Iterator[Installed]:
         """Yield every plugin, sorted by kind and type; imports nothing."""
@@ -153,27 +161,21 @@ class Registry:
                 self.add(cls, path)
 
 
-def _verified(loaded: Any, kind: str, name: str, entry: EntryPoint) -> type[Plugin[Any]]:
-    """Return what an entry point names, if it is what it says.
-
-    Raises:
-        UnknownPluginError: it is no plugin of that kind and type, or its settings are declared wrong.
-    """
-    hint = f"report it to the authors of {_origin(entry)}"
-    message = f'{kind} plugin "{name}": {entry.value} '
+def _mistake(loaded: Any, kind: str, name: str) -> str:
+    """Return why what an entry point names is no plugin of that kind and type, or is declared wrong; "" if neither."""
     if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
-        raise UnknownPluginError(f"{message}is no plugin's class", hint)
+        return "is no plugin's class"
     if loaded.kind != kind:
         wanted = f"its entry point belongs under logpipe.{loaded.kind}"
-        raise UnknownPluginError(f"{message}is a plugin of another kind, {loaded.kind or 'none'}: {wanted}", hint)
+        return f"is a plugin of another kind, {loaded.kind or 'none'}: {wanted}"
     if name not in loaded.types:
         types = ", ".join(loaded.types) or "none"
-        raise UnknownPluginError(f'{message}has another type ({types}): its class says type="…"', hint)
+        return f'has another type ({types}): its class says type="…"'
     try:
         loaded.options_class.verify()
     except (TypeError, NameError) as problem:
-        raise UnknownPluginError(f"{message}declares a setting wrong: {problem}", hint) from problem
-    return loaded
+        return f"declares a setting wrong: {problem}"
+    return ""
 
 
 def _origin(entry: EntryPoint) -> str:

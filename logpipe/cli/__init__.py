@@ -5,6 +5,7 @@ Each command is the module of its name beside this one, imported when it is give
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and given[0] in COMMANDS:
         return _print(lambda: _command(given[0])(f"{program} {given[0]}", given[1:]))
     signals.hold(under_supervisor="--under-supervisor" in given)  # before what takes time to import
+    gc.disable()  # until malloc.tune: what is imported and built now is no garbage
     return _command("run")(program, given)
 
 

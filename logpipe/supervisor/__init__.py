@@ -7,7 +7,6 @@ passes signals on. It never imports a plugin to run it.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -36,9 +35,8 @@ __all__ = ["Checked", "Settings", "check", "effective", "load", "registry_of", "
 def run(settings: Settings) -> int:
     """Run until a signal ends it; returns the exit status: 0 after a signal, 1 for a bad configuration.
 
-    `signals.hold` was called before.
+    `signals.hold` was called before, and no garbage is collected until `malloc.tune`.
     """
-    gc.disable()  # until malloc.tune: start-up makes no garbage worth looking for
     try:
         return _run(settings)
     except LogpipeError as problem:  # a mistake of who has started us
