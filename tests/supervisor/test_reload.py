@@ -221,7 +221,7 @@ def _own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_own_signals")
 async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> None:
-    """After fifty there are as many descriptors, tasks and graphs as after five."""
+    """After fifteen there are as many descriptors, tasks and graphs as after five."""
     running.configure()
     settings = Settings(running.config, plugin_dirs=(PLUGINS,), log_path=tmp_path / "log")
     loaded = Loaded.read(settings)
@@ -248,7 +248,7 @@ async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> N
         for _ in range(5):
             await reload()
         first = await counted()
-        for _ in range(45):
+        for _ in range(10):
             await reload()
         last = await counted()
         os.kill(os.getpid(), signal.SIGTERM)
