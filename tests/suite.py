@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -76,7 +77,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Let one process compile the tests, so that the others find them compiled."""
+    """Let one process compile the tests, so that the others find them compiled; what is collected is no garbage."""
     if not _is_worker(session.config) or session.config.inipath is None:
         return (yield)
     with session.config.inipath.open() as file:
@@ -84,7 +85,11 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             fcntl.flock(file, fcntl.LOCK_SH)
-        return (yield)
+        gc.disable()
+        collected = yield
+    gc.enable()
+    gc.freeze()
+    return collected
 
 
 @pytest.hookimpl(trylast=True)
