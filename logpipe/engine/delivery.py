@@ -79,6 +79,11 @@ class BufferedOutlet:
         """How the failing output is tried again; None while nothing fails."""
         return self.queue.retry
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the buffer is empty, and rid of what was delivered."""
+        return self.staging.is_empty and not self._writing
+
     async def process(self, batch: EventBatch) -> None:
         """Take a batch into the buffer."""
         self.emits.value += 1

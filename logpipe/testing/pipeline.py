@@ -94,9 +94,9 @@ class Pipeline:
         await wait_for(condition, what)
 
     async def flush(self) -> None:
-        """Queue everything that is staged and wait until it is delivered."""
+        """Queue everything that is staged and wait until it is delivered, and the buffers are rid of it."""
         self.graph.flush()
-        await wait_for(lambda: all(outlet.staging.size == 0 for outlet in self.graph.outlets), "the buffers to empty")
+        await wait_for(lambda: all(outlet.is_idle for outlet in self.graph.outlets), "the buffers to empty")
 
 
 def read_letters(folder: Path) -> list[Letter]:

@@ -22,6 +22,9 @@ class SinkOptions(Options):
     """Settings of the outputs below."""
 
     name: str = param("Which sink it is.", default="")
+    is_down: bool = param(
+        "Whether it fails until `always` is cleared: a buffer delivers as soon as it starts.", default=False
+    )
 
 
 class Sink(Output[SinkOptions], type="sink"):
@@ -31,7 +34,7 @@ class Sink(Output[SinkOptions], type="sink"):
         super().__init__(options, host)
         self.chunks: list[tuple[ChunkKey, list[tuple[str, Event]]]] = []
         self.ids: list[str] = []
-        self.always: Exception | None = None
+        self.always: Exception | None = OSError("down") if options.is_down else None
         self.attempts = 0
         self.open = asyncio.Event()
         self.open.set()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from logpipe import BufferFull, ConfigError, Receipt, RecordTooLarge
+from logpipe import BufferFull, ConfigError, Receipt, RecordTooLarge, StoredChunk
 from logpipe.builtin.buffers.file import FileBuffer, FileSingleBuffer
 from logpipe.testing import ManualClock, check_plugin, settle, wait_for
 from tests.builtin.buffers.stages import Lines, Sink, conf, file_buffer, files, lines, running, sink
@@ -39,6 +40,28 @@ async def test_events_come_out_as_they_went_in(tmp_path: Path) -> None:
             ("a", 6, {"n": {"x": [None, 1.5]}}),
             ("b", 7, {"n": 3}),
         ]
+        assert files(tmp_path / "b") == []
+
+
+async def test_a_flush_lasts_until_the_files_are_gone(tmp_path: Path) -> None:
+    """However long after the delivery that is."""
+    removing, may_remove = asyncio.Event(), asyncio.Event()
+
+    class Slow(FileBuffer, type="file"):
+        async def purge(self, chunk: StoredChunk) -> None:
+            removing.set()
+            await may_remove.wait()
+            await super().purge(chunk)
+
+    async with running(conf(tmp_path / "b", LONG), buffer=Slow) as pipe:
+        await pipe.feed("a", {"n": 1})
+        flushing = asyncio.ensure_future(pipe.flush())  # noqa: TID251 - a test has no host
+        await removing.wait()
+        looks = itertools.count()
+        await wait_for(lambda: next(looks) == 5)  # the flush looks as often
+        assert not flushing.done()
+        may_remove.set()
+        await flushing
         assert files(tmp_path / "b") == []
 
 

@@ -188,8 +188,7 @@ async def test_chunks_of_file_single(tmp_path: Path) -> None:
 async def test_a_failing_peer_gets_them_again(tmp_path: Path) -> None:
     """They are read from their file each time."""
     leave(tmp_path, 1, event(1) + event(2), meta={"tag": "a"})
-    async with running(conf(tmp_path, f"{LONG}\nretry_wait 0s", arg="tag")) as pipe:
-        sink(pipe).always = OSError("down")
+    async with running(conf(tmp_path, f"{LONG}\nretry_wait 0s", arg="tag", kind="sink\nis_down true")) as pipe:
         await pipe.wait_for(lambda: sink(pipe).attempts >= 3)
         sink(pipe).always = None
         await pipe.wait_for(lambda: sink(pipe).records == [{"n": 1}, {"n": 2}])
