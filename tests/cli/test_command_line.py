@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.services.waiting import slowness, wait_until
+
+PATIENCE = 60
 ROOT = Path(__file__).parents[2]
 QUIET = "<label @FLUENT_LOG>\n  <match **>\n    @type null\n  </match>\n</label>\n"
 SAMPLE = f"""
@@ -52,12 +54,16 @@ def running(arguments: Sequence[str], output: Path) -> Iterator[subprocess.Popen
             process.wait()
 
 
-def wait_for_text(path: Path, text: str, *, seconds: float = 30) -> str:
-    """Return the file's content once it holds `text`."""
-    end = time.monotonic() + seconds
-    while text not in (content := path.read_text(errors="replace")):
-        assert time.monotonic() < end, f"{text!r} did not appear in:\n{content}"
-        time.sleep(0.01)
+def wait_for_text(path: Path, text: str, *, times: int = 1) -> str:
+    """Return the file's content once it holds `text`, so many times."""
+    content = ""
+
+    def is_there() -> bool:
+        nonlocal content
+        content = path.read_text(errors="replace")
+        return content.count(text) >= times
+
+    wait_until(is_there, seconds=PATIENCE, what=lambda: f"{text!r} in:\n{content}")
     return content
 
 
@@ -93,7 +99,7 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     with running(["-c", write(tmp_path, SAMPLE)], output) as process:
         wait_for_text(output, 'demo: {"message":"hi"}')
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE * slowness()) == 0
     content = output.read_text()
     assert "[info]: received graceful stop (SIGTERM)" in content
     assert "shutting down input plugin type=sample" in content
@@ -106,7 +112,7 @@ def test_interrupt_ends_it_too(tmp_path: Path) -> None:
     with running(["-c", write(tmp_path, SAMPLE)], output) as process:
         wait_for_text(output, "demo: ")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE * slowness()) == 0
 
 
 def test_the_log_goes_to_a_file(tmp_path: Path) -> None:
@@ -190,12 +196,9 @@ def test_several_workers_are_started_again_when_they_die(tmp_path: Path) -> None
         victim = int(content.split("#0 starting logpipe pid=")[1].split()[0])
         os.kill(victim, signal.SIGKILL)
         wait_for_text(output, "worker #0 ended unexpectedly")
-        end = time.monotonic() + 30
-        while output.read_text(errors="replace").count("#0 starting logpipe pid=") < 2:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_for_text(output, "#0 starting logpipe pid=", times=2)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE * slowness()) == 0
 
 
 def test_config_prints_what_is_read(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Self
 
 import pytest
 
-from tests.services.waiting import wait_until
+from tests.services.waiting import slowness, wait_until
 
 PATIENCE = 60
 EMPTY = "<match never>\n  @type null\n</match>\n"
@@ -59,7 +59,7 @@ class Running:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(PATIENCE)
+        return self.process.wait(PATIENCE * slowness())
 
     def __enter__(self) -> Self:
         return self

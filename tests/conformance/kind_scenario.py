@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from logpipe.registry import Registry
+from tests.services.waiting import slowness
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 20.0
@@ -70,13 +71,13 @@ def _run(config: Path, folder: Path, expected: dict[str, Any], encoding: str) ->
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
         try:
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + PATIENCE * slowness()
             while process.poll() is None and time.monotonic() < end:
                 if _is_written(expected, folder, encoding):
                     break
                 time.sleep(0.05)
             process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
+            process.wait(PATIENCE * slowness())
         finally:
             process.kill()
             process.wait()

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemons import PATIENCE, Program
-from tests.services.waiting import wait_until
+from tests.services.waiting import slowness, wait_until
 
 NOBODY = pwd.getpwnam("nobody")
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
@@ -105,7 +105,7 @@ def foreground(program: Program, *flags: str, umask: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(PATIENCE * slowness()) == 0
 
 
 def test_in_the_background_the_umask_is_fluentds(program: Program) -> None:

@@ -195,7 +195,7 @@ def _serves(port: int) -> bool:
     """Whether the broker answers and knows itself: it opens its port before it does."""
     try:
         # aiokafka logs each refused connection as an error, and this one is refused for seconds.
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
         return topics.brokers(f"127.0.0.1:{port}") > 0
     except (OSError, KafkaError):
         return False

@@ -32,7 +32,7 @@ def start_zookeeper(port: int, *, folder: Path, jars: Path) -> tuple[JavaServer,
 def _serves(port: int) -> bool:
     """Ask with the one four-letter word that needs no setting; a server that is not ready yet answers less."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(b"srvr")
             answer = b""
             while block := connection.recv(4096):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.builtin.buffers.stages import files
-from tests.services.waiting import wait_until
+from tests.services.waiting import slowness, wait_until
 
 PATIENCE = 60
 LINES_A_TIME = 20
@@ -102,7 +102,7 @@ class Machine:
     def run_to(self, fault: str) -> None:
         """Run while the log grows until the fault has killed it; that it does not fire is a failure."""
         with self.running(fault) as process:
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + PATIENCE * slowness()
             while process.poll() is None and time.monotonic() < end:
                 self.write()
                 time.sleep(0.02)
@@ -112,7 +112,7 @@ class Machine:
         """Run until all lines are there, compared one by one; then it has to stop in order."""
         started = self.started()
         with self.running() as process:
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + PATIENCE * slowness()
             # where nothing is left to do, it must have come so far that a signal is its own to handle
             wait_until(
                 lambda: self.started() > started or process.poll() is not None,
@@ -126,7 +126,7 @@ class Machine:
             while files(self.folder / "b") and time.monotonic() < end:
                 time.sleep(0.02)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE) == 0, self.said()
+            assert process.wait(PATIENCE * slowness()) == 0, self.said()
         assert files(self.folder / "b") == []
         expected = {f"line {n:06} {'x' * (n % 90)}" for n in range(self.written)}
         others = set(self.delivered()) - expected

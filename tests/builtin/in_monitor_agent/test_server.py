@@ -14,7 +14,7 @@ import pytest
 
 from logpipe import ConfigError
 from logpipe.builtin.in_monitor_agent import MonitorAgent, server
-from logpipe.testing import Pipeline, check_plugin, drive, pipeline, wait_for
+from logpipe.testing import DEADLINE, Pipeline, check_plugin, drive, pipeline, wait_for
 from logpipe.version import __version__
 from tests.builtin.in_monitor_agent.client import COLLECT, ask, port, source
 from tests.e2e.program import Logpipe
@@ -61,7 +61,7 @@ async def exchange(running: Pipeline, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port(running))
     try:
         writer.write(request)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             return await reader.read()
     finally:
         writer.close()
@@ -125,7 +125,7 @@ async def test_too_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
         for _, writer in held:
             writer.close()
             await writer.wait_closed()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             while b" 200 " not in await answered(running, health):
                 await asyncio.sleep(0.01)
 
@@ -146,7 +146,7 @@ async def test_the_port_is_free_again() -> None:
     async with pipeline(source() + COLLECT) as running:
         taken = port(running)
         reader, writer = await asyncio.open_connection("127.0.0.1", taken)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         assert await reader.read() == b""
     writer.close()
     text = f"<source>\n@type monitor_agent\nbind 127.0.0.1\nport {taken}\n</source>\n"

@@ -19,7 +19,7 @@ async def ask(question: Callable[[KazooClient], Any]) -> Any:
 
     def session(address: str) -> Any:
         client = KazooClient(hosts=f"{address},{address}")
-        client.start(timeout=10)
+        client.start(timeout=60)
         try:
             return question(client)
         finally:
