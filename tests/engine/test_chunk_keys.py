@@ -59,7 +59,7 @@ async def test_a_time_without_a_date_is_the_exception(
     machine_in(zone)
     settled: list[bool] = []
     receipt = Receipt(lambda: settled.append(True))
-    text = f"<match **>\n@type file\npath {tmp_path}/f\n{JSON}</match>\n"
+    text = f"<match app>\n@type file\npath {tmp_path}/f\n{JSON}</match>\n"
     async with pipeline(text) as running:
         times = [NOON * SECOND, seconds * SECOND, NOON * SECOND]
         await running.feed("app", {"n": 1}, {"n": 2}, {"n": 3}, times=times, receipt=receipt)
@@ -80,7 +80,7 @@ async def test_a_time_without_a_date_is_the_exception(
 async def test_every_time_with_a_date_has_its_file(second: int, day: str, tmp_path: Path) -> None:
     """Go's zero time is year 1, and common."""
     buffer = "<buffer time>\ntimekey 1d\ntimekey_use_utc true\n</buffer>\n"
-    async with pipeline(f"<match **>\n@type file\npath {tmp_path}/f\n{JSON}{buffer}</match>\n") as running:
+    async with pipeline(f"<match app>\n@type file\npath {tmp_path}/f\n{JSON}{buffer}</match>\n") as running:
         await running.feed("app", {"n": 1}, times=[second * SECOND])
         await running.flush()
     assert files(tmp_path) == {f"f.{day}_0.log": '{"n":1}\n'}
@@ -90,7 +90,7 @@ async def test_copy_delivers_once_what_a_later_store_cannot_date(tmp_path: Path)
     """The event goes to `@ERROR`, whose own file cannot date it either, and from there to a dead letter."""
     output = f"<store>\n@type test\n</store>\n<store>\n@type file\npath {tmp_path}/f\n{JSON}</store>\n"
     error = f"<label @ERROR>\n<match **>\n@type file\npath {tmp_path}/error\n{JSON}</match>\n</label>\n"
-    async with pipeline(f"<match **>\n@type copy\n{output}</match>\n{error}") as running:
+    async with pipeline(f"<match app>\n@type copy\n{output}</match>\n{error}") as running:
         await running.feed("app", {"n": 1}, {"n": 2}, times=[NOON * SECOND, 10**18 * SECOND])
         await running.wait_for(running.dead_letters)
         assert running.records() == [{"n": 1}, {"n": 2}]
@@ -103,7 +103,7 @@ async def test_copy_delivers_once_what_a_later_store_cannot_date(tmp_path: Path)
 async def test_a_renewed_time_without_a_date(tmp_path: Path) -> None:
     """The filter lets it pass, and the output that needs a date does not."""
     renew = "<filter **>\n@type record_transformer\nrenew_time_key t\nremove_keys t\n</filter>\n"
-    async with pipeline(f"{renew}<match **>\n@type file\npath {tmp_path}/f\n{JSON}</match>\n") as running:
+    async with pipeline(f"{renew}<match app>\n@type file\npath {tmp_path}/f\n{JSON}</match>\n") as running:
         await running.feed("app", {"n": 1, "t": 10**18}, {"n": 2, "t": NOON})
         await running.flush()
     assert files(tmp_path) == {"f.20240229_0.log": '{"n":2}\n'}
@@ -113,7 +113,7 @@ async def test_a_renewed_time_without_a_date(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"n": "text"}, {}])
 async def test_an_event_that_cannot_be_encoded_is_the_exception(wrong: dict[str, Any]) -> None:
     """Whatever `encode` raises for it: the input would else read the batch for ever."""
-    text = f"<match **>\n@type encoder\n<buffer>\n{MEMORY}</buffer>\n</match>\n"
+    text = f"<match app>\n@type encoder\n<buffer>\n{MEMORY}</buffer>\n</match>\n"
     async with pipeline(text, Encoder) as running:
         await running.feed("app", {"n": 1}, wrong, {"n": 3})
         await running.flush()
@@ -149,7 +149,7 @@ VALUES: list[tuple[Any, str]] = [
 async def test_values_of_each_type_have_chunks_of_their_own(kind: str, tmp_path: Path) -> None:
     """Python takes true for 1, 1.0 for 1, and 0.0 for -0.0; the files' names are what Ruby's to_s gives."""
     buffer = f"<buffer k>\n@type {kind}\npath {tmp_path}/buffer\n</buffer>\n"
-    async with pipeline(f"<match **>\n@type file\npath {tmp_path}/out/${{k}}\n{JSON}{buffer}</match>\n") as running:
+    async with pipeline(f"<match app>\n@type file\npath {tmp_path}/out/${{k}}\n{JSON}{buffer}</match>\n") as running:
         await running.feed("app", *({"k": value, "n": n} for n, (value, _) in enumerate(VALUES)))
         assert running.metric("buffer_stage_length") == len(VALUES)
         await running.flush()
@@ -160,7 +160,7 @@ async def test_values_of_each_type_have_chunks_of_their_own(kind: str, tmp_path:
 async def test_keys_hold_their_type_over_a_restart(tmp_path: Path) -> None:
     """Chunks that a run left in files go where they would have gone."""
     buffer = f"<buffer k>\n@type file\npath {tmp_path}/buffer\nflush_at_shutdown false\n</buffer>\n"
-    text = f"<match **>\n@type file\npath {tmp_path}/out/${{k}}\n{JSON}{buffer}</match>\n"
+    text = f"<match app>\n@type file\npath {tmp_path}/out/${{k}}\n{JSON}{buffer}</match>\n"
     values = [value for value, _ in VALUES if value is not None and value != ""]
     async with pipeline(text) as running:
         await running.feed("app", *({"k": value} for value in values))
@@ -174,7 +174,7 @@ async def test_keys_hold_their_type_over_a_restart(tmp_path: Path) -> None:
 
 async def test_one_chunk_for_what_is_not_a_number() -> None:
     """NaN equals nothing, itself least of all."""
-    text = "<match **>\n@type encoder\n<buffer k>\n@type memory\n</buffer>\n</match>\n"
+    text = "<match app>\n@type encoder\n<buffer k>\n@type memory\n</buffer>\n</match>\n"
     async with pipeline(text, Encoder) as running:
         for n in range(3):
             await running.feed("app", {"k": float("nan"), "n": n})
@@ -196,7 +196,7 @@ async def test_a_value_that_no_text_holds_is_the_exception(depth: int) -> None:
     deep: Any = "x"
     for _ in range(depth):
         deep = {"k": deep}
-    text = f"<match **>\n@type encoder\n<buffer k>\n{MEMORY}</buffer>\n</match>\n"
+    text = f"<match app>\n@type encoder\n<buffer k>\n{MEMORY}</buffer>\n</match>\n"
     async with pipeline(text, Encoder) as running:
         await running.feed("app", {"k": "a", "n": 1}, {"k": deep, "n": 2}, {"k": "y" * 70_000, "n": 3}, {"n": 4})
         await running.flush()
@@ -208,7 +208,7 @@ async def test_days_are_those_of_the_machine(machine_in: Callable[[str], None], 
     """Two in the morning of 29 February in Tokyo is the 28th in Greenwich, and its file is that of the 29th."""
     machine_in("Asia/Tokyo")
     two_at_night = int(datetime(2024, 2, 29, 2, tzinfo=ZoneInfo("Asia/Tokyo")).timestamp())
-    async with pipeline(f"<match **>\n@type file\npath {tmp_path}/f\n{JSON}</match>\n") as running:
+    async with pipeline(f"<match app>\n@type file\npath {tmp_path}/f\n{JSON}</match>\n") as running:
         await running.feed("app", {"n": 1}, times=[two_at_night * SECOND])
         await running.flush()
     assert files(tmp_path) == {"f.20240229_0.log": '{"n":1}\n'}
@@ -229,7 +229,7 @@ async def test_a_day_on_which_clocks_change_is_one_day(
     zone = "timekey_zone Europe/Berlin\n" if named else ""
     buffer = f"<buffer time>\n@type memory\ntimekey 1d\ntimekey_wait 0\n{zone}</buffer>\n"
     clock = ManualClock((end - 60) * SECOND)
-    text = f"<match **>\n@type file\npath {tmp_path}/f\n{JSON}{buffer}</match>\n"
+    text = f"<match app>\n@type file\npath {tmp_path}/f\n{JSON}{buffer}</match>\n"
     async with pipeline(text, clock=clock) as running:
         seconds = range(start, end, 3600)
         await running.feed("app", *({"n": n} for n in seconds), times=[second * SECOND for second in seconds])
@@ -247,7 +247,7 @@ async def test_the_hour_that_comes_twice_has_one_name(machine_in: Callable[[str]
     machine_in("Europe/Berlin")
     two = int(datetime(2024, 10, 27, 0, tzinfo=UTC).timestamp())
     buffer = "<buffer time>\n@type memory\ntimekey 1h\n</buffer>\n"
-    async with pipeline(f"<match **>\n@type file\nappend true\npath {tmp_path}/f\n{JSON}{buffer}</match>\n") as running:
+    async with pipeline(f"<match app>\n@type file\nappend true\npath {tmp_path}/f\n{JSON}{buffer}</match>\n") as running:
         times = [(two + minutes * 60) * SECOND for minutes in (-1, 1, 61, 121)]
         await running.feed("app", *({"n": n} for n in range(4)), times=times)
         await running.flush()
