@@ -99,12 +99,11 @@ class Writer:
             yield rest[0]
 
     def _source(self) -> None:
-        self._lines.append("<source>")
-        self._section("input tail", stages()["input", "tail"].options_class)
-        self._lines.append("</source>")
-        if self._random.random() < 0.1:
+        for name in types("input"):
+            if name != "tail" and self._random.random() > 0.1:
+                continue
             self._lines.append("<source>")
-            self._section("input sample", stages()["input", "sample"].options_class)
+            self._section(f"input {name}", stages()["input", name].options_class)
             self._lines.append("</source>")
 
     def _route(self, pattern: str) -> None:

@@ -86,7 +86,7 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "input tail.group.rate_period": one_of("1s"),
     "input tail.group.rule.match": one_of('{"namespace": "/./"}', '{"podname": "/x/", "namespace": "/.*/"}'),
     "input tail.group.rule.limit": one_of("-1", "1000"),
-    "input sample.tag": one_of("in.sample"),
+    "input *.tag": one_of("in.other"),
     "input sample.size": one_of("1", "3"),
     "input sample.rate": one_of("20", "50"),
     "input sample.sample": lambda _: json.dumps([{"k": "s"}, {"o": {"x": None}}]),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -13,6 +17,37 @@ from tests.fuzz.place import Place
 from tests.fuzz.run import run
 
 CASES = 50
+
+NEWCOMER = """
+import asyncio
+from logpipe import EventBatch, Filter, Formatter, Input, Options, Output, Parser, param
+
+class NewOptions(Options):
+    is_new: bool = param("Whether it is new.", default=False)
+
+class NewInput(Input[NewOptions], type="newcomer"):
+    async def run(self):
+        await self.host.emit(EventBatch("in.new", [0], [{"k": "new"}]))
+        await asyncio.Event().wait()
+
+class NewFilter(Filter[NewOptions], type="newcomer"):
+    def filter(self, tag, time, record):
+        return record
+
+class NewOutput(Output[NewOptions], type="newcomer"):
+    async def process(self, batch):
+        for record in batch.records:
+            print(record, flush=True)
+
+class NewParser(Parser[NewOptions], type="newcomer"):
+    def parse(self, line):
+        return [(self.host.clock.now(), {"message": line})]
+
+class NewFormatter(Formatter[NewOptions], type="newcomer"):
+    def format(self, tag, time, record):
+        return repr(record).encode() + b"\\n"
+"""
+"""A module whose stages are new to the fuzzing."""
 
 
 @pytest.mark.slow("it is a quarter of a minute of fuzzing")
@@ -35,3 +70,26 @@ def test_every_stage_and_setting_is_tried() -> None:
     names = [*every_setting(), *(f"{kind} {name}" for kind, name in stages())]
     missing = [name for name in names if not used[name]]
     assert not missing
+
+
+@pytest.mark.slow("it runs cases until each of five new stages has had a turn")
+def test_a_stage_that_becomes_registered_joins_by_itself(tmp_path: Path) -> None:
+    """An installed distribution's stages and their settings are written, and events go through them."""
+    kinds = ("input", "filter", "output", "parser", "formatter")
+    (tmp_path / "newcomer.py").write_text(NEWCOMER)
+    metadata = tmp_path / "newcomer-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: newcomer\nVersion: 1\n")
+    points = (f"[logpipe.{kind}]\nnewcomer = newcomer:New{kind.title()}\n" for kind in kinds)
+    (metadata / "entry_points.txt").write_text("\n".join(points))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "--seed", "1", "--cases", "50"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    for kind in kinds:
+        assert re.search(rf"^ +[1-9]\d* events through {kind} newcomer$", done.stdout, re.MULTILINE), done.stdout
+        assert re.search(rf"^ +[1-9]\d* times {kind} newcomer\.is_new$", done.stdout, re.MULTILINE), done.stdout
