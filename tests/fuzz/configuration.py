@@ -28,7 +28,9 @@ _SILENT.addHandler(logging.NullHandler())
 
 SHARE: Final = 0.25
 """How often a setting is written that need not be."""
-SHARES: Final = {"inject": 0.7}
+NESTED: Final = 0.5
+"""The same for settings within sections of a stage, which have fewer turns."""
+SHARES: Final = {"inject": 0.8}
 """Sections of more settings than others have turns."""
 
 KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer")
@@ -134,7 +136,7 @@ class Writer:
         self._taps += 1
 
     def _output(self) -> str:
-        if self._random.random() < 0.5:
+        if self._random.random() < 0.4:
             return self._random.choice(("file", "file", "test"))
         deep = len(self._place.labels) > 4
         return self._random.choice([name for name in types("output") if not (deep and name in INTO_ROUTER)])
@@ -198,8 +200,9 @@ class Writer:
 
     def _params(self, name: str, tried: list[tuple[str, Setting, Any]]) -> None:
         words: dict[str, str] = {}
+        share = NESTED if "." in name else SHARE
         for full, setting, hint in tried:
-            if _is_needed(full, setting) or self._random.random() < SHARE:
+            if _is_needed(full, setting) or self._random.random() < share:
                 words[full.rsplit(".", 1)[1]] = settings.choose(full, hint, self._place)
         settings.reconcile(words, self._random)
         for word, text in words.items():
