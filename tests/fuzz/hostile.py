@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from random import Random
 from typing import Any, Final
 
@@ -104,13 +105,15 @@ def _finite(item: Any) -> bool:
 
 
 def _damage(random: Random, body: bytes) -> bytes:
-    """Change bytes of a line, but none of its mark."""
-    start = body.index(b"zq")
-    end = start + len(MARK.format(0))
-    head, mark, tail = body[:start], body[start:end], body[end:]
-    if random.random() < 0.5 and tail:
-        tail = tail[: random.randrange(len(tail))]
-    return _scatter(random, head) + mark + _scatter(random, tail)
+    """Change bytes of a line, but none of its marks, and cut its end off behind the first."""
+    parts = _MARKED.split(body)
+    if random.random() < 0.5:
+        end = len(parts[0]) + len(parts[1])
+        parts = _MARKED.split(body[: random.randrange(end, len(body) + 1)])
+    return b"".join(part if _MARKED.fullmatch(part) else _scatter(random, part) for part in parts)
+
+
+_MARKED: Final = re.compile(rb"(zq\d{6}qz)")
 
 
 def _scatter(random: Random, part: bytes) -> bytes:

@@ -139,6 +139,7 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "formatter single_value.message_key": one_of("id"),
     "formatter out_file.delimiter": one_of("SPACE", "COMMA", "x"),
     "parser regexp.expression": one_of(*EXPRESSIONS),
+    "parser cri.time_key": one_of("time", "k"),  # not where the line is
     "parser none.message_key": one_of("id", "message"),
     "buffer *.timekey": one_of("1d", "1h", "1"),
     "buffer *.timekey_zone": one_of("+09:00", "Asia/Tokyo", "America/New_York"),

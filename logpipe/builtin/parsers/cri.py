@@ -16,7 +16,10 @@ class CriOptions(ParseOptions):
     parse: PluginConf | None = plugin_section(
         "How to read the message; without it, it becomes the field `message`.", kind="parser"
     )
-    time_key: str | None = param("Field for the line's time, where the message is not parsed.", default="time")
+    time_key: str | None = param(
+        "Field for the line's time, where the message is not parsed; one of the line's own (`message`) is lost to it.",
+        default="time",
+    )
     time_format: str | None = param("How the line's time is written.", default="%Y-%m-%dT%H:%M:%S.%L%z")
     keep_time_key: bool = param("Leave the time's field in the record.", default=True)
 
@@ -32,7 +35,8 @@ class CriParser(FieldParser[CriOptions], type="cri"):
     def __init__(self, options: CriOptions, host: Host) -> None:
         super().__init__(options, host)
         self._message: Parser[Any] | None = host.parser(options.parse) if options.parse is not None else None
-        self._time_field = options.time_key or "time"
+        # where the time is not kept, its field may be called like one that is
+        self._key = self._time_field = (options.time_key if options.keep_time_key else None) or "time"
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the event of one line.

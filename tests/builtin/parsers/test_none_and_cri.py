@@ -51,6 +51,12 @@ def test_none_keeps_the_line() -> None:
             {"stream": "stdout", "logtag": "P", "message": "   Hello Fluentd"},
         ),
         ("keep_time_key false", CRI[:40], {"stream": "stdout", "logtag": "F", "message": ""}),
+        (
+            "keep_time_key false\ntime_key message",
+            CRI,
+            {"stream": "stdout", "logtag": "F", "message": "Hello Fluentd"},
+        ),
+        ("time_key message", CRI, {"stream": "stdout", "logtag": "F", "message": "2020-10-10T00:10:00.333333333Z"}),
     ],
 )
 def test_cri_lines(conf: str, line: bytes, record: dict[str, str]) -> None:
