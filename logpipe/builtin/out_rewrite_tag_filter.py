@@ -30,6 +30,7 @@ from logpipe import (
     section,
 )
 from logpipe.builtin.condition import Condition
+from logpipe.builtin.later_part import LaterPart
 
 Target: TypeAlias = tuple[str, str]
 """A label, "" for the output's own, and a tag."""
@@ -174,6 +175,9 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             self._removed = re.compile(rf"^{re.escape(options.remove_tag_prefix)}\.?", re.MULTILINE)
         self._emits: dict[str, Emit] = {"": host.emit}
         self._emits |= {rule.label: self._emitter(rule.label) for rule in self._rules if rule.label}
+        self._later = {
+            label: LaterPart(emit, host, label or "an output behind it") for label, emit in self._emits.items()
+        }
         self._split = _in_order if options.emit_mode == "record" else _by_target
         self._filled: dict[str, list[_Rule]] = {}
         self._unknown: set[str] = set()
@@ -184,7 +188,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         """Emit the events of a batch under their new tags.
 
         Raises:
-            Exception: what an output behind it raised.
+            Exception: what an output behind it raised, if no other has events of the batch, or nobody sends it again.
         """
         rules = self._filled.get(batch.tag) or self._fill(batch.tag)
         found: list[Target | Exception | None]
@@ -201,8 +205,13 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             time, record = batch.times[place], batch.records[place]
             self.host.emit_error(batch.tag, time, record, refused[found[place]], receipt=batch.receipt)
         self._dropped.add(targets.count(None) - len(places))
+        taken = bool(places)
         for (label, _), part in self._split(batch, targets):
-            await self._emits[label](part)
+            if taken:
+                await self._later[label].send(part)
+            else:
+                await self._emits[label](part)
+            taken = True
 
     def _emitter(self, label: str) -> Emit:
         """Return what emits into a label; where there is none, what gives events for it to `@ERROR`."""

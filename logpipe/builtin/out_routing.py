@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from logpipe import Chunk, EventBatch, Host, InvalidSetting, Options, Outlet, Output, PluginConf, param, plugin_section
 from logpipe.builtin.ignored_store import IgnoredStore
+from logpipe.builtin.later_part import LaterPart
 
 
 class CopyOptions(Options):
@@ -39,6 +40,8 @@ class Store:
 
     name: str
     outlet: Outlet
+    later: LaterPart
+    """The way to it for what a store before it has taken."""
     ignore_error: bool
     ignore_if_prev_success: bool
 
@@ -46,9 +49,9 @@ class Store:
 class Copy(Output[CopyOptions], type="copy"):
     """Gives every batch to each store in turn; the last one gets the original.
 
-    A store may change its records: the others never see it, whereas fluentd's no_copy shares them. An exception ends
-    the round and goes back to the input, which sends the events to every store again, unless the store has
-    `ignore_error`.
+    A store may change its records: the others never see it, whereas fluentd's no_copy shares them. An exception of the
+    first store goes back to the input, which sends the events again; a later one gets them until it takes them, and the
+    input waits, lest the stores before it get them twice. With `ignore_error` it is passed over.
     """
 
     def __init__(self, options: CopyOptions, host: Host) -> None:
@@ -66,16 +69,21 @@ class Copy(Output[CopyOptions], type="copy"):
         """Deliver to each store.
 
         Raises:
-            Exception: what a store without `ignore_error` raised.
+            Exception: what a store without `ignore_error` raised, and nobody has the batch, or nobody sends it again.
         """
         last = self._stores[-1]
-        succeeded = False
+        succeeded = taken = False
         for store in self._stores:
             # compat: out_copy.rb looks only at the store right before, and one that was skipped has not succeeded
             if succeeded and store.ignore_if_prev_success:
                 succeeded = False
                 continue
-            succeeded = await self._deliver(store, batch if store is last else self._copied(batch))
+            if taken and not store.ignore_error:
+                await store.later.send(batch, self._copied)
+                succeeded = True
+            else:
+                succeeded = await self._deliver(store, batch if store is last else self._copied(batch))
+            taken = taken or succeeded
 
     async def _deliver(self, store: Store, batch: EventBatch) -> bool:
         try:
@@ -96,7 +104,8 @@ def _store(number: int, conf: PluginConf, host: Host) -> Store:
     delivers_later = conf.plugin_class.flush is not Output.flush and not any(conf.element.sections("buffer"))
     if delivers_later and "ignore_error" in words:
         outlet = IgnoredStore(outlet, host, name)
-    return Store(name, outlet, "ignore_error" in words, "ignore_if_prev_success" in words)
+    later = LaterPart(outlet.process, host, name)
+    return Store(name, outlet, later, "ignore_error" in words, "ignore_if_prev_success" in words)
 
 
 def _deep_copy(batch: EventBatch) -> EventBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from logpipe.builtin.out_rewrite_tag_filter import RewriteTagFilter
 from logpipe.errors import ConfigError
 from logpipe.event import EventBatch, Receipt
-from logpipe.testing import FakeHost, Pipeline, check_plugin, configure, drive, pipeline
+from logpipe.testing import FakeHost, ManualClock, Pipeline, check_plugin, configure, drive, pipeline
 
 CATCH = "<match new.**>\n  @type test\n</match>\n"
 
@@ -259,3 +260,23 @@ async def test_a_value_that_fails_is_the_exception() -> None:
         await running.feed("app", {"k": "a"}, {"k": deep}, {"k": "b"})
         assert running.records() == [{"k": "a"}, {"k": "b"}]
         assert len(running.errors) == 1
+
+
+async def test_events_that_one_output_refuses_come_twice_in_no_other() -> None:
+    """Those with a later tag are sent on alone until they are taken, and the input's emit waits for it."""
+    rules = rule("d", "/a/", "new.a") + rule("d", "/b/", "new.b")
+    outputs = "".join(f"<match new.{name}>\n@type test\nname {name}\n</match>\n" for name in "ab")
+    clock = ManualClock()
+    text = f"<match old.**>\n@type rewrite_tag_filter\n{rules}</match>\n{outputs}"
+    async with pipeline(text, clock=clock) as running, asyncio.TaskGroup() as group:
+        running.collector("b").refuse = RuntimeError("no")
+        feeding = running.feed("old.x", {"d": "a"}, {"d": "b"}, receipt=Receipt(lambda: None))
+        fed = group.create_task(feeding)
+        await running.wait_for(lambda: any("did not take events" in text for text in running.log.texts("warning")))
+        await clock.advance(60)
+        assert not fed.done()
+        running.collector("b").refuse = None
+        await clock.advance(10)
+        assert fed.done()
+        assert running.records(name="a") == [{"d": "a"}]
+        assert running.records(name="b") == [{"d": "b"}]

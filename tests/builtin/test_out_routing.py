@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from logpipe import ConfigError, EventBatch, Filter, Host, Options, Output, Receipt, Record
+from logpipe import Chunk, ConfigError, EventBatch, Filter, Host, Options, Output, Receipt, Record
 from logpipe.builtin.out_routing import Copy, Null, Relabel
-from logpipe.testing import Pipeline, check_plugin, drive, pipeline
+from logpipe.testing import ManualClock, Pipeline, check_plugin, drive, pipeline
 
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"
 LABEL = "<label @A>\n<match **>\n@type test\nname a\n</match>\n</label>\n"
@@ -99,7 +100,7 @@ async def feed_failing(running: Pipeline, name: str, *more: str) -> bool:
 
 
 async def test_a_failing_store_ends_the_round() -> None:
-    """The stores before it have the event, those after it do not, and the input hears of it."""
+    """Of events that nobody sends again: the stores before it have them, and the input hears of it."""
     async with pipeline(stores("a", "b", "c")) as running:
         assert not await feed_failing(running, "b")
         assert [len(running.records(name=name)) for name in "abc"] == [1, 0, 0]
@@ -231,3 +232,122 @@ async def test_an_ignored_store_that_waits_holds_up_no_other(monkeypatch: pytest
         away.receipts[-1].release()
         assert settled[-1] == 10
         assert any("takes events again" in text for text in running.log.texts("info"))
+
+
+class Stuck(Output[Options], type="stuck"):
+    """Writes nothing until it is told to."""
+
+    def __init__(self, options: Options, host: Host) -> None:
+        super().__init__(options, host)
+        self.open = asyncio.Event()
+        self.records: list[Record] = []
+
+    async def write(self, chunk: Chunk) -> None:
+        await self.open.wait()
+        self.records += [record for batch in chunk.batches() for record in batch.records]
+
+
+TAIL = """
+<source>
+  @type tail
+  path {folder}/app.log
+  pos_file {folder}/app.pos
+  tag app
+  read_from_head true
+  read_lines_limit 1
+  <parse>
+    @type json
+  </parse>
+</source>
+"""
+
+
+async def test_a_later_store_that_is_full_repeats_nothing_in_the_others(tmp_path: Path) -> None:
+    """What one store has taken it does not get again while another refuses it, and the input waits for that one."""
+    lines = [{"n": number, "pad": "x" * 400} for number in range(12)]
+    text = (
+        TAIL.format(folder=tmp_path)
+        + """
+        <match app>
+          @type copy
+          <store>
+            @type test
+          </store>
+          <store>
+            @type stuck
+            <buffer>
+              flush_mode immediate
+              chunk_limit_size 500
+              total_limit_size 1000
+              overflow_action throw_exception
+            </buffer>
+          </store>
+        </match>
+    """
+    )
+    async with pipeline(text + QUIET, Stuck) as running:
+        stuck: Stuck = running.plugin(Stuck)
+        (tmp_path / "app.log").write_text("".join(f'{{"n":{line["n"]},"pad":"{line["pad"]}"}}\n' for line in lines))
+        await running.wait_for(lambda: any("did not take events" in text for text in running.log.texts("warning")))
+        assert 0 < len(running.records()) < len(lines)
+        stuck.open.set()
+        await running.wait_for(lambda: len(stuck.records) >= len(lines))
+        assert stuck.records == lines
+        assert running.records() == lines
+        await running.wait_for(lambda: any("takes events again" in text for text in running.log.texts("info")))
+
+
+async def test_a_later_store_that_refuses_is_sent_the_events_alone(tmp_path: Path) -> None:
+    """For as long as it refuses; those before and behind it get what the file has once."""
+    text = TAIL.format(folder=tmp_path) + stores("a", "b", "c")
+    async with pipeline(text) as running:
+        refusing = running.collector("b")
+        refusing.refuse = RuntimeError("no")
+        (tmp_path / "app.log").write_text('{"n":1}\n{"n":2}\n')
+        await running.wait_for(lambda: any("store 2 (test) did not" in text for text in running.log.texts("warning")))
+        assert [len(running.records(name=name)) for name in "abc"] == [1, 0, 0]
+        refusing.refuse = None
+        await running.wait_for(lambda: len(running.records(name="c")) == 2)
+        for name in "abc":
+            assert running.records(name=name) == [{"n": 1}, {"n": 2}]
+
+
+async def test_a_store_that_changes_records_is_sent_them_unchanged() -> None:
+    """Each time it is sent them anew: what it did to those that it then refused is not seen."""
+    text = f"""
+        <match **>
+          @type copy
+          <store>
+            @type test
+            name a
+          </store>
+          <store>
+            @type relabel
+            @label @SPOIL
+          </store>
+        </match>
+        <label @SPOIL>
+          <filter **>
+            @type record_transformer
+            <record>
+              seen ${{record["seen"].to_i + 1}}
+            </record>
+            enable_ruby true
+          </filter>
+          <match **>
+            @type test
+            name b
+          </match>
+        </label>
+        {QUIET}
+    """
+    clock = ManualClock()
+    async with pipeline(text, clock=clock) as running, asyncio.TaskGroup() as group:
+        running.collector("b").refuse = RuntimeError("no")
+        group.create_task(running.feed("app", {"n": 1}, receipt=Receipt(lambda: None)))
+        await running.wait_for(lambda: any("did not take events" in text for text in running.log.texts("warning")))
+        await clock.advance(5)
+        running.collector("b").refuse = None
+        await clock.advance(10)
+        assert running.records(name="a") == [{"n": 1}]
+        assert running.records(name="b") == [{"n": 1, "seen": 1}]

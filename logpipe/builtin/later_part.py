@@ -1,0 +1,67 @@
+"""What becomes of a part of a batch that is refused after others have taken theirs: copy's stores, rewritten tags."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from logpipe import BufferFull, EventBatch, Host
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 10.0
+
+
+class LaterPart:
+    """Sends batches on until they are taken, so that those who took them before are not sent them again.
+
+    To an input an exception says that nobody has a batch: it reads its source again, and everybody gets all of it.
+    """
+
+    def __init__(self, send: Callable[[EventBatch], Awaitable[None]], host: Host, name: str) -> None:
+        self._send = send
+        self._host = host
+        self._name = name
+        self._waiting = 0
+
+    async def send(self, batch: EventBatch, copied: Callable[[EventBatch], EventBatch] = EventBatch.copy) -> None:
+        """Send copies of a batch until one is taken, after longer and longer pauses.
+
+        Raises:
+            Exception: it was refused, and who made it sends it nowhere again (it has no receipt), or has to know what
+                is wrong with events that came through `@ERROR`.
+        """
+        pause = FIRST_PAUSE
+        is_waiting = False
+        try:
+            while True:
+                try:
+                    await self._send(copied(batch))
+                except Exception as error:
+                    if not _waits(batch, error):
+                        raise
+                    if not is_waiting:
+                        is_waiting = True
+                        self._begin_waiting(error)
+                else:
+                    break
+                await self._host.clock.sleep(pause)
+                pause = min(LONGEST_PAUSE, pause * 2)
+        finally:
+            self._waiting -= is_waiting
+        if is_waiting and not self._waiting:
+            self._host.log.info("%s takes events again", self._name)
+
+    def _begin_waiting(self, error: Exception) -> None:
+        self._waiting += 1
+        if self._waiting == 1:
+            self._host.log.warning(
+                "%s did not take events that others have taken, and is sent them until it does; their input waits: %r",
+                self._name,
+                error,
+            )
+
+
+def _waits(batch: EventBatch, error: Exception) -> bool:
+    if batch.receipt is None:
+        return False
+    return isinstance(error, BufferFull) or not batch.receipt.came_through_error
