@@ -25,6 +25,8 @@ MOST: Final = 1.3
 LEAST: Final = 0.1
 """CPU seconds; less is too little to be compared, and counts as so much."""
 TURNS: Final = 20
+REPEATS: Final = 3
+"""How often a check is run; the least counts, since what else the machine does only adds to it."""
 
 TAIL: Final = """
 <source>
@@ -160,7 +162,7 @@ def _checking(folder: Path, text: str) -> float:
     path = folder / "logpipe.conf"
     path.write_text(text)
     program = str(Path(sys.executable).with_name("logpipe"))
-    return run([program, "check", str(path)], output=folder / "said").cpu_seconds
+    return min(run([program, "check", str(path)], output=folder / "said").cpu_seconds for _ in range(REPEATS))
 
 
 class _Running:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from cProfile import Profile
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import Final
 
@@ -82,6 +84,25 @@ def test_costs_grow_as_the_configuration_does(text: Callable[[int], str], tmp_pa
     least = cost(1), cost(1)  # the first one imports
     few, many = cost(FEW) - least[1], cost(MANY) - least[1]
     assert many < 5 * few
+
+
+def test_what_is_installed_is_not_looked_at_for_each_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metadata of a plugin's distribution is a file, read and parsed anew each time it is asked for."""
+    read: list[str] = []
+    text_of = PathDistribution.read_text
+
+    def read_text(self: PathDistribution, filename: str | os.PathLike[str]) -> str | None:
+        read.append(str(filename))
+        return text_of(self, filename)
+
+    monkeypatch.setattr(PathDistribution, "read_text", read_text)
+    path = tmp_path / "logpipe.conf"
+    path.write_text(matches(1), encoding="utf-8")
+    check(Settings(config=path))
+    for_one = len(read)
+    path.write_text(matches(100), encoding="utf-8")
+    check(Settings(config=path))
+    assert len(read) == 2 * for_one
 
 
 def test_the_errors_are_shown_among_very_many_warnings(tmp_path: Path) -> None:
