@@ -22,6 +22,7 @@ from logpipe import (
     plugin_section,
     section,
 )
+from logpipe.builtin.chunk_link import ChunkLink
 from logpipe.builtin.chunk_payloads import compressed_of, pieces_of
 from logpipe.builtin.compression import Compression, compressor
 from logpipe.builtin.file_store import append, create_first_free, is_bad_name
@@ -55,9 +56,14 @@ class FileOptions(Options):
     compress: Literal["text", "gz", "gzip", "zstd"] = param("Compression of the files.", default="text")
     recompress: bool = param("Compress anew what the `<buffer>` has compressed the same way already.", default=False)
     symlink_path: str | None = param(
-        "Accepted for fluentd's sake: the files of chunks are no text to be followed.", default=None
+        "A link to the file of the newest chunk, where `<buffer>` is in files: of the latest time slice, the chunk "
+        "that was begun last. Placeholders are filled in as in `path`, and folders are made. Only a link is ever "
+        "replaced. The file holds lines between indexes of theirs: `tail -F` shows both, `logpipe buffer cat` the "
+        "lines alone.",
+        default=None,
+        placeholders=True,
     )
-    symlink_path_use_relative: bool = param("Make the link relative.", default=False)
+    symlink_path_use_relative: bool = param("Let the link lead from its own folder to the file.", default=False)
     time_slice_format: str | None = param(
         "0.12's way to write the time slice in names; it sets the slice's length too.", default=None
     )
@@ -92,8 +98,7 @@ class FileOutput(Output[FileOptions], type="file"):
         self._formatter = host.formatter(options.format)
         self._injected = compile_inject(options.inject, host)
         self._content = _content_function(options, self.encode)
-        if options.symlink_path is not None:
-            host.log.warning("symlink_path has no effect: the files of chunks are no text to be followed")
+        self._link = _link(options, host)
         timekey = options.buffer.timekey if options.buffer is not None else None
         if timekey is None and "time" in host.chunk_keys and not host.is_secondary:
             host.log.warning(
@@ -115,6 +120,11 @@ class FileOutput(Output[FileOptions], type="file"):
             self.host.emit_error(tag, times[index], records[index], error, receipt=batch.receipt)
 
         return self._formatter.format_batch(written, failed)
+
+    async def begun(self, chunk: Chunk, file: Path | None) -> None:
+        """Let the link lead to a chunk's file."""
+        if self._link is not None:
+            await self._link.lead_to(chunk, file)
 
     async def write(self, chunk: Chunk) -> None:
         """Write a chunk to its file.
@@ -151,6 +161,24 @@ def _template(options: FileOptions, host: Host) -> str:
         suffix=options.path_suffix if options.add_path_suffix else "",
         compress=_compression(options) or "",
     )
+
+
+def _link(options: FileOptions, host: Host) -> ChunkLink | None:
+    """Return what keeps the link that is asked for."""
+    template = options.symlink_path
+    if template is None:
+        return None
+    if host.is_secondary:
+        host.log.warning("symlink_path has no effect in <secondary>: the chunks are another output's")
+        return None
+    for problem in placeholder_problems("symlink_path", template, host.chunk_keys):
+        # compat: the words of out_file.rb
+        host.log.warning(
+            "%s. This means multiple chunks are competing for a single symlink_path, so some logs may not be taken "
+            "from the symlink.",
+            problem,
+        )
+    return ChunkLink(template, is_relative=options.symlink_path_use_relative, host=host)
 
 
 def _compression(options: FileOptions) -> Compression | None:

@@ -58,6 +58,10 @@ class Staging:
         self._in_flight: dict[str, StoredChunk] = {}
         self._weights: dict[str, int] = {}
         self._syncing = Syncing(buffer, host, self._put_again) if buffer.persistent else None
+        self._output = output
+        self._output_hears = type(output).begun is not Output.begun
+        self._new: list[StoredChunk] = []
+        """Chunks that take events, of which the output has still to hear."""
         self._room = asyncio.Event()
         self._patient_until: float | None = None
         """Until when a full buffer waits for the delivery that is going on; None while none is waited for."""
@@ -123,6 +127,17 @@ class Staging:
         pieces = [piece for key, part in parts for piece in self._append(key, part)]
         if self._syncing is not None:
             await self._syncing.take(pieces, batch.receipt)
+        if self._new:
+            await self._tell_output()
+
+    async def _tell_output(self) -> None:
+        """Tell the output of the chunks that were begun."""
+        new, self._new = self._new, []
+        for chunk in new:
+            try:
+                await self._output.begun(chunk, self._buffer.file_of(chunk))
+            except Exception:  # noqa: BLE001 - the events are in their chunks, whatever it makes of it
+                self._log.exception("unexpected error while telling the output of a chunk")
 
     async def process_payloads(self, key: ChunkKey, payloads: list[bytes], receipt: Receipt) -> None:
         """Take payloads that were in another chunk with that key, as `process` takes events.
@@ -155,6 +170,8 @@ class Staging:
                 continue
             age = max(0, self._clock.now() - chunk.created) / 1_000_000_000
             self._staged[chunk.key] = (chunk, self._clock.monotonic() - age)
+            if self._output_hears:
+                self._new.append(chunk)
             self._after_append(chunk.key, chunk)
 
     def _suits(self, chunk: StoredChunk) -> bool:
@@ -235,6 +252,8 @@ class Staging:
         if size > self.options.chunk_limit_size or count > self._records_limit:
             return None
         chunk = self._buffer.new_chunk(key)
+        if self._output_hears:
+            self._new.append(chunk)
         self._staged[key] = (chunk, self._clock.monotonic())
         return chunk
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from logpipe.event import EventBatch, Time
@@ -34,6 +35,11 @@ class Buffer(Plugin[O]):
 
     async def room(self) -> None:
         """Wait until there is no such problem; called where `overflow_action` does not say to refuse."""
+
+    def file_of(self, chunk: StoredChunk) -> Path | None:
+        """Return the file that holds a chunk, also before it is there; None where no file does."""
+        del chunk
+        return None
 
     @property
     def place(self) -> str:

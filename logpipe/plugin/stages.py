@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from logpipe.config.options import Group, Options
@@ -173,6 +174,12 @@ class Output(Plugin[O]):
         are delivered, anything else follows the `retry_*` settings, with the same chunk.
         """
         raise NotImplementedError
+
+    async def begun(self, chunk: Chunk, file: Path | None) -> None:
+        """Hear of a chunk that has its first events of this run, and of its file; None where it has none, as in memory.
+
+        Called once per chunk; the input waits meanwhile. An exception is logged, and has no other consequence.
+        """
 
     async def process(self, batch: EventBatch) -> None:
         """Deliver a batch, without a buffer. Called once per batch; batches of different inputs may overlap.

@@ -237,11 +237,8 @@ async def test_default_slice_is_told_of(tmp_path: Path) -> None:
     """That files appear once a day surprises people, so it is said."""
     async with drive(FileOutput, f"path {tmp_path}/f") as stage:
         assert any("default timekey interval (1d)" in text for text in stage.log.texts("warning"))
-    async with drive(
-        FileOutput, f"path {tmp_path}/f\nsymlink_path {tmp_path}/l\n{buffer(settings='timekey 1d')}"
-    ) as stage:
+    async with drive(FileOutput, f"path {tmp_path}/f\n{buffer(settings='timekey 1d')}") as stage:
         assert [text for text in stage.log.texts("warning") if "timekey" in text] == []
-        assert any("symlink_path has no effect" in text for text in stage.log.texts("warning"))
 
 
 def broken_write(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:

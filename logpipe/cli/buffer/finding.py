@@ -63,6 +63,8 @@ def _target(target: str) -> list[Store]:
         return stores
     if not path.exists():
         raise LogpipeError(f"{target} is not there: give the folder of a buffer, or a chunk's file")
+    if path.is_symlink():  # that of symlink_path
+        path = path.resolve()
     if path.name.endswith((SUFFIX, CLAIMED)):
         return [LetterStore(path.parent, path)]
     for place in places_in(path.parent):

@@ -195,6 +195,10 @@ class StoredBuffer(Buffer[O]):
         chunk_id = f"{self._last_stamp:016x}{secrets.token_hex(8)}"
         return FileChunk(chunk_id, self._place.path_of(chunk_id), self, key=key, created=now)
 
+    def file_of(self, chunk: StoredChunk) -> Path | None:
+        """Return the file of a chunk."""
+        return chunk.path if isinstance(chunk, (FileChunk, FluentdChunk)) else None
+
     @property
     def problem(self) -> str:
         """Why no events can be taken now: the disk has no room."""
