@@ -247,7 +247,8 @@ async def test_the_hour_that_comes_twice_has_one_name(machine_in: Callable[[str]
     machine_in("Europe/Berlin")
     two = int(datetime(2024, 10, 27, 0, tzinfo=UTC).timestamp())
     buffer = "<buffer time>\n@type memory\ntimekey 1h\n</buffer>\n"
-    async with pipeline(f"<match app>\n@type file\nappend true\npath {tmp_path}/f\n{JSON}{buffer}</match>\n") as running:
+    text = f"<match app>\n@type file\nappend true\npath {tmp_path}/f\n{JSON}{buffer}</match>\n"
+    async with pipeline(text) as running:
         times = [(two + minutes * 60) * SECOND for minutes in (-1, 1, 61, 121)]
         await running.feed("app", *({"n": n} for n in range(4)), times=times)
         await running.flush()
