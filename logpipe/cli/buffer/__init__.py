@@ -18,6 +18,7 @@ from logpipe.cli import COMMANDS
 from logpipe.cli.arguments import Parser, add_reading
 from logpipe.cli.buffer import listing, printing, repairing, replaying, verifying
 from logpipe.cli.buffer.finding import find
+from logpipe.cli.buffer.saying import say
 from logpipe.cli.buffer.store import Store
 from logpipe.errors import LogpipeError
 
@@ -39,7 +40,8 @@ here: `verify` reads everything.
 
 _CAT: Final = """\
 Prints events as JSON, one a line, with time, tag and record. What an output has encoded before it was stored is
-printed as it is, and said on standard error. Of a damaged chunk all that is intact is printed.
+printed as it is, and said on standard error. Of a damaged chunk all that is intact is printed. Secrets within events
+are printed too; what the other commands say is masked as `logpipe config` does it.
 """
 
 _VERIFY: Final = """\
@@ -99,7 +101,7 @@ def main(program: str, arguments: list[str]) -> int:
     except (LogpipeError, OSError) as error:
         with suppress(BrokenPipeError):
             sys.stdout.flush()
-        print(f"{program}: {error}", file=sys.stderr)
+        say(f"{program}: {error}", file=sys.stderr)
         return 2
     return status
 

@@ -15,6 +15,7 @@ from logpipe.builtin.buffers.file.buffer import StoredBuffer
 from logpipe.builtin.buffers.file.location import Place, places_in
 from logpipe.cli.buffer.chunks import ChunkStore
 from logpipe.cli.buffer.letters import CLAIMED, LetterStore, letter_stores
+from logpipe.cli.buffer.saying import say
 from logpipe.cli.buffer.store import Item, Store
 from logpipe.cli.reading import reading
 from logpipe.config.diagnostic import Diagnostic
@@ -44,7 +45,7 @@ def owned(store: Store, settings: Settings, given: argparse.Namespace) -> Store 
         return store
     own = store.of(str(settings.config.absolute()))
     if others := len(store.items()) - len(own.items()):
-        print(f"{store.folder}: {others} files of other configurations are left out: --all takes them", file=sys.stderr)
+        say(f"{store.folder}: {others} files of other configurations are left out: --all takes them", file=sys.stderr)
     return own if own.items() else None
 
 
@@ -59,7 +60,7 @@ def _target(target: str) -> list[Store]:
     if path.is_dir():
         stores = [store for folder in _folders(path) for store in (*_stores(places_in(folder)), *letter_stores(folder))]
         if not stores:
-            print(f"no chunks in {target}", file=sys.stderr)
+            say(f"no chunks in {target}", file=sys.stderr)
         return stores
     if not path.exists():
         raise LogpipeError(f"{target} is not there: give the folder of a buffer, or a chunk's file")
@@ -114,7 +115,7 @@ def _configured(settings: Settings) -> Iterator[list[Store]]:
         is_any = is_any or bool(letters)
         yield letters
     if not seen and not is_any:
-        print(f"no output of {settings.config} keeps chunks in files, and there are no dead letters", file=sys.stderr)
+        say(f"no output of {settings.config} keeps chunks in files, and there are no dead letters", file=sys.stderr)
 
 
 def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -> Graph:
@@ -141,7 +142,7 @@ def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -
             )
     if graph is None:
         for text in render_all(_errors(found)):
-            print(text, file=sys.stderr)
+            say(text, file=sys.stderr)
         raise LogpipeError(f"{settings.config} cannot be used: {len(_errors(found))} errors, shown above")
     return graph
 

@@ -6,11 +6,14 @@ import argparse
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from logpipe.cli.buffer.finding import chosen
+from logpipe.cli.buffer.saying import say
 from logpipe.cli.buffer.store import Row, Store
+from logpipe.config.secrets import MASK, masked_text, sounds_secret
 
 _HEADS: Final = ("CHUNK", "STATE", "KEY", "TAG", "RECORDS", "BYTES", "AGE", "NOTE")
 _AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
@@ -22,18 +25,29 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
         rows: list[Row] = []
         for item in chosen(store, given):
             with suppress(FileNotFoundError):
-                rows.append(item.row())
+                rows.append(_masked(item.row()))
         if given.format == "json":
             for row in rows:
                 print(json.dumps(_fields(store, row)))
         else:
-            print(*([""] if number else []), *_table(store, rows), sep="\n")
+            for line in (*([""] if number else []), *_table(store, rows)):
+                say(line)
     return 0
+
+
+def _masked(row: Row) -> Row:
+    """Return a row without secrets: fields that name a chunk may hold some, and so may the reason of a dead letter."""
+    key = {name: MASK if sounds_secret(name) else _masked_value(value) for name, value in row.key.items()}
+    return replace(row, tag=masked_text(row.tag), key=key, problem=masked_text(row.problem), note=masked_text(row.note))
+
+
+def _masked_value(value: object) -> object:
+    return masked_text(value) if isinstance(value, str) else value
 
 
 def _fields(store: Store, row: Row) -> dict[str, object]:
     return {
-        "folder": str(store.folder),
+        "folder": masked_text(str(store.folder)),
         "chunk": row.item_id,
         "state": row.state,
         "key": row.key,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from logpipe.builtin.json_text import dump
 from logpipe.cli.buffer.finding import chosen
+from logpipe.cli.buffer.saying import say
 from logpipe.cli.buffer.store import Item, Store
 from logpipe.errors import FormatError
 from logpipe.event import Event, EventBatch, Time
@@ -24,7 +25,7 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
             try:
                 left -= _print(item, left)
             except FileNotFoundError:
-                print(f"{item.path} is gone: it was delivered meanwhile", file=sys.stderr)
+                say(f"{item.path} is gone: it was delivered meanwhile", file=sys.stderr)
             if left <= 0:
                 return 0
     return 0
@@ -37,7 +38,7 @@ def _print(item: Item, most: int) -> int:
         if isinstance(content, bytes):
             if not printed:
                 sys.stdout.flush()
-                print(f"{item.path} holds what its output has encoded, printed as it is:", file=sys.stderr)
+                say(f"{item.path} holds what its output has encoded, printed as it is:", file=sys.stderr)
             pieces: Iterator[bytes] = iter((content,))
         else:
             pieces = _lines(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from logpipe.cli.buffer.finding import chosen
+from logpipe.cli.buffer.saying import say
 from logpipe.cli.buffer.store import Finding, Item, Store
 from logpipe.cli.buffer.verifying import verified
 from logpipe.errors import LogpipeError
@@ -28,16 +29,16 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
         finally:
             store.unlock()
     if not given.apply and left:
-        print("nothing was changed: give --apply to do it")
+        say("nothing was changed: give --apply to do it")
     elif not damaged:
-        print("nothing is damaged")
+        say("nothing is damaged")
     return 1 if left else 0
 
 
 def _announce(item: Item, found: Finding) -> bool:
-    print(f"{item.path}: would keep {found.records} records, and move aside:")
+    say(f"{item.path}: would keep {found.records} records, and move aside:")
     for damage in found.damages:
-        print(f"  {damage}")
+        say(f"  {damage}")
     return False
 
 
@@ -45,7 +46,7 @@ def _repair(item: Item) -> bool:
     try:
         done = item.repair()
     except (LogpipeError, OSError) as error:
-        print(f"{item.path}: not repaired: {error}")
+        say(f"{item.path}: not repaired: {error}")
         return False
-    print(f"{item.path}: {done}")
+    say(f"{item.path}: {done}")
     return True

@@ -10,8 +10,10 @@ from collections import Counter
 
 from logpipe.cli.buffer import finding
 from logpipe.cli.buffer.finding import build_graph, chosen, letters_of, owned
+from logpipe.cli.buffer.saying import say
 from logpipe.cli.buffer.store import Item, Store
 from logpipe.cli.reading import reading
+from logpipe.config.secrets import masked_text
 from logpipe.engine.graph import Graph
 from logpipe.engine.replay import Replay, run_beside, target_of
 from logpipe.errors import LogpipeError
@@ -42,6 +44,21 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
     """
     log = logging.getLogger("logpipe")
     log.setLevel(logging.ERROR)  # what a configuration is warned of was said when the engine read it
+    said = logging.StreamHandler()
+    said.setFormatter(_WithoutSecrets())
+    log.addHandler(said)
+    try:
+        return _replay(stores, given, log)
+    finally:
+        log.removeHandler(said)
+
+
+class _WithoutSecrets(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return masked_text(super().format(record))
+
+
+def _replay(stores: list[Store], given: argparse.Namespace, log: logging.Logger) -> int:
     graph = build_graph(reading(given.config, given), beside=True)
     log.setLevel(logging.WARNING)
     if given.dry_run:
@@ -54,7 +71,7 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
         replayer = Replayer(graph, [item for store in stores for item in chosen(store, given)], given.to)
         asyncio.run(run_beside(graph, replayer.run))
     except KeyboardInterrupt:
-        print("broken off: what was not delivered is where it was", file=sys.stderr)
+        say("broken off: what was not delivered is where it was", file=sys.stderr)
         return 1
     finally:
         for store in locked:
@@ -69,10 +86,10 @@ def _announce(stores: list[Store], given: argparse.Namespace, graph: Graph) -> i
             try:
                 targets = Counter(target_of(letter, graph, given.to) for letter in item.letters())
             except LogpipeError as problem:
-                print(f"{item.path}: {problem}")
+                say(f"{item.path}: {problem}")
                 status = 1
             else:
-                print(f"{item.path}: {_in_words(targets)}")
+                say(f"{item.path}: {_in_words(targets)}")
     return status
 
 
@@ -111,7 +128,7 @@ class Replayer:
                 progress.cancel()
             sent += replay.result.sent
             failed += replay.result.failed_again
-        print(f"{sent - failed} events delivered, {failed} are dead letters again")
+        say(f"{sent - failed} events delivered, {failed} are dead letters again")
         if failed:
             self.status = 1
 
@@ -134,14 +151,14 @@ class Replayer:
             item.give_back()
             raise
         item.remove()
-        print(f"{item.path}: {_in_words(replay.result.routes)}")
+        say(f"{item.path}: {_in_words(replay.result.routes)}")
 
     def _not_done(self, item: Item, problem: LogpipeError) -> None:
-        print(f"{item.path}: not replayed: {problem}")
+        say(f"{item.path}: not replayed: {problem}")
         self.status = 1
 
     async def _tell(self, number: int, item: Item, replay: Replay) -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
             about = f"{item.path} ({number} of {len(self._items)})"
-            print(f"{about}: {replay.result.sent} events sent, waiting for their delivery", file=sys.stderr)
+            say(f"{about}: {replay.result.sent} events sent, waiting for their delivery", file=sys.stderr)

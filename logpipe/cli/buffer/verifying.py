@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from logpipe.cli.buffer.finding import chosen
+from logpipe.cli.buffer.saying import say
 from logpipe.cli.buffer.store import Finding, Item, Store
 
 
@@ -19,10 +20,10 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
             chunks += 1
             records += found.records
             damaged += bool(found.damages)
-            print(f"{item.path}: {'DAMAGED' if found.damages else 'ok'}, {found.records} records intact")
+            say(f"{item.path}: {'DAMAGED' if found.damages else 'ok'}, {found.records} records intact")
             for damage in found.damages:
-                print(f"  {damage}")
-    print(f"{chunks} chunks, {records} records intact, {damaged} chunks damaged")
+                say(f"  {damage}")
+    say(f"{chunks} chunks, {records} records intact, {damaged} chunks damaged")
     return 1 if damaged else 0
 
 
