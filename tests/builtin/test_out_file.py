@@ -187,7 +187,7 @@ async def test_fields_do_not_choose_the_folder(tmp_path: Path) -> None:
 async def test_secondary(tmp_path: Path) -> None:
     """As `<secondary>` it writes chunks cut, and left unencoded, by another output."""
     text = f"""
-        <match **>
+        <match app>
           @type null
           never_flush true
           <buffer tag>

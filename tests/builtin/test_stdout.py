@@ -86,7 +86,7 @@ async def test_filter_prints_and_passes_on(capfdbinary: pytest.CaptureFixture[by
 async def test_secondary_of_an_output_that_keeps_records(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """As `<secondary>` it prints chunks that another output left unencoded."""
     text = """
-        <match **>
+        <match app>
           @type null
           never_flush true
           <buffer>

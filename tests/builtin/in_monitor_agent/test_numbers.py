@@ -87,7 +87,7 @@ async def test_ledger_of_files(tmp_path: Path) -> None:
     (tmp_path / "\udcff.log").write_text("a\nb\n")  # a name that is no UTF-8
     parse_none = "<parse>\n@type none\n</parse>"
     text = f"<source>\n@type tail\npath {tmp_path}/*.log\ntag app\nread_from_head true\n{parse_none}\n</source>\n"
-    async with pipeline(source() + text + "<match **>\n@type test\n</match>\n") as running:
+    async with pipeline(source() + text + "<match app>\n@type test\n</match>\n") as running:
         await running.wait_for(lambda: len(running.records()) == 2)
         ledger = (await ask(running, "/api/ledger.json")).document
         (line,) = ledger["sources"]
