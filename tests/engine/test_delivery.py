@@ -257,12 +257,13 @@ async def test_a_receipt_settles_when_the_chunk_is_delivered() -> None:
     settled: list[int] = []
     async with pipeline(conf("flush_mode immediate"), Sink) as running:
         out = sink(running)
-        out.failures = [OSError("down")]
+        out.always = OSError("down")
         receipt = Receipt(lambda: settled.append(1))
         await running.feed("a", {"n": 1}, receipt=receipt)
         receipt.release()
-        await running.wait_for(lambda: out.attempts == 1)
+        await running.wait_for(lambda: out.attempts)
         assert settled == []
+        out.always = None
         await running.wait_for(lambda: settled == [1])
         assert out.records == [{"n": 1}]
 
