@@ -34,7 +34,7 @@ SAMPLE = f"""
 def logpipe(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run to the end."""
     command = (sys.executable, "-m", "logpipe", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=environment())
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment())
 
 
 def environment() -> dict[str, str]:

@@ -17,9 +17,7 @@ def evaluate(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[st
     """Run `logpipe eval` with its standard input."""
     command = (sys.executable, "-m", "logpipe", "eval", *arguments)
     environment = {**os.environ, "TZ": "UTC", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, input=stdin, env=environment
-    )
+    return subprocess.run(command, capture_output=True, text=True, check=False, input=stdin, env=environment)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def logpipe(*arguments: str, text: str = "", **environment: str) -> subprocess.C
     """Run to the end."""
     command = (sys.executable, "-m", "logpipe", *arguments)
     env = {**os.environ, **environment}
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env, input=text)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, input=text)
 
 
 @pytest.fixture

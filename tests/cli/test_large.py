@@ -68,6 +68,7 @@ def entries(count: int) -> str:
     return f"<filter **>\n  @type record_transformer\n  <record>\n{lines}  </record>\n</filter>\n{REST}"
 
 
+@pytest.mark.slow("every call of two checks of a large configuration is counted")
 @pytest.mark.parametrize(
     "text",
     [entries, matches, matches_of_two, filters, labels, unknown_labels, unknown_parameters],

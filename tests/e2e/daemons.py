@@ -68,9 +68,7 @@ class Program:
         """Run to the end, of the command that was given."""
         command = (sys.executable, "-m", "logpipe", "-c", str(self.config), *arguments)
         environment = {**os.environ, **more}
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment, umask=umask
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, umask=umask)
         if self.pid_file.exists() and (pid := self.pid_file.read_text().strip()):
             self._pids.append(int(pid))
         return done

@@ -284,7 +284,7 @@ ON_A_SMALL_DISK = """
 def output_of(command: list[str]) -> str:
     """Run a program of ours to its good end, and return what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
