@@ -12,7 +12,7 @@ from logpipe import Record
 from logpipe.testing import Pipeline
 
 ANY_PORT = "<source>\n@type monitor_agent\n@id monitor\nbind 127.0.0.1\nport 0\n{}\n</source>\n"
-COLLECT = "<match **>\n@type test\n</match>\n"
+COLLECT = "<match app>\n@type test\n</match>\n"
 
 
 class Reply(NamedTuple):
