@@ -171,7 +171,7 @@ def test_killed_while_it_salvages(point: str, tmp_path: Path) -> None:
     """A torn file, salvaged once more after the crash, with one report of it in the end."""
     machine = Machine(tmp_path)
     machine.run_to("buffer.synced:2")
-    (torn,) = files(tmp_path / "b")
+    *_, torn = files(tmp_path / "b")  # the two syncs were those of one chunk or of two, as the time went
     with torn.open("ab") as file:
         file.write(torn.read_bytes()[:100])
     machine.run_to(f"{point}:1")
