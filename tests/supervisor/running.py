@@ -104,6 +104,10 @@ class Running:
         at = self.folder / "out.at"
         return at.read_text().splitlines().count(place) if at.exists() else 0
 
+    def let_go(self) -> None:
+        """Let an output that is held write."""
+        (self.folder / "out.go").touch()
+
     @property
     def said(self) -> str:
         """What it has said so far, in all its runs."""

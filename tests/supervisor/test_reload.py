@@ -18,7 +18,7 @@ from logpipe.engine import malloc
 from logpipe.engine.graph import Graph
 from logpipe.engine.watchdog import Watchdog
 from logpipe.supervisor import Settings, worker
-from logpipe.supervisor.worker import Loaded, Worker
+from logpipe.supervisor.worker import REST_SECONDS, Loaded, Worker
 from logpipe.testing import wait_for
 from tests.services.waiting import wait_until
 from tests.supervisor.running import PLUGINS, Running
@@ -161,11 +161,12 @@ def test_what_system_says_of_the_log(running: Running) -> None:
 
 
 def test_a_storm_of_signals(running: Running) -> None:
-    """A hundred within a second are a few reloads, while lines are written: each arrives once."""
+    """A hundred within a second are no more reloads than seconds, while lines are written: each arrives once."""
     running.configure()
     running.write(10)
     running.start()
     running.has_delivered_all()
+    began = time.monotonic()
     for _ in range(100):
         running.send(signal.SIGHUP)
         running.write(10)
@@ -173,20 +174,23 @@ def test_a_storm_of_signals(running: Running) -> None:
     running.has_delivered_all()
     running.has_said(SWITCHED)
     reloads = running.said.count("reading the configuration again")
+    assert 1 <= reloads <= 2 + (time.monotonic() - began) / REST_SECONDS
     assert running.stop() == 0
-    assert 1 <= reloads <= 4
     assert sorted(running.delivered) == sorted(running.written)
 
 
 def test_term_during_a_reload(running: Running) -> None:
     """It ends, whether the old or the new configuration runs at that moment."""
-    running.configure(output="pause 0.05", shutdown_timeout="1h")
+    running.configure(output="trouble held", shutdown_timeout="1h")
     running.write(40)
     running.start()
     running.has_come_to("write")
     running.send(signal.SIGHUP)
     running.has_said("the configuration is good: stopping what runs")
-    assert running.stop() == 0
+    running.send(signal.SIGTERM)
+    running.has_said("received graceful stop (SIGTERM)")
+    running.let_go()
+    assert running.end() == 0
     assert SWITCHED not in running.said
     assert running.delivered == running.written
 

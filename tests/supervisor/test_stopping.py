@@ -55,12 +55,14 @@ def test_term_while_an_output_starts(running: Running) -> None:
 
 def test_term_during_a_flush(running: Running) -> None:
     """A chunk that is being written is waited for: each line is there once."""
-    running.configure(output="pause 0.01")
+    running.configure(output="trouble held", shutdown_timeout="1h")
     running.write(100)
     running.start()
-    wait_until(lambda: running.delivered, seconds=PATIENCE, what="the first line")
-    assert len(running.delivered) < 100, "the flush was over before it could be disturbed"
-    assert running.stop() == 0
+    running.has_come_to("write")
+    running.send(signal.SIGTERM)
+    running.has_said("received graceful stop (SIGTERM)")
+    running.let_go()
+    assert running.end() == 0
     assert running.delivered == running.written
 
 

@@ -18,12 +18,12 @@ class LinesOptions(Options):
     prefix: str = param("What stands before each.", default="")
     pause: float = param("Seconds to wait before each.", default=0.0)
     trouble: Literal[
-        "none", "never_built", "start_waits", "start_fails", "start_dies", "never_answers", "stop_blocks"
+        "none", "never_built", "start_waits", "start_fails", "start_dies", "held", "never_answers", "stop_blocks"
     ] = param("What goes wrong.", default="none")
 
 
 class Lines(Output[LinesOptions], type="lines"):
-    """Says in `PATH.at` where it is, so that a test can wait for that."""
+    """Says in `PATH.at` where it is, so that a test can wait for that; held, it writes when there is a `PATH.go`."""
 
     def __init__(self, options: LinesOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -43,6 +43,8 @@ class Lines(Output[LinesOptions], type="lines"):
         self._at("write")
         if self.options.trouble == "never_answers":
             await asyncio.Event().wait()
+        while self.options.trouble == "held" and not Path(f"{self.options.path}.go").exists():
+            await asyncio.sleep(0.01)
         with Path(self.options.path).open("a") as file:
             for batch in chunk.batches():
                 for record in batch.records:
