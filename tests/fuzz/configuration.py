@@ -95,9 +95,9 @@ class Writer:
     def _labels(self) -> Iterator[str]:
         if self._random.random() < 0.5:
             self._place.labels.append("@ERROR")
-        done: set[str] = set()
-        while rest := [label for label in self._place.labels if label not in done]:
-            done.add(rest[0])
+        written = self._place.written
+        while rest := [label for label in self._place.labels if label not in written]:
+            written.add(rest[0])
             yield rest[0]
 
     def _source(self) -> None:

@@ -20,7 +20,9 @@ class Place:
     random: Random
     root: Path
     labels: list[str] = field(default_factory=list)
-    """Labels that were named and are still to be written."""
+    """Labels that were named."""
+    written: set[str] = field(default_factory=set)
+    """Those of them whose section was begun."""
     used: Counter[str] = field(default_factory=Counter)
     """How often each setting stands in the configuration, by `kind type.setting`."""
     stages: Counter[str] = field(default_factory=Counter)
@@ -50,9 +52,10 @@ class Place:
         return f"{self.input}/*.log"
 
     def next_label(self) -> str:
-        """Return a label; it is written later on."""
-        if self.labels and self.random.random() < 0.05:
-            return self.random.choice(self.labels)
+        """Return a label; it is written later on, so that none leads into a circle: two thousand rounds take long."""
+        waiting = [label for label in self.labels if label not in self.written]
+        if waiting and self.random.random() < 0.05:
+            return self.random.choice(waiting)
         self._named += 1
         self.labels.append(f"@L{self._named}")
         return self.labels[-1]
