@@ -197,7 +197,12 @@ async def test_a_tag_is_one_line_in_the_file(tmp_path: Path) -> None:
     async with drive(FileOutput, f"{path}<buffer []>\n{MEMORY}</buffer>") as stage:
         await stage.feed("a\nforged\u2028\tx", {"n": 1})
         await stage.flush()
-    assert files(tmp_path) == {"f_0.log": 'a\\x0aforged\\u2028\\x09x\t{"n":1}\n'}
+        await stage.feed("half\ud800", {"n": 2})
+        await stage.flush()
+    assert files(tmp_path) == {
+        "f_0.log": 'a\\x0aforged\\u2028\\x09x\t{"n":1}\n',
+        "f_1.log": 'half\\ud800\t{"n":2}\n',
+    }
 
 
 async def test_chunks_larger_than_memory_are_written_in_pieces(tmp_path: Path) -> None:

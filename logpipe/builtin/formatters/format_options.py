@@ -10,13 +10,14 @@ _BREAKS: Final = {
     **{place: f"\\x{place:02x}" for place in (*range(32), *range(127, 160))},
     0x2028: "\\u2028",
     0x2029: "\\u2029",
+    **{place: f"\\u{place:04x}" for place in (*range(0xD800, 0xDC80), *range(0xDD00, 0xE000))},
 }
 
 
 def on_one_line(tag: str) -> bytes:
     """Return a tag as it stands in a line: a file's name that became one may hold newlines, which would begin others.
 
-    Bytes of a name that are not UTF-8 are what they were.
+    Bytes of a name that are not UTF-8 are what they were; half a surrogate pair, which a field may hold, is spelled.
     """
     return (tag if tag.isprintable() else tag.translate(_BREAKS)).encode("utf-8", "surrogateescape")
 
