@@ -15,6 +15,7 @@ from typing import Any, Final
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place, Slices
 from logpipe.engine.chunk_queue import ChunkQueue
+from logpipe.engine.dead_letters import comes_through_error
 from logpipe.engine.router import TAKEN
 from logpipe.engine.sizes import estimate_size, halves
 from logpipe.engine.syncing import Piece, Syncing
@@ -124,6 +125,8 @@ class Staging:
             # never by dropping the oldest: what is wrong with the disk is no reason to lose what is on it
             await self._buffer.room()
         parts = self._place(batch, self._leave_out)
+        if comes_through_error(batch.receipt):  # a chunk in a file has no receipts that would tell
+            parts = [(key._replace(came_through_error=True), part) for key, part in parts]
         pieces = [piece for key, part in parts for piece in self._append(key, part)]
         if self._syncing is not None:
             await self._syncing.take(pieces, batch.receipt)

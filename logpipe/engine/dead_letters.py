@@ -49,9 +49,9 @@ def coming_through_error() -> Iterator[None]:
         _through_error.reset(token)
 
 
-def comes_through_error() -> bool:
-    """Return whether what is being emitted has been in `@ERROR`."""
-    return _through_error.get()
+def comes_through_error(receipt: Receipt | None = None) -> bool:
+    """Return whether what is being emitted, or what a receipt is for, has been in `@ERROR`."""
+    return _through_error.get() or (receipt is not None and receipt.came_through_error)
 
 
 class _Letter(NamedTuple):
@@ -116,7 +116,7 @@ class DeadLetterQueue:
         self.count.add(1)
         if self.seen is not None:
             self.seen(tag, time, record, error)
-        again = in_error_label or _through_error.get() or (receipt is not None and receipt.came_through_error)
+        again = in_error_label or comes_through_error(receipt)
         letter = _Letter(tag, receipt, time, record, culprit, who)
         if receipt is not None:
             receipt.hold()

@@ -9,10 +9,11 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Final
 
 from logpipe.engine.chunking import Staging
+from logpipe.engine.dead_letters import coming_through_error
 from logpipe.engine.giving_up import GivingUp
 from logpipe.engine.poison import Part, refuse_each
 from logpipe.engine.retry import Retry
@@ -143,6 +144,10 @@ class BufferedOutlet:
 
     async def _attempt(self, chunk: StoredChunk) -> bool:
         """Try a chunk once; returns whether it is dealt with. It is back in the queue if it is not."""
+        with coming_through_error() if chunk.key.came_through_error else nullcontext():
+            return await self._try(chunk)
+
+    async def _try(self, chunk: StoredChunk) -> bool:
         began = self._clock.monotonic()
         retry = self.queue.retry_of(chunk)
         use_secondary = retry is not None and retry.wants_secondary(began)

@@ -31,6 +31,8 @@ class ChunkKey(NamedTuple):
 
     Values hold their type: the keys of true, 1 and 1.0 are three.
     """
+    came_through_error: bool = False
+    """Whether the events have been in `<label @ERROR>`: those that fail again are dead letters."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, tuple) and len(other) == len(self) and self._typed == ChunkKey(*other)._typed
@@ -43,7 +45,8 @@ class ChunkKey(NamedTuple):
 
     @property
     def _typed(self) -> tuple[Any, ...]:
-        return (self.timekey, self.tag, *((name, identity(value)) for name, value in self.variables))
+        variables = ((name, identity(value)) for name, value in self.variables)
+        return (self.timekey, self.tag, self.came_through_error, *variables)
 
 
 def identity(value: Any) -> Any:

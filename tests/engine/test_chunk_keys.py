@@ -187,7 +187,7 @@ def test_keys_are_equal_with_their_types() -> None:
     assert len(keys) == len(VALUES)
     assert ChunkKey(variables=(("k", True),)) != ChunkKey(variables=(("k", 1),))
     assert ChunkKey(1, "a", (("k", [1]),)) == ChunkKey(1, "a", (("k", [1]),))
-    assert ChunkKey(1, "a") == (1, "a", ())
+    assert ChunkKey(1, "a") == (1, "a", (), False)
 
 
 @pytest.mark.parametrize("depth", [200, 900])

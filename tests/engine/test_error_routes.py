@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,14 +63,17 @@ ROOT = "<filter bad.**>\n@type refuse\n</filter>\n<match **>\n@type test\n</matc
         "@type again\n@label @ROOT",
         "@type again_later\n@label @ROOT\n<buffer>\nflush_mode immediate\n</buffer>",
         "@type relabel\n@label @VIA",
+        "@type relabel\n@label @LATER",
     ],
-    ids=["relabel", "copy", "retag", "without-receipt", "buffered", "two-labels"],
+    ids=["relabel", "copy", "retag", "without-receipt", "buffered", "two-labels", "buffered-in-a-file-elsewhere"],
 )
 @pytest.mark.parametrize("with_receipt", [True, False])
-async def test_an_event_goes_to_the_error_label_once(way_back: str, *, with_receipt: bool) -> None:
+async def test_an_event_goes_to_the_error_label_once(tmp_path: Path, way_back: str, *, with_receipt: bool) -> None:
     """What fails after it came from there is a dead letter with its reason, and its source is told."""
     via = "<label @VIA>\n<filter **>\n@type refuse\n</filter>\n<match **>\n@type test\nname via\n</match>\n</label>\n"
-    text = f"{QUIET}<label @ERROR>\n<match **>\n{way_back}\n</match>\n</label>\n{via}{ROOT}"
+    buffer = f"<buffer>\n@type file\npath {tmp_path}\nflush_mode immediate\n</buffer>\n"
+    later = f"<label @LATER>\n<match **>\n@type again_later\n@label @ROOT\n{buffer}</match>\n</label>\n"
+    text = f"{QUIET}<label @ERROR>\n<match **>\n{way_back}\n</match>\n</label>\n{via}{later}{ROOT}"
     settled: list[int] = []
     async with pipeline(text, Refuse, Again, AgainLater) as running:
         receipt = Receipt(lambda: settled.append(1)) if with_receipt else None

@@ -84,7 +84,7 @@ class _ChunkItem:
 
     def row(self) -> Row:
         seen = summarize(self._found)
-        timekey, tag, variables = seen.key
+        timekey, tag, variables, _ = seen.key
         shared = {"timekey": timekey, "tag": tag, **dict(variables)}
         notes = ["fluentd's"] if self._found.fluentd is not None else []
         notes += ["encoded"] if seen.encoded else []

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logpipe import ChunkKey
 from logpipe.builtin.buffers.file import FileSingleBuffer
 from logpipe.builtin.buffers.file.fluentd_content import Content
 from logpipe.builtin.compression import compressor
@@ -88,7 +89,7 @@ async def test_all_of_a_meta_file_is_taken_over(tmp_path: Path) -> None:
     async with running(text) as pipe:
         await pipe.wait_for(lambda: len(sink(pipe).chunks) == 2)
         for key, _ in sink(pipe).chunks:
-            assert key == (1_466_000_000, "a", (("$.k.app", "web"), ("n", 1)))
+            assert key == ChunkKey(1_466_000_000, "a", (("$.k.app", "web"), ("n", 1)))
 
 
 @pytest.mark.parametrize("meta", [None, b"", b"\xc1\x00", b"\xc1\x00\0\0\0\x09\x81\xa3tag", b"\xc1\xc1\xc1", bytes(60)])
@@ -182,7 +183,7 @@ async def test_chunks_of_file_single(tmp_path: Path) -> None:
         async with running(conf(folder, LONG, arg=arg, buffer="file_single"), buffer=FileSingleBuffer) as pipe:
             await pipe.wait_for(lambda: len(sink(pipe).chunks) == 1)
             (found, _) = sink(pipe).chunks[0]
-            assert found == ((None, "a.b", ()) if arg == "tag" else (None, None, (("app", "web one"),)))
+            assert found == (ChunkKey(tag="a.b") if arg == "tag" else ChunkKey(variables=(("app", "web one"),)))
 
 
 async def test_a_failing_peer_gets_them_again(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ class Label(NamedTuple):
 
 def encode_label(label: Label) -> bytes:
     """Return a label's bytes; a tag or a value may hold anything."""
-    timekey, key_tag, variables = label.key
-    fields = [label.tag, label.created, timekey, key_tag, variables]
+    timekey, key_tag, variables, came_through_error = label.key
+    fields = [label.tag, label.created, timekey, key_tag, variables, *[True] * came_through_error]
     return json.dumps(fields, separators=(",", ":"), default=_labelled).encode()
 
 
@@ -74,8 +74,9 @@ def _unlabelled(fields: dict[str, Any]) -> Any:
 @lru_cache(maxsize=1024)
 def decode_label(data: bytes) -> Label:
     """Return the label whose bytes these are."""
-    tag, created, timekey, key_tag, variables = json.loads(data, object_hook=_unlabelled)
-    return Label(tag, ChunkKey(timekey, key_tag, tuple((name, value) for name, value in variables)), created)
+    tag, created, timekey, key_tag, variables, *came_through_error = json.loads(data, object_hook=_unlabelled)
+    values = tuple((name, value) for name, value in variables)
+    return Label(tag, ChunkKey(timekey, key_tag, values, bool(came_through_error)), created)
 
 
 def encode_payloads(payloads: list[bytes], size: int) -> Iterator[Content]:
