@@ -149,7 +149,7 @@ def _read_files(account: Account) -> Iterator[str]:
     """Take what the files hold; yield what stands in a file of another name than its fields say."""
     for number, pattern in enumerate(account.place.paths):
         folder = account.place.output / str(number)
-        sink = account.sinks.setdefault(f"files of {pattern}", Counter())
+        sink = account.sinks.setdefault(f"files of {number}, {pattern}", Counter())
         for path in folder.rglob("*"):
             if path.is_symlink() or not path.is_file():
                 continue
