@@ -89,6 +89,24 @@ async def test_an_event_goes_to_the_error_label_once(tmp_path: Path, way_back: s
     assert len(running.errors) == 2
 
 
+async def test_a_restart_does_not_forget_what_came_through_the_error_label(tmp_path: Path) -> None:
+    """A chunk in a file says it, beside others of events that did not."""
+    text = (
+        f"{QUIET}<label @ERROR>\n<match **>\n@type relabel\n@label @LATER\n</match>\n</label>\n{ROOT}"
+        "<label @LATER>\n<match **>\n@type again_later\n@label @ROOT\n"
+        f"<buffer>\n@type file\npath {tmp_path}\nflush_interval INTERVAL\n</buffer>\n</match>\n</label>\n"
+    )
+    async with pipeline(text.replace("INTERVAL", "1h"), Refuse, AgainLater) as running:
+        await running.feed("bad.a", {"bad": 1})
+        await running.feed("bad.a", {"bad": 2}, label="@LATER")
+        await running.graph.world.dead_letters.settle()
+    async with pipeline(text.replace("INTERVAL", "0"), Refuse, AgainLater) as running:
+        await running.wait_for(lambda: len(running.dead_letters()) == 2)
+    assert sorted(letter.record["bad"] for letter in running.dead_letters()) == [1, 2]
+    assert [record for _, _, record, _ in running.errors].count({"bad": 1}) == 1
+    assert [record for _, _, record, _ in running.errors].count({"bad": 2}) == 2
+
+
 async def test_an_event_that_the_error_label_refuses_is_a_dead_letter_and_no_others_wait() -> None:
     """A ValueError of an output in `@ERROR` blames the event, once it is tried alone."""
 
