@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -56,6 +57,8 @@ class Staging:
         self._clock: Clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._staged: dict[ChunkKey, tuple[StoredChunk, float]] = {}
+        self._due: deque[tuple[ChunkKey, float]] = deque()
+        """Staged chunks whose time has come, and when they were begun."""
         self._in_flight: dict[str, StoredChunk] = {}
         self._weights: dict[str, int] = {}
         self._syncing = Syncing(buffer, host, self._put_again) if buffer.persistent else None
@@ -275,11 +278,21 @@ class Staging:
 
     def enqueue_due(self) -> None:
         """Queue the staged chunks whose time has come; called by the delivery's timer."""
-        most = self.options.queued_chunks_limit_size or self.options.flush_thread_count
         due = self._is_slice_over if self.options.timekey and "time" in self.options.chunk_keys else self._is_old
-        for key in [key for key, (_, created) in self._staged.items() if due(key, created)]:
-            if self.queue.takes_by_age(key, most):
-                self._enqueue_staged(key)
+        self._due = deque((key, created) for key, (_, created) in self._staged.items() if due(key, created))
+        self._enqueue_next()
+
+    def _enqueue_next(self) -> None:
+        """Queue what is due, for as long as the queue takes it; the timer asks again for failing keys."""
+        most = self.options.queued_chunks_limit_size or self.options.flush_thread_count
+        while self._due:
+            key, created = self._due[0]
+            if key in self._staged and self._staged[key][1] == created:
+                if self.queue.takes_by_age(key, most):
+                    self._enqueue_staged(key)
+                elif key not in self.queue.failing:
+                    return  # nor does it take any other
+            self._due.popleft()
 
     def _is_old(self, _key: ChunkKey, created: float) -> bool:
         return self.options.mode == "interval" and self._clock.monotonic() >= created + self.options.flush_interval
@@ -298,6 +311,7 @@ class Staging:
 
     def take(self) -> StoredChunk | None:
         """Return the queued chunk to deliver now, None where none is due."""
+        self._enqueue_next()
         return self._taken(self.queue.take(self._clock.monotonic()))
 
     def take_any(self, *, without: Collection[ChunkKey]) -> StoredChunk | None:

@@ -142,6 +142,16 @@ async def test_time_is_a_reason_to_queue_while_few_are_queued() -> None:
         sink(running).always = None
 
 
+async def test_chunks_that_are_due_together_follow_one_another_at_once() -> None:
+    """The limit is for what waits: none waits for the timer's next turn because others had theirs."""
+    clock = ManualClock()
+    async with pipeline(conf("flush_interval 11s", arg="tag"), Sink, clock=clock) as running:
+        for number in range(50):
+            await running.feed(f"tag.{number}", {"n": number})
+        await clock.advance(12)
+        assert [record["n"] for record in sink(running).records] == list(range(50))
+
+
 @pytest.mark.parametrize("count", [1, 3])
 async def test_flush_threads_are_concurrent_writes(count: int) -> None:
     """So many at most, so many if there is work."""
