@@ -390,11 +390,11 @@ async def test_a_rename_between_two_looks_of_a_start(
     log.write_text("two\n")
     places = Looker.places
 
-    def rotated(self: Looker, asks: Any) -> Any:
+    def rotated(self: Looker, asks: Any, held: int = 0) -> Any:
         if not log.with_name("a.log.2").exists():
             log.rename(log.with_name("a.log.2"))
             log.write_text("three\n")
-        return places(self, asks)
+        return places(self, asks, held)
 
     monkeypatch.setattr(Looker, "places", rotated)
     async with follow(tmp_path) as run:

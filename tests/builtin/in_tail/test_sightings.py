@@ -27,12 +27,12 @@ async def test_a_rotation_in_every_look(tmp_path: Path, follow: Any, monkeypatch
         log.rename(tmp_path / "a.log.1")
         log.write_text(f"{next(names)}\n")
 
-    def rotated(looker: Looker, asks: Iterable[Ask]) -> list[Place]:
+    def rotated(looker: Looker, asks: Iterable[Ask], held: int = 0) -> list[Place]:
         nonlocal left
         if left:
             left -= 1
             rotate()
-        return places(looker, asks)
+        return places(looker, asks, held)
 
     log.write_text(f"{next(names)}\n")
     async with follow(tmp_path) as run:
