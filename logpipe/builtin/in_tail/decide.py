@@ -33,6 +33,8 @@ class ReadBefore(NamedTuple):
     path: str
     found: Found
     offset: int
+    successor: Generation | None = None
+    """What came after it, where that is known already and is not what the path leads to."""
 
 
 class Follow(NamedTuple):
@@ -96,7 +98,7 @@ def decide(table: Table, places: Iterable[Place], rules: Rules) -> list[Action]:
         live = table.live(place.path)
         kept = live is not None and live not in leaving
         new = [each for each in place.new if not kept or _came_before(live, each.found)]
-        for action in (*_certain(place), *_pasts(place.path, new, rules)):
+        for action in (*_certain(table, place), *_pasts(place.path, new, rules)):
             identity = action.found.identity
             if identity not in taken and identity not in taken_here and table.find(action.found) is None:
                 taken.add(identity)
@@ -132,7 +134,7 @@ def begin(table: Table, beginning: Beginning, rules: Rules, *, at_end: bool) -> 
             if action.found.identity not in taken and table.find(action.found) is None:
                 taken.add(action.found.identity)
                 actions.append(action)
-    for action in _certain(beginning.place):
+    for action in _certain(table, beginning.place):
         if action.found.identity not in taken and table.find(action.found) is None:
             taken.add(action.found.identity)
             actions.append(action)
@@ -157,8 +159,17 @@ def _came_before(live: Generation | None, found: Found) -> bool:
     return live is not None and 0 < found.changed <= live.born
 
 
-def _certain(place: Place) -> Iterator[ReadBefore]:
-    return (ReadBefore(place.path, found, 0) for found in place.before)
+def _certain(table: Table, place: Place) -> list[ReadBefore]:
+    """Return the reading of files that had the path's name; one that is found late comes before its successors."""
+    actions: list[ReadBefore] = []
+    successor: Generation | None = None
+    for found in reversed(place.before):
+        known = table.find(found)
+        if known is None:
+            actions.append(ReadBefore(place.path, found, 0, successor))
+        elif known[0].path == place.path:
+            successor = known[1]
+    return actions[::-1]
 
 
 def _pasts(path: str, new: Iterable[Doubtful], rules: Rules) -> Iterator[ReadBefore | PassOver]:

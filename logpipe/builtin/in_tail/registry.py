@@ -76,9 +76,9 @@ class Registry:
             match action:
                 case SetAside(_, generation):
                     self.replace(trail, generation)
-                case ReadBefore(_, file, offset):
+                case ReadBefore(_, file, offset, successor):
                     taken.add(id(file))
-                    self.read_before(trail, file, offset)
+                    self.read_before(trail, file, offset, successor)
                 case Follow(_, file, offset):
                     taken.add(id(file))
                     self._follow(trail, file, offset)

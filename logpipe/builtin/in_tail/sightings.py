@@ -65,4 +65,4 @@ def _merged(known: Sequence[Found], later: Iterable[Found]) -> tuple[list[Found]
             order += (*known[start:number], each)
             twice.append(known[number])
             start = number + 1
-    return sorted([*order, *known[start:]], key=lambda found: found.modified), twice
+    return sorted([*order, *known[start:]], key=lambda found: (found.modified, found.born)), twice

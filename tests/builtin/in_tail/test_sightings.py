@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail.difference import Place
-from logpipe.builtin.in_tail.look import Ask, Looker
+from logpipe.builtin.in_tail.difference import Found, Place
+from logpipe.builtin.in_tail.logfile import Identity, LogFile
+from logpipe.builtin.in_tail.look import Ask, Looker, close
+from logpipe.builtin.in_tail.sightings import Sightings
 
 ROTATIONS = 25
+
+
+def open_file() -> LogFile:
+    return LogFile(__file__)
 
 
 async def test_a_rotation_in_every_look(tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +48,57 @@ async def test_a_rotation_in_every_look(tmp_path: Path, follow: Any, monkeypatch
         await run.tick_until(lambda: not left and len(run.host.lines) >= ROTATIONS + 2)
         await run.idle()
         assert len(set(run.host.lines)) == len(run.host.lines) == ROTATIONS + 2
+
+
+async def test_a_file_that_is_found_late(tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files never stand still, and one is in no look until they do: it comes before those that came after it."""
+    log = tmp_path / "a.log"
+    names = iter(f"generation {number:02}" for number in range(2 * ROTATIONS + 2))
+    expected: list[str] = []
+    left = ROTATIONS
+    places = Looker.places
+
+    def make() -> None:
+        expected.append(next(names))
+        log.write_text(f"{expected[-1]}\n")
+
+    def rotate() -> None:
+        for old in sorted(tmp_path.glob("a.log.*"), key=lambda path: -int(path.suffix[1:])):
+            old.rename(tmp_path / f"a.log.{int(old.suffix[1:]) + 1}")
+        log.rename(tmp_path / "a.log.1")
+        make()
+
+    def overlooked(looker: Looker, asks: Iterable[Ask], held: int = 0) -> list[Place]:
+        nonlocal left
+        if not left:
+            return places(looker, asks, held)
+        left -= 1
+        rotate()
+        rotate()
+        found = places(looker, asks, held)
+        late = [each for place in found for each in place.before if each.beginning == b"generation 03\n"]
+        close(late)
+        return [place._replace(before=tuple(each for each in place.before if each not in late)) for place in found]
+
+    make()
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        run.host.refusals = 1  # nothing is read before all are known
+        monkeypatch.setattr(Looker, "places", overlooked)
+        rotate()
+        await run.until(lambda: not left)
+        await run.tick_until(lambda: len(run.host.lines) >= len(expected))
+        await run.idle()
+        assert run.host.lines == expected
+
+
+def test_files_of_one_moment_in_several_looks() -> None:
+    """A look that misses a file does not put it behind one that came after it; clocks are too coarse to tell."""
+    first, second, third = (Found(name, Identity(1, number), number, 4, 9) for number, name in enumerate("abc", 1))
+    sightings = Sightings()
+    for before, now in ((first,), second), ((first,), third), ((), Found("d", Identity(1, 4), 4, 4, 9)):
+        files = [each._replace(file=open_file()) for each in before]
+        sightings.add([Place("p", (), now._replace(file=open_file()), None, tuple(files))])
+    (place,) = sightings.result(still=False)
+    assert [each.identity.inode for each in place.before] == [1, 2, 3]
+    close(place.files)
