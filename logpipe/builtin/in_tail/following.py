@@ -64,7 +64,7 @@ class Following:
         self._host = host
         self._watch = watch
         self._rules = rules
-        self._wants = wants
+        self.wants = wants
         self._search = search
         self.awaited: dict[str, None] = {}
         """Links to nothing: their files may still come."""
@@ -143,7 +143,7 @@ class Following:
                 path = base + name
                 came = (folder, name) in happened.arrived
                 if came and path not in self.table.by_path and self._watch.is_searched(base):
-                    paths.update({path: None} if self._wants(path) else {})
+                    paths.update({path: None} if self.wants(path) else {})
         return paths
 
     def _key_of(self, path: str) -> Key:
@@ -302,7 +302,7 @@ class Following:
 
     def follow_leftover(self, trail: Trail, hops: Hops) -> None:
         """Read the rest of a file whose path may lead nowhere, or is not meant any more."""
-        trail.wanted = self._wants(trail.path)
+        trail.wanted = self.wants(trail.path)
         self._watch.follow(trail, hops)
         self.registry.settled(trail)
         self.registry.wake(trail)

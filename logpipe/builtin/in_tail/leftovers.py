@@ -78,5 +78,6 @@ async def expire(following: Following, host: Host, *, compact: bool) -> bool:
         inodes = {
             path: None if status is None else Identity.of(status).inode
             for path, status in zip(paths, statuses, strict=True)
-        }
+            if status is None or path in following.table.by_path or not following.wants(path)
+        }  # what has just come is about to be followed, and its rows say where
         return following.looks.saved.expire(inodes, host.clock.now() / 1_000_000_000, compact=compact)

@@ -86,12 +86,13 @@ class Saved:
     def expire(self, inodes: dict[str, int | None], now: float, *, compact: bool) -> bool:
         """Drop the rows whose file is gone for good; returns whether anything changed.
 
-        `inodes` tells where paths lead, None where nowhere. With `compact` all go that are not at their path.
+        `inodes` tells where paths lead, None where nowhere; rows of other paths stay. With `compact` all go that are
+        not at their path.
         """
         changed = False
-        for row in self.unclaimed():
+        for row in [row for row in self.unclaimed() if row.path in inodes]:
             key = (row.path, row.inode)
-            inode = inodes.get(row.path)
+            inode = inodes[row.path]
             if inode == row.inode:
                 changed |= self._missing.pop(key, None) is not None
                 continue

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from logpipe import LogpipeError
+from logpipe.builtin.in_tail import leftovers
+from logpipe.builtin.in_tail.look import Status
 from logpipe.builtin.position_file import PositionFile
 
 
@@ -190,6 +192,33 @@ async def test_positions_of_files_in_a_folder_that_is_not_there_yet(tmp_path: Pa
         (tmp_path / "unmounted").rename(tmp_path / "disk")
         await run.tick_until(lambda: run.host.lines)
         assert run.host.lines == ["two"]
+
+
+async def test_a_file_that_comes_between_two_looks_of_a_search(
+    tmp_path: Path, follow: Any, append: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when files were searched for, and is when rows are: those of its path are kept until it is read.
+
+    The file that it took the place of comes no second time, and what was written to that is read.
+    """
+    log, old = tmp_path / "a.log", tmp_path / "a.log.1"
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+    log.rename(old)
+    look_all = leftovers.look_all
+
+    def come(paths: list[str]) -> list[Status]:
+        if not log.exists():
+            append(old, "late\n")
+            log.write_text("two\n")
+        return look_all(paths)
+
+    monkeypatch.setattr(leftovers, "look_all", come)
+    async with follow(tmp_path, "enable_stat_watcher false") as run:
+        await run.tick_until(lambda: len(run.host.lines) >= 2)
+        await run.idle()
+        assert run.host.lines == ["late", "two"]
 
 
 async def test_compaction_forgets_what_is_not_there(tmp_path: Path, follow: Any) -> None:
