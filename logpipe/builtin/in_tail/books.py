@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from logpipe import Host, SourceAccount
+from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.ledger import Ledger
 from logpipe.builtin.in_tail.trail import Trail, shown
@@ -14,14 +15,19 @@ UNFOLLOWED: Final = "(files no longer followed)"
 """The account of all paths that were let go: files come and go for weeks, and names take memory."""
 
 
+_GONE: Final = "gone before it could be opened"
+
+
 class Books:
     """Closes the ledgers of generations and paths that are let go, and adds them up."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, complaints: Complaints) -> None:
         self._host = host
+        self._complaints = complaints
         self._past = Ledger()
         self._lost = 0
         self._damaged = host.counter("damaged_file_count", "Compressed files that could not be read to their end.")
+        self._missed = host.counter("missed_file_count", "Files that were gone before they could be opened.")
         host.gauge("abandoned_bytes", lambda: self._lost)
 
     def abandon(self, trail: Trail, generation: Generation, reason: str) -> None:
@@ -50,6 +56,12 @@ class Books:
         )
         trail.ledger.departed += count
         trail.ledger.skip(count, "doubtful")
+
+    def miss(self, path: str, count: int) -> None:
+        """Count files that had a followed name and were gone before they could be opened: how long, nobody knows."""
+        self._missed.add(count)
+        for _ in range(self._complaints.room(shown(path), _GONE, count)):
+            self._host.log.error("a file that was %s was %s. What it held is lost", shown(path), _GONE)
 
     def damaged(self, trail: Trail, generation: Generation) -> None:
         """Count what cannot be read of a damaged file; how much that is may be unknown."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from logpipe import Clock
-from logpipe.builtin.in_tail.trail import Trail
 
 SHOWN: Final = 5
 """Messages of one kind per file and window."""
@@ -32,13 +31,13 @@ class Complaints:
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any], clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._windows: dict[tuple[Trail, str], _Window] = {}
+        self._windows: dict[tuple[str, str], _Window] = {}
 
-    def room(self, trail: Trail, what: str, count: int) -> int:
+    def room(self, name: str, what: str, count: int) -> int:
         """Return how many of `count` things may be said now; the rest is told later, as a number."""
-        window = self._windows.get((trail, what))
+        window = self._windows.get((name, what))
         if window is None:
-            window = self._windows[trail, what] = _Window(self._clock.monotonic())
+            window = self._windows[name, what] = _Window(self._clock.monotonic())
         allowed = min(count, SHOWN - window.said)
         window.said += allowed
         window.unsaid += count - allowed
@@ -49,7 +48,7 @@ class Complaints:
         now = self._clock.monotonic()
         for key, window in list(self._windows.items()):
             if everything or now - window.since >= WINDOW:
-                trail, what = key
+                name, what = key
                 if window.unsaid:
-                    self._log.warning("%s: %d more lines in %s", what, window.unsaid, trail.name)
+                    self._log.warning("%s: %d more times in %s", what, window.unsaid, name)
                 del self._windows[key]

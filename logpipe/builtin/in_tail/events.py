@@ -81,14 +81,14 @@ class EventMaker:
             whole.times.extend(times)
             whole.records.extend(records)
             whole.unmatched.extend(number for _ in unmatched)
-        if self._complaints.room(trail, "invalid line found", 1):
+        if self._complaints.room(trail.name, "invalid line found", 1):
             self._host.log.warning("invalid line found file=%s error=%r", trail.name, str(error))
         return whole
 
     def _report(self, trail: Trail, lines: list[bytes], parsed: Parsed, now: Time) -> Parsed:
         """Warn about the unmatched lines, and make events of them where the user wants that."""
         numbers = parsed.unmatched
-        for number in numbers[: self._complaints.room(trail, _NOT_MATCHED, len(numbers))]:
+        for number in numbers[: self._complaints.room(trail.name, _NOT_MATCHED, len(numbers))]:
             line = lines[number]
             if problem := self._problem(line):
                 self._host.log.warning("invalid line found: %s: %s", inspect(line), inspect(problem))

@@ -97,6 +97,8 @@ class Happened:
     """Names whose file went."""
     moved: dict[Lying, None] = field(default_factory=dict)
     """All that changed their place or were deleted."""
+    opened: dict[str, set[Identity]] = field(default_factory=dict)
+    """What was found and opened since then, by path."""
 
     def add(self, later: Happened) -> None:
         """Put what happened later behind this."""

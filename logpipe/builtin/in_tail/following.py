@@ -107,13 +107,17 @@ class Following:
                 self._ask(path, end)._replace(before=tuple(each.path for each in self._came_to(path) if each.path))
                 for path, end in ends.items()
             ]
-            sightings.add(await self._host.in_thread(self.looker.places, asks, sightings.held))
+            seen = await self._host.in_thread(self.looker.places, asks, sightings.held)
+            sightings.add(seen)
+            self._note_opened(seen, happened)
         places = sightings.result(still=still)
         if happened.moved or places:
             unsure = not still and len(happened.moved) < MOST_MOVED
             self._happened = happened if unsure else Happened()
             if unsure:  # some may have been found in no look: they are looked for again
                 self._watch.remind()
+            else:
+                self._say_missed(happened)
             found = {each.path: each for place in places for each in place.files}
             await self._settle(places)
             self.looks.decided()
@@ -160,6 +164,23 @@ class Following:
     def _came_to(self, path: str) -> Sequence[Lying]:
         """Return the files that had a path's name and were not looked at yet."""
         return self._happened.arrived.get(self._key_of(path), ())
+
+    def _note_opened(self, places: Iterable[Place], happened: Happened) -> None:
+        for place in places:
+            live = self.table.live(place.path)
+            files = {each.identity for each in place.files if each.file is not None}
+            happened.opened.setdefault(place.path, set()).update(
+                files - ({live.identity} if live is not None else set())
+            )
+
+    def _say_missed(self, happened: Happened) -> None:
+        """Say which files had a followed name and were gone before any look."""
+        for path, opened in happened.opened.items():
+            came = [each for each in dict.fromkeys(happened.arrived.get(self._key_of(path), ())) if each.who is None]
+            there = sum(each.path is not None for each in came)
+            missed = len(came) - max(there, len(opened))
+            if missed > 0:
+                self.registry.books.miss(path, missed)
 
     def touch(self, trail: Trail) -> None:
         """Read what may have been written."""

@@ -50,7 +50,14 @@ class Tail(Input[TailOptions], type="tail"):
         self._files = OpenFiles(host)
         self._throttle = Throttle(options, host)
         self._targets = Targets(options, never=self._checkpoints.companions)
-        self.registry = Registry(options, host, files=self._files, wake=self._wake, moved=self._checkpoints.moved)
+        self.registry = Registry(
+            options,
+            host,
+            files=self._files,
+            complaints=self._complaints,
+            wake=self._wake,
+            moved=self._checkpoints.moved,
+        )
         self.following = Following(
             host,
             registry=self.registry,

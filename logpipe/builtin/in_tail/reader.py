@@ -239,7 +239,7 @@ class Reader:
         pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(trail.refusals, 10))
         trail.refusals += 1
         self._counts.refusals.add(1)
-        if self._complaints.room(trail, "refused", 1):
+        if self._complaints.room(trail.name, "refused", 1):
             reason = "the buffer is full" if isinstance(error, BufferFull) else repr(error)
             self._host.log.warning(
                 "events of %s were not accepted (%s): reading again from byte %d in %.1f seconds",
@@ -303,7 +303,7 @@ class Reader:
         generation.ledger.pass_over(ahead + taken - len(line) - len(self._format.end), "long_line")
         self._counts.cut_lines.add(1)
         self._counts.long_line_bytes.add(ahead + taken - len(line))
-        if self._complaints.room(block.trail, "line was cut", 1):
+        if self._complaints.room(block.trail.name, "line was cut", 1):
             self._host.log.warning(
                 "a line of %s has %d bytes and was cut after %d: set max_line_size to leave such lines out",
                 block.trail.name,
@@ -330,7 +330,7 @@ class Reader:
     def _say_long(self, trail: Trail, lines: int, size: int) -> None:
         self._counts.skipped_lines.add(lines)
         self._counts.long_line_bytes.add(size)
-        for _ in range(self._complaints.room(trail, "received line is too long", lines)):
+        for _ in range(self._complaints.room(trail.name, "received line is too long", lines)):
             self._host.log.warning("received line length is longer than %d", self._longest)
 
     async def _cannot_read(self, trail: Trail, generation: Generation, error: OSError) -> float:
@@ -344,7 +344,7 @@ class Reader:
             reason = "gone" if isinstance(error, FileNotFoundError) else "unreadable"
             await self._cuts.give_up(trail, generation, reason)
             return 0.0
-        if self._complaints.room(trail, "cannot be read", 1):
+        if self._complaints.room(trail.name, "cannot be read", 1):
             self._host.log.warning("%s cannot be read, trying again: %s", trail.name, error.strerror)
         if no_room:
             return FIRST_PAUSE

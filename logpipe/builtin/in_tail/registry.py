@@ -8,6 +8,7 @@ from typing import Final
 
 from logpipe import Host, SourceAccount
 from logpipe.builtin.in_tail.books import Books
+from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.decide import Action, Follow, Lost, PassOver, ReadBefore, SetAside, TakeOver
 from logpipe.builtin.in_tail.difference import Found
 from logpipe.builtin.in_tail.generation import Generation
@@ -32,11 +33,12 @@ class Registry:
         host: Host,
         *,
         files: OpenFiles,
+        complaints: Complaints,
         wake: Callable[[Trail], None],
         moved: Callable[[], None],
     ) -> None:
         self.table = Table(self.settled)
-        self.books = Books(host)
+        self.books = Books(host, complaints)
         self.own_output: frozenset[Identity] = frozenset()
         """The files that our own log goes to: reading them would feed on itself."""
         self.unreadable: dict[str, None] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from logpipe.builtin.in_tail.difference import Found, Place
+from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.look import close
 
 
@@ -14,6 +15,8 @@ class Sightings:
     def __init__(self) -> None:
         self._last: dict[str, Place] = {}
         self._earlier: dict[str, list[Found]] = {}
+        self._led_to: set[Identity] = set()
+        """Files that paths led to in earlier looks."""
 
     def add(self, places: Iterable[Place]) -> None:
         """Take in a later look at some paths."""
@@ -31,19 +34,32 @@ class Sightings:
         return sum(each.file is not None and not each.file.closed for each in (*files, *earlier))
 
     def _keep(self, place: Place) -> None:
+        self._led_to.update([place.now.identity] if place.now is not None else [])
         found = [*place.before, *([place.now] if place.now is not None else [])]
         self._earlier[place.path], twice = _merged(self._earlier.get(place.path, ()), found)
         close(twice)
 
     def result(self, *, still: bool) -> list[Place]:
-        """Return the last looks, if everything stood `still` after them; else with all that any look has found."""
-        for path in [] if still else list(self._earlier):
+        """Return the last looks, with all that any look has found; if everything stood `still`, only what is certain.
+
+        That is what a path led to in an earlier look: it may have been deleted since.
+        """
+        for path, earlier in list(self._earlier.items()):
             place = self._last[path]
-            self._keep(place)
-            before = [each for each in self._earlier.pop(path) if each is not place.now and each.file is not None]
+            if still:
+                last = {each.identity for each in place.files}
+                lost = [each for each in earlier if each.identity in self._led_to and each.identity not in last]
+                close(each for each in earlier if each not in lost)
+                before = sorted([*place.before, *lost], key=_age) if lost else [*place.before]
+            else:
+                self._keep(place)
+                before = [each for each in self._earlier[path] if each is not place.now and each.file is not None]
             self._last[path] = place._replace(before=tuple(before))
-        close(each for files in self._earlier.values() for each in files)
         return list(self._last.values())
+
+
+def _age(found: Found) -> tuple[int, int]:
+    return found.modified, found.born
 
 
 def _merged(known: Sequence[Found], later: Iterable[Found]) -> tuple[list[Found], list[Found]]:
@@ -65,4 +81,4 @@ def _merged(known: Sequence[Found], later: Iterable[Found]) -> tuple[list[Found]
             order += (*known[start:number], each)
             twice.append(known[number])
             start = number + 1
-    return sorted([*order, *known[start:]], key=lambda found: (found.modified, found.born)), twice
+    return sorted([*order, *known[start:]], key=_age), twice

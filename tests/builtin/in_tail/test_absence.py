@@ -1,9 +1,13 @@
-"""Paths that lead nowhere for a while."""
+"""Paths that lead nowhere for a while, and files that are gone before anybody looks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from logpipe.builtin.in_tail.look import Looker
 
 
 async def searched(run: Any) -> None:
@@ -29,3 +33,51 @@ async def test_generations_that_come_and_go_while_the_path_leads_nowhere(tmp_pat
         log.write_text("5\n")
         await run.tick_until(lambda: len(run.host.lines) == 5)
         assert run.host.lines == ["1", "2", "3", "4", "5"]
+
+
+def missed(run: Any) -> list[str]:
+    return [text for text in run.host.capture.texts("error") if "gone before it could be opened" in text]
+
+
+async def test_files_that_are_gone_before_they_are_opened(tmp_path: Path, follow: Any) -> None:
+    """Each is counted, and a few are said; names that are not followed are nobody's concern."""
+    log, other = tmp_path / "a.log", tmp_path / "b.log"
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        log.rename(tmp_path / "a.log.1")
+        log.write_text("nobody sees this\n")
+        log.unlink()
+        log.write_text("three\n")
+        for _ in range(7):
+            for path in (other, tmp_path / "b.tmp"):
+                path.write_text("nor this\n")
+                path.unlink()
+        assert await run.lines(2) == ["one", "three"]
+        await run.until(lambda: run.host.metric("missed_file_count") == 8)
+        text = "a file that was {} was gone before it could be opened. What it held is lost"
+        assert missed(run) == [text.format(log), *[text.format(other)] * 5]
+    assert f"gone before it could be opened: 2 more times in {other}" in run.host.capture.texts("warning")
+
+
+async def test_a_file_that_is_gone_while_it_is_looked_for(
+    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was opened is read, though the next look finds its name no more."""
+    log, places = tmp_path / "a.log", Looker.places
+
+    def gone(looker: Looker, asks: Any, held: int = 0) -> Any:
+        found = places(looker, asks, held)
+        if log.exists() and log.read_text() == "two\n":
+            log.unlink()
+            log.write_text("three\n")
+        return found
+
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        monkeypatch.setattr(Looker, "places", gone)
+        log.rename(tmp_path / "a.log.1")
+        log.write_text("two\n")
+        assert await run.lines(3) == ["one", "two", "three"]
+        assert missed(run) == []

@@ -187,7 +187,7 @@ async def test_unmatched_lines_are_reported_and_counted(tmp_path: Path, follow: 
         assert said[0] == r'pattern not matched: "bad 0\e"'
         assert len(said) == 5
         await run.tick_until(
-            lambda: any("pattern not matched: 15 more lines" in text for text in run.host.capture.texts("warning"))
+            lambda: any("pattern not matched: 15 more times" in text for text in run.host.capture.texts("warning"))
         )
 
 
