@@ -3,7 +3,8 @@
 A row is `PATH<TAB>OFFSET<TAB>INODE<LF>`, the numbers as 16 hexadecimal digits. What that format has no room for, the
 fingerprint of each file's head, stands in a file beside it (`PATH.heads`): without it everything still works, but a
 reused inode cannot be told from the file it belonged to. What lay in the folders of followed files at the last look
-stands in `PATH.looks`: without it less is known of files that came and went while nobody looked.
+stands in `PATH.looks`, whose lines are not this module's: without it less is known of files that came and went while
+nobody looked.
 
 fluentd writes its rows in place and cuts the file to nothing before it compacts it; here the whole file is replaced
 at once, so that a crash leaves the old rows or the new ones and never a mixture. The rows of the write before stay in
@@ -19,9 +20,8 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from logpipe import Files, LogpipeError
@@ -32,8 +32,6 @@ UNWATCHED: Final = 0xFFFF_FFFF_FFFF_FFFF
 _ROW: Final = re.compile(rb"([^\t\0]+)\t([0-9a-fA-F]{1,16})\t([0-9a-fA-F]{1,16})\r?")
 _WHOLE_ROW: Final = re.compile(rb"[^\t\0]+\t[0-9a-fA-F]{16}\t[0-9a-fA-F]{16}")
 _HEAD: Final = re.compile(rb"([^\t\0]+)\t([0-9a-fA-F]{16})\t([!-~]+)")
-_LOOK: Final = re.compile(rb"F\t([^\t\0]*)\t([0-9a-f]{1,16})\t([0-9a-f: ]*)")
-_MISSING: Final = re.compile(rb"R\t([^\t\0]+)\t([0-9a-f]{1,16})\t([0-9]+)")
 _SHOWN: Final = 200
 _NULL_DEVICE: Final = os.makedev(1, 3)
 _NO_FILES: Final = (
@@ -57,6 +55,8 @@ class Position(NamedTuple):
     inode: int
     fingerprint: str = ""
     """Tells the file from another that got the same inode; empty where unknown."""
+    whole: bool = False
+    """Whether the file was rotated away, read to its end and let go: when it is gone, nothing is missing."""
 
 
 class Entry(NamedTuple):
@@ -64,15 +64,6 @@ class Entry(NamedTuple):
 
     rows: bytes
     heads: bytes
-
-
-class FolderLook(NamedTuple):
-    """What lay in a folder, of files with names of rotated ones."""
-
-    looked_at: int
-    """Nanoseconds since the epoch."""
-    files: frozenset[tuple[int, int]]
-    """Inode and time of birth, 0 where unknown."""
 
 
 class Loaded(NamedTuple):
@@ -84,10 +75,8 @@ class Loaded(NamedTuple):
     """What was wrong with it, one sentence each."""
     written_at: float
     """When it was last written, seconds since the epoch; 0.0 where there was none."""
-    folders: Mapping[str, FolderLook] = MappingProxyType({})
-    """By the text before the names in a folder."""
-    missing: Mapping[tuple[str, int], float] = MappingProxyType({})
-    """Path and inode of rows whose file was nowhere to be found, and since when."""
+    looks: bytes = b""
+    """What was saved beside the rows."""
 
 
 class PositionFile:
@@ -188,7 +177,7 @@ class PositionFile:
             positions = self._with_older(positions, complaints.append)
         heads = self._load_heads() if positions else {}
         named = [row._replace(fingerprint=heads.get((row.path, row.inode), "")) for row in positions]
-        return Loaded(named, complaints, written_at, *(self._load_looks() if positions else ({}, {})))
+        return Loaded(named, complaints, written_at, _read(_beside(self._real, ".looks")) if positions else b"")
 
     def _with_older(self, positions: list[Position], complain: Callable[[str], None]) -> list[Position]:
         """Return the rows after those of paths that only the write before knew."""
@@ -202,18 +191,6 @@ class PositionFile:
     def _load_heads(self) -> dict[tuple[str, int], str]:
         found = filter(None, map(_HEAD.fullmatch, _read(_beside(self._real, ".heads")).split(b"\n")))
         return {(os.fsdecode(row[1]), int(row[2], 16)): row[3].decode("ascii") for row in found}
-
-    def _load_looks(self) -> tuple[dict[str, FolderLook], dict[tuple[str, int], float]]:
-        folders: dict[str, FolderLook] = {}
-        missing: dict[tuple[str, int], float] = {}
-        for line in _read(_beside(self._real, ".looks")).split(b"\n"):
-            if (row := _LOOK.fullmatch(line)) is not None:
-                files = (each.partition(b":") for each in row[3].split())
-                seen = frozenset((int(inode or b"0", 16), int(born or b"0", 16)) for inode, _, born in files)
-                folders[os.fsdecode(row[1])] = FolderLook(int(row[2], 16), seen)
-            elif (row := _MISSING.fullmatch(line)) is not None:
-                missing[os.fsdecode(row[1]), int(row[2], 16)] = float(row[3])
-        return folders, missing
 
     def save(self, entries: Iterable[Entry], looks: bytes = b"") -> bool:
         """Replace all rows, so that they survive a power cut; returns whether anything had changed.
@@ -315,19 +292,6 @@ def entry(positions: Iterable[Position]) -> Entry:
     """Return positions as they are written, those left out whose paths fit in no row."""
     rows = [position for position in positions if is_storable(position.path)]
     return Entry(encode(rows), b"".join(b"%b\t%016x\t%b\n" % _head_row(row) for row in rows if row.fingerprint))
-
-
-def look_line(folder: str, look: FolderLook) -> bytes:
-    """Return what is known of a folder as it is written; empty where its name fits in no line."""
-    if not is_storable(folder):
-        return b""
-    files = b" ".join(b"%x:%x" % file for file in sorted(look.files))
-    return b"F\t%b\t%016x\t%b\n" % (os.fsencode(folder), look.looked_at, files)
-
-
-def missing_line(path: str, inode: int, since: float) -> bytes:
-    """Return since when a row's file is missing, as it is written."""
-    return b"R\t%b\t%016x\t%d\n" % (os.fsencode(path), inode, since) if is_storable(path) else b""
 
 
 def encode(positions: Iterable[Position]) -> bytes:

@@ -20,6 +20,7 @@ ROWS = st.lists(
         st.integers(0, UNWATCHED - 1),
         st.integers(0, UNWATCHED),
         st.just(""),
+        st.just(False),
     ),
     unique_by=lambda row: (row.path, row.inode),
 )

@@ -124,7 +124,7 @@ def begin(table: Table, beginning: Beginning, rules: Rules, *, at_end: bool) -> 
     rows = [row for row in beginning.rows if row.found is None or table.find(row.found) is None]
     for row in rows:
         if row.found is None:
-            actions.append(Lost(path, row.position.offset))
+            actions += [] if row.position.whole else [Lost(path, row.position.offset)]
         elif row.found.identity not in taken:
             taken.add(row.found.identity)
             actions.append(ReadBefore(path, row.found, row.position.offset))

@@ -9,9 +9,9 @@ from logpipe.builtin.in_tail.folders import Folder, Folders, Key, Lying
 from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.look import Survey
 from logpipe.builtin.in_tail.rotation_names import bases
-from logpipe.builtin.in_tail.saved import Saved
+from logpipe.builtin.in_tail.saved import FolderLook, Saved, folder_line
 from logpipe.builtin.in_tail.table import Table
-from logpipe.builtin.position_file import Entry, FolderLook, Loaded, entry, look_line, missing_line
+from logpipe.builtin.position_file import Entry, Loaded, entry
 
 
 class Fresh(NamedTuple):
@@ -51,7 +51,7 @@ class FolderLooks:
         return [entry(self.saved.unclaimed()), *(trail.entry for trail in self._table.by_path.values())]
 
     def written(self) -> bytes:
-        """Return what lay in folders at the last look, and which rows' files are missing, as they are written.
+        """Return what lay in folders at the last look, and which rows' files are missing or done, as it is written.
 
         A file that something is or may be owed of is left out: its row may not be written, or be that of an earlier
         content, and what has no row and is not new would never be read. No look counts as later than such a file.
@@ -63,12 +63,12 @@ class FolderLooks:
                 files = self._folders.known(base, but=self._undecided.get(base, ()))
                 since = self._since.get(base, folder.looked_at)
                 looked_at = min([since, *(born for _, born in files & owed)])
-                line = look_line(base, FolderLook(looked_at, frozenset(files - owed)))
+                line = folder_line(base, FolderLook(looked_at, frozenset(files - owed)))
                 (self._lines if files.isdisjoint(owed) else lines)[base] = line
         lines |= self._lines
-        unseen = (look_line(base, look) for base, look in self.saved.folders.items() if base not in lines)
-        missing = (missing_line(*key, since) for key, since in self.saved.missing.items())
-        return b"".join((*lines.values(), *unseen, *missing))
+        unseen = (folder_line(base, look) for base, look in self.saved.folders.items() if base not in lines)
+        finished = (each for trail in self._table.by_path.values() for each in trail.finished_rows())
+        return b"".join((*lines.values(), *unseen, self.saved.lines(finished)))
 
     def changed(self, base: str) -> None:
         """Note that other files lie in a folder now."""

@@ -191,7 +191,8 @@ class Generation:
     def saved_as(self, path: str) -> Position:
         """Return its row of the position file."""
         head = str(self.head) if self.head.length else ""
-        return Position(path, self.settlement.position, self.identity.inode, head)
+        position = self.settlement.position
+        return Position(path, position, self.identity.inode, head, self.finished and position >= self.size)
 
     def expect(self, file: LogFile) -> None:
         """Say to its file what is read next, and what must be there."""

@@ -188,6 +188,7 @@ class Registry:
         for trail, generation in done:
             self.books.damaged(trail, generation)
             self.table.finish(generation)
+            self.moved()
         await self._files.close(generation for _, generation in done)
 
     def forget(self, trail: Trail, *, but: int) -> list[Position]:

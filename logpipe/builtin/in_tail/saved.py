@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from logpipe.builtin.in_tail.difference import Found
 from logpipe.builtin.in_tail.logfile import Head, Identity
-from logpipe.builtin.position_file import FolderLook, Loaded, Position
+from logpipe.builtin.position_file import Loaded, Position, encode, is_storable
 
 LONGEST_ABSENCE: Final = 24 * 3600.0
 """Seconds after which a file that is nowhere to be found is gone for good."""
 
 _UNNOTICED: Final = 2_000_000_000
 """Nanoseconds by which the rows may be older than the file that holds them: rotations are seen a moment later."""
+
+_FOLDER: Final = re.compile(rb"F\t([^\t\0]*)\t([0-9a-f]{1,16})\t([0-9a-f: ]*)")
+_MISSING: Final = re.compile(rb"R\t([^\t\0]+)\t([0-9a-f]{1,16})\t([0-9]+)")
+_WHOLE: Final = re.compile(rb"E\t([^\t\0]+)\t([0-9a-f]{16})\t([0-9a-f]{16})")
+
+
+class FolderLook(NamedTuple):
+    """What lay in a folder, of files with names of rotated ones."""
+
+    looked_at: int
+    """Nanoseconds since the epoch."""
+    files: frozenset[tuple[int, int]]
+    """Inode and time of birth, 0 where unknown."""
+
+
+def folder_line(folder: str, look: FolderLook) -> bytes:
+    """Return what is known of a folder as it is written; empty where its name fits in no line."""
+    if not is_storable(folder):
+        return b""
+    files = b" ".join(b"%x:%x" % file for file in sorted(look.files))
+    return b"F\t%b\t%016x\t%b\n" % (os.fsencode(folder), look.looked_at, files)
 
 
 class Saved:
@@ -23,13 +45,40 @@ class Saved:
     def __init__(self, loaded: Loaded) -> None:
         self.written_at = int(loaded.written_at * 1_000_000_000) - _UNNOTICED
         """A time, nanoseconds since the epoch, before which nothing was written that the rows do not tell of."""
-        self.folders: dict[str, FolderLook] = dict(loaded.folders)
+        self.folders: dict[str, FolderLook] = {}
+        """By the text before the names in a folder."""
         self._paths: set[str] = set()
         self._by_path: dict[str, list[Position]] = {}
         self._by_inode: dict[int, list[Position]] = {}
-        self._missing: dict[tuple[str, int], float] = dict(loaded.missing)
+        self._missing: dict[tuple[str, int], float] = {}
+        """Path and inode of rows whose file is nowhere to be found, and since when: seconds since the epoch."""
+        whole = self._take(loaded.looks)
         for row in loaded.positions:
-            self.add(row)
+            self.add(row._replace(whole=row[:3] in whole))
+
+    def _take(self, looks: bytes) -> set[tuple[str, int, int]]:
+        """Take what stands beside the rows; returns which of these are whole."""
+        whole: set[tuple[str, int, int]] = set()
+        for line in looks.split(b"\n"):
+            if (row := _FOLDER.fullmatch(line)) is not None:
+                files = (each.partition(b":") for each in row[3].split())
+                seen = frozenset((int(inode or b"0", 16), int(born or b"0", 16)) for inode, _, born in files)
+                self.folders[os.fsdecode(row[1])] = FolderLook(int(row[2], 16), seen)
+            elif (row := _MISSING.fullmatch(line)) is not None:
+                self._missing[os.fsdecode(row[1]), int(row[2], 16)] = float(row[3])
+            elif (row := _WHOLE.fullmatch(line)) is not None:
+                whole.add((os.fsdecode(row[1]), int(row[2], 16), int(row[3], 16)))
+        return whole
+
+    def lines(self, rows: Iterable[Position]) -> bytes:
+        """Return what is to stand beside the rows of the next run: which are missing, and which of these are whole."""
+        missing = (
+            b"R\t%b\t%016x\t%d\n" % (os.fsencode(path), inode, since)
+            for (path, inode), since in self._missing.items()
+            if is_storable(path)
+        )
+        whole = (each for each in (*self.unclaimed(), *rows) if each.whole and is_storable(each.path))
+        return b"".join((*missing, *(b"E\t" + encode([each]) for each in whole)))
 
     def add(self, row: Position) -> None:
         """Keep a row for a file that is out of sight."""
@@ -77,11 +126,6 @@ class Saved:
     def unclaimed(self) -> list[Position]:
         """Return the rows that no file has claimed."""
         return [row for rows in self._by_path.values() for row in rows]
-
-    @property
-    def missing(self) -> dict[tuple[str, int], float]:
-        """Path and inode of rows whose file is nowhere to be found, and since when: seconds since the epoch."""
-        return self._missing
 
     def expire(self, inodes: dict[str, int | None], now: float, *, compact: bool) -> bool:
         """Drop the rows whose file is gone for good; returns whether anything changed.

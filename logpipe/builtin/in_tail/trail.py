@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
@@ -11,7 +12,7 @@ from logpipe.builtin.in_tail.folders import Lying
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.ledger import Ledger
 from logpipe.builtin.in_tail.logfile import Head
-from logpipe.builtin.position_file import Entry, entry
+from logpipe.builtin.position_file import Entry, Position, entry
 
 _DOTS: Final = re.compile(r"\.{2,}")
 
@@ -124,6 +125,10 @@ class Trail:
         if self._entry is None:
             self._entry = entry(generation.saved_as(self.path) for generation in self.generations)
         return self._entry
+
+    def finished_rows(self) -> Iterator[Position]:
+        """Yield the rows of generations of which nothing more is read."""
+        return (each.saved_as(self.path) for each in self.generations if each.finished)
 
     def moved(self) -> None:
         """Note that its rows are others than before."""

@@ -179,6 +179,26 @@ async def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path, follow: Any) ->
         assert any("the older file is gone" in text for text in run.host.capture.texts("warning"))
 
 
+@pytest.mark.parametrize("kill", [True, False])
+async def test_a_file_that_was_read_to_its_end_is_not_missed(kill: bool, tmp_path: Path, follow: Any) -> None:  # noqa: FBT001 - a parameter of the table
+    """Rotated, read, quiet for rotate_wait and deleted while nothing runs: nothing may be missing."""
+    log, old = tmp_path / "a.log", tmp_path / "a.log.1"
+    log.write_text("one\n")
+    beside = tmp_path / "state" / "tail.pos.looks"
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        log.rename(old)
+        log.write_text("two\n")
+        await run.tick_until(lambda: beside.exists() and b"\nE\t" in beside.read_bytes())
+        if kill:
+            await run.kill()
+    old.rename(tmp_path / "state" / "x")
+    run.append(log, "three\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(1) == ["three"]
+        assert run.host.capture.texts("warning") == []
+
+
 async def test_takes_over_from_fluentd(tmp_path: Path, follow: Any) -> None:
     """Its rows are understood: unwatched files, duplicates, broken lines, files that are gone."""
     logs = {name: tmp_path / f"{name}.log" for name in ("a", "b", "c")}
