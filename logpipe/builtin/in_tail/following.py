@@ -107,9 +107,9 @@ class Following:
                 self._ask(path, end)._replace(before=tuple(each.path for each in self._came_to(path) if each.path))
                 for path, end in ends.items()
             ]
-            seen = await self._host.in_thread(self.looker.places, asks, sightings.held)
-            sightings.add(seen)
-            self._note_opened(seen, happened)
+            looked = await self._host.in_thread(self.looker.places, asks, sightings.held)
+            sightings.add(looked)
+            self._note_opened(looked, happened)
         places = sightings.result(still=still)
         if happened.moved or places:
             unsure = not still and len(happened.moved) < MOST_MOVED

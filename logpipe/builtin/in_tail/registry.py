@@ -119,8 +119,10 @@ class Registry:
 
     def read_before(self, trail: Trail, found: Found, offset: int, other: Generation | None = None) -> Generation:
         """Read the rest of a file before another one of its path."""
-        now = self._host.clock.monotonic()
-        generation = self.table.add_before(trail, found, offset, other, now=now)
+        # it was renamed no later than it changed last: a start must not begin its rotate_wait anew
+        since = (self._host.clock.now() - found.changed) / 1_000_000_000 if found.changed else 0.0
+        replaced_at = self._host.clock.monotonic() - max(0.0, min(since, float(self._options.rotate_wait)))
+        generation = self.table.add_before(trail, found, offset, other, now=replaced_at)
         self._hold(generation, found)
         if generation.behind:
             self._host.log.info("reading the rest of %s, which was %s", shown(found.path), trail.name)

@@ -12,7 +12,7 @@ from typing import Any
 
 from logpipe import BufferFull, EventBatch, Receipt, Record, SourceAccount
 from logpipe.builtin.in_tail import Tail
-from logpipe.builtin.position_file import decode
+from logpipe.builtin.position_file import PositionFile, decode
 from logpipe.testing import FakeHost, LogCapture, ManualClock, build, settle, wait_for
 
 _numbers: Iterator[int] = itertools.count()
@@ -157,6 +157,11 @@ class Running:
         if (file := self.tail._checkpoints._file) is not None:
             file.close()
         await self.tail._files.close_all()
+
+
+def rows(folder: Path) -> list[tuple[str, int, int]]:
+    """Return what the position file holds."""
+    return [row[:3] for row in PositionFile(str(folder / "state" / "tail.pos")).load().positions]
 
 
 def printing(folder: Path, extra: str = "") -> Path:
