@@ -27,7 +27,7 @@ from tests.fuzz.tap import Tap
 from tests.fuzz.writes import Writes
 from tests.services.mock_kafka import MockKafka
 
-SECONDS = 15
+SECONDS = 60
 """How long a case may take to read everything, and again to deliver it."""
 
 WITNESSES = 3

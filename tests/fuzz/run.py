@@ -18,7 +18,7 @@ from typing import Final, Self
 from tests.fuzz.case import Case, clean
 from tests.fuzz.configuration import every_setting, stages
 
-CASE_SECONDS: Final = 60
+CASE_SECONDS: Final = 300
 """After this long a case hangs."""
 
 MEGABYTES: Final = 400
