@@ -58,7 +58,7 @@ async def test_others_keep_pace(output: str, writers: int) -> None:
                 fed = stuck.fed
                 for n in range(1000):
                     await other.feed({"n": n}, tag="other")
-                assert taken, "nobody tried to connect"
+                await wait_for(lambda: taken, "the stuck one to connect")
                 assert (other.settled, stuck.settled, stuck.fed) == (1000, 0, fed)
                 assert running.metric("buffer_total_queued_size") < LIMIT + 2 * 10_000
                 feeding.cancel()
