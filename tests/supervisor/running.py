@@ -153,6 +153,15 @@ class Running:
             lambda: self.places(place) >= times, seconds=PATIENCE, what=lambda: f"the output at {place}:\n{self.said}"
         )
 
+    def has_buffered(self) -> None:
+        """Wait until the output's buffer holds something."""
+
+        def is_said() -> bool:
+            self.send(signal.SIGCONT)
+            return "is_empty=False" in self.said
+
+        wait_until(is_said, seconds=PATIENCE, what=lambda: f"something in the buffer:\n{self.said[-3000:]}")
+
     def has_delivered_all(self) -> None:
         """Wait until every line of the log was written by the output."""
         wait_until(

@@ -19,7 +19,7 @@ def test_a_graceful_stop_delivers_what_was_read(running: Running, number: signal
     running.write(1000)
     running.start()
     running.has_said("following tail of")
-    wait_until(lambda: "line 999" in (running.folder / "app.log").read_text(), seconds=PATIENCE, what="the log")
+    running.has_buffered()
     running.send(number)
     assert running.end() == 0
     running.start()

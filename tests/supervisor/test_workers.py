@@ -33,6 +33,7 @@ def test_a_graceful_stop(running: Running, number: signal.Signals) -> None:
     running.start()
     both_run(running)
     running.has_said("following tail of")
+    running.has_buffered()
     running.send(number)
     assert running.end() == 0
     assert running.said.count("logpipe stopped") == 2
