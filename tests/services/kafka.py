@@ -19,7 +19,7 @@ from kazoo.client import KazooClient
 from tests.services import topics
 from tests.services.jars import jars
 from tests.services.java import JavaServer, StartError
-from tests.services.ports import on_free_port
+from tests.services.ports import ATTEMPTS, on_free_port
 from tests.services.topics import Message
 from tests.services.waiting import wait_until
 from tests.services.zookeeper import start_zookeeper
@@ -126,9 +126,15 @@ class Kafka(RunningKafka):
         """Start the broker again where it was, on what it had written, and return when it serves."""
         if self._broker.running:
             return
-        # A killed broker stays registered until its session runs out, and its successor is refused till then.
-        wait_until(lambda: not self._nodes("brokers/ids"), seconds=60, what="the old broker's registration to run out")
-        self._broker.start()
+        for attempt in range(1, ATTEMPTS + 1):
+            # A killed broker stays registered until its session runs out, and its successor is refused till then.
+            wait_until(lambda: not self._nodes("brokers/ids"), seconds=60, what="the old registration to run out")
+            try:
+                self._broker.start()
+                break
+            except StartError:  # on a busy machine its session may run out while it starts
+                if attempt == ATTEMPTS:
+                    raise
         # Kafka's own, which a consumer's group brings about, may take longer, and no test writes to them.
         there = {name for name in self._nodes("brokers/topics") if not name.startswith("__")}
         wait_until(
