@@ -118,6 +118,8 @@ class Nested:
         (self.folder / "test_nested.py").write_text(tests)
         (self.folder / "conftest.py").write_text(conftest)
         config = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={self.folder}", "-p", "no:cacheprovider"]
+        # Who runs tests in the background of a script has Ctrl-C ignored, and with it all that they start.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         with (self.folder / "said").open("w") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", *config, "-n", "2", str(self.folder)],
@@ -126,6 +128,7 @@ class Nested:
                 stderr=said,
                 start_new_session=True,
             )
+        signal.signal(signal.SIGINT, before)
 
     def end(self) -> tuple[int, str]:
         """Return its exit status and what it said, once it has ended."""

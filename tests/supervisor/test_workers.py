@@ -133,8 +133,7 @@ def test_the_pause_of_the_configuration(running: Running) -> None:
     text = running.config.read_text().replace("workers 2", "workers 2\n  restart_worker_interval 90")
     running.config.write_text(text)
     running.start()
-    running.has_said("ended unexpectedly with status 3")
-    assert "it starts again in 90 seconds" in running.said
+    running.has_said("it starts again in 90 seconds", times=2)  # one that is still starting would fail to end in order
     assert running.stop() == 0
 
 
