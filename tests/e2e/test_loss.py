@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow("the program is killed and started again while lin
 
 AnyKafka: TypeAlias = Kafka | StandInKafka
 
-LINES_PER_SECOND = 1_000
+LINES_PER_SECOND = 500
 OUTAGE_SECONDS = 20
 PATIENCE = 90
 

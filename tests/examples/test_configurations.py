@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from logpipe.cli import main
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def check(config: Path) -> subprocess.CompletedProcess[str]:
-    """Run `logpipe check` with the variables that the examples expect."""
-    environment = {**os.environ, "KAFKA_BROKERS": "kafka:9092"}
-    command = [sys.executable, "-m", "logpipe", "check", str(config)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture(autouse=True)
+def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what the examples expect."""
+    monkeypatch.setenv("KAFKA_BROKERS", "kafka:9092")
 
 
 @pytest.mark.parametrize("config", sorted(EXAMPLES.rglob("*.conf")), ids=lambda path: path.name)
-def test_is_accepted(config: Path) -> None:
+def test_is_accepted(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file has no error in it."""
-    checked = check(config)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert main(["check", str(config)]) == 0, capsys.readouterr()
 
 
-def test_config_map_is_accepted_without_a_warning(tmp_path: Path) -> None:
+def test_config_map_is_accepted_without_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The file in the config map is as we would have it: it has not even a warning."""
     manifest = yaml.safe_load((EXAMPLES / "kubernetes/config.yaml").read_text())
     for name, text in manifest["data"].items():
         (tmp_path / name).write_text(text)
-        checked = check(tmp_path / name)
-        assert checked.returncode == 0, checked.stdout + checked.stderr
-        assert "warning" not in (checked.stdout + checked.stderr).replace("0 warnings", "")
+        status = main(["check", str(tmp_path / name)])
+        said = "".join(capsys.readouterr())
+        assert status == 0, said
+        assert "warning" not in said.replace("0 warnings", "")
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ JSON, PAYLOADS, PACKED = json_file(), payload_file(), json_file(compression="gzi
 
 def found_in(path: Path, data: bytes, *, chunk_id: bytes = CHUNK) -> tuple[list[int], Scan]:
     """Return the numbers of the records that come out of a file with these bytes."""
+    path.unlink(missing_ok=True)  # ext4 waits for the disk where a file is cut to nothing and written again
     path.write_bytes(data)
     descriptor = os.open(path, os.O_RDONLY)
     try:
