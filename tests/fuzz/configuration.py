@@ -78,7 +78,6 @@ class Writer:
         self._place = place
         self._random = place.random
         self._lines: list[str] = []
-        self._taps = 0
         self.parser = ""
         """The type of the tail's parser."""
 
@@ -129,11 +128,11 @@ class Writer:
         self._lines += [
             "<filter **>",
             "  @type fuzz_tap",
-            f"  name {self._taps}",
+            f"  name {self._place.taps}",
             f"  behind {behind or 'nothing'}",
             "</filter>",
         ]
-        self._taps += 1
+        self._place.taps += 1
 
     def _output(self) -> str:
         if self._random.random() < 0.4:

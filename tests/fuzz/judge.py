@@ -147,7 +147,7 @@ def _pairs(taps: list[tuple[str, str, Counter[str]]]) -> Iterable[tuple[Any, Any
 
 def _read_files(account: Account) -> Iterator[str]:
     """Take what the files hold; yield what stands in a file of another name than its fields say."""
-    for number, pattern in enumerate(account.place.paths):
+    for number, (pattern, tap) in enumerate(zip(account.place.paths, account.place.taps_before, strict=True)):
         folder = account.place.output / str(number)
         sink = account.sinks.setdefault(f"files of {number}, {pattern}", Counter())
         for path in folder.rglob("*"):
@@ -158,7 +158,7 @@ def _read_files(account: Account) -> Iterator[str]:
             sink.update(marks)
             name = str(path.relative_to(folder))
             for mark in marks:
-                expected = _beginning(pattern, *Tap.fields.get(mark, (None, None)))
+                expected = _beginning(pattern, *Tap.fields.get((tap, mark), (None, None)))
                 if expected is not None and not name.startswith(expected):
                     yield f"{mark} is in {name!r}, and belongs into {expected!r}…"
 

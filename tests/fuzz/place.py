@@ -29,6 +29,10 @@ class Place:
     """How often each stage stands in it, by `kind type`."""
     paths: list[str] = field(default_factory=list)
     """The paths of the file outputs; each has a folder of its number below `output`."""
+    taps: int = 0
+    """How many taps were written."""
+    taps_before: list[str] = field(default_factory=list)
+    """For each of `paths` the last tap before the output."""
     _named: int = 0
 
     @property

@@ -33,6 +33,7 @@ def _types(place: Place) -> str:
 
 def _file_path(place: Place) -> str:
     place.paths.append(place.random.choice(PATHS))
+    place.taps_before.append(str(place.taps - 1))
     return f"{place.output}/{len(place.paths) - 1}/{place.paths[-1]}"
 
 

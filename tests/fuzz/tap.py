@@ -26,8 +26,8 @@ class TapOptions(Options):
 class Tap(Filter[TapOptions], type="fuzz_tap"):
     """Takes note of the marks of the events that pass."""
 
-    fields: ClassVar[dict[str, tuple[object, object]]] = {}
-    """By mark, the fields `k` and `a` as the last tap saw them."""
+    fields: ClassVar[dict[tuple[str, str], tuple[object, object]]] = {}
+    """By tap and mark, the fields `k` and `a` as the tap saw them last."""
     seen: ClassVar[list[tuple[str, str, Counter[str]]]] = []
 
     def __init__(self, options: TapOptions, host: Host) -> None:
@@ -40,7 +40,7 @@ class Tap(Filter[TapOptions], type="fuzz_tap"):
         for record in batch.records:
             marks = marks_in(repr(record))[:1]
             self._marks.update(marks)
-            self.fields.update((mark, (record.get("k"), record.get("a"))) for mark in marks)
+            self.fields.update(((self.options.name, mark), (record.get("k"), record.get("a"))) for mark in marks)
             if marks and "id" not in record:
                 record["id"] = marks[0]
         return batch
