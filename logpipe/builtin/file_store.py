@@ -42,10 +42,11 @@ def is_bad_name(error: OSError, *, folder: str) -> bool:
     return error.errno == errno.ENAMETOOLONG or Path(folder).is_dir()
 
 
-def append(path: Path, data: Data, files: Files = AS_USUAL) -> None:
+def append(path: Path, data: Data, files: Files = AS_USUAL, *, is_text: bool = True) -> None:
     """Add `data` to the end of a file, all or nothing, and return when it is on the disk.
 
-    Processes that append to one file wait for each other. What a crash has left of a line stays a line by itself.
+    Processes that append to one file wait for each other. What a crash has left of a line of text stays a line by
+    itself.
     A device or a FIFO takes what it is given: nothing can be taken back from it, and there is no disk to wait for.
 
     Raises:
@@ -59,7 +60,7 @@ def append(path: Path, data: Data, files: Files = AS_USUAL) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
-        is_torn = bool(size) and os.pread(descriptor, 1, size - 1) != b"\n"
+        is_torn = is_text and bool(size) and os.pread(descriptor, 1, size - 1) != b"\n"
         try:
             _write(descriptor, _on_new_line(data) if is_torn else _pieces(data))
         except BaseException:

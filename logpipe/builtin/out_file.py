@@ -144,7 +144,8 @@ class FileOutput(Output[FileOptions], type="file"):
 
     def _store(self, path: str, chunk: Chunk) -> None:
         if self.options.append:
-            append(Path(path), self._content(chunk), self.host.files)
+            is_text = self.options.compress == "text"
+            append(Path(path), self._content(chunk), self.host.files, is_text=is_text)
         else:
             create_first_free(path, self._content(chunk), placeholder=_NUMBER, name=chunk.id, files=self.host.files)
 

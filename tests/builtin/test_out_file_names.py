@@ -224,9 +224,25 @@ async def test_pieces_are_compressed_one_by_one(compress: str, tmp_path: Path) -
         await stage.feed("app", *({"n": n, "pad": "x" * 500} for n in range(2000)))
         await stage.flush()
     (path,) = tmp_path.iterdir()
-    rest, content = path.read_bytes(), b""
+    assert _decompressed(path.read_bytes(), compress).count(b"\n") == 2000
+
+
+@pytest.mark.parametrize("compress", ["gzip", "zstd"])
+async def test_compressed_chunks_are_appended_as_they_are(compress: str, tmp_path: Path) -> None:
+    """The last byte of one is no end of a line, and says nothing about where the next begins."""
+    text = f"path {tmp_path}/f\nappend true\ncompress {compress}\n{JSON}<buffer []>\n@type memory\n</buffer>"
+    async with drive(FileOutput, text) as stage:
+        for pad in ("x" * 300, "y"):
+            await stage.feed("app", {"pad": pad})
+            await stage.flush()
+    (path,) = tmp_path.iterdir()
+    assert _decompressed(path.read_bytes(), compress) == b'{"pad":"%b"}\n{"pad":"y"}\n' % (b"x" * 300)
+
+
+def _decompressed(rest: bytes, compress: str) -> bytes:
+    content = b""
     while rest:
         stream = decompressor(compress)  # type: ignore[arg-type]
         content += stream.decompress(rest, 1 << 24)
         rest = stream.unused_data
-    assert content.count(b"\n") == 2000
+    return content
