@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import posixpath
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -153,10 +154,15 @@ def _read_files(account: Account) -> Iterator[str]:
         for path in folder.rglob("*"):
             if path.is_symlink() or not path.is_file():
                 continue
-            # a record may hold its mark in several fields, and nothing need stand between two records
-            marks = [mark.decode() for mark, _ in groupby(_MARK_BYTES.findall(_content(path)))]
-            sink.update(marks)
             name = str(path.relative_to(folder))
+            try:
+                content = _content(path)
+            except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+                yield f"{name!r} cannot be unpacked: {error}"
+                continue
+            # a record may hold its mark in several fields, and nothing need stand between two records
+            marks = [mark.decode() for mark, _ in groupby(_MARK_BYTES.findall(content))]
+            sink.update(marks)
             for mark in marks:
                 expected = _beginning(pattern, *Tap.fields.get((tap, mark), (None, None)))
                 if expected is not None and not name.startswith(expected):
@@ -188,14 +194,15 @@ def _text(value: object) -> str | None:
 
 
 def _content(path: Path) -> bytes:
-    """Return what a file holds, unpacked."""
+    """Return what a file holds, unpacked.
+
+    Raises:
+        OSError, EOFError, zlib.error, zstd.ZstdError: it is compressed, and damaged.
+    """
     content = path.read_bytes()
-    try:
-        if content.startswith(b"\x1f\x8b"):
-            return gzip.decompress(content)
-        return zstd.decompress(content) if content.startswith(b"\x28\xb5\x2f\xfd") else content
-    except (OSError, zstd.ZstdError) as error:
-        raise AssertionError(f"{path}: {error}") from error
+    if content.startswith(b"\x1f\x8b"):
+        return gzip.decompress(content)
+    return zstd.decompress(content) if content.startswith(b"\x28\xb5\x2f\xfd") else content
 
 
 def _read_printed(account: Account) -> None:
