@@ -183,6 +183,7 @@ async def test_ten_thousand_files(tmp_path: Path, follow: Any) -> None:
         await run.until(lambda: "more" in run.host.lines[-1:])
 
 
+@pytest.mark.slow("three thousand files, each followed, read, closed and forgotten")
 async def test_files_that_come_and_go_by_the_thousand(tmp_path: Path, follow: Any) -> None:
     """Nothing of them stays but a sum: no file, no generation, no watch, no name."""
     keeper = tmp_path / "keeper.log"
