@@ -134,6 +134,8 @@ class FileOutput(Output[FileOptions], type="file"):
             OSError: it could not be written; nothing of it is left behind.
         """
         path = self.host.expand(self._template, chunk)
+        if path.endswith("/"):
+            raise PermanentError(f"no file can have the name {path!r}: it is a folder's")
         try:
             await self.host.in_thread(self._store, path, chunk)
         except OSError as error:

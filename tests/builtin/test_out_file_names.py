@@ -85,6 +85,16 @@ async def test_tags_stay_there_too(tmp_path: Path) -> None:
     assert len(stage.dead_letters()) == 5
 
 
+@pytest.mark.parametrize("value", [None, "", "x/", "x//"])
+async def test_a_name_of_nothing_is_no_file(value: str | None, tmp_path: Path) -> None:
+    """The folder's own name is not taken instead."""
+    async with drive(FileOutput, conf(f"{tmp_path}/out/${{a}}", "a", "append true\npath_suffix ''\n")) as stage:
+        await written(stage, {"a": value}, {"a": "good"})
+    assert list(files(tmp_path)) == ["out/good"]
+    (letter,) = stage.dead_letters()
+    assert "it is a folder's" in letter.reason
+
+
 async def test_values_that_are_no_trick(tmp_path: Path) -> None:
     """Dots and slashes within, nothing at all, what looks like a placeholder or like the number's place."""
     values = ["a.b", "...", "..a", "a..", "x/y", "", None, "%Y", "${b}", "_**", "*", "a b", "\u65e5\u672c", b"caf\xe9"]
