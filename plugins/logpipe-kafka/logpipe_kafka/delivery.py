@@ -264,6 +264,7 @@ class Delivery:
             queue.resume(partition)
             self._take_apart(queue, batch, error, too_large=verdict is Verdict.TOO_LARGE)
         elif verdict is Verdict.UNKNOWN_TOPIC and self._has_only_others(session, queue, partition):
+            queue.resume(partition)
             self._drop(queue, batch)
             batch.refuse(RefusedByBroker(f"topic {queue.topic} has no partition {partition}"))
         else:

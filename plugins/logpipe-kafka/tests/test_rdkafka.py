@@ -69,3 +69,14 @@ def test_password_without_tls() -> None:
     options: Any = configure(RdkafkaOutput, "username u\npassword p")
 
     assert not options.sasl_over_ssl
+
+
+async def test_events_for_a_partition_that_is_not_there_are_refused_without_a_growing_pause(mock: MockKafka) -> None:
+    """The pauses are for a partition that fails: this one is no reason to wait, however often it is named."""
+    buffer = "<buffer>\nflush_mode immediate\nchunk_limit_records 1\n</buffer>"
+    conf = f"brokers {mock.bootstrap}\ndefault_topic t\n{buffer}"
+    async with drive(RdkafkaOutput, conf) as stage:
+        for number in range(40):
+            await stage.feed("app", {"n": number, "partition": 1_000_000})
+        await stage.wait_for(lambda: len(stage.errors) == 40)
+    assert {str(error) for *_, error in stage.errors} == {"topic t has no partition 1000000"}
