@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
 from logpipe.expression.failures import RubyError, as_ruby_error
+from logpipe.expression.methods.file import OpenFile
 from logpipe.expression.parser import code_end, parse
 from logpipe.expression.text import to_s
 
@@ -134,28 +134,6 @@ def _use_default() -> None:
 def to_text(value: Any) -> str:
     """Return the text that a value becomes between quotes, as Ruby's to_s: None gives nothing, True gives `true`."""
     return to_s(value)
-
-
-class OpenFile:
-    """What `File.open(path) do |f| … end` hands to its block: the file's text, already read."""
-
-    __slots__ = ("_lines", "text")
-
-    ruby_class = "File"
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self._lines: Iterator[str] = iter(text.splitlines(keepends=True))
-
-    def line(self) -> str:
-        """Return the next line.
-
-        Raises:
-            RubyError: there is none (EOFError).
-        """
-        with suppress(StopIteration):
-            return next(self._lines)
-        raise RubyError("EOFError", "end of file reached")
 
 
 def _read(path: Any, *_options: Any) -> str:

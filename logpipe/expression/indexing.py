@@ -6,7 +6,6 @@ from typing import Any
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import RubyError, check_size, no_method
-from logpipe.expression.methods.registry import METHODS
 from logpipe.expression.regexp import python_group
 from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp
 from logpipe.expression.text import class_name, describe, inspect
@@ -35,10 +34,14 @@ def index(receiver: Any, *keys: Any) -> Any:
         return receiver(*keys)
     if isinstance(receiver, Symbol):
         return string_part(receiver.name, *keys)
-    found = METHODS.get("[]", {}).get(kind)
-    if found is None:
+    if kind is not int:
         no_method("[]", describe(receiver))
-    return found.function(receiver, *keys)
+    return bit(receiver, *keys)
+
+
+def bit(value: int, place: Any) -> int:
+    """Return one bit of a number."""
+    return value >> min(integer_argument(place), 1 << 16) & 1
 
 
 def hash_value(values: dict[Any, Any], key: Any) -> Any:

@@ -16,7 +16,7 @@ from logpipe.expression.compiler.entry import write_entry
 from logpipe.expression.compiler.source import Code, Namespace, Writer, build
 from logpipe.expression.failures import as_ruby_error
 from logpipe.expression.loop import Computed, Loop
-from logpipe.expression.methods.registry import METHODS, load
+from logpipe.expression.methods.table import METHODS
 from logpipe.expression.parser import parse, parse_quoted
 from logpipe.expression.record_values import private_copy, recoder
 from logpipe.expression.rules import Replacement, SequenceRules, TemplateError
@@ -143,7 +143,6 @@ def _read(text: str | None, variables: list[str]) -> TemplateTree:
 
 def _show_nanoseconds(tree: nodes.Node) -> None:
     """Put the exact time where Ruby asks an EventTime for it: `Time.at(time)`, `time.to_f`."""
-    load()
     for node in nodes.walk(tree):
         match node:
             case nodes.Call(receiver=nodes.Const(path="Time"), name="at", args=[nodes.Name(name="time"), *_]):

@@ -12,7 +12,6 @@ from logpipe.errors import ExpressionError
 from logpipe.expression.compiled import RecordTemplate
 from logpipe.expression.compiler.entry import exported, exported_but_time
 from logpipe.expression.loop import Computed, Loop
-from logpipe.expression.methods.registry import load
 from logpipe.expression.record_values import renewed_second, renewed_time
 from logpipe.expression.rules import Dialect, RecordRules, TemplateError
 from logpipe.expression.template import context_of, read_key, read_template
@@ -48,8 +47,6 @@ class _Section(Loop):
         self._computed = [part for pair in self._pairs for part in pair]
         self._mutates = any(part.changes_record for part in self._computed)
         self._copies = self._mutates or rules.renew_record or rules.renew_time_key is not None
-        if rules.renew_time_key is not None:
-            load()  # a section without an expression has loaded no methods, and a number is asked for its `to_f`
 
     def _pair(self, key: str, value: Any) -> tuple[Computed, Computed]:
         reading = self._rules.reading

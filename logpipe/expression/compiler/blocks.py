@@ -10,7 +10,7 @@ from logpipe.expression import nodes
 from logpipe.expression.compiler.generator import Generator, Scope, handles, python_name
 from logpipe.expression.compiler.source import Code
 from logpipe.expression.failures import RubyError
-from logpipe.expression.methods.registry import METHODS, dispatcher, similar
+from logpipe.expression.methods.table import METHODS, dispatcher, similar
 from logpipe.expression.values import Proc, Symbol, Yielded
 
 _PAIR_OR_KEY: Final = frozenset({"select", "filter", "reject", "delete_if", "keep_if", "select!", "filter!", "reject!"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
@@ -13,9 +13,10 @@ from logpipe.expression.compiler.generator import Generator, Held, handles, is_n
 from logpipe.expression.compiler.literals import item_text, unknown_constant
 from logpipe.expression.compiler.source import NIL, Code
 from logpipe.expression.failures import EXCEPTION_CLASSES, BreakBlock, RubyError
+from logpipe.expression.methods.declaration import Method, described
 from logpipe.expression.methods.kernel import HARMLESS
-from logpipe.expression.methods.registry import FUNCTIONS, METHODS, Method, dispatcher, offered, similar
 from logpipe.expression.methods.string_match import regexp_position
+from logpipe.expression.methods.table import FUNCTIONS, METHODS, dispatcher, similar
 from logpipe.expression.regexp_values import LAST_MATCH, Regexp
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Proc, RubyClass
@@ -107,7 +108,7 @@ def _on_constant(generator: Generator, node: nodes.Call, constant: nodes.Const) 
     path = constant.path
     extra = generator.context.functions.get(path, {})
     if node.name in extra:
-        return _function(generator, node, offered(node.name, extra[node.name]))
+        return _function(generator, node, described(extra[node.name]))
     if path == "Socket" and node.name == "gethostname" and not node.args:
         generator.uses.add("hostname")
         return Code("hostname", str, stable=True)
@@ -344,7 +345,7 @@ def _short(generator: Generator, node: nodes.Call, receiver: Code, args: list[Co
     return None
 
 
-def _changing(generator: Generator, node: nodes.Call, table: dict[type, Method]) -> Code:
+def _changing(generator: Generator, node: nodes.Call, table: Mapping[type, Method]) -> Code:
     """Write a call that may change its receiver: a string's new text is put where the old one was."""
     assert node.receiver is not None  # noqa: S101 - the caller asked
     writer = generator.writer

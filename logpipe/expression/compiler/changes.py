@@ -15,7 +15,7 @@ from logpipe.expression import nodes
 from logpipe.expression.compiler.generator import Generator, Scope, python_name
 from logpipe.expression.failures import RubyError, no_method
 from logpipe.expression.indexing import index, store
-from logpipe.expression.methods.registry import METHODS, dispatcher
+from logpipe.expression.methods.table import METHODS, dispatcher
 from logpipe.expression.text import class_name, describe, inspect
 
 _FRESH_LIST: Final = """

@@ -11,7 +11,7 @@ from logpipe.expression.compiler.assignment import assign_targets
 from logpipe.expression.compiler.generator import Generator, handles, is_nil, python_name
 from logpipe.expression.compiler.source import NIL, Code
 from logpipe.expression.failures import BUDGET, BreakBlock, ReturnValue, rescuable
-from logpipe.expression.methods.enumerable import members
+from logpipe.expression.methods.members import members
 from logpipe.expression.values import Range, RubyClass
 
 _INNER: Final = "    "

@@ -15,7 +15,6 @@ from logpipe.expression.compiler.reads import fields_read, instance_variables
 from logpipe.expression.compiler.source import Code, Writer
 from logpipe.expression.failures import BUDGET, BreakBlock, ReturnValue, RubyError
 from logpipe.expression.methods.binary import rejoined
-from logpipe.expression.methods.registry import load
 from logpipe.expression.methods.string import is_valid
 from logpipe.expression.regexp_values import LAST_MATCH
 from logpipe.expression.text import export, export_but_time
@@ -84,7 +83,6 @@ def write_entry(
     Raises:
         ExpressionError: the tree uses what no expression may.
     """
-    load()
     generator = Generator(writer, context)
     for word, value in context.values.items():
         writer.namespace.values[word] = value

@@ -16,8 +16,8 @@ from logpipe.expression.compiler.context import BOUND, Context
 from logpipe.expression.compiler.fast_operations import ARITHMETIC, RELATIONS, member, not_fast, text_of
 from logpipe.expression.compiler.source import Code, Writer
 from logpipe.expression.indexing import array_part
-from logpipe.expression.methods.registry import METHODS
 from logpipe.expression.methods.string import is_valid
+from logpipe.expression.methods.table import METHODS
 from logpipe.expression.regexp_values import Regexp, may_explode, prefers_empty
 from logpipe.expression.times import NANOS, formatter
 from logpipe.expression.values import Range

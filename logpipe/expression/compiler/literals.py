@@ -11,7 +11,9 @@ from logpipe.expression.compiler.context import CLASSES, class_value
 from logpipe.expression.compiler.generator import Generator, handles, python_name
 from logpipe.expression.compiler.source import NIL, Code
 from logpipe.expression.failures import EXCEPTION_CLASSES, MissingField, RubyError, check_size
-from logpipe.expression.methods.registry import CONSTANTS, FUNCTIONS, similar
+from logpipe.expression.methods.constants import CONSTANTS
+from logpipe.expression.methods.kernel import to_array
+from logpipe.expression.methods.table import FUNCTIONS, similar
 from logpipe.expression.regexp_values import LAST_MATCH, Regexp, dynamic_regexp
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Range, RubyClass, Symbol, as_key
@@ -121,7 +123,6 @@ def splat(generator: Generator, node: nodes.Splat) -> Code:
     code = generator.value(node.value)
     if code.kind is list:
         return code._replace(star=True)
-    to_array = FUNCTIONS[""]["Array"].function
     return Code(f"{generator.function(to_array, 'splat')}({code.text})", list, star=True)
 
 
@@ -201,7 +202,7 @@ def name(generator: Generator, node: nodes.Name) -> Code:
         fail = _undefined_name if "record" in generator.context.names else _unknown_name
         return Code(f"{generator.function(fail, fail.__name__.strip('_'))}({node.name!r}, {node.offset})")
     if is_no_field or not generator.context.fields:
-        hint = similar(node.name, dict.fromkeys(generator.context.names))
+        hint = similar(node.name, generator.context.names)
         raise ExpressionError(
             f"unknown name {node.name}", offset=node.offset, hint=hint or "quote it if it is text, or assign it first"
         )

@@ -9,40 +9,42 @@ from logpipe.expression.arithmetic import bit_and, bit_or, integer_argument, min
 from logpipe.expression.comparison import equal, truthy
 from logpipe.expression.failures import BUDGET, BudgetExceeded, RubyError, check_size
 from logpipe.expression.indexing import array_part, dig, store
-from logpipe.expression.methods.enumerable import Block, members
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.enumerable_groups import count_argument, unique
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.members import Block, members
 from logpipe.expression.text import join, to_s
 from logpipe.expression.values import Range
 
-method(list, names="+", returns=list)(plus)
-method(list, names="-", returns=list)(minus)
-method(list, names="*")(times)
-method(list, names="&", returns=list)(bit_and)
-method(list, names="|", returns=list)(bit_or)
-method(list, names="[] slice")(array_part)
-method(list, names="dig")(dig)
+methods = Methods()
+
+methods.of(list, names="+", returns=list)(plus)
+methods.of(list, names="-", returns=list)(minus)
+methods.of(list, names="*")(times)
+methods.of(list, names="&", returns=list)(bit_and)
+methods.of(list, names="|", returns=list)(bit_or)
+methods.of(list, names="[] slice")(array_part)
+methods.of(list, names="dig")(dig)
 
 
-@method(list, names="size length", returns=int)
+@methods.of(list, names="size length", returns=int)
 def size(items: list[Any]) -> int:
     """Return the number of members."""
     return len(items)
 
 
-@method(list, names="empty?", returns=bool)
+@methods.of(list, names="empty?", returns=bool)
 def is_empty(items: list[Any]) -> bool:
     """Return whether there are no members."""
     return not items
 
 
-@method(list, names="join", returns=str)
+@methods.of(list, names="join", returns=str)
 def joined(items: list[Any], separator: Any = None) -> str:
     """Return the members' texts in one."""
     return join(items, "" if separator is None else to_s(separator))
 
 
-@method(list, names="last")
+@methods.of(list, names="last")
 def last(items: list[Any], count: Any = None) -> Any:
     """Return the last member, or the last ones."""
     if count is None:
@@ -50,13 +52,13 @@ def last(items: list[Any], count: Any = None) -> Any:
     return items[max(0, len(items) - count_argument(count)) :]
 
 
-@method(list, names="at")
+@methods.of(list, names="at")
 def at(items: list[Any], place: Any) -> Any:
     """Return the member at a place, nil outside."""
     return array_part(items, integer_argument(place))
 
 
-@method(list, names="fetch")
+@methods.of(list, names="fetch")
 def fetch(items: list[Any], place: Any, *default: Any, block: Block | None = None) -> Any:
     """Return the member at a place, outside the default or the block's.
 
@@ -73,7 +75,7 @@ def fetch(items: list[Any], place: Any, *default: Any, block: Block | None = Non
     raise RubyError("IndexError", f"index {position} outside of array bounds: {-len(items)}...{len(items)}")
 
 
-@method(list, names="values_at", returns=list)
+@methods.of(list, names="values_at", returns=list)
 def values_at(items: list[Any], *places: Any) -> list[Any]:
     """Return the members at several places."""
     found: list[Any] = []
@@ -83,13 +85,13 @@ def values_at(items: list[Any], *places: Any) -> list[Any]:
     return found
 
 
-@method(list, names="compact", returns=list)
+@methods.of(list, names="compact", returns=list)
 def compact(items: list[Any]) -> list[Any]:
     """Return the members that are not nil."""
     return [item for item in items if item is not None]
 
 
-@method(list, names="flatten", returns=list)
+@methods.of(list, names="flatten", returns=list)
 def flatten(items: list[Any], levels: Any = -1) -> list[Any]:
     """Return the members, those of nested arrays in their place.
 
@@ -113,20 +115,20 @@ def _flattened(items: list[Any], levels: int, depth: int) -> list[Any]:
     return flat
 
 
-@method(list, names="reverse", returns=list)
+@methods.of(list, names="reverse", returns=list)
 def reverse(items: list[Any]) -> list[Any]:
     """Return the members from last to first."""
     return items[::-1]
 
 
-@method(list, names="rotate", returns=list)
+@methods.of(list, names="rotate", returns=list)
 def rotate(items: list[Any], places: Any = 1) -> list[Any]:
     """Return the members with the first ones moved behind the last."""
     by = integer_argument(places) % len(items) if items else 0
     return items[by:] + items[:by]
 
 
-@method(list, names="rindex")
+@methods.of(list, names="rindex")
 def last_place(items: list[Any], *wanted: Any, block: Block | None = None) -> int | None:
     """Return the last place of a member, or of one that the block likes."""
     for place in range(len(items) - 1, -1, -1):
@@ -136,7 +138,7 @@ def last_place(items: list[Any], *wanted: Any, block: Block | None = None) -> in
     return None
 
 
-@method(list, names="transpose", returns=list)
+@methods.of(list, names="transpose", returns=list)
 def transpose(items: list[Any]) -> list[Any]:
     """Return rows as columns.
 
@@ -148,7 +150,7 @@ def transpose(items: list[Any]) -> list[Any]:
     return [list(column) for column in zip(*items, strict=True)]
 
 
-@method(list, names="product", returns=list)
+@methods.of(list, names="product", returns=list)
 def product(items: list[Any], *others: Any) -> list[Any]:
     """Return every way to take one member of each array."""
     rows: list[list[Any]] = [[item] for item in items]
@@ -158,7 +160,7 @@ def product(items: list[Any], *others: Any) -> list[Any]:
     return rows
 
 
-@method(list, names="combination", returns=list)
+@methods.of(list, names="combination", returns=list)
 def combination(items: list[Any], count: Any) -> list[Any]:
     """Return every way to take so many members, in their order."""
     from itertools import combinations  # noqa: PLC0415 - rarely used
@@ -170,25 +172,25 @@ def combination(items: list[Any], count: Any) -> list[Any]:
     return found
 
 
-@method(list, names="sample")
+@methods.of(list, names="sample")
 def sample(items: list[Any]) -> Any:
     """Return a member by chance, nil of none."""
     return random.choice(items) if items else None
 
 
-@method(list, names="shuffle", returns=list)
+@methods.of(list, names="shuffle", returns=list)
 def shuffle(items: list[Any]) -> list[Any]:
     """Return the members in an order of chance."""
     return random.sample(items, len(items))
 
 
-@method(list, names="assoc")
+@methods.of(list, names="assoc")
 def assoc(items: list[Any], key: Any) -> Any:
     """Return the first pair that begins with `key`."""
     return next((item for item in items if isinstance(item, list) and item and equal(item[0], key)), None)
 
 
-@method(list, names="intersection", returns=list)
+@methods.of(list, names="intersection", returns=list)
 def intersection(items: list[Any], *others: Any) -> list[Any]:
     """Return the members that all arrays have."""
     for other in others:
@@ -196,7 +198,7 @@ def intersection(items: list[Any], *others: Any) -> list[Any]:
     return items
 
 
-@method(list, names="union", returns=list)
+@methods.of(list, names="union", returns=list)
 def union(items: list[Any], *others: Any) -> list[Any]:
     """Return the members that any of the arrays has."""
     for other in others:
@@ -204,7 +206,7 @@ def union(items: list[Any], *others: Any) -> list[Any]:
     return unique(items)
 
 
-@method(list, names="difference", returns=list)
+@methods.of(list, names="difference", returns=list)
 def difference(items: list[Any], *others: Any) -> list[Any]:
     """Return the members that none of the others has."""
     for other in others:
@@ -212,26 +214,26 @@ def difference(items: list[Any], *others: Any) -> list[Any]:
     return items
 
 
-@method(list, names="intersect?", returns=bool)
+@methods.of(list, names="intersect?", returns=bool)
 def intersects(items: list[Any], other: Any) -> bool:
     """Return whether the two have a member in common."""
     return bool(bit_and(items, other))
 
 
-@method(list, names="bsearch")
+@methods.of(list, names="bsearch")
 def search_sorted(items: list[Any], block: Block) -> Any:
     """Return the first member that the block likes."""
     return next((item for item in members(items) if truthy(block(item))), None)
 
 
-@method(list, names="fill", mutates=True)
+@methods.of(list, names="fill", mutates=True)
 def fill(items: list[Any], value: Any = None) -> list[Any]:
     """Put one value in every place."""
     items[:] = [value] * len(items)
     return items
 
 
-@method(list, names="[]=", mutates=True)
+@methods.of(list, names="[]=", mutates=True)
 def put(items: list[Any], place: Any, value: Any) -> Any:
     """Put a value in a place."""
     store(items, place, value)

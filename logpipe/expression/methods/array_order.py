@@ -10,13 +10,16 @@ from logpipe.expression.comparison import equal
 from logpipe.expression.failures import check_size
 from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.array import compact, flatten, reverse, rotate, shuffle
-from logpipe.expression.methods.enumerable import Block, mapped, members, rejected, selected
+from logpipe.expression.methods.declaration import Methods
+from logpipe.expression.methods.enumerable import mapped, rejected, selected
 from logpipe.expression.methods.enumerable_groups import count_argument, in_order, sort_by, unique
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.members import Block, members
 from logpipe.expression.values import Range
 
+methods = Methods()
 
-@method(list, names="<<", mutates=True)
+
+@methods.of(list, names="<<", mutates=True)
 def append(items: list[Any], item: Any) -> list[Any]:
     """Add a member."""
     check_size(len(items) + 1)
@@ -24,7 +27,7 @@ def append(items: list[Any], item: Any) -> list[Any]:
     return items
 
 
-@method(list, names="push append", mutates=True)
+@methods.of(list, names="push append", mutates=True)
 def push(items: list[Any], *more: Any) -> list[Any]:
     """Add members at the end."""
     check_size(len(items) + len(more))
@@ -32,7 +35,7 @@ def push(items: list[Any], *more: Any) -> list[Any]:
     return items
 
 
-@method(list, names="unshift prepend", mutates=True)
+@methods.of(list, names="unshift prepend", mutates=True)
 def unshift(items: list[Any], *more: Any) -> list[Any]:
     """Add members at the beginning."""
     check_size(len(items) + len(more))
@@ -40,7 +43,7 @@ def unshift(items: list[Any], *more: Any) -> list[Any]:
     return items
 
 
-@method(list, names="pop", mutates=True)
+@methods.of(list, names="pop", mutates=True)
 def pop(items: list[Any], count: Any = None) -> Any:
     """Remove the last member and return it, or the last ones."""
     if count is None:
@@ -50,7 +53,7 @@ def pop(items: list[Any], count: Any = None) -> Any:
     return taken
 
 
-@method(list, names="shift", mutates=True)
+@methods.of(list, names="shift", mutates=True)
 def shift(items: list[Any], count: Any = None) -> Any:
     """Remove the first member and return it, or the first ones."""
     if count is None:
@@ -60,7 +63,7 @@ def shift(items: list[Any], count: Any = None) -> Any:
     return taken
 
 
-@method(list, names="insert", mutates=True)
+@methods.of(list, names="insert", mutates=True)
 def insert(items: list[Any], place: Any, *more: Any) -> list[Any]:
     """Add members before a place."""
     position = integer_argument(place)
@@ -71,7 +74,7 @@ def insert(items: list[Any], place: Any, *more: Any) -> list[Any]:
     return items
 
 
-@method(list, names="concat", mutates=True)
+@methods.of(list, names="concat", mutates=True)
 def concat(items: list[Any], *others: Any) -> list[Any]:
     """Add the members of other arrays."""
     for other in [list(other) for other in others]:
@@ -80,7 +83,7 @@ def concat(items: list[Any], *others: Any) -> list[Any]:
     return items
 
 
-@method(list, names="delete", mutates=True)
+@methods.of(list, names="delete", mutates=True)
 def delete(items: list[Any], wanted: Any) -> Any:
     """Remove all members equal to a value; returns it, or nil where there were none."""
     kept = [item for item in items if not equal(item, wanted)]
@@ -89,14 +92,14 @@ def delete(items: list[Any], wanted: Any) -> Any:
     return wanted if found else None
 
 
-@method(list, names="delete_at", mutates=True)
+@methods.of(list, names="delete_at", mutates=True)
 def delete_at(items: list[Any], place: Any) -> Any:
     """Remove the member at a place and return it."""
     position = integer_argument(place)
     return items.pop(position) if -len(items) <= position < len(items) else None
 
 
-@method(list, names="slice!", mutates=True)
+@methods.of(list, names="slice!", mutates=True)
 def take_part(items: list[Any], key: Any, length: Any = None) -> Any:
     """Remove a part and return it."""
     found = array_part(items, key, length)
@@ -110,28 +113,28 @@ def take_part(items: list[Any], key: Any, length: Any = None) -> Any:
     return found
 
 
-@method(list, names="clear", mutates=True)
+@methods.of(list, names="clear", mutates=True)
 def clear(items: list[Any]) -> list[Any]:
     """Remove all members."""
     items.clear()
     return items
 
 
-@method(list, names="replace", mutates=True)
+@methods.of(list, names="replace", mutates=True)
 def replace(items: list[Any], other: Any) -> list[Any]:
     """Put other members in their place."""
     items[:] = list(other)
     return items
 
 
-@method(list, names="delete_if", mutates=True)
+@methods.of(list, names="delete_if", mutates=True)
 def delete_if(items: list[Any], block: Block) -> list[Any]:
     """Remove the members that the block likes."""
     items[:] = rejected(items, block)
     return items
 
 
-@method(list, names="keep_if", mutates=True)
+@methods.of(list, names="keep_if", mutates=True)
 def keep_if(items: list[Any], block: Block) -> list[Any]:
     """Remove the members that the block does not like."""
     items[:] = selected(items, block)
@@ -147,7 +150,7 @@ def _in_place(names: str, change: Callable[..., list[Any]], *, nil_if_same: bool
         items[:] = result
         return None if same and nil_if_same else items
 
-    method(list, names=names, yields=yields, mutates=True)(changed)
+    methods.of(list, names=names, yields=yields, mutates=True)(changed)
 
 
 _in_place("compact!", compact, nil_if_same=True)

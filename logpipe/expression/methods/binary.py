@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import BUDGET, RubyError, check_size
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.string import decoded, encoded, is_valid
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Symbol
+
+methods = Methods()
 
 _DIRECTIVE: Final = re.compile(r"\s*([a-zA-Z@])([_!<>]*)(\d+|\*)?")
 _NUMBERS: Final = {
@@ -33,13 +35,13 @@ _INVALID_BYTE: Final = re.compile("[\udc80-\udcff]")
 _FAMILY: Final = re.compile(r"(?:ISO-8859-|Windows-|CP|IBM|KOI8-)\w{1,5}", re.IGNORECASE | re.ASCII)
 
 
-@method(str, names="force_encoding", returns=str)
+@methods.of(str, names="force_encoding", returns=str)
 def force_encoding(text: str, name: Any) -> str:
     """Return the same bytes read as another encoding: as bytes for ASCII-8BIT, as characters for all else."""
     return as_bytes(text) if _codec(name) == "" else rejoined(text)
 
 
-@method(str, names="b", returns=str)
+@methods.of(str, names="b", returns=str)
 def as_bytes(text: str) -> str:
     """Return the text as bytes, one character each."""
     return (
@@ -52,7 +54,7 @@ def rejoined(text: str) -> str:
     return text if text.isascii() else decoded(encoded(text))
 
 
-@method(str, names="scrub", returns=str)
+@methods.of(str, names="scrub", returns=str)
 def scrub(text: str, replacement: Any = None, block: Callable[[Any], Any] | None = None) -> str:
     """Return the text with invalid bytes replaced; what is left of one cut character counts as one."""
     if is_valid(text):
@@ -79,14 +81,14 @@ def _scrubbed(text: str, block: Callable[[Any], Any]) -> str:
     return _INVALID_BYTE.sub(replaced, text)
 
 
-@method(str, names="scrub!", mutates=True)
+@methods.of(str, names="scrub!", mutates=True)
 def scrub_here(text: str, replacement: Any = None, block: Callable[[Any], Any] | None = None) -> tuple[str, str]:
     """Replace invalid bytes in the receiver."""
     result = scrub(text, replacement, block)
     return result, result
 
 
-@method(str, names="encode", returns=str)
+@methods.of(str, names="encode", returns=str)
 def encode(text: str, target: Any = "UTF-8", source: Any = None, options: Any = None) -> str:
     """Return the text as it would be after conversion; the options say what becomes of what cannot be converted.
 
@@ -164,7 +166,7 @@ def _fits(char: str, codec: str) -> bool:
     return True
 
 
-@method(str, names="unpack", returns=list)
+@methods.of(str, names="unpack", returns=list)
 def unpack(text: str, template: Any) -> list[Any]:
     """Return the values that a template reads out of the bytes.
 
@@ -179,7 +181,7 @@ def unpack(text: str, template: Any) -> list[Any]:
     return found
 
 
-@method(str, names="unpack1")
+@methods.of(str, names="unpack1")
 def unpack_first(text: str, template: Any) -> Any:
     """Return the first value that a template reads out of the bytes."""
     found = unpack(text, template)
@@ -227,7 +229,7 @@ def _unpack_one(letter: str, count: str, data: bytes, position: int, found: list
     return position + taken
 
 
-@method(list, names="pack", returns=str)
+@methods.of(list, names="pack", returns=str)
 def pack(items: list[Any], template: Any) -> str:
     """Return the bytes that a template makes of the members.
 

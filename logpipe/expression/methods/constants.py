@@ -7,8 +7,9 @@ import binascii
 import math
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import SystemRandom
+from types import MappingProxyType
 from typing import Any, Final
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
@@ -16,12 +17,14 @@ from logpipe.expression.comparison import is_number
 from logpipe.expression.failures import RubyError, check_size
 from logpipe.expression.json_text import parse_json, pretty_json, to_json
 from logpipe.expression.methods.binary import decode_base64, encode_lines
-from logpipe.expression.methods.registry import CONSTANTS, function
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.string import decoded, encoded
 from logpipe.expression.text import class_name
 from logpipe.expression.values import Symbol
 
-CONSTANTS.update(
+methods = Methods()
+
+CONSTANTS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "Float::INFINITY": math.inf,
         "Float::NAN": math.nan,
@@ -47,43 +50,43 @@ CONSTANTS.update(
 )
 
 
-@function("JSON", names="parse load parse! restore")
+@methods.function("JSON", names="parse parse! restore")
 def json_parse(text: Any, options: Any = None) -> Any:
     """Return what a JSON text says."""
     return parse_json(text, symbolize=isinstance(options, dict) and options.get(Symbol.of("symbolize_names")) is True)
 
 
-@function("JSON", names="load")
+@methods.function("JSON", names="load")
 def json_load(text: Any, _proc: Any = None, _options: Any = None) -> Any:
     """Return what JSON describes; nil for nil and for an empty text."""
     return None if text is None or text == "" else parse_json(text)
 
 
-@function("JSON", names="generate dump", returns=str)
+@methods.function("JSON", names="generate dump", returns=str)
 def json_generate(value: Any, _options: Any = None) -> str:
     """Return a value as JSON."""
     return to_json(value)
 
 
-@function("JSON", names="pretty_generate", returns=str)
+@methods.function("JSON", names="pretty_generate", returns=str)
 def json_pretty(value: Any, _options: Any = None) -> str:
     """Return a value as JSON with line breaks."""
     return pretty_json(value)
 
 
-@function("Base64", names="encode64", returns=str)
+@methods.function("Base64", names="encode64", returns=str)
 def base64_encode(text: Any) -> str:
     """Return Base64 with line breaks."""
     return encode_lines(encoded(string_argument(text)))
 
 
-@function("Base64", names="strict_encode64", returns=str)
+@methods.function("Base64", names="strict_encode64", returns=str)
 def base64_strict(text: Any) -> str:
     """Return Base64 in one line."""
     return base64.b64encode(encoded(string_argument(text))).decode()
 
 
-@function("Base64", names="urlsafe_encode64", returns=str)
+@methods.function("Base64", names="urlsafe_encode64", returns=str)
 def base64_urlsafe(text: Any, options: Any = None) -> str:
     """Return Base64 with `-` and `_`; `padding: false` drops the equals signs."""
     written = base64.urlsafe_b64encode(encoded(string_argument(text))).decode()
@@ -91,13 +94,13 @@ def base64_urlsafe(text: Any, options: Any = None) -> str:
     return written if padded else written.rstrip("=")
 
 
-@function("Base64", names="decode64", returns=str)
+@methods.function("Base64", names="decode64", returns=str)
 def base64_decode(text: Any) -> str:
     """Return what Base64 stands for."""
     return decode_base64(string_argument(text))
 
 
-@function("Base64", names="strict_decode64", returns=str)
+@methods.function("Base64", names="strict_decode64", returns=str)
 def base64_strict_decode(text: Any) -> str:
     """Return what Base64 stands for.
 
@@ -110,7 +113,7 @@ def base64_strict_decode(text: Any) -> str:
         raise RubyError("ArgumentError", "invalid base64") from None
 
 
-@function("Base64", names="urlsafe_decode64", returns=str)
+@methods.function("Base64", names="urlsafe_decode64", returns=str)
 def base64_urlsafe_decode(text: Any) -> str:
     """Return what Base64 with `-` and `_` stands for."""
     return decode_base64(string_argument(text).translate({45: "+", 95: "/"}))
@@ -129,7 +132,7 @@ def _digest(constant: str, algorithm: str) -> None:
         return base64.b64encode(bytes.fromhex(hexdigest(text))).decode()
 
     for implementation in (hexdigest, digest, base64digest):
-        function(constant, names=implementation.__name__, returns=str)(implementation)
+        methods.function(constant, names=implementation.__name__, returns=str)(implementation)
 
 
 for _constant, _algorithm in (
@@ -146,7 +149,7 @@ for _constant, _algorithm in (
     _digest(_constant, _algorithm)
 
 
-@function("OpenSSL::HMAC", names="hexdigest", returns=str)
+@methods.function("OpenSSL::HMAC", names="hexdigest", returns=str)
 def hmac_hexdigest(algorithm: Any, key: Any, text: Any) -> str:
     """Return a keyed digest.
 
@@ -161,7 +164,7 @@ def hmac_hexdigest(algorithm: Any, key: Any, text: Any) -> str:
     return hmac.new(encoded(string_argument(key)), encoded(string_argument(text)), name).hexdigest()
 
 
-@function("Zlib", names="crc32", returns=int)
+@methods.function("Zlib", names="crc32", returns=int)
 def crc32(text: Any = "", start: Any = 0) -> int:
     """Return the checksum."""
     return zlib.crc32(encoded(string_argument(text)), integer_argument(start))
@@ -178,13 +181,13 @@ def _count(value: Any) -> int:
     return count
 
 
-@function("SecureRandom", names="hex", returns=str)
+@methods.function("SecureRandom", names="hex", returns=str)
 def random_hex(count: Any = None) -> str:
     """Return random bytes in hexadecimal, 16 unless another number is given."""
     return os.urandom(_count(count)).hex()
 
 
-@function("SecureRandom", names="uuid", returns=str)
+@methods.function("SecureRandom", names="uuid", returns=str)
 def random_uuid() -> str:
     """Return a random UUID."""
     digits = os.urandom(16).hex()
@@ -192,26 +195,26 @@ def random_uuid() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-@function("SecureRandom", names="base64", returns=str)
+@methods.function("SecureRandom", names="base64", returns=str)
 def random_base64(count: Any = None) -> str:
     """Return random bytes in Base64."""
     return base64.b64encode(os.urandom(_count(count))).decode()
 
 
-@function("SecureRandom", names="urlsafe_base64", returns=str)
+@methods.function("SecureRandom", names="urlsafe_base64", returns=str)
 def random_urlsafe(count: Any = None) -> str:
     """Return random bytes in Base64 with `-` and `_`."""
     return base64.urlsafe_b64encode(os.urandom(_count(count))).decode().rstrip("=")
 
 
-@function("SecureRandom", names="alphanumeric", returns=str)
+@methods.function("SecureRandom", names="alphanumeric", returns=str)
 def random_alphanumeric(count: Any = None) -> str:
     """Return random letters and digits."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     return "".join(map(_CHANCE.choice, [letters] * _count(count)))
 
 
-@function("SecureRandom", names="random_number rand")
+@methods.function("SecureRandom", names="random_number rand")
 def random_number(limit: Any = 0) -> Any:
     """Return a random number below a limit, or between 0 and 1."""
     if is_number(limit) and limit > 0:
@@ -243,7 +246,7 @@ def _math(name: str, compute: Callable[..., float]) -> None:
                 return -math.inf
             raise RubyError("Math::DomainError", f'Numerical argument is out of domain - "{name}"') from None
 
-    function("Math", names=name, returns=float)(computed)
+    methods.function("Math", names=name, returns=float)(computed)
 
 
 for _name, _compute in _MATH.items():

@@ -7,11 +7,12 @@ import re
 from typing import Any, Final
 
 from logpipe.expression.failures import RubyError
-from logpipe.expression.methods.registry import dispatcher, function, method
-from logpipe.expression.regexp_values import MatchData
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.text import class_name, inspect, to_s
 from logpipe.expression.times import NANOS, RubyTime
-from logpipe.expression.values import Enumerator, Range, Symbol, from_key
+from logpipe.expression.values import Symbol
+
+methods = Methods()
 
 _FLOAT: Final = re.compile(r"\s*([-+]?\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][-+]?\d+)?)", re.ASCII)
 _WHOLE_FLOAT: Final = re.compile(r"\s*[-+]?\d+(?:_\d+)*(?:\.\d+(?:_\d+)*)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
@@ -32,7 +33,7 @@ def _written_base(text: str) -> int:
     return 10 if found is None else _WRITTEN_BASES[found[1].lower()]
 
 
-@method(str, names="to_i", returns=int)
+@methods.of(str, names="to_i", returns=int)
 def string_to_i(text: str, base: Any = 10) -> int:
     """Return the number that the text begins with, 0 where it begins with none.
 
@@ -60,7 +61,7 @@ def _check_digits(digits: str) -> None:
         raise RubyError("RangeError", f"a number of {len(digits)} digits; {_MOST_DIGITS} is the limit")
 
 
-@method(str, names="to_f", returns=float)
+@methods.of(str, names="to_f", returns=float)
 def string_to_f(text: str) -> float:
     """Return the number that the text begins with, 0.0 where it begins with none."""
     found = _FLOAT.match(text)
@@ -70,32 +71,32 @@ def string_to_f(text: str) -> float:
     return float(found[1].replace("_", ""))
 
 
-@method(str, names="hex", returns=int)
+@methods.of(str, names="hex", returns=int)
 def string_hex(text: str) -> int:
     """Return the hexadecimal number that the text begins with."""
     return string_to_i(text, 16)
 
 
-@method(str, names="oct", returns=int)
+@methods.of(str, names="oct", returns=int)
 def string_oct(text: str) -> int:
     """Return the octal number that the text begins with; a prefix such as 0x names another base."""
     stripped = text.lstrip().lstrip("+-").lower()
     return string_to_i(text, {"0x": 16, "0b": 2}.get(stripped[:2], 8))
 
 
-@method(str, names="to_sym intern", returns=Symbol)
+@methods.of(str, names="to_sym intern", returns=Symbol)
 def string_to_sym(text: str) -> Symbol:
     """Return the symbol of that name."""
     return Symbol.of(text)
 
 
-@method(str, names="to_str", returns=str)
+@methods.of(str, names="to_str", returns=str)
 def string_itself(text: str) -> str:
     """Return the text."""
     return text
 
 
-@method(str, names="to_c to_r", returns=float)
+@methods.of(str, names="to_c to_r", returns=float)
 def string_to_rational(text: str) -> float:
     """Return the number that the text begins with; there are no rational numbers here."""
     return string_to_f(text)
@@ -140,7 +141,7 @@ def _quiet(options: Any) -> bool:
     return isinstance(options, dict) and options.get(Symbol.of("exception"), True) is False
 
 
-@function("", names="Integer", returns=None)
+@methods.function("", names="Integer", returns=None)
 def kernel_integer(value: Any, base: Any = None, options: Any = None) -> int | None:
     """Return the value as an Integer.
 
@@ -171,7 +172,7 @@ def _integer_of(value: Any, base: Any) -> int:
     raise RubyError("TypeError", f"can't convert {'nil' if value is None else class_name(value)} into Integer")
 
 
-@function("", names="Float")
+@methods.function("", names="Float")
 def kernel_float(value: Any, options: Any = None) -> float | None:
     """Return the value as a Float.
 
@@ -194,26 +195,13 @@ def _float_of(value: Any) -> float:
     raise RubyError("TypeError", f"can't convert {'nil' if value is None else class_name(value)} into Float")
 
 
-@function("", names="String", returns=str)
+@methods.function("", names="String", returns=str)
 def kernel_string(value: Any) -> str:
     """Return the value's text."""
     return to_s(value)
 
 
-@function("", names="Array", returns=list)
-def kernel_array(value: Any) -> list[Any]:
-    """Return an array as it is, nil as an empty one, a hash as pairs, a range's members, all else as the only one."""
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict):
-        return [[from_key(key), item] for key, item in value.items()]
-    if isinstance(value, (Range, Enumerator, MatchData)):
-        members: list[Any] = dispatcher("to_a")(value)
-        return members
-    return [] if value is None else [value]
-
-
-@function("", names="Hash", returns=dict)
+@methods.function("", names="Hash", returns=dict)
 def kernel_hash(value: Any) -> dict[Any, Any]:
     """Return a hash as it is, nil and an empty array as an empty one.
 
@@ -227,7 +215,7 @@ def kernel_hash(value: Any) -> dict[Any, Any]:
     raise RubyError("TypeError", f"can't convert {class_name(value)} into Hash")
 
 
-@function("", names="Rational Complex BigDecimal")
+@methods.function("", names="Rational Complex BigDecimal")
 def kernel_rational(value: Any, _other: Any = None) -> float | None:
     """Return the value as a Float: records hold no other numbers."""
     return kernel_float(value)

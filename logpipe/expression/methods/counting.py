@@ -10,11 +10,13 @@ from typing import Any
 from logpipe.expression.arithmetic import integer_argument
 from logpipe.expression.comparison import is_number
 from logpipe.expression.failures import BUDGET, RubyError
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.values import Enumerator, Symbol
 
+methods = Methods()
 
-@method(int, names="times")
+
+@methods.of(int, names="times")
 def repeat(value: int, block: Callable[[Any], Any] | None = None) -> Any:
     """Run the block with 0, 1 … up to the number less one."""
     if block is None:
@@ -26,19 +28,19 @@ def repeat(value: int, block: Callable[[Any], Any] | None = None) -> Any:
     return value
 
 
-@method(int, names="upto")
+@methods.of(int, names="upto")
 def count_up(value: int, last: Any, block: Callable[[Any], Any] | None = None) -> Any:
     """Run the block with each number from this one up to `last`."""
     return _count(value, range(value, integer_argument(last) + 1), block)
 
 
-@method(int, names="downto")
+@methods.of(int, names="downto")
 def count_down(value: int, last: Any, block: Callable[[Any], Any] | None = None) -> Any:
     """Run the block with each number from this one down to `last`."""
     return _count(value, range(value, integer_argument(last) - 1, -1), block)
 
 
-@method(int, float, names="step")
+@methods.of(int, float, names="step")
 def count_by(value: float, last: Any, step: Any = 1, block: Callable[[Any], Any] | None = None) -> Any:
     """Run the block with every `step`th number from this one to `last`; `by: 2, to: 9` names the two.
 

@@ -1,47 +1,22 @@
-"""What arrays, hashes, ranges and enumerators share: to walk through members, one at a time.
-
-A hash hands out pairs `[key, value]`; a block with two parameters takes them apart.
-"""
+"""What arrays, hashes, ranges and enumerators share: to walk through members, one at a time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from logpipe.expression.arithmetic import integer_argument, plus
 from logpipe.expression.comparison import equal, matches, truthy
 from logpipe.expression.failures import BUDGET, RubyError
-from logpipe.expression.methods.range import range_members
-from logpipe.expression.methods.registry import dispatcher, method
-from logpipe.expression.values import Enumerator, Range, Symbol, from_key
+from logpipe.expression.methods.declaration import Methods
+from logpipe.expression.methods.members import WALKED, Block, members, waiting
+from logpipe.expression.values import Enumerator, Range
 
-Block: TypeAlias = Callable[..., Any]
-
-WALKED = (list, dict, Range, Enumerator)
+methods = Methods()
 
 
-def members(value: Any) -> list[Any]:
-    """Return what a value hands out, and take a step of the budget for each."""
-    if isinstance(value, list):
-        BUDGET.spend(len(value))
-        return value
-    if isinstance(value, dict):
-        BUDGET.spend(len(value))
-        return [[from_key(key), item] for key, item in value.items()]
-    if isinstance(value, Range):
-        return range_members(value)
-    BUDGET.spend(len(value.values))
-    values: list[Any] = value.values
-    return values
-
-
-def waiting(value: Any, name: str) -> Enumerator:
-    """Return the Enumerator that a method without its block gives."""
-    return Enumerator(list(members(value)), name, value)
-
-
-@method(*WALKED, names="each each_pair each_entry")
+@methods.of(*WALKED, names="each each_pair each_entry")
 def each(value: Any, block: Block | None = None) -> Any:
     """Hand each member to the block and return the receiver."""
     if block is None:
@@ -58,7 +33,7 @@ def each(value: Any, block: Block | None = None) -> Any:
     return value
 
 
-@method(*WALKED, names="reverse_each")
+@methods.of(*WALKED, names="reverse_each")
 def reverse_each(value: Any, block: Block | None = None) -> Any:
     """Hand each member to the block, the last one first."""
     if block is None:
@@ -68,7 +43,7 @@ def reverse_each(value: Any, block: Block | None = None) -> Any:
     return value
 
 
-@method(*WALKED, names="each_with_index", yields=2)
+@methods.of(list, dict, Range, names="each_with_index", yields=2)
 def each_with_index(value: Any, block: Block | None = None) -> Any:
     """Hand each member and its number to the block."""
     pairs = [[member, place] for place, member in enumerate(members(value))]
@@ -79,7 +54,7 @@ def each_with_index(value: Any, block: Block | None = None) -> Any:
     return value
 
 
-@method(*WALKED, names="each_index")
+@methods.of(*WALKED, names="each_index")
 def each_index(value: Any, block: Block | None = None) -> Any:
     """Hand each number of a place to the block."""
     places = list(range(len(members(value))))
@@ -90,7 +65,7 @@ def each_index(value: Any, block: Block | None = None) -> Any:
     return value
 
 
-@method(*WALKED, names="each_with_object", yields=2)
+@methods.of(*WALKED, names="each_with_object", yields=2)
 def each_with_object(value: Any, memo: Any, block: Block) -> Any:
     """Hand each member and one object to the block, and return the object."""
     for member in members(value):
@@ -98,7 +73,7 @@ def each_with_object(value: Any, memo: Any, block: Block) -> Any:
     return memo
 
 
-@method(*WALKED, names="map collect", returns=None)
+@methods.of(*WALKED, names="map collect", returns=None)
 def mapped(value: Any, block: Block | None = None) -> Any:
     """Return what the block makes of each member."""
     if block is None:
@@ -106,7 +81,7 @@ def mapped(value: Any, block: Block | None = None) -> Any:
     return [block(member) for member in members(value)]
 
 
-@method(*WALKED, names="flat_map collect_concat")
+@methods.of(*WALKED, names="flat_map collect_concat")
 def flat_mapped(value: Any, block: Block | None = None) -> Any:
     """Return what the block makes of each member, arrays taken apart."""
     if block is None:
@@ -121,7 +96,7 @@ def flat_mapped(value: Any, block: Block | None = None) -> Any:
     return found
 
 
-@method(*WALKED, names="filter_map")
+@methods.of(*WALKED, names="filter_map")
 def filter_mapped(value: Any, block: Block | None = None) -> Any:
     """Return what the block makes of each member where that is true."""
     if block is None:
@@ -129,7 +104,8 @@ def filter_mapped(value: Any, block: Block | None = None) -> Any:
     return [result for member in members(value) if truthy(result := block(member))]
 
 
-@method(*WALKED, names="select filter find_all")
+@methods.of(*WALKED, names="find_all")
+@methods.of(list, Range, Enumerator, names="select filter")
 def selected(value: Any, block: Block | None = None) -> Any:
     """Return the members that the block likes."""
     if block is None:
@@ -137,7 +113,7 @@ def selected(value: Any, block: Block | None = None) -> Any:
     return [member for member in members(value) if truthy(block(member))]
 
 
-@method(*WALKED, names="reject")
+@methods.of(list, Range, Enumerator, names="reject")
 def rejected(value: Any, block: Block | None = None) -> Any:
     """Return the members that the block does not like."""
     if block is None:
@@ -145,7 +121,7 @@ def rejected(value: Any, block: Block | None = None) -> Any:
     return [member for member in members(value) if not truthy(block(member))]
 
 
-@method(*WALKED, names="partition")
+@methods.of(*WALKED, names="partition")
 def parted(value: Any, block: Block) -> Any:
     """Return the members that the block likes, and the others."""
     liked: list[Any] = []
@@ -155,7 +131,7 @@ def parted(value: Any, block: Block) -> Any:
     return [liked, others]
 
 
-@method(*WALKED, names="find detect")
+@methods.of(*WALKED, names="find detect")
 def found(value: Any, block: Block | None = None) -> Any:
     """Return the first member that the block likes, nil where there is none."""
     if block is None:
@@ -163,7 +139,7 @@ def found(value: Any, block: Block | None = None) -> Any:
     return next((member for member in members(value) if truthy(block(member))), None)
 
 
-@method(*WALKED, names="find_index index")
+@methods.of(*WALKED, names="find_index index")
 def place_of(value: Any, *wanted: Any, block: Block | None = None) -> Any:
     """Return the place of a member, or of the first that the block likes; nil where there is none."""
     test = _test(wanted, block)
@@ -184,31 +160,31 @@ def _pattern_test(pattern: tuple[Any, ...], block: Block | None) -> Callable[[An
     return _test((), block)
 
 
-@method(*WALKED, names="all?", returns=bool)
+@methods.of(*WALKED, names="all?", returns=bool)
 def all_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
     """Return whether all members match a pattern, or the block likes them, or they are true."""
     return all(map(_pattern_test(pattern, block), members(value)))
 
 
-@method(*WALKED, names="any?", returns=bool)
+@methods.of(list, Range, Enumerator, names="any?", returns=bool)
 def any_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
     """Return whether a member matches a pattern, or the block likes it, or it is true."""
     return any(map(_pattern_test(pattern, block), members(value)))
 
 
-@method(*WALKED, names="none?", returns=bool)
+@methods.of(*WALKED, names="none?", returns=bool)
 def none_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
     """Return whether no member matches, or is liked, or is true."""
     return not any_of(value, *pattern, block=block)
 
 
-@method(*WALKED, names="one?", returns=bool)
+@methods.of(*WALKED, names="one?", returns=bool)
 def one_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
     """Return whether exactly one member matches, or is liked, or is true."""
     return sum(map(_pattern_test(pattern, block), members(value))) == 1
 
 
-@method(*WALKED, names="count", returns=int)
+@methods.of(list, dict, Enumerator, names="count", returns=int)
 def counted(value: Any, *wanted: Any, block: Block | None = None) -> int:
     """Return the number of members, of those equal to one, or of those that the block likes."""
     if not wanted and block is None:
@@ -216,29 +192,13 @@ def counted(value: Any, *wanted: Any, block: Block | None = None) -> int:
     return sum(map(_test(wanted, block), members(value)))
 
 
-@method(list, Enumerator, names="include? member?", returns=bool)
+@methods.of(list, Enumerator, names="include? member?", returns=bool)
 def includes(value: Any, wanted: Any) -> bool:
     """Return whether a member equals the value."""
     return any(equal(member, wanted) for member in members(value))
 
 
-@method(*WALKED, names="inject reduce", yields=2)
-def folded(value: Any, *start: Any, block: Block | None = None) -> Any:
-    """Fold the members with the block or with an operator: `inject(:+)`, `reduce(0) { |sum, x| … }`."""
-    rest = list(members(value))
-    args = list(start)
-    if block is None and not args and len(rest) < 2:
-        return rest[0] if rest else None
-    if block is None:
-        operator = args.pop()
-        block = dispatcher(operator.name if isinstance(operator, Symbol) else str(operator))
-    memo = args[0] if args else rest.pop(0) if rest else None
-    for member in rest:
-        memo = block(memo, member)
-    return memo
-
-
-@method(*WALKED, names="sum")
+@methods.of(*WALKED, names="sum")
 def total(value: Any, start: Any = 0, block: Block | None = None) -> Any:
     """Return the sum of the members, or of what the block makes of them.
 
@@ -256,13 +216,13 @@ def total(value: Any, start: Any = 0, block: Block | None = None) -> Any:
     return plus(result, lost) if lost else result
 
 
-@method(*WALKED, names="to_a entries", returns=list)
+@methods.of(*WALKED, names="to_a entries", returns=list)
 def to_a(value: Any) -> list[Any]:
     """Return the members as an Array."""
     return value if isinstance(value, list) else list(members(value))
 
 
-@method(list, dict, Range, Enumerator, names="each_slice", returns=None)
+@methods.of(list, dict, Range, Enumerator, names="each_slice", returns=None)
 def slices(value: Any, size: Any, block: Block | None = None) -> Any:
     """Hand the members to the block so many at a time.
 
@@ -285,7 +245,7 @@ def _handed(value: Any, pieces: list[Any], block: Block | None) -> Any:
     return value
 
 
-@method(list, dict, Range, Enumerator, names="each_cons", returns=None)
+@methods.of(list, dict, Range, Enumerator, names="each_cons", returns=None)
 def windows(value: Any, size: Any, block: Block | None = None) -> Any:
     """Hand each run of so many members to the block.
 
@@ -300,7 +260,7 @@ def windows(value: Any, size: Any, block: Block | None = None) -> Any:
     return _handed(value, [items[at : at + width] for at in range(len(items) - width + 1)], block)
 
 
-@method(Enumerator, names="with_index each_with_index", yields=2)
+@methods.of(Enumerator, names="with_index each_with_index", yields=2)
 def with_index(value: Enumerator, offset: Any = 0, block: Block | None = None) -> Any:
     """Run the method that waits for its block, and hand it each member's number too."""
     first = 0 if offset is None else integer_argument(offset)
@@ -311,7 +271,7 @@ def with_index(value: Enumerator, offset: Any = 0, block: Block | None = None) -
     return _finish(value, [member for member, _ in pairs], results)
 
 
-@method(Enumerator, names="with_object", yields=2)
+@methods.of(Enumerator, names="with_object", yields=2)
 def with_object(value: Enumerator, memo: Any, block: Block) -> Any:
     """Hand each member and one object to the block, and return the object."""
     return each_with_object(value, memo, block=block)
@@ -336,13 +296,13 @@ def _finish(value: Enumerator, items: list[Any], results: list[Any]) -> Any:
     return value.receiver
 
 
-@method(Enumerator, names="size length", returns=int)
+@methods.of(Enumerator, names="size length", returns=int)
 def size(value: Enumerator) -> int:
     """Return the number of members."""
     return len(value.values)
 
 
-@method(*WALKED, names="lazy eager force")
+@methods.of(*WALKED, names="lazy eager force")
 def lazy(value: Any) -> Any:
     """Return the receiver: nothing here is endless."""
     return value

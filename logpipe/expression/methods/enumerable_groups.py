@@ -9,11 +9,12 @@ from typing import Any
 from logpipe.expression.arithmetic import integer_argument
 from logpipe.expression.comparison import ordered, truthy
 from logpipe.expression.failures import BUDGET, BudgetExceeded, RubyError
-from logpipe.expression.methods.enumerable import WALKED, Block, members, waiting
-from logpipe.expression.methods.range import first as first_of_range
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
+from logpipe.expression.methods.members import WALKED, Block, first_members, members, waiting
 from logpipe.expression.text import class_name
 from logpipe.expression.values import Enumerator, Range, as_key, from_key
+
+methods = Methods()
 
 
 def in_order(items: list[Any], block: Block | None = None) -> list[Any]:
@@ -34,13 +35,13 @@ def _decided(order: Any) -> int:
     return int(order > 0) - int(order < 0)
 
 
-@method(*WALKED, names="sort", yields=2, returns=list)
+@methods.of(*WALKED, names="sort", yields=2, returns=list)
 def sort(value: Any, block: Block | None = None) -> list[Any]:
     """Return the members sorted."""
     return in_order(members(value), block)
 
 
-@method(*WALKED, names="sort_by")
+@methods.of(*WALKED, names="sort_by")
 def sort_by(value: Any, block: Block | None = None) -> Any:
     """Return the members sorted by what the block makes of each."""
     if block is None:
@@ -59,33 +60,33 @@ def _extreme(value: Any, count: Any, block: Block | None, *, last: bool) -> Any:
     return items[: integer_argument(count)]
 
 
-@method(list, dict, Enumerator, names="min", yields=2)
+@methods.of(list, dict, Enumerator, names="min", yields=2)
 def minimum(value: Any, count: Any = None, block: Block | None = None) -> Any:
     """Return the least member, or the least ones."""
     return _extreme(value, count, block, last=False)
 
 
-@method(list, dict, Enumerator, names="max", yields=2)
+@methods.of(list, dict, Enumerator, names="max", yields=2)
 def maximum(value: Any, count: Any = None, block: Block | None = None) -> Any:
     """Return the greatest member, or the greatest ones."""
     return _extreme(value, count, block, last=True)
 
 
-@method(*WALKED, names="minmax", yields=2, returns=list)
+@methods.of(*WALKED, names="minmax", yields=2, returns=list)
 def minimum_and_maximum(value: Any, block: Block | None = None) -> list[Any]:
     """Return the least and the greatest member."""
     items = in_order(members(value), block)
     return [items[0], items[-1]] if items else [None, None]
 
 
-@method(*WALKED, names="min_by")
+@methods.of(*WALKED, names="min_by")
 def minimum_by(value: Any, count: Any = None, block: Block | None = None) -> Any:
     """Return the member of which the block makes the least."""
     items = sort_by(value, block=block)
     return (items[0] if items else None) if count is None else items[: integer_argument(count)]
 
 
-@method(*WALKED, names="max_by")
+@methods.of(*WALKED, names="max_by")
 def maximum_by(value: Any, count: Any = None, block: Block | None = None) -> Any:
     """Return the member of which the block makes the greatest."""
     keyed = [(block(member), member) for member in members(value)] if block is not None else []
@@ -94,7 +95,7 @@ def maximum_by(value: Any, count: Any = None, block: Block | None = None) -> Any
     return (items[0] if items else None) if count is None else items[: integer_argument(count)]
 
 
-@method(*WALKED, names="group_by")
+@methods.of(*WALKED, names="group_by")
 def group_by(value: Any, block: Block | None = None) -> Any:
     """Return the members by what the block makes of them."""
     if block is None:
@@ -105,13 +106,13 @@ def group_by(value: Any, block: Block | None = None) -> Any:
     return groups
 
 
-@method(*WALKED, names="chunk_while", yields=2)
+@methods.of(*WALKED, names="chunk_while", yields=2)
 def chunk_while(value: Any, block: Block) -> list[Any]:
     """Return runs of members, as long as the block wants two together."""
     return _runs(value, lambda left, right: truthy(block(left, right)))
 
 
-@method(*WALKED, names="slice_when", yields=2)
+@methods.of(*WALKED, names="slice_when", yields=2)
 def slice_when(value: Any, block: Block) -> list[Any]:
     """Return runs of members, cut where the block says so."""
     return _runs(value, lambda left, right: not truthy(block(left, right)))
@@ -127,7 +128,7 @@ def _runs(value: Any, together: Callable[[Any, Any], bool]) -> list[Any]:
     return runs
 
 
-@method(*WALKED, names="tally", returns=dict)
+@methods.of(*WALKED, names="tally", returns=dict)
 def tally(value: Any) -> dict[Any, Any]:
     """Return how often each member is there."""
     counts: dict[Any, Any] = {}
@@ -137,7 +138,7 @@ def tally(value: Any) -> dict[Any, Any]:
     return counts
 
 
-@method(*WALKED, names="uniq", returns=list)
+@methods.of(*WALKED, names="uniq", returns=list)
 def unique(value: Any, block: Block | None = None) -> list[Any]:
     """Return the members without those that come again, by themselves or by what the block makes of them."""
     seen: dict[Any, Any] = {}
@@ -146,13 +147,13 @@ def unique(value: Any, block: Block | None = None) -> list[Any]:
     return list(seen.values())
 
 
-@method(*WALKED, names="to_set", returns=list)
+@methods.of(*WALKED, names="to_set", returns=list)
 def to_set(value: Any) -> list[Any]:
     """Return the members once each; a set is an Array here."""
     return unique(value)
 
 
-@method(*WALKED, names="zip")
+@methods.of(*WALKED, names="zip")
 def zipped(value: Any, *others: Any, block: Block | None = None) -> Any:
     """Return each member with those at the same place of other arrays, or hand that to the block.
 
@@ -174,7 +175,7 @@ def zipped(value: Any, *others: Any, block: Block | None = None) -> Any:
     return None
 
 
-@method(list, dict, Enumerator, names="first")
+@methods.of(list, dict, Enumerator, names="first")
 def first(value: Any, count: Any = None) -> Any:
     """Return the first member, or the first ones."""
     if count is None:
@@ -197,20 +198,20 @@ def count_argument(count: Any) -> int:
     return wanted
 
 
-@method(*WALKED, names="take", returns=list)
+@methods.of(*WALKED, names="take", returns=list)
 def take(value: Any, count: Any) -> list[Any]:
     """Return the first members."""
     wanted = count_argument(count)
-    return first_of_range(value, wanted) if isinstance(value, Range) else members(value)[:wanted]
+    return first_members(value, wanted) if isinstance(value, Range) else members(value)[:wanted]
 
 
-@method(*WALKED, names="drop", returns=list)
+@methods.of(*WALKED, names="drop", returns=list)
 def drop(value: Any, count: Any) -> list[Any]:
     """Return the members behind the first ones."""
     return members(value)[count_argument(count) :]
 
 
-@method(*WALKED, names="take_while", returns=list)
+@methods.of(*WALKED, names="take_while", returns=list)
 def take_while(value: Any, block: Block) -> list[Any]:
     """Return the members before the first that the block does not like."""
     taken: list[Any] = []
@@ -221,7 +222,7 @@ def take_while(value: Any, block: Block) -> list[Any]:
     return taken
 
 
-@method(*WALKED, names="drop_while", returns=list)
+@methods.of(*WALKED, names="drop_while", returns=list)
 def drop_while(value: Any, block: Block) -> list[Any]:
     """Return the members from the first on that the block does not like."""
     items = members(value)
@@ -231,7 +232,7 @@ def drop_while(value: Any, block: Block) -> list[Any]:
     return []
 
 
-@method(*WALKED, names="cycle")
+@methods.of(*WALKED, names="cycle")
 def cycle(value: Any, turns: Any = None, block: Block | None = None) -> Any:
     """Hand the members to the block again and again, until the budget ends it."""
     items = members(value)
@@ -250,7 +251,7 @@ def cycle(value: Any, turns: Any = None, block: Block | None = None) -> Any:
     return None
 
 
-@method(*WALKED, names="to_h", returns=dict)
+@methods.of(*WALKED, names="to_h", returns=dict)
 def to_h(value: Any, block: Block | None = None) -> dict[Any, Any]:
     """Return the pairs as a Hash, or the pairs that the block makes of the members.
 

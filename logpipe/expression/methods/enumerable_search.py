@@ -9,24 +9,28 @@ from typing import Any
 from logpipe.expression.arithmetic import integer_argument
 from logpipe.expression.comparison import equal, matches, ordered, truthy
 from logpipe.expression.failures import BUDGET
-from logpipe.expression.methods.enumerable import WALKED, Block, each, members
-from logpipe.expression.methods.registry import dispatcher, method
+from logpipe.expression.methods.array import flatten
+from logpipe.expression.methods.declaration import Methods
+from logpipe.expression.methods.enumerable import each
+from logpipe.expression.methods.members import WALKED, Block, members
 from logpipe.expression.values import Enumerator, as_key
 
+methods = Methods()
 
-@method(*WALKED, names="grep", returns=list)
+
+@methods.of(*WALKED, names="grep", returns=list)
 def grep(value: Any, pattern: Any, block: Block | None = None) -> list[Any]:
     """Return the members that a pattern covers as `case` asks, or what the block makes of them."""
     return [member if block is None else block(member) for member in members(value) if matches(pattern, member)]
 
 
-@method(*WALKED, names="grep_v", returns=list)
+@methods.of(*WALKED, names="grep_v", returns=list)
 def grep_others(value: Any, pattern: Any, block: Block | None = None) -> list[Any]:
     """Return the members that a pattern does not cover, or what the block makes of them."""
     return [member if block is None else block(member) for member in members(value) if not matches(pattern, member)]
 
 
-@method(*WALKED, names="minmax_by", returns=list)
+@methods.of(*WALKED, names="minmax_by", returns=list)
 def minimum_and_maximum_by(value: Any, block: Block) -> list[Any]:
     """Return the members of which the block makes the least and the greatest."""
     order = cmp_to_key(ordered)
@@ -36,7 +40,7 @@ def minimum_and_maximum_by(value: Any, block: Block) -> list[Any]:
     return [min(keyed, key=lambda pair: pair[0])[1], max(keyed, key=lambda pair: pair[0])[1]]
 
 
-@method(*WALKED, names="chunk")
+@methods.of(*WALKED, names="chunk")
 def chunk(value: Any, block: Block) -> Enumerator:
     """Return runs of members of which the block makes the same, each behind that."""
     runs: list[list[Any]] = []
@@ -49,7 +53,7 @@ def chunk(value: Any, block: Block) -> Enumerator:
     return Enumerator(runs, "each", value)
 
 
-@method(*WALKED, names="slice_before")
+@methods.of(*WALKED, names="slice_before")
 def slice_before(value: Any, *pattern: Any, block: Block | None = None) -> Enumerator:
     """Return runs of members, each beginning where a pattern or the block says so."""
     runs: list[list[Any]] = []
@@ -61,7 +65,7 @@ def slice_before(value: Any, *pattern: Any, block: Block | None = None) -> Enume
     return Enumerator(runs, "each", value)
 
 
-@method(*WALKED, names="slice_after")
+@methods.of(*WALKED, names="slice_after")
 def slice_after(value: Any, *pattern: Any, block: Block | None = None) -> Enumerator:
     """Return runs of members, each ending where a pattern or the block says so."""
     runs: list[list[Any]] = []
@@ -79,7 +83,7 @@ def _chosen(member: Any, pattern: tuple[Any, ...], block: Block | None) -> bool:
     return matches(pattern[0], member) if pattern else block is not None and truthy(block(member))
 
 
-@method(list, names="permutation")
+@methods.of(list, names="permutation")
 def permutations(value: list[Any], size: Any = None, block: Block | None = None) -> Any:
     """Hand each order of so many members to the block."""
     found: list[Any] = []
@@ -89,23 +93,23 @@ def permutations(value: list[Any], size: Any = None, block: Block | None = None)
     return each(Enumerator(found, "each", value), block) if block is None else each(found, block) and value
 
 
-@method(list, dict, names="rassoc")
+@methods.of(list, dict, names="rassoc")
 def pair_with_value(value: Any, wanted: Any) -> Any:
     """Return the first pair with this value."""
     pairs = (item for item in members(value) if isinstance(item, list) and len(item) > 1)
     return next((pair for pair in pairs if equal(pair[1], wanted)), None)
 
 
-@method(dict, names="assoc")
+@methods.of(dict, names="assoc")
 def pair_with_key(value: dict[Any, Any], wanted: Any) -> Any:
     """Return the pair with this key."""
     key = as_key(wanted)
     return [wanted, value[key]] if key in value else None
 
 
-@method(dict, names="flatten", returns=list)
+@methods.of(dict, names="flatten", returns=list)
 def flat_pairs(value: dict[Any, Any], depth: Any = 1) -> list[Any]:
     """Return keys and values one after the other; `depth` beyond 1 takes arrays among them apart."""
     found = [part for pair in members(value) for part in pair]
     levels = integer_argument(depth)
-    return found if levels == 1 else dispatcher("flatten")(found, levels - 1 if levels > 0 else levels)
+    return found if levels == 1 else flatten(found, levels - 1 if levels > 0 else levels)

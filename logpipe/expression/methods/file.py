@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from logpipe.expression.embedded import OpenFile
-from logpipe.expression.methods.registry import method
+from logpipe.expression.failures import RubyError
+from logpipe.expression.methods.declaration import Methods
+
+methods = Methods()
 
 
-@method(OpenFile, names="read", returns=str)
+class OpenFile:
+    """What `File.open(path) do |f| … end` hands to its block: the file's text, already read."""
+
+    __slots__ = ("_lines", "text")
+
+    ruby_class = "File"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._lines: Iterator[str] = iter(text.splitlines(keepends=True))
+
+    def line(self) -> str:
+        """Return the next line.
+
+        Raises:
+            RubyError: there is none (EOFError).
+        """
+        with suppress(StopIteration):
+            return next(self._lines)
+        raise RubyError("EOFError", "end of file reached")
+
+
+@methods.of(OpenFile, names="read", returns=str)
 def read(file: OpenFile) -> str:
     """Return the whole text."""
     return file.text
 
 
-@method(OpenFile, names="readline gets first", returns=str)
+@methods.of(OpenFile, names="readline gets first", returns=str)
 def readline(file: OpenFile) -> str:
     """Return the next line."""
     return file.line()
 
 
-@method(OpenFile, names="readlines to_a", returns=list)
+@methods.of(OpenFile, names="readlines to_a", returns=list)
 def readlines(file: OpenFile) -> list[Any]:
     """Return all lines."""
     return file.text.splitlines(keepends=True)
 
 
-@method(OpenFile, names="close")
+@methods.of(OpenFile, names="close")
 def close(_file: OpenFile) -> None:
     """Do nothing: the file was closed when it had been read."""
     return

@@ -8,62 +8,62 @@ from typing import Any
 from logpipe.expression.comparison import equal, matches, truthy
 from logpipe.expression.failures import BUDGET, RubyError
 from logpipe.expression.indexing import dig, hash_value
-from logpipe.expression.methods.enumerable import Block, waiting
-from logpipe.expression.methods.registry import function, method
+from logpipe.expression.methods.declaration import Methods
+from logpipe.expression.methods.members import Block, waiting
 from logpipe.expression.text import inspect
 from logpipe.expression.values import DefaultHash, Enumerator, Yielded, as_key, from_key
 
+methods = Methods()
+
 Values = dict[Any, Any]
 
-method(dict, names="[]")(hash_value)
-method(dict, names="dig")(dig)
+methods.of(dict, names="[]")(hash_value)
+methods.of(dict, names="dig")(dig)
 
 
-@method(dict, names="size length count", returns=int)
-def size(values: Values, block: Block | None = None) -> int:
-    """Return the number of pairs, or of those that the block likes."""
-    if block is None:
-        return len(values)
-    return sum(truthy(block([from_key(key), item])) for key, item in values.items())
+@methods.of(dict, names="size length", returns=int)
+def size(values: Values) -> int:
+    """Return the number of pairs."""
+    return len(values)
 
 
-@method(dict, names="empty?", returns=bool)
+@methods.of(dict, names="empty?", returns=bool)
 def is_empty(values: Values) -> bool:
     """Return whether there are no pairs."""
     return not values
 
 
-@method(dict, names="key? has_key? include? member?", returns=bool)
+@methods.of(dict, names="key? has_key? include? member?", returns=bool)
 def has_key(values: Values, key: Any) -> bool:
     """Return whether there is a value under the key."""
     return as_key(key) in values
 
 
-@method(dict, names="value? has_value?", returns=bool)
+@methods.of(dict, names="value? has_value?", returns=bool)
 def has_value(values: Values, wanted: Any) -> bool:
     """Return whether the value is there under any key."""
     return any(equal(item, wanted) for item in values.values())
 
 
-@method(dict, names="key")
+@methods.of(dict, names="key")
 def key_of(values: Values, wanted: Any) -> Any:
     """Return the first key of a value."""
     return next((from_key(key) for key, item in values.items() if equal(item, wanted)), None)
 
 
-@method(dict, names="keys", returns=list)
+@methods.of(dict, names="keys", returns=list)
 def keys(values: Values) -> list[Any]:
     """Return the keys."""
     return list(map(from_key, values))
 
 
-@method(dict, names="values", returns=list)
+@methods.of(dict, names="values", returns=list)
 def value_list(values: Values) -> list[Any]:
     """Return the values."""
     return list(values.values())
 
 
-@method(dict, names="fetch")
+@methods.of(dict, names="fetch")
 def fetch(values: Values, key: Any, *default: Any, block: Block | None = None) -> Any:
     """Return the value of a key, else the default or the block's.
 
@@ -80,38 +80,38 @@ def fetch(values: Values, key: Any, *default: Any, block: Block | None = None) -
     raise RubyError("KeyError", f"key not found: {inspect(key)}")
 
 
-@method(dict, names="values_at", returns=list)
+@methods.of(dict, names="values_at", returns=list)
 def values_at(values: Values, *wanted: Any) -> list[Any]:
     """Return the values of several keys."""
     return [hash_value(values, key) for key in wanted]
 
 
-@method(dict, names="fetch_values", returns=list)
+@methods.of(dict, names="fetch_values", returns=list)
 def fetch_values(values: Values, *wanted: Any) -> list[Any]:
     """Return the values of several keys, which must be there."""
     return [fetch(values, key) for key in wanted]
 
 
-@method(dict, names="slice", returns=dict)
+@methods.of(dict, names="slice", returns=dict)
 def sliced(values: Values, *wanted: Any) -> Values:
     """Return the pairs of several keys."""
     return {plain: values[plain] for key in wanted if (plain := as_key(key)) in values}
 
 
-@method(dict, names="except", returns=dict)
+@methods.of(dict, names="except", returns=dict)
 def without(values: Values, *unwanted: Any) -> Values:
     """Return the pairs of all other keys."""
     gone = set(map(as_key, unwanted))
     return {key: item for key, item in values.items() if key not in gone}
 
 
-@method(dict, names="invert", returns=dict)
+@methods.of(dict, names="invert", returns=dict)
 def invert(values: Values) -> Values:
     """Return values as keys and keys as values."""
     return {as_key(item): from_key(key) for key, item in values.items()}
 
 
-@method(dict, names="compact", returns=dict)
+@methods.of(dict, names="compact", returns=dict)
 def compact(values: Values) -> Values:
     """Return the pairs whose value is not nil."""
     return {key: item for key, item in values.items() if item is not None}
@@ -122,19 +122,19 @@ def _kept(values: Values, block: Block, *, wanted: bool) -> Values:
     return {key: item for key, item in values.items() if truthy(block(Yielded((from_key(key), item)))) is wanted}
 
 
-@method(dict, names="select filter")
+@methods.of(dict, names="select filter")
 def select(values: Values, block: Block | None = None) -> Any:
     """Return the pairs that the block likes."""
     return waiting(values, "select") if block is None else _kept(values, block, wanted=True)
 
 
-@method(dict, names="reject")
+@methods.of(dict, names="reject")
 def reject(values: Values, block: Block | None = None) -> Any:
     """Return the pairs that the block does not like."""
     return waiting(values, "reject") if block is None else _kept(values, block, wanted=False)
 
 
-@method(dict, names="any?", returns=bool)
+@methods.of(dict, names="any?", returns=bool)
 def any_of(values: Values, *pattern: Any, block: Block | None = None) -> bool:
     """Return whether the block likes a pair, or there is one."""
     if block is None and not pattern:
@@ -144,13 +144,13 @@ def any_of(values: Values, *pattern: Any, block: Block | None = None) -> bool:
     return any(truthy(block(pair)) if block is not None else matches(pattern[0], pair) for pair in pairs)
 
 
-@method(dict, names="merge", yields=3, returns=dict)
+@methods.of(dict, names="merge", yields=3, returns=dict)
 def merge(values: Values, *others: Any, block: Callable[[Any, Any, Any], Any] | None = None) -> Values:
     """Return the pairs with those of others over them; the block settles what both have."""
     return _merged(values.copy(), others, block)
 
 
-@method(dict, names="merge! update", yields=3, mutates=True)
+@methods.of(dict, names="merge! update", yields=3, mutates=True)
 def merge_here(values: Values, *others: Any, block: Callable[[Any, Any, Any], Any] | None = None) -> Values:
     """Put the pairs of others over the receiver's."""
     return _merged(values, others, block)
@@ -167,14 +167,14 @@ def _merged(values: Values, others: tuple[Any, ...], block: Callable[[Any, Any, 
     return values
 
 
-@method(dict, names="transform_values", returns=dict)
+@methods.of(dict, names="transform_values", returns=dict)
 def transform_values(values: Values, block: Block) -> Values:
     """Return the pairs with what the block makes of each value."""
     BUDGET.spend(len(values))
     return {key: block(item) for key, item in values.items()}
 
 
-@method(dict, names="transform_keys", returns=dict)
+@methods.of(dict, names="transform_keys", returns=dict)
 def transform_keys(values: Values, names: Any = None, block: Block | None = None) -> Values:
     """Return the pairs under what the block, or a hash, makes of each key."""
     BUDGET.spend(len(values))
@@ -185,7 +185,7 @@ def transform_keys(values: Values, names: Any = None, block: Block | None = None
     }
 
 
-@method(dict, names="each_key")
+@methods.of(dict, names="each_key")
 def each_key(values: Values, block: Block | None = None) -> Any:
     """Hand each key to the block."""
     if block is None:
@@ -196,7 +196,7 @@ def each_key(values: Values, block: Block | None = None) -> Any:
     return values
 
 
-@method(dict, names="each_value")
+@methods.of(dict, names="each_value")
 def each_value(values: Values, block: Block | None = None) -> Any:
     """Hand each value to the block."""
     if block is None:
@@ -207,19 +207,19 @@ def each_value(values: Values, block: Block | None = None) -> Any:
     return values
 
 
-@method(dict, names="to_hash", returns=dict)
+@methods.of(dict, names="to_hash", returns=dict)
 def to_hash(values: Values) -> Values:
     """Return the receiver."""
     return values
 
 
-@method(dict, names="default")
+@methods.of(dict, names="default")
 def default_of(values: Values) -> Any:
     """Return what a missing key gives."""
     return values.default if isinstance(values, DefaultHash) else None
 
 
-@method(dict, names="delete", mutates=True)
+@methods.of(dict, names="delete", mutates=True)
 def delete(values: Values, key: Any, block: Block | None = None) -> Any:
     """Remove a key and return its value; nil or the block's where it is missing."""
     plain = as_key(key)
@@ -228,21 +228,21 @@ def delete(values: Values, key: Any, block: Block | None = None) -> Any:
     return block(key)
 
 
-@method(dict, names="store []=", mutates=True)
+@methods.of(dict, names="store []=", mutates=True)
 def store_pair(values: Values, key: Any, item: Any) -> Any:
     """Put a value under a key."""
     values[as_key(key)] = item
     return item
 
 
-@method(dict, names="clear", mutates=True)
+@methods.of(dict, names="clear", mutates=True)
 def clear(values: Values) -> Values:
     """Remove all pairs."""
     values.clear()
     return values
 
 
-@method(dict, names="replace", mutates=True)
+@methods.of(dict, names="replace", mutates=True)
 def replace(values: Values, other: Any) -> Values:
     """Put other pairs in their place."""
     pairs = dict(other)
@@ -251,7 +251,7 @@ def replace(values: Values, other: Any) -> Values:
     return values
 
 
-@method(dict, names="shift", mutates=True)
+@methods.of(dict, names="shift", mutates=True)
 def shift(values: Values) -> Any:
     """Remove the first pair and return it."""
     if not values:
@@ -260,39 +260,39 @@ def shift(values: Values) -> Any:
     return [from_key(key), values.pop(key)]
 
 
-@method(dict, names="compact!", mutates=True)
+@methods.of(dict, names="compact!", mutates=True)
 def compact_here(values: Values) -> Values | None:
     """Remove the pairs whose value is nil."""
     return _replaced(values, compact(values))
 
 
-@method(dict, names="delete_if", mutates=True)
+@methods.of(dict, names="delete_if", mutates=True)
 def delete_if(values: Values, block: Block) -> Values:
     """Remove the pairs that the block likes."""
     _replaced(values, _kept(values, block, wanted=False))
     return values
 
 
-@method(dict, names="keep_if", mutates=True)
+@methods.of(dict, names="keep_if", mutates=True)
 def keep_if(values: Values, block: Block) -> Values:
     """Remove the pairs that the block does not like."""
     _replaced(values, _kept(values, block, wanted=True))
     return values
 
 
-@method(dict, names="reject!", mutates=True)
+@methods.of(dict, names="reject!", mutates=True)
 def reject_here(values: Values, block: Block) -> Values | None:
     """Remove the pairs that the block likes; nil where nothing changed."""
     return _replaced(values, _kept(values, block, wanted=False))
 
 
-@method(dict, names="select! filter!", mutates=True)
+@methods.of(dict, names="select! filter!", mutates=True)
 def select_here(values: Values, block: Block) -> Values | None:
     """Remove the pairs that the block does not like; nil where nothing changed."""
     return _replaced(values, _kept(values, block, wanted=True))
 
 
-@method(dict, names="transform_values!", mutates=True)
+@methods.of(dict, names="transform_values!", mutates=True)
 def transform_values_here(values: Values, block: Block) -> Values:
     """Put what the block makes of each value in its place."""
     for key in list(values):
@@ -300,7 +300,7 @@ def transform_values_here(values: Values, block: Block) -> Values:
     return values
 
 
-@method(dict, names="transform_keys!", mutates=True)
+@methods.of(dict, names="transform_keys!", mutates=True)
 def transform_keys_here(values: Values, names: Any = None, block: Block | None = None) -> Values:
     """Put the values under what the block makes of each key."""
     _replaced(values, transform_keys(values, names, block))
@@ -314,13 +314,13 @@ def _replaced(values: Values, pairs: Values) -> Values | None:
     return values if changed else None
 
 
-@function("Hash", names="new", yields=2)
+@methods.function("Hash", names="new", yields=2)
 def new_hash(default: Any = None, block: Callable[[Any, Any], Any] | None = None) -> DefaultHash:
     """Return a hash with a default value, or with a block that makes one."""
     return DefaultHash(default, block)
 
 
-@function("Hash", names="[]", returns=dict)
+@methods.function("Hash", names="[]", returns=dict)
 def hash_of(*items: Any) -> Values:
     """Return the Hash of pairs, of keys and values in turn, or a copy of one."""
     if len(items) == 1 and isinstance(items[0], dict):

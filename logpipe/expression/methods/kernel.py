@@ -9,10 +9,16 @@ from typing import Any, Final, NoReturn
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import BUDGET, RubyError, check_size
 from logpipe.expression.format import sprintf
+from logpipe.expression.methods.declaration import Methods
+from logpipe.expression.methods.enumerable import to_a
 from logpipe.expression.methods.enumerable_groups import unique
-from logpipe.expression.methods.registry import function
+from logpipe.expression.methods.members import WALKED
+from logpipe.expression.methods.pattern import to_a as match_to_a
+from logpipe.expression.regexp_values import MatchData
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Range, RubyClass
+
+methods = Methods()
 
 _LIBRARIES: Final = """
 base64 bigdecimal cgi cgi/escape cgi/util date digest digest/md5 digest/sha1 digest/sha2 erb ipaddr json oj openssl
@@ -22,14 +28,14 @@ HARMLESS: Final = frozenset(_LIBRARIES.split())
 """Libraries that `require` may name; what they bring is either here already or refused where it is used."""
 
 
-@function("", names="format sprintf", returns=str)
+@methods.function("", names="format sprintf", returns=str)
 def formatted(template: Any, *args: Any) -> str:
     """Fill a template."""
     return sprintf(string_argument(template), *args)
 
 
-@function("", names="rand")
-@function("Random", names="rand")
+@methods.function("", names="rand")
+@methods.function("Random", names="rand")
 def rand(limit: Any = 0) -> Any:
     """Return a random number below a limit or in a range, between 0 and 1 without one."""
     if isinstance(limit, Range):
@@ -40,7 +46,7 @@ def rand(limit: Any = 0) -> Any:
     return random.randrange(whole) if whole else random.random()
 
 
-@function("", names="raise fail")
+@methods.function("", names="raise fail")
 def raise_error(what: Any = "unhandled exception", message: Any = None, *_rest: Any) -> NoReturn:
     """Raise an exception: RuntimeError for a text, else of the class given.
 
@@ -54,7 +60,7 @@ def raise_error(what: Any = "unhandled exception", message: Any = None, *_rest: 
     raise RubyError("RuntimeError", to_s(what))
 
 
-@function("", names="loop")
+@methods.function("", names="loop")
 def loop(block: Callable[[Any], Any]) -> Any:
     """Run the block until it breaks, raises StopIteration, or the budget is spent."""
     try:
@@ -67,13 +73,13 @@ def loop(block: Callable[[Any], Any]) -> Any:
         raise
 
 
-@function("", names="require", returns=bool)
+@methods.function("", names="require", returns=bool)
 def require(_name: Any) -> bool:
     """Return true; the compiler has checked the name."""
     return True
 
 
-@function("Array", names="new", returns=list)
+@methods.function("Array", names="new", returns=list)
 def new_array(size: Any = 0, value: Any = None, block: Callable[[Any], Any] | None = None) -> list[Any]:
     """Return a list of one value so many times, of what the block makes of each place, or a copy."""
     if isinstance(size, list):
@@ -88,25 +94,35 @@ def new_array(size: Any = 0, value: Any = None, block: Callable[[Any], Any] | No
     return [block(place) for place in range(count)]
 
 
-@function("String", names="new", returns=str)
+@methods.function("", names="Array", returns=list)
+def to_array(value: Any) -> list[Any]:
+    """Return an array as it is, nil as an empty one, a hash as pairs, a range's members, all else as the only one."""
+    if isinstance(value, MatchData):
+        return match_to_a(value)
+    if isinstance(value, WALKED):
+        return to_a(value)
+    return [] if value is None else [value]
+
+
+@methods.function("String", names="new", returns=str)
 def new_string(text: Any = "", *_options: Any) -> str:
     """Return a text of its own."""
     return string_argument(text)
 
 
-@function("Set", names="new", returns=list)
+@methods.function("Set", names="new", returns=list)
 def new_set(items: Any = None) -> list[Any]:
     """Return the members once each; a set is an Array here."""
     return [] if items is None else unique(items)
 
 
-@function("", names="block_given? srand", returns=bool)
+@methods.function("", names="block_given? srand", returns=bool)
 def no_block(*_args: Any) -> bool:
     """Return false."""
     return False
 
 
-@function("", names="JSON")
+@methods.function("", names="JSON")
 def json_of(value: Any) -> Any:
     """Return what a text says, or a value as JSON."""
     from logpipe.expression.json_text import parse_json, to_json  # noqa: PLC0415 - rarely used

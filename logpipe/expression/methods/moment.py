@@ -12,18 +12,20 @@ from logpipe.errors import ParseError
 from logpipe.expression.arithmetic import integer_argument, minus, plus, string_argument
 from logpipe.expression.comparison import is_number
 from logpipe.expression.failures import RubyError
-from logpipe.expression.methods.registry import function, method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.text import class_name, inspect
 from logpipe.expression.times import NANOS, RubyDate, RubyTime, from_parts, zone_of
 from logpipe.expression.values import Symbol
 from logpipe.time_format import Moment, compile_moment_parser, fixed_zone
 
+methods = Methods()
+
 _MOMENTS: Final = (RubyTime, RubyDate)
 _UTC_NAME: Final = re.compile(r"(?:\bUTC|Z|-00:?00)\s*$", re.IGNORECASE)
 _UNITS: Final = {"millisecond": 1_000_000, "usec": 1000, "microsecond": 1000, "nsec": 1, "nanosecond": 1}
 
-method(*_MOMENTS, names="+")(plus)
-method(*_MOMENTS, names="-")(minus)
+methods.of(*_MOMENTS, names="+")(plus)
+methods.of(*_MOMENTS, names="-")(minus)
 
 
 def _options(args: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
@@ -33,14 +35,14 @@ def _options(args: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
     return list(args), {}
 
 
-@function("Time", names="now", returns=RubyTime)
+@methods.function("Time", names="now", returns=RubyTime)
 def now(options: Any = None) -> RubyTime:
     """Return the time it is."""
     _, named = _options((options,) if options else ())
     return RubyTime(clock.time_ns(), zone_of(named.get("in")))
 
 
-@function("Time", names="at", returns=RubyTime)
+@methods.function("Time", names="at", returns=RubyTime)
 def at(seconds: Any, *rest: Any) -> RubyTime:
     """Return the time so many seconds after the epoch, and so many microseconds or other units."""
     args, named = _options(rest)
@@ -57,7 +59,7 @@ def at(seconds: Any, *rest: Any) -> RubyTime:
     return RubyTime(nanos, zone)
 
 
-@function("Time", names="new local mktime", returns=RubyTime)
+@methods.function("Time", names="new local mktime", returns=RubyTime)
 def new_time(*args: Any) -> RubyTime:
     """Return a time of its parts, in the local zone unless the seventh or `in:` names another; without any, now."""
     parts, named = _options(args)
@@ -69,7 +71,7 @@ def new_time(*args: Any) -> RubyTime:
     return RubyTime(from_parts(parts, zone), zone)
 
 
-@function("Time", names="utc gm", returns=RubyTime)
+@methods.function("Time", names="utc gm", returns=RubyTime)
 def new_utc(*parts: Any) -> RubyTime:
     """Return a time of its parts, in UTC."""
     return RubyTime(from_parts(list(parts), UTC), UTC)
@@ -94,7 +96,7 @@ def _zone(text: str, moment: Moment) -> tzinfo | None:
     return UTC if moment.offset == 0 and _UTC_NAME.search(text) else fixed_zone(moment.offset)
 
 
-@function("Time", names="parse iso8601 xmlschema rfc2822 httpdate", returns=RubyTime)
+@methods.function("Time", names="parse iso8601 xmlschema rfc2822 httpdate", returns=RubyTime)
 def parse(value: Any, _now: Any = None) -> RubyTime:
     """Return the time that a text describes.
 
@@ -106,7 +108,7 @@ def parse(value: Any, _now: Any = None) -> RubyTime:
     return RubyTime(moment.time, _zone(text, moment))
 
 
-@function("Time", names="strptime", returns=RubyTime)
+@methods.function("Time", names="strptime", returns=RubyTime)
 def strptime(value: Any, pattern: Any, _now: Any = None) -> RubyTime:
     """Return the time that a text gives in a format.
 
@@ -173,45 +175,45 @@ def _register_dates(ruby_class: str) -> None:
         ("now today", today),
         ("new civil", new_date),
     ):
-        function(ruby_class, names=names, returns=RubyDate)(implementation)
+        methods.function(ruby_class, names=names, returns=RubyDate)(implementation)
 
 
 _register_dates("DateTime")
 _register_dates("Date")
 
 
-@method(*_MOMENTS, names="to_i tv_sec", returns=int)
+@methods.of(*_MOMENTS, names="to_i tv_sec", returns=int)
 def to_i(moment: RubyTime) -> int:
     """Return the whole seconds since the epoch."""
     return moment.nanos // NANOS
 
 
-@method(*_MOMENTS, names="to_f to_r", returns=float)
+@methods.of(*_MOMENTS, names="to_f to_r", returns=float)
 def to_f(moment: RubyTime) -> float:
     """Return the seconds since the epoch."""
     return float(moment.nanos) / NANOS  # compat: time.c rounds twice
 
 
-@method(*_MOMENTS, names="usec tv_usec", returns=int)
+@methods.of(*_MOMENTS, names="usec tv_usec", returns=int)
 def microseconds(moment: RubyTime) -> int:
     """Return the microseconds of the second."""
     return moment.nanos % NANOS // 1000
 
 
-@method(*_MOMENTS, names="nsec tv_nsec", returns=int)
+@methods.of(*_MOMENTS, names="nsec tv_nsec", returns=int)
 def nanoseconds(moment: RubyTime) -> int:
     """Return the nanoseconds of the second."""
     return moment.nanos % NANOS
 
 
-@method(*_MOMENTS, names="subsec sec_fraction", returns=float)
+@methods.of(*_MOMENTS, names="subsec sec_fraction", returns=float)
 def fraction(moment: RubyTime) -> float:
     """Return the fraction of the second."""
     return moment.nanos % NANOS / NANOS
 
 
 def _part(names: str, read: Callable[[RubyTime], Any], returns: type = int) -> None:
-    method(*_MOMENTS, names=names, returns=returns)(read)
+    methods.of(*_MOMENTS, names=names, returns=returns)(read)
 
 
 _part("year", lambda moment: moment.wall.moment.year + moment.wall.years)
@@ -232,10 +234,10 @@ def _is_day(number: int) -> Callable[[RubyTime], bool]:
 
 
 for _number, _name in enumerate(("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")):
-    method(*_MOMENTS, names=_name + "?", returns=bool)(_is_day(_number))
+    methods.of(*_MOMENTS, names=_name + "?", returns=bool)(_is_day(_number))
 
 
-@method(*_MOMENTS, names="zone")
+@methods.of(*_MOMENTS, names="zone")
 def zone_name(moment: RubyTime) -> str | None:
     """Return the zone's abbreviation; nil for a Time that knows only its offset, the offset for a DateTime."""
     if isinstance(moment, RubyDate):
@@ -243,19 +245,19 @@ def zone_name(moment: RubyTime) -> str | None:
     return moment.wall.name or None
 
 
-@method(RubyTime, names="utc gmtime getutc getgm", returns=RubyTime)
+@methods.of(RubyTime, names="utc gmtime getutc getgm", returns=RubyTime)
 def to_utc(moment: RubyTime) -> RubyTime:
     """Return the same moment in UTC."""
     return RubyTime(moment.nanos, UTC)
 
 
-@method(RubyTime, names="localtime getlocal", returns=RubyTime)
+@methods.of(RubyTime, names="localtime getlocal", returns=RubyTime)
 def to_local(moment: RubyTime, offset: Any = None) -> RubyTime:
     """Return the same moment in the local zone or at an offset."""
     return RubyTime(moment.nanos, zone_of(offset))
 
 
-@method(RubyTime, names="dst? isdst", returns=bool)
+@methods.of(RubyTime, names="dst? isdst", returns=bool)
 def is_summer(moment: RubyTime) -> bool:
     """Return whether the zone's summer time holds; a zone of one offset has none."""
     if moment.zone is not None:
@@ -263,49 +265,49 @@ def is_summer(moment: RubyTime) -> bool:
     return clock.localtime(moment.nanos // NANOS).tm_isdst > 0
 
 
-@method(*_MOMENTS, names="utc? gmt?", returns=bool)
+@methods.of(*_MOMENTS, names="utc? gmt?", returns=bool)
 def is_utc(moment: RubyTime) -> bool:
     """Return whether the moment is in UTC."""
     return moment.zone is UTC
 
 
-@method(RubyDate, names="new_offset", returns=RubyDate)
+@methods.of(RubyDate, names="new_offset", returns=RubyDate)
 def new_offset(moment: RubyDate, offset: Any = 0) -> RubyDate:
     """Return the same moment at another offset."""
     return RubyDate(moment.nanos, fixed_zone(0) if offset == 0 else zone_of(offset))
 
 
-@method(*_MOMENTS, names="strftime", returns=str)
+@methods.of(*_MOMENTS, names="strftime", returns=str)
 def strftime(moment: RubyTime, pattern: Any) -> str:
     """Return the moment in a format."""
     return moment.format(string_argument(pattern))
 
 
-@method(*_MOMENTS, names="iso8601 xmlschema rfc3339 jisx0301", returns=str)
+@methods.of(*_MOMENTS, names="iso8601 xmlschema rfc3339 jisx0301", returns=str)
 def iso8601(moment: RubyTime, digits: Any = 0) -> str:
     """Return the moment in ISO 8601, with so many digits of the second's fraction."""
     return moment.iso8601(min(integer_argument(digits), 100))
 
 
-@method(*_MOMENTS, names="rfc2822 rfc822", returns=str)
+@methods.of(*_MOMENTS, names="rfc2822 rfc822", returns=str)
 def rfc2822(moment: RubyTime) -> str:
     """Return the moment as mail headers have it."""
     return moment.format("%a, %d %b %Y %H:%M:%S " + ("-0000" if moment.zone is UTC else "%z"))
 
 
-@method(*_MOMENTS, names="httpdate", returns=str)
+@methods.of(*_MOMENTS, names="httpdate", returns=str)
 def httpdate(moment: RubyTime) -> str:
     """Return the moment as HTTP headers have it."""
     return RubyTime(moment.nanos, UTC).format("%a, %d %b %Y %H:%M:%S GMT")
 
 
-@method(*_MOMENTS, names="ctime asctime", returns=str)
+@methods.of(*_MOMENTS, names="ctime asctime", returns=str)
 def ctime(moment: RubyTime) -> str:
     """Return the moment as C's ctime writes it."""
     return moment.format("%a %b %e %H:%M:%S %Y")
 
 
-@method(*_MOMENTS, names="to_time", returns=RubyTime)
+@methods.of(*_MOMENTS, names="to_time", returns=RubyTime)
 def to_time(moment: RubyTime) -> RubyTime:
     """Return the moment as a Time; a Date's is midnight here."""
     if not isinstance(moment, RubyDate):
@@ -316,13 +318,13 @@ def to_time(moment: RubyTime) -> RubyTime:
     return RubyTime(moment.nanos, moment.zone)
 
 
-@method(*_MOMENTS, names="to_datetime", returns=RubyDate)
+@methods.of(*_MOMENTS, names="to_datetime", returns=RubyDate)
 def to_datetime(moment: RubyTime) -> RubyDate:
     """Return the moment as a DateTime."""
     return RubyDate(moment.nanos, fixed_zone(moment.wall.offset))
 
 
-@method(*_MOMENTS, names="to_date", returns=RubyDate)
+@methods.of(*_MOMENTS, names="to_date", returns=RubyDate)
 def to_date(moment: RubyTime) -> RubyDate:
     """Return the day."""
     local = moment.nanos + moment.wall.offset * NANOS
@@ -334,7 +336,7 @@ def _rounding(name: str, shift: Callable[[int], int]) -> None:
         unit = 10 ** (9 - max(0, min(9, integer_argument(digits))))
         return moment.at((moment.nanos + shift(unit)) // unit * unit)
 
-    method(*_MOMENTS, names=name, returns=RubyTime)(change)
+    methods.of(*_MOMENTS, names=name, returns=RubyTime)(change)
 
 
 _rounding("round", lambda unit: unit // 2)
@@ -342,7 +344,7 @@ _rounding("floor", lambda _: 0)
 _rounding("ceil", lambda unit: unit - 1)
 
 
-@method(*_MOMENTS, names="to_a", returns=list)
+@methods.of(*_MOMENTS, names="to_a", returns=list)
 def to_a(moment: RubyTime) -> list[Any]:
     """Return second, minute, hour, day, month, year, weekday, day of the year, daylight saving and zone."""
     wall = moment.wall.moment
@@ -365,7 +367,7 @@ def _later(names: str, days: int) -> None:
     def move(moment: RubyDate, count: Any = 1) -> RubyDate:
         return moment.at(moment.nanos + days * integer_argument(count) * 86_400 * NANOS)
 
-    method(RubyDate, names=names, returns=RubyDate)(move)
+    methods.of(RubyDate, names=names, returns=RubyDate)(move)
 
 
 _later("next_day next succ", 1)

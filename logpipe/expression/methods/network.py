@@ -9,9 +9,11 @@ from urllib.parse import SplitResult, quote, quote_plus, unquote, unquote_plus, 
 
 from logpipe.expression.arithmetic import string_argument
 from logpipe.expression.failures import RubyError
-from logpipe.expression.methods.registry import function, method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Range, from_key
+
+methods = Methods()
 
 _PORTS: Final = {"http": 80, "https": 443, "ftp": 21, "ldap": 389, "ldaps": 636, "ws": 80, "wss": 443}
 _INVALID: Final = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}\udc80-\udcff]|[^\x00-\x7f]")
@@ -34,7 +36,7 @@ class Uri:
         return f"URI::{scheme}" if scheme.lower() in _PORTS else "URI::Generic"
 
 
-@function("URI", names="parse")
+@methods.function("URI", names="parse")
 def parse(value: Any) -> Uri:
     """Return an address taken apart.
 
@@ -53,10 +55,10 @@ def parse(value: Any) -> Uri:
     raise RubyError("URI::InvalidURIError", f"bad URI(is not URI?): {text}")
 
 
-function("", names="URI")(parse)
+methods.function("", names="URI")(parse)
 
 
-@function("URI", names="join")
+@methods.function("URI", names="join")
 def join(base: Any, *others: Any) -> Uri:
     """Return an address relative to another."""
     text = string_argument(base)
@@ -65,112 +67,112 @@ def join(base: Any, *others: Any) -> Uri:
     return parse(text)
 
 
-@method(Uri, names="host hostname")
+@methods.of(Uri, names="host hostname")
 def host(uri: Uri) -> str | None:
     """Return the host's name."""
     return uri.parts.hostname
 
 
-@method(Uri, names="port")
+@methods.of(Uri, names="port")
 def port(uri: Uri) -> int | None:
     """Return the port, the scheme's own where none is written."""
     return uri.parts.port or _PORTS.get(uri.parts.scheme)
 
 
-@method(Uri, names="scheme")
+@methods.of(Uri, names="scheme")
 def scheme(uri: Uri) -> str | None:
     """Return the scheme."""
     return uri.parts.scheme or None
 
 
-@method(Uri, names="path", returns=str)
+@methods.of(Uri, names="path", returns=str)
 def path(uri: Uri) -> str:
     """Return the path."""
     return uri.parts.path
 
 
-@method(Uri, names="query")
+@methods.of(Uri, names="query")
 def query(uri: Uri) -> str | None:
     """Return the query, nil where there is none."""
     return uri.parts.query or None
 
 
-@method(Uri, names="fragment")
+@methods.of(Uri, names="fragment")
 def fragment(uri: Uri) -> str | None:
     """Return what follows the hash sign."""
     return uri.parts.fragment or None
 
 
-@method(Uri, names="user")
+@methods.of(Uri, names="user")
 def user(uri: Uri) -> str | None:
     """Return the user's name."""
     return uri.parts.username
 
 
-@method(Uri, names="userinfo")
+@methods.of(Uri, names="userinfo")
 def userinfo(uri: Uri) -> str | None:
     """Return what stands before the at sign."""
     return uri.parts.netloc.rpartition("@")[0] or None
 
 
-@method(Uri, names="request_uri")
+@methods.of(Uri, names="request_uri")
 def request_uri(uri: Uri) -> str:
     """Return path and query."""
     return (uri.parts.path or "/") + (f"?{uri.parts.query}" if uri.parts.query else "")
 
 
-@method(Uri, names="to_s", returns=str)
+@methods.of(Uri, names="to_s", returns=str)
 def uri_text(uri: Uri) -> str:
     """Return the address."""
     return uri.ruby_text
 
 
-@function("CGI", names="escape", returns=str)
+@methods.function("CGI", names="escape", returns=str)
 def cgi_escape(text: Any) -> str:
     """Return the text for a form: blanks as plus signs, all but letters, digits and `-._~` in hexadecimal."""
     return quote_plus(string_argument(text), safe="~", errors="surrogateescape")
 
 
-@function("URI", names="encode_www_form_component", returns=str)
+@methods.function("URI", names="encode_www_form_component", returns=str)
 def form_escape(text: Any) -> str:
     """Return the text for a form: blanks as plus signs, all but letters, digits and `*-._` in hexadecimal."""
     return quote_plus(to_s(text), safe="*", errors="surrogateescape").replace("~", "%7E")
 
 
-@function("CGI", names="unescape", returns=str)
-@function("URI", names="decode_www_form_component", returns=str)
+@methods.function("CGI", names="unescape", returns=str)
+@methods.function("URI", names="decode_www_form_component", returns=str)
 def form_unescape(text: Any) -> str:
     """Return what a form's text stands for."""
     return unquote_plus(string_argument(text), errors="surrogateescape")
 
 
-@function("URI", names="encode escape", returns=str)
+@methods.function("URI", names="encode escape", returns=str)
 def uri_escape(text: Any) -> str:
     """Return the text with what no address may hold in hexadecimal."""
     return quote(string_argument(text), safe=_SAFE_IN_URI, errors="surrogateescape")
 
 
-@function("URI", names="decode unescape decode_uri_component", returns=str)
+@methods.function("URI", names="decode unescape decode_uri_component", returns=str)
 def uri_unescape(text: Any) -> str:
     """Return what an address's text stands for."""
     return unquote(string_argument(text), errors="surrogateescape")
 
 
-@function("URI", names="encode_uri_component", returns=str)
-@function("ERB::Util", names="url_encode u", returns=str)
+@methods.function("URI", names="encode_uri_component", returns=str)
+@methods.function("ERB::Util", names="url_encode u", returns=str)
 def component_escape(text: Any) -> str:
     """Return the text with all but letters, digits and `-._~` in hexadecimal."""
     return quote(to_s(text), safe="~", errors="surrogateescape")
 
 
-@function("URI", names="decode_www_form", returns=list)
+@methods.function("URI", names="decode_www_form", returns=list)
 def decode_form(text: Any) -> list[Any]:
     """Return the pairs of a query."""
     pairs = (item.partition("=") for item in re.split("[&;]", string_argument(text)) if item)
     return [[form_unescape(name), form_unescape(value)] for name, _, value in pairs]
 
 
-@function("URI", names="encode_www_form", returns=str)
+@methods.function("URI", names="encode_www_form", returns=str)
 def encode_form(values: Any) -> str:
     """Return pairs as a query."""
     pairs = [(from_key(key), item) for key, item in values.items()] if isinstance(values, dict) else values
@@ -181,7 +183,7 @@ def encode_form(values: Any) -> str:
     return "&".join(written)
 
 
-@function("CGI", names="parse", returns=dict)
+@methods.function("CGI", names="parse", returns=dict)
 def parse_query(text: Any) -> dict[str, Any]:
     """Return a query's values by name, each a list."""
     found: dict[str, Any] = {}
@@ -190,7 +192,7 @@ def parse_query(text: Any) -> dict[str, Any]:
     return found
 
 
-@function("CGI", names="escapeHTML escape_html h", returns=str)
+@methods.function("CGI", names="escapeHTML escape_html h", returns=str)
 def escape_html(text: Any) -> str:
     """Return the text with what HTML would read as markup escaped."""
     for char, written in (("&", "amp"), ("<", "lt"), (">", "gt"), ('"', "quot"), ("'", "#39")):
@@ -198,7 +200,7 @@ def escape_html(text: Any) -> str:
     return str(text)
 
 
-@function("CGI", names="unescapeHTML unescape_html", returns=str)
+@methods.function("CGI", names="unescapeHTML unescape_html", returns=str)
 def unescape_html(text: Any) -> str:
     """Return what HTML's escapes stand for."""
     import html  # noqa: PLC0415 - its table of entities is large
@@ -231,7 +233,7 @@ class Address:
             return False
 
 
-@function("IPAddr", names="new")
+@methods.function("IPAddr", names="new")
 def new_address(value: Any) -> Address:
     """Return the address or network that a text names.
 
@@ -247,56 +249,56 @@ def new_address(value: Any) -> Address:
         raise RubyError("IPAddr::InvalidAddressError", f"invalid address: {text}") from None
 
 
-@method(Address, names="ipv4?", returns=bool)
+@methods.of(Address, names="ipv4?", returns=bool)
 def is_ipv4(address: Address) -> bool:
     """Return whether the address has four bytes."""
     return address.network.version == 4
 
 
-@method(Address, names="ipv6?", returns=bool)
+@methods.of(Address, names="ipv6?", returns=bool)
 def is_ipv6(address: Address) -> bool:
     """Return whether the address has sixteen bytes."""
     return address.network.version == 6
 
 
-@method(Address, names="private?", returns=bool)
+@methods.of(Address, names="private?", returns=bool)
 def is_private(address: Address) -> bool:
     """Return whether the address belongs to a private network."""
     return address.network.is_private and not address.network.is_loopback and not address.network.is_link_local
 
 
-@method(Address, names="loopback?", returns=bool)
+@methods.of(Address, names="loopback?", returns=bool)
 def is_loopback(address: Address) -> bool:
     """Return whether the address is the machine itself."""
     return address.network.is_loopback
 
 
-@method(Address, names="link_local?", returns=bool)
+@methods.of(Address, names="link_local?", returns=bool)
 def is_link_local(address: Address) -> bool:
     """Return whether the address is only known on its link."""
     return address.network.is_link_local
 
 
-@method(Address, names="include?", returns=bool)
+@methods.of(Address, names="include?", returns=bool)
 def contains(address: Address, other: Any) -> bool:
     """Return whether a network contains an address."""
     inner = new_address(other).network
     return inner.version == address.network.version and inner.subnet_of(address.network)  # type: ignore[arg-type]  # same version
 
 
-@method(Address, names="to_s", returns=str)
+@methods.of(Address, names="to_s", returns=str)
 def address_text(address: Address) -> str:
     """Return the address."""
     return address.ruby_text
 
 
-@method(Address, names="to_string", returns=str)
+@methods.of(Address, names="to_string", returns=str)
 def full_address_text(address: Address) -> str:
     """Return the address with all its digits."""
     return address.network.network_address.exploded
 
 
-@method(Address, names="inspect", returns=str)
+@methods.of(Address, names="inspect", returns=str)
 def inspected(address: Address) -> str:
     """Return the address with its family and mask."""
     network = address.network
@@ -304,32 +306,32 @@ def inspected(address: Address) -> str:
     return f"#<IPAddr: IPv{network.version}:{whole}/{mask}>"
 
 
-@method(Address, names="to_range")
+@methods.of(Address, names="to_range")
 def address_range(address: Address) -> Range:
     """Return the first and the last address of a network, as a range that can be asked for its ends."""
     last = ipaddress.ip_network(address.network.broadcast_address)
     return Range(Address(ipaddress.ip_network(address.network.network_address)), Address(last), exclusive=False)
 
 
-@method(Address, names="reverse", returns=str)
+@methods.of(Address, names="reverse", returns=str)
 def reverse(address: Address) -> str:
     """Return the name that stands for the address in the DNS."""
     return address.network.network_address.reverse_pointer
 
 
-@method(Address, names="to_i", returns=int)
+@methods.of(Address, names="to_i", returns=int)
 def address_number(address: Address) -> int:
     """Return the address as a number."""
     return int(address.network.network_address)
 
 
-@method(Address, names="prefix", returns=int)
+@methods.of(Address, names="prefix", returns=int)
 def prefix(address: Address) -> int:
     """Return how many bits the network's mask has."""
     return address.network.prefixlen
 
 
-@method(Address, names="mask")
+@methods.of(Address, names="mask")
 def mask(address: Address, bits: Any) -> Address:
     """Return the network that the address belongs to."""
     return new_address(f"{address.ruby_text}/{to_s(bits)}")

@@ -8,10 +8,13 @@ from typing import Any
 from logpipe.expression import arithmetic, comparison
 from logpipe.expression.arithmetic import divide, integer_argument, modulo, negate, power
 from logpipe.expression.failures import RubyError
-from logpipe.expression.methods.registry import method
+from logpipe.expression.indexing import bit
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.rounding import finite
 from logpipe.expression.text import float_text
 from logpipe.expression.times import RubyDate, RubyTime
+
+methods = Methods()
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -25,7 +28,7 @@ for _name, _operator in (
     ("-@", arithmetic.negate),
     ("+@", arithmetic.positive),
 ):
-    method(int, float, names=_name)(_operator)
+    methods.of(int, float, names=_name)(_operator)
 for _name, _operator in (
     ("&", arithmetic.bit_and),
     ("|", arithmetic.bit_or),
@@ -34,17 +37,18 @@ for _name, _operator in (
     (">>", arithmetic.shift_right),
     ("~", arithmetic.invert),
 ):
-    method(int, names=_name)(_operator)
+    methods.of(int, names=_name)(_operator)
+methods.of(int, names="[]", returns=int)(bit)
 for _name, _relation in (
     ("<", comparison.less),
     ("<=", comparison.at_most),
     (">", comparison.greater),
     (">=", comparison.at_least),
 ):
-    method(int, float, str, RubyTime, RubyDate, names=_name, returns=bool)(_relation)
+    methods.of(int, float, str, RubyTime, RubyDate, names=_name, returns=bool)(_relation)
 
 
-@method(int, float, names="fdiv", returns=float)
+@methods.of(int, float, names="fdiv", returns=float)
 def float_division(value: float, other: Any) -> Any:
     """Return the quotient as a Float; that of two Integers is exact however large they are."""
     if type(value) is int and type(other) is int and other != 0:
@@ -52,10 +56,10 @@ def float_division(value: float, other: Any) -> Any:
     return divide(float(value), other)
 
 
-method(int, float, names="modulo")(modulo)
+methods.of(int, float, names="modulo")(modulo)
 
 
-@method(int, float, names="pow")
+@methods.of(int, float, names="pow")
 def raised(value: float, exponent: Any, modulus: Any = None) -> Any:
     """Return the power, or what remains of it after a division.
 
@@ -70,7 +74,7 @@ def raised(value: float, exponent: Any, modulus: Any = None) -> Any:
     return pow(base, max(0, integer_argument(exponent)), divisor)
 
 
-@method(int, names="to_s inspect", returns=str)
+@methods.of(int, names="to_s inspect", returns=str)
 def integer_to_s(value: int, base: Any = 10) -> str:
     """Return the number's digits in a base of 2 to 36.
 
@@ -88,103 +92,103 @@ def integer_to_s(value: int, base: Any = 10) -> str:
     return ("-" if value < 0 else "") + (digits or "0")
 
 
-@method(float, names="to_s inspect", returns=str)
+@methods.of(float, names="to_s inspect", returns=str)
 def float_to_s(value: float) -> str:
     """Return the number's text."""
     return float_text(value)
 
 
-@method(int, float, names="to_f", returns=float)
+@methods.of(int, float, names="to_f", returns=float)
 def to_f(value: float) -> float:
     """Return the number as a Float."""
     return float(value)
 
 
-@method(int, float, names="to_r to_c to_d rationalize")
+@methods.of(int, float, names="to_r to_c to_d rationalize")
 def to_r(value: float, *_digits: Any) -> float:
     """Return the number: there are no rational numbers here."""
     return value
 
 
-@method(int, float, names="abs magnitude")
+@methods.of(int, float, names="abs magnitude")
 def absolute(value: float) -> float:
     """Return the number without its sign."""
     return abs(value)
 
 
-@method(int, float, names="zero?", returns=bool)
+@methods.of(int, float, names="zero?", returns=bool)
 def is_zero(value: float) -> bool:
     """Return whether the number is 0."""
     return value == 0
 
 
-@method(int, float, names="positive?", returns=bool)
+@methods.of(int, float, names="positive?", returns=bool)
 def is_positive(value: float) -> bool:
     """Return whether the number is above 0."""
     return value > 0
 
 
-@method(int, float, names="negative?", returns=bool)
+@methods.of(int, float, names="negative?", returns=bool)
 def is_negative(value: float) -> bool:
     """Return whether the number is below 0."""
     return value < 0
 
 
-@method(int, float, names="nonzero?")
+@methods.of(int, float, names="nonzero?")
 def nonzero(value: float) -> float | None:
     """Return the number, nil for 0."""
     return value or None
 
 
-@method(int, float, names="integer?", returns=bool)
+@methods.of(int, float, names="integer?", returns=bool)
 def is_integer(value: float) -> bool:
     """Return whether the number is an Integer."""
     return type(value) is int
 
 
-@method(int, float, names="finite?", returns=bool)
+@methods.of(int, float, names="finite?", returns=bool)
 def is_finite(value: float) -> bool:
     """Return whether the number is neither infinite nor NaN."""
     return math.isfinite(value)
 
 
-@method(int, float, names="infinite?")
+@methods.of(int, float, names="infinite?")
 def infinite(value: float) -> int | None:
     """Return 1 or -1 for an infinity, nil for all else."""
     return None if not math.isinf(value) else 1 if value > 0 else -1
 
 
-@method(float, names="nan?", returns=bool)
+@methods.of(float, names="nan?", returns=bool)
 def is_nan(value: float) -> bool:
     """Return whether the value is no number."""
     return math.isnan(value)
 
 
-@method(int, names="even?", returns=bool)
+@methods.of(int, names="even?", returns=bool)
 def is_even(value: int) -> bool:
     """Return whether 2 divides the number."""
     return value % 2 == 0
 
 
-@method(int, names="odd?", returns=bool)
+@methods.of(int, names="odd?", returns=bool)
 def is_odd(value: int) -> bool:
     """Return whether 2 does not divide the number."""
     return value % 2 == 1
 
 
-@method(int, names="succ next", returns=int)
+@methods.of(int, names="succ next", returns=int)
 def successor(value: int) -> int:
     """Return the number after this one."""
     return value + 1
 
 
-@method(int, names="pred", returns=int)
+@methods.of(int, names="pred", returns=int)
 def predecessor(value: int) -> int:
     """Return the number before this one."""
     return value - 1
 
 
-@method(int, float, names="div", returns=int)
+@methods.of(int, float, names="div", returns=int)
 def floor_division(value: float, other: Any) -> int:
     """Return the quotient floored.
 
@@ -196,13 +200,13 @@ def floor_division(value: float, other: Any) -> int:
     return finite(divide(value, other), math.floor)
 
 
-@method(int, float, names="divmod", returns=list)
+@methods.of(int, float, names="divmod", returns=list)
 def quotient_and_rest(value: float, other: Any) -> list[Any]:
     """Return the floored quotient and what remains."""
     return [floor_division(value, other), modulo(value, other)]
 
 
-@method(int, float, names="remainder")
+@methods.of(int, float, names="remainder")
 def remainder(value: float, other: Any) -> Any:
     """Return what remains, with the sign of the number divided."""
     if type(value) is float or type(other) is float:
@@ -213,7 +217,7 @@ def remainder(value: float, other: Any) -> Any:
     return negate(rest) if value < 0 else rest
 
 
-@method(int, names="digits", returns=list)
+@methods.of(int, names="digits", returns=list)
 def digits_of(value: int, base: Any = 10) -> list[int]:
     """Return the digits, the lowest first.
 
@@ -231,7 +235,7 @@ def digits_of(value: int, base: Any = 10) -> list[int]:
             return digits
 
 
-@method(int, names="chr", returns=str)
+@methods.of(int, names="chr", returns=str)
 def character(value: int, _encoding: Any = None) -> str:
     """Return the character of that number; 128 to 255 are bytes unless an encoding is named.
 
@@ -245,37 +249,31 @@ def character(value: int, _encoding: Any = None) -> str:
     raise RubyError("RangeError", f"{value} out of char range")
 
 
-@method(int, names="ord", returns=int)
+@methods.of(int, names="ord", returns=int)
 def integer_itself(value: int) -> int:
     """Return the number."""
     return value
 
 
-@method(int, names="bit_length", returns=int)
+@methods.of(int, names="bit_length", returns=int)
 def bit_length(value: int) -> int:
     """Return how many bits the number needs."""
     return value.bit_length() if value >= 0 else (~value).bit_length()
 
 
-@method(int, names="gcd", returns=int)
+@methods.of(int, names="gcd", returns=int)
 def greatest_divisor(value: int, other: Any) -> int:
     """Return the greatest common divisor."""
     return math.gcd(value, integer_argument(other))
 
 
-@method(int, names="lcm", returns=int)
+@methods.of(int, names="lcm", returns=int)
 def least_multiple(value: int, other: Any) -> int:
     """Return the least common multiple."""
     return math.lcm(value, integer_argument(other))
 
 
-@method(int, names="[]", returns=int)
-def bit(value: int, place: Any) -> int:
-    """Return one bit."""
-    return value >> min(integer_argument(place), 1 << 16) & 1
-
-
-@method(int, float, names="coerce", returns=list)
+@methods.of(int, float, names="coerce", returns=list)
 def coerce(value: float, other: Any) -> list[float]:
     """Return both numbers in one class: as they are where both are Integers, else as Floats."""
     return [other, value] if type(other) is int and type(value) is int else [float(other), float(value)]

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from logpipe.expression.arithmetic import string_argument
 from logpipe.expression.comparison import compare, eql, equal, in_range, is_a, matches, ordered
 from logpipe.expression.failures import RubyError, check_size
 from logpipe.expression.json_text import to_json
-from logpipe.expression.methods.registry import method, responds
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.text import class_name, inspect, to_s
 from logpipe.expression.times import RubyDate, RubyTime
 from logpipe.expression.values import DefaultHash, HashKey, Range, RubyClass, Symbol
 
+methods = Methods()
+
 NIL = type(None)
 
-method(object, names="eql?", returns=bool)(eql)
-method(object, names="<=>")(compare)
-method(object, names="===", returns=bool)(matches)
+methods.of(object, names="eql?", returns=bool)(eql)
+methods.of(object, names="<=>")(compare)
+methods.of(object, names="===", returns=bool)(matches)
 
 
-@method(object, names="to_s", returns=str)
+@methods.of(object, names="to_s", returns=str)
 def written(value: Any) -> str:
     """Return the value's text, within the budget."""
     text = to_s(value)
@@ -29,7 +30,7 @@ def written(value: Any) -> str:
     return text
 
 
-@method(object, names="inspect", returns=str)
+@methods.of(object, names="inspect", returns=str)
 def inspected(value: Any) -> str:
     """Return the value's source-like text, within the budget."""
     text = inspect(value)
@@ -37,25 +38,25 @@ def inspected(value: Any) -> str:
     return text
 
 
-@method(object, names="to_json", returns=str)
+@methods.of(object, names="to_json", returns=str)
 def as_json(value: Any, *_state: Any) -> str:
     """Return the value as JSON."""
     return to_json(value)
 
 
-@method(object, names="==", returns=bool)
+@methods.of(object, names="==", returns=bool)
 def same_value(value: Any, other: Any) -> bool:
     """Return whether the two are equal."""
     return equal(value, other)
 
 
-@method(object, names="!=", returns=bool)
+@methods.of(object, names="!=", returns=bool)
 def other_value(value: Any, other: Any) -> bool:
     """Return whether the two differ."""
     return not equal(value, other)
 
 
-@method(object, names="equal?", returns=bool)
+@methods.of(object, names="equal?", returns=bool)
 def same_object(value: Any, other: Any) -> bool:
     """Return whether the two are one object; the compiler answers for literals, which are made anew each time."""
     return value is other or (
@@ -63,19 +64,19 @@ def same_object(value: Any, other: Any) -> bool:
     )
 
 
-@method(object, names="nil?", returns=bool)
+@methods.of(object, names="nil?", returns=bool)
 def is_nil(value: Any) -> bool:
     """Return whether the value is nil."""
     return value is None
 
 
-@method(object, names="class", returns=RubyClass)
+@methods.of(object, names="class", returns=RubyClass)
 def class_of(value: Any) -> RubyClass:
     """Return the value's class."""
     return RubyClass(class_name(value))
 
 
-@method(object, names="is_a? kind_of?", returns=bool)
+@methods.of(object, names="is_a? kind_of?", returns=bool)
 def is_kind_of(value: Any, kind: Any) -> bool:
     """Return whether the value's class is `kind` or below it.
 
@@ -87,25 +88,19 @@ def is_kind_of(value: Any, kind: Any) -> bool:
     return is_a(value, kind.name)
 
 
-@method(object, names="instance_of?", returns=bool)
+@methods.of(object, names="instance_of?", returns=bool)
 def is_instance_of(value: Any, kind: Any) -> bool:
     """Return whether the value's class is exactly `kind`."""
     return isinstance(kind, RubyClass) and class_name(value) == kind.name
 
 
-@method(object, names="respond_to?", returns=bool)
-def responds_to(value: Any, name: Any, _private: Any = None) -> bool:
-    """Return whether the value has the method."""
-    return responds(value, name.name if isinstance(name, Symbol) else string_argument(name))
-
-
-@method(object, names="itself freeze")
+@methods.of(object, names="itself freeze")
 def itself(value: Any) -> Any:
     """Return the value as it is."""
     return value
 
 
-@method(object, names="dup clone")
+@methods.of(object, names="dup clone")
 def duplicate(value: Any, _options: Any = None) -> Any:
     """Return a copy whose own members can be changed without touching the original's."""
     if isinstance(value, DefaultHash):
@@ -115,86 +110,86 @@ def duplicate(value: Any, _options: Any = None) -> Any:
     return value.copy() if isinstance(value, (list, dict)) else value
 
 
-@method(object, names="frozen?", returns=bool)
+@methods.of(object, names="frozen?", returns=bool)
 def is_frozen(value: Any) -> bool:
     """Return whether the value can never change: numbers, symbols, nil and ranges."""
     return not isinstance(value, (str, list, dict))
 
 
-@method(object, names="then yield_self")
+@methods.of(object, names="then yield_self")
 def pass_on(value: Any, block: Callable[[Any], Any]) -> Any:
     """Return what the block makes of the value."""
     return block(value)
 
 
-@method(object, names="tap")
+@methods.of(object, names="tap")
 def look_at(value: Any, block: Callable[[Any], Any]) -> Any:
     """Hand the value to the block and return it."""
     block(value)
     return value
 
 
-@method(object, names="hash", returns=int)
+@methods.of(object, names="hash", returns=int)
 def hash_of(value: Any) -> int:
     """Return a number that equal values share."""
     return hash(HashKey(value))
 
 
-@method(object, names="!", returns=bool)
+@methods.of(object, names="!", returns=bool)
 def negated(value: Any) -> bool:
     """Return whether the value is nil or false."""
     return value is None or value is False
 
 
-@method(object, names="=~")
+@methods.of(object, names="=~")
 def no_match(_value: Any, _pattern: Any) -> None:
     """Return nil: only strings, symbols and regular expressions match."""
     return
 
 
-@method(object, names="instance_variables methods", returns=list)
+@methods.of(object, names="instance_variables methods", returns=list)
 def nothing_to_list(_value: Any) -> list[Any]:
     """Return an empty list: values have no inside here."""
     return []
 
 
-@method(object, names="enum_for to_enum each_entry")
+@methods.of(object, names="enum_for to_enum each_entry")
 def no_enumerator(value: Any) -> Any:
     """Return the value, which already is a list of what it yields."""
     return value
 
 
-@method(NIL, names="to_a", returns=list)
+@methods.of(NIL, names="to_a", returns=list)
 def nil_to_a(_nil: None) -> list[Any]:
     """Return an empty Array."""
     return []
 
 
-@method(NIL, names="to_h", returns=dict)
+@methods.of(NIL, names="to_h", returns=dict)
 def nil_to_h(_nil: None) -> dict[Any, Any]:
     """Return an empty Hash."""
     return {}
 
 
-@method(NIL, names="to_i", returns=int)
+@methods.of(NIL, names="to_i", returns=int)
 def nil_to_i(_nil: None) -> int:
     """Return 0."""
     return 0
 
 
-@method(NIL, names="to_f", returns=float)
+@methods.of(NIL, names="to_f", returns=float)
 def nil_to_f(_nil: None) -> float:
     """Return 0.0."""
     return 0.0
 
 
-@method(str, int, float, Symbol, RubyTime, RubyDate, names="between?", returns=bool)
+@methods.of(str, int, float, Symbol, RubyTime, RubyDate, names="between?", returns=bool)
 def is_between(value: Any, low: Any, high: Any) -> bool:
     """Return whether the value lies between two others, which are included."""
     return ordered(value, low) >= 0 and ordered(value, high) <= 0
 
 
-@method(str, int, float, Symbol, RubyTime, RubyDate, names="clamp")
+@methods.of(str, int, float, Symbol, RubyTime, RubyDate, names="clamp")
 def clamp(value: Any, low: Any, high: Any = None) -> Any:
     """Return the value, or the limit that it passes.
 
@@ -210,13 +205,13 @@ def clamp(value: Any, low: Any, high: Any = None) -> Any:
     return high if high is not None and ordered(value, high) > 0 else value
 
 
-@method(Range, names="include? member? ===", returns=bool)
+@methods.of(Range, names="include? member? ===", returns=bool)
 def includes(values: Range, value: Any) -> bool:
     """Return whether the range covers a value."""
     return in_range(values, value)
 
 
-@method(Range, names="cover?", returns=bool)
+@methods.of(Range, names="cover?", returns=bool)
 def covers(values: Range, value: Any) -> bool:
     """Return whether the range covers a value, or all of another range."""
     if isinstance(value, Range):
@@ -224,34 +219,25 @@ def covers(values: Range, value: Any) -> bool:
     return in_range(values, value)
 
 
-@method(RubyClass, names="name to_s inspect", returns=str)
+@methods.of(RubyClass, names="name to_s inspect", returns=str)
 def class_text(kind: RubyClass) -> str:
     """Return the class's name."""
     return kind.name
 
 
-@method(RubyError, names="message to_s full_message", returns=str)
+@methods.of(RubyError, names="message to_s full_message", returns=str)
 def message(error: RubyError) -> str:
     """Return what the exception says."""
     return str(error)
 
 
-@method(RubyError, names="backtrace", returns=list)
+@methods.of(RubyError, names="backtrace", returns=list)
 def backtrace(_error: RubyError) -> list[Any]:
     """Return an empty list: an expression has no lines to trace."""
     return []
 
 
-@method(Symbol, names="to_sym", returns=Symbol)
+@methods.of(Symbol, names="to_sym", returns=Symbol)
 def symbol_itself(symbol: Symbol) -> Symbol:
     """Return the symbol."""
     return symbol
-
-
-@method(Symbol, names="to_proc")
-def symbol_to_proc(symbol: Symbol) -> Any:
-    """Return a lambda that calls the method of that name."""
-    from logpipe.expression.methods.registry import dispatcher  # noqa: PLC0415 - a name is rarely called this way
-    from logpipe.expression.values import Proc  # noqa: PLC0415 - the same
-
-    return Proc(dispatcher(symbol.name), -2, is_lambda=True)

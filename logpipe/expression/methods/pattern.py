@@ -7,29 +7,31 @@ from typing import Any
 
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.indexing import array_part, group
-from logpipe.expression.methods.registry import function, method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.string_match import as_regexp
 from logpipe.expression.regexp import group_names
 from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp, dynamic_regexp
 from logpipe.expression.text import regexp_text, to_s
 from logpipe.expression.values import Symbol
 
-method(MatchData, names="[]")(group)
+methods = Methods()
+
+methods.of(MatchData, names="[]")(group)
 
 
-@method(MatchData, names="captures", returns=list)
+@methods.of(MatchData, names="captures", returns=list)
 def captures(data: MatchData) -> list[Any]:
     """Return the groups' texts."""
     return list(data.match.groups())
 
 
-@method(MatchData, names="to_a deconstruct", returns=list)
+@methods.of(MatchData, names="to_a deconstruct", returns=list)
 def to_a(data: MatchData) -> list[Any]:
     """Return the whole match and the groups' texts."""
     return [data.match[0], *data.match.groups()]
 
 
-@method(MatchData, names="named_captures", returns=dict)
+@methods.of(MatchData, names="named_captures", returns=dict)
 def named_captures(data: MatchData, options: Any = None) -> dict[Any, Any]:
     """Return the named groups; `symbolize_names: true` makes the names symbols."""
     found = {shown: data.match[name] for name, shown in group_names(data.match.re).items()}
@@ -38,51 +40,51 @@ def named_captures(data: MatchData, options: Any = None) -> dict[Any, Any]:
     return found
 
 
-@method(MatchData, Regexp, names="names", returns=list)
+@methods.of(MatchData, Regexp, names="names", returns=list)
 def names(value: Any) -> list[Any]:
     """Return the names of the groups."""
     return list(group_names(value.match.re if isinstance(value, MatchData) else value.pattern).values())
 
 
-@method(MatchData, names="pre_match", returns=str)
+@methods.of(MatchData, names="pre_match", returns=str)
 def before(data: MatchData) -> str:
     """Return what is before the match."""
     return data.match.string[: data.match.start()]
 
 
-@method(MatchData, names="post_match", returns=str)
+@methods.of(MatchData, names="post_match", returns=str)
 def behind(data: MatchData) -> str:
     """Return what is behind the match."""
     return data.match.string[data.match.end() :]
 
 
-@method(MatchData, names="string", returns=str)
+@methods.of(MatchData, names="string", returns=str)
 def subject(data: MatchData) -> str:
     """Return the text that was searched."""
     return data.match.string
 
 
-@method(MatchData, names="regexp")
+@methods.of(MatchData, names="regexp")
 def pattern_of(data: MatchData) -> Regexp:
     """Return the pattern."""
     return data.regexp
 
 
-@method(MatchData, names="begin")
+@methods.of(MatchData, names="begin")
 def begin(data: MatchData, number: Any) -> int | None:
     """Return where a group begins, nil where it did not take part."""
     position = data.match.start(_group_key(number))
     return None if position < 0 else position
 
 
-@method(MatchData, names="end")
+@methods.of(MatchData, names="end")
 def end(data: MatchData, number: Any) -> int | None:
     """Return where a group ends, nil where it did not take part."""
     position = data.match.end(_group_key(number))
     return None if position < 0 else position
 
 
-@method(MatchData, names="offset", returns=list)
+@methods.of(MatchData, names="offset", returns=list)
 def offset(data: MatchData, number: Any) -> list[Any]:
     """Return where a group begins and ends."""
     return [begin(data, number), end(data, number)]
@@ -92,37 +94,37 @@ def _group_key(key: Any) -> Any:
     return key.name if isinstance(key, Symbol) else key if isinstance(key, str) else integer_argument(key)
 
 
-@method(MatchData, names="size length", returns=int)
+@methods.of(MatchData, names="size length", returns=int)
 def size(data: MatchData) -> int:
     """Return the number of groups and one for the whole."""
     return data.match.re.groups + 1
 
 
-@method(MatchData, names="values_at", returns=list)
+@methods.of(MatchData, names="values_at", returns=list)
 def values_at(data: MatchData, *keys: Any) -> list[Any]:
     """Return several groups."""
     return [group(data, key) if isinstance(key, (str, Symbol)) else array_part(to_a(data), key) for key in keys]
 
 
-@method(Regexp, names="source", returns=str)
+@methods.of(Regexp, names="source", returns=str)
 def source(pattern: Regexp) -> str:
     """Return the pattern's text."""
     return pattern.source
 
 
-@method(Regexp, names="to_s", returns=str)
+@methods.of(Regexp, names="to_s", returns=str)
 def regexp_to_s(pattern: Regexp) -> str:
     """Return the pattern as a group with its flags."""
     return regexp_text(pattern)
 
 
-@method(Regexp, names="options", returns=int)
+@methods.of(Regexp, names="options", returns=int)
 def options_of(pattern: Regexp) -> int:
     """Return the flags as a number."""
     return sum(bit for flag, bit in (("i", 1), ("x", 2), ("m", 4)) if flag in pattern.flags)
 
 
-@function("Regexp", names="new compile")
+@methods.function("Regexp", names="new compile")
 def new_regexp(text: Any, flags: Any = None) -> Regexp:
     """Return the Regexp of a text.
 
@@ -140,7 +142,7 @@ def new_regexp(text: Any, flags: Any = None) -> Regexp:
     return dynamic_regexp(string_argument(text), written)
 
 
-@function("Regexp", names="escape quote", returns=str)
+@methods.function("Regexp", names="escape quote", returns=str)
 def escape(text: Any) -> str:
     """Return the text with all that has a meaning in a regular expression escaped."""
     written = re.sub(r"([\\.^$*+?{}\[\]|()\-# ])", r"\\\1", to_s(text))
@@ -149,14 +151,14 @@ def escape(text: Any) -> str:
     return written
 
 
-@function("Regexp", names="union")
+@methods.function("Regexp", names="union")
 def union(*patterns: Any) -> Regexp:
     """Return the Regexp that matches what one of several does."""
     items = patterns[0] if len(patterns) == 1 and isinstance(patterns[0], list) else patterns
     return dynamic_regexp("|".join(escape(item) if isinstance(item, str) else to_s(as_regexp(item)) for item in items))
 
 
-@function("Regexp", names="last_match")
+@methods.function("Regexp", names="last_match")
 def last_match(key: Any = None) -> Any:
     """Return the last match, or one of its groups."""
     data = LAST_MATCH.data

@@ -8,12 +8,14 @@ from typing import Any
 
 from logpipe.expression.arithmetic import integer_argument
 from logpipe.expression.failures import RubyError
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.text import float_text
 from logpipe.expression.values import Symbol
 
+methods = Methods()
 
-@method(int, float, names="to_i to_int truncate")
+
+@methods.of(int, float, names="to_i to_int truncate")
 def to_i(value: float, digits: Any = 0) -> int | float:
     """Return the number cut towards zero.
 
@@ -46,7 +48,7 @@ def _is_tiny(value: float, places: int) -> bool:
     return places < -(exponent // 3 + 1 if exponent > 0 else -(-exponent // 4))  # compat: float_round_underflow
 
 
-@method(int, float, names="round")
+@methods.of(int, float, names="round")
 def rounded(value: float, digits: Any = 0, options: Any = None) -> int | float:
     """Return the number rounded half away from zero, `half: :even` and `:down` otherwise.
 
@@ -99,7 +101,7 @@ def round_float(value: float, places: int, half: str = "up") -> float:
     return math.copysign(whole / scale, value)
 
 
-@method(int, float, names="floor")
+@methods.of(int, float, names="floor")
 def floor(value: float, digits: Any = 0) -> int | float:
     """Return the number rounded towards minus infinity.
 
@@ -120,7 +122,7 @@ def floor(value: float, digits: Any = 0) -> int | float:
     return above if above <= value else whole / shift
 
 
-@method(int, float, names="ceil")
+@methods.of(int, float, names="ceil")
 def ceil(value: float, digits: Any = 0) -> int | float:
     """Return the number rounded towards infinity.
 

@@ -9,15 +9,17 @@ from logpipe.expression.arithmetic import integer_argument, modulo, plus, string
 from logpipe.expression.comparison import compare
 from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.character_sets import character_set
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.regexp_values import LAST_MATCH, Regexp
 from logpipe.expression.values import Symbol
 
+methods = Methods()
+
 _FORMS: Final = {"nfc": "NFC", "nfd": "NFD", "nfkc": "NFKC", "nfkd": "NFKD"}
 
-method(str, names="+")(plus)
-method(str, names="*")(times)
-method(str, names="%", returns=str)(modulo)
+methods.of(str, names="+")(plus)
+methods.of(str, names="*")(times)
+methods.of(str, names="%", returns=str)(modulo)
 
 
 def encoded(text: str) -> bytes:
@@ -30,31 +32,31 @@ def decoded(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-@method(str, Symbol, names="size length", returns=int)
+@methods.of(str, Symbol, names="size length", returns=int)
 def length(text: Any) -> int:
     """Return the number of characters."""
     return len(text.name if isinstance(text, Symbol) else text)
 
 
-@method(str, names="bytesize", returns=int)
+@methods.of(str, names="bytesize", returns=int)
 def byte_length(text: str) -> int:
     """Return the number of bytes."""
     return len(text) if text.isascii() else len(encoded(text))
 
 
-@method(str, names="empty?", returns=bool)
+@methods.of(str, names="empty?", returns=bool)
 def is_empty(text: str) -> bool:
     """Return whether there are no characters."""
     return not text
 
 
-@method(str, names="include? member?", returns=bool)
+@methods.of(str, names="include? member?", returns=bool)
 def includes(text: str, part: Any) -> bool:
     """Return whether `part` stands somewhere in the text."""
     return string_argument(part) in text
 
 
-@method(str, names="start_with?", returns=bool)
+@methods.of(str, names="start_with?", returns=bool)
 def starts_with(text: str, *prefixes: Any) -> bool:
     """Return whether the text begins with one of the prefixes or matches one at its beginning."""
     for prefix in prefixes:
@@ -67,31 +69,31 @@ def starts_with(text: str, *prefixes: Any) -> bool:
     return False
 
 
-@method(str, names="end_with?", returns=bool)
+@methods.of(str, names="end_with?", returns=bool)
 def ends_with(text: str, *suffixes: Any) -> bool:
     """Return whether the text ends with one of the suffixes."""
     return any(text.endswith(string_argument(suffix)) for suffix in suffixes)
 
 
-@method(Symbol, names="start_with?", returns=bool)
+@methods.of(Symbol, names="start_with?", returns=bool)
 def symbol_starts_with(symbol: Symbol, *prefixes: Any) -> bool:
     """Return whether the name begins with one of the prefixes."""
     return starts_with(symbol.name, *prefixes)
 
 
-@method(Symbol, names="end_with?", returns=bool)
+@methods.of(Symbol, names="end_with?", returns=bool)
 def symbol_ends_with(symbol: Symbol, *suffixes: Any) -> bool:
     """Return whether the name ends with one of the suffixes."""
     return ends_with(symbol.name, *suffixes)
 
 
-@method(Symbol, names="empty?", returns=bool)
+@methods.of(Symbol, names="empty?", returns=bool)
 def symbol_is_empty(symbol: Symbol) -> bool:
     """Return whether the name has no characters."""
     return not symbol.name
 
 
-@method(str, names="count", returns=int)
+@methods.of(str, names="count", returns=int)
 def count(text: str, *sets: Any) -> int:
     """Return how many characters belong to all of the sets, written as for `tr`.
 
@@ -102,7 +104,7 @@ def count(text: str, *sets: Any) -> int:
     return sum(map(member, text))
 
 
-@method(str, names="casecmp")
+@methods.of(str, names="casecmp")
 def compare_ignoring_case(text: str, other: Any) -> int | None:
     """Return the order of the two, ASCII letters folded; nil for what is no String."""
     if not isinstance(other, str):
@@ -114,7 +116,7 @@ def _ascii_lower(text: str) -> str:
     return "".join(char.lower() if char.isascii() else char for char in text)
 
 
-@method(str, names="casecmp?")
+@methods.of(str, names="casecmp?")
 def equal_ignoring_case(text: str, other: Any) -> bool | None:
     """Return whether the two are equal with case folded; nil for what is no String.
 
@@ -124,7 +126,7 @@ def equal_ignoring_case(text: str, other: Any) -> bool | None:
     return text.casefold() == string_argument(other).casefold()
 
 
-@method(str, names="ord", returns=int)
+@methods.of(str, names="ord", returns=int)
 def ordinal(text: str) -> int:
     """Return the first character's number.
 
@@ -136,26 +138,26 @@ def ordinal(text: str) -> int:
     return ord(text[0])
 
 
-@method(str, names="sum", returns=int)
+@methods.of(str, names="sum", returns=int)
 def checksum(text: str, bits: Any = 16) -> int:
     """Return the sum of all bytes, cut to so many bits."""
     total, width = sum(encoded(text)), integer_argument(bits)
     return total & ((1 << min(width, 64)) - 1) if width > 0 else total
 
 
-@method(str, names="ascii_only?", returns=bool)
+@methods.of(str, names="ascii_only?", returns=bool)
 def is_ascii(text: str) -> bool:
     """Return whether all characters are ASCII."""
     return text.isascii()
 
 
-@method(str, names="valid_encoding?", returns=bool)
+@methods.of(str, names="valid_encoding?", returns=bool)
 def is_valid(text: str) -> bool:
     """Return whether no byte is invalid."""
     return not any("\udc80" <= char <= "\udcff" for char in text)
 
 
-@method(str, names="unicode_normalize", returns=str)
+@methods.of(str, names="unicode_normalize", returns=str)
 def normalize(text: str, form: Any = None) -> str:
     """Return the text in a Unicode normal form, NFC unless another is named.
 
@@ -168,13 +170,13 @@ def normalize(text: str, form: Any = None) -> str:
     return unicodedata.normalize(_FORMS[name], text)  # type: ignore[arg-type]  # one of the table's values
 
 
-@method(str, names="encoding", returns=str)
+@methods.of(str, names="encoding", returns=str)
 def encoding(_text: str) -> str:
     """Return the name of the encoding, which is always UTF-8."""
     return "UTF-8"
 
 
-@method(str, names="unicode_normalized?", returns=bool)
+@methods.of(str, names="unicode_normalized?", returns=bool)
 def is_normalized(text: str, form: Any = None) -> bool:
     """Return whether the text is in a Unicode normal form."""
     return normalize(text, form) == text

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.values import Symbol
+
+methods = Methods()
 
 
 def _downcase(text: str, *_options: Symbol) -> str:
@@ -44,6 +46,6 @@ for _name, _change in (
     ("capitalize", _capitalize),
     ("swapcase", _swapcase),
 ):
-    method(str, names=_name, returns=str)(_change)
-    method(Symbol, names=_name, returns=Symbol)(_of_symbol(_change))
-    method(str, names=_name + "!", mutates=True)(_in_place(_change))
+    methods.of(str, names=_name, returns=str)(_change)
+    methods.of(Symbol, names=_name, returns=Symbol)(_of_symbol(_change))
+    methods.of(str, names=_name + "!", mutates=True)(_in_place(_change))

@@ -14,9 +14,11 @@ from typing import Any, Final
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import RubyError, check_size
 from logpipe.expression.methods.character_sets import character_set, translation
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.text import to_s
 from logpipe.expression.values import Symbol
+
+methods = Methods()
 
 _BLANK: Final = "\t\n\v\f\r "
 _BLANK_OR_NULL: Final = _BLANK + "\0"
@@ -31,8 +33,8 @@ def _edit(names: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
             result = change(text, *args)
             return result, None if result == text else result
 
-        method(str, names=names, returns=str)(change)
-        method(str, names=" ".join(f"{name}!" for name in names.split()), mutates=True)(in_place)
+        methods.of(str, names=names, returns=str)(change)
+        methods.of(str, names=" ".join(f"{name}!" for name in names.split()), mutates=True)(in_place)
         return change
 
     return register
@@ -166,21 +168,21 @@ def _repeated(filler: str, length: int) -> str:
     return (filler * (length // len(filler) + 1))[:length]
 
 
-@method(str, names="ljust", returns=str)
+@methods.of(str, names="ljust", returns=str)
 def justify_left(text: str, width: Any, pad: Any = " ") -> str:
     """Return the text filled up on its right."""
     missing, filler = _padding(text, width, pad)
     return text + _repeated(filler, missing)
 
 
-@method(str, names="rjust", returns=str)
+@methods.of(str, names="rjust", returns=str)
 def justify_right(text: str, width: Any, pad: Any = " ") -> str:
     """Return the text filled up on its left."""
     missing, filler = _padding(text, width, pad)
     return _repeated(filler, missing) + text
 
 
-@method(str, names="center", returns=str)
+@methods.of(str, names="center", returns=str)
 def center(text: str, width: Any, pad: Any = " ") -> str:
     """Return the text filled up on both sides, the odd one on the right."""
     missing, filler = _padding(text, width, pad)
@@ -192,14 +194,14 @@ def _joined(*parts: str) -> str:
     return "".join(parts)
 
 
-@method(str, names="<<", mutates=True)
+@methods.of(str, names="<<", mutates=True)
 def append(text: str, other: Any) -> tuple[str, str]:
     """Add to the end; a number is the character of that number."""
     result = _joined(text, chr(other) if type(other) is int and 0 <= other <= 0x10FFFF else string_argument(other))
     return result, result
 
 
-@method(str, names="concat append_as_bytes", mutates=True)
+@methods.of(str, names="concat append_as_bytes", mutates=True)
 def concat(text: str, *others: Any) -> tuple[str, str]:
     """Add several to the end."""
     for other in others:
@@ -207,14 +209,14 @@ def concat(text: str, *others: Any) -> tuple[str, str]:
     return text, text
 
 
-@method(str, names="prepend", mutates=True)
+@methods.of(str, names="prepend", mutates=True)
 def prepend(text: str, *others: Any) -> tuple[str, str]:
     """Add to the beginning."""
     result = _joined(*map(string_argument, others), text)
     return result, result
 
 
-@method(str, names="insert", mutates=True)
+@methods.of(str, names="insert", mutates=True)
 def insert(text: str, place: Any, other: Any) -> tuple[str, str]:
     """Add before a place, or behind one that is counted from the end.
 
@@ -229,26 +231,26 @@ def insert(text: str, place: Any, other: Any) -> tuple[str, str]:
     return result, result
 
 
-@method(str, names="replace initialize_copy", mutates=True)
+@methods.of(str, names="replace initialize_copy", mutates=True)
 def replace(_text: str, other: Any) -> tuple[str, str]:
     """Put another text in its place."""
     result = string_argument(other)
     return result, result
 
 
-@method(str, names="clear", mutates=True)
+@methods.of(str, names="clear", mutates=True)
 def clear(_text: str) -> tuple[str, str]:
     """Empty it."""
     return "", ""
 
 
-@method(Symbol, names="succ next", returns=Symbol)
+@methods.of(Symbol, names="succ next", returns=Symbol)
 def symbol_successor(symbol: Symbol) -> Symbol:
     """Return the symbol that follows in counting."""
     return Symbol.of(successor(symbol.name))
 
 
-@method(Symbol, names="name id2name", returns=str)
+@methods.of(Symbol, names="name id2name", returns=str)
 def symbol_name(symbol: Symbol) -> str:
     """Return the name."""
     return to_s(symbol)

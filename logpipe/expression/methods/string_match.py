@@ -10,11 +10,13 @@ from typing import Any, Final
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import BUDGET, RubyError, check_size
 from logpipe.expression.indexing import string_part
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.regexp import python_group
 from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp, dynamic_regexp
 from logpipe.expression.text import class_name, to_s
 from logpipe.expression.values import Symbol, as_key
+
+methods = Methods()
 
 _WORD: Final = re.compile(r"[^\t\n\v\f\r \0]+")
 _BLANKS: Final = re.compile(r"[\t\n\v\f\r \0]+")
@@ -119,13 +121,13 @@ def substitute(text: str, pattern: Any, replacement: Any, block: Callable[[Any],
     return "".join(written)
 
 
-@method(str, names="gsub", returns=str)
+@methods.of(str, names="gsub", returns=str)
 def replace_all(text: str, pattern: Any, replacement: Any = None, block: Callable[[Any], Any] | None = None) -> str:
     """Return the text with every match replaced by a text, a hash's value or the block's."""
     return substitute(text, pattern, replacement, block, 0)
 
 
-@method(str, names="sub", returns=str)
+@methods.of(str, names="sub", returns=str)
 def replace_first(text: str, pattern: Any, replacement: Any = None, block: Callable[[Any], Any] | None = None) -> str:
     """Return the text with the first match replaced."""
     return substitute(text, pattern, replacement, block, 1)
@@ -135,7 +137,7 @@ def _changed(before: str, after: str) -> tuple[str, str | None]:
     return after, None if before == after and LAST_MATCH.data is None else after
 
 
-@method(str, names="gsub!", mutates=True)
+@methods.of(str, names="gsub!", mutates=True)
 def replace_all_here(
     text: str, pattern: Any, replacement: Any = None, block: Callable[[Any], Any] | None = None
 ) -> tuple[str, str | None]:
@@ -144,7 +146,7 @@ def replace_all_here(
     return _changed(text, result)
 
 
-@method(str, names="sub!", mutates=True)
+@methods.of(str, names="sub!", mutates=True)
 def replace_first_here(
     text: str, pattern: Any, replacement: Any = None, block: Callable[[Any], Any] | None = None
 ) -> tuple[str, str | None]:
@@ -153,7 +155,7 @@ def replace_first_here(
     return _changed(text, result)
 
 
-@method(str, names="=~")
+@methods.of(str, names="=~")
 def position_of(text: str, pattern: Any) -> int | None:
     """Return where the pattern matches, nil where it does not.
 
@@ -168,7 +170,7 @@ def position_of(text: str, pattern: Any) -> int | None:
     return None if found is None else found.match.start()
 
 
-@method(str, names="match")
+@methods.of(str, names="match")
 def match(text: str, pattern: Any, start: Any = 0, block: Callable[[Any], Any] | None = None) -> Any:
     """Return the first match as MatchData, nil where there is none."""
     regexp = as_regexp(pattern)
@@ -176,7 +178,7 @@ def match(text: str, pattern: Any, start: Any = 0, block: Callable[[Any], Any] |
     return block(found) if block is not None and found is not None else found
 
 
-@method(str, names="match?", returns=bool)
+@methods.of(str, names="match?", returns=bool)
 def does_match(text: str, pattern: Any, start: Any = 0) -> bool:
     """Return whether the pattern matches; `$~` stays as it was."""
     return as_regexp(pattern).search(text, _start(text, start)) is not None
@@ -187,25 +189,25 @@ def _start(text: str, start: Any) -> int:
     return position + len(text) if position < 0 else position
 
 
-@method(Symbol, names="=~")
+@methods.of(Symbol, names="=~")
 def symbol_position_of(symbol: Symbol, pattern: Any) -> int | None:
     """Return where the pattern matches the name."""
     return position_of(symbol.name, pattern)
 
 
-@method(Symbol, names="match?", returns=bool)
+@methods.of(Symbol, names="match?", returns=bool)
 def symbol_does_match(symbol: Symbol, pattern: Any) -> bool:
     """Return whether the pattern matches the name."""
     return does_match(symbol.name, pattern)
 
 
-@method(Symbol, names="match")
+@methods.of(Symbol, names="match")
 def symbol_match(symbol: Symbol, pattern: Any) -> Any:
     """Return the first match in the name."""
     return match(symbol.name, pattern)
 
 
-@method(str, names="scan")
+@methods.of(str, names="scan")
 def scan(text: str, pattern: Any, block: Callable[[Any], Any] | None = None) -> Any:
     """Return every match: its text, or where there are groups the list of theirs."""
     regexp = _text_or_regexp(pattern)
@@ -223,7 +225,7 @@ def scan(text: str, pattern: Any, block: Callable[[Any], Any] | None = None) -> 
     return found if block is None else text
 
 
-@method(str, names="split", returns=list)
+@methods.of(str, names="split", returns=list)
 def split(text: str, pattern: Any = None, limit: Any = 0) -> list[str]:
     """Return the parts between separators; empty parts at the end go unless `limit` is negative.
 
@@ -273,7 +275,7 @@ def _split_at_matches(text: str, regexp: Regexp, most: int) -> list[str]:
     return parts
 
 
-@method(str, names="partition", returns=list)
+@methods.of(str, names="partition", returns=list)
 def partition(text: str, pattern: Any) -> list[str]:
     """Return what is before the first match, the match, and what is behind it."""
     if isinstance(pattern, str):
@@ -284,7 +286,7 @@ def partition(text: str, pattern: Any) -> list[str]:
     return [text[: found.start()], found[0], text[found.end() :]]
 
 
-@method(str, names="rpartition", returns=list)
+@methods.of(str, names="rpartition", returns=list)
 def partition_at_last(text: str, pattern: Any) -> list[str]:
     """Return what is before the last match, the match, and what is behind it."""
     if isinstance(pattern, str):
@@ -295,7 +297,7 @@ def partition_at_last(text: str, pattern: Any) -> list[str]:
     return [text[: found.start()], found[0], text[found.end() :]]
 
 
-@method(str, names="index")
+@methods.of(str, names="index")
 def index(text: str, pattern: Any, start: Any = 0) -> int | None:
     """Return where the pattern first stands, nil where it does not."""
     position = _start(text, start)
@@ -308,7 +310,7 @@ def index(text: str, pattern: Any, start: Any = 0) -> int | None:
     return None if found is None else found.match.start()
 
 
-@method(str, names="rindex")
+@methods.of(str, names="rindex")
 def last_index(text: str, pattern: Any, start: Any = None) -> int | None:
     """Return where the pattern last stands, nil where it does not."""
     most = len(text) if start is None else _start(text, start)
@@ -325,7 +327,7 @@ def last_index(text: str, pattern: Any, start: Any = None) -> int | None:
     return None
 
 
-@method(Regexp, names="=~")
+@methods.of(Regexp, names="=~")
 def regexp_position(pattern: Regexp, text: Any) -> int | None:
     """Return where the pattern matches, nil where it does not or the text is nil.
 
@@ -338,7 +340,7 @@ def regexp_position(pattern: Regexp, text: Any) -> int | None:
     return position_of(text.name if isinstance(text, Symbol) else string_argument(text), pattern)
 
 
-@method(Regexp, names="match")
+@methods.of(Regexp, names="match")
 def regexp_match(pattern: Regexp, text: Any, start: Any = 0, block: Callable[[Any], Any] | None = None) -> Any:
     """Return the first match as MatchData; nil where there is none, or no text."""
     if text is None:
@@ -347,7 +349,7 @@ def regexp_match(pattern: Regexp, text: Any, start: Any = 0, block: Callable[[An
     return match(text.name if isinstance(text, Symbol) else string_argument(text), pattern, start, block)
 
 
-@method(Regexp, names="match?", returns=bool)
+@methods.of(Regexp, names="match?", returns=bool)
 def regexp_does_match(pattern: Regexp, text: Any, start: Any = 0) -> bool:
     """Return whether the pattern matches."""
     return text is not None and does_match(
@@ -355,13 +357,13 @@ def regexp_does_match(pattern: Regexp, text: Any, start: Any = 0) -> bool:
     )
 
 
-@method(str, names="[] slice")
+@methods.of(str, names="[] slice")
 def part(text: str, key: Any, length: Any = None) -> str | None:
     """Return a character, a part, a match, a group of one, or the text given if it is there; nil otherwise."""
     return string_part(text, key, length)
 
 
-@method(str, names="slice!", mutates=True)
+@methods.of(str, names="slice!", mutates=True)
 def take_part(text: str, key: Any, length: Any = None) -> tuple[str, str | None]:
     """Remove a part from the receiver and return it."""
     found = part(text, key, length)

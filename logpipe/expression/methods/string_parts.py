@@ -9,10 +9,12 @@ from typing import Any, Final
 from logpipe.expression.arithmetic import integer_argument, string_argument
 from logpipe.expression.failures import BUDGET
 from logpipe.expression.indexing import array_part
-from logpipe.expression.methods.range import text_range
-from logpipe.expression.methods.registry import method
+from logpipe.expression.methods.declaration import Methods
+from logpipe.expression.methods.members import text_range
 from logpipe.expression.methods.string import decoded, encoded
 from logpipe.expression.values import Enumerator, Range
+
+methods = Methods()
 
 _PARAGRAPH: Final = re.compile(r"(?s).+?(?:\n{2,}|\Z)")
 
@@ -26,44 +28,44 @@ def _each(values: list[Any], receiver: str, block: Callable[[Any], Any] | None) 
     return receiver
 
 
-@method(str, names="chr", returns=str)
+@methods.of(str, names="chr", returns=str)
 def first_character(text: str) -> str:
     """Return the first character."""
     return text[:1]
 
 
-@method(str, names="chars", returns=list)
+@methods.of(str, names="chars", returns=list)
 def characters(text: str) -> list[str]:
     """Return the characters."""
     BUDGET.spend(len(text) // 16)
     return list(text)
 
 
-@method(str, names="each_char")
+@methods.of(str, names="each_char")
 def each_character(text: str, block: Callable[[Any], Any] | None = None) -> Any:
     """Hand each character to the block."""
     return _each(list(text), text, block)
 
 
-@method(str, names="bytes", returns=list)
+@methods.of(str, names="bytes", returns=list)
 def byte_list(text: str) -> list[int]:
     """Return the bytes as numbers."""
     return list(encoded(text))
 
 
-@method(str, names="each_byte")
+@methods.of(str, names="each_byte")
 def each_byte(text: str, block: Callable[[Any], Any] | None = None) -> Any:
     """Hand each byte to the block."""
     return _each(byte_list(text), text, block)
 
 
-@method(str, names="codepoints", returns=list)
+@methods.of(str, names="codepoints", returns=list)
 def codepoints(text: str) -> list[int]:
     """Return the characters' numbers."""
     return [ord(char) for char in text]
 
 
-@method(str, names="lines", returns=list)
+@methods.of(str, names="lines", returns=list)
 def lines(text: str, separator: Any = "\n", options: Any = None) -> list[str]:
     """Return the lines with their line breaks, or without them for `chomp: true`."""
     if isinstance(separator, dict):
@@ -79,13 +81,13 @@ def lines(text: str, separator: Any = "\n", options: Any = None) -> list[str]:
     return [*found, pieces[-1]] if pieces[-1] else found
 
 
-@method(str, names="each_line")
+@methods.of(str, names="each_line")
 def each_line(text: str, separator: Any = "\n", block: Callable[[Any], Any] | None = None) -> Any:
     """Hand each line to the block."""
     return _each(lines(text, separator), text, block)
 
 
-@method(str, names="getbyte")
+@methods.of(str, names="getbyte")
 def byte_at(text: str, place: Any) -> int | None:
     """Return one byte, nil outside."""
     data = encoded(text)
@@ -93,7 +95,7 @@ def byte_at(text: str, place: Any) -> int | None:
     return data[position] if -len(data) <= position < len(data) else None
 
 
-@method(str, names="byteslice")
+@methods.of(str, names="byteslice")
 def byte_slice(text: str, start: Any, length: Any = None) -> str | None:
     """Return a byte or a part counted in bytes, nil outside."""
     if length is None and not isinstance(start, Range):
@@ -103,7 +105,7 @@ def byte_slice(text: str, start: Any, length: Any = None) -> str | None:
     return None if part is None else decoded(bytes(part))
 
 
-@method(str, names="upto")
+@methods.of(str, names="upto")
 def up_to(text: str, last: Any, block: Callable[[Any], Any] | None = None) -> Any:
     """Hand each text from this one up to `last` to the block."""
     return _each(text_range(text, string_argument(last), exclusive=False), text, block)

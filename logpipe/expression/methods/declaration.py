@@ -1,0 +1,85 @@
+"""How a module names its methods: with decorators that write them into an object of the module's own.
+
+A method is a Python function whose first parameter is the receiver; a parameter called `block` takes the block.
+`table` puts together what the modules name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from logpipe.expression.values import DefaultHash, Yielded
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FAMILIES: Final[dict[type, tuple[type, ...]]] = {list: (list, Yielded), dict: (dict, DefaultHash)}
+
+
+@dataclass(slots=True, frozen=True)
+class Method:
+    """One method of one type, or one function."""
+
+    function: Callable[..., Any]
+    least: int
+    most: int | None
+    """How many arguments it takes, without receiver and block; None means any number."""
+    takes_block: bool
+    returns: type | None = None
+    """The Python type of what it gives, where that is always the same."""
+    yields: int = 1
+    """How many values it hands to its block at a time."""
+    mutates: bool = False
+    """Whether it may change its receiver, or for a string gives a changed one to put in its place."""
+
+
+class Methods:
+    """What one module names."""
+
+    def __init__(self) -> None:
+        self.methods: list[tuple[str, type, Method]] = []
+        """By name and the receiver's Python type; the type `object` is every value's."""
+        self.functions: list[tuple[str, str, Method]] = []
+        """By constant (`JSON`, `Digest::MD5`) and name; the constant "" is Kernel, whose functions stand alone."""
+
+    def of(
+        self, *types: type, names: str, returns: type | None = None, yields: int = 1, mutates: bool = False
+    ) -> Callable[[F], F]:
+        """Name a method of these types; `names` are separated by blanks."""
+        kinds = [kind for given in types for kind in _FAMILIES.get(given, (given,))]
+
+        def add(function: F) -> F:
+            method = described(function, returns, yields, skip=1, mutates=mutates)
+            self.methods += [(name, kind, method) for name in names.split() for kind in kinds]
+            return function
+
+        return add
+
+    def function(self, constant: str, *, names: str, returns: type | None = None, yields: int = 1) -> Callable[[F], F]:
+        """Name a function that is called on a constant: `JSON.parse`."""
+
+        def add(function: F) -> F:
+            method = described(function, returns, yields)
+            self.functions += [(constant, name, method) for name in names.split()]
+            return function
+
+        return add
+
+
+def described(
+    function: Callable[..., Any], returns: type | None = None, yields: int = 1, *, skip: int = 0, mutates: bool = False
+) -> Method:
+    """Describe a function by its signature, of which the first `skip` parameters are no arguments."""
+    written = getattr(function, "__wrapped__", function)
+    code = getattr(written, "__code__", None)
+    if code is None:  # a builtin of Python
+        return Method(function, 0, None, takes_block=False, returns=returns, yields=yields, mutates=mutates)
+    positional = code.co_varnames[: code.co_argcount]
+    takes_block = "block" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    optional = positional[len(positional) - len(written.__defaults__ or ()) :]
+    most = len(positional) - skip - ("block" in positional)
+    least = most - len(optional) + ("block" in optional)
+    has_rest = code.co_flags & inspect.CO_VARARGS
+    return Method(function, least, None if has_rest else most, takes_block, returns, yields, mutates)
