@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import parser_calls, parser_targets
+from logpipe.expression import parser_calls, parser_keywords, parser_targets
 from logpipe.expression.lexer import Lexer, Token
 from logpipe.expression.lexer_literals import LiteralReader
 from logpipe.expression.nodes import (
@@ -216,6 +216,10 @@ class Parser:
             if not self.at("nl", ";", *ends):
                 raise self.unexpected(" or ".join(ends) if "eof" not in ends else "an operator or the end")
         return found[0] if len(found) == 1 else Seq(first, found)
+
+    def body(self) -> Node:
+        """Parse the body of `do … end`, which may hold rescue clauses of its own."""
+        return parser_keywords.body_with_rescue(self, self.token.start)
 
     def statement(self) -> Node:
         """Parse one statement with its modifiers."""

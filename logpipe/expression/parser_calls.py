@@ -249,20 +249,13 @@ def block(parser: Parser) -> Block:
         pass
     elif parser.accept("|"):
         parameters, trailing = _parameters(parser, "|")
-    body = parser.statements((closer,)) if closer == "}" else parser_body(parser)
+    body = parser.statements((closer,)) if closer == "}" else parser.body()
     numbered = sorted(name for name in parser.scopes.pop() if _NUMBERED.fullmatch(name))
     if not parameters and numbered:
         parameters = [Parameter(opening.start, name) for name in numbered]
     _close_block(parser, closer)
     parser.no_do = held
     return Block(opening.start, parameters, body, trailing)
-
-
-def parser_body(parser: Parser) -> Node:
-    """Parse the body of `do … end`, which may hold rescue clauses of its own."""
-    from logpipe.expression.parser_keywords import body_with_rescue  # noqa: PLC0415 - the two modules need each other
-
-    return body_with_rescue(parser, parser.token.start)
 
 
 def _close_block(parser: Parser, closer: str) -> None:
