@@ -142,7 +142,7 @@ def keep_if(items: list[Any], block: Block) -> list[Any]:
 
 
 def _in_place(names: str, change: Callable[..., list[Any]], *, nil_if_same: bool, yields: int = 1) -> None:
-    """Register the form with `!` of a method that returns a changed copy."""
+    """Name the form with `!` of a method that returns a changed copy."""
 
     def changed(items: list[Any], *args: Any, block: Block | None = None) -> list[Any] | None:
         result = change(items, *args) if block is None else change(items, *args, block=block)

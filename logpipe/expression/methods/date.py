@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import calendar
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from logpipe.expression.arithmetic import integer_argument
 from logpipe.expression.methods.declaration import Methods
@@ -12,28 +13,17 @@ from logpipe.expression.times import NANOS, RubyDate
 methods = Methods()
 
 
-@methods.of(RubyDate, names="next_month", returns=RubyDate)
-def next_month(moment: RubyDate, months: Any = 1) -> RubyDate:
-    """Return the day a month later, or several."""
-    return moment.months_later(integer_argument(months))
+def _months_later(months: int) -> Callable[..., RubyDate]:
+    return lambda moment, count=1: moment.months_later(months * integer_argument(count))
 
 
-@methods.of(RubyDate, names="prev_month", returns=RubyDate)
-def previous_month(moment: RubyDate, months: Any = 1) -> RubyDate:
-    """Return the day a month before, or several."""
-    return moment.months_later(-integer_argument(months))
-
-
-@methods.of(RubyDate, names="next_year", returns=RubyDate)
-def next_year(moment: RubyDate, years: Any = 1) -> RubyDate:
-    """Return the day a year later, or several."""
-    return moment.months_later(12 * integer_argument(years))
-
-
-@methods.of(RubyDate, names="prev_year", returns=RubyDate)
-def previous_year(moment: RubyDate, years: Any = 1) -> RubyDate:
-    """Return the day a year before, or several."""
-    return moment.months_later(-12 * integer_argument(years))
+_MOVES: Final = {
+    "next_month": _months_later(1),
+    "prev_month": _months_later(-1),
+    "next_year": _months_later(12),
+    "prev_year": _months_later(-12),
+}
+methods.each_of(RubyDate, named=_MOVES, returns=RubyDate)
 
 
 @methods.of(RubyDate, names="leap?", returns=bool)
@@ -54,15 +44,13 @@ def julian_day(moment: RubyDate) -> int:
     return (moment.nanos // NANOS + moment.wall.offset) // 86_400 + 2_440_588
 
 
-@methods.function("Date", names="leap? gregorian_leap?", returns=bool)
-@methods.function("DateTime", names="leap? gregorian_leap?", returns=bool)
+@methods.function("Date", "DateTime", names="leap? gregorian_leap?", returns=bool)
 def is_leap_year(year: Any) -> bool:
     """Return whether a year has 366 days."""
     return calendar.isleap(integer_argument(year))
 
 
-@methods.function("Date", names="valid_date? valid_civil?", returns=bool)
-@methods.function("DateTime", names="valid_date? valid_civil?", returns=bool)
+@methods.function("Date", "DateTime", names="valid_date? valid_civil?", returns=bool)
 def is_valid(year: Any, month: Any = 1, day: Any = 1) -> bool:
     """Return whether there is such a day."""
     if not (type(year) is int and type(month) is int and type(day) is int):

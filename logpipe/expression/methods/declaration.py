@@ -7,9 +7,8 @@ A method is a Python function whose first parameter is the receiver; a parameter
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from logpipe.expression.values import DefaultHash, Yielded
 
@@ -18,8 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _FAMILIES: Final[dict[type, tuple[type, ...]]] = {list: (list, Yielded), dict: (dict, DefaultHash)}
 
 
-@dataclass(slots=True, frozen=True)
-class Method:
+class Method(NamedTuple):
     """One method of one type, or one function."""
 
     function: Callable[..., Any]
@@ -57,12 +55,17 @@ class Methods:
 
         return add
 
-    def function(self, constant: str, *, names: str, returns: type | None = None, yields: int = 1) -> Callable[[F], F]:
-        """Name a function that is called on a constant: `JSON.parse`."""
+    def each_of(self, *types: type, named: Mapping[str, Callable[..., Any]], returns: type | None = None) -> None:
+        """Name a method of these types for each entry of `named`, whose keys are names separated by blanks."""
+        for names, function in named.items():
+            self.of(*types, names=names, returns=returns)(function)
+
+    def function(self, *constants: str, names: str, returns: type | None = None, yields: int = 1) -> Callable[[F], F]:
+        """Name a function that is called on constants: `JSON.parse`."""
 
         def add(function: F) -> F:
             method = described(function, returns, yields)
-            self.functions += [(constant, name, method) for name in names.split()]
+            self.functions += [(constant, name, method) for name in names.split() for constant in constants]
             return function
 
         return add

@@ -146,8 +146,8 @@ def _date_of(moment: Moment, ruby_class: str) -> RubyDate:
     return RubyDate(moment.time, zone)
 
 
-def _register_dates(ruby_class: str) -> None:
-    """Register what DateTime and Date offer alike."""
+def _name_dates(ruby_class: str) -> None:
+    """Name what DateTime and Date offer alike."""
 
     def parse_date(value: Any = "-4712-01-01", *_rest: Any) -> RubyDate:
         text = string_argument(value)
@@ -178,14 +178,8 @@ def _register_dates(ruby_class: str) -> None:
         methods.function(ruby_class, names=names, returns=RubyDate)(implementation)
 
 
-_register_dates("DateTime")
-_register_dates("Date")
-
-
-@methods.of(*_MOMENTS, names="to_i tv_sec", returns=int)
-def to_i(moment: RubyTime) -> int:
-    """Return the whole seconds since the epoch."""
-    return moment.nanos // NANOS
+_name_dates("DateTime")
+_name_dates("Date")
 
 
 @methods.of(*_MOMENTS, names="to_f to_r", returns=float)
@@ -194,47 +188,45 @@ def to_f(moment: RubyTime) -> float:
     return float(moment.nanos) / NANOS  # compat: time.c rounds twice
 
 
-@methods.of(*_MOMENTS, names="usec tv_usec", returns=int)
-def microseconds(moment: RubyTime) -> int:
-    """Return the microseconds of the second."""
-    return moment.nanos % NANOS // 1000
-
-
-@methods.of(*_MOMENTS, names="nsec tv_nsec", returns=int)
-def nanoseconds(moment: RubyTime) -> int:
-    """Return the nanoseconds of the second."""
-    return moment.nanos % NANOS
-
-
 @methods.of(*_MOMENTS, names="subsec sec_fraction", returns=float)
 def fraction(moment: RubyTime) -> float:
     """Return the fraction of the second."""
     return moment.nanos % NANOS / NANOS
 
 
-def _part(names: str, read: Callable[[RubyTime], Any], returns: type = int) -> None:
-    methods.of(*_MOMENTS, names=names, returns=returns)(read)
-
-
-_part("year", lambda moment: moment.wall.moment.year + moment.wall.years)
-_part("month mon", lambda moment: moment.wall.moment.month)
-_part("day mday", lambda moment: moment.wall.moment.day)
-_part("hour", lambda moment: moment.wall.moment.hour)
-_part("min minute", lambda moment: moment.wall.moment.minute)
-_part("sec second", lambda moment: moment.wall.moment.second)
-_part("wday", lambda moment: moment.wall.moment.isoweekday() % 7)
-_part("yday", lambda moment: moment.wall.moment.timetuple().tm_yday)
-_part("cwday", lambda moment: moment.wall.moment.isoweekday())
-_part("cweek", lambda moment: moment.wall.moment.isocalendar().week)
-_part("utc_offset gmt_offset gmtoff", lambda moment: moment.wall.offset)
+_PARTS: Final[dict[str, Callable[[RubyTime], int]]] = {
+    "to_i tv_sec": lambda moment: moment.nanos // NANOS,
+    "usec tv_usec": lambda moment: moment.nanos % NANOS // 1000,
+    "nsec tv_nsec": lambda moment: moment.nanos % NANOS,
+    "year": lambda moment: moment.wall.moment.year + moment.wall.years,
+    "month mon": lambda moment: moment.wall.moment.month,
+    "day mday": lambda moment: moment.wall.moment.day,
+    "hour": lambda moment: moment.wall.moment.hour,
+    "min minute": lambda moment: moment.wall.moment.minute,
+    "sec second": lambda moment: moment.wall.moment.second,
+    "wday": lambda moment: moment.wall.moment.isoweekday() % 7,
+    "yday": lambda moment: moment.wall.moment.timetuple().tm_yday,
+    "cwday": lambda moment: moment.wall.moment.isoweekday(),
+    "cweek": lambda moment: moment.wall.moment.isocalendar().week,
+    "utc_offset gmt_offset gmtoff": lambda moment: moment.wall.offset,
+}
+_FORMS: Final[dict[str, Callable[[RubyTime], str]]] = {
+    "rfc2822 rfc822": lambda moment: moment.format(
+        "%a, %d %b %Y %H:%M:%S " + ("-0000" if moment.zone is UTC else "%z")
+    ),
+    "httpdate": lambda moment: RubyTime(moment.nanos, UTC).format("%a, %d %b %Y %H:%M:%S GMT"),
+    "ctime asctime": lambda moment: moment.format("%a %b %e %H:%M:%S %Y"),
+}
 
 
 def _is_day(number: int) -> Callable[[RubyTime], bool]:
     return lambda moment: moment.wall.moment.isoweekday() % 7 == number
 
 
-for _number, _name in enumerate(("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")):
-    methods.of(*_MOMENTS, names=_name + "?", returns=bool)(_is_day(_number))
+_DAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+methods.each_of(*_MOMENTS, named=_PARTS, returns=int)
+methods.each_of(*_MOMENTS, named=_FORMS, returns=str)
+methods.each_of(*_MOMENTS, named={f"{day}?": _is_day(number) for number, day in enumerate(_DAYS)}, returns=bool)
 
 
 @methods.of(*_MOMENTS, names="zone")
@@ -287,24 +279,6 @@ def strftime(moment: RubyTime, pattern: Any) -> str:
 def iso8601(moment: RubyTime, digits: Any = 0) -> str:
     """Return the moment in ISO 8601, with so many digits of the second's fraction."""
     return moment.iso8601(min(integer_argument(digits), 100))
-
-
-@methods.of(*_MOMENTS, names="rfc2822 rfc822", returns=str)
-def rfc2822(moment: RubyTime) -> str:
-    """Return the moment as mail headers have it."""
-    return moment.format("%a, %d %b %Y %H:%M:%S " + ("-0000" if moment.zone is UTC else "%z"))
-
-
-@methods.of(*_MOMENTS, names="httpdate", returns=str)
-def httpdate(moment: RubyTime) -> str:
-    """Return the moment as HTTP headers have it."""
-    return RubyTime(moment.nanos, UTC).format("%a, %d %b %Y %H:%M:%S GMT")
-
-
-@methods.of(*_MOMENTS, names="ctime asctime", returns=str)
-def ctime(moment: RubyTime) -> str:
-    """Return the moment as C's ctime writes it."""
-    return moment.format("%a %b %e %H:%M:%S %Y")
 
 
 @methods.of(*_MOMENTS, names="to_time", returns=RubyTime)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, quote_plus, unquote, unquote_plus, urljoin, urlsplit
 
@@ -67,64 +68,26 @@ def join(base: Any, *others: Any) -> Uri:
     return parse(text)
 
 
-@methods.of(Uri, names="host hostname")
-def host(uri: Uri) -> str | None:
-    """Return the host's name."""
-    return uri.parts.hostname
-
-
-@methods.of(Uri, names="port")
-def port(uri: Uri) -> int | None:
-    """Return the port, the scheme's own where none is written."""
-    return uri.parts.port or _PORTS.get(uri.parts.scheme)
-
-
-@methods.of(Uri, names="scheme")
-def scheme(uri: Uri) -> str | None:
-    """Return the scheme."""
-    return uri.parts.scheme or None
-
-
-@methods.of(Uri, names="path", returns=str)
-def path(uri: Uri) -> str:
-    """Return the path."""
-    return uri.parts.path
-
-
-@methods.of(Uri, names="query")
-def query(uri: Uri) -> str | None:
-    """Return the query, nil where there is none."""
-    return uri.parts.query or None
-
-
-@methods.of(Uri, names="fragment")
-def fragment(uri: Uri) -> str | None:
-    """Return what follows the hash sign."""
-    return uri.parts.fragment or None
-
-
-@methods.of(Uri, names="user")
-def user(uri: Uri) -> str | None:
-    """Return the user's name."""
-    return uri.parts.username
-
-
-@methods.of(Uri, names="userinfo")
-def userinfo(uri: Uri) -> str | None:
-    """Return what stands before the at sign."""
-    return uri.parts.netloc.rpartition("@")[0] or None
-
-
-@methods.of(Uri, names="request_uri")
-def request_uri(uri: Uri) -> str:
-    """Return path and query."""
+def _request(uri: Uri) -> str:
     return (uri.parts.path or "/") + (f"?{uri.parts.query}" if uri.parts.query else "")
 
 
-@methods.of(Uri, names="to_s", returns=str)
-def uri_text(uri: Uri) -> str:
-    """Return the address."""
-    return uri.ruby_text
+_OF_URI: Final[dict[str, Callable[[Uri], Any]]] = {
+    "host hostname": lambda uri: uri.parts.hostname,
+    "port": lambda uri: uri.parts.port or _PORTS.get(uri.parts.scheme),
+    "scheme": lambda uri: uri.parts.scheme or None,
+    "query": lambda uri: uri.parts.query or None,
+    "fragment": lambda uri: uri.parts.fragment or None,
+    "user": lambda uri: uri.parts.username,
+    "userinfo": lambda uri: uri.parts.netloc.rpartition("@")[0] or None,
+    "request_uri": _request,
+}
+_TEXTS_OF_URI: Final[dict[str, Callable[[Uri], str]]] = {
+    "path": lambda uri: uri.parts.path,
+    "to_s": lambda uri: uri.ruby_text,
+}
+methods.each_of(Uri, named=_OF_URI)
+methods.each_of(Uri, named=_TEXTS_OF_URI, returns=str)
 
 
 @methods.function("CGI", names="escape", returns=str)
@@ -249,34 +212,36 @@ def new_address(value: Any) -> Address:
         raise RubyError("IPAddr::InvalidAddressError", f"invalid address: {text}") from None
 
 
-@methods.of(Address, names="ipv4?", returns=bool)
-def is_ipv4(address: Address) -> bool:
-    """Return whether the address has four bytes."""
-    return address.network.version == 4
-
-
-@methods.of(Address, names="ipv6?", returns=bool)
-def is_ipv6(address: Address) -> bool:
-    """Return whether the address has sixteen bytes."""
-    return address.network.version == 6
-
-
-@methods.of(Address, names="private?", returns=bool)
-def is_private(address: Address) -> bool:
-    """Return whether the address belongs to a private network."""
+def _is_private(address: Address) -> bool:
     return address.network.is_private and not address.network.is_loopback and not address.network.is_link_local
 
 
-@methods.of(Address, names="loopback?", returns=bool)
-def is_loopback(address: Address) -> bool:
-    """Return whether the address is the machine itself."""
-    return address.network.is_loopback
+def _inspected(address: Address) -> str:
+    network = address.network
+    whole, mask = network.network_address.exploded, network.netmask.exploded
+    return f"#<IPAddr: IPv{network.version}:{whole}/{mask}>"
 
 
-@methods.of(Address, names="link_local?", returns=bool)
-def is_link_local(address: Address) -> bool:
-    """Return whether the address is only known on its link."""
-    return address.network.is_link_local
+_TESTS_OF_ADDRESS: Final[dict[str, Callable[[Address], bool]]] = {
+    "ipv4?": lambda address: address.network.version == 4,
+    "ipv6?": lambda address: address.network.version == 6,
+    "private?": _is_private,
+    "loopback?": lambda address: address.network.is_loopback,
+    "link_local?": lambda address: address.network.is_link_local,
+}
+_TEXTS_OF_ADDRESS: Final[dict[str, Callable[[Address], str]]] = {
+    "to_s": lambda address: address.ruby_text,
+    "to_string": lambda address: address.network.network_address.exploded,
+    "inspect": _inspected,
+    "reverse": lambda address: address.network.network_address.reverse_pointer,
+}
+_NUMBERS_OF_ADDRESS: Final[dict[str, Callable[[Address], int]]] = {
+    "to_i": lambda address: int(address.network.network_address),
+    "prefix": lambda address: address.network.prefixlen,
+}
+methods.each_of(Address, named=_TESTS_OF_ADDRESS, returns=bool)
+methods.each_of(Address, named=_TEXTS_OF_ADDRESS, returns=str)
+methods.each_of(Address, named=_NUMBERS_OF_ADDRESS, returns=int)
 
 
 @methods.of(Address, names="include?", returns=bool)
@@ -286,49 +251,11 @@ def contains(address: Address, other: Any) -> bool:
     return inner.version == address.network.version and inner.subnet_of(address.network)  # type: ignore[arg-type]  # same version
 
 
-@methods.of(Address, names="to_s", returns=str)
-def address_text(address: Address) -> str:
-    """Return the address."""
-    return address.ruby_text
-
-
-@methods.of(Address, names="to_string", returns=str)
-def full_address_text(address: Address) -> str:
-    """Return the address with all its digits."""
-    return address.network.network_address.exploded
-
-
-@methods.of(Address, names="inspect", returns=str)
-def inspected(address: Address) -> str:
-    """Return the address with its family and mask."""
-    network = address.network
-    whole, mask = network.network_address.exploded, network.netmask.exploded
-    return f"#<IPAddr: IPv{network.version}:{whole}/{mask}>"
-
-
 @methods.of(Address, names="to_range")
 def address_range(address: Address) -> Range:
     """Return the first and the last address of a network, as a range that can be asked for its ends."""
     last = ipaddress.ip_network(address.network.broadcast_address)
     return Range(Address(ipaddress.ip_network(address.network.network_address)), Address(last), exclusive=False)
-
-
-@methods.of(Address, names="reverse", returns=str)
-def reverse(address: Address) -> str:
-    """Return the name that stands for the address in the DNS."""
-    return address.network.network_address.reverse_pointer
-
-
-@methods.of(Address, names="to_i", returns=int)
-def address_number(address: Address) -> int:
-    """Return the address as a number."""
-    return int(address.network.network_address)
-
-
-@methods.of(Address, names="prefix", returns=int)
-def prefix(address: Address) -> int:
-    """Return how many bits the network's mask has."""
-    return address.network.prefixlen
 
 
 @methods.of(Address, names="mask")

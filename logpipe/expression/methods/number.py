@@ -1,51 +1,90 @@
-"""Integer and Float."""
+"""Integer and Float, and loops that count."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from logpipe.expression import arithmetic, comparison
 from logpipe.expression.arithmetic import divide, integer_argument, modulo, negate, power
-from logpipe.expression.failures import RubyError
+from logpipe.expression.comparison import is_number
+from logpipe.expression.failures import BUDGET, RubyError
 from logpipe.expression.indexing import bit
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.rounding import finite
 from logpipe.expression.text import float_text
 from logpipe.expression.times import RubyDate, RubyTime
+from logpipe.expression.values import Enumerator, Symbol
 
 methods = Methods()
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
-for _name, _operator in (
-    ("+", arithmetic.plus),
-    ("-", arithmetic.minus),
-    ("*", arithmetic.times),
-    ("/", arithmetic.divide),
-    ("%", arithmetic.modulo),
-    ("**", arithmetic.power),
-    ("-@", arithmetic.negate),
-    ("+@", arithmetic.positive),
-):
-    methods.of(int, float, names=_name)(_operator)
-for _name, _operator in (
-    ("&", arithmetic.bit_and),
-    ("|", arithmetic.bit_or),
-    ("^", arithmetic.bit_xor),
-    ("<<", arithmetic.shift_left),
-    (">>", arithmetic.shift_right),
-    ("~", arithmetic.invert),
-):
-    methods.of(int, names=_name)(_operator)
-methods.of(int, names="[]", returns=int)(bit)
-for _name, _relation in (
-    ("<", comparison.less),
-    ("<=", comparison.at_most),
-    (">", comparison.greater),
-    (">=", comparison.at_least),
-):
-    methods.of(int, float, str, RubyTime, RubyDate, names=_name, returns=bool)(_relation)
+_OF_NUMBERS: Final[dict[str, Callable[..., Any]]] = {
+    "+": arithmetic.plus, "-": arithmetic.minus, "*": arithmetic.times, "/": arithmetic.divide,
+    "% modulo": arithmetic.modulo, "**": arithmetic.power, "-@": arithmetic.negate, "+@": arithmetic.positive,
+    "nonzero?": lambda value: value or None,
+    "infinite?": lambda value: None if not math.isinf(value) else 1 if value > 0 else -1,
+}  # fmt: skip
+_OF_INTEGERS: Final[dict[str, Callable[..., Any]]] = {
+    "&": arithmetic.bit_and, "|": arithmetic.bit_or, "^": arithmetic.bit_xor, "~": arithmetic.invert,
+    "<<": arithmetic.shift_left, ">>": arithmetic.shift_right,
+}  # fmt: skip
+_INTEGERS_OF_INTEGERS: Final[dict[str, Callable[..., int]]] = {
+    "[]": bit,
+    "succ next": lambda value: value + 1,
+    "pred": lambda value: value - 1,
+    "ord": lambda value: value,
+    "bit_length": lambda value: value.bit_length() if value >= 0 else (~value).bit_length(),
+    "gcd": lambda value, other: math.gcd(value, integer_argument(other)),
+    "lcm": lambda value, other: math.lcm(value, integer_argument(other)),
+}
+_RELATIONS: Final[dict[str, Callable[..., Any]]] = {
+    "<": comparison.less, "<=": comparison.at_most, ">": comparison.greater, ">=": comparison.at_least,
+}  # fmt: skip
+_TESTS: Final[dict[str, Callable[..., bool]]] = {
+    "zero?": lambda value: value == 0,
+    "positive?": lambda value: value > 0,
+    "negative?": lambda value: value < 0,
+    "integer?": lambda value: type(value) is int,
+}
+_PARITIES: Final[dict[str, Callable[..., bool]]] = {
+    "even?": lambda value: value % 2 == 0,
+    "odd?": lambda value: value % 2 == 1,
+}
+methods.each_of(int, float, named=_OF_NUMBERS)
+methods.each_of(int, named=_OF_INTEGERS)
+methods.each_of(int, named=_INTEGERS_OF_INTEGERS, returns=int)
+methods.each_of(int, float, str, RubyTime, RubyDate, named=_RELATIONS, returns=bool)
+methods.each_of(int, float, named=_TESTS, returns=bool)
+methods.each_of(int, named=_PARITIES, returns=bool)
+methods.of(float, names="to_s inspect", returns=str)(float_text)
+
+
+@methods.of(int, float, names="to_f", returns=float)
+def to_f(value: float) -> float:
+    """Return the number as a Float."""
+    return float(value)
+
+
+@methods.of(int, float, names="abs magnitude")
+def absolute(value: float) -> float:
+    """Return the number without its sign."""
+    return abs(value)
+
+
+@methods.of(int, float, names="finite?", returns=bool)
+def is_finite(value: float) -> bool:
+    """Return whether the number is neither infinite nor NaN."""
+    return math.isfinite(value)
+
+
+@methods.of(float, names="nan?", returns=bool)
+def is_nan(value: float) -> bool:
+    """Return whether the value is no number."""
+    return math.isnan(value)
 
 
 @methods.of(int, float, names="fdiv", returns=float)
@@ -54,9 +93,6 @@ def float_division(value: float, other: Any) -> Any:
     if type(value) is int and type(other) is int and other != 0:
         return value / other
     return divide(float(value), other)
-
-
-methods.of(int, float, names="modulo")(modulo)
 
 
 @methods.of(int, float, names="pow")
@@ -92,100 +128,10 @@ def integer_to_s(value: int, base: Any = 10) -> str:
     return ("-" if value < 0 else "") + (digits or "0")
 
 
-@methods.of(float, names="to_s inspect", returns=str)
-def float_to_s(value: float) -> str:
-    """Return the number's text."""
-    return float_text(value)
-
-
-@methods.of(int, float, names="to_f", returns=float)
-def to_f(value: float) -> float:
-    """Return the number as a Float."""
-    return float(value)
-
-
 @methods.of(int, float, names="to_r to_c to_d rationalize")
 def to_r(value: float, *_digits: Any) -> float:
     """Return the number: there are no rational numbers here."""
     return value
-
-
-@methods.of(int, float, names="abs magnitude")
-def absolute(value: float) -> float:
-    """Return the number without its sign."""
-    return abs(value)
-
-
-@methods.of(int, float, names="zero?", returns=bool)
-def is_zero(value: float) -> bool:
-    """Return whether the number is 0."""
-    return value == 0
-
-
-@methods.of(int, float, names="positive?", returns=bool)
-def is_positive(value: float) -> bool:
-    """Return whether the number is above 0."""
-    return value > 0
-
-
-@methods.of(int, float, names="negative?", returns=bool)
-def is_negative(value: float) -> bool:
-    """Return whether the number is below 0."""
-    return value < 0
-
-
-@methods.of(int, float, names="nonzero?")
-def nonzero(value: float) -> float | None:
-    """Return the number, nil for 0."""
-    return value or None
-
-
-@methods.of(int, float, names="integer?", returns=bool)
-def is_integer(value: float) -> bool:
-    """Return whether the number is an Integer."""
-    return type(value) is int
-
-
-@methods.of(int, float, names="finite?", returns=bool)
-def is_finite(value: float) -> bool:
-    """Return whether the number is neither infinite nor NaN."""
-    return math.isfinite(value)
-
-
-@methods.of(int, float, names="infinite?")
-def infinite(value: float) -> int | None:
-    """Return 1 or -1 for an infinity, nil for all else."""
-    return None if not math.isinf(value) else 1 if value > 0 else -1
-
-
-@methods.of(float, names="nan?", returns=bool)
-def is_nan(value: float) -> bool:
-    """Return whether the value is no number."""
-    return math.isnan(value)
-
-
-@methods.of(int, names="even?", returns=bool)
-def is_even(value: int) -> bool:
-    """Return whether 2 divides the number."""
-    return value % 2 == 0
-
-
-@methods.of(int, names="odd?", returns=bool)
-def is_odd(value: int) -> bool:
-    """Return whether 2 does not divide the number."""
-    return value % 2 == 1
-
-
-@methods.of(int, names="succ next", returns=int)
-def successor(value: int) -> int:
-    """Return the number after this one."""
-    return value + 1
-
-
-@methods.of(int, names="pred", returns=int)
-def predecessor(value: int) -> int:
-    """Return the number before this one."""
-    return value - 1
 
 
 @methods.of(int, float, names="div", returns=int)
@@ -249,31 +195,64 @@ def character(value: int, _encoding: Any = None) -> str:
     raise RubyError("RangeError", f"{value} out of char range")
 
 
-@methods.of(int, names="ord", returns=int)
-def integer_itself(value: int) -> int:
-    """Return the number."""
-    return value
-
-
-@methods.of(int, names="bit_length", returns=int)
-def bit_length(value: int) -> int:
-    """Return how many bits the number needs."""
-    return value.bit_length() if value >= 0 else (~value).bit_length()
-
-
-@methods.of(int, names="gcd", returns=int)
-def greatest_divisor(value: int, other: Any) -> int:
-    """Return the greatest common divisor."""
-    return math.gcd(value, integer_argument(other))
-
-
-@methods.of(int, names="lcm", returns=int)
-def least_multiple(value: int, other: Any) -> int:
-    """Return the least common multiple."""
-    return math.lcm(value, integer_argument(other))
-
-
 @methods.of(int, float, names="coerce", returns=list)
 def coerce(value: float, other: Any) -> list[float]:
     """Return both numbers in one class: as they are where both are Integers, else as Floats."""
     return [other, value] if type(other) is int and type(value) is int else [float(other), float(value)]
+
+
+@methods.of(int, names="times")
+def repeat(value: int, block: Callable[[Any], Any] | None = None) -> Any:
+    """Run the block with 0, 1 … up to the number less one."""
+    if block is None:
+        BUDGET.spend(max(0, value))
+        return Enumerator(list(range(value)), "each", value)
+    for turn in range(value):
+        BUDGET.spend()
+        block(turn)
+    return value
+
+
+@methods.of(int, names="upto")
+def count_up(value: int, last: Any, block: Callable[[Any], Any] | None = None) -> Any:
+    """Run the block with each number from this one up to `last`."""
+    return _count(value, range(value, integer_argument(last) + 1), block)
+
+
+@methods.of(int, names="downto")
+def count_down(value: int, last: Any, block: Callable[[Any], Any] | None = None) -> Any:
+    """Run the block with each number from this one down to `last`."""
+    return _count(value, range(value, integer_argument(last) - 1, -1), block)
+
+
+@methods.of(int, float, names="step")
+def count_by(value: float, last: Any, step: Any = 1, block: Callable[[Any], Any] | None = None) -> Any:
+    """Run the block with every `step`th number from this one to `last`; `by: 2, to: 9` names the two.
+
+    Raises:
+        RubyError: the step is 0 (ArgumentError), or there is no end.
+    """
+    if isinstance(last, dict):
+        step, last = last.get(Symbol.of("by"), 1), last.get(Symbol.of("to"))
+    if not (is_number(last) and is_number(step)):
+        raise RubyError("ArgumentError", "a step needs a number to end at")
+    if step == 0:
+        raise RubyError("ArgumentError", "step can't be 0")
+    if type(value) is int and type(last) is int and type(step) is int:
+        return _count(value, range(value, last + (1 if step > 0 else -1), step), block)
+    # compat: numeric.c, ruby_float_step_size: a last step that only rounding keeps away is taken
+    error = (abs(value) + abs(last) + abs(last - value)) / abs(step) * sys.float_info.epsilon
+    turns = (last - value) / step
+    count = max(0, math.floor(turns + min(error, 0.5)) + 1) if math.isfinite(turns) else 0
+    BUDGET.spend(count)
+    return _count(value, [float(value + turn * step) for turn in range(count)], block)
+
+
+def _count(value: float, numbers: Sequence[float], block: Callable[[Any], Any] | None) -> Any:
+    if block is None:
+        BUDGET.spend(len(numbers))
+        return Enumerator(list(numbers), "each", value)
+    for number in numbers:
+        BUDGET.spend()
+        block(number)
+    return value

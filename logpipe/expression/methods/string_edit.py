@@ -25,9 +25,9 @@ _BLANK_OR_NULL: Final = _BLANK + "\0"
 
 
 def _edit(names: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
-    """Register an editing function, and under each name with `!` its changing form."""
+    """Name an editing function, and under each name with `!` its changing form."""
 
-    def register(change: Callable[..., str]) -> Callable[..., str]:
+    def add(change: Callable[..., str]) -> Callable[..., str]:
         @wraps(change)
         def in_place(text: str, *args: Any) -> tuple[str, str | None]:
             result = change(text, *args)
@@ -37,7 +37,7 @@ def _edit(names: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
         methods.of(str, names=" ".join(f"{name}!" for name in names.split()), mutates=True)(in_place)
         return change
 
-    return register
+    return add
 
 
 @_edit("strip")

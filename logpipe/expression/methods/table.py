@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from logpipe.expression.arithmetic import string_argument
 from logpipe.expression.failures import RubyError, no_method
@@ -18,7 +18,6 @@ from logpipe.expression.methods import (
     binary,
     constants,
     conversion,
-    counting,
     date,
     enumerable,
     enumerable_groups,
@@ -26,7 +25,6 @@ from logpipe.expression.methods import (
     file,
     kernel,
     moment,
-    names,
     network,
     number,
     pattern,
@@ -46,6 +44,8 @@ from logpipe.expression.text import describe
 from logpipe.expression.values import Proc, Symbol
 
 K = TypeVar("K")
+_Table: TypeAlias = dict[str, dict[K, Method]]
+Dispatcher: TypeAlias = Callable[..., Any]
 
 methods = Methods()
 
@@ -79,16 +79,14 @@ def folded(value: Any, *start: Any, block: Block | None = None) -> Any:
     return memo
 
 
-def put_together(
-    parts: Iterable[Methods],
-) -> tuple[Mapping[str, Mapping[type, Method]], Mapping[str, Mapping[str, Method]]]:
-    """Return the methods by name and type, and the functions by constant and name, in mappings that never change.
+def put_together(parts: Iterable[Methods]) -> tuple[_Table[type], _Table[str]]:
+    """Return the methods by name and type, and the functions by constant and name.
 
     Raises:
         ValueError: two parts name the same one.
     """
-    of_types: dict[str, dict[type, Method]] = {}
-    of_constants: dict[str, dict[str, Method]] = {}
+    of_types: _Table[type] = {}
+    of_constants: _Table[str] = {}
     for part in parts:
         for name, kind, method in part.methods:
             if of_types.setdefault(name, {}).setdefault(kind, method) is not method:
@@ -96,61 +94,60 @@ def put_together(
         for constant, name, method in part.functions:
             if of_constants.setdefault(constant, {}).setdefault(name, method) is not method:
                 raise ValueError(f"{constant}.{name} is named twice")
-    return _frozen(of_types), _frozen(of_constants)
+    return of_types, of_constants
 
 
-def _frozen(table: dict[str, dict[K, Method]]) -> Mapping[str, Mapping[K, Method]]:
+def _frozen(table: _Table[K]) -> Mapping[str, Mapping[K, Method]]:
     return MappingProxyType({name: MappingProxyType(found) for name, found in table.items()})
 
 
-def _dispatcher(name: str, found: Mapping[type, Method]) -> Callable[..., Any]:
-    table = {kind: method.function for kind, method in found.items()}
-    no_block = frozenset(method.function for method in found.values() if not method.takes_block)
-    fallback = table.get(object)
-    find = table.get
+def _dispatcher(name: str, found: dict[type, Method]) -> Dispatcher:
+    functions = {kind: method.function for kind, method in found.items()}
+    find = functions.get
+    fallback = find(object)
 
     def call(receiver: Any, *args: Any, **block: Any) -> Any:
-        implementation = find(type(receiver), fallback)
-        if implementation is None:
+        function = find(type(receiver), fallback)
+        if function is None:
             if isinstance(receiver, RubyError):
-                implementation = find(RubyError)
-            if implementation is None:
+                function = find(RubyError)
+            if function is None:
                 no_method(name, describe(receiver))
-        if block and implementation in no_block:
+        if block and function not in _WITH_BLOCK:
             block = {}
         try:
-            return implementation(receiver, *args, **block)
+            return function(receiver, *args, **block)
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:
                 raise RubyError("ArgumentError", f"wrong number of arguments for `{name}'") from None
             raise
 
-    call.__name__ = call.__qualname__ = name
     return call
 
 
-METHODS, FUNCTIONS = put_together(
-    [
-        *(
-            module.methods
-            for module in (
-                array, array_order, binary, constants, conversion, counting, date, enumerable, enumerable_groups,
-                enumerable_search, file, hashes, kernel, moment, names, network, number, objects, pattern, ranges,
-                rounding, string, string_case, string_edit, string_match, string_parts,
-            )
-        ),
-        methods,
-    ]
+_MODULES: Final = (
+    array, array_order, binary, constants, conversion, date, enumerable, enumerable_groups, enumerable_search,
+    file, hashes, kernel, moment, network, number, objects, pattern, ranges, rounding, string, string_case,
+    string_edit, string_match, string_parts,
 )  # fmt: skip
-_DISPATCHERS: Final = {name: _dispatcher(name, found) for name, found in METHODS.items()}
+_of_types, _of_constants = put_together([methods, *(module.methods for module in _MODULES)])
+
+METHODS: Final = _frozen(_of_types)
+"""By method name, then by the receiver's Python type; the type `object` holds what every value has."""
+FUNCTIONS: Final = _frozen(_of_constants)
+"""By constant (`JSON`, `Digest::MD5`), then by name; the constant "" holds what Kernel offers everywhere."""
+_WITH_BLOCK: Final = frozenset(
+    method.function for found in _of_types.values() for method in found.values() if method.takes_block
+)
+_DISPATCHERS: Final = {name: _dispatcher(name, found) for name, found in _of_types.items()}
 
 
-def dispatcher(name: str) -> Callable[..., Any]:
+def dispatcher(name: str) -> Dispatcher:
     """Return the function that calls method `name` of whatever its first argument is."""
     return _DISPATCHERS.get(name) or _missing(name)
 
 
-def _missing(name: str) -> Callable[..., Any]:
+def _missing(name: str) -> Dispatcher:
     """Return what refuses every receiver; not kept, since such a name comes from a record."""
 
     def call(receiver: Any, *_args: Any, **_block: Any) -> Any:
