@@ -4,9 +4,9 @@ Every method's docstring says who calls it, when, how often, and what the engine
 of a plugin is: constructed (no I/O), `start`, work, `stop`. Read `stages.py` first, then `host.py`.
 """
 
+from logpipe.files import Files
 from logpipe.plugin.buffers import Buffer, StoredChunk
 from logpipe.plugin.codecs import Formatter, Parsed, Parser
-from logpipe.plugin.files import Files
 from logpipe.plugin.host import Chunk, ChunkKey, Clock, Host, Outlet
 from logpipe.plugin.monitor import Monitor, PluginState, RetryState
 from logpipe.plugin.stages import AsyncFilter, Filter, Input, Output, Plugin

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from logpipe.config.options import PluginConf
 from logpipe.event import EventBatch, Receipt, Record, Time
+from logpipe.files import Files
 from logpipe.metrics import Counter
-from logpipe.plugin.files import Files
 from logpipe.plugin.monitor import Monitor
 
 if TYPE_CHECKING:

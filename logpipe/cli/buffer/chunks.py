@@ -15,9 +15,11 @@ from logpipe.builtin.buffers.file.lock import Lock, holder
 from logpipe.builtin.buffers.file.repair import repair
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.cli.buffer.store import Finding, Item, Row
+from logpipe.durable import Disk
 from logpipe.engine.letters import Culprit, Letter
 from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch
+from logpipe.files import Files
 from logpipe.plugin import ChunkKey
 
 
@@ -27,7 +29,7 @@ class ChunkStore:
     def __init__(self, place: Place, only: Path | None = None) -> None:
         self._place = place
         self._only = only
-        self._lock = Lock(place.lock_path)
+        self._lock = Lock(place.lock_path, Disk(Files(), "buffer"))
 
     @property
     def folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,8 +12,8 @@ from typing import Any, Final
 import orjson
 
 from logpipe import Time, fault
-from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.salvage import Damage
+from logpipe.durable import Disk
 
 CORRUPT: Final = "corrupt"
 """The folder's name; it is beside the chunks."""
@@ -32,8 +33,9 @@ def copy_damages(disk: Disk, folder: Path, path: Path, damages: Sequence[Damage]
         disk.make_folder(folder)
         copied = size <= MOST_COPIED
         if copied:
-            disk.replace(folder / f"{path.name}.damaged", b"".join(_read(path, damages)))
-        disk.replace(folder / f"{path.name}.json", _report(path, damages, saved=saved, now=now, copied=copied))
+            disk.replace(folder / f"{path.name}.damaged", _read(path, damages))
+        report = _report(path, damages, saved=saved, now=now, copied=copied)
+        disk.replace(folder / f"{path.name}.json", [report])
     except OSError:
         return False
     fault("buffer.reported")
@@ -73,6 +75,5 @@ def move(disk: Disk, folder: Path, *paths: Path) -> None:
     """
     disk.make_folder(folder)
     for path in paths:
-        if path.exists():
-            path.rename(folder / path.name)
-    disk.sync_folder(folder)
+        with contextlib.suppress(FileNotFoundError):
+            disk.move(path, folder / path.name)

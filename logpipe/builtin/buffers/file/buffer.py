@@ -13,7 +13,6 @@ from logpipe import Buffer, ChunkKey, EventBatch, Host, InvalidSetting, LogpipeE
 from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.chunk import FileChunk
 from logpipe.builtin.buffers.file.commit import Committer
-from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.fluentd import FluentdChunk
 from logpipe.builtin.buffers.file.leftovers import Found, end_of, find, find_in
 from logpipe.builtin.buffers.file.location import META, Location, Place, is_prefix, locate
@@ -22,6 +21,7 @@ from logpipe.builtin.buffers.file.options import FileBufferOptions, FileSingleBu
 from logpipe.builtin.buffers.file.patience import Patience
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.builtin.buffers.file.space import Space
+from logpipe.durable import Disk
 
 O = TypeVar("O", bound=StoredOptions)  # noqa: E741 - the one letter that reads as "options"
 
@@ -55,8 +55,8 @@ class StoredBuffer(Buffer[O]):
         super().__init__(options, host)
         self._path, self._own_root = _path(options, host)
         host.claim(f"{self.types[0]} buffer path", self._path)
-        self._files = host.files.given(options.file_permission, options.dir_permission)
-        self._disk = Disk(self._files, fdatasync=fdatasync, fsync=fsync)
+        files = host.files.given(options.file_permission, options.dir_permission)
+        self._disk = Disk(files, "buffer", fdatasync=fdatasync, fsync=fsync)
         self._statvfs = statvfs
         # who compresses has little memory, or an output that takes the chunk as it is
         self._memory_left = int(options.memory_limit_size) if options.compress == "text" else 0
@@ -119,7 +119,7 @@ class StoredBuffer(Buffer[O]):
         locks: list[Lock] = []
         try:
             for place in location.own:
-                lock = Lock(place.lock_path, self._files)
+                lock = Lock(place.lock_path, self._disk)
                 lock.take()
                 locks.append(lock)
         except BaseException:
@@ -272,7 +272,7 @@ class StoredBuffer(Buffer[O]):
 
     def _delete(self, *paths: Path) -> None:
         for path in paths:
-            self._disk.delete(path)
+            self._disk.remove(path)
 
     async def stop(self) -> None:
         """Wait until what is being written is on the disk, and let other processes have the folder."""

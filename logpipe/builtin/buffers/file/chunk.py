@@ -16,11 +16,11 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from logpipe import ChunkKey, EventBatch, Time
 from logpipe.builtin.buffers.file.codec import Label, decode_label, encode_events, encode_label, encode_payloads
-from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.frame import Content, Kind, encode_frame
 from logpipe.builtin.buffers.file.reading import read_batches, read_members, read_payloads
 from logpipe.builtin.buffers.file.salvage import Damage, Extent, Fragment, scan
 from logpipe.builtin.compression import Compression, compressor
+from logpipe.durable import Disk
 
 T = TypeVar("T")
 
@@ -118,6 +118,7 @@ class FileChunk:
         self._parts: list[Part] = []
         self._safe_size = 0
         self._safe_count = 0
+        self._is_name_safe = True
         self._checked = True
         self._group: Group | None = None
         self._last: Group | None = None
@@ -130,7 +131,7 @@ class FileChunk:
         self._count = self._safe_count = count
         self.encoded = encoded
         self._parts = [Extent(0, size, count)]
-        self._checked = False
+        self._is_name_safe = self._checked = False
 
     def __len__(self) -> int:
         return self._count
@@ -207,7 +208,10 @@ class FileChunk:
                 frames += pieces
             ends.append(place)
         if frames:
-            disk.append(self.path, frames, size=self._safe_size)
+            if not self._is_name_safe:  # the run before may have been killed between its bytes and its name
+                disk.sync_folder(self.path.parent)
+                self._is_name_safe = True
+            disk.append(self.path, frames, at=self._safe_size)
         return ends
 
     def written(self, group: Group, ends: list[int]) -> None:

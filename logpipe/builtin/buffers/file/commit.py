@@ -6,10 +6,10 @@ import asyncio
 
 from logpipe import BufferFull, Host, LogpipeError
 from logpipe.builtin.buffers.file.chunk import FileChunk, Group
-from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.patience import Patience
 from logpipe.builtin.buffers.file.space import FULL, Space
 from logpipe.builtin.compression import Compression
+from logpipe.durable import Disk
 
 
 class Committer:

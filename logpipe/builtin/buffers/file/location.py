@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from logpipe import LogpipeError
-from logpipe.builtin.buffers.file.disk import UNFINISHED
+from logpipe.durable import UNFINISHED
 
 # fluentd's ids: 1.x 16 bytes, 0.12 the first 8 of them; the same moment is in front in all
 _FLUENTD_NAME: Final = re.compile(r"(?:(?P<key>.*)\.)?(?P<state>[bq])(?P<id>[0-9a-f]{16}(?:[0-9a-f]{16})?)")

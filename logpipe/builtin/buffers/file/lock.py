@@ -9,7 +9,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from logpipe import Files, LogpipeError
+from logpipe import LogpipeError
+from logpipe.durable import Disk, lock
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -17,9 +18,9 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Lock:
     """A locked file beside the chunks; the kernel lets go of it however the process ends. Every method blocks."""
 
-    def __init__(self, path: Path, files: Files | None = None) -> None:
+    def __init__(self, path: Path, disk: Disk) -> None:
         self.path = path
-        self._files = files or Files()
+        self._disk = disk
         self._descriptor: int | None = None
         self._folder: int | None = None
 
@@ -35,47 +36,27 @@ class Lock:
         """
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._lock(folder, fcntl.LOCK_SH)
+            lock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
             try:
-                self._take_file()
+                self._descriptor = self._disk.open_locked(self.path, os.O_RDWR)
             except OSError as error:
                 if error.errno not in _NO_ROOM:
                     raise
-                self._lock(folder, fcntl.LOCK_EX)
+                lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(folder)
+            raise LogpipeError(
+                f"buffer {self.path.parent} is in use by another process (pid {_owner(self.path)}, {self.path.name}): "
+                "stop that one, or give each its own path in <buffer>"
+            ) from None
         except BaseException:
             os.close(folder)
             raise
         self._folder = folder
-
-    def _take_file(self) -> None:
-        while self._descriptor is None:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = self._files.open(self.path, flags)
-            try:
-                self._lock(descriptor, fcntl.LOCK_EX)
-                ours = _is_at(descriptor, self.path)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            if ours:
-                self._descriptor = descriptor
-            else:  # removed between our open and our lock by the process that had it
-                os.close(descriptor)
-        with contextlib.suppress(OSError):  # who has it is said to be unknown, then
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
-
-    def _lock(self, descriptor: int, how: int) -> None:
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = _owner(self.path)
-            raise LogpipeError(
-                f"buffer {self.path.parent} is in use by another process (pid {owner}, {self.path.name}): stop that "
-                "one, or give each its own path in <buffer>"
-            ) from None
-        except OSError:  # a file system without locks: two processes on it cannot be told apart
-            return
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):  # who has it is said to be unknown, then
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
         """Let others have it; quiet when it was not taken."""
@@ -110,10 +91,3 @@ def _owner(path: Path) -> str:
         return path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
     except OSError:
         return "unknown"
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from logpipe import Files
 from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
-from logpipe.builtin.buffers.file.disk import Disk
 from logpipe.builtin.buffers.file.frame import Content, Index, Kind, encode_frame, pack_times
 from logpipe.builtin.buffers.file.leftovers import Found
 from logpipe.builtin.buffers.file.reading import read_frames
 from logpipe.builtin.buffers.file.salvage import Extent, Fragment, scan
+from logpipe.durable import Disk
 
 
 class Repaired(NamedTuple):
@@ -44,16 +44,16 @@ def repair(found: Found) -> Repaired:
         os.close(descriptor)
     saved = sum(part.count for part in seen.parts)
     folder = path.parent / CORRUPT
-    disk = Disk(Files(status.st_mode & 0o7777, path.parent.stat().st_mode & 0o7777))
+    disk = Disk(Files(status.st_mode & 0o7777, path.parent.stat().st_mode & 0o7777), "buffer")
     copied = copy_damages(disk, folder, path, seen.damages, saved=saved, now=time.time_ns())
     moved = folder / (f"{path.name}.damaged" if copied else path.name)
     if saved:
         if not copied:
             with contextlib.suppress(FileExistsError):  # by a repair that did not come to its end
                 moved.hardlink_to(path)
-        disk.replace(path, *_frames(chunk_id, read_frames(path, seen.parts)))
+        disk.replace(path, _frames(chunk_id, read_frames(path, seen.parts)))
     elif copied:
-        disk.delete(path)
+        disk.remove(path)
     else:
         move(disk, folder, path)
     return Repaired(saved, moved)

@@ -72,17 +72,22 @@ class Files:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
             if self.folder_mode is not None:
                 path.chmod(self.folder_mode)
-            (sync or self.sync_folder)(path.parent)
+            (sync or sync_folder)(path.parent)
 
     @staticmethod
     def sync_folder(folder: Path) -> None:
-        """Return when a folder's entries survive a power cut.
+        """Return when a folder's entries survive a power cut."""
+        sync_folder(folder)
 
-        Raises:
-            OSError: they may not.
-        """
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+
+def sync_folder(folder: Path, fsync: Callable[[int], None] | None = None) -> None:
+    """Return when a folder's entries survive a power cut.
+
+    Raises:
+        OSError: they may not.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        (fsync or os.fsync)(descriptor)
+    finally:
+        os.close(descriptor)
