@@ -91,10 +91,10 @@ class Disk:
                     self.sync_folder(path.parent)
         self._fault("synced")
 
-    def append_shared(self, path: Path, pieces: Iterable[bytes]) -> None:
-        """Add lines to a file that other processes may add to or take away, all or nothing; it is made if missing.
+    def append_shared(self, path: Path, pieces: Iterable[bytes], *, is_text: bool = True) -> None:
+        """Add pieces to a file that other processes may add to or take away, all or nothing; it is made if missing.
 
-        They survive a power cut on return. What a crash has left of a line stays a line by itself.
+        They survive a power cut on return. What a crash has left of a line of text stays a line by itself.
 
         Raises:
             OSError: they could not be written; the file is as long as before.
@@ -106,7 +106,7 @@ class Disk:
                 # before there are bytes: whoever finds some, after a crash, takes its name for safe
                 self._fault("created")
                 self.sync_folder(path.parent)
-            is_torn = bool(size) and os.pread(descriptor, 1, size - 1) != b"\n"
+            is_torn = is_text and bool(size) and os.pread(descriptor, 1, size - 1) != b"\n"
             with _taking_back(lambda: os.ftruncate(descriptor, size)):
                 lines = _on_new_line(pieces) if is_torn else pieces
                 self._write(descriptor, lines, self._fdatasync or os.fdatasync)

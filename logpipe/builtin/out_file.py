@@ -27,6 +27,7 @@ from logpipe.builtin.chunk_payloads import compressed_of, pieces_of
 from logpipe.builtin.compression import Compression, compressor
 from logpipe.builtin.file_store import append, create_first_free, is_bad_name
 from logpipe.builtin.path_template import INDEX, fixed_folder, path_template, placeholder_problems
+from logpipe.durable import Disk
 
 _DAY: Final = Seconds(86_400.0)
 _NUMBER: Final = "\0"
@@ -88,6 +89,7 @@ class FileOutput(Output[FileOptions], type="file"):
 
     def __init__(self, options: FileOptions, host: Host) -> None:
         super().__init__(options, host)
+        self._disk = Disk(host.files, "out_file")
         self._template = _template(options, host)
         if not host.is_secondary:
             for problem in placeholder_problems("path", self._template, host.chunk_keys):
@@ -147,9 +149,9 @@ class FileOutput(Output[FileOptions], type="file"):
     def _store(self, path: str, chunk: Chunk) -> None:
         if self.options.append:
             is_text = self.options.compress == "text"
-            append(Path(path), self._content(chunk), self.host.files, is_text=is_text)
+            append(Path(path), self._content(chunk), self._disk, is_text=is_text)
         else:
-            create_first_free(path, self._content(chunk), placeholder=_NUMBER, name=chunk.id, files=self.host.files)
+            create_first_free(path, self._content(chunk), placeholder=_NUMBER, name=chunk.id, disk=self._disk)
 
 
 def _template(options: FileOptions, host: Host) -> str:

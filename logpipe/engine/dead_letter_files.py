@@ -7,15 +7,14 @@ line holds; `logpipe buffer` reads, checks and replays them.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from logpipe.durable import Disk
 from logpipe.engine.letters import Culprit, Letter, encode
 from logpipe.engine.syncing import FIRST_BACK_OFF, LONGEST_BACK_OFF
 from logpipe.plugin import Chunk, Clock, Files, Host
@@ -47,7 +46,7 @@ class DeadLetterFiles:
         self.base = base
         self.folder_of_all = base / "backup" / f"worker{worker_id}"
         self._clock = clock
-        self._files = files or Files()
+        self._disk = Disk(files or Files(), "letters")
         self._paths: dict[Path, Path] = {}
 
     def folder(self, plugin_id: str) -> Path:
@@ -105,55 +104,22 @@ class DeadLetterFiles:
             stamp = datetime.fromtimestamp(self._clock.now() / 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%S")
             path = folder / f"events-{stamp}-{os.getpid()}{SUFFIX}"
         self._prepare(folder)
-        with _open_locked(path, self._files) as file:
-            size = file.seek(0, os.SEEK_END)
-            rest = memoryview(b"".join(lines))
-            try:
-                while rest:
-                    rest = rest[file.write(rest) :]
-                os.fdatasync(file.fileno())
-                if not size:
-                    self._files.sync_folder(folder)
-            except OSError:
-                file.truncate(size)  # half a line would take the next one with it
-                raise
+        self._disk.append_shared(path, lines)
         self._paths[folder] = path
         return path
 
     def _write_whole(self, path: Path, lines: Iterable[bytes]) -> None:
         """Write a file that is whole as soon as it has its name."""
         self._prepare(path.parent)
-        unfinished = path.with_suffix(".part")
-        unfinished.unlink(missing_ok=True)  # of an attempt that failed
-        descriptor = self._files.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(path)
-        self._files.sync_folder(path.parent)
+        self._disk.replace(path, lines)
 
     def _prepare(self, folder: Path) -> None:
-        self._files.make_folder(folder)
+        self._disk.make_folder(folder)
         owner = self.base.stat().st_uid
         if owner not in {0, os.geteuid()}:
             raise PermissionError(
                 f"{self.base} belongs to user {owner}, who could read or replace what is written there"
             )
-
-
-def _open_locked(path: Path, files: Files) -> FileIO:
-    """Open a file to append to, and hold off who would take it away (`logpipe buffer replay`) until it is closed."""
-    while True:
-        descriptor = files.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW)
-        file = FileIO(descriptor, "ab")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:
-            if os.path.samestat(os.fstat(descriptor), path.lstat()):
-                return file
-        except FileNotFoundError:
-            pass
-        file.close()
 
 
 def _size(path: Path) -> int:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from logpipe.durable import Disk
 from logpipe.engine.host import World
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Buffer
@@ -45,7 +46,7 @@ class LeftBehind:
         self._file = folder / f"buffers-{name}-worker{world.worker_id}.json"
         self._of_all = f"buffers-{name}-worker*.json"
         self._worker_id, self._workers = world.worker_id, world.workers
-        self._made = world.files
+        self._disk = Disk(world.files, "places")
         self._registry = registry
         self._log = log
         self._others: list[Kept] = []
@@ -97,12 +98,8 @@ class LeftBehind:
         return files
 
     def _write(self, places: list[Kept]) -> None:
-        self._made.make_folder(self._file.parent)
-        temporary = self._file.with_suffix(".tmp")
-        descriptor = self._made.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "w") as out:
-            json.dump(places, out)
-        temporary.replace(self._file)
+        self._disk.make_folder(self._file.parent)
+        self._disk.replace(self._file, [json.dumps(places).encode()])
 
 
 def _read(file: Path) -> list[Kept]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import gzip
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from logpipe import ConfigError, Receipt
+from logpipe import ConfigError, Files, Receipt
 from logpipe.builtin import file_store
 from logpipe.builtin.out_file import FileOutput
+from logpipe.durable import Disk
 from logpipe.testing import ManualClock, check_plugin, drive, pipeline
 
 DAY = 1466000000_000000000  # 2016-06-15 14:13:20 UTC
+DISK = Disk(Files(), "out_file")
 JSON = "<format>\n@type json\n</format>\n"
 
 
@@ -243,30 +244,31 @@ async def test_default_slice_is_told_of(tmp_path: Path) -> None:
 
 def broken_write(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
     """Let writes fail as on a full disk, when so many bytes have been written."""
-    real: Any = os.write
+    real = os.write
     written = 0
 
-    def write(descriptor: int, data: Any) -> int:
+    def write(descriptor: int, data: bytes | memoryview) -> int:
         nonlocal written
         if written >= after:
             raise OSError(28, "No space left on device")
-        count: int = real(descriptor, bytes(data[: after - written]))
+        count = real(descriptor, bytes(data)[: after - written])
         written += count
         return count
 
     monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "writev", lambda descriptor, pieces: write(descriptor, b"".join(pieces)))
 
 
 def test_failed_append_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fills up while a chunk is appended leaves the file as it was."""
     path = tmp_path / "deep" / "f"
-    file_store.append(path, b"first\n")
+    file_store.append(path, [b"first\n"], DISK)
     with monkeypatch.context() as patch:
         broken_write(patch, after=4)
         with pytest.raises(OSError, match="No space left"):
-            file_store.append(path, b"second\n")
+            file_store.append(path, [b"second\n"], DISK)
     assert path.read_bytes() == b"first\n"
-    file_store.append(path, b"third\n")
+    file_store.append(path, [b"third\n"], DISK)
     assert path.read_bytes() == b"first\nthird\n"
 
 
@@ -280,7 +282,7 @@ def test_what_a_crash_left_of_a_line_stays_by_itself(tmp_path: Path) -> None:
         (b"", b"next\n", b"next\n"),
     ):
         path.write_bytes(torn)
-        file_store.append(path, data)
+        file_store.append(path, [data], DISK)
         assert path.read_bytes() == expected
 
 
@@ -294,9 +296,10 @@ def test_new_files_and_folders_survive_a_power_cut(tmp_path: Path, monkeypatch: 
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "fdatasync", fsync)
     for _ in range(2):
-        file_store.append(tmp_path / "a/b/f", b"line\n")
-    assert synced == [".", "a", "a/b/f", "a/b", "a/b/f"]
+        file_store.append(tmp_path / "a/b/f", [b"line\n"], DISK)
+    assert synced == [".", "a", "a/b", "a/b/f", "a/b/f"]
 
 
 def test_failed_file_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +307,7 @@ def test_failed_file_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patch:
         broken_write(patch, after=4)
         with pytest.raises(OSError, match="No space left"):
-            file_store.create_first_free(f"{tmp_path}/f_**", b"second\n", placeholder="_**", name="x")
+            file_store.create_first_free(f"{tmp_path}/f_**", [b"second\n"], placeholder="_**", name="x", disk=DISK)
     assert files(tmp_path) == {}
 
 
@@ -312,6 +315,9 @@ def test_taken_numbers_are_passed_over(tmp_path: Path) -> None:
     """No file is ever written over, whoever made it."""
     for name in ("f_0", "f_1", "f_3"):
         (tmp_path / name).write_bytes(b"old")
-    made = [file_store.create_first_free(f"{tmp_path}/f_**", b"new", placeholder="_**", name="x") for _ in range(2)]
+    made = [
+        file_store.create_first_free(f"{tmp_path}/f_**", [b"new"], placeholder="_**", name="x", disk=DISK)
+        for _ in range(2)
+    ]
     assert [path.name for path in made] == ["f_2", "f_4"]
     assert files(tmp_path) == {"f_0": "old", "f_1": "old", "f_2": "new", "f_3": "old", "f_4": "new"}

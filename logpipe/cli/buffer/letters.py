@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from logpipe.cli.buffer.store import Finding, Item, Row
+from logpipe.durable import Disk
 from logpipe.engine.dead_letter_files import SUFFIX
 from logpipe.engine.letters import Letter, decode
 from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch
+from logpipe.files import Files
 
 CLAIMED: Final = f"{SUFFIX}.replaying"
 """What a file's name ends with while its letters are being replayed, or after that was broken off."""
@@ -133,25 +137,19 @@ class _LetterFile:
 
     def repair(self) -> str:
         self.claim()
+        disk = Disk(Files(stat.S_IMODE(self._path.stat().st_mode)), "letters")
         bad = self._path.with_name(f"{self.item_id}.damaged")
-        good = self._path.with_name(f"{self.item_id}.repaired")
-        kept = moved = 0
-        with good.open("wb") as intact, bad.open("ab") as damaged:
-            for _, line in self._lines():
-                try:
-                    decode(line)
-                except ValueError:
-                    moved += 1
-                    damaged.write(line if line.endswith(b"\n") else line + b"\n")
-                else:
-                    kept += 1
-                    intact.write(line if line.endswith(b"\n") else line + b"\n")
-            for file in (intact, damaged):
-                file.flush()
-                os.fsync(file.fileno())
-        good.replace(self._path)
+        found = Counter(_is_letter(line) for _, line in self._lines())
+        if found[False]:
+            disk.append_shared(bad, self._whole(intact=False))
+        disk.replace(self._path, self._whole(intact=True))
         self.give_back()
-        return f"{kept} records kept, {moved} lines moved to {bad}"
+        return f"{found[True]} records kept, {found[False]} lines moved to {bad}"
+
+    def _whole(self, *, intact: bool) -> Iterator[bytes]:
+        for _, line in self._lines():
+            if _is_letter(line) is intact:
+                yield line if line.endswith(b"\n") else line + b"\n"
 
     def claim(self) -> None:
         is_fresh = not self._path.name.endswith(CLAIMED)
@@ -183,3 +181,11 @@ class _LetterFile:
         if self._claimed is not None:
             os.close(self._claimed)
             self._claimed = None
+
+
+def _is_letter(line: bytes) -> bool:
+    try:
+        decode(line)
+    except ValueError:
+        return False
+    return True
