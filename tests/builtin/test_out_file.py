@@ -311,6 +311,43 @@ def test_failed_file_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert files(tmp_path) == {}
 
 
+@pytest.mark.parametrize(("append", "name"), [("true", "f.log"), ("false", "f_0.log")])
+async def test_a_name_that_cannot_be_synced(
+    append: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Appended or whole, nothing of the attempt is left: the chunk is written again, and is there once."""
+    sync = os.fsync
+    failures = 0
+
+    def fsync(descriptor: int) -> None:
+        nonlocal failures
+        if not failures and Path(f"/proc/self/fd/{descriptor}").readlink() == tmp_path:
+            failures += 1
+            raise OSError(5, "Input/output error")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    waits = "@type memory\nretry_wait 0.01"
+    async with drive(FileOutput, f"path {tmp_path}/f\nappend {append}\n{JSON}{buffer('[]', waits)}") as stage:
+        await stage.feed("app", {"n": 1})
+        stage.graph.flush()
+        await stage.wait_for(lambda: failures and stage.metric("write_count") == 1)
+    assert files(tmp_path) == {name: '{"n":1}\n'}
+
+
+def test_a_link_is_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it leads, a file is made that survives."""
+    synced: list[Path] = []
+    sync = os.fsync
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "f").symlink_to("volume/real")
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(Path(f"/proc/self/fd/{fd}").readlink()), sync(fd)))
+    file_store.append(tmp_path / "f", [b"line\n"], DISK)
+    assert (tmp_path / "f").is_symlink()
+    assert (tmp_path / "volume/real").read_bytes() == b"line\n"
+    assert synced == [tmp_path / "volume"]
+
+
 def test_taken_numbers_are_passed_over(tmp_path: Path) -> None:
     """No file is ever written over, whoever made it."""
     for name in ("f_0", "f_1", "f_3"):

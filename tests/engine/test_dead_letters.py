@@ -80,6 +80,81 @@ async def test_a_letter_that_cannot_be_written_is_kept_and_tried_again(tmp_path:
     assert [letter.record for letter in letters] == [{"bad": 1}]
 
 
+async def test_a_letter_that_was_half_written_is_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk fills up in the middle of it: that half is taken back, or else it takes no other letter with it."""
+    write, cut = os.writev, os.ftruncate
+    sound, cuts = True, True
+
+    def writev(descriptor: int, pieces: list[bytes]) -> int:
+        if sound or ".jsonl" not in _name(descriptor):
+            return write(descriptor, pieces)
+        write(descriptor, [b"".join(pieces)[:30]])
+        raise OSError(28, "No space left on device")
+
+    def ftruncate(descriptor: int, size: int) -> None:
+        if not cuts:
+            raise OSError(5, "Input/output error")
+        cut(descriptor, size)
+
+    monkeypatch.setattr(os, "writev", writev)
+    monkeypatch.setattr(os, "ftruncate", ftruncate)
+    settled: list[int] = []
+    clock = ManualClock()
+    async with pipeline(f"<system>\nroot_dir {tmp_path}\n</system>\n{TEXT}", Touchy, clock=clock) as running:
+
+        async def feed(number: int) -> None:
+            receipt = Receipt(lambda: settled.append(number))
+            await running.feed("a", {"bad": number}, receipt=receipt)
+            receipt.release()
+
+        async def failed(times: int) -> None:
+            await running.wait_for(lambda: " ".join(running.log.texts("error")).count("They are kept") >= times)
+
+        await feed(1)
+        await running.wait_for(lambda: settled == [1])
+        (file,) = tmp_path.rglob("*.jsonl")
+        whole, sound = file.read_bytes(), False
+        await feed(2)
+        await failed(1)
+        assert file.read_bytes() == whole
+        cuts = False
+        await clock.advance(60)
+        await failed(2)
+        assert file.read_bytes() != whole
+        sound = True
+        await clock.advance(60)
+        await running.wait_for(lambda: settled == [1, 2])
+        lines = file.read_bytes().splitlines()
+    assert [decode(line).record for line in (lines[0], lines[-1])] == [{"bad": 1}, {"bad": 2}]
+    assert len(lines) > 2
+
+
+async def test_a_letter_is_safe_when_its_receipt_settles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes, and where the file is new the file's name."""
+    synced: list[str] = []
+    for call in ("fsync", "fdatasync"):
+        sync = getattr(os, call)
+        monkeypatch.setattr(
+            os, call, lambda descriptor, sync=sync: (sync(descriptor), synced.append(_name(descriptor)))
+        )
+    settled: list[list[str]] = []
+    async with pipeline(f"<system>\nroot_dir {tmp_path}\n</system>\n{TEXT}", Touchy) as running:
+        for number in (1, 2):
+            receipt = Receipt(lambda: settled.append(synced.copy()))
+            await running.feed("a", {"bad": number}, receipt=receipt)
+            receipt.release()
+            await running.wait_for(lambda count=number: len(settled) == count)
+            (file,) = tmp_path.rglob("*.jsonl")
+            new = [str(file.parent)] if number == 1 else []
+            assert settled[-1][-1 - len(new) :] == [*new, str(file)]
+            synced.clear()
+    assert len(settled) == 2
+
+
+def _name(descriptor: int) -> str:
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+
 async def test_a_letter_that_was_never_written_stays_owed_to_its_source(tmp_path: Path) -> None:
     """At the end, too: the source is read again by the next run. Nobody else waits for it."""
     (tmp_path / "backup").write_text("a file stands in the way")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import os
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from logpipe import BufferFull, ConfigError, Receipt, RecordTooLarge, StoredChunk
+from logpipe import BufferFull, ConfigError, LogpipeError, Receipt, RecordTooLarge, StoredChunk
 from logpipe.builtin.buffers.file import FileBuffer, FileSingleBuffer
 from logpipe.testing import ManualClock, check_plugin, settle, wait_for
 from tests.builtin.buffers.stages import Lines, Sink, conf, file_buffer, files, lines, running, sink
@@ -319,3 +320,35 @@ async def test_two_outputs_may_share_a_folder_by_prefix(tmp_path: Path) -> None:
         outputs = [stage.plugin for stage in pipe.graph.stages.outputs if isinstance(stage.plugin, Sink)]
         assert [out.records for out in outputs if not isinstance(out, Lines)] == [[{"n": 1}]]
         assert [out.payloads for out in outputs if isinstance(out, Lines)] == [[b"b:2\n"]]
+
+
+async def test_the_name_of_a_resumed_file_is_synced_before_more_is_accepted(tmp_path: Path) -> None:
+    """The run before may have been killed between the bytes of the file and its name."""
+    synced: list[str] = []
+    failures = 0
+
+    def fsync(descriptor: int) -> None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        os.fsync(descriptor)
+
+    text = conf(tmp_path, f"{LONG}\nflush_at_shutdown false")
+    for failing in (False, True):
+        async with running(text) as pipe:
+            await pipe.feed("a", {"n": 1})
+        failures = int(failing)
+        async with running(text, buffer=file_buffer(fsync=fsync)) as pipe:
+            assert synced == []
+            if failing:
+                with pytest.raises(LogpipeError, match=r"buffer file .* cannot be written: Input/output error"):
+                    await pipe.feed("a", {"n": 2})
+            await pipe.feed("a", {"n": 2})
+            assert synced == [str(tmp_path)]
+            await pipe.feed("a", {"n": 3})
+            assert synced == [str(tmp_path)]
+            await pipe.flush()
+            assert [record["n"] for record in sink(pipe).records] == [1, 2, 3]
+        synced.clear()
