@@ -112,10 +112,10 @@ class Disk:
                 self._write(descriptor, lines, self._fdatasync or os.fdatasync)
         self._fault("synced")
 
-    def fill(self, path: Path, pieces: Iterable[bytes]) -> int:
+    def fill(self, path: Path, pieces: Iterable[bytes], *, ready: Callable[[int], None] | None = None) -> int:
         """Make a file in the place of any of that name; returns its descriptor, to be closed, when its bytes are safe.
 
-        Its name is not: `move` gives it one that is.
+        Its name is not: `move` gives it one that is. `ready` is called with the descriptor before anything is written.
 
         Raises:
             OSError: it could not be written; no file of that name is left.
@@ -124,6 +124,8 @@ class Disk:
         descriptor = self._open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             with _taking_back(path.unlink):
+                if ready is not None:
+                    ready(descriptor)
                 self._write(descriptor, pieces, self._fsync or os.fsync)
         except BaseException:
             os.close(descriptor)
@@ -148,10 +150,13 @@ class Disk:
         os.close(self._open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         self._fault("named")
 
-    def replace(self, path: Path, pieces: Iterable[bytes]) -> None:
-        """Put a file with these bytes in the place of `path`; the old one or the new one survives a power cut."""
+    def replace(self, path: Path, pieces: Iterable[bytes], *, ready: Callable[[int], None] | None = None) -> None:
+        """Put a file with these bytes in the place of `path`; the old one or the new one survives a power cut.
+
+        `ready` is called with the new file's descriptor before anything is written.
+        """
         temporary = path.with_name(f"{path.name}{UNFINISHED}")
-        os.close(self.fill(temporary, pieces))
+        os.close(self.fill(temporary, pieces, ready=ready))
         with _taking_back(temporary.unlink):
             self.move(temporary, path)
 
@@ -180,7 +185,7 @@ class Disk:
             descriptor = self._open(path, flags | os.O_CREAT)
             try:
                 lock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-                is_there = _is_at(descriptor, path)
+                is_there = is_at(descriptor, path)
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -268,7 +273,8 @@ def _on_new_line(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
+    """Return whether an open file is the one that has a name now."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
     except FileNotFoundError:

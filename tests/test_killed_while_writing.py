@@ -30,9 +30,10 @@ REPLACE = ("opened", "written", "replacing", "replaced", "synced")
         ("out_file", ("folder", "opened", "written", "named", "replacing", "replaced", "synced"), {"append": "false"}),
         ("letters", APPEND, {"filters": PICKY}),
         ("letters", ("folder", *REPLACE), {"out": "in.log/out", "more": GIVING_UP}),
+        ("positions", ("folder", *REPLACE), {}),
         ("places", ("folder", *REPLACE), {}),
     ],
-    ids=["appended files", "whole files", "letters", "given up", "places of buffers"],
+    ids=["appended files", "whole files", "letters", "given up", "positions", "places of buffers"],
 )
 def test_killed_at_each_step(name: str, steps: tuple[str, ...], settings: dict[str, str], tmp_path: Path) -> None:
     """One after the other: what one kill leaves, the next run takes up until it is killed."""
