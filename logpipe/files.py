@@ -74,11 +74,6 @@ class Files:
                 path.chmod(self.folder_mode)
             (sync or sync_folder)(path.parent)
 
-    @staticmethod
-    def sync_folder(folder: Path) -> None:
-        """Return when a folder's entries survive a power cut."""
-        sync_folder(folder)
-
 
 def sync_folder(folder: Path, fsync: Callable[[int], None] | None = None) -> None:
     """Return when a folder's entries survive a power cut.

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from logpipe import Files, LogpipeError
+from logpipe.durable import UNFINISHED, Disk, is_at, lock
 
 UNWATCHED: Final = 0xFFFF_FFFF_FFFF_FFFF
 """The offset of a file that fluentd has stopped watching."""
@@ -84,7 +85,7 @@ class PositionFile:
 
     def __init__(self, path: str, files: Files | None = None) -> None:
         self.path = path
-        self._files = files or Files()
+        self._disk = Disk(files or Files(), "positions")
         self._real = Path(path)
         self._lock: int | None = None
         self._saved: bytes | None = None
@@ -117,20 +118,21 @@ class PositionFile:
             raise LogpipeError(f"pos_file {self.path} is a link in a circle: name a file") from None
         if self.forgets:
             return
-        self._files.make_folder(self._real.parent)
-        while self._lock is None:
-            descriptor = self._files.open(self._real, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY)
-            try:
-                self._is_regular(os.fstat(descriptor))
-                self._take(descriptor)
-                replaced = not _is_at(descriptor, self._real)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            if replaced:  # by the process that had it, between our open and our lock
-                os.close(descriptor)
-            else:
-                self._lock = descriptor
+        self._disk.make_folder(self._real.parent)
+        if self._lock is not None:
+            return
+        try:
+            descriptor = self._disk.open_locked(self._real, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
+        except BlockingIOError:
+            raise LogpipeError(
+                f"pos_file {self.path} is in use by another process: stop that one, or give each its own pos_file"
+            ) from None
+        try:
+            self._is_regular(os.fstat(descriptor))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._lock = descriptor
 
     def _is_regular(self, status: os.stat_result) -> bool:
         """Return whether positions can be kept there: not in the null device, which is no mistake.
@@ -144,16 +146,6 @@ class PositionFile:
             return False
         what = next((what for test, what in _NO_FILES if test(status.st_mode)), "no regular file")
         raise LogpipeError(f"pos_file {self.path} is {what}: name a file, or /dev/null to remember nothing")
-
-    def _take(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LogpipeError(
-                f"pos_file {self.path} is in use by another process: stop that one, or give each its own pos_file"
-            ) from None
-        except OSError:  # a file system without locks: two processes on it cannot be told apart
-            return
 
     def load(self) -> Loaded:
         """Return the rows; a missing file has none, and for a broken row its older self stands in.
@@ -216,18 +208,15 @@ class PositionFile:
             return False
         self.open()
         if looks != (self._saved_looks or b""):
-            os.close(self._replace(_beside(self._real, ".looks"), looks))
+            self._replace(_beside(self._real, ".looks"), looks)
             self._saved_looks = looks
         if content != self._saved:
             if heads != self._saved_heads:
                 self._add_heads(heads)
-            descriptor = self._replace(self._real, content)
-            if self._lock is not None:
-                os.close(self._lock)
-            self._lock = descriptor
+            self._replace_rows(content)
             self._saved = content
         if heads != self._saved_heads:
-            os.close(self._replace(_beside(self._real, ".heads"), heads))
+            self._replace(_beside(self._real, ".heads"), heads)
             self._saved_heads = heads
         return True
 
@@ -238,33 +227,33 @@ class PositionFile:
         new = [line for line in heads.split(b"\n") if line and line.rpartition(b"\t")[0] not in known]
         if new:
             both = old + b"".join(line + b"\n" for line in new)
-            os.close(self._replace(_beside(self._real, ".heads"), both))
+            self._replace(_beside(self._real, ".heads"), both)
             self._saved_heads = both
 
-    def _replace(self, path: Path, content: bytes) -> int:
-        """Put a new file in the place of `path`; returns its descriptor, locked."""
-        temporary = _beside(path, ".tmp")
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = self._files.open(temporary, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    def _replace(self, path: Path, content: bytes) -> None:
+        self._disk.replace(path, [content], ready=lambda descriptor: _give_away(descriptor, path))
+
+    def _replace_rows(self, content: bytes) -> None:
+        """Put a new file in the place of the one with the rows, which stays locked all the time."""
+        temporary = _beside(self._real, UNFINISHED)
+        descriptor = self._disk.fill(temporary, [content], ready=self._prepare)
         try:
-            if not self._is_regular(os.fstat(descriptor)):
-                raise OSError(errno.EINVAL, "not a regular file", str(temporary))  # noqa: TRY301 - it is removed below
-            self._take(descriptor)
-            _give_away(descriptor, path)
-            remaining = memoryview(content)
-            while remaining:
-                remaining = remaining[os.write(descriptor, remaining) :]
-            os.fsync(descriptor)
-            if path == self._real and self._saved is not None:  # else it is not ours, and may be damaged
-                _keep(path, _beside(path, ".old"))
-            temporary.rename(path)
-            self._files.sync_folder(path.parent)
-        except BaseException:
-            os.close(descriptor)
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        return descriptor
+            if self._saved is not None:  # else it is not ours, and may be damaged
+                _keep(self._real, _beside(self._real, ".old"))
+            self._disk.move(temporary, self._real)
+        finally:
+            if is_at(descriptor, self._real):  # also where its name could not be synced
+                if self._lock is not None:
+                    os.close(self._lock)
+                self._lock = descriptor
+            else:
+                os.close(descriptor)
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+
+    def _prepare(self, descriptor: int) -> None:
+        lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _give_away(descriptor, self._real)
 
     def close(self) -> None:
         """Let other processes have the file; safe to call twice."""
@@ -355,10 +344,3 @@ def _keep(path: Path, old: Path) -> None:
     with contextlib.suppress(OSError):
         old.unlink(missing_ok=True)
         old.hardlink_to(path)
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from logpipe import LogpipeError
 from logpipe.builtin.position_file import UNWATCHED, Position, PositionFile, decode, encode, entry, is_storable
 
 ROWS = st.lists(
@@ -171,7 +172,7 @@ def test_nothing_is_written_where_nothing_changed(tmp_path: Path) -> None:
     file.close()
 
 
-@pytest.mark.parametrize("step", ["write", "fsync", "rename"])
+@pytest.mark.parametrize("step", ["writev", "fsync", "rename"])
 def test_a_write_that_fails_leaves_the_old_rows(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No step of a write that fails can hurt what was there, and no scrap is left behind."""
     path = tmp_path / "pos"
@@ -193,10 +194,37 @@ def test_a_write_that_fails_leaves_the_old_rows(step: str, tmp_path: Path, monke
     file.close()
 
 
+def test_it_stays_locked_when_its_name_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows have their place then, and no other process may have them."""
+    path = tmp_path / "pos"
+    file, other = PositionFile(str(path)), PositionFile(str(path))
+    file.save([entry([Position("/a", 1, 1)])])
+    sync = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+            raise OSError(5, "Input/output error")
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            file.save([entry([Position("/a", 2, 1)])])
+    with pytest.raises(LogpipeError, match="in use by another process"):
+        other.open()
+    assert file.save([entry([Position("/a", 2, 1)])])
+    with pytest.raises(LogpipeError, match="in use by another process"):
+        other.open()
+    file.close()
+    other.open()
+    other.close()
+
+
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that takes a few bytes at a time gets all of them."""
     really_write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: really_write(descriptor, bytes(data[:7])))
+    monkeypatch.setattr(os, "writev", lambda descriptor, pieces: really_write(descriptor, b"".join(pieces)[:7]))
     file = PositionFile(str(tmp_path / "pos"))
     rows = [Position("/a/long/path", 1, 1), Position("/b", 2, 2)]
     file.save([entry(rows)])
