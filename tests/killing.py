@@ -84,7 +84,9 @@ class Machine:
                 with suppress(ValueError):  # a kill may cut a letter short; it comes again
                     letter = decode(line)
                     lines[
-                        str(letter.record["message"]) if letter.record else (letter.payload or b"").decode().strip()
+                        str(letter.record["message"])
+                        if letter.record
+                        else (letter.payload or b"").decode().removesuffix("\n")
                     ] += 1
         return lines
 

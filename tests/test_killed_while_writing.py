@@ -23,6 +23,7 @@ APPEND = ("folder", "created", "opened", "written", "synced")
 REPLACE = ("opened", "written", "replacing", "replaced", "synced")
 
 
+@pytest.mark.slow("the program starts once for each step")
 @pytest.mark.parametrize(
     ("name", "steps", "settings"),
     [
