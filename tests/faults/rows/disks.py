@@ -72,7 +72,7 @@ def input_output_error(lab: Lab) -> None:
     """What a failed sync has dropped is read again from its source; no sync is tried again and then trusted."""
     for call, times in (("fdatasync", "2..3"), ("writev", "2..3"), ("fsync", "4..6")):
         _failing_calls(lab, call, "EIO", times)
-    _failing_calls(lab, "write", "EIO", "2..4", paths=("out/out.log", "state/pos.tmp"))
+    _failing_calls(lab, "writev", "EIO", "2..4", paths=("out/out.log", "state/pos.tmp"))
     with lab.trial("EIO on reading a log") as trial:
         trial.may_repeat = True
         calls = trial.folder / "strace"
