@@ -56,6 +56,14 @@ def test_a_write_that_fails_leaves_what_was_there(
     assert path.read_bytes().endswith(b"new\n")
 
 
+def test_a_name_that_cannot_be_taken_leaves_no_unfinished_file(tmp_path: Path) -> None:
+    """A folder is in the way."""
+    (tmp_path / "f").mkdir()
+    with pytest.raises(IsADirectoryError):
+        DISK.replace(tmp_path / "f", [b"new"])
+    assert [each.name for each in tmp_path.iterdir()] == ["f"]
+
+
 @pytest.mark.parametrize("write", [lambda path: DISK.append(path, [b"new\n"], at=0), APPENDS_SHARED.values[0]])
 def test_a_new_file_whose_name_cannot_be_synced_is_empty_or_gone(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
