@@ -17,8 +17,10 @@ demo: $(VENV)/demo
 	@$(COMPILE)
 	@$(RUN) -m examples.demo $(ARGS)
 
+# Thousands of short processes: each would compile all modules anew where the environment forbids to write bytecode.
 test: $(DEV)
-	$(RUN) -m pytest $(ARGS)
+	@$(COMPILE)
+	@PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest $(ARGS)
 
 # The whole suite, in an environment of its own, with the newest releases there are and with the oldest that the
 # pyproject.toml files allow. Those have no wheels for later Pythons.
@@ -28,7 +30,7 @@ test-newest test-oldest: test-%: $(DEV)
 	@$(RUN) -m uv venv --quiet --clear --no-python-downloads $(wordlist 2,3,$($*)) .venv-$*
 	@$(RUN) .ci/lock.py show | $(RUN) -m uv pip install --quiet --python .venv-$* --resolution $(firstword $($*)) -r -
 	@$(RUN) -m uv pip install --quiet --python .venv-$* --no-deps --no-build-isolation $(dev_PROJECTS)
-	.venv-$*/bin/python -m pytest $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= .venv-$*/bin/python -m pytest $(ARGS)
 
 # As a newcomer has it, in a new Debian with Python 3.11, 3.13 or 3.14: make test-python PYTHON=3.14 ARGS=tests/config
 test-python:
