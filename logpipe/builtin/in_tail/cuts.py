@@ -33,7 +33,7 @@ class Cuts:
         What was not read of the old content is read from the copy that copytruncate made, if there is one.
         """
         async with self._following.changing:
-            await self._following.catch_up_now()  # its path may lead elsewhere by now
+            await self._following.look()  # its path may lead elsewhere by now
             file = generation.file
             if file is None or generation not in trail.generations:
                 return
@@ -62,7 +62,7 @@ class Cuts:
     async def look_for_copies(self, trail: Trail, generation: Generation) -> None:
         """Look for what was in a file between two looks, and is gone from it: it was written, copied and cut."""
         async with self._following.changing:
-            await self._following.catch_up_now()
+            await self._following.look()
             if generation not in trail.generations:
                 return
             cut = await self._find(trail, generation, generation.checked_at)
@@ -155,7 +155,7 @@ class Cuts:
     async def give_up(self, trail: Trail, generation: Generation, reason: str) -> None:
         """Read a generation no further, its file is gone or cannot be read for good; or go on in a copy of it."""
         async with self._following.changing:
-            await self._following.catch_up_now()
+            await self._following.look()
             if generation.finished or generation not in trail.generations:
                 return
             own: Found | None = None

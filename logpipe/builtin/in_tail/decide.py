@@ -98,7 +98,8 @@ def decide(table: Table, places: Iterable[Place], rules: Rules) -> list[Action]:
         live = table.live(place.path)
         kept = live is not None and live not in leaving
         new = [each for each in place.new if not kept or _came_before(live, each.found)]
-        for action in (*_certain(table, place), *_pasts(place.path, new, rules)):
+        actions = [*_certain(table, place), *_pasts(place.path, new, rules)]
+        for action in actions if not place.new else sorted(actions, key=lambda action: action.found.age):
             identity = action.found.identity
             if identity not in taken and identity not in taken_here and table.find(action.found) is None:
                 taken.add(identity)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from logpipe.builtin.in_tail.folders import Folder, Folders, Key, Lying
@@ -76,37 +76,55 @@ class FolderLooks:
         self._moved()
 
     def note(self, base: str, seen: Survey) -> Fresh:
-        """Take what lies in a folder for what is known of it; returns what is new there."""
+        """Take what lies in a folder for what is known of it; returns what is new there since the survey before.
+
+        What is new at the first survey, and as long as that is not decided, stands in `fresh`.
+        """
         folder = self._folders.at(base)
-        since, listed = folder.looked_at, True
+        first, since, listed = not folder.looked_at, folder.looked_at, True
         known = self._folders.known(base)
-        if not folder.looked_at:
+        if first:
             earlier = self.saved.folders.pop(base, None)
             since, listed = (earlier.looked_at, True) if earlier else (self.saved.written_at, False)
             known = set(earlier.files) if earlier is not None else set()
-        fresh = {
-            name: identity
-            for name, (identity, born) in seen.rotated.items()
-            if (identity.inode, born) not in known and not self._table.has(identity, born)
-        }
-        self._undecided.setdefault(base, set()).update(fresh)
+        new = Fresh(
+            {
+                name: identity
+                for name, (identity, born) in seen.rotated.items()
+                if (identity.inode, born) not in known and not self._table.has(identity, born)
+            },
+            since,
+            listed,
+        )
+        self._undecided.setdefault(base, set()).update(new.files)
         self._since.setdefault(base, since)
         self._adopt(base, folder, seen)
-        return Fresh(fresh, since, listed)
+        if first:
+            self.fresh[base] = new
+            return Fresh({}, since, listed)
+        if (fresh := self.fresh.get(base)) is not None:
+            identities = {*fresh.files.values(), *new.files.values()}
+            files = {name: identity for name, (identity, _) in seen.rotated.items() if identity in identities}
+            self.fresh[base] = fresh._replace(files=files)
+            self._undecided[base] = set(files)
+        return new
 
-    def note_again(self, base: str, seen: Survey) -> None:
-        """Add what has come to a folder since its first survey to what was new then."""
-        fresh = self.fresh[base]
-        new = {*fresh.files.values(), *self.note(base, seen).files.values()}
-        files = {name: identity for name, (identity, _) in seen.rotated.items() if identity in new}
-        self.fresh[base] = fresh._replace(files=files)
-        self._undecided[base] = set(files)
+    def _adopt(self, base: str, folder: Folder, seen: Survey) -> None:
+        old = {lying.who: lying for lying in folder.names.values()}
+        folder.names = {}
+        for name, who in seen.rotated.items():
+            lying = folder.names[name] = old.get(who) or Lying(base, name, who)
+            lying.move(base, name)
+        folder.looked_at, folder.changed = seen.looked_at, seen.changed
+        # not to be written before it is decided who follows what: the rows of new files are what a crash needs first
+        self._lines.pop(base, None)
 
-    def decided(self) -> None:
-        """Note that all paths that are there are followed: what new files are left may belong to those that are not."""
-        if not self.searched:
-            return
-        for base, fresh in list(self.fresh.items()):
+    def decided(self, listed: Iterable[str] = ()) -> None:
+        """Note that it is decided what is done with all that lies in folders that were listed.
+
+        Once all paths that are there are followed, what new files are left may belong to those that are not.
+        """
+        for base, fresh in list(self.fresh.items()) if self.searched else ():
             left = {
                 name: identity
                 for name, identity in fresh.files.items()
@@ -122,22 +140,11 @@ class FolderLooks:
             if not left:
                 del self.fresh[base], self._undecided[base]
                 self._since.pop(base, None)
-
-    def _adopt(self, base: str, folder: Folder, seen: Survey) -> None:
-        old = {lying.who: lying for lying in folder.names.values()}
-        folder.names = {}
-        for name, who in seen.rotated.items():
-            lying = folder.names[name] = old.get(who) or Lying(base, name, who)
-            lying.move(base, name)
-        folder.looked_at, folder.changed = seen.looked_at, seen.changed
-        # not to be written before it is decided who follows what: the rows of new files are what a crash needs first
-        self._lines.pop(base, None)
-
-    def settled(self, base: str) -> None:
-        """Note that it is decided what is done with all that lies in a folder."""
-        self._undecided.pop(base, None)
-        self._since.pop(base, None)
-        self.changed(base)
+        for base in listed:
+            if base not in self.fresh:
+                self._undecided.pop(base, None)
+                self._since.pop(base, None)
+                self.changed(base)
 
     def has_arrived(self, key: Key) -> bool:
         """Return whether a file was not there at the last look of an earlier run."""

@@ -107,6 +107,12 @@ class Happened:
         self.left.update(later.left)
         self.moved.update(later.moved)
 
+    def missed(self, path: str, key: Key) -> int:
+        """Return how many files had the name `key`, to which `path` leads, and were gone before any look."""
+        came = [each for each in dict.fromkeys(self.arrived.get(key, ())) if each.who is None]
+        there = sum(each.path is not None for each in came)
+        return max(0, len(came) - max(there, len(self.opened[path])))
+
 
 class Folders:
     """All folders that matter to one `<source>`."""

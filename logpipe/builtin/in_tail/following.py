@@ -7,7 +7,8 @@ at; where it tells nothing, a folder is looked at until it stands still.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -21,13 +22,12 @@ from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.look import (
     MOST_LOOKS,
     Ask,
+    Candidate,
     Looker,
     Status,
-    Survey,
     all_hops,
     birth_of,
     changed_at,
-    close,
     look_all,
     survey,
 )
@@ -77,56 +77,93 @@ class Following:
     async def catch_up(self) -> None:
         """Act on what inotify has told up to now."""
         async with self.changing:
-            await self.catch_up_now()
+            await self.look()
 
-    async def catch_up_now(self) -> None:
-        """Do the same for who has the lock."""
+    async def look(
+        self, paths: Iterable[str] = (), folders: Iterable[str] = (), *, at_end: Collection[str] = ()
+    ) -> None:
+        """Look at paths, and at all of which inotify has told, until they stand still; decide and act.
+
+        What lies in `folders` is listed, and in all others of which nobody told what happened. New paths are followed,
+        those in `at_end` from there. For who has the lock.
+        """
         happened = self._happened
         sightings, still = Sightings(), False
-        affected = self._paths_at(happened)
+        ends: dict[str, Key] = {}
+        new: dict[str, list[Candidate]] = defaultdict(list)
+        listed = dict.fromkeys(folders)
+        asked = {**dict.fromkeys(paths), **self._paths_at(happened)}
         written: dict[Trail, Generation | None] = {}
         for turn in range(MOST_LOOKS):
-            new, touched = self._take(happened)
-            again = dict(affected) if turn == 0 else {}
-            if new.moved:
-                again.update(self._paths_at(new))
-                again.update(
-                    dict.fromkeys(path for path in affected if any(lying in new.moved for lying in self._came_to(path)))
-                )
+            told, touched = self._take(happened)
+            again = {**asked, **self._paths_at(told)} if turn == 0 else self._affected(told, ends)
+            stale = dict.fromkeys(listed) if turn == 0 else await self._changed(listed, told)
+            again.update({path: None for path, (base, _) in ends.items() if base in stale})
             for trail in touched:
-                if trail.path in affected or trail.path in again:
+                if trail.path in ends or trail.path in again:
                     written[trail] = trail.live
                 else:
                     self.touch(trail)
-            still = not again
+            still = not again and not stale
             if still:
                 break
-            affected.update(again)
-            ends = await self._prepare(again)
-            asks = [
-                self._ask(path, end)._replace(before=tuple(each.path for each in self._came_to(path) if each.path))
-                for path, end in ends.items()
-            ]
-            looked = await self._host.in_thread(self.looker.places, asks, sightings.held)
-            sightings.add(looked)
-            self._note_opened(looked, happened)
+            there, unsure_of = await self._prepare(again)
+            stale.update(await self._changed(unsure_of - listed.keys(), told))
+            listed.update(dict.fromkeys(unsure_of | stale.keys()))
+            for path, some in (await self._list(stale)).items():
+                new[path] += some
+                there.setdefault(path, self._key_of(path))
+            ends.update(there)
+            asks = [self._ask(path, end, new.get(path, ())) for path, end in there.items()]
+            seen = await self._host.in_thread(self.looker.places, asks, sightings.held)
+            sightings.add(seen)
+            self._note_opened(seen, happened)
         places = sightings.result(still=still)
-        if happened.moved or places:
-            unsure = not still and len(happened.moved) < MOST_MOVED
+        if happened.moved or places or listed:
+            unsure = not still and 0 < len(happened.moved) < MOST_MOVED
             self._happened = happened if unsure else Happened()
             if unsure:  # some may have been found in no look: they are looked for again
                 self._watch.remind()
             else:
-                self._say_missed(happened)
+                for path in happened.opened:
+                    self.registry.books.miss(path, happened.missed(path, self._key_of(path)))
             found = {each.path: each for place in places for each in place.files}
-            await self._settle(places)
-            self.looks.decided()
+            await self._settle(places, at_end)
             for lying in happened.moved:
-                if lying.folder is not None and (seen := found.get(lying.last)) is not None:
-                    lying.who = seen.identity, seen.born
+                if lying.folder is not None and (file := found.get(lying.last)) is not None:
+                    lying.who = file.identity, file.born
             await self._note_moves(happened)
+            self.looks.decided(listed)
         for trail in [trail for trail, live in written.items() if trail.live is live]:  # a new one is read anyway
             self.touch(trail)
+
+    def _affected(self, told: Happened, ends: Iterable[str]) -> dict[str, None]:
+        """Return the paths that have to be looked at again after what was told."""
+        again = self._paths_at(told)
+        if told.moved:
+            again.update({path: None for path in ends if any(lying in told.moved for lying in self._came_to(path))})
+        return again
+
+    async def _changed(self, listed: Collection[str], told: Happened) -> dict[str, None]:
+        """Return the folders in which something came or went since they were listed, or that never were."""
+        times = await self._host.in_thread(changed_at, listed) if listed else []
+        left = {base for base, _ in told.left}
+        pairs = zip(listed, times, strict=True)
+        known = ((base, time, self.folders.at(base)) for base, time in pairs)
+        return {base: None for base, time, at in known if not at.looked_at or base in left or time != at.changed}
+
+    async def _list(self, bases: Collection[str]) -> dict[str, list[Candidate]]:
+        """See what lies in folders; returns what is new there and may be the past of paths that are followed."""
+        found: dict[str, list[Candidate]] = defaultdict(list)
+        suffix = self.looker.archive_suffix
+        for base, seen in (await self._host.in_thread(survey, bases) if bases else {}).items():
+            fresh = self.looks.note(base, seen)
+            for name in fresh.files:
+                self._note_arrival(self.folders.at(base).names[name])
+                for trail, before in self._watch.beside(base, name, suffix).items():
+                    if rotation_of(before, suffix).fullmatch(name):
+                        found[trail.path].append(Candidate(base + name, fresh.since, fresh.listed))
+        return found
 
     def _take(self, happened: Happened) -> tuple[Happened, set[Trail]]:
         """Add what inotify has told to what happened; returns what is new, and whose files were written to."""
@@ -172,15 +209,6 @@ class Following:
             happened.opened.setdefault(place.path, set()).update(
                 files - ({live.identity} if live is not None else set())
             )
-
-    def _say_missed(self, happened: Happened) -> None:
-        """Say which files had a followed name and were gone before any look."""
-        for path, opened in happened.opened.items():
-            came = [each for each in dict.fromkeys(happened.arrived.get(self._key_of(path), ())) if each.who is None]
-            there = sum(each.path is not None for each in came)
-            missed = len(came) - max(there, len(opened))
-            if missed > 0:
-                self.registry.books.miss(path, missed)
 
     def touch(self, trail: Trail) -> None:
         """Read what may have been written."""
@@ -243,60 +271,44 @@ class Following:
         waiting = iter(paths)
         while some := list(islice(waiting, _AT_ONCE)):
             async with self.changing:
-                places: list[Place] = []
-                for _ in range(MOST_LOOKS):
-                    close(each for place in places for each in place.files)
-                    ends = await self._prepare(some)
-                    asks = [self._ask(path, end) for path, end in ends.items()]
-                    places = await self._host.in_thread(self.looker.places, asks)
-                    if not await self._have_changed({base for base, _ in ends.values()}):
-                        break
-                await self._settle(places, new_at_end=new_at_end)
-                if self._happened.moved:
-                    await self.catch_up_now()
+                await self.look(some, at_end=some if new_at_end else ())
 
-    async def _have_changed(self, bases: set[str]) -> bool:
-        """Look again into new folders in which something was renamed since: before its path was opened, it may be."""
-        if not (fresh := [base for base in bases if base in self.looks.fresh]):
-            return False
-        new, written = self._take(self._happened)
-        left = {base for base, _ in new.left}
-        for trail in written:
-            self.touch(trail)
-        times = dict(zip(fresh, await self._host.in_thread(changed_at, fresh), strict=True))
-        changed = [base for base in fresh if base in left or times[base] != self.folders.at(base).changed]
-        for base, seen in (await self._host.in_thread(survey, changed)).items():
-            self.looks.note_again(base, seen)
-        return bool(changed)
-
-    def _ask(self, path: str, end: Key) -> Ask:
+    def _ask(self, path: str, end: Key, new: Iterable[Candidate]) -> Ask:
         """Return what to look at for a path that leads to `end`, and that an earlier run may have followed."""
         base, name = end
-        fresh = self.looks.fresh.get(base)
-        if fresh is None or self.table.live(path) is not None or not self.looks.saved.knew(path):
-            return Ask(path)
-        pattern = rotation_of(name, self.looker.archive_suffix)
-        new = tuple(base + other for other in fresh.files if pattern.fullmatch(other))
-        return Ask(path, (), new, fresh.since, fresh.listed)
+        before = tuple(each.path for each in self._came_to(path) if each.path)
+        if self._is_awaited(path, base):
+            fresh = self.looks.fresh[base]
+            pattern = rotation_of(name, self.looker.archive_suffix)
+            others = [other for other in fresh.files if pattern.fullmatch(other)]
+            new = [*new, *(Candidate(base + other, fresh.since, fresh.listed) for other in others)]
+        return Ask(path, before, tuple(dict.fromkeys(new)))
 
-    async def _prepare(self, paths: Iterable[str]) -> dict[str, Key]:
-        """Watch the folders on the way to files before they are opened, and see what lies there.
+    async def _prepare(self, paths: Iterable[str]) -> tuple[dict[str, Key], set[str]]:
+        """Watch the folders on the way to files before they are opened.
 
-        Returns folder and name of the file that each path leads to, be that there or not.
+        Returns folder and name of the file that each path leads to, be that there or not, and the folders of which not
+        all is known: nobody told what happened there, or it may be new for a path of an earlier run what lies there.
         """
         asked = list(paths)
-        hops = await self._host.in_thread(all_hops, asked)
-        self._watch.cover(dict.fromkeys(base for each in hops for base, _ in each))
+        hops = await self._host.in_thread(all_hops, asked) if asked else []
+        bases = {base for each in hops for base, _ in each}
+        told = {base for base in bases if self._watch.covers(base)}
+        self._watch.cover(bases)
         ends = {path: self.end_of(each) for path, each in zip(asked, hops, strict=True)}
-        bases = dict.fromkeys(base for base, _ in ends.values())
-        unknown = [base for base in bases if not self.folders.at(base).looked_at]
-        if unknown:
-            surveys = await self._host.in_thread(survey, unknown)
-            self.looks.fresh.update({base: self.looks.note(base, each) for base, each in surveys.items()})
         self.looks.leads.update({end: path for path, end in ends.items() if self.looks.saved.knew(path)})
-        return ends
+        unsure_of = {
+            base
+            for path, (base, _) in ends.items()
+            if base not in told or not self.folders.at(base).looked_at or self._is_awaited(path, base)
+        }
+        return ends, unsure_of
 
-    async def _settle(self, places: Sequence[Place], *, new_at_end: bool = False) -> None:
+    def _is_awaited(self, path: str, base: str) -> bool:
+        """Return whether what was new at the first survey of a folder may be the past of a path of an earlier run."""
+        return base in self.looks.fresh and self.table.live(path) is None and self.looks.saved.knew(path)
+
+    async def _settle(self, places: Sequence[Place], at_end: Collection[str]) -> None:
         """Decide about paths that were looked at, and act."""
         known = [place for place in places if place.path in self.table.by_path]
         new = [place for place in places if place.path not in self.table.by_path]
@@ -308,7 +320,7 @@ class Following:
             arrived = {place.path for place in new if place.hops and self.looks.has_arrived(self.end_of(place.hops))}
             beginnings = await self._host.in_thread(self.looker.beginnings, new, arrived, self.looks.saved, {})
             for each in beginnings:
-                actions = begin(self.table, each, self._rules, at_end=new_at_end)
+                actions = begin(self.table, each, self._rules, at_end=each.place.path in at_end)
                 self.looks.saved.claim([row.position for row in each.rows])
                 self.looks.saved.claim([each.own] if each.own is not None else [])
                 rows = [row.found for row in each.rows if row.found is not None]
@@ -346,12 +358,16 @@ class Following:
             folders = [*anew, *self._void]
             if not changed and not folders:
                 return
-            await self.catch_up_now()
+            await self.look()
             statuses = await self._host.in_thread(look_all, [trail.path for trail in changed])
             changed = self._see(zip(changed, statuses, strict=True))
             if changed or folders:
                 self._void.clear()
-                await self._renew(changed, folders, audit=audit)
+                before_this = self.registry.rotated.value
+                paths = [trail.path for trail in changed]
+                await self.look(paths, dict.fromkeys((*folders, *(self._key_of(path)[0] for path in paths))))
+                if audit:
+                    self._missed.add(self.registry.rotated.value - before_this)
 
     def _see(self, seen: Iterable[tuple[Trail, Status]]) -> list[Trail]:
         """Wake what was written to, and return the paths that lead elsewhere."""
@@ -366,42 +382,11 @@ class Following:
                 changed.append(trail)
         return changed
 
-    async def _renew(self, trails: list[Trail], folders: Iterable[str], *, audit: bool) -> None:
-        """Follow paths to where they lead now, after what came and went while nobody reported."""
-        doubtful: dict[str, tuple[list[str], int]] = {trail.path: ([], 0) for trail in trails}
-        places: list[Place] = []
-        surveys: dict[str, Survey] = {}
-        for _ in range(MOST_LOOKS):
-            await self._prepare(doubtful)
-            ends = dict.fromkeys((*folders, *(self._key_of(path)[0] for path in doubtful)))
-            surveys = await self._host.in_thread(survey, ends)
-            for base, seen in surveys.items():
-                fresh = self.looks.note(base, seen)
-                for name in fresh.files:
-                    for trail, before in self._watch.beside(base, name, self.looker.archive_suffix).items():
-                        if rotation_of(before, self.looker.archive_suffix).fullmatch(name):
-                            doubtful.setdefault(trail.path, ([], 0))
-                            doubtful[trail.path] = ([*doubtful[trail.path][0], base + name], fresh.since)
-                    self._note_arrival(self.folders.at(base).names[name])
-            close(each for place in places for each in place.files)
-            asks = [
-                Ask(path, (), tuple(dict.fromkeys(new)), since, listed=True) for path, (new, since) in doubtful.items()
-            ]
-            places = await self._host.in_thread(self.looker.places, asks)
-            if [each.changed for each in surveys.values()] == await self._host.in_thread(changed_at, list(surveys)):
-                break
-        before_this = self.registry.rotated.value
-        await self._settle(places)
-        for base in surveys:
-            self.looks.settled(base)
-        if audit:
-            self._missed.add(self.registry.rotated.value - before_this)
-
     async def look_for_arrivals(self, trail: Trail) -> None:
         """Look for files beside a path where nobody tells that they come; for who has the lock."""
         base, _ = self._key_of(trail.path)
         if not self._watch.covers(base):
-            await self._renew([], [base], audit=False)
+            await self.look(folders=[base])
 
     def _forget(self, trail: Trail, *, but: int) -> None:
         for row in self.registry.forget(trail, but=but):

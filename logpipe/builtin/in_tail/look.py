@@ -51,16 +51,21 @@ class Survey(NamedTuple):
     """Names by inode, as the folder has them."""
 
 
+class Candidate(NamedTuple):
+    """A file that may have had a path's name, as in `Doubtful`."""
+
+    path: str
+    since: int
+    listed: bool
+
+
 class Ask(NamedTuple):
     """What to look at for a path."""
 
     path: str
     before: tuple[str, ...] = ()
     """Where the files are that had its name."""
-    new: tuple[str, ...] = ()
-    """Files that may have had its name."""
-    since: int = 0
-    listed: bool = False
+    new: tuple[Candidate, ...] = ()
 
 
 def look(path: str) -> Status:
@@ -229,7 +234,7 @@ class Looker:
         end = "".join(hops[-1])
         before = tuple(found for path in ask.before if path != end and (found := self.open(path)) is not None)
         new = tuple(
-            Doubtful(found, ask.since, ask.listed) for path in ask.new if (found := self.open(path)) is not None
+            Doubtful(found, since, listed) for path, since, listed in ask.new if (found := self.open(path)) is not None
         )
         return Place(ask.path, hops, now, error, before, new)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from logpipe.builtin.in_tail.inotify import Inotify
 from logpipe.builtin.in_tail.look import Looker
 
 
@@ -33,6 +35,37 @@ async def test_generations_that_come_and_go_while_the_path_leads_nowhere(tmp_pat
         log.write_text("5\n")
         await run.tick_until(lambda: len(run.host.lines) == 5)
         assert run.host.lines == ["1", "2", "3", "4", "5"]
+
+
+async def test_a_link_that_comes_back_to_a_folder_of_which_nobody_tells(
+    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was rotated behind it meanwhile is read before what it leads to now."""
+    add = Inotify.add
+
+    def limited(inotify: Inotify, folder: str) -> int:
+        if folder.endswith("pods/"):
+            raise OSError(errno.ENOSPC, "No space left on device", folder)
+        return add(inotify, folder)
+
+    monkeypatch.setattr(Inotify, "add", limited)
+    pods, links = tmp_path / "pods", tmp_path / "links"
+    pods.mkdir()
+    links.mkdir()
+    log, link = pods / "0.log", links / "x.log"
+    log.write_text("1\n")
+    link.symlink_to(log)
+    async with follow(links) as run:
+        await run.lines(1)
+        link.unlink()
+        await run.until(lambda: run.tail.registry.by_path[str(link)].live is None)
+        for number in (2, 3):
+            for old in sorted(pods.glob("0.log.*"), reverse=True):
+                old.rename(pods / f"0.log.{int(old.suffix[1:]) + 1}")
+            log.rename(pods / "0.log.1")
+            log.write_text(f"{number}\n")
+        link.symlink_to(log)
+        assert await run.lines(3) == ["1", "2", "3"]
 
 
 def missed(run: Any) -> list[str]:
