@@ -8,7 +8,7 @@ from logpipe.builtin.in_tail.decide import Cut, after_cut
 from logpipe.builtin.in_tail.difference import Found
 from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.look import birth_of, close, survey
+from logpipe.builtin.in_tail.look import close, survey, who_are
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.trail import Trail
 
@@ -74,7 +74,7 @@ class Cuts:
         looker, content = self._following.looker, generation.content
         await self._following.look_for_arrivals(trail)
         paths = [each.last for each in trail.arrivals if each.path is not None]
-        copies = await self._host.in_thread(looker.copies, paths, content)
+        copies = await self._host.in_thread(lambda: list(looker.copies(paths, content)))
         known = [each for each, holds in copies if not holds and self._has_read(trail, each)]
         for each in known:
             self._forget(trail, each)
@@ -160,7 +160,7 @@ class Cuts:
                 return
             own: Found | None = None
             if generation.file is None:
-                (who,) = await self._host.in_thread(birth_of, [generation.inode_path])
+                (who,) = await self._host.in_thread(who_are, [generation.inode_path])
                 if who == (generation.identity, generation.born):
                     return  # it is known by now where it is
                 own = await self._copy_beside(trail, generation)

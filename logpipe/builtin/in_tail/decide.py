@@ -99,11 +99,7 @@ def decide(table: Table, places: Iterable[Place], rules: Rules) -> list[Action]:
         kept = live is not None and live not in leaving
         new = [each for each in place.new if not kept or _came_before(live, each.found)]
         actions = [*_certain(table, place), *_pasts(place.path, new, rules)]
-        for action in actions if not place.new else sorted(actions, key=lambda action: action.found.age):
-            identity = action.found.identity
-            if identity not in taken and identity not in taken_here and table.find(action.found) is None:
-                taken.add(identity)
-                before.append(action)
+        before += _unknown(table, sorted(actions, key=_age) if place.new else actions, taken, taken_here)
     for place in all_places:
         if place.now is not None and place.error is None and place.now.identity not in taken:
             after += _now(table, place.path, place.now, 0, leaving)
@@ -131,19 +127,31 @@ def begin(table: Table, beginning: Beginning, rules: Rules, *, at_end: bool) -> 
             actions.append(ReadBefore(path, row.found, row.position.offset))
     if beginning.known and (own is None or not own.offset):
         new = [each for each in beginning.place.new if not _is_of_row(each.found, beginning.rows)]
-        for action in _pasts(path, new, rules):
-            if action.found.identity not in taken and table.find(action.found) is None:
-                taken.add(action.found.identity)
-                actions.append(action)
-    for action in _certain(table, beginning.place):
-        if action.found.identity not in taken and table.find(action.found) is None:
-            taken.add(action.found.identity)
-            actions.append(action)
+        actions += _unknown(table, _pasts(path, new, rules), taken)
+    actions += _unknown(table, _certain(table, beginning.place), taken)
     if own is not None:
         offset = own.offset if own.offset <= now.size else 0
     else:
         offset = now.size if at_end and not beginning.known and not beginning.arrived else 0
     return [*actions, *_now(table, path, now, offset, ())]
+
+
+def _unknown(
+    table: Table,
+    actions: Iterable[ReadBefore | PassOver],
+    taken: set[Identity],
+    but: Collection[Identity] = (),
+) -> Iterator[ReadBefore | PassOver]:
+    """Yield what is done with files that are not known, once each."""
+    for action in actions:
+        identity = action.found.identity
+        if identity not in taken and identity not in but and table.find(action.found) is None:
+            taken.add(identity)
+            yield action
+
+
+def _age(action: ReadBefore | PassOver) -> tuple[int, int]:
+    return action.found.age
 
 
 def _is_of_row(found: Found, rows: Iterable[Row]) -> bool:

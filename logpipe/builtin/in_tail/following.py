@@ -26,10 +26,10 @@ from logpipe.builtin.in_tail.look import (
     Looker,
     Status,
     all_hops,
-    birth_of,
     changed_at,
     look_all,
     survey,
+    who_are,
 )
 from logpipe.builtin.in_tail.registry import Registry
 from logpipe.builtin.in_tail.rotation_names import looks_rotated, rotation_of
@@ -228,7 +228,7 @@ class Following:
         known = {lying for lying in happened.moved if lying.who is not None}
         there = [each for each in happened.moved if each.who is None and each.folder is not None]
         strangers = [each for each in there if looks_rotated(each.name)]
-        births = await self._host.in_thread(birth_of, [lying.last for lying in strangers]) if strangers else []
+        births = await self._host.in_thread(who_are, [lying.last for lying in strangers]) if strangers else []
         known |= {lying.became for lying in known if lying.became is not None and not self._is_unexplained(lying)}
         for lying, who in zip(strangers, births, strict=True):
             lying.who = who

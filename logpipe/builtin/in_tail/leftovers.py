@@ -8,8 +8,8 @@ from typing import NamedTuple
 from logpipe import Host
 from logpipe.builtin.in_tail.difference import Found, Hops
 from logpipe.builtin.in_tail.following import Following
-from logpipe.builtin.in_tail.logfile import Head, Identity
-from logpipe.builtin.in_tail.look import Looker, Survey, close, hops_of, look_all, open_file
+from logpipe.builtin.in_tail.logfile import Identity
+from logpipe.builtin.in_tail.look import Looker, Survey, close, hops_of, look_all
 from logpipe.builtin.in_tail.trail import Trail, tag_of
 from logpipe.builtin.position_file import Position
 
@@ -38,34 +38,15 @@ async def read_leftovers(following: Following, host: Host, tag: str) -> None:
             trail = followed.get(row.path) or Trail(row.path, tag_of(tag, row.path))
             following.looks.saved.claim([row])
             generation = following.registry.read_before(trail, found, row.offset)
-            generation.kept = found.path == row.path
+            generation.kept = found.path == "".join(hops[-1])
             following.follow_leftover(trail, hops)
 
 
 def _find(looker: Looker, rows: Iterable[Position]) -> list[Leftover]:
     """Open the files that rows were written for, where they are under their path or another name in its folder."""
     surveys: dict[str, Survey] = {}
-    left: list[Leftover] = []
-    for row in rows:
-        hops = hops_of(row.path)
-        found = _at_path(row)
-        if found is None:
-            found = looker.file_of(row, hops[-1], surveys, ())
-        left.append(Leftover(row, found, hops))
-    return left
-
-
-def _at_path(row: Position) -> Found | None:
-    """Open a row's file by its path."""
-    try:
-        found = open_file(row.path)
-    except (OSError, ValueError):
-        return None
-    head = Head.parse(row.fingerprint)
-    if found.identity.inode == row.inode and (head is None or head.begins(found.beginning)):
-        return found
-    close([found])
-    return None
+    ends = ((row, hops_of(row.path)) for row in rows)
+    return [Leftover(row, looker.file_of(row, hops[-1], surveys, ()), hops) for row, hops in ends]
 
 
 async def expire(following: Following, host: Host, *, compact: bool) -> bool:

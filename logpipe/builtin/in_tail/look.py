@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 from logpipe.builtin.in_tail.archive import Archive
 from logpipe.builtin.in_tail.birth import born
 from logpipe.builtin.in_tail.difference import Beginning, Doubtful, Found, Hops, Place, Row
+from logpipe.builtin.in_tail.folders import Who
 from logpipe.builtin.in_tail.logfile import Content, Head, Identity, LogFile, sound_size
 from logpipe.builtin.in_tail.rotation_names import looks_rotated, split_suffix
 from logpipe.builtin.in_tail.saved import Saved
@@ -43,7 +44,7 @@ class Survey(NamedTuple):
     """When, nanoseconds since the epoch."""
     changed: int
     """The folder's own time of change, before it was read; 0 where it cannot be read."""
-    rotated: dict[str, tuple[Identity, int]]
+    rotated: dict[str, Who]
     """Regular files whose names may be those of rotated ones, with their birth."""
     names: list[str]
     """All names, sorted."""
@@ -108,7 +109,7 @@ def survey(bases: Iterable[str]) -> dict[str, Survey]:
 
 def _survey(base: str) -> Survey:
     looked_at = time.time_ns()
-    rotated: dict[str, tuple[Identity, int]] = {}
+    rotated: dict[str, Who] = {}
     inodes: dict[int, list[str]] = {}
     names: list[str] = []
     try:
@@ -120,11 +121,8 @@ def _survey(base: str) -> Survey:
     except OSError:
         changed = 0
     for name in names:
-        if looks_rotated(name):
-            with contextlib.suppress(OSError, ValueError):
-                status = os.lstat(base + name)
-                if stat.S_ISREG(status.st_mode):
-                    rotated[name] = Identity.of(status), born(base + name)
+        if looks_rotated(name) and (who := who_is(base + name)) is not None:
+            rotated[name] = who
     names.sort()
     return Survey(looked_at, changed, rotated, names, inodes)
 
@@ -140,20 +138,18 @@ def changed_at(bases: Iterable[str]) -> list[int]:
     return times
 
 
-def birth_of(paths: Iterable[str]) -> list[tuple[Identity, int] | None]:
-    """Return identity and birth of several files, None for those that are no regular file or are gone."""
-    return [(found.identity, found.born) if found is not None else None for found in map(_seen, paths)]
-
-
-def _seen(path: str) -> Found | None:
-    """Look at a file without opening it."""
+def who_is(path: str) -> Who | None:
+    """Return identity and birth of a file, None for what is no regular file or is gone."""
     try:
         status = os.lstat(path)
     except (OSError, ValueError):
         return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return Found(path, Identity.of(status), born(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return (Identity.of(status), born(path)) if stat.S_ISREG(status.st_mode) else None
+
+
+def who_are(paths: Iterable[str]) -> list[Who | None]:
+    """Return identity and birth of several files."""
+    return [who_is(path) for path in paths]
 
 
 def open_file(path: str, *, archive: bool = False) -> Found:
@@ -298,25 +294,20 @@ class Looker:
         """Open a file beside another one that holds what was read from that, to go on there."""
         if not content.telling:
             return None
-        for other in beside(name, names):
-            found = self.open(base + other)
-            if found is None:
-                continue
-            if found.identity not in but and holds(found, content):
+        for found, holds in self.copies((base + other for other in beside(name, names)), content):
+            if holds and found.identity not in but:
                 return found
             close([found])
         return None
 
-    def copies(self, paths: Iterable[str], content: Content) -> list[tuple[Found, bool]]:
-        """Open files, each with whether it holds what was read of another one."""
-        return [
-            (found, content.telling and holds(found, content))
-            for path in paths
-            if (found := self.open(path)) is not None
-        ]
+    def copies(self, paths: Iterable[str], content: Content) -> Iterator[tuple[Found, bool]]:
+        """Open files one by one, each with whether it holds what was read of another one."""
+        for path in paths:
+            if (found := self.open(path)) is not None:
+                yield found, content.telling and _holds(found, content)
 
 
-def holds(found: Found, content: Content) -> bool:
+def _holds(found: Found, content: Content) -> bool:
     """Return whether a file holds what was read of another one."""
     try:
         return found.file is not None and found.file.holds(content)
