@@ -42,13 +42,14 @@ class Sightings:
     def result(self, *, still: bool) -> list[Place]:
         """Return the last looks, with all that any look has found; if everything stood `still`, only what is certain.
 
-        That is what a path led to in an earlier look: it may have been deleted since.
+        That is what a path led to in an earlier look, and was not empty: it may have been deleted since.
         """
         for path, earlier in list(self._earlier.items()):
             place = self._last[path]
             if still:
                 last = {each.identity for each in place.files}
-                lost = [each for each in earlier if each.identity in self._led_to and each.identity not in last]
+                there = [each for each in earlier if each.identity in self._led_to and each.identity not in last]
+                lost = [each for each in there if each.size]
                 close(each for each in earlier if each not in lost)
                 before = sorted([*place.before, *lost], key=_age) if lost else [*place.before]
             else:
