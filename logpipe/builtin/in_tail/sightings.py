@@ -51,7 +51,10 @@ class Sightings:
                 there = [each for each in earlier if each.identity in self._led_to and each.identity not in last]
                 lost = [each for each in there if each.size]
                 close(each for each in earlier if each not in lost)
-                before = sorted([*place.before, *lost], key=_age) if lost else [*place.before]
+                before = [*place.before]
+                for each in lost:
+                    younger = (number for number, other in enumerate(before) if _age(other) > _age(each))
+                    before.insert(next(younger, len(before)), each)
             else:
                 self._keep(place)
                 before = [each for each in self._earlier[path] if each is not place.now and each.file is not None]

@@ -14,6 +14,7 @@ from logpipe.builtin.in_tail.look import Ask, Looker, close
 from logpipe.builtin.in_tail.sightings import Sightings
 
 ROTATIONS = 25
+ORDER = ((1, "gone", 5), (2, "first", 9), (3, "second", 2), (4, "now", 9))
 
 
 def open_file() -> LogFile:
@@ -100,4 +101,16 @@ def test_files_of_one_moment_in_several_looks() -> None:
         sightings.add([Place("p", (), now._replace(file=open_file()), None, tuple(files))])
     (place,) = sightings.result(still=False)
     assert [each.identity.inode for each in place.before] == [1, 2, 3]
+    close(place.files)
+
+
+def test_a_file_that_only_an_earlier_look_found() -> None:
+    """The others stay in the order that was told, though the oldest of them was written to last."""
+    sightings = Sightings()
+    files = [Found(name, Identity(1, number), number, 4, time, file=open_file()) for number, name, time in ORDER]
+    gone, first, second, now = files
+    sightings.add([Place("p", (), gone)])
+    sightings.add([Place("p", (), now, None, (first, second))])
+    (place,) = sightings.result(still=True)
+    assert [each.path for each in place.before] == ["gone", "first", "second"]
     close(place.files)
