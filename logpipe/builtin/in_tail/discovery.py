@@ -131,10 +131,11 @@ class Discovery:
             await read_leftovers(self._following, self._host, self._options.tag)
         self._following.looks.searched = True
         self._following.looks.decided()
-        await self._following.compare(
-            [(trail, scan.files[trail.path]) for trail in known if trail.path in scan.files], audit=not first
-        )
-        await self._look_for_missing([trail for trail in known if trail.path not in scan.files])
+        selection = self._targets.at(self._host.clock.now())
+        for trail in known:
+            if trail.path not in scan.files and trail.wanted and not selection.wants(trail.path):
+                self._let_go(trail)
+        await self._following.compare([(trail, scan.files.get(trail.path)) for trail in known], audit=not first)
         self._following.forget()
         await self._expire()
         self._following.awaited.update(dict.fromkeys(scan.awaited))
@@ -144,14 +145,6 @@ class Discovery:
         limit = self._options.limit_recently_modified
         since = None if limit is None else now / 1_000_000_000 - limit
         return await self._host.in_thread(self._targets.at(now).scan, since)
-
-    async def _look_for_missing(self, trails: list[Trail]) -> None:
-        """Tell files that are gone from those that are not meant any more."""
-        selection = self._targets.at(self._host.clock.now())
-        for trail in trails:
-            if trail.wanted and not selection.wants(trail.path):
-                self._let_go(trail)
-        await self._following.look_again(trail for trail in trails if trail.wanted)
 
     async def _expire(self) -> None:
         interval, now = self._options.pos_file_compaction_interval, self._host.clock.monotonic()
