@@ -33,6 +33,9 @@ _WITHOUT_MARK: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig
 
 _NUL: Final = b"\0"
 
+_SHOWN: Final = 512
+"""Bytes of a line that a message shows."""
+
 HOLE: Final = 512
 """NULs in a row that nobody wrote: copytruncate leaves them of a writer that goes on at its old offset, and a power cut
 of a write, a sector at the least. Fewer belong to their line, but at the beginning of a file that was cut."""
@@ -180,11 +183,11 @@ def _codec(name: str, param: str) -> str:
     return "" if codec.name in {"utf-8", "ascii"} else codec.name
 
 
-def inspect(line: bytes, *, most: int = 512) -> str:
+def inspect(line: bytes) -> str:
     """Return a line as Ruby's String#inspect would show it, control characters escaped, a long one cut short."""
-    text = line[:most].decode("utf-8", "replace")
+    text = line[:_SHOWN].decode("utf-8", "replace")
     shown = "".join(map(_shown_character, text))
-    return f'"{shown}"' if len(line) <= most else f'"{shown}"… ({len(line)} bytes)'
+    return f'"{shown}"' if len(line) <= _SHOWN else f'"{shown}"… ({len(line)} bytes)'
 
 
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e", "\0": "\\0"}

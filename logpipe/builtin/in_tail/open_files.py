@@ -29,9 +29,9 @@ MOST_AT_ONCE: Final = 64
 class OpenFiles:
     """Opens and closes the files of generations, and counts."""
 
-    def __init__(self, host: Host, *, most: int | None = None) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self._ceiling = most if most is not None else _limit()
+        self._ceiling = _limit()
         self._most = min(MOST_OPEN, self._ceiling)
         self.at_once = max(1, min(MOST_AT_ONCE, self._ceiling // 16))
         """Files that one visit to a thread may open besides those that are."""

@@ -67,7 +67,7 @@ class Registry:
         trail.moved()
         self.moved()
 
-    def act(self, actions: Iterable[Action], found: Iterable[Found] = ()) -> None:
+    def act(self, actions: Iterable[Action], found: Iterable[Found]) -> None:
         """Do what was decided; of the files that were found, those that nobody takes are closed."""
         taken: set[int] = set()
         trails: dict[str, Trail] = {}
