@@ -43,7 +43,7 @@ class Survey(NamedTuple):
     looked_at: int
     """When, nanoseconds since the epoch."""
     changed: int
-    """The folder's own time of change, before it was read; 0 where it cannot be read."""
+    """The folder's own time of change, before it was read; 0 where it cannot be asked."""
     rotated: dict[str, Who]
     """Regular files whose names may be those of rotated ones, with their birth."""
     names: list[str]
@@ -112,14 +112,11 @@ def _survey(base: str) -> Survey:
     rotated: dict[str, Who] = {}
     inodes: dict[int, list[str]] = {}
     names: list[str] = []
-    try:
-        changed = os.stat(base or ".").st_mtime_ns
-        with os.scandir(base or ".") as entries:
-            for entry in entries:
-                names.append(entry.name)
-                inodes.setdefault(entry.inode(), []).append(entry.name)
-    except OSError:
-        changed = 0
+    (changed,) = changed_at([base])
+    with contextlib.suppress(OSError), os.scandir(base or ".") as entries:
+        for entry in entries:
+            names.append(entry.name)
+            inodes.setdefault(entry.inode(), []).append(entry.name)
     for name in names:
         if looks_rotated(name) and (who := who_is(base + name)) is not None:
             rotated[name] = who

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from logpipe.builtin.in_tail import Tail
+from logpipe.builtin.in_tail.difference import Place
+from logpipe.builtin.in_tail.look import MOST_LOOKS, Ask, Looker
 from logpipe.builtin.position_file import PositionFile
 from logpipe.testing import build, wait_for
 from tests.builtin.in_tail.harness import body, printing
@@ -155,6 +157,34 @@ async def test_a_link_into_a_folder_without_permission(unprivileged: Path, follo
             assert f"{unprivileged}/link.log unreadable" in said[0]
     finally:
         closed.chmod(0o700)
+
+
+async def test_a_folder_that_cannot_be_listed(unprivileged: Path, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path in it is followed to the next file; that nobody can see what else is there is no reason to look again."""
+    folder, places, looks = unprivileged / "closed", Looker.places, 0
+
+    def counted(looker: Looker, asks: Iterable[Ask], held: int = 0) -> list[Place]:
+        nonlocal looks
+        looks += 1
+        return places(looker, asks, held)
+
+    folder.mkdir()
+    log = folder / "a.log"
+    log.write_text("one\n")
+    folder.chmod(0o300)
+    monkeypatch.setattr(Looker, "places", counted)
+    try:
+        async with follow(unprivileged, path="closed/a.log") as run:
+            await run.lines(1)
+            log.rename(folder / "a.log.1")
+            log.write_text("two\n")
+            await run.tick_until(lambda: run.host.lines == ["one", "two"])
+            looks = 0
+            for _ in range(5):
+                await run.tail.discovery.tick()
+            assert looks < MOST_LOOKS
+    finally:
+        folder.chmod(0o700)
 
 
 async def test_a_folder_for_positions_without_permission(unprivileged: Path, follow: Any) -> None:
