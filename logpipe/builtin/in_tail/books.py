@@ -58,9 +58,12 @@ class Books:
         trail.ledger.skip(count, "doubtful")
 
     def miss(self, path: str, count: int) -> None:
-        """Count files that had a followed name and were gone before they could be opened: how long, nobody knows."""
+        """Count files that had a followed name and were gone before they could be opened: how long, nobody knows.
+
+        Most have each a name of their own: how many are said is limited for all together.
+        """
         self._missed.add(count)
-        for _ in range(self._complaints.room(shown(path), _GONE, count)):
+        for _ in range(self._complaints.room("this source", _GONE, count)):
             self._host.log.error("a file that was %s was %s. What it held is lost", shown(path), _GONE)
 
     def damaged(self, trail: Trail, generation: Generation) -> None:

@@ -34,7 +34,7 @@ class Complaints:
         self._windows: dict[tuple[str, str], _Window] = {}
 
     def room(self, name: str, what: str, count: int) -> int:
-        """Return how many of `count` things may be said now; the rest is told later, as a number."""
+        """Return how many of `count` things may be said of a file now; the rest is told later, as a number."""
         window = self._windows.get((name, what))
         if window is None:
             window = self._windows[name, what] = _Window(self._clock.monotonic())
