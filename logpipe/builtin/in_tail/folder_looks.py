@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from logpipe.builtin.in_tail.folders import Folder, Folders, Key, Lying
@@ -22,6 +22,8 @@ class Fresh(NamedTuple):
     """When the look before was, nanoseconds since the epoch."""
     listed: bool
     """Whether it is known what lay there then."""
+    first: bool
+    """Whether that look was of an earlier run: they may be of paths that are not followed yet."""
 
 
 class FolderLooks:
@@ -30,8 +32,8 @@ class FolderLooks:
     def __init__(self, folders: Folders, table: Table, moved: Callable[[], None], *, archive_suffix: str) -> None:
         """Call `moved` when there is something to write."""
         self.saved = Saved(Loaded([], [], 0.0))
-        self.fresh: dict[str, Fresh] = {}
-        """What was new at the first survey of a folder, for as long as it may be of paths that are not followed yet."""
+        self._undecided: dict[str, Fresh] = {}
+        """Files that are not written down as seen, since it is not decided what is done with them."""
         self.leads: dict[Key, str] = {}
         """Paths of an earlier run by folder and name of the file that each leads to."""
         self.searched = False
@@ -40,10 +42,6 @@ class FolderLooks:
         self._table = table
         self._moved = moved
         self._archive_suffix = archive_suffix
-        self._undecided: dict[str, set[str]] = {}
-        """Files that are not written down as seen, since it is not decided what is done with them."""
-        self._since: dict[str, int] = {}
-        """When the last look was that they were not there, nanoseconds since the epoch."""
         self._lines: dict[str, bytes] = {}
 
     def entries(self) -> list[Entry]:
@@ -60,8 +58,9 @@ class FolderLooks:
         lines: dict[str, bytes] = {}
         for base, folder in self._folders.by_base.items():
             if folder.looked_at and base not in self._lines:
-                files = self._folders.known(base, but=self._undecided.get(base, ()))
-                since = self._since.get(base, folder.looked_at)
+                undecided = self._undecided.get(base)
+                files = self._folders.known(base, but=undecided.files if undecided is not None else ())
+                since = undecided.since if undecided is not None else folder.looked_at
                 looked_at = min([since, *(born for _, born in files & owed)])
                 line = folder_line(base, FolderLook(looked_at, frozenset(files - owed)))
                 (self._lines if files.isdisjoint(owed) else lines)[base] = line
@@ -76,10 +75,7 @@ class FolderLooks:
         self._moved()
 
     def note(self, base: str, seen: Survey) -> Fresh:
-        """Take what lies in a folder for what is known of it; returns what is new there since the survey before.
-
-        What is new at the first survey, and as long as that is not decided, stands in `fresh`.
-        """
+        """Take what lies in a folder for what is known of it; returns what is new there since the survey before."""
         folder = self._folders.at(base)
         first, since, listed = not folder.looked_at, folder.looked_at, True
         known = self._folders.known(base)
@@ -87,27 +83,25 @@ class FolderLooks:
             earlier = self.saved.folders.pop(base, None)
             since, listed = (earlier.looked_at, True) if earlier else (self.saved.written_at, False)
             known = set(earlier.files) if earlier is not None else set()
-        new = Fresh(
-            {
-                name: identity
-                for name, (identity, born) in seen.rotated.items()
-                if (identity.inode, born) not in known and not self._table.has(identity, born)
-            },
-            since,
-            listed,
+        files = {
+            name: identity
+            for name, (identity, born) in seen.rotated.items()
+            if (identity.inode, born) not in known and not self._table.has(identity, born)
+        }
+        new = Fresh(files, since, listed, first)
+        before = self._undecided.get(base, new)
+        undecided = {*before.files.values(), *files.values()}
+        self._undecided[base] = before._replace(
+            files={name: identity for name, (identity, _) in seen.rotated.items() if identity in undecided}
         )
-        self._undecided.setdefault(base, set()).update(new.files)
-        self._since.setdefault(base, since)
         self._adopt(base, folder, seen)
-        if first:
-            self.fresh[base] = new
-            return Fresh({}, since, listed)
-        if (fresh := self.fresh.get(base)) is not None:
-            identities = {*fresh.files.values(), *new.files.values()}
-            files = {name: identity for name, (identity, _) in seen.rotated.items() if identity in identities}
-            self.fresh[base] = fresh._replace(files=files)
-            self._undecided[base] = set(files)
         return new
+
+    def awaiting(self, base: str, path: str) -> Fresh | None:
+        """Return what was new at the first survey of a folder and may be the past of a path of an earlier run."""
+        fresh = self._undecided.get(base)
+        is_awaited = self._table.live(path) is None and self.saved.knew(path)
+        return fresh if fresh is not None and fresh.first and is_awaited else None
 
     def _adopt(self, base: str, folder: Folder, seen: Survey) -> None:
         old = {lying.who: lying for lying in folder.names.values()}
@@ -119,34 +113,31 @@ class FolderLooks:
         # not to be written before it is decided who follows what: the rows of new files are what a crash needs first
         self._lines.pop(base, None)
 
-    def decided(self, listed: Iterable[str] = ()) -> None:
-        """Note that it is decided what is done with all that lies in folders that were listed.
+    def decided(self) -> None:
+        """Note that it is decided what is done with all that was new.
 
-        Once all paths that are there are followed, what new files are left may belong to those that are not.
+        What was at the first survey of a folder is kept: until all paths that are there were searched for, and for as
+        long as it may be of one that is not there yet.
         """
-        for base, fresh in list(self.fresh.items()) if self.searched else ():
+        for base, fresh in list(self._undecided.items()):
+            if fresh.first and not self.searched:
+                continue
             left = {
                 name: identity
                 for name, identity in fresh.files.items()
                 if any(
-                    self.saved.knew(path) and self._table.live(path) is None
+                    self.awaiting(base, self.leads.get((base, before), base + before))
                     for before in bases(name, self._archive_suffix)
-                    for path in (self.leads.get((base, before), base + before),)
                 )
             }
-            self.fresh[base] = fresh._replace(files=left)
-            self._undecided[base] = set(left)
-            self.changed(base)
-            if not left:
-                del self.fresh[base], self._undecided[base]
-                self._since.pop(base, None)
-        for base in listed:
-            if base not in self.fresh:
-                self._undecided.pop(base, None)
-                self._since.pop(base, None)
+            if left:
+                self._undecided[base] = fresh._replace(files=left)
+            else:
+                del self._undecided[base]
+            if left != fresh.files or not left:
                 self.changed(base)
 
     def has_arrived(self, key: Key) -> bool:
         """Return whether a file was not there at the last look of an earlier run."""
-        fresh = self.fresh.get(key[0])
+        fresh = self._undecided.get(key[0])
         return fresh is not None and fresh.listed and key[1] in fresh.files

@@ -133,7 +133,7 @@ class Following:
                 if lying.folder is not None and (file := found.get(lying.last)) is not None:
                     lying.who = file.identity, file.born
             await self._note_moves(happened)
-            self.looks.decided(listed)
+            self.looks.decided()
         for trail in [trail for trail, live in written.items() if trail.live is live]:  # a new one is read anyway
             self.touch(trail)
 
@@ -158,7 +158,7 @@ class Following:
         suffix = self.looker.archive_suffix
         for base, seen in (await self._host.in_thread(survey, bases) if bases else {}).items():
             fresh = self.looks.note(base, seen)
-            for name in fresh.files:
+            for name in () if fresh.first else fresh.files:
                 self._note_arrival(self.folders.at(base).names[name])
                 for trail, before in self._watch.beside(base, name, suffix).items():
                     if rotation_of(before, suffix).fullmatch(name):
@@ -277,8 +277,7 @@ class Following:
         """Return what to look at for a path that leads to `end`, and that an earlier run may have followed."""
         base, name = end
         before = tuple(each.path for each in self._came_to(path) if each.path)
-        if self._is_awaited(path, base):
-            fresh = self.looks.fresh[base]
+        if (fresh := self.looks.awaiting(base, path)) is not None:
             pattern = rotation_of(name, self.looker.archive_suffix)
             others = [other for other in fresh.files if pattern.fullmatch(other)]
             new = [*new, *(Candidate(base + other, fresh.since, fresh.listed) for other in others)]
@@ -300,13 +299,9 @@ class Following:
         unsure_of = {
             base
             for path, (base, _) in ends.items()
-            if base not in told or not self.folders.at(base).looked_at or self._is_awaited(path, base)
+            if base not in told or not self.folders.at(base).looked_at or self.looks.awaiting(base, path)
         }
         return ends, unsure_of
-
-    def _is_awaited(self, path: str, base: str) -> bool:
-        """Return whether what was new at the first survey of a folder may be the past of a path of an earlier run."""
-        return base in self.looks.fresh and self.table.live(path) is None and self.looks.saved.knew(path)
 
     async def _settle(self, places: Sequence[Place], at_end: Collection[str]) -> None:
         """Decide about paths that were looked at, and act."""
