@@ -281,11 +281,13 @@ def _make_with_inode(log: Log, inode: int) -> None:
     taken = []
     try:
         for number in range(2000):
-            log.reopen()
-            if log.path.stat().st_ino == inode:
+            file = log.path.with_name(f"taken.{number}")  # under the log's name each would be a rotation
+            file.touch()
+            if file.stat().st_ino == inode:
+                file.rename(log.path)
+                log.reopen()
                 return
-            taken.append(log.path.with_name(f"taken.{number}"))
-            log.path.rename(taken[-1])
+            taken.append(file)
     finally:
         for path in taken:
             path.unlink()
