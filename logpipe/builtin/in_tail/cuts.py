@@ -92,7 +92,7 @@ class Cuts:
             return None
         base, name = trail.hops[-1]
         here = (await self._host.in_thread(survey, [base]))[base]
-        begun = {each.identity for each in trail.generations if each.begun}
+        begun = {each.identity for each in trail.generations if each.begun and not _may_be_copy(each, generation)}
         looker = self._following.looker
         return await self._host.in_thread(looker.copy, base, name, generation.content, here.names, begun)
 
@@ -174,3 +174,10 @@ class Cuts:
             self._registry.books.abandon(trail, generation, reason)
             self._table.finish(generation)
             await self._files.close([generation])
+
+
+def _may_be_copy(other: Generation, cut: Generation) -> bool:
+    """Return whether another generation of a path may hold all of one that was cut, and is read from its first byte."""
+    if other is cut or other.ledger.before:
+        return False
+    return other.known_size == cut.size or (bool(cut.mark) and other.known_size > cut.size)
