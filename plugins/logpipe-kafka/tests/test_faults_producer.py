@@ -20,6 +20,7 @@ from tests.services.topics import Message
 Read = Callable[[str], Awaitable[list[Message]]]
 
 
+@pytest.mark.slow("a broker that is slow keeps the old producer's last request as long")
 async def test_stalled_producer_is_replaced(mock: MockKafka, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing is confirmed for long while brokers answer, a new producer is made and sends again."""
     mock.create_topic("t", partitions=1)
