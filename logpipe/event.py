@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from logpipe.metrics import Counter
 
 Record: TypeAlias = dict[str, Any]
 """An event's fields: JSON-like values under string keys."""
@@ -77,6 +80,8 @@ class EventBatch:
     times: list[Time]
     records: list[Record]
     receipt: Receipt | None = None
+    dropped: Counter | None = field(default=None, init=False, repr=False, compare=False)
+    """Counts what `keep` drops, for whoever has been given the batch; the router sets it for filters alone."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -85,11 +90,22 @@ class EventBatch:
         """Yield each event; convenient, and too slow for the hot path."""
         return map(Event, self.times, self.records)
 
-    def keep(self, mask: list[bool]) -> EventBatch:
-        """Return the events whose entry in `mask` is true: this very batch when all are."""
+    def keep(self, mask: list[bool], *, errors: int = 0) -> EventBatch:
+        """Return the events whose entry in `mask` is true: this very batch when all are.
+
+        In a filter the others count as dropped on purpose, but for those that were handed to `host.emit_error`.
+
+        Args:
+            mask: one entry for each event.
+            errors: how many of the others were handed to `host.emit_error`.
+        """
         if all(mask):
             return self
-        return EventBatch(self.tag, list(compress(self.times, mask)), list(compress(self.records, mask)), self.receipt)
+        kept = EventBatch(self.tag, list(compress(self.times, mask)), list(compress(self.records, mask)), self.receipt)
+        if self.dropped is not None:
+            self.dropped.value += len(self.records) - len(kept.records) - errors
+            kept.dropped = self.dropped
+        return kept
 
     def copy(self) -> EventBatch:
         """Return a batch whose records may be changed at their top level without touching this one's.

@@ -116,7 +116,7 @@ class Grep(Filter[GrepOptions], type="grep"):
             mask = self._limit.map(self._keeps_safely, batch.records, instead=give_up)
         for place, error in given_up.items():
             self.host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
-        return batch.keep(mask)
+        return batch.keep(mask, errors=len(given_up))
 
     def _keeps_safely(self, record: Record) -> bool:
         try:

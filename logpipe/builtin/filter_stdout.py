@@ -42,6 +42,7 @@ class StdoutFilter(AsyncFilter[StdoutFilterOptions], type="stdout"):
         def failed(index: int, error: Exception) -> None:
             event = dict(batch.records[index])
             self.host.emit_error(batch.tag, batch.times[index], event, error, receipt=batch.receipt)
+            self.host.made(1)  # it passes as well
 
         lines = b"".join(self._formatter.format_batch(printed, failed))
         await self.host.in_thread(write_lines, self.host.log, lines)

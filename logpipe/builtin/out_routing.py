@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from logpipe import Chunk, EventBatch, Host, InvalidSetting, Options, Outlet, Output, PluginConf, param, plugin_section
@@ -40,6 +41,8 @@ class Store:
 
     name: str
     outlet: Outlet
+    process: Callable[[EventBatch], Awaitable[None]]
+    """The way to the outlet, past what its failures are ignored by."""
     later: LaterPart
     """The way to it for what a store before it has taken."""
     ignore_error: bool
@@ -79,15 +82,21 @@ class Copy(Output[CopyOptions], type="copy"):
                 succeeded = False
                 continue
             if taken and not store.ignore_error:
-                await store.later.send(batch, self._copied)
+                await store.later.send(batch, partial(self._copy_for, store))
                 succeeded = True
             else:
-                succeeded = await self._deliver(store, batch if store is last else self._copied(batch))
+                if store is last:
+                    self.host.passed(store.outlet, len(batch))
+                succeeded = await self._deliver(store, batch if store is last else self._copy_for(store, batch))
             taken = taken or succeeded
+
+    def _copy_for(self, store: Store, batch: EventBatch) -> EventBatch:
+        self.host.passed(store.outlet, len(batch))
+        return self._copied(batch)
 
     async def _deliver(self, store: Store, batch: EventBatch) -> bool:
         try:
-            await store.outlet.process(batch)
+            await store.process(batch)
         except Exception as error:
             if not store.ignore_error:
                 raise
@@ -100,12 +109,13 @@ def _store(number: int, conf: PluginConf, host: Host) -> Store:
     words = conf.element.arg
     name = conf.element.get("@id") or f"store {number} ({conf.type})"
     outlet = host.outlet(conf)
+    process = outlet.process
     # one that has something to flush accepts first and delivers later; others answer for themselves
     delivers_later = conf.plugin_class.flush is not Output.flush and not any(conf.element.sections("buffer"))
     if delivers_later and "ignore_error" in words:
-        outlet = IgnoredStore(outlet, host, name)
-    later = LaterPart(outlet.process, host, name)
-    return Store(name, outlet, later, "ignore_error" in words, "ignore_if_prev_success" in words)
+        process = IgnoredStore(outlet, host, name).process
+    later = LaterPart(process, host, name)
+    return Store(name, outlet, process, later, "ignore_error" in words, "ignore_if_prev_success" in words)
 
 
 def _deep_copy(batch: EventBatch) -> EventBatch:

@@ -96,7 +96,7 @@ class RecordLoop:
         for place, error in failures:
             mask[place] = False
             self._host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
-        return batch.keep(mask)
+        return batch.keep(mask, errors=len(failures))
 
     def _bind(self, tag: str) -> Transform:
         if len(self._bound) >= _MOST_TAGS:

@@ -132,7 +132,9 @@ class Builder:
         self.routers[ROOT] = self._router(ROOT)
         for name in labels:
             self.routers[name] = self._router(name)
-        self.world.dead_letters.label = self.routers.get(ERROR)
+        if (label := self.routers.get(ERROR)) is not None:
+            self.world.dead_letters.label = label
+            self.world.dead_letters.edge = self.world.edges.between("errors", label.title)
         for name in sorted(labels, key=lambda name: name == ERROR):
             self._fill(self.routers[name], labels[name].elements)
         self._fill(self.routers[ROOT], elements)
@@ -156,7 +158,10 @@ class Builder:
         return labels
 
     def _router(self, name: str) -> Router:
-        return Router(name, log=self.log, dead_letters=self.world.dead_letters, is_error_label=name == ERROR)
+        world = self.world
+        return Router(
+            name, log=self.log, dead_letters=world.dead_letters, edges=world.edges, is_error_label=name == ERROR
+        )
 
     def _fill(self, router: Router, elements: list[Element]) -> None:
         for element in elements:

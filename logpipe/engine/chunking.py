@@ -17,7 +17,7 @@ from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place, Slices
 from logpipe.engine.chunk_queue import ChunkQueue
 from logpipe.engine.dead_letters import comes_through_error
-from logpipe.engine.router import TAKEN
+from logpipe.engine.router import ERRORS, TAKEN
 from logpipe.engine.sizes import estimate_size, halves
 from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, PermanentError, RecordTooLarge
@@ -49,6 +49,11 @@ class Staging:
         self.taken = host.counter(*TAKEN)
         self.left_out = host.counter("left_out_records", "Events that are in no chunk: each was an error by itself.")
         self.resumed = host.counter("resumed_records", "Events that a previous run left in the buffer.")
+        self.entered = 0
+        """Events that were to go into chunks, counted before they are divided among these."""
+        self.uncounted: set[str] = set()
+        """The ids of chunks of a previous run of which nobody has said yet how many events they hold."""
+        self._errors = host.counter(*ERRORS)
         self._buffer = buffer
         self._encode: Callable[[EventBatch], list[bytes]] | None = output.encode
         self._place = place
@@ -127,14 +132,24 @@ class Staging:
                 raise BufferFull(problem)
             # never by dropping the oldest: what is wrong with the disk is no reason to lose what is on it
             await self._buffer.room()
-        parts = self._place(batch, self._leave_out)
-        if comes_through_error(batch.receipt):  # a chunk in a file has no receipts that would tell
-            parts = [(key._replace(came_through_error=True), part) for key, part in parts]
-        pieces = [piece for key, part in parts for piece in self._append(key, part)]
+        pieces = self._divide(batch)
         if self._syncing is not None:
             await self._syncing.take(pieces, batch.receipt)
         if self._new:
             await self._tell_output()
+
+    def _divide(self, batch: EventBatch) -> list[Piece]:
+        """Put the events of a batch into their chunks."""
+        count, before = len(batch.records), self.taken.value
+        self.entered += count
+        try:
+            parts = self._place(batch, self._leave_out)
+            if comes_through_error(batch.receipt):  # a chunk in a file has no receipts that would tell
+                parts = [(key._replace(came_through_error=True), part) for key, part in parts]
+            return [piece for key, part in parts for piece in self._append(key, part)]
+        except BaseException:
+            self.entered += self.taken.value - before - count  # the rest is made again with the whole batch
+            raise
 
     async def _tell_output(self) -> None:
         """Tell the output of the chunks that were begun."""
@@ -155,6 +170,7 @@ class Staging:
             raise PermanentError(f"{self._host.plugin_id} cannot write what was encoded for another output")
         if self._size >= self.options.limit:
             await self._make_room()
+        self.entered += len(payloads)
         batch = EventBatch(key.tag or "", [0] * len(payloads), [{}] * len(payloads), receipt)
         pieces = list(self._put(key, batch, payloads, sum(map(len, payloads))))
         if self._syncing is not None:
@@ -170,6 +186,8 @@ class Staging:
         for chunk in chunks:
             self._weigh(chunk)
             self.resumed.add(len(chunk))
+            if not len(chunk):
+                self.uncounted.add(chunk.id)
             self._enqueue_staged(chunk.key)
             if chunk.is_sealed or not self._suits(chunk):
                 self._enqueue(chunk)
@@ -223,6 +241,7 @@ class Staging:
         self._host.emit_error(batch.tag, batch.times[index], batch.records[index], error, receipt=batch.receipt)
 
     def _put_again(self, piece: Piece) -> Iterator[Piece]:
+        self.entered += len(piece.batch)
         return self._put(piece.key, piece.batch, piece.payloads, piece.size)
 
     def _put(self, key: ChunkKey, batch: EventBatch, payloads: list[bytes] | None, size: int) -> Iterator[Piece]:
@@ -232,10 +251,10 @@ class Staging:
             part, part_payloads, part_size = pending.pop()
             chunk = self._chunk_with_room(key, part_size, len(part))
             if chunk is not None:
-                before = len(chunk)
+                errors, count = self._errors.value, len(part)
                 chunk.append(part, part_payloads, part_size)
-                self.taken.add(len(part))
-                self.left_out.add(len(part) - (len(chunk) - before))
+                self.taken.add(count)
+                self.left_out.add(self._errors.value - errors)
                 self._weigh(chunk)
                 yield Piece(chunk, key, part, part_payloads, part_size)
                 self._after_append(key, chunk)

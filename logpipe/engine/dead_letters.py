@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from logpipe.engine.dead_letter_files import DeadLetterFiles
+from logpipe.engine.edges import UNNAMED, Edge
 from logpipe.engine.letters import Culprit, Letter, encode
 from logpipe.engine.log import OWN_TAGS, no_events
 from logpipe.engine.poison import DATA_ERRORS
@@ -72,6 +73,8 @@ class DeadLetterQueue:
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any], clock: Clock, files: DeadLetterFiles) -> None:
         self.label: Router | None = None
         self.files = files
+        self.edge: Edge = UNNAMED
+        """The link to the label."""
         self.seen: Callable[[str, Time, Record, Exception], object] | None = None
         """Told of each event, for tests."""
         self.count = Counter("error_records", "Events that a stage could not handle.")
@@ -94,6 +97,11 @@ class DeadLetterQueue:
     def has_label(self) -> bool:
         """Whether there is a `<label @ERROR>`."""
         return self.label is not None
+
+    @property
+    def unexplained(self) -> int:
+        """How many events came here and are nowhere; below zero where there are more than came."""
+        return self.count.value - self.rescued.value - self.filed.value - self._waiting
 
     @property
     def waiting(self) -> int:
@@ -250,7 +258,8 @@ class DeadLetterQueue:
         batch = EventBatch(letters[0].tag, [letter.time for letter in letters], records, receipt)
         try:
             with coming_through_error():
-                await self.label.emit(batch)
+                self.edge.given += len(letters)
+                await self.label.emit(batch, self.edge)
         except BaseException as raised:
             error = failure_of(raised)
             if error is None:

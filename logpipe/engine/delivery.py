@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from logpipe.engine.chunking import Staging
 from logpipe.engine.dead_letters import coming_through_error
+from logpipe.engine.edges import UNNAMED, Edge
 from logpipe.engine.giving_up import GivingUp
 from logpipe.engine.poison import Part, refuse_each
 from logpipe.engine.retry import Retry
@@ -85,8 +86,9 @@ class BufferedOutlet:
         """Whether the buffer is empty, and rid of what was delivered."""
         return self.staging.is_empty and not self._writing
 
-    async def process(self, batch: EventBatch) -> None:
+    async def process(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
         """Take a batch into the buffer."""
+        edge.taken += len(batch.records)
         self.emits.value += 1
         await self.staging.process(batch)
 
@@ -184,6 +186,7 @@ class BufferedOutlet:
         before = len(chunk)
         await self.buffer.prepare(chunk)
         found = len(chunk) - before  # a previous run's chunk may be counted only now
+        self.staging.uncounted.discard(chunk.id)
         self.staging.resumed.add(max(0, found))
         self.damaged.add(max(0, -found))
 

@@ -26,6 +26,7 @@ from logpipe.engine.ledger import Ledger, take
 from logpipe.engine.left_behind import LeftBehind
 from logpipe.engine.log import LogEvents, no_events
 from logpipe.engine.monitor import GraphMonitor
+from logpipe.engine.reloading import Left, left_in
 from logpipe.engine.router import Router
 from logpipe.engine.starting import started
 from logpipe.engine.system import SystemOptions
@@ -87,6 +88,7 @@ class Graph:
         self._starting: asyncio.Timeout | None = None
         self._outputs_started = False
         self._stop_by = 0.0
+        self._before: Left = {}
         self._left_behind = left_behind
         self._watched: tuple[LogEvents, Router] | None = None
         """What keeps our own messages as events, and where these go."""
@@ -155,7 +157,15 @@ class Graph:
 
     def ledger(self) -> Ledger:
         """Return where every byte and every event of this run went so far; of a stopped graph, for good."""
-        return take(self.stages, self.routers.values(), self.outlets)
+        return take(self.stages, self.routers.values(), self.outlets, self.world, self._before)
+
+    def left(self) -> Left:
+        """Return what this run's buffers hold that a later one finds again."""
+        return left_in(self.outlets) if self._outputs_started else self._before
+
+    def comes_after(self, before: Left) -> None:
+        """Hear what the run before has left, of which this one's ledger says whether it was found again."""
+        self._before = before
 
     def request_stop(self) -> None:
         """Ask `run` to stop, starting included; safe to call more than once, from the event loop's thread."""
@@ -219,7 +229,8 @@ class Graph:
         for line in ledger.lines():
             self._log.info("%s", line)
         if ledger.unexplained:
-            self._log.warning("the ledger does not add up: please report it with the lines above")
+            where = "; ".join(ledger.gaps()) or "a source's bytes"
+            self._log.warning("the ledger does not add up: %s: please report it with the lines above", where)
 
     async def _start(self) -> None:
         for stage in self._in_start_order():
@@ -357,6 +368,7 @@ class Graph:
 
     async def _emit_kept(self, source: LogEvents, router: Router) -> None:
         by_tag: dict[str, EventBatch] = {}
+        edge = self.world.edges.between("log", router.title)
         while source.events:
             tag, moment, fields = source.events.popleft()
             batch = by_tag.setdefault(tag, EventBatch(tag, [], []))
@@ -364,7 +376,8 @@ class Graph:
             batch.records.append(dict(fields))
         for batch in by_tag.values():
             with no_events(), suppress(Exception):
-                await router.emit(batch)
+                edge.given += len(batch.records)
+                await router.emit(batch, edge)
 
     def _unwatch_log(self) -> None:
         if self._watched is not None:

@@ -16,9 +16,10 @@ from logpipe.config.declare import InvalidSetting
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
 from logpipe.engine.dead_letters import DeadLetterQueue, comes_through_error, coming_through_error
+from logpipe.engine.edges import Edge, Edges, LinkedOutlet, Taker
 from logpipe.engine.letters import Culprit
 from logpipe.engine.placeholders import expand
-from logpipe.engine.router import Router
+from logpipe.engine.router import DROPPED, ERRORS, MADE, Router
 from logpipe.errors import RoutingCircle
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Counter, Metrics
@@ -34,14 +35,16 @@ HOPS_A_TASK: Final = 8
 LONGEST_TAG: Final = 16384
 """Characters; a circle that doubles the tag needs thirty hops to fill the memory."""
 
+DISCARDED: Final = ("discarded_records", "Events thrown away, as the settings say.")
+
 _hops: Final[ContextVar[int]] = ContextVar("hops", default=0)
 
 
 class Builder(Protocol):
     """Builds the outputs that outputs hold."""
 
-    def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> Outlet:
-        """Build a `<store>`'s output with its buffer."""
+    def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
+        """Build a `<store>`'s output with its buffer, and say how links call it."""
         ...
 
     def router(self, label: str) -> Router | None:
@@ -64,6 +67,7 @@ class World:
     config_path: str = ""
     """The configuration's file, absolute; empty where it has none."""
     claims: dict[tuple[str, str], PluginHost] = field(default_factory=dict)
+    edges: Edges = field(default_factory=Edges)
     group: asyncio.TaskGroup | None = None
     """The tasks of the running graph."""
     monitor: Monitor | None = None
@@ -100,7 +104,7 @@ class PluginHost:
         self.workers = world.workers
         self.files = world.files
         self.metrics = Metrics()
-        self.errors = self.metrics.counter("error_records", "Events of it that went to @ERROR or the dead letters.")
+        self.errors = self.metrics.counter(*ERRORS)
         self.emitted = self.metrics.counter("emitted_records", "Events that it sent on and that were accepted.")
         self.label = label
         """The router that it stands in; an input's is the one it emits to."""
@@ -114,6 +118,8 @@ class PluginHost:
         self._is_named = is_named
         self.router = router
         self._builder = builder
+        self._edges: dict[str, Edge] = {}
+        """The links to the routes that it emits to, by their names."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
 
@@ -125,6 +131,11 @@ class PluginHost:
             return None  # compat: plugin_id.rb; a name made of a number would lead to another's folder one day
         return root / f"worker{self.worker_id}" / self.plugin_id
 
+    @property
+    def title(self) -> str:
+        """What links call it."""
+        return f"{self.kind} {self.plugin_id}"
+
     async def emit(self, batch: EventBatch) -> None:
         """Send a batch into the router that `@label` names."""
         if self.router is None:
@@ -133,13 +144,19 @@ class PluginHost:
 
     async def _emit_to(self, router: Router, batch: EventBatch) -> None:
         count = len(batch.records)
+        edge = self._edges.get(router.name) or self._edge_to(router)
         if self.kind == "input":
-            await router.emit(batch)
+            edge.given += count
+            await router.emit(batch, edge)
         else:
-            await self._pass_on(router, batch)
+            await self._pass_on(router, batch, edge)
         self.emitted.value += count
 
-    async def _pass_on(self, router: Router, batch: EventBatch) -> None:
+    def _edge_to(self, router: Router) -> Edge:
+        edge = self._edges[router.name] = self._world.edges.between(self.title, router.title)
+        return edge
+
+    async def _pass_on(self, router: Router, batch: EventBatch, edge: Edge) -> None:
         """Emit what came from another output; a circle of them ends here, and costs no stack on the way."""
         hops = _hops.get() + 1
         if hops > MOST_HOPS or len(batch.tag) > LONGEST_TAG:
@@ -152,12 +169,12 @@ class PluginHost:
         try:
             if self.in_error_label and not comes_through_error():
                 with coming_through_error():
-                    await router.emit(batch)
+                    await _give(router, batch, edge)
             elif hops % HOPS_A_TASK:
-                await router.emit(batch)
+                await _give(router, batch, edge)
             else:
                 # this task lives no longer than the await, and is cancelled with it
-                await asyncio.create_task(router.emit(batch))  # noqa: TID251
+                await asyncio.create_task(_give(router, batch, edge))  # noqa: TID251
         finally:
             _hops.reset(before)
 
@@ -176,6 +193,20 @@ class PluginHost:
         self._world.dead_letters.add(
             tag, time, record, error, receipt, culprit=self, who=self.culprit, in_error_label=self.in_error_label
         )
+
+    def dropped(self, count: int) -> None:
+        """Count what was dropped on purpose."""
+        self.metrics.counter(*(DISCARDED if self.kind == "output" else DROPPED)).value += count
+
+    def made(self, count: int) -> None:
+        """Count what was made of other events."""
+        self.metrics.counter(*MADE).value += count
+
+    def passed(self, outlet: Outlet, count: int) -> None:
+        """Count what an outlet was given."""
+        if isinstance(outlet, LinkedOutlet):
+            outlet.edge.given += count
+            outlet.edge.is_compared = True
 
     def counter(self, name: str, doc: str) -> Counter:
         """Return a counter of this plugin."""
@@ -256,7 +287,10 @@ class PluginHost:
 
     def outlet(self, conf: PluginConf) -> Outlet:
         """Build the output of a `<store>` section."""
-        return self._builder.nested_outlet(conf, self)
+        outlet, title = self._builder.nested_outlet(conf, self)
+        edge = self._world.edges.between(self.title, title)
+        edge.is_compared = False  # until it says for the first time what it gives
+        return LinkedOutlet(partial(outlet.process, edge=edge), edge)
 
     @property
     def monitor(self) -> Monitor:
@@ -274,3 +308,9 @@ class PluginHost:
         """Fill a template's placeholders from what the chunk's events share."""
         zone, keys = (None, ()) if self.zone_and_keys is None else self.zone_and_keys()
         return expand(template, chunk, zone=zone, keys=keys, log=self.log)
+
+
+async def _give(router: Router, batch: EventBatch, edge: Edge) -> None:
+    """Emit a batch, counting it when that begins: a task that is cancelled before has given nothing."""
+    edge.given += len(batch.records)
+    await router.emit(batch, edge)

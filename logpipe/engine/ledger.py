@@ -3,8 +3,9 @@
 Three kinds of lines. Of a *source* (a file): bytes written = read earlier + read + skipped + abandoned + waiting. Of a
 *route* (the root, a label): events in = dropped by filters + errors of filters + unmatched + passed to outputs +
 refused, which whoever emitted them makes again. Of an *output*: events taken + resumed = delivered + errors + dead
-letters + dropped + thrown away + damaged + refused by the disk + waiting. What is in none of these is *unexplained*,
-and a mistake of ours.
+letters + dropped + thrown away + damaged + refused by the disk + waiting. Of an *edge*, a link between two of them:
+what the one has given = what the other has taken. Each number is counted where it happens and none is what the others
+leave; what is in none of these is *unexplained*, and a mistake of ours, or of the plugin that it was lost in.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 
 from logpipe.engine.build import Stage, Stages
 from logpipe.engine.delivery import BufferedOutlet
+from logpipe.engine.edges import Edge
+from logpipe.engine.host import World
+from logpipe.engine.reloading import Left, reload_edges
 from logpipe.engine.router import Router
 from logpipe.metrics import SourceAccount
 from logpipe.plugin import Input
@@ -40,7 +44,7 @@ class RouteLine:
     name: str
     emitted: int
     filtered: Mapping[str, int] = field(default_factory=dict)
-    """Events that each filter dropped, by plugin id; below zero where it made more of them."""
+    """Events that each filter dropped on purpose, by plugin id; below zero where it made more of them."""
     errors: Mapping[str, int] = field(default_factory=dict)
     """Events that each filter could not handle."""
     unmatched: int = 0
@@ -48,6 +52,9 @@ class RouteLine:
     refused: int = 0
     unexplained: int = 0
     """Of a running graph: events that are in the middle of the route."""
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """Of the unexplained ones: events that are missing from what a filter returned, by plugin id, without a word that
+    it dropped them; below zero where there are more than came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,20 @@ class OutputLine:
 
 
 @dataclass(frozen=True, slots=True)
+class EdgeLine:
+    """The events that went over one link."""
+
+    giver: str
+    taker: str
+    given: int
+    """As the giver has counted them."""
+    taken: int
+    """As the taker has."""
+    lost: int
+    """The difference; below zero where more came than were given. 0 where the giver counts nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """All lines of one worker."""
 
@@ -78,13 +99,26 @@ class Ledger:
     inputs: tuple[InputLine, ...]
     routes: tuple[RouteLine, ...]
     outputs: tuple[OutputLine, ...]
+    edges: tuple[EdgeLine, ...] = ()
+    errors_unexplained: int = 0
+    """Error events that are neither in `@ERROR` nor in a file nor on their way there."""
 
     @property
     def unexplained(self) -> int:
         """How much is in no line: 0 after a graph has stopped, whatever has happened."""
         sources = sum(abs(source.unexplained) for source in self.sources)
-        routes = sum(abs(line.unexplained) for line in self.routes)
-        return sources + routes + sum(abs(line.unexplained) for line in self.outputs)
+        routes = sum(max(abs(line.unexplained), sum(map(abs, line.lost.values()))) for line in self.routes)
+        outputs = sum(abs(line.unexplained) for line in self.outputs)
+        return sources + routes + outputs + sum(abs(line.lost) for line in self.edges) + abs(self.errors_unexplained)
+
+    def gaps(self) -> list[str]:
+        """Return in words where events were lost or came from nowhere: `lost in filter p: 3`."""
+        found = [(f"in filter {name}", lost) for line in self.routes for name, lost in line.lost.items()]
+        found += [(f"in route {line.name}", line.unexplained - sum(line.lost.values())) for line in self.routes]
+        found += [(f"in output {line.plugin_id}", line.unexplained) for line in self.outputs]
+        found += [(f"between {line.giver} and {line.taker}", line.lost) for line in self.edges]
+        found.append(("among errors", self.errors_unexplained))
+        return [f"{'lost' if lost > 0 else 'made'} {where}: {abs(lost)}" for where, lost in found if lost]
 
     def document(self) -> dict[str, Any]:
         """Return all of it as JSON has it."""
@@ -93,6 +127,8 @@ class Ledger:
             "inputs": list(map(asdict, self.inputs)),
             "routes": list(map(asdict, self.routes)),
             "outputs": list(map(asdict, self.outputs)),
+            "edges": list(map(asdict, self.edges)),
+            "gaps": self.gaps(),
             "sums": self.sums(),
             "unexplained": self.unexplained,
         }
@@ -103,6 +139,11 @@ class Ledger:
         shown += [f"ledger of input {line.plugin_id}: {_numbers(_input(line))}" for line in self.inputs]
         shown += [f"ledger of route {line.name}: {_numbers(_route(line))}" for line in self.routes if line.emitted]
         shown += [f"ledger of output {line.plugin_id}: {_numbers(_output(line))}" for line in self.outputs]
+        shown += [
+            f"ledger of edge {line.giver} to {line.taker}: given={line.given} taken={line.taken} lost={line.lost}"
+            for line in self.edges
+            if line.lost
+        ]
         return [*shown, f"ledger: {_numbers(self.sums())} unexplained={self.unexplained}"]
 
     def _odd_sources(self) -> Iterable[SourceAccount]:
@@ -162,6 +203,7 @@ def _route(line: RouteLine) -> dict[str, int]:
     numbers = {"in": line.emitted}
     numbers.update((f"filtered.{name}", count) for name, count in line.filtered.items())
     numbers.update((f"errors.{name}", count) for name, count in line.errors.items())
+    numbers.update((f"lost.{name}", count) for name, count in line.lost.items())
     rest = {"unmatched": line.unmatched, "passed": line.passed, "refused": line.refused}
     return {**numbers, **rest, "unexplained": line.unexplained}
 
@@ -182,8 +224,11 @@ def _output(line: OutputLine) -> dict[str, int]:
     }
 
 
-def take(stages: Stages, routers: Iterable[Router], outlets: Iterable[BufferedOutlet]) -> Ledger:
-    """Return the ledger as it is now."""
+def take(
+    stages: Stages, routers: Iterable[Router], outlets: Iterable[BufferedOutlet], world: World, before: Left
+) -> Ledger:
+    """Return the ledger as it is now; `before` is what the run before has left in buffers."""
+    outlets = list(outlets)
     buffered = {id(outlet.output): outlet for outlet in outlets}
     errors_of_secondaries = {
         id(stage.plugin): stage.host.errors.value for stage in stages.outputs if stage.host.is_secondary
@@ -200,7 +245,21 @@ def take(stages: Stages, routers: Iterable[Router], outlets: Iterable[BufferedOu
         inputs=tuple(map(_input_line, stages.inputs)),
         routes=tuple(_route_line(router, stages.filters) for router in routers),
         outputs=tuple(outputs),
+        edges=tuple(
+            _edge_line(edge) for edge in (*world.edges, _errors(stages, world), *reload_edges(before, outlets))
+        ),
+        errors_unexplained=world.dead_letters.unexplained,
     )
+
+
+def _errors(stages: Stages, world: World) -> Edge:
+    """Return the link from all stages to what takes their errors."""
+    given = sum(stage.host.errors.value for stage in (*stages.inputs, *stages.filters, *stages.outputs))
+    return Edge("stages", "errors", given, world.dead_letters.count.value)
+
+
+def _edge_line(edge: Edge) -> EdgeLine:
+    return EdgeLine(edge.giver, edge.taker, edge.given, edge.taken, edge.lost)
 
 
 def _inputs(stages: Stages) -> Iterator[Input[Any]]:
@@ -220,17 +279,20 @@ def _input_line(stage: Stage) -> InputLine:
 def _route_line(router: Router, filters: Iterable[Stage]) -> RouteLine:
     filtered: dict[str, int] = {}
     errors: dict[str, int] = {}
-    gone = 0
+    lost: dict[str, int] = {}
     for stage in filters:
         if stage.host.label != router.name:
             continue
-        stopped = _count(stage, "taken_records") - _count(stage, "passed_records")
-        name, failed = stage.host.plugin_id, stage.host.errors.value
-        gone += stopped
-        filtered[name], errors[name] = stopped - failed, failed
+        name = stage.host.plugin_id
+        filtered[name] = _count(stage, "dropped_records") - _count(stage, "made_records")
+        errors[name] = stage.host.errors.value
+        missing = _count(stage, "taken_records") - _count(stage, "passed_records") - filtered[name] - errors[name]
+        if missing:
+            lost[name] = missing
+    gone = sum(filtered.values()) + sum(errors.values())
     unmatched, passed, refused = router.unmatched.value, router.passed.value, router.refused.value
     unexplained = router.emitted.value - gone - unmatched - passed - refused
-    return RouteLine(router.name, router.emitted.value, filtered, errors, unmatched, passed, refused, unexplained)
+    return RouteLine(router.name, router.emitted.value, filtered, errors, unmatched, passed, refused, unexplained, lost)
 
 
 def _direct_line(stage: Stage) -> OutputLine:
@@ -260,7 +322,9 @@ def _buffered_line(stage: Stage, outlet: BufferedOutlet, errors_of_secondary: in
     refused, discarded = _count(stage, "buffer_refused_records"), _count(stage, "discarded_records")
     gone = outlet.given_up.value + outlet.thrown_away.value + dropped + outlet.damaged.value + refused
     flushed = outlet.flushed.value
-    unexplained = taken + staging.resumed.value - left_out - flushed - gone - staging.waiting
+    # what came to the chunks, and not what these have counted: between the two an event may be lost as well
+    entered = staging.entered + rejected
+    unexplained = entered + staging.resumed.value - left_out - flushed - gone - staging.waiting
     return OutputLine(
         stage.host.plugin_id,
         taken,
@@ -274,6 +338,5 @@ def _buffered_line(stage: Stage, outlet: BufferedOutlet, errors_of_secondary: in
         damaged=outlet.damaged.value,
         refused_by_disk=refused,
         waiting=staging.waiting,
-        # an event that is in no chunk must have been an error
-        unexplained=unexplained or max(0, left_out - errors),
+        unexplained=unexplained,
     )

@@ -17,6 +17,7 @@ from logpipe.engine.buffer_lint import lint_buffer, lint_placeholders, lint_repe
 from logpipe.engine.chunk_keys import Slices, compile_place
 from logpipe.engine.chunking import Staging
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
+from logpipe.engine.edges import UNNAMED, Edge, Taker
 from logpipe.engine.giving_up import GivingUp
 from logpipe.engine.host import PluginHost
 from logpipe.engine.router import EMITS, TAKEN, Router
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 class Nowhere:
     """Stands where an output could not be built, so that the rest of the configuration is still checked."""
 
-    async def process(self, batch: EventBatch) -> None:
+    async def process(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
         """Refuse: a graph with mistakes never runs."""
+        del edge
         raise RuntimeError(f"a batch of {batch.tag} reached an output that could not be built")
 
 
@@ -45,9 +47,10 @@ class DirectOutlet:
         self._taken = host.counter(*TAKEN)
         self._emits = host.counter(*EMITS)
 
-    async def process(self, batch: EventBatch) -> None:
+    async def process(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
         """Have the output deliver a batch."""
         count = len(batch.records)
+        edge.taken += count
         self._emits.value += 1
         try:
             await self._process(batch)
@@ -68,18 +71,18 @@ class OutletBuilder:
         self.buffered: list[BufferedOutlet] = []
         self.by_id: dict[str, Outlet] = {}
 
-    def top(self, element: Element, router: Router) -> tuple[Outlet, PluginHost] | None:
+    def top(self, element: Element, router: Router) -> tuple[Taker, PluginHost] | None:
         """Build the output of a `<match>`."""
         conf = self._builder.configured("output", element)
         return None if conf is None else self._guarded(conf, self._builder.host(conf, router))
 
-    def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> Outlet:
-        """Build the output of a `<store>`."""
-        router = parent.router or self._builder.routers["@ROOT"]
-        built = self._guarded(conf, self._builder.host(conf, router))
-        return Nowhere() if built is None else built[0]
+    def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
+        """Build the output of a `<store>`, and say how links call it."""
+        host = self._builder.host(conf, parent.router or self._builder.routers["@ROOT"])
+        built = self._guarded(conf, host)
+        return Nowhere() if built is None else built[0], host.title
 
-    def _guarded(self, conf: PluginConf, host: PluginHost) -> tuple[Outlet, PluginHost] | None:
+    def _guarded(self, conf: PluginConf, host: PluginHost) -> tuple[Taker, PluginHost] | None:
         """Build an output; what its class's own methods raise is reported."""
         return self._builder.guarded(conf, lambda: self._build(conf, host))
 
@@ -87,7 +90,7 @@ class OutletBuilder:
         """Return a label's router."""
         return self._builder.routers.get(label)
 
-    def _build(self, conf: PluginConf, host: PluginHost) -> tuple[Outlet, PluginHost] | None:
+    def _build(self, conf: PluginConf, host: PluginHost) -> tuple[Taker, PluginHost] | None:
         from logpipe.engine.build import Stage  # noqa: PLC0415 - the two modules build each other's parts
 
         lint_repeated(conf, self._builder.report)
@@ -110,7 +113,7 @@ class OutletBuilder:
             return None
         self._builder.stages.outputs.append(Stage(output, host))
         secondary = self._secondary(conf, host, buffered=buffered)
-        outlet: Outlet | None = DirectOutlet(output, host)
+        outlet: Taker | None = DirectOutlet(output, host)
         if buffer_conf is not None:
             if secondary is not None:
                 written = next(conf.element.sections("secondary"))

@@ -7,17 +7,18 @@ matching `<match>` is in the chain. Where none matches the filters run all the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from logpipe.engine.checked import mended, problem_of
+from logpipe.engine.edges import UNNAMED, Edge, Edges, Taker
 from logpipe.engine.traces import trace_of
 from logpipe.errors import BufferFull, RetryLater
 from logpipe.event import EventBatch
 from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.metrics import Counter
-from logpipe.plugin import AsyncFilter, Filter, Host, Outlet
+from logpipe.plugin import AsyncFilter, Filter, Host
 from logpipe.plugin.failures import failure_of
 
 MOST_CHAINS: Final = 65536
@@ -31,6 +32,9 @@ MOST_UNMATCHED: Final = 1024
 TAKEN: Final = ("taken_records", "Events that came to it and that it accepted.")
 EMITS: Final = ("emit_count", "Batches that came to it.")
 PASSED: Final = ("passed_records", "Events that it let pass.")
+ERRORS: Final = ("error_records", "Events of it that went to @ERROR or the dead letters.")
+DROPPED: Final = ("dropped_records", "Events that it dropped on purpose.")
+MADE: Final = ("made_records", "Events that it made of others.")
 REJECTED: Final = ("rejected_records", "Events of batches that it could not take and that went to @ERROR whole.")
 
 
@@ -61,7 +65,7 @@ class Rule:
     """One `<filter>` or `<match>`, in file order."""
 
     matches: Callable[[str], bool]
-    stage: Filter[Any] | AsyncFilter[Any] | Outlet
+    stage: Filter[Any] | AsyncFilter[Any] | Taker
     host: Host
 
 
@@ -74,8 +78,11 @@ class Step(Generic[R]):
 
     process: Callable[[EventBatch], R]
     host: Host
+    edge: Edge
+    """The link that leads to it."""
     taken: Counter
     passed: Counter
+    dropped: Counter
     name: str
     """The class's, for messages."""
     is_checked: bool
@@ -87,8 +94,10 @@ class Chain:
     """What happens to the batches of one tag: runs of synchronous filters, a waiting filter after each, an outlet."""
 
     runs: tuple[tuple[tuple[Step[EventBatch], ...], Step[Awaitable[EventBatch]] | None], ...]
-    outlet: Outlet | None
+    outlet: Callable[[EventBatch, Edge], Awaitable[None]] | None
     host: Host | None
+    edge: Edge = UNNAMED
+    """The link that leads to the outlet."""
     unknown: TimeLimitExceeded | None = None
     """Why nobody knows where the tag goes; `host` is whose pattern it is."""
 
@@ -102,15 +111,19 @@ class Router:
         *,
         log: logging.Logger | logging.LoggerAdapter[Any],
         dead_letters: DeadLetters,
+        edges: Edges,
         is_error_label: bool = False,
     ) -> None:
         self.name = name
+        self.title = f"route {name}"
+        """What links call it."""
         self.emitted = Counter("emit_records", "Events that came in.")
         self.unmatched = Counter("unmatched_records", "Events that no <match> wanted.")
         self.passed = Counter("passed_records", "Events that an output accepted, or could not take and gave to @ERROR.")
         self.refused = Counter("refused_records", "Events given back to who emitted them, who makes them again.")
         self._log = log
         self._dead_letters = dead_letters
+        self._edges = edges
         self._is_error_label = is_error_label
         self._rules: list[Rule] = []
         self._chains: dict[str, Chain] = {}
@@ -119,7 +132,7 @@ class Router:
     def add(self, rule: Rule) -> None:
         """Append a rule; file order is routing order."""
         self._rules.append(rule)
-        counted = (TAKEN, PASSED) if isinstance(rule.stage, (Filter, AsyncFilter)) else (REJECTED,)
+        counted = (TAKEN, PASSED, DROPPED, MADE) if isinstance(rule.stage, (Filter, AsyncFilter)) else (REJECTED,)
         for name in counted:
             rule.host.counter(*name)  # so that whoever looks finds a 0 before the first event
 
@@ -132,75 +145,118 @@ class Router:
         chain = self._chains.get(tag)
         if chain is None:
             if len(tag) > LONGEST_KEPT_TAG:
-                return _compile(tag, self._rules)
+                return self._compile(tag)
             while len(self._chains) >= MOST_CHAINS:
                 del self._chains[next(iter(self._chains))]
-            chain = self._chains[tag] = _compile(tag, self._rules)
+            chain = self._chains[tag] = self._compile(tag)
         return chain
 
     def destination(self, tag: str) -> Host | None:
         """Return the host of the outlet that a tag's events go to; unlike `chain`, it keeps nothing of the tag."""
-        chain = _compile(tag, self._rules)
+        chain = self._compile(tag)
         return None if chain.outlet is None else chain.host
 
-    async def emit(self, batch: EventBatch) -> None:
-        """Run a batch through its chain; returns when the outlet has accepted it, raises when it has not."""
-        if not batch.records:
+    def _compile(self, tag: str) -> Chain:
+        runs: list[tuple[tuple[Step[EventBatch], ...], Step[Awaitable[EventBatch]] | None]] = []
+        steps: list[Step[EventBatch]] = []
+        giver = self.title
+        for rule in self._rules:
+            try:
+                matches = rule.matches(tag)
+            except TimeLimitExceeded as error:
+                return Chain((), None, rule.host, unknown=error)
+            if not matches:
+                continue
+            edge = self._edges.between(giver, _title(rule))
+            giver = edge.taker
+            if isinstance(rule.stage, AsyncFilter):
+                runs.append((tuple(steps), _step(rule.stage, rule.stage.process, rule.host, edge)))
+                steps = []
+            elif isinstance(rule.stage, Filter):
+                steps.append(_step(rule.stage, rule.stage.process, rule.host, edge))
+            else:
+                if steps:
+                    runs.append((tuple(steps), None))
+                return Chain(tuple(runs), rule.stage.process, rule.host, edge)
+        if steps:
+            runs.append((tuple(steps), None))
+        return Chain(tuple(runs), None, None)
+
+    async def emit(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
+        """Run a batch through its chain; returns when the outlet has accepted it, raises when it has not.
+
+        Args:
+            batch: the events, given away.
+            edge: the link that they come over.
+        """
+        count = len(batch.records)
+        if not count:
             return
+        edge.taken += count
         if len(batch.times) != len(batch.records):
             raise ValueError(
                 f"a batch of {len(batch.times)} times and {len(batch.records)} records: both must be as many"
             )
         if self._dead_letters.is_full and not self._is_error_label:
             await self._dead_letters.room()
-        self.emitted.value += len(batch.records)
+        self.emitted.value += count
         chain = self._chains.get(batch.tag) or self.chain(batch.tag)
         for steps, waiting in chain.runs:
             for step in steps:
-                step.taken.value += len(batch.records)
+                step.edge.given += count
+                taken = len(batch.records)
+                step.edge.taken += taken
+                step.taken.value += taken
+                batch.dropped = step.dropped
                 try:
                     passed = step.process(batch)
                 except BaseException as raised:  # noqa: BLE001 - a broken filter costs its batch, never the pipeline
-                    self._filter_failed(step, batch, raised)
+                    self._filter_failed(step, batch, raised, taken)
                     return
                 if step.is_checked and (problem := problem_of(passed, step.name)) is not None:
-                    self._filter_failed(step, batch, problem)
+                    self._filter_failed(step, batch, problem, taken)
                     return
                 batch = passed
-                step.passed.value += len(batch.records)
-            if waiting is not None and batch.records:
+                count = len(batch.records)
+                step.passed.value += count
+            if waiting is not None and count:
+                waiting.edge.given += count
                 left = await self._wait_for(waiting, batch)
                 if left is None:
                     return
                 batch = left
-            if not batch.records:
+                count = len(batch.records)
+            if not count:
                 return
+            batch.dropped = None
         if chain.outlet is None:
             self._without_outlet(batch, chain)
         else:
             await self._deliver(chain, batch)
 
-    def _filter_failed(self, step: Step[Any], batch: EventBatch, raised: BaseException) -> None:
-        """Give a batch up that a filter raised on, or raise where the batch is not to blame."""
+    def _filter_failed(self, step: Step[Any], batch: EventBatch, raised: BaseException, taken: int) -> None:
+        """Give a batch up that a filter raised on, or raise where the batch, of so many events, is not to blame."""
         error = failure_of(raised)
         if error is None or isinstance(error, MemoryError):
-            step.taken.value -= len(batch.records)
-            self.refused.value += len(batch.records)
+            step.taken.value -= taken
+            self.refused.value += taken
             raise raised
         self._dead_letters.reject(mended(batch), error, culprit=step.host)
 
     async def _wait_for(self, step: Step[Awaitable[EventBatch]], batch: EventBatch) -> EventBatch | None:
         """Return what a filter that waits leaves of a batch; None where it failed."""
         count = len(batch.records)
+        step.edge.taken += count
+        batch.dropped = step.dropped
         try:
             passed = await step.process(batch)
         except BaseException as raised:  # noqa: BLE001 - as above
             step.taken.value += count
-            self._filter_failed(step, batch, raised)
+            self._filter_failed(step, batch, raised, count)
             return None
         step.taken.value += count
         if step.is_checked and (problem := problem_of(passed, step.name)) is not None:
-            self._filter_failed(step, batch, problem)
+            self._filter_failed(step, batch, problem, count)
             return None
         step.passed.value += len(passed.records)
         return passed
@@ -208,8 +264,9 @@ class Router:
     async def _deliver(self, chain: Chain, batch: EventBatch) -> None:
         assert chain.outlet is not None and chain.host is not None  # noqa: S101, PT018 - emit has looked
         count = len(batch.records)
+        chain.edge.given += count
         try:
-            await chain.outlet.process(batch)
+            await chain.outlet(batch, chain.edge)
         except (BufferFull, RetryLater, MemoryError):
             # fluentd hands these to @ERROR too; an input that waits and reads again keeps order and loses nothing
             self.refused.value += count
@@ -248,31 +305,13 @@ class Router:
             self._log.warning("no patterns matched tag=%r", batch.tag)
 
 
-def _compile(tag: str, rules: Sequence[Rule]) -> Chain:
-    runs: list[tuple[tuple[Step[EventBatch], ...], Step[Awaitable[EventBatch]] | None]] = []
-    steps: list[Step[EventBatch]] = []
-    for rule in rules:
-        try:
-            matches = rule.matches(tag)
-        except TimeLimitExceeded as error:
-            return Chain((), None, rule.host, error)
-        if not matches:
-            continue
-        if isinstance(rule.stage, AsyncFilter):
-            runs.append((tuple(steps), _step(rule.stage, rule.stage.process, rule.host)))
-            steps = []
-        elif isinstance(rule.stage, Filter):
-            steps.append(_step(rule.stage, rule.stage.process, rule.host))
-        else:
-            if steps:
-                runs.append((tuple(steps), None))
-            return Chain(tuple(runs), rule.stage, rule.host)
-    if steps:
-        runs.append((tuple(steps), None))
-    return Chain(tuple(runs), None, None)
+def _title(rule: Rule) -> str:
+    kind = "filter" if isinstance(rule.stage, (Filter, AsyncFilter)) else "output"
+    return f"{kind} {rule.host.plugin_id}"
 
 
-def _step(stage: Filter[Any] | AsyncFilter[Any], process: Callable[[EventBatch], R], host: Host) -> Step[R]:
+def _step(stage: Filter[Any] | AsyncFilter[Any], process: Callable[[EventBatch], R], host: Host, edge: Edge) -> Step[R]:
     cls = type(stage)
     is_checked = not cls.__module__.startswith("logpipe.") and cls.process is not Filter.process
-    return Step(process, host, host.counter(*TAKEN), host.counter(*PASSED), cls.__name__, is_checked)
+    taken, passed, dropped = (host.counter(*each) for each in (TAKEN, PASSED, DROPPED))
+    return Step(process, host, edge, taken, passed, dropped, cls.__name__, is_checked)

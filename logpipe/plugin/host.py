@@ -168,6 +168,24 @@ class Host(Protocol):
         """
         ...
 
+    def dropped(self, count: int) -> None:
+        """Say that so many events were dropped on purpose, where neither `Filter.filter` nor `EventBatch.keep` did it.
+
+        Of an output these are events that its settings say to throw away.
+        """
+        ...
+
+    def made(self, count: int) -> None:
+        """Say that so many events were made of others: one that was split in three has made two."""
+        ...
+
+    def passed(self, outlet: Outlet, count: int) -> None:
+        """Say that an outlet of `outlet` was given so many events and has accepted them.
+
+        The ledger compares it with what the outlet has counted; an output that never says it is not looked at.
+        """
+        ...
+
     def counter(self, name: str, doc: str) -> Counter:
         """Return a counter of this plugin, to be added to once per batch."""
         ...

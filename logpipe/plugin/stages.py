@@ -112,26 +112,35 @@ class Filter(Plugin[O]):
     def process(self, batch: EventBatch) -> EventBatch:
         """Return what is left of a batch, in order. Called once per batch, never concurrently.
 
-        It must not wait. An exception sends the whole batch to `@ERROR`: catch what one record can cause.
+        It must not wait. An exception sends the whole batch to `@ERROR`: catch what one record can cause. Events that
+        are missing from what it returns are left out by `batch.keep`, or told to `host.dropped`, or handed to
+        `host.emit_error`, and those that are more are told to `host.made`: what is not is lost in the ledger, or made.
         """
         times: list[Time] = []
         records: list[Record] = []
+        errors = dropped = 0
         for time, record in zip(batch.times, batch.records, strict=True):
             try:
                 result: Any = self.filter(batch.tag, time, record)
                 if type(result) is not dict and result is not None and not isinstance(result, dict):
                     raise TypeError(told(self, "filter", result, "a record, or None"))  # noqa: TRY301 - one record's
             except MemoryError:  # not the record's fault, and the batch is made again
+                self.host.made(errors)
                 raise
             except BaseException as raised:
                 error = failure_of(raised)  # a bad record must not stop its batch, whatever it broke
                 if error is None:
                     raise
                 self.host.emit_error(batch.tag, time, record, error, receipt=batch.receipt)
+                errors += 1
                 continue
-            if result is not None:
+            if result is None:
+                dropped += 1
+            else:
                 times.append(time)
                 records.append(result)
+        if dropped:
+            self.host.dropped(dropped)
         return EventBatch(batch.tag, times, records, batch.receipt)
 
 

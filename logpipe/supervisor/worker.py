@@ -212,6 +212,7 @@ class Worker:
     def _switch(self, loaded: Loaded, graph: Graph) -> None:
         """Put a graph in the place of the one that has ended, with what `<system>` says about the log."""
         self._watchdog.forgive()
+        graph.comes_after(self._graph.left())
         self._loaded, self._graph, self._next = loaded, graph, None
         try:
             set_up_log(self._settings, loaded.system)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from logpipe.config.compat import convert
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.options import Options, PluginConf
+from logpipe.engine.router import DROPPED, MADE
 from logpipe.errors import ConfigError
-from logpipe.event import EventBatch
+from logpipe.event import EventBatch, Record
 from logpipe.plugin import AsyncFilter, Filter, Formatter, Parser, Plugin
 from logpipe.registry import Registry
 from logpipe.testing.fake_host import FakeHost
@@ -48,11 +49,15 @@ def build(cls: type[Plugin[Any]], conf: str = "", *, host: FakeHost | None = Non
     return cls(configure(cls, conf), host or FakeHost())
 
 
-async def check_plugin(cls: type[Plugin[Any]], conf: str = "") -> None:
+RECORDS: Final[tuple[Record, ...]] = tuple({"message": f"event {number}"} for number in range(9))
+
+
+async def check_plugin(cls: type[Plugin[Any]], conf: str = "", *, records: Sequence[Record] = RECORDS) -> None:
     """Assert what every plugin promises.
 
     It has types and a docstring; each setting has a sentence; constructing starts no task; `stop` is quiet without
-    `start` and when called twice; an empty batch passes.
+    `start` and when called twice; an empty batch passes; a filter that is given `records` says of each that is missing
+    or added that it dropped or made it.
     """
     assert cls.types, f"{cls.__name__} has no type"
     assert cls.__doc__, f"{cls.__name__} has no docstring"
@@ -64,12 +69,29 @@ async def check_plugin(cls: type[Plugin[Any]], conf: str = "") -> None:
     await plugin.stop()
     await plugin.stop()
     empty = EventBatch("test", [], [])
-    if isinstance(plugin, Filter):
-        assert len(plugin.process(empty)) == 0
-    if isinstance(plugin, AsyncFilter):
-        assert len(await plugin.process(empty)) == 0
+    if isinstance(plugin, (Filter, AsyncFilter)):
+        assert len(await _processed(plugin, empty)) == 0
+        await _check_count(plugin, host, records)
     if isinstance(plugin, Parser):
         assert plugin.parse_lines([], 0).records == []
     if isinstance(plugin, Formatter):
         assert plugin.format_batch(empty, lambda _index, _error: None) == []
     await host.cancel_tasks()
+
+
+async def _processed(plugin: Filter[Any] | AsyncFilter[Any], batch: EventBatch) -> EventBatch:
+    return plugin.process(batch) if isinstance(plugin, Filter) else await plugin.process(batch)
+
+
+async def _check_count(plugin: Filter[Any] | AsyncFilter[Any], host: FakeHost, records: Sequence[Record]) -> None:
+    """Assert that a filter speaks for every event that it does not pass."""
+    batch = EventBatch("test", [0] * len(records), [dict(record) for record in records])
+    batch.dropped = dropped = host.counter(*DROPPED)
+    try:
+        passed = len(await _processed(plugin, batch))
+    except Exception:  # noqa: BLE001 - then all of the batch goes to `@ERROR`
+        return
+    lost = len(records) + host.counter(*MADE).value - passed - dropped.value - len(host.errors)
+    name = type(plugin).__name__
+    assert lost <= 0, f"{lost} of {len(records)} events are lost in {name}: leave them out by keep or tell host.dropped"
+    assert lost == 0, f"{-lost} events more than came are made in {name}: tell host.made, and keep which are errors"

@@ -10,6 +10,7 @@ from typing import Any
 
 from logpipe.config.options import PluginConf
 from logpipe.engine.ledger import Ledger
+from logpipe.engine.router import DROPPED, MADE
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Measurement, Metrics
 from logpipe.plugin import Chunk, Clock, Files, Formatter, Monitor, Outlet, Parser, PluginState
@@ -79,6 +80,17 @@ class FakeHost:
         """Keep the event."""
         del receipt
         self.errors.append((tag, time, record, error))
+
+    def dropped(self, count: int) -> None:
+        """Count the events."""
+        self.counter(*DROPPED).add(count)
+
+    def made(self, count: int) -> None:
+        """Count the events."""
+        self.counter(*MADE).add(count)
+
+    def passed(self, outlet: Outlet, count: int) -> None:
+        """Do nothing."""
 
     def claim(self, kind: str, name: str) -> None:
         """Remember what was claimed."""
