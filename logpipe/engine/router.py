@@ -83,10 +83,24 @@ class Step(Generic[R]):
     taken: Counter
     passed: Counter
     dropped: Counter
+    made: Counter
+    errors: Counter
     name: str
     """The class's, for messages."""
     is_checked: bool
     """Whether what it returns is looked at: not where it is ours, or comes event by event, each looked at already."""
+
+    @property
+    def spoken_for(self) -> int:
+        """How many events it has said not to pass, so far."""
+        return self.dropped.value - self.made.value + self.errors.value
+
+    def take_back(self, count: int) -> None:
+        """Note that it has failed on a batch of which it had spoken for so many events: all of them are there still."""
+        if count > 0:
+            self.made.value += count
+        else:
+            self.dropped.value -= count
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +222,16 @@ class Router:
                 step.edge.taken += taken
                 step.taken.value += taken
                 batch.dropped = step.dropped
+                before = step.spoken_for if step.is_checked else 0
                 try:
                     passed = step.process(batch)
                 except BaseException as raised:  # noqa: BLE001 - a broken filter costs its batch, never the pipeline
+                    if step.is_checked:
+                        step.take_back(step.spoken_for - before)
                     self._filter_failed(step, batch, raised, taken)
                     return
                 if step.is_checked and (problem := problem_of(passed, step.name)) is not None:
+                    step.take_back(step.spoken_for - before)
                     self._filter_failed(step, batch, problem, taken)
                     return
                 batch = passed
@@ -247,7 +265,7 @@ class Router:
         """Return what a filter that waits leaves of a batch; None where it failed."""
         count = len(batch.records)
         step.edge.taken += count
-        batch.dropped = step.dropped
+        batch.dropped = dropped = Counter(*DROPPED)  # of this batch alone, while others may be in the filter as well
         try:
             passed = await step.process(batch)
         except BaseException as raised:  # noqa: BLE001 - as above
@@ -258,6 +276,7 @@ class Router:
         if step.is_checked and (problem := problem_of(passed, step.name)) is not None:
             self._filter_failed(step, batch, problem, count)
             return None
+        step.dropped.value += dropped.value
         step.passed.value += len(passed.records)
         return passed
 
@@ -313,5 +332,6 @@ def _title(rule: Rule) -> str:
 def _step(stage: Filter[Any] | AsyncFilter[Any], process: Callable[[EventBatch], R], host: Host, edge: Edge) -> Step[R]:
     cls = type(stage)
     is_checked = not cls.__module__.startswith("logpipe.") and cls.process is not Filter.process
-    taken, passed, dropped = (host.counter(*each) for each in (TAKEN, PASSED, DROPPED))
-    return Step(process, host, edge, taken, passed, dropped, cls.__name__, is_checked)
+    taken, passed, dropped = host.counter(*TAKEN), host.counter(*PASSED), host.counter(*DROPPED)
+    made, errors = host.counter(*MADE), host.counter(*ERRORS)
+    return Step(process, host, edge, taken, passed, dropped, made, errors, cls.__name__, is_checked)

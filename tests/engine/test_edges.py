@@ -76,6 +76,24 @@ class Odd(Filter[Options], type="odd"):
         return batch.keep([record["n"] % 2 == 0 for record in batch.records], errors=1)
 
 
+class Raising(Filter[Options], type="raising"):
+    """Speaks for some events before it fails on their batch."""
+
+    def process(self, batch: EventBatch) -> EventBatch:
+        batch.keep([record["n"] < 7 for record in batch.records])
+        self.host.dropped(1)
+        self.host.emit_error(batch.tag, 0, dict(batch.records[0]), ValueError("the first"))
+        raise RuntimeError("and all the others")
+
+
+class RaisingAsync(AsyncFilter[Options], type="raising_async"):
+    """Keeps some events before it fails on their batch."""
+
+    async def process(self, batch: EventBatch) -> EventBatch:
+        batch.keep([record["n"] < 7 for record in batch.records])
+        raise RuntimeError("all")
+
+
 class FaultyCopy(Copy, type="faulty_copy"):
     """A copy whose copies are not what it was given."""
 
@@ -127,7 +145,7 @@ class Down(Output[Options], type="down"):
         raise OSError(f"{len(chunk)} events cannot be sent")
 
 
-PLUGINS = (Faulty, FaultyAsync, Honest, Odd, FaultyCopy, Fan, Written, Down)
+PLUGINS = (Faulty, FaultyAsync, Honest, Odd, Raising, RaisingAsync, FaultyCopy, Fan, Written, Down)
 
 FAULTS = [("loses", "lost {}: 3"), ("doubles", "made {}: 2"), ("invents", "made {}: 1")]
 """What is planted, and what the ledger says, but for the place."""
@@ -181,6 +199,16 @@ async def test_a_mask_tells_what_is_dropped() -> None:
         await running.feed("a", *NINE)
     (line,) = [line for line in running.graph.ledger().routes if line.name == "@ROOT"]
     assert (dict(line.filtered), dict(line.errors), line.passed) == ({"p": 3}, {"p": 1}, 5)
+
+
+@pytest.mark.parametrize(("kind", "errors"), [("raising", 10), ("raising_async", 9)])
+async def test_a_filter_that_fails_after_it_has_spoken(kind: str, errors: int) -> None:
+    """All of the batch are errors, whatever it had said of some."""
+    text = f"{OWN_LOG}<filter a>\n@type {kind}\n@id p\n</filter>\n<match a>\n@type test\n</match>\n"
+    async with pipeline(text, *PLUGINS) as running:
+        await running.feed("a", *NINE)
+    (line,) = [line for line in running.graph.ledger().routes if line.name == "@ROOT"]
+    assert (dict(line.errors), dict(line.filtered), line.passed) == ({"p": errors}, {"p": 9 - errors}, 0)
 
 
 @pytest.mark.parametrize(("how", "said"), FAULTS)
