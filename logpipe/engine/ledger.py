@@ -284,7 +284,7 @@ def _route_line(router: Router, filters: Iterable[Stage]) -> RouteLine:
         if stage.host.label != router.name:
             continue
         name = stage.host.plugin_id
-        filtered[name] = _count(stage, "dropped_records") - _count(stage, "made_records")
+        filtered[name] = _count(stage, "filtered_records") - _count(stage, "made_records")
         errors[name] = stage.host.errors.value
         missing = _count(stage, "taken_records") - _count(stage, "passed_records") - filtered[name] - errors[name]
         if missing:

@@ -180,9 +180,9 @@ class Host(Protocol):
         ...
 
     def passed(self, outlet: Outlet, count: int) -> None:
-        """Say that an outlet of `outlet` was given so many events and has accepted them.
+        """Say that an outlet of `outlet` is given so many events now; again at each attempt.
 
-        The ledger compares it with what the outlet has counted; an output that never says it is not looked at.
+        The ledger compares it with what came to the outlet; an output that never says it is not looked at.
         """
         ...
 

@@ -126,6 +126,21 @@ def test_a_buffer_in_files_is_taken_up(running: Running) -> None:
     running.has_delivered_all()
     assert running.stop() == 0
     assert running.delivered == running.written
+    assert "does not add up" not in running.said
+
+
+def test_a_buffer_that_finds_less_than_was_left(running: Running) -> None:
+    """The ledger of the graph after the reload says between which two it was lost, and how much."""
+    buffer = f"@type forgetful\n    path {running.folder}/buffer"
+    running.configure(output="trouble never_answers", buffer=buffer, shutdown_timeout="1")
+    running.write(10)
+    running.start()
+    running.has_come_to("write")
+    running.send(signal.SIGHUP)
+    running.has_said(SWITCHED)
+    assert running.stop() == 0
+    lost = "lost between output output_lines before and output output_lines: 10"
+    assert f"the ledger does not add up: {lost}: please report it with the lines above" in running.said
 
 
 def test_a_buffer_that_moves(running: Running) -> None:
