@@ -7,10 +7,30 @@ from typing import Any
 
 import pytest
 
-from logpipe import AsyncFilter, Chunk, EventBatch, Filter, Options, Output, PluginConf, param, plugin_section
+from logpipe import (
+    AsyncFilter,
+    Chunk,
+    ChunkKey,
+    EventBatch,
+    Filter,
+    Input,
+    Options,
+    Output,
+    PluginConf,
+    Record,
+    Time,
+    param,
+    plugin_section,
+)
 from logpipe.builtin.buffers.file.buffer import FileBuffer
 from logpipe.builtin.buffers.memory import MemoryBuffer, MemoryChunk
 from logpipe.builtin.out_routing import Copy
+from logpipe.engine import outlets
+from logpipe.engine.dead_letters import DeadLetterQueue
+from logpipe.engine.delivery import BufferedOutlet
+from logpipe.engine.edges import UNNAMED, Edge
+from logpipe.engine.outlets import DirectOutlet
+from logpipe.engine.router import Router
 from logpipe.testing import Pipeline, check_plugin, pipeline
 
 OWN_LOG = "<label @FLUENT_LOG>\n<match **>\n@type test\nname own\n</match>\n</label>\n"
@@ -130,6 +150,20 @@ class FaultyChunk(MemoryChunk):
         super().append(planted(batch, self.how), payloads, size)
 
 
+class Once(Input[Options], type="once"):
+    """Emits nine events."""
+
+    async def run(self) -> None:
+        await self.host.emit(EventBatch("a", [0] * 9, [{"n": n} for n in range(9)]))
+
+
+class Never(Filter[Options], type="never"):
+    """Takes no event."""
+
+    def filter(self, tag: str, time: Time, record: Record) -> Record | None:
+        raise ValueError(f"{tag} at {time}: {record}")
+
+
 class Written(Output[Options], type="written"):
     """Takes chunks."""
 
@@ -145,7 +179,7 @@ class Down(Output[Options], type="down"):
         raise OSError(f"{len(chunk)} events cannot be sent")
 
 
-PLUGINS = (Faulty, FaultyAsync, Honest, Odd, Raising, RaisingAsync, FaultyCopy, Fan, Written, Down)
+PLUGINS = (Once, Never, Faulty, FaultyAsync, Honest, Odd, Raising, RaisingAsync, FaultyCopy, Fan, Written, Down)
 
 FAULTS = [("loses", "lost {}: 3"), ("doubles", "made {}: 2"), ("invents", "made {}: 1")]
 """What is planted, and what the ledger says, but for the place."""
@@ -211,6 +245,100 @@ async def test_a_filter_that_fails_after_it_has_spoken(kind: str, errors: int) -
     assert (dict(line.errors), dict(line.filtered), line.passed) == ({"p": errors}, {"p": 9 - errors}, 0)
 
 
+LINKS = f"""{OWN_LOG}
+<source>
+  @type once
+  @id i
+  @label @A
+</source>
+<label @A>
+  <filter a>
+    @type grep
+    @id g
+  </filter>
+  <match a>
+    @type relabel
+    @id r
+    @label @B
+  </match>
+</label>
+<label @B>
+  <match a>
+    @type written
+    @id w
+  </match>
+</label>
+"""
+
+ERRORS = f"""{OWN_LOG}
+<filter a>
+  @type never
+  @id n
+</filter>
+<label @ERROR>
+  <match a>
+    @type test
+    @id e
+  </match>
+</label>
+"""
+
+
+@pytest.mark.parametrize(
+    ("taker", "link"),
+    [
+        (Router, "input i and route @A"),
+        (DirectOutlet, "filter g and output r"),
+        (Router, "output r and route @B"),
+        (BufferedOutlet, "route @B and output w"),
+    ],
+)
+async def test_a_link_that_loses(taker: type[Any], link: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens between two stages is told by their counts, though each by itself adds up."""
+    _lose_on(link, taker, monkeypatch)
+    async with pipeline(LINKS, *PLUGINS, expect_gaps=True) as running:
+        await running.wait_for(lambda: running.metric("taken_records") >= 6 * 3, "the events to come to the end")
+    assert gaps(running) == [f"lost between {link}: 3"]
+
+
+@pytest.mark.parametrize(
+    ("taker", "link"), [(Router, "errors and route @ERROR"), (DirectOutlet, "route @ERROR and output e")]
+)
+async def test_a_link_that_loses_errors(taker: type[Any], link: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same holds on the way to `@ERROR`."""
+    _lose_on(link, taker, monkeypatch)
+    async with pipeline(ERRORS, *PLUGINS, expect_gaps=True) as running:
+        await running.feed("a", *NINE)
+        await running.wait_for(running.records)
+    assert gaps(running) == [f"lost between {link}: 3"]
+
+
+async def test_errors_that_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages count their errors, and so does what takes them."""
+    add = DeadLetterQueue.add
+
+    def lossy(self: DeadLetterQueue, tag: str, time: Time, record: Record, *rest: Any, **more: Any) -> None:
+        if record["n"] < 6:
+            add(self, tag, time, record, *rest, **more)
+
+    monkeypatch.setattr(DeadLetterQueue, "add", lossy)
+    async with pipeline(ERRORS, *PLUGINS, expect_gaps=True) as running:
+        await running.feed("a", *NINE)
+        await running.wait_for(running.records)
+    assert gaps(running) == ["lost between stages and errors: 3"]
+
+
+def _lose_on(link: str, taker: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have three of nine events go where a link ends, and before its taker has counted them."""
+    name = "emit" if taker is Router else "process"
+    take = getattr(taker, name)
+
+    async def lossy(self: Any, batch: EventBatch, edge: Edge = UNNAMED) -> None:
+        await take(self, planted(batch, "loses") if f"{edge.giver} and {edge.taker}" == link else batch, edge)
+
+    monkeypatch.setattr(taker, name, lossy)
+
+
 @pytest.mark.parametrize(("how", "said"), FAULTS)
 async def test_a_copy_whose_store_gets_others(how: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The link to the store is named: the other one got the original."""
@@ -242,6 +370,15 @@ async def test_a_buffer_that_keeps_others(how: str, said: str, monkeypatch: pyte
     async with pipeline(text, *PLUGINS, expect_gaps=True) as running:
         await running.feed("a", *NINE)
     assert gaps(running) == [said.format("in output w")]
+
+
+async def test_a_batch_that_comes_to_its_chunks_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is divided by chunk keys and is in no part is missed."""
+    monkeypatch.setattr(outlets, "compile_place", lambda *_: lambda batch, _: [(ChunkKey(), planted(batch, "loses"))])
+    text = f"{OWN_LOG}<match a>\n@type written\n@id w\n</match>\n"
+    async with pipeline(text, *PLUGINS, expect_gaps=True) as running:
+        await running.feed("a", *NINE)
+    assert gaps(running) == ["lost in output w: 3"]
 
 
 async def test_a_buffer_that_loses_events_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
