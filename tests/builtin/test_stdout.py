@@ -75,6 +75,17 @@ async def test_bad_record(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
         assert [record for _, _, record, _ in stage.errors] == [{"deep": deep}]
 
 
+async def test_filter_passes_what_it_cannot_print(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """It is an error and goes on all the same: one event more, which the ledger is told of."""
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    async with drive(StdoutFilter, "<format>\n@type json\n</format>") as stage:
+        await stage.feed("app", {"n": 1}, {"deep": deep})
+        assert capfdbinary.readouterr().out == b'{"n":1}\n'
+        assert (len(stage.errors), len(stage.records())) == (1, 2)
+
+
 async def test_filter_prints_and_passes_on(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """The events go on as they are; what is injected is only printed."""
     async with drive(StdoutFilter, "<format>\n@type json\n</format>\n<inject>\ntag_key tag\n</inject>") as stage:
