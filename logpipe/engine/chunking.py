@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
@@ -17,6 +17,7 @@ from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place, Slices
 from logpipe.engine.chunk_queue import ChunkQueue
 from logpipe.engine.dead_letters import comes_through_error
+from logpipe.engine.encoding import Encode, encode_all, encode_each
 from logpipe.engine.router import ERRORS, TAKEN
 from logpipe.engine.sizes import estimate_size, halves
 from logpipe.engine.syncing import Piece, Syncing
@@ -55,7 +56,7 @@ class Staging:
         """The ids of chunks of a previous run of which nobody has said yet how many events they hold."""
         self._errors = host.counter(*ERRORS)
         self._buffer = buffer
-        self._encode: Callable[[EventBatch], list[bytes]] | None = output.encode
+        self._encode: Encode | None = output.encode
         self._place = place
         self._slices = slices
         self._host = host
@@ -213,26 +214,10 @@ class Staging:
         if self._encode is None:
             return self._put(key, batch, None, estimate_size(batch.records))
         try:
-            payloads = _encoded(self._encode, batch)
+            payloads = encode_all(self._encode, batch)
         except Exception:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
-            batch, payloads = self._encode_each(self._encode, batch)
+            batch, payloads = encode_each(self._encode, batch, self._leave_out)
         return self._put(key, batch, payloads, sum(map(len, payloads))) if payloads else iter(())
-
-    def _encode_each(
-        self, encode: Callable[[EventBatch], list[bytes]], batch: EventBatch
-    ) -> tuple[EventBatch, list[bytes]]:
-        """Return the events that an output can encode, which failed on all together, with their payloads."""
-        encoded = EventBatch(batch.tag, [], [], batch.receipt)
-        payloads: list[bytes] = []
-        for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
-            try:
-                payloads += _encoded(encode, EventBatch(batch.tag, [time], [record], batch.receipt))
-            except Exception as error:  # noqa: BLE001 - as above
-                self._leave_out(batch, index, error)
-            else:
-                encoded.times.append(time)
-                encoded.records.append(record)
-        return encoded, payloads
 
     def _leave_out(self, batch: EventBatch, index: int, error: Exception) -> None:
         """Hand an event that can be in no chunk to `@ERROR`."""
@@ -423,11 +408,3 @@ class Staging:
         else:  # all that is left is on its way
             self._patient_until = None
             await self._wait_for_room()
-
-
-def _encoded(encode: Callable[[EventBatch], list[bytes]], batch: EventBatch) -> list[bytes]:
-    """Return the payloads of a batch, as many as it has events."""
-    payloads = encode(batch)
-    if len(payloads) != len(batch):
-        raise ValueError(f"encode returned {len(payloads)} payloads for {len(batch)} events: return one for each")
-    return payloads
