@@ -118,8 +118,8 @@ class PluginHost:
         self._is_named = is_named
         self.router = router
         self._builder = builder
-        self._edges: dict[str, Edge] = {}
-        """The links to the routes that it emits to, by their names."""
+        self._edge: Edge | None = None
+        """The link to the router; None until it has emitted something."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
 
@@ -140,11 +140,13 @@ class PluginHost:
         """Send a batch into the router that `@label` names."""
         if self.router is None:
             raise RuntimeError(f"{self.kind} {self.plugin_id} has no router to emit to")
-        await self._emit_to(self.router, batch)
+        edge = self._edge
+        if edge is None:
+            edge = self._edge = self._edge_to(self.router)
+        await self._emit_to(self.router, edge, batch)
 
-    async def _emit_to(self, router: Router, batch: EventBatch) -> None:
+    async def _emit_to(self, router: Router, edge: Edge, batch: EventBatch) -> None:
         count = len(batch.records)
-        edge = self._edges.get(router.name) or self._edge_to(router)
         if self.kind == "input":
             edge.given += count
             await router.emit(batch, edge)
@@ -153,8 +155,7 @@ class PluginHost:
         self.emitted.value += count
 
     def _edge_to(self, router: Router) -> Edge:
-        edge = self._edges[router.name] = self._world.edges.between(self.title, router.title)
-        return edge
+        return self._world.edges.between(self.title, router.title)
 
     async def _pass_on(self, router: Router, batch: EventBatch, edge: Edge) -> None:
         """Emit what came from another output; a circle of them ends here, and costs no stack on the way."""
@@ -183,7 +184,7 @@ class PluginHost:
         router = self._builder.router(label)
         if router is None:
             raise InvalidSetting(f'label "{label}" is not defined: add <label {label}>', param="label")
-        return partial(self._emit_to, router)
+        return partial(self._emit_to, router, self._edge_to(router))
 
     def emit_error(
         self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None
