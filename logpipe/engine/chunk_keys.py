@@ -11,7 +11,7 @@ from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch, Record, Time
 from logpipe.expression.accessor import RecordAccessor
 from logpipe.expression.text import to_s
-from logpipe.plugin import ChunkKey
+from logpipe.plugin import ChunkKey, Clock
 from logpipe.plugin.host import identity
 from logpipe.time_format.memo import Memo
 from logpipe.time_format.zones import has_date, utc_offset
@@ -41,7 +41,28 @@ def compile_place(options: BufferOptions, slices: Slices | None) -> Place:
     return _Divider(slices, [(name, RecordAccessor(name).get) for name in names], by_tag=by_tag)
 
 
+def when_due(options: BufferOptions, slices: Slices | None, clock: Clock) -> Callable[[ChunkKey, float], bool]:
+    """Return the function that tells of a chunk, by its key and when it was begun, whether its time has come."""
+    interval, wait = options.flush_interval, options.timekey_wait
+
+    def is_old(_key: ChunkKey, created: float) -> bool:
+        return clock.monotonic() >= created + interval
+
+    def is_slice_over(key: ChunkKey, _created: float) -> bool:
+        if slices is None or key.timekey is None:
+            return True
+        return slices.end(key.timekey) + wait <= clock.now() / SECOND
+
+    if options.mode == "interval":
+        return is_old
+    return is_slice_over if options.timekey and "time" in options.chunk_keys else _never
+
+
 _EVERYTHING = ChunkKey()
+
+
+def _never(_key: ChunkKey, _created: float) -> bool:
+    return False
 
 
 def _together(batch: EventBatch, _refuse: Refuse) -> Iterable[tuple[ChunkKey, EventBatch]]:

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any, Final
 
 from logpipe.config.buffer_options import BufferOptions
-from logpipe.engine.chunk_keys import Place, Slices
+from logpipe.engine.chunk_keys import Place, Slices, when_due
 from logpipe.engine.chunk_queue import ChunkQueue
 from logpipe.engine.dead_letters import comes_through_error
 from logpipe.engine.encoding import Encode, encode_all, encode_each
@@ -58,7 +58,7 @@ class Staging:
         self._buffer = buffer
         self._encode: Encode | None = output.encode
         self._place = place
-        self._slices = slices
+        self._is_due = when_due(options, slices, host.clock)
         self._host = host
         self._clock: Clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
@@ -282,8 +282,8 @@ class Staging:
 
     def enqueue_due(self) -> None:
         """Queue the staged chunks whose time has come; called by the delivery's timer."""
-        due = self._is_slice_over if self.options.timekey and "time" in self.options.chunk_keys else self._is_old
-        self._due = deque((key, created) for key, (_, created) in self._staged.items() if due(key, created))
+        chunks = ((key, created) for key, (_, created) in self._staged.items())
+        self._due = deque((key, created) for key, created in chunks if self._is_due(key, created))
         self._enqueue_next()
 
     def _enqueue_next(self) -> None:
@@ -297,16 +297,6 @@ class Staging:
                 elif key not in self.queue.failing:
                     return  # nor does it take any other
             self._due.popleft()
-
-    def _is_old(self, _key: ChunkKey, created: float) -> bool:
-        return self.options.mode == "interval" and self._clock.monotonic() >= created + self.options.flush_interval
-
-    def _is_slice_over(self, key: ChunkKey, created: float) -> bool:
-        if self.options.mode == "interval":
-            return self._is_old(key, created)
-        if self._slices is None or key.timekey is None:
-            return True
-        return self._slices.end(key.timekey) + self.options.timekey_wait <= self._clock.now() / 1_000_000_000
 
     def enqueue_all(self) -> None:
         """Queue every staged chunk, for a flush."""
