@@ -168,6 +168,7 @@ async def test_records_that_are_hard_to_take(tmp_path: Path, follow: Any) -> Non
         assert emitted > len(hard)
 
 
+@pytest.mark.slow("ten thousand files are made, watched and looked at")
 async def test_ten_thousand_files(tmp_path: Path, follow: Any) -> None:
     """All are read and followed, a hot one among them, and the idle ones have no task."""
     hot = tmp_path / "0000hot.log"
