@@ -6,15 +6,15 @@ import asyncio
 import gzip
 import posixpath
 import re
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final
-
-from backports import zstd
 
 from logpipe import Event
 from logpipe.testing import Pipeline
@@ -22,6 +22,8 @@ from logpipe.testing.collector import Collector
 from tests.fuzz.place import Place
 from tests.fuzz.tap import Tap, marks_in
 from tests.services import topics
+
+zstd: Any = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 _MARK_BYTES: Final = re.compile(rb"zq\d{6}qz")
 

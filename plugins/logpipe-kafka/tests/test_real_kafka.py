@@ -89,7 +89,7 @@ async def test_acks(any_kafka: Kafka | StandInKafka, acks: str) -> None:
     found: list[Any] = []
     while len(found) < 20:
         found = await values(any_kafka, topic)
-    assert [value["n"] for value in found] == list(range(20))
+    assert sorted(value["n"] for value in found) == list(range(20))  # of several partitions none is first
 
 
 @pytest.mark.services
