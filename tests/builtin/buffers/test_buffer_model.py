@@ -270,7 +270,9 @@ class BufferModel(RuleBasedStateMachine):
         shutil.rmtree(old.folder)
         self.safe = safe
         self.foreign = {}
-        self.is_in_order = not power
+        if not list(target.glob("buffer.c*.log")):  # else the files hold what came in which order
+            self.is_in_order = True
+        self.is_in_order = self.is_in_order and not power
         self.disk = Disk(target)
         for path in target.glob("buffer.c*.log"):
             self.disk.synced[path.name] = self.disk.named[path.name] = path.read_bytes()
