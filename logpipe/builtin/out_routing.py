@@ -45,12 +45,14 @@ class Store:
     """The way to the outlet, past what its failures are ignored by."""
     later: LaterPart
     """The way to it for what a store before it has taken."""
+    is_buffered: bool
+    """Whether it takes events into a buffer, and leaves their records as they are."""
     ignore_error: bool
     ignore_if_prev_success: bool
 
 
 class Copy(Output[CopyOptions], type="copy"):
-    """Gives every batch to each store in turn; the last one gets the original.
+    """Gives every batch to each store in turn.
 
     A store may change its records: the others never see it, whereas fluentd's no_copy shares them. An exception of the
     first store goes back to the input, which sends the events again; a later one gets them until it takes them, and the
@@ -82,17 +84,18 @@ class Copy(Output[CopyOptions], type="copy"):
                 succeeded = False
                 continue
             if taken and not store.ignore_error:
-                await store.later.send(batch, partial(self._copy_for, store))
+                # who may be sent them again, and may have changed them before it refused, gets copies too
+                is_original = store is last and store.is_buffered
+                await store.later.send(batch, partial(self._given, store, is_original=is_original))
                 succeeded = True
             else:
-                if store is last:
-                    self.host.passed(store.outlet, len(batch))
-                succeeded = await self._deliver(store, batch if store is last else self._copy_for(store, batch))
+                succeeded = await self._deliver(store, self._given(store, batch, is_original=store is last))
             taken = taken or succeeded
 
-    def _copy_for(self, store: Store, batch: EventBatch) -> EventBatch:
+    def _given(self, store: Store, batch: EventBatch, *, is_original: bool) -> EventBatch:
+        """Return what a store is given: the original where nobody needs the records after it."""
         self.host.passed(store.outlet, len(batch))
-        return self._copied(batch)
+        return batch if is_original else self._copied(batch)
 
     async def _deliver(self, store: Store, batch: EventBatch) -> bool:
         try:
@@ -110,12 +113,14 @@ def _store(number: int, conf: PluginConf, host: Host) -> Store:
     name = conf.element.get("@id") or f"store {number} ({conf.type})"
     outlet = host.outlet(conf)
     process = outlet.process
+    has_buffer = any(conf.element.sections("buffer"))
     # one that has something to flush accepts first and delivers later; others answer for themselves
-    delivers_later = conf.plugin_class.flush is not Output.flush and not any(conf.element.sections("buffer"))
+    delivers_later = conf.plugin_class.flush is not Output.flush and not has_buffer
     if delivers_later and "ignore_error" in words:
         process = IgnoredStore(outlet, host, name).process
     later = LaterPart(process, host, name)
-    return Store(name, outlet, process, later, "ignore_error" in words, "ignore_if_prev_success" in words)
+    is_buffered = has_buffer or not conf.plugin_class.is_direct()
+    return Store(name, outlet, process, later, is_buffered, "ignore_error" in words, "ignore_if_prev_success" in words)
 
 
 def _deep_copy(batch: EventBatch) -> EventBatch:
