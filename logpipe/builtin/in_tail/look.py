@@ -235,9 +235,9 @@ class Looker:
         self, places: Iterable[Place], arrived: Collection[str], saved: Saved, surveys: dict[str, Survey]
     ) -> list[Beginning]:
         """Return what the saved positions say of paths that are to be followed."""
-        return [self._begin(place, place.path in arrived, saved, surveys) for place in places]
+        return [self._begin(place, saved, surveys, arrived=place.path in arrived) for place in places]
 
-    def _begin(self, place: Place, arrived: bool, saved: Saved, surveys: dict[str, Survey]) -> Beginning:  # noqa: FBT001 - as it comes
+    def _begin(self, place: Place, saved: Saved, surveys: dict[str, Survey], *, arrived: bool) -> Beginning:
         now = place.now
         if now is None or place.error is not None:
             return Beginning(place, None, (), known=False)

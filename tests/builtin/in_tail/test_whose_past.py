@@ -115,10 +115,7 @@ async def test_a_file_that_is_dropped_beside_a_running_one(watched: str, tmp_pat
     async with follow(tmp_path, f"enable_stat_watcher {watched}", path="app.log") as run:
         await run.lines(1)
         (tmp_path / "app.log.7").write_text("from elsewhere\n")
-        await run.advance(1.1)
-        await asyncio.sleep(0.1)
-        await run.advance(1.1)
-        await asyncio.sleep(0.1)
+        await settled(run)
         log.rename(tmp_path / "app.log.1")
         log.write_text("2\n")
         await run.tick_until(lambda: "2" in run.host.lines)
