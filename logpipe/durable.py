@@ -26,8 +26,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from logpipe.faults import fault
-from logpipe.files import Files, sync_folder
+from logpipe.faults import fault as fault  # noqa: PLC0414 - exported
+from logpipe.files import Files as Files  # noqa: PLC0414
+from logpipe.files import sync_folder
 
 UNFINISHED: Final = ".tmp"
 """What the name of a file ends with until it takes the place of another."""

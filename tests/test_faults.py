@@ -23,7 +23,7 @@ def test_the_nth_passing_kills_and_no_other() -> None:
 
 def test_the_variable_arms_a_process() -> None:
     """It dies of SIGKILL; without the variable nothing happens."""
-    program = "from logpipe import fault; fault('x'); fault('x'); print('alive')"
+    program = "from logpipe.durable import fault; fault('x'); fault('x'); print('alive')"
     for spec, expected in (("x:2", -signal.SIGKILL), ("x:3", 0), ("", 0)):
         environment = {**os.environ, "LOGPIPE_FAULT": spec}
         done = subprocess.run([sys.executable, "-c", program], env=environment, check=False, capture_output=True)

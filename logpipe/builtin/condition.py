@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from logpipe import ExpressionError, InvalidSetting, Options, RecordAccessor, param
+from logpipe import InvalidSetting, Options, param
+from logpipe.ruby import ExpressionError, RecordAccessor
 
 
 class Condition(Options):

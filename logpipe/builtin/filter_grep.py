@@ -7,22 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import ClassVar, Final, TypeAlias
 
-from logpipe import (
-    EventBatch,
-    ExpressionError,
-    Filter,
-    Host,
-    InvalidSetting,
-    Options,
-    Record,
-    RecordAccessor,
-    TimeLimit,
-    TimeLimitExceeded,
-    compile_regexp,
-    ruby_to_s,
-    section,
-)
+from logpipe import EventBatch, Filter, Host, InvalidSetting, Options, Record, section
 from logpipe.builtin.condition import Condition
+from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
 
 Test: TypeAlias = Callable[[Record], bool]
 """Whether a record meets a condition."""
@@ -176,7 +163,7 @@ def _matches(condition: Condition) -> Test:
             value = accessor.dig(
                 record
             )  # compat: record_accessor.rb fails where a step leads into no hash and no array
-        return search(value if type(value) is str else ruby_to_s(value)) is not None
+        return search(value if type(value) is str else to_s(value)) is not None
 
     return matches
 

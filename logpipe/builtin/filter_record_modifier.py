@@ -8,25 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from logpipe import (
-    Element,
-    EventBatch,
-    Explained,
-    ExpressionError,
-    Filter,
-    Host,
-    InvalidSetting,
-    Options,
-    RecordTemplate,
-    Replacement,
-    SequenceRules,
-    compile_regexp,
-    compile_sequence,
-    param,
-    raw_section,
-    section,
-)
+from logpipe import EventBatch, Filter, Host, InvalidSetting, Options, param, raw_section, section
 from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes, warn_of_defaults
+from logpipe.ruby import ExpressionError, RecordTemplate, Replacement, SequenceRules, compile_regexp, compile_sequence
+from logpipe.tree import Element, Explained
 
 _OURS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "ascii-8bit", "binary"})
 """Encodings whose texts are here what they are in fluentd, whatever they are called."""

@@ -9,23 +9,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from logpipe import (
-    Dialect,
-    Element,
-    EventBatch,
-    Explained,
-    ExpressionError,
-    Filter,
-    Host,
-    InvalidSetting,
-    Options,
-    Reading,
-    RecordRules,
-    compile_record,
-    param,
-    raw_section,
-)
+from logpipe import EventBatch, Filter, Host, InvalidSetting, Options, param, raw_section
 from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes, warn_of_defaults
+from logpipe.ruby import Dialect, ExpressionError, Reading, RecordRules, compile_record
+from logpipe.tree import Element, Explained
 
 
 class RecordTransformerOptions(Options):

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from logpipe import (
-    AsyncFilter,
-    EventBatch,
-    Host,
-    InjectOptions,
-    Options,
-    PluginConf,
-    compile_inject,
-    plugin_section,
-    section,
-)
+from logpipe import AsyncFilter, EventBatch, Host, Options, PluginConf, plugin_section, section
 from logpipe.builtin.console import write_lines
+from logpipe.codec import InjectOptions, compile_inject
 
 
 class StdoutFilterOptions(Options):

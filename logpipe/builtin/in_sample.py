@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from logpipe import Element, EventBatch, Host, Input, InvalidSetting, Options, Record, param, raw_section
+from logpipe import EventBatch, Host, Input, InvalidSetting, Options, Record, param, raw_section
+from logpipe.tree import Element
 
 _SLICES: Final = 10
 """A second's events are emitted in so many parts."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from logpipe import Counter, FormatError, Host, Record, readable
+from logpipe import Counter, FormatError, Host, Record
+from logpipe.codec import readable
 
 
 def replaced_texts(host: Host) -> Counter:

@@ -11,13 +11,11 @@ from logpipe import (
     Chunk,
     EventBatch,
     Host,
-    InjectOptions,
     Options,
     Output,
     PermanentError,
     PluginConf,
     Seconds,
-    compile_inject,
     param,
     plugin_section,
     section,
@@ -27,6 +25,7 @@ from logpipe.builtin.chunk_payloads import compressed_of, pieces_of
 from logpipe.builtin.compression import Compression, compressor
 from logpipe.builtin.file_store import append, create_first_free, is_bad_name
 from logpipe.builtin.path_template import INDEX, fixed_folder, path_template, placeholder_problems
+from logpipe.codec import InjectOptions, compile_inject
 from logpipe.durable import Disk
 
 _DAY: Final = Seconds(86_400.0)

@@ -12,25 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, Literal, TypeAlias
 
-from logpipe import (
-    EventBatch,
-    ExpressionError,
-    Host,
-    InvalidSetting,
-    LogpipeError,
-    Options,
-    Output,
-    Record,
-    RecordAccessor,
-    TimeLimit,
-    TimeLimitExceeded,
-    compile_regexp,
-    param,
-    ruby_to_s,
-    section,
-)
+from logpipe import EventBatch, Host, InvalidSetting, LogpipeError, Options, Output, Record, param, section
 from logpipe.builtin.condition import Condition
 from logpipe.builtin.later_part import LaterPart
+from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
 
 Target: TypeAlias = tuple[str, str]
 """A label, "" for the output's own, and a tag."""
@@ -287,7 +272,7 @@ def _target(rules: list[_Rule], record: Record) -> Target | None:
     """Return where the first rule that holds sends a record, None where none does."""
     for rule in rules:
         value = rule.get(record)
-        text = value if type(value) is str else ruby_to_s(value)
+        text = value if type(value) is str else to_s(value)
         if not text.isascii():
             text = _valid(text)
         if not text and not rule.invert:

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from logpipe import (
-    Chunk,
-    EventBatch,
-    Host,
-    InjectOptions,
-    Options,
-    Output,
-    PluginConf,
-    compile_inject,
-    param,
-    plugin_section,
-    section,
-)
+from logpipe import Chunk, EventBatch, Host, Options, Output, PluginConf, param, plugin_section, section
 from logpipe.builtin.chunk_payloads import payloads_of
 from logpipe.builtin.console import write_lines, write_to_stdout
+from logpipe.codec import InjectOptions, compile_inject
 
 
 class StdoutOptions(Options):

@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from logpipe import Files, LogpipeError
-from logpipe.durable import UNFINISHED, Disk, is_at, lock
+from logpipe import LogpipeError
+from logpipe.durable import UNFINISHED, Disk, Files, is_at, lock
 
 UNWATCHED: Final = 0xFFFF_FFFF_FFFF_FFFF
 """The offset of a file that fluentd has stopped watching."""

@@ -5,18 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from logpipe import (
-    Element,
-    EventBatch,
-    Explained,
-    ExpressionError,
-    Host,
-    InvalidSetting,
-    Position,
-    RecordTemplate,
-    TemplateError,
-    Transform,
-)
+from logpipe import EventBatch, Host, InvalidSetting
+from logpipe.ruby import ExpressionError, RecordTemplate, TemplateError, Transform
+from logpipe.tree import Element, Explained, Position
 
 _MOST_TAGS = 4096
 """How many tags keep their bound function; beyond that all are bound again when they come."""

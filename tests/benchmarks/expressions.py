@@ -14,7 +14,8 @@ import timeit
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from logpipe import Reading, Record, RecordRules, Time, compile_record
+from logpipe import Record, Time
+from logpipe.ruby import Reading, RecordRules, compile_record
 from tests.benchmarks.report import aim
 
 MOST_FIELD: Final = 0.12

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from logpipe import EventBatch, InjectOptions, InvalidSetting, compile_inject
+from logpipe import EventBatch, InvalidSetting
 from logpipe.builtin.out_stdout import Stdout
+from logpipe.codec import InjectOptions, compile_inject
 from logpipe.testing import FakeHost, configure
 
 TIME = 1466000000_123456789

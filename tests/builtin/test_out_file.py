@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from logpipe import ConfigError, Files, Receipt
+from logpipe import ConfigError, Receipt
 from logpipe.builtin import file_store
 from logpipe.builtin.out_file import FileOutput
-from logpipe.durable import Disk
+from logpipe.durable import Disk, Files
 from logpipe.testing import ManualClock, check_plugin, drive, pipeline
 
 DAY = 1466000000_000000000  # 2016-06-15 14:13:20 UTC

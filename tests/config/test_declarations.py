@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import pytest
 
-from logpipe import Filter, Options, Output, PluginConf, RecordAccessor, Size, param, plugin_section, section
+from logpipe import Filter, Options, Output, PluginConf, Size, param, plugin_section, section
 from logpipe.registry import Registry, UnknownPluginError
+from logpipe.ruby import RecordAccessor
 from logpipe.testing import check_plugin, drive
 
 

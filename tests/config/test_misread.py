@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from logpipe import Element, Options, Position, Seconds, Size, param
+from logpipe import Options, Seconds, Size, param
 from logpipe.config.diagnostic import Diagnostic
+from logpipe.tree import Element, Position
 
 
 class Timed(Options):

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from logpipe import Chunk, ChunkKey, EventBatch, Options, Output, Receipt, ruby_to_s
+from logpipe import Chunk, ChunkKey, EventBatch, Options, Output, Receipt
+from logpipe.ruby import to_s
 from logpipe.testing import ManualClock, pipeline
 from tests.builtin.test_out_file import files
 
@@ -261,4 +262,4 @@ async def test_the_hour_that_comes_twice_has_one_name(machine_in: Callable[[str]
 
 def test_text_is_what_ruby_writes() -> None:
     """One function for paths, topics and tags."""
-    assert [ruby_to_s(value) for value, _ in VALUES] == [text for _, text in VALUES]
+    assert [to_s(value) for value, _ in VALUES] == [text for _, text in VALUES]

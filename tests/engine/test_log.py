@@ -13,8 +13,8 @@ from typing import Literal
 
 import pytest
 
-from logpipe import Files
 from logpipe.cli import main
+from logpipe.durable import Files
 from logpipe.engine.log import set_up
 from logpipe.engine.log_file import LogFile
 from tests.e2e.program import Logpipe

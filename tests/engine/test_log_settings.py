@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 
-from logpipe import Files
+from logpipe.durable import Files
 from logpipe.engine.log import set_up
 from logpipe.engine.log_file import LogFile, Rotation
 from logpipe.engine.log_repeats import Repeats

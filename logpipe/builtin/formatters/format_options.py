@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from logpipe import TimeOptions, TimeType, param
+from logpipe import param
+from logpipe.codec import TimeOptions, TimeType
 
 _BREAKS: Final = {
     **{place: f"\\x{place:02x}" for place in (*range(32), *range(127, 160))},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from logpipe import EventBatch, Formatter, Host, Record, Time, compile_typed_formatter, param
+from logpipe import EventBatch, Formatter, Host, Record, Time, param
 from logpipe.builtin.formatters.format_options import FormatOptions, on_one_line
 from logpipe.builtin.json_text import dump, dump_all, replaced_texts
+from logpipe.codec import compile_typed_formatter
 
 
 def _delimiter(text: str) -> str:

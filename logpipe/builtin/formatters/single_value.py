@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from logpipe import Formatter, Host, Record, Time, param, ruby_to_s
+from logpipe import Formatter, Host, Record, Time, param
 from logpipe.builtin.formatters.format_options import FormatOptions
+from logpipe.ruby import to_s
 
 
 class SingleValueOptions(FormatOptions):
@@ -24,5 +25,5 @@ class SingleValueFormatter(Formatter[SingleValueOptions], type="single_value"):
         """Return one field's text."""
         del tag, time
         value = record.get(self.options.message_key)
-        text = value if type(value) is bytes else ruby_to_s(value).encode("utf-8", "surrogatepass")
+        text = value if type(value) is bytes else to_s(value).encode("utf-8", "surrogatepass")
         return text + self._end

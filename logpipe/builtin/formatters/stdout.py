@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from logpipe import EventBatch, Formatter, Host, Record, Time, compile_formatter, param, ruby_inspect
+from logpipe import EventBatch, Formatter, Host, Record, Time, param
 from logpipe.builtin.formatters.format_options import FormatOptions, on_one_line
 from logpipe.builtin.json_text import dump, dump_all, replaced_texts
+from logpipe.codec import compile_formatter
+from logpipe.ruby import inspect
 
 
 def _output_type(text: str) -> str:
@@ -50,4 +52,4 @@ class StdoutFormatter(Formatter[StdoutOptions], type="stdout"):
 
 
 def _ruby_hash(record: Record) -> bytes:
-    return ruby_inspect(record).encode("utf-8", "replace")
+    return inspect(record).encode("utf-8", "replace")

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from logpipe import Monitor, PluginState, Record
+from logpipe import Record
 from logpipe.builtin.in_monitor_agent import prometheus
 from logpipe.builtin.in_monitor_agent.states import Shown, show
 from logpipe.builtin.json_text import dump
+from logpipe.monitor import Monitor, PluginState
 
 JSON: Final = "application/json"
 LTSV: Final = "text/plain; charset=utf-8"

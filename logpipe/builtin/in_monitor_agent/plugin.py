@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from logpipe import Element, EventBatch, Host, Input, InvalidSetting, Options, Seconds, param, raw_section
+from logpipe import EventBatch, Host, Input, InvalidSetting, Options, Seconds, param, raw_section
 from logpipe.builtin.in_monitor_agent.answers import Answers
 from logpipe.builtin.in_monitor_agent.states import Shown, show
+from logpipe.tree import Element
 
 if TYPE_CHECKING:
     from logpipe.builtin.in_monitor_agent.server import Server

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
-from logpipe import Measurement, Monitor
+from logpipe.monitor import Measurement, Monitor
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from logpipe import PluginState, Record, compile_formatter
+from logpipe import Record
+from logpipe.codec import compile_formatter
+from logpipe.monitor import PluginState
 
 OUTPUT: Final = {
     "emit_records": "taken_records",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from logpipe import Host, SourceAccount
+from logpipe import Host
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.ledger import Ledger
 from logpipe.builtin.in_tail.trail import Trail, shown
+from logpipe.monitor import SourceAccount
 
 UNFOLLOWED: Final = "(files no longer followed)"
 """The account of all paths that were let go: files come and go for weeks, and names take memory."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import Any, Final, NamedTuple
 
-from logpipe import EventBatch, Host, Parsed, ParseError, Parser, Receipt, Record, Time, escaped, text_or_bytes
+from logpipe import EventBatch, Host, Parsed, ParseError, Parser, Receipt, Record, Time
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.lines import inspect
 from logpipe.builtin.in_tail.trail import Trail
+from logpipe.codec import escaped, text_or_bytes
 
 _NOT_MATCHED: Final = "pattern not matched"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from logpipe import SourceAccount
+from logpipe.monitor import SourceAccount
 
 GIVEN_UP: Final = ("gone", "unreadable")
 """Why a whole file is given up; should it turn up again, it is read on."""

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar, Final, Literal
 
-from logpipe import InvalidSetting, Options, PluginConf, Seconds, Size, find_zone, param, plugin_section, section
+from logpipe import InvalidSetting, Options, PluginConf, Seconds, Size, param, plugin_section, section
+from logpipe.codec import find_zone
 
 _RESERVED: Final = ("/", "*", "%")
 _CONTAINER_LOG: Final = (

@@ -8,7 +8,7 @@ import stat
 import weakref
 from collections.abc import Iterable
 
-from logpipe import Host, Input, SourceAccount
+from logpipe import Host, Input
 from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.builtin.in_tail.checkpoints import Checkpoints
 from logpipe.builtin.in_tail.complaints import Complaints
@@ -31,6 +31,7 @@ from logpipe.builtin.in_tail.throttle import FEWEST_BYTES, Throttle
 from logpipe.builtin.in_tail.trail import Trail
 from logpipe.builtin.in_tail.watch import Watch
 from logpipe.builtin.position_file import Entry
+from logpipe.monitor import SourceAccount
 
 
 class Tail(Input[TailOptions], type="tail"):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from logpipe import Host, SourceAccount
+from logpipe import Host
 from logpipe.builtin.in_tail.books import Books
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.decide import Action, Follow, Lost, PassOver, ReadBefore, SetAside, TakeOver
@@ -19,6 +19,7 @@ from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.table import Table
 from logpipe.builtin.in_tail.trail import Trail, shown, tag_of
 from logpipe.builtin.position_file import Position, is_storable
+from logpipe.monitor import SourceAccount
 
 LONGEST_ABSENCE: Final = 60.0
 """Seconds that a path may lead nowhere before it is forgotten what it led to."""

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from logpipe import Time, compile_formatter, find_zone
+from logpipe import Time
 from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.builtin.in_tail.glob import Glob
 from logpipe.builtin.in_tail.options import TailOptions
+from logpipe.codec import compile_formatter, find_zone
 
 _CLASS: Final = re.compile(r"\[.*\]")
 _BRACES: Final = re.compile(r"\{.*,.*\}")

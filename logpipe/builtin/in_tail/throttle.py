@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
-from logpipe import Host, group_names
+from logpipe import Host
 from logpipe.builtin.in_tail.options import GroupOptions, RuleOptions, TailOptions
 from logpipe.builtin.in_tail.trail import Trail
+from logpipe.ruby import group_names
 
 FEWEST_BYTES: Final = 8192
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from logpipe import Host, Parsed, Parser, PluginConf, Record, Time, param, plugin_section, text_or_bytes, texts_or_bytes
+from logpipe import Host, Parsed, Parser, PluginConf, Record, Time, param, plugin_section
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
+from logpipe.codec import text_or_bytes, texts_or_bytes
 
 
 class CriOptions(ParseOptions):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-from logpipe import Host, Parsed, ParseError, Parser, Record, Time, compile_typed_parser
+from logpipe import Host, Parsed, ParseError, Parser, Record, Time
 from logpipe.builtin.parsers.field_types import compile_fields
 from logpipe.builtin.parsers.parse_options import ParseOptions
+from logpipe.codec import compile_typed_parser
 
 P = TypeVar("P", bound=ParseOptions)
 

@@ -7,19 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import Any, Final, TypeAlias
 
-from logpipe import (
-    ParseError,
-    Record,
-    TimeType,
-    compile_typed_parser,
-    convert_float,
-    convert_integer,
-    escaped,
-    find_zone,
-    limited_search,
-    ruby_to_s,
-    unescaped,
-)
+from logpipe import ParseError, Record
+from logpipe.codec import TimeType, compile_typed_parser, escaped, find_zone, unescaped
+from logpipe.ruby import convert_float, convert_integer, limited_search, to_s
 
 _NANOS: Final = 1_000_000_000
 _TRUTHS: Final = frozenset({"true", "yes", "1"})
@@ -76,13 +66,13 @@ def _conversion(field: str, definition: str | None) -> Convert:
     kind, colon, option = (definition or "").partition(":")
     match kind:
         case "string":
-            return lambda value: value if type(value) is bytes else ruby_to_s(value)
+            return lambda value: value if type(value) is bytes else to_s(value)
         case "integer":
             return _to_integer
         case "float":
             return _to_float
         case "bool":
-            return lambda value: ruby_to_s(value).lower() in _TRUTHS
+            return lambda value: to_s(value).lower() in _TRUTHS
         case "time":
             return _time(option)
         case "array":
@@ -108,7 +98,7 @@ def _to_float(value: Any) -> Any:
 
 def _number(convert: Callable[[str], Any], value: Any) -> Any:
     try:
-        return convert(ruby_to_s(value))
+        return convert(to_s(value))
     except ValueError:  # more digits than Python reads
         return None
 
@@ -142,7 +132,7 @@ def _zone_and_format(option: str) -> tuple[tzinfo | None, str | None]:
 
 def _array(delimiter: str) -> Convert:
     def convert(value: Any) -> list[str | bytes]:
-        text = ruby_to_s(value)
+        text = to_s(value)
         # compat: Ruby's split takes a single space for any white space, and drops empty parts at the end
         # and without a delimiter, as `types a:array: ,b:…` gives since lists lose blanks, the text into characters
         parts = list(text) if not delimiter else text.split() if delimiter == " " else text.split(delimiter)

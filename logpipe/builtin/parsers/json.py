@@ -9,9 +9,10 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from logpipe import Parsed, ParseError, Record, Time, TimeType, escaped, param, unescape_values
+from logpipe import Parsed, ParseError, Record, Time, param
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
+from logpipe.codec import TimeType, escaped, unescape_values
 
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _HUGE: Final = b"0" * 20

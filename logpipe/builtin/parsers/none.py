@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from logpipe import Parsed, Parser, Record, Time, param, texts_or_bytes
+from logpipe import Parsed, Parser, Record, Time, param
 from logpipe.builtin.parsers.parse_options import ParseOptions
+from logpipe.codec import texts_or_bytes
 
 
 class NoneOptions(ParseOptions):

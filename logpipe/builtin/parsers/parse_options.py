@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from datetime import UTC
 
-from logpipe import InvalidSetting, Seconds, TimeOptions, TimeType, param
+from logpipe import InvalidSetting, Seconds, param
 from logpipe.builtin.parsers.field_types import compile_types
+from logpipe.codec import TimeOptions, TimeType
 
 
 class ParseOptions(TimeOptions):

@@ -6,27 +6,21 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from logpipe import (
+from logpipe import Host, InvalidSetting, Parsed, Record, Time, param
+from logpipe.builtin.parsers.field_parser import FieldParser
+from logpipe.builtin.parsers.parse_options import ParseOptions
+from logpipe.codec import escaped, unescaped
+from logpipe.ruby import (
     ExpressionError,
-    Host,
-    InvalidSetting,
-    Parsed,
     Pattern,
-    Record,
-    Time,
     TimeLimit,
     TimeLimitExceeded,
     call_within,
     compile_regexp,
-    escaped,
     group_names,
     limited_search,
-    param,
     split_regexp,
-    unescaped,
 )
-from logpipe.builtin.parsers.field_parser import FieldParser
-from logpipe.builtin.parsers.parse_options import ParseOptions
 
 
 class RegexpOptions(ParseOptions):

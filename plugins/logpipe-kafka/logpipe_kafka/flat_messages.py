@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from logpipe import EventBatch, Host, compile_formatter
+from logpipe import EventBatch, Host
+from logpipe.codec import compile_formatter
 from logpipe_kafka import payload, security
 from logpipe_kafka.brokers import Brokers, FixedBrokers
 from logpipe_kafka.message_options import FlatOptions

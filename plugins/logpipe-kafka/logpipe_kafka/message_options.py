@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Self
 
-from logpipe import Element, InvalidSetting, PluginConf, Report, param, plugin_section
+from logpipe import InvalidSetting, PluginConf, param, plugin_section
+from logpipe.tree import Element, Report
 from logpipe_kafka.cluster_options import ClusterOptions, optional_integer, unset_if_empty
 from logpipe_kafka.partitioner import HashName
 from logpipe_kafka.payload import own_encoding

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final, NamedTuple
 
-from logpipe import Clock, EventBatch, LogpipeError, Record, RecordAccessor
+from logpipe import Clock, EventBatch, LogpipeError, Record
+from logpipe.ruby import RecordAccessor
 from logpipe_kafka.batch import Headers, Message, Source
 from logpipe_kafka.packer import Packer
 from logpipe_kafka.payload import Encode, EncodeEvent, to_bytes, to_json, to_text

@@ -9,19 +9,16 @@ from logpipe import (
     Chunk,
     DeliveryError,
     EventBatch,
-    ExpressionError,
     Host,
-    InjectOptions,
     InvalidSetting,
     PermanentError,
     PluginConf,
-    RecordAccessor,
-    compile_inject,
     param,
     plugin_section,
-    ruby_to_s,
     section,
 )
+from logpipe.codec import InjectOptions, compile_inject
+from logpipe.ruby import ExpressionError, RecordAccessor, to_s
 from logpipe_kafka import payload
 from logpipe_kafka.brokers import FixedBrokers
 from logpipe_kafka.buffered import BufferedOutput
@@ -156,7 +153,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
         if topic is None:
             raise PermanentError("no topic: set default_topic, or add tag to the chunk keys, <buffer topic,tag>")
         if not isinstance(topic, str):
-            raise PermanentError(f"the topic must be a string, and {options.topic_key} is {ruby_to_s(topic)[:60]}")
+            raise PermanentError(f"the topic must be a string, and {options.topic_key} is {to_s(topic)[:60]}")
         return topic
 
     def give_up(self, chunk: Chunk, error: DeliveryError) -> None:

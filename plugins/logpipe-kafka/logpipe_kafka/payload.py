@@ -14,18 +14,9 @@ from typing import Any, Final, TypeAlias
 import msgpack
 import orjson
 
-from logpipe import (
-    Counter,
-    FormatError,
-    Formatter,
-    Host,
-    Record,
-    RecordTooLarge,
-    Time,
-    holds_bytes,
-    readable,
-    ruby_to_s,
-)
+from logpipe import Counter, FormatError, Formatter, Host, Record, RecordTooLarge, Time
+from logpipe.codec import holds_bytes, readable
+from logpipe.ruby import to_s
 
 Encode: TypeAlias = Callable[[Any], bytes]
 """A record, or what `record_key` leaves of it, to a payload."""
@@ -121,7 +112,7 @@ def to_text(value: Any) -> str:
     """Return a value as Ruby's to_s would; U+FFFD stands for what is not UTF-8."""
     if isinstance(value, str):
         return value
-    text: str = readable(value if isinstance(value, bytes) else ruby_to_s(value))
+    text: str = readable(value if isinstance(value, bytes) else to_s(value))
     return text
 
 

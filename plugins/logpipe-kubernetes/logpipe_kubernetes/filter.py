@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from logpipe import AsyncFilter, EventBatch, ExpressionError, Host, Record, Time, compile_regexp
+from logpipe import AsyncFilter, EventBatch, Host, Record, Time
+from logpipe.ruby import ExpressionError, compile_regexp
 from logpipe_kubernetes.access import find_access
 from logpipe_kubernetes.json_log import json_merger
 from logpipe_kubernetes.layout import Layout

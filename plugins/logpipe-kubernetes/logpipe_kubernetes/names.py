@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from logpipe import ExpressionError, InvalidSetting, Record, compile_regexp, limited_search
+from logpipe import InvalidSetting, Record
+from logpipe.ruby import ExpressionError, compile_regexp, limited_search
 
 _POD_NAME: Final = r"(?<pod_name>[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)"
 _PODS: Final = (

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from logpipe import BufferFull, EventBatch, Receipt, Record, SourceAccount
+from logpipe import BufferFull, EventBatch, Receipt, Record
 from logpipe.builtin.in_tail import Tail
 from logpipe.builtin.position_file import PositionFile, decode
+from logpipe.monitor import SourceAccount
 from logpipe.testing import FakeHost, LogCapture, ManualClock, build, settle, wait_for
 
 _numbers: Iterator[int] = itertools.count()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from logpipe import SourceAccount
 from logpipe.builtin.in_tail import lines, reader
 from logpipe.builtin.in_tail.books import UNFOLLOWED
+from logpipe.monitor import SourceAccount
 
 
 async def settled(run: Any, name: Path | str) -> SourceAccount:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from logpipe import SourceAccount
 from logpipe.builtin.in_tail import look, reader
 from logpipe.builtin.in_tail.look import Survey
 from logpipe.builtin.position_file import PositionFile
+from logpipe.monitor import SourceAccount
 
 ON = "read_compressed_rotated true"
 LONG_AGO = 1_466_000_000

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from logpipe import SourceAccount
 from logpipe.builtin.in_tail.books import UNFOLLOWED
 from logpipe.builtin.position_file import PositionFile
+from logpipe.monitor import SourceAccount
 from logpipe.testing import wait_for
 from tests.builtin.in_tail.harness import printing
 from tests.e2e.program import Logpipe

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import orjson
 
-from logpipe import Time, fault
+from logpipe import Time
 from logpipe.builtin.buffers.file.salvage import Damage
-from logpipe.durable import Disk
+from logpipe.durable import Disk, fault
 
 CORRUPT: Final = "corrupt"
 """The folder's name; it is beside the chunks."""

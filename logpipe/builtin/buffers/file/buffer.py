@@ -9,7 +9,7 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import ClassVar, TypeAlias, TypeVar
 
-from logpipe import Buffer, ChunkKey, EventBatch, Host, InvalidSetting, LogpipeError, StoredChunk, fault, find_zone
+from logpipe import Buffer, ChunkKey, EventBatch, Host, InvalidSetting, LogpipeError, StoredChunk
 from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.chunk import FileChunk
 from logpipe.builtin.buffers.file.commit import Committer
@@ -21,7 +21,8 @@ from logpipe.builtin.buffers.file.options import FileBufferOptions, FileSingleBu
 from logpipe.builtin.buffers.file.patience import Patience
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.builtin.buffers.file.space import Space
-from logpipe.durable import Disk
+from logpipe.codec import find_zone
+from logpipe.durable import Disk, fault
 
 O = TypeVar("O", bound=StoredOptions)  # noqa: E741 - the one letter that reads as "options"
 

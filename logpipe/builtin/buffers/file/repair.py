@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from logpipe import Files
 from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.frame import Content, Index, Kind, encode_frame, pack_times
 from logpipe.builtin.buffers.file.leftovers import Found
 from logpipe.builtin.buffers.file.reading import read_frames
 from logpipe.builtin.buffers.file.salvage import Extent, Fragment, scan
-from logpipe.durable import Disk
+from logpipe.durable import Disk, Files
 
 
 class Repaired(NamedTuple):

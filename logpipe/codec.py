@@ -1,0 +1,17 @@
+"""A door for parsers, formatters and outputs: text that may be no UTF-8, times as text, `<inject>`."""
+
+from logpipe.config.time_options import TimeOptions as TimeOptions
+from logpipe.inject import InjectOptions as InjectOptions
+from logpipe.inject import compile_inject as compile_inject
+from logpipe.raw_text import escaped as escaped
+from logpipe.raw_text import holds_bytes as holds_bytes
+from logpipe.raw_text import readable as readable
+from logpipe.raw_text import text_or_bytes as text_or_bytes
+from logpipe.raw_text import texts_or_bytes as texts_or_bytes
+from logpipe.raw_text import unescape_values as unescape_values
+from logpipe.raw_text import unescaped as unescaped
+from logpipe.time_format import TimeType as TimeType
+from logpipe.time_format import compile_formatter as compile_formatter
+from logpipe.time_format import compile_typed_formatter as compile_typed_formatter
+from logpipe.time_format import compile_typed_parser as compile_typed_parser
+from logpipe.time_format import find_zone as find_zone

@@ -1,0 +1,7 @@
+"""A door for stages that show how the others do, and for inputs that account for what they read."""
+
+from logpipe.metrics import Measurement as Measurement
+from logpipe.metrics import SourceAccount as SourceAccount
+from logpipe.plugin.monitor import Monitor as Monitor
+from logpipe.plugin.monitor import PluginState as PluginState
+from logpipe.plugin.monitor import RetryState as RetryState
