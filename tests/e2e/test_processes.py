@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -261,7 +262,9 @@ def test_a_users_mistake_is_one_line(program: Program, flags: tuple[str, ...], s
 
 
 def flushes(program: Program) -> int:
-    return sum(path.read_text().count("flushing all buffers") for path in program.log.parent.iterdir())
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # renamed between the listing and the reading
+            return sum(path.read_text().count("flushing all buffers") for path in program.log.parent.iterdir())
 
 
 def _has_flushed(program: Program, before: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,6 +19,19 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def adjacent_ports(count: int) -> int:
+    """Return the first of `count` ports in a row, all free on the loopback a moment ago.
+
+    The kernel gives none of them to who wants any port, as it gives the neighbours of `free_port`.
+    """
+    while True:
+        first = random.randrange(20_000, 30_000)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
 
 
 def on_free_port(start: Callable[[int], T], *, refused: type[Exception]) -> T:

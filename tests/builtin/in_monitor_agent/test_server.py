@@ -18,7 +18,7 @@ from logpipe.testing import DEADLINE, Pipeline, check_plugin, drive, pipeline, w
 from logpipe.version import __version__
 from tests.builtin.in_monitor_agent.client import COLLECT, ask, port, source
 from tests.e2e.program import Logpipe
-from tests.services.ports import free_port
+from tests.services.ports import adjacent_ports
 
 
 async def test_keeps_the_contract() -> None:
@@ -176,7 +176,7 @@ async def test_process() -> None:
 
 async def test_workers(tmp_path: Path) -> None:
     """Each listens at the port behind the one before, for itself, and again when the configuration was read anew."""
-    config, first = tmp_path / "two.conf", free_port()
+    config, first = tmp_path / "two.conf", adjacent_ports(2)
     conf = f"<source>\n@type monitor_agent\n@id {{}}\nbind 127.0.0.1\nport {first}\n</source>\n"
     conf += "<match **>\n@type null\n</match>\n"
     config.write_text("<system>\nworkers 2\n</system>\n" + conf.format("before"))
