@@ -8,10 +8,10 @@ from logpipe.config.declare import param as param
 from logpipe.config.declare import plugin_section as plugin_section
 from logpipe.config.declare import raw_section as raw_section
 from logpipe.config.declare import section as section
+from logpipe.config.diagnostic import ConfigError as ConfigError
 from logpipe.config.options import Options as Options
 from logpipe.config.options import PluginConf as PluginConf
 from logpipe.errors import BufferFull as BufferFull
-from logpipe.errors import ConfigError as ConfigError
 from logpipe.errors import DeliveryError as DeliveryError
 from logpipe.errors import FormatError as FormatError
 from logpipe.errors import LogpipeError as LogpipeError

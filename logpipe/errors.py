@@ -1,7 +1,7 @@
 """Every exception that logpipe raises on purpose.
 
 LogpipeError
-├── ConfigError          the configuration cannot be used; carries the diagnostics
+├── ConfigError          the configuration cannot be used; carries the diagnostics (config/diagnostic.py)
 ├── ExpressionError      an expression does not compile, or failed on a record
 ├── ParseError           a line is not in the format its parser expects
 ├── FormatError          a record cannot be written in the wanted format
@@ -17,24 +17,11 @@ LogpipeError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from logpipe.config.diagnostic import Diagnostic
+from collections.abc import Mapping
 
 
 class LogpipeError(Exception):
     """The base of all."""
-
-
-class ConfigError(LogpipeError):
-    """The configuration cannot be used: `diagnostics` says what is wrong, each with its place."""
-
-    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
-        super().__init__("\n".join(str(diagnostic) for diagnostic in diagnostics))
-        self.diagnostics = list(diagnostics)
 
 
 class ExpressionError(LogpipeError):

@@ -20,8 +20,8 @@ from logpipe.expression import compile_regexp as compile_regexp
 from logpipe.expression import compile_sequence as compile_sequence
 from logpipe.expression import compile_template as compile_template
 from logpipe.expression import group_names as group_names
-from logpipe.expression.text import inspect as inspect
-from logpipe.expression.text import to_s as to_s
+from logpipe.expression.runtime.text import inspect as inspect
+from logpipe.expression.runtime.text import to_s as to_s
 from logpipe.expression.time_limit import TimeLimit as TimeLimit
 from logpipe.expression.time_limit import TimeLimitExceeded as TimeLimitExceeded
 from logpipe.expression.time_limit import call_within as call_within

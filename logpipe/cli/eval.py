@@ -20,9 +20,9 @@ from logpipe.errors import ExpressionError, ParseError
 from logpipe.event import Record, Time
 from logpipe.expression import Dialect, Reading
 from logpipe.expression.compiled import Template
-from logpipe.expression.failures import MissingField, RubyError
+from logpipe.expression.runtime.failures import MissingField, RubyError
+from logpipe.expression.runtime.text import class_name, export, inspect
 from logpipe.expression.single import compile_value
-from logpipe.expression.text import class_name, export, inspect
 from logpipe.time_format import compile_free_parser
 
 _STATUSES: Final = """\

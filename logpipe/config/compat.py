@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from logpipe.config.diagnostic import Position, Report, error, warning
 from logpipe.config.element import Element, Param
 from logpipe.config.json_text import dump_json
-from logpipe.config.options import Group
 from logpipe.config.values import convert_bool
+
+Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
+"""A group of fluentd 0.12's flat parameters that today stand in a section of their own."""
 
 _ENGINE: Final[Mapping[str, str]] = {"type": "@type", "id": "@id", "log_level": "@log_level"}
 _TYPED: Final = frozenset({"source", "filter", "match"})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from logpipe.config.secrets import masked_urls
+from logpipe.errors import LogpipeError
 from logpipe.printable import in_one_line
 
 
@@ -68,3 +69,11 @@ def warning(code: str, message: str, position: Position, hint: str = "") -> Diag
 def remark(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
     """Return a diagnostic of severity hint: what is right as it is, shown to who asks for more."""
     return Diagnostic(code, "hint", masked_urls(message), position, hint)
+
+
+class ConfigError(LogpipeError):
+    """The configuration cannot be used: `diagnostics` says what is wrong, each with its place."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        super().__init__("\n".join(str(diagnostic) for diagnostic in diagnostics))
+        self.diagnostics = list(diagnostics)

@@ -12,8 +12,9 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, dataclass_transform
+from typing import Any, ClassVar, Final, Self, TypeAlias, dataclass_transform
 
+from logpipe.config.compat import section_of
 from logpipe.config.conversion import converter
 from logpipe.config.declare import (
     REQUIRED,
@@ -32,10 +33,6 @@ from logpipe.config.misread import misreading
 from logpipe.config.secrets import declared
 from logpipe.config.values import InvalidRegexpError
 from logpipe.config.verify import verify
-
-Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
-"""A group of fluentd 0.12's flat parameters that today stand in a section of their own."""
-
 
 ENGINE_PARAMS: Final = frozenset(
     {
@@ -371,8 +368,6 @@ class _Reader:
 
     def _where(self, name: str) -> str:
         """Return the section that a flat parameter of 0.12 belongs into, where the user has written that section."""
-        from logpipe.config.compat import section_of  # noqa: PLC0415 - it builds on this module
-
         section = section_of(name)
         return f"move it into <{section}>" if any(self._element.sections(section)) else ""
 

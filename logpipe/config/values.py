@@ -154,7 +154,7 @@ def convert_regexp(text: str) -> re.Pattern[str]:
         InvalidRegexpError: it does not compile.
         ValueError: its slashes are not in order.
     """
-    from logpipe.expression.regexp import compile_regexp  # noqa: PLC0415 - settings without regexps do not pay for it
+    from logpipe.expression.regexp.pattern import compile_regexp  # noqa: PLC0415 - settings without regexps do not pay for it
 
     source, flags = split_regexp(text)
     try:

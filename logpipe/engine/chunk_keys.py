@@ -10,7 +10,7 @@ from logpipe.config.buffer_options import BufferOptions
 from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch, Record, Time
 from logpipe.expression.accessor import RecordAccessor
-from logpipe.expression.text import to_s
+from logpipe.expression.runtime.text import to_s
 from logpipe.plugin import ChunkKey, Clock
 from logpipe.plugin.host import identity
 from logpipe.time_format.memo import Memo

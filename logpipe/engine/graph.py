@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from logpipe.config.diagnostic import Diagnostic, Report, error
+from logpipe.config.diagnostic import ConfigError, Diagnostic, Report, error
 from logpipe.config.element import Element
 from logpipe.engine.build import FLUENT_LOG, ROOT, Builder, Stage
 from logpipe.engine.dead_letter_files import DeadLetterFiles, default_base
@@ -30,7 +30,6 @@ from logpipe.engine.reloading import Left, left_in
 from logpipe.engine.router import Router
 from logpipe.engine.starting import started
 from logpipe.engine.system import SystemOptions
-from logpipe.errors import ConfigError
 from logpipe.event import EventBatch
 from logpipe.plugin import Clock, Files, Input, Output
 from logpipe.plugin.failures import failure_of

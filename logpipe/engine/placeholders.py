@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError, PermanentError
-from logpipe.expression.text import to_s
+from logpipe.expression.runtime.text import to_s
 from logpipe.plugin import Chunk
 from logpipe.time_format import compile_formatter
 

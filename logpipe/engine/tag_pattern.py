@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression.regexp import compile_regexp
+from logpipe.expression.regexp.pattern import compile_regexp
 from logpipe.expression.time_limit import call_within
 
 ANYTHING: Final = "**"

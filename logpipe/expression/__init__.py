@@ -10,7 +10,7 @@ from typing import Any
 
 from logpipe.expression.accessor import RecordAccessor
 from logpipe.expression.compiled import RecordTemplate, Template, Transform
-from logpipe.expression.regexp import Pattern, compile_regexp, group_names, split_regexp
+from logpipe.expression.regexp.pattern import Pattern, compile_regexp, group_names, split_regexp
 from logpipe.expression.rules import Dialect, Reading, RecordRules, Replacement, SequenceRules, TemplateError
 
 __all__ = [

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression.failures import RubyError, as_ruby_error
 from logpipe.expression.methods.file import OpenFile
-from logpipe.expression.parser import code_end, parse
-from logpipe.expression.text import to_s
+from logpipe.expression.runtime.failures import RubyError, as_ruby_error
+from logpipe.expression.runtime.text import to_s
+from logpipe.expression.syntax.parser import code_end, parse
 
 _MOST_BYTES: Final = 1_048_576
 """The largest file that embedded code may read: it holds a secret or a name, not data."""

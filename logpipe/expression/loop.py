@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.accessor import RecordAccessor
 from logpipe.expression.compiled import Part, RecordTemplate
 from logpipe.expression.compiler.bound import BoundValues, attempt_entry
@@ -22,8 +21,9 @@ from logpipe.expression.compiler.fast_operations import NOT_FAST, not_fast
 from logpipe.expression.compiler.literals import UNKNOWN
 from logpipe.expression.compiler.reads import instance_variables, is_path, metadata_read
 from logpipe.expression.compiler.source import Namespace, Writer, build
-from logpipe.expression.failures import BUDGET, as_ruby_error
 from logpipe.expression.record_values import private_copy
+from logpipe.expression.runtime.failures import BUDGET, as_ruby_error
+from logpipe.expression.syntax import nodes
 from logpipe.expression.template import TIMES, TemplateTree
 from logpipe.raw_text import escape_record, unescape_values
 

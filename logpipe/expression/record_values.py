@@ -7,10 +7,10 @@ from typing import Any
 
 from logpipe.errors import ExpressionError
 from logpipe.event import Time
-from logpipe.expression.failures import BudgetExceeded
 from logpipe.expression.methods.table import dispatcher
-from logpipe.expression.times import NANOS
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.failures import BudgetExceeded
+from logpipe.expression.runtime.times import NANOS
+from logpipe.expression.runtime.values import Symbol
 from logpipe.raw_text import escaped, unescaped
 
 _MAX_DEPTH = 100

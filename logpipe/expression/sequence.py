@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.compiled import RecordTemplate
 from logpipe.expression.compiler.context import BOUND, Context
 from logpipe.expression.compiler.entry import write_entry
 from logpipe.expression.compiler.source import Code, Namespace, Writer, build
-from logpipe.expression.failures import as_ruby_error
 from logpipe.expression.loop import Computed, Loop
 from logpipe.expression.methods.table import METHODS
-from logpipe.expression.parser import parse, parse_quoted
 from logpipe.expression.record_values import private_copy, recoder
 from logpipe.expression.rules import Replacement, SequenceRules, TemplateError
+from logpipe.expression.runtime.failures import as_ruby_error
+from logpipe.expression.runtime.times import RubyTime
+from logpipe.expression.syntax import nodes
+from logpipe.expression.syntax.parser import parse, parse_quoted
 from logpipe.expression.template import TIMES, TemplateTree
-from logpipe.expression.times import RubyTime
 from logpipe.raw_text import escape_record, unescape_values
 
 _NAMES = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from logpipe.expression.compiled import Template
 from logpipe.expression.compiler.entry import Finish, as_it_is, exported, write_entry
 from logpipe.expression.compiler.source import Namespace, Writer, build
-from logpipe.expression.failures import as_ruby_error
 from logpipe.expression.record_values import private_copy
 from logpipe.expression.rules import Reading
+from logpipe.expression.runtime.failures import as_ruby_error
 from logpipe.expression.template import context_of, read_template
 
 

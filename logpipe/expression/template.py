@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.compiler.context import BOUND, Context
 from logpipe.expression.compiler.source import Code
-from logpipe.expression.parser import parse, parse_interpolated
 from logpipe.expression.rules import Dialect, Reading
-from logpipe.expression.times import RubyTime
+from logpipe.expression.runtime.times import RubyTime
+from logpipe.expression.syntax import nodes
+from logpipe.expression.syntax.parser import parse, parse_interpolated
 
 _PLACEHOLDER: Final = re.compile(r"\$\{[^}]+\}|__[A-Z_]+__")
 _PART: Final = re.compile(r"(tag_parts|tag_prefix|tag_suffix)\[(-?\d+)\]")

@@ -84,7 +84,7 @@ def limited_search(pattern: re.Pattern[str]) -> Callable[[str], re.Match[str] | 
     A short text that the pattern cannot take exponential time on is searched without the timer, which costs more than
     the search itself.
     """
-    from logpipe.expression.regexp_values import may_explode  # noqa: PLC0415 - few stages search like this
+    from logpipe.expression.runtime.matches import may_explode  # noqa: PLC0415 - few stages search like this
 
     search = pattern.search
     if may_explode(pattern.pattern):

@@ -14,8 +14,8 @@ from logpipe.expression.compiler.entry import exported, exported_but_time
 from logpipe.expression.loop import Computed, Loop
 from logpipe.expression.record_values import renewed_second, renewed_time
 from logpipe.expression.rules import Dialect, RecordRules, TemplateError
+from logpipe.expression.runtime.text import export, to_s
 from logpipe.expression.template import context_of, read_key, read_template
-from logpipe.expression.text import export, to_s
 from logpipe.raw_text import readable
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from logpipe.config.options import Group, Options
+from logpipe.config.compat import Group
+from logpipe.config.options import Options
 from logpipe.event import EventBatch, Record, Time
 from logpipe.metrics import SourceAccount
 from logpipe.plugin.failures import failure_of

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 
+from logpipe.config.diagnostic import ConfigError
 from logpipe.config.render import render_all
 from logpipe.engine import malloc
 from logpipe.engine.graph import Graph
 from logpipe.engine.system import SystemOptions
 from logpipe.engine.watchdog import Watchdog
-from logpipe.errors import ConfigError, LogpipeError
+from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
 from logpipe.supervisor.account import Account
 from logpipe.supervisor.checking import Checked, check, effective, registry_of

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from logpipe.config.compat import Rewrite
-from logpipe.config.diagnostic import Diagnostic, Position, Report, error
+from logpipe.config.diagnostic import ConfigError, Diagnostic, Position, Report, error
 from logpipe.config.element import Element
 from logpipe.engine.effective import show
 from logpipe.engine.graph import Graph
 from logpipe.engine.log import LogDiagnostics
 from logpipe.engine.workers import first_workers
-from logpipe.errors import ConfigError
 from logpipe.registry import Registry, innermost_place, reason
 from logpipe.supervisor.settings import Settings, load
 from logpipe.supervisor.volatile import lint_volatile

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from logpipe import signals
-from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
 from logpipe.engine import malloc
 from logpipe.engine.graph import Graph, read_system
@@ -25,7 +25,7 @@ from logpipe.engine.log_repeats import Repeats
 from logpipe.engine.starting import StartError
 from logpipe.engine.system import SystemOptions
 from logpipe.engine.watchdog import Watchdog
-from logpipe.errors import ConfigError, LogpipeError
+from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
 from logpipe.supervisor import checking
 from logpipe.supervisor.account import Account

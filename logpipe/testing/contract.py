@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from logpipe.config.compat import convert
-from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.options import Options, PluginConf
 from logpipe.engine.router import DROPPED, MADE
-from logpipe.errors import ConfigError
 from logpipe.event import EventBatch, Record
 from logpipe.plugin import AsyncFilter, Filter, Formatter, Parser, Plugin
 from logpipe.registry import Registry

@@ -11,12 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.parser import parse_text
 from logpipe.engine.graph import Graph, SystemClock
 from logpipe.engine.letters import Letter, decode
-from logpipe.errors import ConfigError
 from logpipe.event import Event, EventBatch, Receipt, Record, Time
 from logpipe.plugin import Clock, Plugin
 from logpipe.registry import Registry

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from logpipe.builtin.filter_record_modifier import RecordModifier
-from logpipe.errors import ConfigError
+from logpipe.config.diagnostic import ConfigError
 from logpipe.testing import check_plugin, drive, pipeline
 
 EXAMPLE = Path(__file__).parents[2] / "examples/record_modifier.conf"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from logpipe.builtin.filter_record_transformer import RecordTransformer
-from logpipe.errors import ConfigError
+from logpipe.config.diagnostic import ConfigError
 from logpipe.testing import build, check_plugin, drive, pipeline
 from tests.conformance.clock import utc
 

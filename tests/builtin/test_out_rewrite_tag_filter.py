@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from logpipe.builtin.out_rewrite_tag_filter import RewriteTagFilter
-from logpipe.errors import ConfigError
+from logpipe.config.diagnostic import ConfigError
 from logpipe.event import EventBatch, Receipt
 from logpipe.testing import FakeHost, ManualClock, Pipeline, check_plugin, configure, drive, pipeline
 

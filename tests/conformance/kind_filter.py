@@ -8,7 +8,7 @@ from typing import Any
 from logpipe.builtin.filter_record_modifier import RecordModifier
 from logpipe.builtin.filter_record_transformer import RecordTransformer
 from logpipe.config.declare import InvalidSetting
-from logpipe.errors import ConfigError
+from logpipe.config.diagnostic import ConfigError
 from logpipe.event import EventBatch
 from logpipe.plugin import Filter
 from logpipe.registry import Registry, UnknownPluginError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from logpipe.config.declare import InvalidSetting
-from logpipe.errors import ConfigError
+from logpipe.config.diagnostic import ConfigError
 from logpipe.event import EventBatch
 from logpipe.plugin import Formatter
 from logpipe.registry import Registry, UnknownPluginError

@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from logpipe.config.declare import InvalidSetting
-from logpipe.errors import ConfigError, ParseError
+from logpipe.config.diagnostic import ConfigError
+from logpipe.errors import ParseError
 from logpipe.event import Record, Time
 from logpipe.plugin import Parser
 from logpipe.registry import Registry, UnknownPluginError

@@ -8,7 +8,7 @@ from typing import Any
 
 from logpipe.builtin.out_rewrite_tag_filter import RewriteTagFilter
 from logpipe.config.declare import InvalidSetting
-from logpipe.errors import ConfigError
+from logpipe.config.diagnostic import ConfigError
 from logpipe.event import EventBatch
 from logpipe.testing import FakeHost, configure
 from tests.conformance.kind_ruby import same_value

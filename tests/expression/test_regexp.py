@@ -11,7 +11,7 @@ import pytest
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import compile_regexp, group_names, split_regexp
-from logpipe.expression.regexp_values import may_explode
+from logpipe.expression.runtime.matches import may_explode
 
 MATCHES = [
     # source, flags, text, the match or None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from logpipe.expression.regexp import compile_regexp
+from logpipe.expression.regexp.pattern import compile_regexp
 
 
 @pytest.mark.parametrize(

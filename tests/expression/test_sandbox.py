@@ -10,7 +10,7 @@ import pytest
 
 from logpipe.errors import ExpressionError
 from logpipe.expression import Dialect, Reading, RecordRules, compile_record, compile_template
-from logpipe.expression.failures import BudgetExceeded
+from logpipe.expression.runtime.failures import BudgetExceeded
 from tests.expression.evaluation import evaluate
 
 REFUSED = """

@@ -17,7 +17,8 @@ from random import Random
 from typing import Any
 
 from logpipe import Event, Receipt
-from logpipe.errors import BufferFull, ConfigError
+from logpipe.config.diagnostic import ConfigError
+from logpipe.errors import BufferFull
 from logpipe.testing import Pipeline, pipeline, wait_for
 from tests.fuzz import hostile
 from tests.fuzz.configuration import Writer, mended

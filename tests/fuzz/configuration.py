@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from logpipe.config.declare import REQUIRED, Setting
-from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.options import Options, hints, options_class
 from logpipe.engine.graph import Graph
-from logpipe.errors import ConfigError
 from logpipe.plugin import Plugin
 from logpipe.registry import Registry
 from logpipe.testing.collector import Collector

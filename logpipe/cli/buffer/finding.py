@@ -18,11 +18,11 @@ from logpipe.cli.buffer.letters import CLAIMED, LetterStore, letter_stores
 from logpipe.cli.buffer.saying import say
 from logpipe.cli.buffer.store import Item, Store
 from logpipe.cli.reading import reading
-from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.render import render_all
 from logpipe.engine.dead_letter_files import SUFFIX
 from logpipe.engine.graph import Graph, read_system
-from logpipe.errors import ConfigError, LogpipeError
+from logpipe.errors import LogpipeError
 from logpipe.supervisor import Settings, load, registry_of
 
 

@@ -20,7 +20,7 @@ from logpipe.engine.lint.pattern_index import PatternIndex
 from logpipe.engine.lint.tags import PLAIN_SOURCES
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.errors import ExpressionError
-from logpipe.expression.regexp import compile_regexp
+from logpipe.expression.regexp.pattern import compile_regexp
 from logpipe.expression.time_limit import TimeLimitExceeded
 
 ROOT: Final = "@ROOT"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.compiler.blocks import assign_parameters
 from logpipe.expression.compiler.changes import is_fresh, is_frozen, note_change, put_back
 from logpipe.expression.compiler.generator import Generator, Held, handles, python_name
 from logpipe.expression.compiler.source import Code
-from logpipe.expression.indexing import replace_part, store
+from logpipe.expression.runtime.indexing import replace_part, store
+from logpipe.expression.syntax import nodes
 
 _OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "**", "|", "&", "^", ">>"})
 

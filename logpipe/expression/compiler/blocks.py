@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.compiler.generator import Generator, Scope, handles, python_name
 from logpipe.expression.compiler.source import Code
-from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.table import METHODS, dispatcher, similar
-from logpipe.expression.values import Proc, Symbol, Yielded
+from logpipe.expression.runtime.failures import RubyError
+from logpipe.expression.runtime.values import Proc, Symbol, Yielded
+from logpipe.expression.syntax import nodes
 
 _PAIR_OR_KEY: Final = frozenset({"select", "filter", "reject", "delete_if", "keep_if", "select!", "filter!", "reject!"})
 """Methods of Hash that yield key and value as two values: a block with one parameter gets the key."""

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from logpipe.expression import nodes
 from logpipe.expression.compiler.context import BOUND, Context
 from logpipe.expression.compiler.entry import write_entry
 from logpipe.expression.compiler.fast import FAILED
 from logpipe.expression.compiler.source import Writer
+from logpipe.expression.syntax import nodes
 
 _OFFSET: Final = re.compile(r"offset=\d+(?:, )?")
 _PURE_LIST: Final = """

@@ -6,20 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import arithmetic, comparison, indexing, nodes
 from logpipe.expression.compiler.blocks import block_argument, tapped
 from logpipe.expression.compiler.changes import changer, is_fresh, is_frozen, note_change, put_back, refuse_change
 from logpipe.expression.compiler.generator import Generator, Held, handles, is_nil, python_name
 from logpipe.expression.compiler.literals import item_text, unknown_constant
 from logpipe.expression.compiler.source import NIL, Code
-from logpipe.expression.failures import EXCEPTION_CLASSES, BreakBlock, RubyError
 from logpipe.expression.methods.declaration import Method, described
 from logpipe.expression.methods.kernel import HARMLESS
 from logpipe.expression.methods.string_match import regexp_position
 from logpipe.expression.methods.table import FUNCTIONS, METHODS, dispatcher, similar
-from logpipe.expression.regexp_values import LAST_MATCH, Regexp
-from logpipe.expression.text import to_s
-from logpipe.expression.values import Proc, RubyClass
+from logpipe.expression.runtime import arithmetic, comparison, indexing
+from logpipe.expression.runtime.failures import EXCEPTION_CLASSES, BreakBlock, RubyError
+from logpipe.expression.runtime.matches import LAST_MATCH, Regexp
+from logpipe.expression.runtime.text import to_s
+from logpipe.expression.runtime.values import Proc, RubyClass
+from logpipe.expression.syntax import nodes
 
 _OPERATORS: Final[dict[str, tuple[Callable[..., Any], type | None]]] = {
     "+": (arithmetic.plus, None), "-": (arithmetic.minus, None), "*": (arithmetic.times, None),

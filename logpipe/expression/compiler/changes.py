@@ -11,12 +11,12 @@ from functools import cache
 from typing import Any, Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.compiler.generator import Generator, Scope, python_name
-from logpipe.expression.failures import RubyError, no_method
-from logpipe.expression.indexing import index, store
 from logpipe.expression.methods.table import METHODS, dispatcher
-from logpipe.expression.text import class_name, describe, inspect
+from logpipe.expression.runtime.failures import RubyError, no_method
+from logpipe.expression.runtime.indexing import index, store
+from logpipe.expression.runtime.text import class_name, describe, inspect
+from logpipe.expression.syntax import nodes
 
 _FRESH_LIST: Final = """
 map collect select filter reject split dup clone keys values merge sort sort_by reverse chars bytes lines scan flatten

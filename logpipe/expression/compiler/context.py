@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from logpipe.expression.compiler.source import Code
-from logpipe.expression.values import RubyClass
+from logpipe.expression.runtime.values import RubyClass
 
 
 @dataclass(frozen=True, slots=True)

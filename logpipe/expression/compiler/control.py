@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
-from logpipe.expression.comparison import in_range, is_a, matches
 from logpipe.expression.compiler.assignment import assign_targets
 from logpipe.expression.compiler.generator import Generator, handles, is_nil, python_name
 from logpipe.expression.compiler.source import NIL, Code
-from logpipe.expression.failures import BUDGET, BreakBlock, ReturnValue, rescuable
 from logpipe.expression.methods.members import members
-from logpipe.expression.values import Range, RubyClass
+from logpipe.expression.runtime.comparison import in_range, is_a, matches
+from logpipe.expression.runtime.failures import BUDGET, BreakBlock, ReturnValue, rescuable
+from logpipe.expression.runtime.values import Range, RubyClass
+from logpipe.expression.syntax import nodes
 
 _INNER: Final = "    "
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.compiler import assignment, blocks, calls, control, literals
 from logpipe.expression.compiler.context import Context
 from logpipe.expression.compiler.generator import Generator, python_name
 from logpipe.expression.compiler.reads import fields_read, instance_variables
 from logpipe.expression.compiler.source import Code, Writer
-from logpipe.expression.failures import BUDGET, BreakBlock, ReturnValue, RubyError
 from logpipe.expression.methods.binary import rejoined
 from logpipe.expression.methods.string import is_valid
-from logpipe.expression.regexp_values import LAST_MATCH
-from logpipe.expression.text import export, export_but_time
-from logpipe.expression.times import RubyTime
+from logpipe.expression.runtime.failures import BUDGET, BreakBlock, ReturnValue, RubyError
+from logpipe.expression.runtime.matches import LAST_MATCH
+from logpipe.expression.runtime.text import export, export_but_time
+from logpipe.expression.runtime.times import RubyTime
+from logpipe.expression.syntax import nodes
 from logpipe.raw_text import escape_values, holds_bytes, unescape_values, unescaped
 
 HANDLER_MODULES = (assignment, blocks, calls, control, literals)

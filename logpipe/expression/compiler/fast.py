@@ -11,16 +11,16 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Any, Final, NamedTuple
 
-from logpipe.expression import nodes
 from logpipe.expression.compiler.context import BOUND, Context
 from logpipe.expression.compiler.fast_operations import ARITHMETIC, RELATIONS, member, not_fast, text_of
 from logpipe.expression.compiler.source import Code, Writer
-from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.string import is_valid
 from logpipe.expression.methods.table import METHODS
-from logpipe.expression.regexp_values import Regexp, may_explode, prefers_empty
-from logpipe.expression.times import NANOS, formatter
-from logpipe.expression.values import Range
+from logpipe.expression.runtime.indexing import array_part
+from logpipe.expression.runtime.matches import Regexp, may_explode, prefers_empty
+from logpipe.expression.runtime.times import NANOS, formatter
+from logpipe.expression.runtime.values import Range
+from logpipe.expression.syntax import nodes
 
 _NATIVE: Final = {"downcase": "lower", "upcase": "upper", "capitalize": "capitalize", "swapcase": "swapcase"}
 _GUARDED: Final = frozenset(

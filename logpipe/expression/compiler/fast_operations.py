@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NoReturn
 
-from logpipe.expression import arithmetic, comparison
-from logpipe.expression.text import to_s
+from logpipe.expression.runtime import arithmetic, comparison
+from logpipe.expression.runtime.text import to_s
 
 NOT_FAST: Final = (KeyError, TypeError, AttributeError, IndexError)
 """What a short form raises where it does not apply. Ruby's own errors are none of these."""

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeAlias, TypeVar
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.compiler.context import Context
 from logpipe.expression.compiler.source import NIL, Code, Writer
+from logpipe.expression.syntax import nodes
 
 N = TypeVar("N", bound=nodes.Node)
 

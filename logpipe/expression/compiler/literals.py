@@ -6,17 +6,17 @@ import math
 from typing import Final, NoReturn
 
 from logpipe.errors import ExpressionError
-from logpipe.expression import nodes
 from logpipe.expression.compiler.context import CLASSES, class_value
 from logpipe.expression.compiler.generator import Generator, handles, python_name
 from logpipe.expression.compiler.source import NIL, Code
-from logpipe.expression.failures import EXCEPTION_CLASSES, MissingField, RubyError, check_size
 from logpipe.expression.methods.constants import CONSTANTS
 from logpipe.expression.methods.kernel import to_array
 from logpipe.expression.methods.table import FUNCTIONS, similar
-from logpipe.expression.regexp_values import LAST_MATCH, Regexp, dynamic_regexp
-from logpipe.expression.text import to_s
-from logpipe.expression.values import Range, RubyClass, Symbol, as_key
+from logpipe.expression.runtime.failures import EXCEPTION_CLASSES, MissingField, RubyError, check_size
+from logpipe.expression.runtime.matches import LAST_MATCH, Regexp, dynamic_regexp
+from logpipe.expression.runtime.text import to_s
+from logpipe.expression.runtime.values import Range, RubyClass, Symbol, as_key
+from logpipe.expression.syntax import nodes
 
 _CLASS_NAMES: Final = frozenset(CLASSES.split())
 UNKNOWN: Final = "unknown "
@@ -288,7 +288,7 @@ def global_variable(generator: Generator, node: nodes.GlobalVariable) -> Code:
 
 def _beside(data: object, end: str) -> str | None:
     from logpipe.expression.methods.pattern import before, behind  # noqa: PLC0415 - rarely used
-    from logpipe.expression.regexp_values import MatchData  # noqa: PLC0415 - the same
+    from logpipe.expression.runtime.matches import MatchData  # noqa: PLC0415 - the same
 
     if not isinstance(data, MatchData):
         return None

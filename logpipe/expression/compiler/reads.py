@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from logpipe.expression import nodes
 from logpipe.expression.compiler.context import BOUND
+from logpipe.expression.syntax import nodes
 
 METADATA: Final = frozenset({"kubernetes", "docker"})
 """Fields that hold what is known of a container."""

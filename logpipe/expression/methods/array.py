@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from logpipe.expression.arithmetic import bit_and, bit_or, integer_argument, minus, plus, times
-from logpipe.expression.comparison import equal, truthy
-from logpipe.expression.failures import BUDGET, BudgetExceeded, RubyError, check_size
-from logpipe.expression.indexing import array_part, dig, store
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.enumerable_groups import count_argument, unique
 from logpipe.expression.methods.members import Block, members
-from logpipe.expression.text import join, to_s
-from logpipe.expression.values import Range
+from logpipe.expression.runtime.arithmetic import bit_and, bit_or, integer_argument, minus, plus, times
+from logpipe.expression.runtime.comparison import equal, truthy
+from logpipe.expression.runtime.failures import BUDGET, BudgetExceeded, RubyError, check_size
+from logpipe.expression.runtime.indexing import array_part, dig, store
+from logpipe.expression.runtime.text import join, to_s
+from logpipe.expression.runtime.values import Range
 
 methods = Methods()
 

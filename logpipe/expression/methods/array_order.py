@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from logpipe.expression.arithmetic import integer_argument
-from logpipe.expression.comparison import equal
-from logpipe.expression.failures import check_size
-from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.array import compact, flatten, reverse, rotate, shuffle
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.enumerable import mapped, rejected, selected
 from logpipe.expression.methods.enumerable_groups import count_argument, in_order, sort_by, unique
 from logpipe.expression.methods.members import Block, members
-from logpipe.expression.values import Range
+from logpipe.expression.runtime.arithmetic import integer_argument
+from logpipe.expression.runtime.comparison import equal
+from logpipe.expression.runtime.failures import check_size
+from logpipe.expression.runtime.indexing import array_part
+from logpipe.expression.runtime.values import Range
 
 methods = Methods()
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.failures import BUDGET, RubyError, check_size
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.string import decoded, encoded, is_valid
-from logpipe.expression.text import to_s
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.arithmetic import integer_argument, string_argument
+from logpipe.expression.runtime.failures import BUDGET, RubyError, check_size
+from logpipe.expression.runtime.text import to_s
+from logpipe.expression.runtime.values import Symbol
 
 methods = Methods()
 

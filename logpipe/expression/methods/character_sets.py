@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from logpipe.expression.arithmetic import string_argument
-from logpipe.expression.failures import RubyError
+from logpipe.expression.runtime.arithmetic import string_argument
+from logpipe.expression.runtime.failures import RubyError
 
 
 class _Span(NamedTuple):

@@ -12,15 +12,15 @@ from random import SystemRandom
 from types import MappingProxyType
 from typing import Any, Final
 
-from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.comparison import is_number
-from logpipe.expression.failures import RubyError, check_size
-from logpipe.expression.json_text import parse_json, pretty_json, to_json
 from logpipe.expression.methods.binary import decode_base64, encode_lines
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.string import decoded, encoded
-from logpipe.expression.text import class_name
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.arithmetic import integer_argument, string_argument
+from logpipe.expression.runtime.comparison import is_number
+from logpipe.expression.runtime.failures import RubyError, check_size
+from logpipe.expression.runtime.json import parse_json, pretty_json, to_json
+from logpipe.expression.runtime.text import class_name
+from logpipe.expression.runtime.values import Symbol
 
 methods = Methods()
 

@@ -6,31 +6,24 @@ import math
 import re
 from typing import Any, Final
 
-from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.text import class_name, inspect, to_s
-from logpipe.expression.times import NANOS, RubyTime
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.failures import RubyError
+from logpipe.expression.runtime.numerals import PREFIX_BASES, check_digits, integer, real
+from logpipe.expression.runtime.text import class_name, inspect, to_s
+from logpipe.expression.runtime.times import NANOS, RubyTime
+from logpipe.expression.runtime.values import Symbol
 
 methods = Methods()
 
 _FLOAT: Final = re.compile(r"\s*([-+]?\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][-+]?\d+)?)", re.ASCII)
-_WHOLE_FLOAT: Final = re.compile(r"\s*[-+]?\d+(?:_\d+)*(?:\.\d+(?:_\d+)*)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
-_PREFIXED: Final = re.compile(
-    r"\s*([-+]?)(0[xX]|0[bB]|0[oO]|0(?=[0-7_]))?([0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)\s*", re.ASCII
-)
-_PREFIX_BASES: Final = {"0x": 16, "0b": 2, "0o": 8, "0": 8}
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-_MOST_DIGITS: Final = 2000
 _BASE_PREFIX: Final = re.compile(r"\s*[-+]?(0[xXbBoO]|0(?=[0-7_]))")
-_WRITTEN_BASES: Final = {"0x": 16, "0b": 2, "0o": 8, "0": 8}
-_HEX_FLOAT: Final = re.compile(r"\s*[-+]?0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]+)?[pP][-+]?\d{1,4}\s*")
 
 
 def _written_base(text: str) -> int:
     """Return the base that a number's first characters name: `0x`, `0b`, `0o`; 8 for a bare 0."""
     found = _BASE_PREFIX.match(text)
-    return 10 if found is None else _WRITTEN_BASES[found[1].lower()]
+    return 10 if found is None else PREFIX_BASES[found[1].lower()]
 
 
 @methods.of(str, names="to_i", returns=int)
@@ -52,13 +45,8 @@ def string_to_i(text: str, base: Any = 10) -> int:
     if found is None:
         return 0
     digits = found[2].replace("_", "")
-    _check_digits(digits)
+    check_digits(digits)
     return int(found[1] + digits, base)
-
-
-def _check_digits(digits: str) -> None:
-    if len(digits) > _MOST_DIGITS:
-        raise RubyError("RangeError", f"a number of {len(digits)} digits; {_MOST_DIGITS} is the limit")
 
 
 @methods.of(str, names="to_f", returns=float)
@@ -100,40 +88,6 @@ def string_itself(text: str) -> str:
 def string_to_rational(text: str) -> float:
     """Return the number that the text begins with; there are no rational numbers here."""
     return string_to_f(text)
-
-
-def integer(text: str, base: int = 10) -> int:
-    """Return the number that the whole text is, as `Integer()` reads it.
-
-    Raises:
-        RubyError: it is none (ArgumentError).
-    """
-    found = _PREFIXED.fullmatch(text)
-    if found is not None:
-        prefix = (found[2] or "").lower()
-        base = _PREFIX_BASES.get(prefix, base)
-        digits = found[3].replace("_", "")
-        _check_digits(digits)
-        try:
-            return int(found[1] + digits, base)
-        except ValueError:
-            pass
-    raise RubyError("ArgumentError", f"invalid value for Integer(): {inspect(text)}")
-
-
-def real(text: str) -> float:
-    """Return the number that the whole text is, as `Float()` reads it.
-
-    Raises:
-        RubyError: it is none (ArgumentError).
-    """
-    if _WHOLE_FLOAT.fullmatch(text):
-        return float(text.replace("_", ""))
-    if re.fullmatch(r"\s*[-+]?0[xX][0-9a-fA-F_]+\s*", text):
-        return float(integer(text))
-    if _HEX_FLOAT.fullmatch(text):
-        return float.fromhex(text)
-    raise RubyError("ArgumentError", f"invalid value for Float(): {inspect(text)}")
 
 
 def _quiet(options: Any) -> bool:

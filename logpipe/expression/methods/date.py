@@ -6,9 +6,9 @@ import calendar
 from collections.abc import Callable
 from typing import Any, Final
 
-from logpipe.expression.arithmetic import integer_argument
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.times import NANOS, RubyDate
+from logpipe.expression.runtime.arithmetic import integer_argument
+from logpipe.expression.runtime.times import NANOS, RubyDate
 
 methods = Methods()
 

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from logpipe.expression.values import DefaultHash, Yielded
+from logpipe.expression.runtime.values import DefaultHash, Yielded
 
 F = TypeVar("F", bound=Callable[..., Any])
 

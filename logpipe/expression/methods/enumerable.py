@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from logpipe.expression.arithmetic import integer_argument, plus
-from logpipe.expression.comparison import equal, matches, truthy
-from logpipe.expression.failures import BUDGET, RubyError
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.members import WALKED, Block, members, waiting
-from logpipe.expression.values import Enumerator, Range
+from logpipe.expression.runtime.arithmetic import integer_argument, plus
+from logpipe.expression.runtime.comparison import equal, matches, truthy
+from logpipe.expression.runtime.failures import BUDGET, RubyError
+from logpipe.expression.runtime.values import Enumerator, Range
 
 methods = Methods()
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import cmp_to_key
 from typing import Any
 
-from logpipe.expression.arithmetic import integer_argument
-from logpipe.expression.comparison import ordered, truthy
-from logpipe.expression.failures import BUDGET, BudgetExceeded, RubyError
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.members import WALKED, Block, first_members, members, waiting
-from logpipe.expression.text import class_name
-from logpipe.expression.values import Enumerator, Range, as_key, from_key
+from logpipe.expression.runtime.arithmetic import integer_argument
+from logpipe.expression.runtime.comparison import ordered, truthy
+from logpipe.expression.runtime.failures import BUDGET, BudgetExceeded, RubyError
+from logpipe.expression.runtime.text import class_name
+from logpipe.expression.runtime.values import Enumerator, Range, as_key, from_key
 
 methods = Methods()
 

@@ -6,14 +6,14 @@ import itertools
 from functools import cmp_to_key
 from typing import Any
 
-from logpipe.expression.arithmetic import integer_argument
-from logpipe.expression.comparison import equal, matches, ordered, truthy
-from logpipe.expression.failures import BUDGET
 from logpipe.expression.methods.array import flatten
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.enumerable import each
 from logpipe.expression.methods.members import WALKED, Block, members
-from logpipe.expression.values import Enumerator, as_key
+from logpipe.expression.runtime.arithmetic import integer_argument
+from logpipe.expression.runtime.comparison import equal, matches, ordered, truthy
+from logpipe.expression.runtime.failures import BUDGET
+from logpipe.expression.runtime.values import Enumerator, as_key
 
 methods = Methods()
 

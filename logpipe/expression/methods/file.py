@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from logpipe.expression.arithmetic import string_argument
-from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.text import to_s
+from logpipe.expression.runtime.arithmetic import string_argument
+from logpipe.expression.runtime.failures import RubyError
+from logpipe.expression.runtime.text import to_s
 
 methods = Methods()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from logpipe.expression.comparison import equal, matches, truthy
-from logpipe.expression.failures import BUDGET, RubyError
-from logpipe.expression.indexing import dig, hash_value
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.members import Block, waiting
-from logpipe.expression.text import inspect
-from logpipe.expression.values import DefaultHash, Enumerator, Yielded, as_key, from_key
+from logpipe.expression.runtime.comparison import equal, matches, truthy
+from logpipe.expression.runtime.failures import BUDGET, RubyError
+from logpipe.expression.runtime.indexing import dig, hash_value
+from logpipe.expression.runtime.text import inspect
+from logpipe.expression.runtime.values import DefaultHash, Enumerator, Yielded, as_key, from_key
 
 methods = Methods()
 

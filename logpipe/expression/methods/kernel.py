@@ -6,17 +6,17 @@ import random
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.failures import BUDGET, RubyError, check_size
-from logpipe.expression.format import sprintf
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.enumerable import to_a
 from logpipe.expression.methods.enumerable_groups import unique
 from logpipe.expression.methods.members import WALKED
 from logpipe.expression.methods.pattern import to_a as match_to_a
-from logpipe.expression.regexp_values import MatchData
-from logpipe.expression.text import to_s
-from logpipe.expression.values import Range, RubyClass
+from logpipe.expression.runtime.arithmetic import integer_argument, string_argument
+from logpipe.expression.runtime.failures import BUDGET, RubyError, check_size
+from logpipe.expression.runtime.format import sprintf
+from logpipe.expression.runtime.matches import MatchData
+from logpipe.expression.runtime.text import to_s
+from logpipe.expression.runtime.values import Range, RubyClass
 
 methods = Methods()
 
@@ -125,6 +125,6 @@ def no_block(*_args: Any) -> bool:
 @methods.function("", names="JSON")
 def json_of(value: Any) -> Any:
     """Return what a text says, or a value as JSON."""
-    from logpipe.expression.json_text import parse_json, to_json  # noqa: PLC0415 - rarely used
+    from logpipe.expression.runtime.json import parse_json, to_json  # noqa: PLC0415 - rarely used
 
     return parse_json(value) if isinstance(value, str) else to_json(value)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from logpipe.expression.failures import BUDGET, RubyError
 from logpipe.expression.methods.string_edit import successor
-from logpipe.expression.text import class_name
-from logpipe.expression.values import Enumerator, Range, from_key
+from logpipe.expression.runtime.failures import BUDGET, RubyError
+from logpipe.expression.runtime.text import class_name
+from logpipe.expression.runtime.values import Enumerator, Range, from_key
 
 Block: TypeAlias = Callable[..., Any]
 

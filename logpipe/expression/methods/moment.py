@@ -9,13 +9,13 @@ from datetime import UTC, tzinfo
 from typing import Any, Final
 
 from logpipe.errors import ParseError
-from logpipe.expression.arithmetic import integer_argument, minus, plus, string_argument
-from logpipe.expression.comparison import is_number
-from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.text import class_name, inspect
-from logpipe.expression.times import NANOS, RubyDate, RubyTime, from_parts, zone_of
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.arithmetic import integer_argument, minus, plus, string_argument
+from logpipe.expression.runtime.comparison import is_number
+from logpipe.expression.runtime.failures import RubyError
+from logpipe.expression.runtime.text import class_name, inspect
+from logpipe.expression.runtime.times import NANOS, RubyDate, RubyTime, from_parts, zone_of
+from logpipe.expression.runtime.values import Symbol
 from logpipe.time_format import Moment, compile_moment_parser, fixed_zone
 
 methods = Methods()

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, quote_plus, unquote, unquote_plus, urljoin, urlsplit
 
-from logpipe.expression.arithmetic import string_argument
-from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.text import to_s
-from logpipe.expression.values import Range, from_key
+from logpipe.expression.runtime.arithmetic import string_argument
+from logpipe.expression.runtime.failures import RubyError
+from logpipe.expression.runtime.text import to_s
+from logpipe.expression.runtime.values import Range, from_key
 
 methods = Methods()
 

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from logpipe.expression import arithmetic, comparison
-from logpipe.expression.arithmetic import divide, integer_argument, modulo, negate, power
-from logpipe.expression.comparison import is_number
-from logpipe.expression.failures import BUDGET, RubyError
-from logpipe.expression.indexing import bit
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.rounding import finite
-from logpipe.expression.text import float_text
-from logpipe.expression.times import RubyDate, RubyTime
-from logpipe.expression.values import Enumerator, Symbol
+from logpipe.expression.runtime import arithmetic, comparison
+from logpipe.expression.runtime.arithmetic import divide, integer_argument, modulo, negate, power
+from logpipe.expression.runtime.comparison import is_number
+from logpipe.expression.runtime.failures import BUDGET, RubyError
+from logpipe.expression.runtime.indexing import bit
+from logpipe.expression.runtime.text import float_text
+from logpipe.expression.runtime.times import RubyDate, RubyTime
+from logpipe.expression.runtime.values import Enumerator, Symbol
 
 methods = Methods()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from logpipe.expression.comparison import compare, eql, equal, in_range, is_a, matches, ordered
-from logpipe.expression.failures import RubyError, check_size
-from logpipe.expression.json_text import to_json
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.text import class_name, inspect, to_s
-from logpipe.expression.times import RubyDate, RubyTime
-from logpipe.expression.values import DefaultHash, HashKey, Range, RubyClass, Symbol
+from logpipe.expression.runtime.comparison import compare, eql, equal, in_range, is_a, matches, ordered
+from logpipe.expression.runtime.failures import RubyError, check_size
+from logpipe.expression.runtime.json import to_json
+from logpipe.expression.runtime.text import class_name, inspect, to_s
+from logpipe.expression.runtime.times import RubyDate, RubyTime
+from logpipe.expression.runtime.values import DefaultHash, HashKey, Range, RubyClass, Symbol
 
 methods = Methods()
 

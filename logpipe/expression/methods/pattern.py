@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.indexing import array_part, group
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.string_match import as_regexp
-from logpipe.expression.regexp import group_names
-from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp, dynamic_regexp
-from logpipe.expression.text import regexp_text, to_s
-from logpipe.expression.values import Symbol
+from logpipe.expression.regexp.pattern import group_names
+from logpipe.expression.runtime.arithmetic import integer_argument, string_argument
+from logpipe.expression.runtime.indexing import array_part, group
+from logpipe.expression.runtime.matches import LAST_MATCH, MatchData, Regexp, dynamic_regexp
+from logpipe.expression.runtime.text import regexp_text, to_s
+from logpipe.expression.runtime.values import Symbol
 
 methods = Methods()
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from logpipe.expression.arithmetic import integer_argument
-from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.enumerable import counted
 from logpipe.expression.methods.enumerable_groups import maximum as greatest
 from logpipe.expression.methods.enumerable_groups import minimum as least
 from logpipe.expression.methods.members import first_members, range_members
-from logpipe.expression.values import Enumerator, Range
+from logpipe.expression.runtime.arithmetic import integer_argument
+from logpipe.expression.runtime.failures import RubyError
+from logpipe.expression.runtime.values import Enumerator, Range
 
 methods = Methods()
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from logpipe.expression.arithmetic import integer_argument
-from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.text import float_text
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.arithmetic import integer_argument
+from logpipe.expression.runtime.failures import RubyError
+from logpipe.expression.runtime.text import float_text
+from logpipe.expression.runtime.values import Symbol
 
 methods = Methods()
 

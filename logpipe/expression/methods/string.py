@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 from typing import Any, Final
 
-from logpipe.expression.arithmetic import integer_argument, modulo, plus, string_argument, times
-from logpipe.expression.comparison import compare
-from logpipe.expression.failures import RubyError
 from logpipe.expression.methods.character_sets import character_set
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.regexp_values import LAST_MATCH, Regexp
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.arithmetic import integer_argument, modulo, plus, string_argument, times
+from logpipe.expression.runtime.comparison import compare
+from logpipe.expression.runtime.failures import RubyError
+from logpipe.expression.runtime.matches import LAST_MATCH, Regexp
+from logpipe.expression.runtime.values import Symbol
 
 methods = Methods()
 

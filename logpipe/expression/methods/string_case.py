@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.values import Symbol
 
 methods = Methods()
 

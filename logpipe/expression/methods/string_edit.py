@@ -11,12 +11,12 @@ from functools import wraps
 from itertools import groupby
 from typing import Any, Final
 
-from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.failures import RubyError, check_size
 from logpipe.expression.methods.character_sets import character_set, translation
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.text import to_s
-from logpipe.expression.values import Symbol
+from logpipe.expression.runtime.arithmetic import integer_argument, string_argument
+from logpipe.expression.runtime.failures import RubyError, check_size
+from logpipe.expression.runtime.text import to_s
+from logpipe.expression.runtime.values import Symbol
 
 methods = Methods()
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
-from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.failures import BUDGET, RubyError, check_size
-from logpipe.expression.indexing import string_part
 from logpipe.expression.methods.declaration import Methods
-from logpipe.expression.regexp import python_group
-from logpipe.expression.regexp_values import LAST_MATCH, MatchData, Regexp, dynamic_regexp
-from logpipe.expression.text import class_name, to_s
-from logpipe.expression.values import Symbol, as_key
+from logpipe.expression.regexp.pattern import python_group
+from logpipe.expression.runtime.arithmetic import integer_argument, string_argument
+from logpipe.expression.runtime.failures import BUDGET, RubyError, check_size
+from logpipe.expression.runtime.indexing import string_part
+from logpipe.expression.runtime.matches import LAST_MATCH, MatchData, Regexp, dynamic_regexp
+from logpipe.expression.runtime.text import class_name, to_s
+from logpipe.expression.runtime.values import Symbol, as_key
 
 methods = Methods()
 

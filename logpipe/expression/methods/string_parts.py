@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from logpipe.expression.arithmetic import integer_argument, string_argument
-from logpipe.expression.failures import BUDGET
-from logpipe.expression.indexing import array_part
 from logpipe.expression.methods.declaration import Methods
 from logpipe.expression.methods.members import text_range
 from logpipe.expression.methods.string import decoded, encoded
-from logpipe.expression.values import Enumerator, Range
+from logpipe.expression.runtime.arithmetic import integer_argument, string_argument
+from logpipe.expression.runtime.failures import BUDGET
+from logpipe.expression.runtime.indexing import array_part
+from logpipe.expression.runtime.values import Enumerator, Range
 
 methods = Methods()
 

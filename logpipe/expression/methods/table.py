@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
-from logpipe.expression.arithmetic import string_argument
-from logpipe.expression.failures import RubyError, no_method
 from logpipe.expression.methods import (
     array,
     array_order,
@@ -40,8 +38,10 @@ from logpipe.expression.methods import object as objects
 from logpipe.expression.methods import range as ranges
 from logpipe.expression.methods.declaration import Method, Methods
 from logpipe.expression.methods.members import WALKED, Block, members
-from logpipe.expression.text import describe
-from logpipe.expression.values import Proc, Symbol
+from logpipe.expression.runtime.arithmetic import string_argument
+from logpipe.expression.runtime.failures import RubyError, no_method
+from logpipe.expression.runtime.text import describe
+from logpipe.expression.runtime.values import Proc, Symbol
 
 K = TypeVar("K")
 _Table: TypeAlias = dict[str, dict[K, Method]]

@@ -1,6 +1,6 @@
 """Kafka outputs for logpipe.
 
-An event's way: out_*.py takes it, messages.py finds its topic, key and payload, packer.py appends it to a batch,
-delivery.py queues the batch by topic and has it sent, session.py hands it to aiokafka. cluster.py keeps a producer
-alive, brokers.py and zookeeper.py know where the brokers are.
+An event's way: `out_*` takes it, `messages` makes a message of it and a batch of messages, `delivery` queues the batch
+by topic and has it sent, `cluster` hands it to aiokafka and hears what the brokers say. Settings: `cluster_options`,
+`messages.options`, `flat_messages` (those of fluentd 0.12).
 """

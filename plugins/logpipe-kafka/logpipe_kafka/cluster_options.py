@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import re
 from collections.abc import Iterator
 from typing import ClassVar, Final, Literal
@@ -10,7 +11,6 @@ from typing import ClassVar, Final, Literal
 import orjson
 
 from logpipe import InvalidSetting, Options, Seconds, Size, param
-from logpipe_kafka import security
 
 CODECS: Final = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 """Kafka's number of each compression."""
@@ -18,6 +18,7 @@ CODECS: Final = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 NOT_USED: Final = "it has no effect here: remove it"
 DEFAULT_ACK_SECONDS: Final = 30.0
 
+_SCRAM: Final = {"sha256": "SCRAM-SHA-256", "sha512": "SCRAM-SHA-512"}
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?")
 
 
@@ -144,7 +145,7 @@ class ClusterOptions(Options):
             # Brokers refuse such requests.
             message = f"idempotent true needs required_acks -1, and it is {self.required_acks}: change one of them"
             yield InvalidSetting(message, param="idempotent")
-        yield from security.problems(self)
+        yield from self._security_problems()
 
     def _broker_problems(self) -> Iterator[InvalidSetting]:
         if not self.brokers and self.needs_brokers:
@@ -155,6 +156,53 @@ class ClusterOptions(Options):
             if not is_address(address):
                 message = f"{address!r} is no address of a broker and is left out: write host:port"
                 yield InvalidSetting(message, param="brokers", severity="warning")
+
+    def _security_problems(self) -> Iterator[InvalidSetting]:
+        if bool(self.ssl_client_cert) != bool(self.ssl_client_cert_key):
+            missing = "ssl_client_cert_key" if self.ssl_client_cert else "ssl_client_cert"
+            given = "ssl_client_cert" if self.ssl_client_cert else "ssl_client_cert_key"
+            yield InvalidSetting(f"{given} needs {missing}: give both", param=given)
+        for name in ("ssl_client_cert_chain", "ssl_client_cert_key_password"):
+            if getattr(self, name) and not self.ssl_client_cert:
+                yield InvalidSetting(f"{name} needs ssl_client_cert and ssl_client_cert_key: give them too", param=name)
+        if bool(self.username) != bool(self.password):
+            given = "username" if self.username else "password"
+            yield InvalidSetting("username and password belong together: give both", param=given)
+        if self.scram_mechanism and self._scram is None:
+            message = f'scram_mechanism "{self.scram_mechanism}" is not known: write sha256 or sha512'
+            yield InvalidSetting(message, param="scram_mechanism")
+        if self.sasl_mechanism and self.sasl_over_ssl and not self.uses_tls:
+            # compat: ruby-kafka's client.rb: "SASL authentication requires that SSL is configured"
+            given = "username" if self.username else "principal"
+            message = "SASL needs TLS: set ssl_ca_cert or ssl_ca_certs_from_system, or sasl_over_ssl false"
+            yield InvalidSetting(message, param=given)
+        if self.sasl_mechanism == "GSSAPI" and importlib.util.find_spec("gssapi") is None:
+            message = "principal needs the gssapi package: pip install 'logpipe-kafka[kerberos]'"
+            yield InvalidSetting(message, param="principal")
+
+    @property
+    def _scram(self) -> str | None:
+        plain = (self.scram_mechanism or "").lower().replace("-", "").removeprefix("scram")
+        return _SCRAM.get(plain)
+
+    @property
+    def sasl_mechanism(self) -> str:
+        """The SASL mechanism, "" for none; chosen in ruby-kafka's order."""
+        if self.username and self.password:
+            return self._scram or "PLAIN"
+        return "GSSAPI" if self.principal else ""
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return bool(self.ssl_ca_cert or self.ssl_client_cert or self.ssl_ca_certs_from_system)
+
+    @property
+    def protocol(self) -> str:
+        """Kafka's name for how connections are made."""
+        if self.sasl_mechanism:
+            return "SASL_SSL" if self.uses_tls else "SASL_PLAINTEXT"
+        return "SSL" if self.uses_tls else "PLAINTEXT"
 
     @property
     def needs_brokers(self) -> bool:

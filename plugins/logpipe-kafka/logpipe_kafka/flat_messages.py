@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from logpipe import EventBatch, Host
 from logpipe.codec import compile_formatter
-from logpipe_kafka import payload, security
-from logpipe_kafka.brokers import Brokers, FixedBrokers
-from logpipe_kafka.message_options import FlatOptions
-from logpipe_kafka.messages import Field, MessageSettings
-from logpipe_kafka.partitioner import HASHES
-from logpipe_kafka.zookeeper import ZooKeeperBrokers
+from logpipe_kafka.cluster.brokers import Brokers, FixedBrokers
+from logpipe_kafka.cluster.zookeeper import ZooKeeperBrokers
+from logpipe_kafka.messages import payload
+from logpipe_kafka.messages.messages import Field, MessageSettings
+from logpipe_kafka.messages.options import FlatOptions
+from logpipe_kafka.messages.partitioner import HASHES
 
 
 class FieldNames(NamedTuple):
@@ -48,7 +48,7 @@ def message_settings(
 def find_brokers(options: FlatOptions, host: Host) -> Brokers:
     """Return where the brokers are: what ZooKeeper says if it is configured, else the list."""
     if options.zookeeper:
-        return ZooKeeperBrokers(options.zookeeper, options.zookeeper_path, security.protocol(options), host)
+        return ZooKeeperBrokers(options.zookeeper, options.zookeeper_path, options.protocol, host)
     # compat: out_kafka.rb says it so
     host.log.info("brokers has been set directly: %s", options.brokers)
     return FixedBrokers(options.brokers, host)

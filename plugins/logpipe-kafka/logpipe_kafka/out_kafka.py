@@ -7,12 +7,12 @@ from typing import Final
 
 from logpipe import EventBatch, Host, Output, RetryLater, param
 from logpipe_kafka.cluster_options import NOT_USED
-from logpipe_kafka.connection import Connection
-from logpipe_kafka.direct import DirectOwner, DirectSource
+from logpipe_kafka.delivery.connection import Connection
+from logpipe_kafka.delivery.direct import DirectOwner, DirectSource
 from logpipe_kafka.flat_messages import FieldNames, find_brokers, message_settings
-from logpipe_kafka.message_options import FlatOptions
-from logpipe_kafka.messages import Messages
-from logpipe_kafka.topic_guard import guarded
+from logpipe_kafka.messages.messages import Messages
+from logpipe_kafka.messages.options import FlatOptions
+from logpipe_kafka.messages.topic_guard import guarded
 
 LINGER_SECONDS: Final = 0.02
 """How long a batch that is not full waits for more."""

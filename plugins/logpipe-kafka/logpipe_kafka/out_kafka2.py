@@ -19,13 +19,13 @@ from logpipe import (
 )
 from logpipe.codec import InjectOptions, compile_inject
 from logpipe.ruby import ExpressionError, RecordAccessor, to_s
-from logpipe_kafka import payload
-from logpipe_kafka.brokers import FixedBrokers
-from logpipe_kafka.buffered import BufferedOutput
+from logpipe_kafka.cluster.brokers import FixedBrokers
 from logpipe_kafka.cluster_options import NOT_USED, listed, unset_if_empty
-from logpipe_kafka.message_options import MessageOptions
-from logpipe_kafka.messages import Field, MessageSettings
-from logpipe_kafka.partitioner import HASHES
+from logpipe_kafka.delivery.buffered import BufferedOutput
+from logpipe_kafka.messages import payload
+from logpipe_kafka.messages.messages import Field, MessageSettings
+from logpipe_kafka.messages.options import MessageOptions
+from logpipe_kafka.messages.partitioner import HASHES
 
 
 def _paths(text: str) -> list[RecordAccessor]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from logpipe import Chunk, DeliveryError, Host, Size, param
-from logpipe_kafka.buffered import BufferedOutput
 from logpipe_kafka.cluster_options import NOT_USED
+from logpipe_kafka.delivery.buffered import BufferedOutput
 from logpipe_kafka.flat_messages import FieldNames, find_brokers, message_settings
-from logpipe_kafka.message_options import FlatOptions
+from logpipe_kafka.messages.options import FlatOptions
 
 
 class KafkaBufferedOptions(FlatOptions):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from logpipe_kafka.batch import NO_HEADERS, Batch, stamped
+from logpipe_kafka.messages.batch import NO_HEADERS, Batch, stamped
 
 
 class Events:

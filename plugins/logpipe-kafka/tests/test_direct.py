@@ -12,8 +12,8 @@ import pytest
 
 from logpipe import Receipt, Record
 from logpipe.testing import Pipeline, drive, wait_for
+from logpipe_kafka.messages.partitioner import murmur2
 from logpipe_kafka.out_kafka import KafkaOutput
-from logpipe_kafka.partitioner import murmur2
 from tests.services.mock_kafka import MockKafka, Request
 from tests.services.topics import Message
 

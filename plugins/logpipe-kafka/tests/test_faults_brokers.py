@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from logpipe.testing import drive, wait_for
-from logpipe_kafka.budget import LIMIT
+from logpipe_kafka.delivery.budget import LIMIT
 from logpipe_kafka.out_kafka import KafkaOutput
 from tests.services.feeding import Feeder, conf, numbers, stop_quickly
 from tests.services.mock_kafka import Error, MockKafka, Request
@@ -188,7 +188,7 @@ async def test_broker_that_never_answers() -> None:
 
 async def test_broker_falls_silent(mock: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """A producer whose brokers have fallen silent in the middle of a request is let go of within its deadline."""
-    monkeypatch.setattr("logpipe_kafka.session.CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr("logpipe_kafka.cluster.session.CLOSE_SECONDS", 1.0)
     async with drive(KafkaOutput, conf(mock)) as stage:
         feeder = Feeder(stage)
         await feeder.feed({"n": 1})

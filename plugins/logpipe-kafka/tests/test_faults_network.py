@@ -90,7 +90,7 @@ async def test_faults_of_the_network_under_an_idempotent_producer(
 
         with monkeypatch.context() as patched:
             patched.setattr(AIOKafkaConnection, "connect", connect_through)
-            patched.setattr("logpipe_kafka.session.REQUEST_SECONDS", 1.0)
+            patched.setattr("logpipe_kafka.cluster.session.REQUEST_SECONDS", 1.0)
             await feed_through(proxy, f"brokers {kafka.bootstrap}\ndefault_topic sorted-out\nidempotent true")
         assert proxy.lost_answers == 10
         assert proxy.silenced >= 2
@@ -114,7 +114,7 @@ async def feed_through(proxy: TcpProxy, conf: str) -> None:
 
 async def test_half_open_connection(proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that has fallen silent is given up after its deadline, and another one used."""
-    monkeypatch.setattr("logpipe_kafka.session.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("logpipe_kafka.cluster.session.REQUEST_SECONDS", 0.5)
     async with drive(KafkaOutput, f"brokers 127.0.0.1:{proxy.port}\ndefault_topic t") as stage:
         feeder = Feeder(stage)
         await feeder.feed({"n": 1})
@@ -143,7 +143,7 @@ async def test_name_is_not_known_yet(one: MockKafka, names: Names) -> None:
 
 async def test_name_leads_elsewhere(one: MockKafka, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
     """When no broker answers any more the name is looked up again: the cluster may have moved."""
-    monkeypatch.setattr("logpipe_kafka.cluster.GIVE_UP_SECONDS", 0.2)
+    monkeypatch.setattr("logpipe_kafka.cluster.producer.GIVE_UP_SECONDS", 0.2)
     names["kafka.test"] = "127.0.0.1"
     port = int(one.bootstrap.rpartition(":")[2])
     with MockKafka(1) as moved:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from logpipe.testing import drive, wait_for
-from logpipe_kafka.cluster import Cluster
+from logpipe_kafka.cluster.producer import Cluster
+from logpipe_kafka.cluster.session import METADATA_SECONDS, RETRY_SECONDS
 from logpipe_kafka.out_kafka import KafkaOutput
-from logpipe_kafka.session import METADATA_SECONDS, RETRY_SECONDS
 from tests.services.feeding import Feeder, conf, numbers, stop_quickly
 from tests.services.mock_kafka import Error, MockKafka, Request
 from tests.services.topics import Message
@@ -25,8 +25,8 @@ async def test_stalled_producer_is_replaced(mock: MockKafka, read: Read, monkeyp
     """When nothing is confirmed for long while brokers answer, a new producer is made and sends again."""
     mock.create_topic("t", partitions=1)
     mock.set_leader("t", 0, 1)
-    monkeypatch.setattr("logpipe_kafka.cluster.STALL_SECONDS", 0.3)
-    monkeypatch.setattr("logpipe_kafka.cluster.WATCH_SECONDS", 0.05)
+    monkeypatch.setattr("logpipe_kafka.cluster.producer.STALL_SECONDS", 0.3)
+    monkeypatch.setattr("logpipe_kafka.cluster.producer.WATCH_SECONDS", 0.05)
     async with drive(KafkaOutput, conf(mock)) as stage:
         feeder = Feeder(stage)
         await feeder.feed({"n": 1})
@@ -42,7 +42,7 @@ async def test_stalled_producer_is_replaced(mock: MockKafka, read: Read, monkeyp
 
 async def test_dead_sender_is_replaced(mock: MockKafka, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     """When aiokafka's sender has ended, a new producer is made."""
-    monkeypatch.setattr("logpipe_kafka.cluster.WATCH_SECONDS", 0.05)
+    monkeypatch.setattr("logpipe_kafka.cluster.producer.WATCH_SECONDS", 0.05)
     async with drive(KafkaOutput, conf(mock)) as stage:
         feeder = Feeder(stage)
         await feeder.feed({"n": 1})

@@ -10,11 +10,11 @@ import pytest
 
 from logpipe import Output, RetryLater
 from logpipe.testing import FakeHost, ManualClock, configure, drive, wait_for
-from logpipe_kafka.budget import LIMIT
+from logpipe_kafka.delivery.budget import LIMIT
+from logpipe_kafka.messages.topic_guard import TooManyTopics, TopicGuard
+from logpipe_kafka.messages.topic_queue import TopicQueue
 from logpipe_kafka.out_kafka import KafkaOutput
 from logpipe_kafka.out_kafka_buffered import KafkaBufferedOutput
-from logpipe_kafka.topic_guard import TooManyTopics, TopicGuard
-from logpipe_kafka.topic_queue import TopicQueue
 from tests.services.feeding import Feeder, conf, numbers, stop_quickly
 from tests.services.mock_kafka import Error, MockKafka, Request
 from tests.services.topics import Message
@@ -147,8 +147,8 @@ async def test_full_share_of_a_failing_topic(mock: MockKafka) -> None:
 
 async def test_idle_topics_are_forgotten(mock: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many topics, those that nobody writes to any more cost nothing, neither here nor in questions."""
-    monkeypatch.setattr("logpipe_kafka.delivery.MANY_TOPICS", 3)
-    monkeypatch.setattr("logpipe_kafka.delivery.IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("logpipe_kafka.delivery.topics.MANY_TOPICS", 3)
+    monkeypatch.setattr("logpipe_kafka.delivery.topics.IDLE_SECONDS", 0.0)
     async with drive(KafkaOutput, conf(mock)) as stage:
         feeder = Feeder(stage)
         for topic in ("a", "b", "c", "d"):

@@ -293,8 +293,8 @@ async def test_an_attempt_on_a_refused_port_ends_when_its_settings_say(
     mock: MockKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And so do the next ones, however long the connection's own pauses have become."""
-    monkeypatch.setattr("logpipe_kafka.cluster.FIRST_BACK_OFF", 600.0)
-    monkeypatch.setattr("logpipe_kafka.cluster.LONGEST_BACK_OFF", 600.0)
+    monkeypatch.setattr("logpipe_kafka.cluster.producer.FIRST_BACK_OFF", 600.0)
+    monkeypatch.setattr("logpipe_kafka.cluster.producer.LONGEST_BACK_OFF", 600.0)
     address = mock.bootstrap.split(",")[0].rpartition(":")[0] + ":1"
     more = f"brokers {address}\nmax_send_retries 0\n<buffer topic>\nflush_mode immediate\nretry_max_times 2"
     async with drive(Kafka2Output, f"{more}\nretry_wait 0.01s\nretry_type periodic\n</buffer>") as stage:

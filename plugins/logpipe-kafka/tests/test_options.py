@@ -8,7 +8,7 @@ import pytest
 
 from logpipe import ConfigError, InvalidSetting, Plugin
 from logpipe.testing import FakeHost, check_plugin, configure, drive, wait_for
-from logpipe_kafka.brokers import FixedBrokers
+from logpipe_kafka.cluster.brokers import FixedBrokers
 from logpipe_kafka.out_kafka import KafkaOutput
 from logpipe_kafka.out_kafka2 import Kafka2Output
 from logpipe_kafka.out_kafka_buffered import KafkaBufferedOutput

@@ -9,7 +9,7 @@ from aiokafka.partitioner import murmur2 as java_murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logpipe_kafka.partitioner import HASHES, murmur2
+from logpipe_kafka.messages.partitioner import HASHES, murmur2
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from logpipe import ConfigError, InvalidSetting
 from logpipe.testing import build, configure, drive, wait_for
-from logpipe_kafka import security
+from logpipe_kafka.cluster import security
 from logpipe_kafka.cluster_options import ClusterOptions
 from logpipe_kafka.out_kafka import KafkaOutput
 from tests.services.mock_kafka import MockKafka

@@ -14,8 +14,8 @@ from kazoo.client import KazooClient
 from examples.demo.loopback import free_port
 from examples.demo.zookeeper import broker_nodes, zookeeper
 from logpipe.testing import drive, wait_for
+from logpipe_kafka.cluster.zookeeper import address
 from logpipe_kafka.out_kafka import KafkaOutput
-from logpipe_kafka.zookeeper import address
 from tests.services.kafka import Kafka
 from tests.services.mock_kafka import MockKafka
 from tests.services.topics import Message
@@ -126,7 +126,7 @@ async def test_zookeeper_is_away_at_the_start(mock: MockKafka) -> None:
 
 async def test_brokers_have_moved(mock: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """When none of the brokers is there any more, those that are registered now are asked."""
-    monkeypatch.setattr("logpipe_kafka.cluster.WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("logpipe_kafka.cluster.producer.WATCH_SECONDS", 0.1)
     with MockKafka() as gone:
         nodes = broker_nodes(gone.bootstrap)
         async with zookeeper(nodes) as hosts, drive(KafkaOutput, conf(hosts)) as stage:

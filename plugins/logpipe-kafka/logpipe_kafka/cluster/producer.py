@@ -1,0 +1,212 @@
+"""Keeps one producer alive, and replaces it when it can't go on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+
+from logpipe import Host
+from logpipe_kafka.cluster.brokers import Brokers
+from logpipe_kafka.cluster.client_log import ClientLog
+from logpipe_kafka.cluster.diagnosis import diagnose
+from logpipe_kafka.cluster.session import Session, SessionSettings
+from logpipe_kafka.cluster.verdict import reason
+
+FIRST_BACK_OFF: Final = 0.1
+LONGEST_BACK_OFF: Final = 5.0
+WATCH_SECONDS: Final = 5.0
+STALL_SECONDS: Final = 60.0
+"""A batch that is not confirmed for so long while brokers answer: aiokafka has lost it (aiokafka#1018)."""
+MOST_ASKED: Final = 3
+"""Brokers that are asked what is wrong."""
+GIVE_UP_SECONDS: Final = 10.0
+"""Without an answer for so long, start over from the list of brokers: they may have moved."""
+
+
+class Cluster:
+    """The brokers together, seen through one long-lived producer.
+
+    Args:
+        brokers: where to find them.
+        host: the output's.
+        on_trouble: called when no broker could be reached, with the reason, at each attempt.
+    """
+
+    def __init__(
+        self,
+        brokers: Brokers,
+        host: Host,
+        *,
+        on_trouble: Callable[[Exception], None],
+    ) -> None:
+        self._brokers = brokers
+        self._host = host
+        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
+        self._on_trouble = on_trouble
+        self._settings: SessionSettings
+        self._client_log = ClientLog(host.log)
+        self._session: Session | None = None
+        self._retiring: set[Session] = set()
+        self._connected = asyncio.Event()
+        self._replaced = asyncio.Event()
+        self._closed = False
+        self._away_since: float | None = None
+        self.problem: Exception | None = None
+        """Why no broker answers, as far as we know; None while one does."""
+
+    async def start(self, settings: SessionSettings, *, log_client: bool) -> None:
+        """Begin to connect; returns at once. `settings` are what each producer is made with."""
+        self._settings = settings
+        self._client_log.attach(forward=log_client)
+        await self._brokers.start()
+        self._host.start_task(self._keep_connected(), name="connect")
+        self._host.start_task(self._watch(), name="watch")
+
+    async def stop(self) -> None:
+        """Let go of brokers and producer."""
+        self._closed = True
+        self._connected.clear()
+        sessions = {*self._retiring, *([self._session] if self._session is not None else [])}
+        self._session = None
+        for session in sessions:
+            await session.close()
+        await self._brokers.stop()
+        self._client_log.detach()
+
+    @property
+    def answers(self) -> bool:
+        """Whether at least one broker does, as far as we know."""
+        return self._session is not None and self._away_since is None
+
+    async def session(self) -> Session:
+        """Return the connected session, as soon as there is one."""
+        while self._session is None:
+            await self._connected.wait()
+        return self._session
+
+    def answered(self) -> None:
+        """Note that a broker has answered something."""
+        if self._away_since is not None:
+            away = asyncio.get_running_loop().time() - self._away_since
+            self._log.info("brokers answer again after %.1f seconds", away)
+            self._away_since = None
+            self.problem = None
+
+    async def look_up(self, session: Session, topic: str) -> bool:
+        """Ask about a topic; returns whether a broker has answered."""
+        if await session.look_up(topic):
+            self.answered()
+            return True
+        if session is self._session:
+            self._unreachable(session, KafkaError(self._client_log.take_last() or "no broker answers"))
+        return False
+
+    def ask_only_about(self, topics: Collection[str]) -> None:
+        """Ask no more about other topics than these."""
+        if self._session is not None:
+            self._session.ask_only_about(topics)
+
+    def replace(self, session: Session, why: str) -> None:
+        """Connect anew, if that is still the session in use; what was not confirmed is sent again."""
+        if session is not self._session or self._closed:
+            return
+        self._log.warning("making a new Kafka producer: %s", why)
+        self._session = None
+        self._connected.clear()
+        self._replaced.set()
+
+    async def _keep_connected(self) -> None:
+        while True:
+            session = await self._connect()
+            self._session = session
+            self.answered()
+            self._replaced.clear()
+            self._connected.set()
+            # compat: out_kafka.rb says it so
+            self._log.info("initialized kafka producer: %s", self._settings.client_id)
+            await self._replaced.wait()
+            self._host.start_task(self._retire(session), name="retire")
+
+    async def _retire(self, session: Session) -> None:
+        self._retiring.add(session)
+        await session.retire()
+        self._retiring.discard(session)
+
+    async def _connect(self) -> Session:
+        back_off = FIRST_BACK_OFF
+        while True:
+            addresses = await self._brokers.addresses()
+            self._brokers.changed.clear()
+            try:
+                return await Session.open(addresses, self._settings)
+            except (KafkaError, OSError) as error:
+                said = self._client_log.take_last() or reason(error)
+                if self._away_since is None and (cause := await self._cause(addresses)):
+                    said = f"{said.rstrip(': ')}: {cause}"
+                self._away(KafkaError(said))
+            self._brokers.refresh()
+            await self._pause(back_off)
+            back_off = min(LONGEST_BACK_OFF, back_off * 2)
+
+    async def _cause(self, addresses: Sequence[str]) -> str:
+        """Return what is wrong with TLS, as far as the first broker that shows it tells."""
+        given = self._settings.security
+        context, has_certificate = given.get("ssl_context"), self._settings.has_certificate
+        asked = (diagnose(each, context, has_certificate=has_certificate) for each in addresses[:MOST_ASKED])
+        return next((cause for cause in await asyncio.gather(*asked) if cause), "")
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait that long, or until the list of brokers has changed."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._brokers.changed.wait()
+        except TimeoutError:
+            return
+
+    def _away(self, error: Exception) -> None:
+        if self._away_since is None:
+            self._away_since = asyncio.get_running_loop().time()
+            self._log.warning("no broker answers, trying again until one does: %s", reason(error))
+        self.problem = error
+        self._on_trouble(error)
+
+    def _unreachable(self, session: Session, error: Exception) -> None:
+        """React to a session none of whose brokers answers."""
+        self._away(error)
+        self._brokers.refresh()
+        since = self._away_since or 0.0
+        silent = asyncio.get_running_loop().time() - since
+        # An idempotent producer must stay the same, else the brokers could not tell what they have already.
+        if silent > GIVE_UP_SECONDS and not self._settings.idempotent:
+            self.replace(session, f"no broker has answered for {silent:.0f} seconds")
+
+    async def _watch(self) -> None:
+        """Replace a producer that has stopped confirming, or whose brokers are all gone from the list."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            session = self._session
+            if session is None:
+                continue
+            if session.must_end:
+                self.replace(session, "aiokafka's sender has ended")
+            elif self._brokers.changed.is_set():
+                self._brokers.changed.clear()
+                await self._compare(session)
+            elif session.waiting_since is not None and loop.time() - session.waiting_since > STALL_SECONDS:
+                await self._unstick(session)
+
+    async def _compare(self, session: Session) -> None:
+        addresses = set(await self._brokers.addresses())
+        if not addresses & session.addresses:
+            self.replace(session, f"the brokers are now {', '.join(sorted(addresses))}")
+
+    async def _unstick(self, session: Session) -> None:
+        if await session.answers():
+            self.replace(session, f"nothing was confirmed for {STALL_SECONDS:.0f} seconds while brokers answer")
+        elif session is self._session:
+            self._unreachable(session, KafkaError("no broker answers"))

@@ -1,0 +1,147 @@
+"""The delivery of one chunk, for the outputs with a buffer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from logpipe import Chunk, DeliveryError, EventBatch, Host, RefusedRecords
+from logpipe_kafka.cluster.verdict import reason
+from logpipe_kafka.messages.batch import Batch
+
+
+class Confirmed(bytearray):
+    """Which events of a chunk need no second attempt: one byte each, 1 for those."""
+
+
+class ChunkWrite:
+    """What is left to confirm of a chunk; also the owner of the batches that its events go to.
+
+    `chunk.progress` remembers which events need no second attempt.
+
+    Args:
+        chunk: to deliver.
+        host: the output's.
+        patience: seconds from a first failure on, without a success in between, after which the chunk goes back.
+        problem: tells what is wrong now with the brokers, or with a topic of the chunk; None where nothing is.
+        on_end: called when there is no more to wait for.
+    """
+
+    def __init__(
+        self,
+        chunk: Chunk,
+        host: Host,
+        *,
+        patience: float,
+        problem: Callable[[ChunkWrite], Exception | None],
+        on_end: Callable[[], None],
+    ) -> None:
+        if not isinstance(chunk.progress, Confirmed) or len(chunk.progress) != len(chunk):
+            chunk.progress = Confirmed(len(chunk))
+        self.done: Confirmed = chunk.progress
+        self.host = host
+        self._patience = patience
+        self._left = len(chunk) - sum(self.done)
+        self._problem = problem
+        self._limit: asyncio.TimerHandle | None = None
+        self._refusal: Exception | None = None
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended.add_done_callback(lambda _ended: on_end())
+
+    def settle(self, places: Iterable[int]) -> None:
+        """Note that events, by their number in the chunk, need no second attempt."""
+        for place in places:
+            self.done[place] = 1
+            self._left -= 1
+        if self._limit is not None:
+            self._wait_again()
+        self._end_if_done()
+
+    def look(self) -> None:
+        """Begin to be impatient where something is wrong already, and no failure may tell for a while."""
+        if self._limit is None and self._problem(self) is not None:
+            self._wait_again()
+
+    def troubled(self, error: Exception) -> None:
+        """Hear of a failed attempt; when there has been no success for too long, the chunk goes back."""
+        del error
+        if self._limit is None:
+            self._wait_again()
+
+    def _wait_again(self) -> None:
+        self.stop()
+        if not self._ended.done():
+            self._limit = asyncio.get_running_loop().call_later(self._patience, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._limit = None
+        error = self._problem(self)
+        if error is not None and not self._ended.done():
+            failure = DeliveryError(f"delivery to Kafka failed: {reason(error)}")
+            failure.__cause__ = error
+            self._ended.set_exception(failure)
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def refused(self, batch: Batch, error: Exception) -> None:
+        """Give a batch's events up; the others of the chunk are still delivered."""
+        self._refusal = error
+        self._left -= batch.record_count()
+        self._end_if_done()
+
+    def is_over(self) -> bool:
+        """Return whether nothing more has to be sent, for good or bad."""
+        return self._ended.done()
+
+    async def ended(self) -> None:
+        """Wait until every event is dealt with.
+
+        Raises:
+            DeliveryError: attempts have failed for too long.
+            RefusedRecords: a topic refuses some events; all others are delivered.
+        """
+        self._end_if_done()
+        await self._ended
+
+    def _end_if_done(self) -> None:
+        if self._left > 0 or self._ended.done():
+            return
+        if self._refusal is None:
+            self._ended.set_result(None)
+        else:
+            refused = {place: self._refusal for place, done in enumerate(self.done) if not done}
+            self._ended.set_exception(RefusedRecords(refused))
+
+
+class ChunkSource:
+    """Some events of a chunk.
+
+    Args:
+        write: the chunk's delivery.
+        batch: the events.
+        places: their numbers in the chunk.
+    """
+
+    __slots__ = ("_batch", "_places", "_write")
+
+    def __init__(self, write: ChunkWrite, batch: EventBatch, places: Sequence[int]) -> None:
+        self._write = write
+        self._batch = batch
+        self._places = places
+
+    def hold(self) -> None:
+        """Do nothing: the chunk holds the receipts."""
+
+    def settle(self, numbers: Sequence[int]) -> None:
+        """Note that these events were confirmed."""
+        self._write.settle(self._places[number] for number in numbers)
+
+    def refuse(self, number: int, error: Exception) -> None:
+        """Hand an event to `@ERROR`; it needs no second attempt."""
+        batch = self._batch
+        self._write.host.emit_error(batch.tag, batch.times[number], batch.records[number], error, receipt=batch.receipt)
+        self._write.settle((self._places[number],))

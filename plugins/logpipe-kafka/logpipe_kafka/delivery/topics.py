@@ -1,0 +1,365 @@
+"""Gets batches to their topics: a queue for each topic, a worker for each partition that has something to do.
+
+A topic that can't be written to waits by itself, tried again after growing pauses, and holds up no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Any, Final
+
+from aiokafka.errors import (
+    BrokerResponseError,
+    CorruptRecordException,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from logpipe import Host, LogpipeError, RecordTooLarge, failure_of
+from logpipe_kafka.cluster.producer import Cluster
+from logpipe_kafka.cluster.session import Session
+from logpipe_kafka.cluster.verdict import Verdict, judge, reason
+from logpipe_kafka.delivery.budget import LIMIT, Budget
+from logpipe_kafka.messages.batch import Batch, Owner
+from logpipe_kafka.messages.topic_queue import TopicQueue
+
+FIRST_BACK_OFF: Final = 0.05
+LONGEST_BACK_OFF: Final = 5.0
+LONGEST_LOOK_UP: Final = 30.0
+DAMAGE_RETRIES: Final = 2
+"""More attempts with a batch that arrived damaged, before one of its messages is to blame."""
+FALLBACK_SECONDS: Final = 1.0
+"""How long a topic must be unknown before another takes its place: one that is being made is unknown at first."""
+IDLE_SECONDS: Final = 300.0
+MANY_TOPICS: Final = 100
+"""From this number on, topics that nobody has written to for IDLE_SECONDS are forgotten."""
+
+
+_TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+class RefusedByBroker(LogpipeError):  # noqa: N818 - it says what happened
+    """The brokers do not take this event, and would not take it later."""
+
+
+class InvalidTopicName(LogpipeError):  # noqa: N818 - it says what is wrong
+    """No topic can have that name."""
+
+    def __init__(self, name: str) -> None:
+        shown = name if len(name) < 60 else f"{name[:50]}… ({len(name)} characters)"
+        super().__init__(f"{shown!r} can't name a topic: letters, digits, '.', '_' and '-' can, 249 at most")
+
+
+class Delivery:
+    """The topics of one output.
+
+    Args:
+        cluster: to send with.
+        host: the output's.
+        patience: seconds of refusals after which what is queued for a topic is given up.
+        fallback: topic to use in place of one that does not exist; "" for none.
+    """
+
+    def __init__(self, cluster: Cluster, host: Host, *, patience: float, fallback: str = "") -> None:
+        self.budget = Budget(LIMIT, lambda: cluster.answers)
+        self._cluster = cluster
+        self._host = host
+        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
+        self._patience = patience
+        self._fallback = fallback
+        self._queues: dict[str, TopicQueue] = {}
+        self._closed = False
+        self._forget_at = 0.0
+        self._delivered = host.counter("emit_records", "Events delivered.")
+        self._retried = host.counter("retry_count", "Attempts that failed.")
+        host.gauge("in_flight_bytes", lambda: self.budget.size)
+
+    def queue(self, topic: str) -> TopicQueue:
+        """Return a topic's queue, the same one while it is in use.
+
+        Raises:
+            InvalidTopicName: no topic can have that name.
+        """
+        queue = self._queues.get(topic)
+        if queue is None:
+            if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
+                raise InvalidTopicName(topic)
+            if len(self._queues) >= MANY_TOPICS and _now() >= self._forget_at:
+                self._forget_idle(wanted=topic)
+            queue = self._queues[topic] = TopicQueue(topic)
+        queue.used_at = _now()
+        return queue
+
+    def full(self, topic: str) -> str | None:
+        """Return why a topic fails, if it does so by itself and has its share of the budget full."""
+        queue = self._queues.get(topic)
+        if queue is None or not self.budget.is_full_for(queue):
+            return None
+        return reason(queue.problem) if queue.problem is not None else "it fails"
+
+    def problem_of(self, owner: Owner) -> Exception | None:
+        """Return why nothing that an owner has waiting gets anywhere at the moment; None where nothing is known."""
+        if (problem := self._cluster.problem) is not None:
+            return problem
+        # most topics do not fail, and those that do are few enough to look through what waits for them
+        failing = (queue for queue in self.budget.failing if queue.problem is not None and owner in queue.owners())
+        return next((queue.problem for queue in failing), None)
+
+    def put(self, queue: TopicQueue, batch: Batch) -> None:
+        """Queue a batch for its topic, and see to it that somebody sends it."""
+        self._charge(queue, batch)
+        queue.put(batch)
+        self._kick(queue)
+
+    def charge(self, queue: TopicQueue, amount: int) -> None:
+        """Count bytes that wait for a topic's partitions to be known, and see to it that somebody finds them out."""
+        self.budget.charge(queue, amount)
+        self._kick(queue)
+
+    def withdraw(self, owner: object) -> None:
+        """Send an owner's batches no more; what is on its way may still arrive."""
+        for queue in list(self._queues.values()):
+            for batch in queue.batches():
+                batch.withdrawn = batch.withdrawn or batch.owner is owner
+            queue.put_back(*(batch for batch in queue.remove_queued() if not self._is_dropped(queue, batch)))
+
+    def close(self) -> None:
+        """Begin nothing new."""
+        self._closed = True
+
+    def _kick(self, queue: TopicQueue) -> None:
+        """See to it that somebody works on a queue."""
+        if self._closed or not queue.has_work:
+            return
+        if queue.partitions:
+            for partition in list(queue.start(_now())):
+                self._host.start_task(self._work(queue, partition), name=f"send {queue.topic}-{partition}")
+        elif not queue.is_locating:
+            queue.is_locating = True
+            self._host.start_task(self._locate(queue), name=f"locate {queue.topic}")
+
+    async def _locate(self, queue: TopicQueue) -> None:
+        """Find out a topic's partitions, for as long as somebody wants to write to it."""
+        try:
+            while queue.has_work:
+                session = await self._cluster.session()
+                answered = False
+                if not session.partitions(queue.topic):
+                    if self._is_diverted(queue):
+                        self._divert(queue)
+                        return
+                    await asyncio.sleep(queue.pause_left(None, _now()))
+                    answered = await self._cluster.look_up(session, queue.topic)
+                if partitions := session.partitions(queue.topic):
+                    queue.resume(None)
+                    queue.located(partitions)
+                    return
+                queue.pause(None, _now(), first=FIRST_BACK_OFF, longest=LONGEST_LOOK_UP)
+                if answered:
+                    self._not_there(queue, session)
+        finally:
+            queue.is_locating = False
+            self._kick(queue)
+
+    def _not_there(self, queue: TopicQueue, session: Session) -> None:
+        """React to brokers that do not know a topic, or say nothing about it."""
+        if session.is_refused(queue.topic):
+            self._give_up_when_refused(queue, TopicAuthorizationFailedError(queue.topic))
+            return
+        self._trouble(queue, UnknownTopicOrPartitionError(queue.topic))
+        if self._is_diverted(queue):
+            self._divert(queue)
+
+    def _is_diverted(self, queue: TopicQueue) -> bool:
+        """Return whether a topic has been missing for long enough, and will not be asked about right now."""
+        return (
+            self._fallback not in {"", queue.topic}
+            and isinstance(queue.problem, UnknownTopicOrPartitionError)
+            and _now() - queue.problem_since > FALLBACK_SECONDS
+            and queue.pause_left(None, _now()) > 0
+        )
+
+    def _divert(self, queue: TopicQueue) -> None:
+        # compat: out_kafka2.rb retries so, and says it so
+        self._log.warning("'%s' topic not found. Retry with '%s' topic", queue.topic, self._fallback)
+        queue.located(())
+        fallback = self.queue(self._fallback)
+        for batch in queue.remove_queued():
+            self.budget.charge(queue, -batch.charge)
+            batch.partition = None
+            self.put(fallback, batch)
+
+    async def _work(self, queue: TopicQueue, partition: int) -> None:
+        """Send what may go to a partition, one batch at a time, until there is nothing more."""
+        try:
+            await asyncio.sleep(queue.pause_left(partition, _now()))
+            while (batch := queue.take(partition, _now())) is not None:
+                session = await self._cluster.session()
+                if self._is_dropped(queue, batch):
+                    continue
+                error = await self._attempt(session, queue, batch, partition)
+                if error is None:
+                    self._confirmed(queue, batch, partition)
+                else:
+                    queue.busy[partition] = None
+                    await self._failed(session, queue, batch, partition, error)
+                    await asyncio.sleep(queue.pause_left(partition, _now()))
+        finally:
+            queue.stop(partition)
+            self._kick(queue)
+
+    async def _attempt(self, session: Session, queue: TopicQueue, batch: Batch, partition: int) -> Exception | None:
+        """Send a batch; returns what went wrong."""
+        try:
+            if batch.codec:
+                await self._host.in_thread(batch.build)
+            known = session.has_leader(queue.topic, partition)
+            if not known and not await self._cluster.look_up(session, queue.topic):
+                raise NodeNotReadyError("no broker answers")  # noqa: TRY301 - returned below
+            partitions = session.partitions(queue.topic)
+            if partition not in partitions:
+                raise UnknownTopicOrPartitionError(f"{queue.topic}-{partition}")  # noqa: TRY301 - returned below
+            if not session.has_leader(queue.topic, partition):
+                raise LeaderNotAvailableError(f"{queue.topic}-{partition}")  # noqa: TRY301 - returned below
+            queue.partitions = partitions
+            await session.send(batch, queue.topic, partition)
+        except BaseException as raised:
+            error = failure_of(raised)  # a future that the client cancelled is none of our own
+            if error is None:
+                raise
+            return error  # judged by the caller, who keeps the batch whatever it is
+        return None
+
+    def _confirmed(self, queue: TopicQueue, batch: Batch, partition: int) -> None:
+        self._cluster.answered()
+        self._delivered.add(batch.record_count())
+        self.budget.charge(queue, -batch.charge)
+        batch.settle()
+        queue.resume(partition)
+        if queue.problem is not None:
+            self._log.info(
+                "topic %s takes messages again after %.1f seconds", queue.topic, _now() - queue.problem_since
+            )
+            queue.problem = None
+            self.budget.recover(queue)
+
+    async def _failed(
+        self, session: Session, queue: TopicQueue, batch: Batch, partition: int, error: Exception
+    ) -> None:
+        """Do what an error asks for: the batch is queued again, taken apart, or given up."""
+        self._retried.add(1)
+        attempt = queue.pause(partition, _now(), first=FIRST_BACK_OFF, longest=LONGEST_BACK_OFF)
+        verdict = judge(error)
+        if isinstance(error, CorruptRecordException) and attempt <= DAMAGE_RETRIES:
+            verdict = Verdict.AGAIN
+        if isinstance(error, BrokerResponseError) and verdict is not Verdict.UNREACHABLE:
+            self._cluster.answered()
+        if session.must_end or verdict is Verdict.NEW_SESSION:
+            self._cluster.replace(session, reason(error))
+        if verdict in {Verdict.TOO_LARGE, Verdict.BAD_MESSAGE}:
+            queue.resume(partition)
+            self._take_apart(queue, batch, error, too_large=verdict is Verdict.TOO_LARGE)
+        elif verdict is Verdict.UNKNOWN_TOPIC and self._has_only_others(session, queue, partition):
+            queue.resume(partition)
+            self._drop(queue, batch)
+            batch.refuse(RefusedByBroker(f"topic {queue.topic} has no partition {partition}"))
+        else:
+            queue.put_back(batch)
+            await self._put_off(session, queue, error, verdict)
+
+    async def _put_off(self, session: Session, queue: TopicQueue, error: Exception, verdict: Verdict) -> None:
+        """Get ready for another attempt with what is queued, or give it up."""
+        if verdict is Verdict.IMPOSSIBLE_TOPIC:
+            self._give_up(queue, error)
+        elif verdict is Verdict.REFUSED_TOPIC:
+            self._give_up_when_refused(queue, error)
+        else:
+            self._trouble(queue, error)
+        if verdict is Verdict.UNREACHABLE:
+            await self._cluster.look_up(session, queue.topic)
+        elif verdict is Verdict.UNKNOWN_TOPIC:
+            queue.partitions = ()
+        self._kick(queue)
+
+    def _has_only_others(self, session: Session, queue: TopicQueue, partition: int) -> bool:
+        """Return whether a topic is there without this partition, as `_attempt` has just looked up."""
+        partitions = session.partitions(queue.topic)
+        return bool(partitions) and partition not in partitions
+
+    def _take_apart(self, queue: TopicQueue, batch: Batch, error: Exception, *, too_large: bool) -> None:
+        """Send the halves of a refused batch, or refuse its only message."""
+        size = batch.size()
+        self._drop(queue, batch)
+        if batch.record_count() == 1:
+            batch.refuse(_refusal(queue, error, size) if too_large else RefusedByBroker(_why(queue, error)))
+            return
+        if too_large:
+            queue.shrink(size)
+        halves = batch.halves()
+        for half in halves:
+            self._charge(queue, half)
+        queue.put_back(*halves)
+        self._kick(queue)
+
+    def _give_up_when_refused(self, queue: TopicQueue, error: Exception) -> None:
+        self._note(queue, error)
+        if _now() - queue.problem_since >= self._patience:
+            self._give_up(queue, error)
+
+    def _give_up(self, queue: TopicQueue, error: Exception) -> None:
+        """Hand back everything that is queued for a topic which refuses it."""
+        queue.located(())
+        for batch in queue.remove_queued():
+            self._drop(queue, batch)
+            batch.owner.refused(batch, RefusedByBroker(_why(queue, error)))
+
+    def _trouble(self, queue: TopicQueue, error: Exception) -> None:
+        self._note(queue, error)
+        for owner in queue.owners():
+            owner.troubled(error)
+
+    def _note(self, queue: TopicQueue, error: Exception) -> None:
+        if queue.problem is None:
+            queue.problem_since = _now()
+            if self._cluster.answers:
+                # compat: out_kafka.rb says it so
+                self._log.warning("Send exception occurred: %s: topic %s is tried again", reason(error), queue.topic)
+        queue.problem = error
+        self.budget.fail(queue)
+
+    def _is_dropped(self, queue: TopicQueue, batch: Batch) -> bool:
+        """Take a batch that was withdrawn out of the books; returns whether it was."""
+        if batch.withdrawn:
+            self._drop(queue, batch)
+        return batch.withdrawn
+
+    def _drop(self, queue: TopicQueue, batch: Batch) -> None:
+        self.budget.charge(queue, -batch.charge)
+
+    def _charge(self, queue: TopicQueue, batch: Batch) -> None:
+        batch.charge = batch.size()
+        self.budget.charge(queue, batch.charge)
+
+    def _forget_idle(self, wanted: str) -> None:
+        oldest = _now() - IDLE_SECONDS
+        self._forget_at = _now() + IDLE_SECONDS / 10
+        idle = [name for name, queue in self._queues.items() if queue.is_idle and queue.used_at < oldest]
+        for name in idle:
+            self.budget.failing.discard(self._queues.pop(name))
+        self._cluster.ask_only_about({*self._queues, wanted})
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _why(queue: TopicQueue, error: Exception) -> str:
+    return f"topic {queue.topic} refuses it: {reason(error)}"
+
+
+def _refusal(queue: TopicQueue, error: Exception, size: int) -> RecordTooLarge:
+    return RecordTooLarge(f"a message of {size} bytes is too large for topic {queue.topic}: {reason(error)}")

@@ -1,0 +1,110 @@
+"""Settings of where a message goes and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+from logpipe import InvalidSetting, PluginConf, param, plugin_section
+from logpipe.tree import Element, Report
+from logpipe_kafka.cluster_options import ClusterOptions, optional_integer, unset_if_empty
+from logpipe_kafka.messages.partitioner import HashName
+from logpipe_kafka.messages.payload import own_encoding
+
+
+class MessageOptions(ClusterOptions):
+    """What every Kafka output understands of topics, keys and partitions."""
+
+    default_topic: str | None = param(
+        "Topic of events that name none; unset: their tag.", default=None, convert=unset_if_empty
+    )
+    default_message_key: str | None = param(
+        "Key of messages whose event names none.", default=None, convert=unset_if_empty
+    )
+    default_partition_key: str | None = param(
+        "What chooses the partition of an event that names nothing itself.", default=None, convert=unset_if_empty
+    )
+    default_partition: int | None = param("Partition of events that name none.", default=None, convert=optional_integer)
+    partitioner_hash_function: HashName = param(
+        "From a key to a partition: crc32 as ruby-kafka does, or murmur2 as Java's client does.", default="crc32"
+    )
+    exclude_topic_key: bool = param("Leave the field that names the topic out of the message.", default=False)
+    exclude_message_key: bool = param("Leave the field that holds the message's key out of it.", default=False)
+    exclude_partition_key: bool = param("Leave the field that is hashed out of the message.", default=False)
+    exclude_partition: bool = param("Leave the field that names the partition out of the message.", default=False)
+
+    max_topics: int = param(
+        "Most topics to write to within a day, against a field that anybody can fill; events for more go to "
+        "`default_topic`, or to `@ERROR` where that is not set. 0: no limit.",
+        default=2000,
+    )
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what does not go together."""
+        yield from super().check()
+        if self.max_topics < 0:
+            yield InvalidSetting("max_topics must be 0 or more", param="max_topics")
+        if self.default_partition is not None and self.default_partition < 0:
+            yield InvalidSetting("default_partition must be 0 or more", param="default_partition")
+
+
+class FlatOptions(MessageOptions):
+    """What the outputs of fluentd 0.12 add: ZooKeeper, and the payload in flat parameters."""
+
+    zookeeper: str | None = param(
+        "ZooKeeper's addresses, `host:port,host:port`, where the brokers are registered; used in place of `brokers`.",
+        default=None,
+        convert=unset_if_empty,
+    )
+    zookeeper_path: str = param("The node whose children are the brokers.", default="/brokers/ids")
+    ack_timeout_ms: int | None = param(
+        "The same as `ack_timeout`, in milliseconds.", default=None, deprecated="use ack_timeout, in seconds"
+    )
+    output_data_type: str = param(
+        "What a message holds: `json`, `ltsv`, `msgpack`, `attr:FIELD,FIELD`, or the name of a formatter, whose "
+        "parameters stand beside it.",
+        default="json",
+    )
+    output_include_tag: bool = param("Write the tag to the field `tag`, over what is there.", default=False)
+    output_include_time: bool = param("Write the event's time to the field `time`, over what is there.", default=False)
+    time_format: str | None = param(
+        "Format of that time, as strftime reads it; unset: seconds since the epoch.",
+        default=None,
+        convert=unset_if_empty,
+    )
+    format: PluginConf | None = plugin_section("The formatter that `output_data_type` names.", kind="formatter")
+
+    @classmethod
+    def read(cls, element: Element, report: Report, **how: Any) -> Self:
+        """Read the settings; a formatter that `output_data_type` names gets a section with its parameters."""
+        name = element.get("output_data_type", "json") or "json"
+        if own_encoding(name) is None and not any(element.sections("format")):
+            # compat: out_kafka.rb configures the formatter with the output's own section
+            known = {setting.name or attribute for attribute, setting in cls.settings().items()}
+            section = Element("format", position=element.position)
+            section.set("@type", name, element.params["output_data_type"].value_position)
+            for parameter in list(element.params.values()):
+                if parameter.name not in known and not parameter.name.startswith("@") and parameter.name != "type":
+                    section.params[parameter.name] = element.params.pop(parameter.name)
+            element.elements.append(section)
+        return super().read(element, report, **how)
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield what does not go together."""
+        yield from super().check()
+        if not self.zookeeper_path.startswith("/"):
+            message = f'zookeeper_path "{self.zookeeper_path}" must begin with a slash, like /brokers/ids'
+            yield InvalidSetting(message, param="zookeeper_path")
+
+    @property
+    def needs_brokers(self) -> bool:
+        """Whether ZooKeeper is not asked for them."""
+        return not self.zookeeper
+
+    @property
+    def ack_seconds(self) -> float:
+        """How long the leader may wait for its replicas."""
+        # compat: out_kafka.rb divides ack_timeout_ms by 1000 and drops the rest: 500 is 0 there, half a second here
+        if not self.ack_timeout and self.ack_timeout_ms and self.ack_timeout_ms > 0:
+            return self.ack_timeout_ms / 1000
+        return super().ack_seconds
