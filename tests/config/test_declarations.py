@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -150,3 +151,26 @@ def test_an_entry_point_of_the_wrong_kind(
     with pytest.raises(UnknownPluginError) as caught:
         registry.find(group, name)
     assert f'{group} plugin "{name}": {__name__}:{target} {said}' in str(caught.value)
+
+
+@pytest.mark.parametrize("is_one", [False, True])
+def test_two_distributions_that_claim_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_one: bool
+) -> None:
+    """It is an error that names both, not a matter of which is found first; one class by two ways is no conflict."""
+    for name in ("alpha", "beta"):
+        metadata = tmp_path / f"{name}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        target = "logpipe.builtin.out_routing:Null" if is_one or name == "alpha" else "nowhere:Null"
+        (metadata / "entry_points.txt").write_text(f"[logpipe.output]\nnull = {target}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry()
+
+    if is_one:
+        assert registry.find("output", "null").__name__ == "Null"
+    else:
+        with pytest.raises(
+            UnknownPluginError, match=r'output plugin "null" is claimed by alpha 1\.0 and beta 1\.0 and'
+        ):
+            registry.find("output", "null")
