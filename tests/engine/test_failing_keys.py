@@ -159,6 +159,23 @@ async def test_the_limit_judges_the_chunk_that_failed() -> None:
     assert (letter.tag, letter.record) == ("bad", {"n": 1})
 
 
+async def test_what_waits_behind_a_chunk_that_is_given_up_begins_anew() -> None:
+    """At once, with as many attempts and pauses as it would have had alone."""
+    clock = ManualClock()
+    async with pipeline(conf("flush_mode immediate\nretry_max_times 2"), Topics, clock=clock) as running:
+        out: Topics = running.plugin(Topics)
+        out.bad = {"bad"}
+        await feed(running, "bad", 1, 2)
+        await feed(running, "good", 1)
+        await settle()
+        for attempts in (4, 6):
+            await clock.advance(1)
+            await clock.advance(2)
+            await running.wait_for(lambda attempts=attempts: len(out.times("bad")) >= attempts)
+        await running.wait_for(lambda: running.metric("given_up_records") == 2)
+        assert [round(after - before) for before, after in pairwise(out.times("bad"))] == [1, 2, 0, 1, 2]
+
+
 async def test_retry_forever_with_a_key_that_never_works() -> None:
     """It waits for ever by itself; the peer's being away in between changes nothing about that."""
     clock = ManualClock()

@@ -40,11 +40,15 @@ class Taster(Output[Options], type="taster"):
         self.bad: set[int] = set()
         self.error: Exception = PermanentError("bad taste")
         self.down_after: int | None = None
-        self.writes = 0
+        self.sizes: list[int] = []
         self.taken: list[int] = []
 
+    @property
+    def writes(self) -> int:
+        return len(self.sizes)
+
     async def write(self, chunk: Chunk) -> None:
-        self.writes += 1
+        self.sizes.append(len(chunk))
         if self.down_after is not None and self.writes > self.down_after:
             self.down_after = None
             raise OSError("down")
@@ -144,6 +148,17 @@ async def test_an_odd_exception_is_the_records_fault_only_if_others_pass() -> No
         taster = await run(running, list(range(50)), bad=set(range(50)), error=ValueError("cannot write anything"))
     assert running.metric("retry_count") == 4
     assert running.metric("given_up_records") == len(running.dead_letters()) == 50
+
+
+async def test_an_odd_exception_at_the_first_attempt_starts_no_search() -> None:
+    """It may be the peer's, of a moment: the whole chunk is tried once more. A judgement is believed at once."""
+    for error, sizes in ((ValueError("odd answer"), [8, 8, 4]), (PermanentError("bad taste"), [8, 4, 2])):
+        async with pipeline(conf(), Taster) as running:
+            taster: Taster = running.plugin(Taster)
+            taster.bad, taster.error = {0}, error
+            await running.feed("t", *({"n": n} for n in range(8)))
+            await running.wait_for(running.dead_letters)
+        assert taster.sizes[:3] == sizes
 
 
 async def test_a_peer_that_goes_down_during_the_search() -> None:

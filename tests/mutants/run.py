@@ -44,7 +44,7 @@ class Outcome:
     mutant: Mutant
     by: str
     """The test that noticed it; empty where none did."""
-    tests: int
+    tests: str
     """How many run the statement."""
 
     @property
@@ -100,14 +100,14 @@ class Run:
         _say(f"\n{failed} tests failed or were skipped when they were recorded, and were not chosen")
         return _report(outcomes, reasons)
 
-    def _noticed_before(self, chosen: list[Mutant]) -> Iterator[tuple[Mutant, str, int]]:
+    def _noticed_before(self, chosen: list[Mutant]) -> Iterator[tuple[Mutant, str, str]]:
         """Yield what a run before has found, as far as the tests that noticed are still there."""
         file = self._folder / "noticed.jsonl"
         if file.exists() and not self._arguments.anew:
             current = {test.test for test in self._known.tests}
             rows = [json.loads(line) for line in file.read_text().splitlines()]
             by = {row["key"]: row["by"] for row in rows if row["by"].partition(" (")[0] in current}
-            yield from ((each, by[each.key], 0) for each in chosen if each.key in by)
+            yield from ((each, by[each.key], "") for each in chosen if each.key in by)
 
     def _plant(self, left: list[Mutant]) -> Iterator[Outcome]:
         """Yield what becomes of each."""
@@ -134,8 +134,9 @@ class Run:
         try:
             tree.write(mutant.file, mutant.planted(self._sources[mutant.file]))
             tests = self._known.tests_of(mutant)
-            by = next(filter(None, (self._noticing(tree, some) for some in _stages(tests))), "")
-            return Outcome(mutant, by, len(tests))
+            some = list(_within(tests, self._arguments.patience))
+            by = next(filter(None, (self._noticing(tree, stage) for stage in _stages(some))), "")
+            return Outcome(mutant, by, f"{len(some)} of {len(tests)}")
         finally:
             tree.restore(mutant.file)
             self._trees.put(tree)
@@ -174,6 +175,15 @@ class Run:
         return noticed.read_text() if noticed.exists() else f"{tests[0].test} (exit status {status})"
 
 
+def _within(tests: list[Recorded], seconds: float) -> Iterator[Recorded]:
+    """Yield the first tests, as many as take so long."""
+    for test in tests:
+        seconds -= test.seconds
+        if seconds < 0:
+            return
+        yield test
+
+
 def _stages(tests: list[Recorded]) -> Iterator[list[Recorded]]:
     start = 0
     for count in STAGES:
@@ -210,6 +220,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="how many run at once")
     parser.add_argument("--only", default="", help="those alone in whose file, function or change this stands")
     parser.add_argument("--tests", nargs="+", default=["tests", "plugins"], help="which tests are recorded, by folder")
+    parser.add_argument(
+        "--patience", type=float, default=300, help="seconds of tests, as recorded, that each meets at most"
+    )
     parser.add_argument("--but-slow", action="store_true", help="do not record tests that are marked as slow")
     parser.add_argument("--anew", action="store_true", help="plant again what was noticed before")
     parser.add_argument("--list", action="store_true", help="only say what would be planted")
