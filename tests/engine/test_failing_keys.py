@@ -172,6 +172,7 @@ async def test_what_waits_behind_a_chunk_that_is_given_up_begins_anew() -> None:
             await clock.advance(1)
             await clock.advance(2)
             await running.wait_for(lambda attempts=attempts: len(out.times("bad")) >= attempts)
+            await settle()
         await running.wait_for(lambda: running.metric("given_up_records") == 2)
         assert [round(after - before) for before, after in pairwise(out.times("bad"))] == [1, 2, 0, 1, 2]
 
