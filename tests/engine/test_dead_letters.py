@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logpipe import Chunk, ChunkKey, Filter, Options, Output, Receipt, Record, Time
+from logpipe.engine import dead_letters
 from logpipe.engine.dead_letter_files import DeadLetterFiles
 from logpipe.engine.letters import Culprit, Letter, decode, encode
 from logpipe.testing import ManualClock, pipeline
@@ -184,6 +185,24 @@ async def test_inputs_wait_while_too_many_letters_do(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
             assert not more.done()
             (tmp_path / "backup").unlink()
+
+
+async def test_inputs_wait_while_letters_take_too_much_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few they are; and no longer than that."""
+    monkeypatch.setattr(dead_letters, "MOST_WAITING_BYTES", 1000)
+    (tmp_path / "backup").write_text("a file stands in the way")
+    system = f"<system>\nroot_dir {tmp_path}\nshutdown_timeout 0\n</system>\n"
+    async with pipeline(f"{system}{TEXT}", Touchy) as running:
+        await running.feed("a", {"bad": 1})
+        await running.feed("a", {"bad": "x" * 1000})
+        async with asyncio.TaskGroup() as group:
+            more = group.create_task(running.feed("a", {"bad": 2}))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not more.done()
+            (tmp_path / "backup").unlink()
+        await running.wait_for(lambda: len(running.dead_letters()) == 3)
+        await running.feed("a", {"bad": 3})
 
 
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
