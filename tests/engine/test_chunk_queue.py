@@ -87,3 +87,21 @@ def test_a_peer_that_is_down_costs_as_many_attempts_as_one_chunk(keys: int, chun
         else:
             now += queue.wait(now)
     assert moments == [0, 1, 3, 7, 15, 31, 63, 127, 255]
+
+
+def test_pauses_begin_anew_when_a_chunk_is_given_up() -> None:
+    """Those of a peer that may be down as well: what waits behind it was not tried yet."""
+    queue: Any = queue_of()
+    first, second = Stub("1", ChunkKey(tag="a")), Stub("2", ChunkKey(tag="a"))
+    queue.append(first)
+    queue.append(second)
+    for now, pause in ((0.0, 1.0), (1.0, 2.0), (3.0, 4.0)):
+        assert queue.take(now) is first
+        queue.failed(first, now, took=0.0, by_secondary=False, after=None)
+        queue.put_back(first)
+        assert queue.wait(now) == pause
+    assert queue.take(7.0) is first
+    queue.gave_up(first, 7.0)
+    assert queue.take(7.0) is None
+    assert queue.wait(7.0) == 1.0
+    assert queue.take(8.0) is second
