@@ -164,11 +164,14 @@ def test_an_emptied_file_is_a_reset(tmp_path: Path) -> None:
 def test_nothing_is_written_where_nothing_changed(tmp_path: Path) -> None:
     """The same rows again touch no disk."""
     file = PositionFile(str(tmp_path / "pos"))
-    assert file.save([entry([Position("/a", 1, 1, "x")])])
-    inode = (tmp_path / "pos").stat().st_ino
-    assert not file.save([entry([Position("/a", 1, 1, "x")])])
-    assert (tmp_path / "pos").stat().st_ino == inode
+    assert file.save([entry([Position("/a", 1, 1, "x")])], b"looks\n")
+    inodes = [path.stat().st_ino for path in tmp_path.iterdir()]
+    assert not file.save([entry([Position("/a", 1, 1, "x")])], b"looks\n")
+    assert [path.stat().st_ino for path in tmp_path.iterdir()] == inodes
+    assert len(inodes) == 3
+    assert file.save([entry([Position("/a", 2, 1, "x")])], b"looks\n")
     assert file.save([entry([Position("/a", 2, 1, "x")])])
+    assert not (tmp_path / "pos.looks").read_bytes()
     file.close()
 
 

@@ -186,6 +186,17 @@ async def test_a_long_chain_of_labels_delivers(through: str, length: int) -> Non
         assert running.records() == [{"n": 1}]
 
 
+async def test_errors_of_a_kind_are_said_less_and_less() -> None:
+    """The first, second, fourth, eighth … that goes to `@ERROR`: the events are there."""
+    rescue = "<label @ERROR>\n<match **>\n@type test\n</match>\n</label>\n"
+    text = f"{QUIET}<filter **>\n@type refuse\n</filter>\n<match **>\n@type null\n</match>\n{rescue}"
+    async with pipeline(text, Refuse) as running:
+        await running.feed("a", *({"bad": n} for n in range(1, 11)))
+        await running.wait_for(lambda: len(running.records()) == 10)
+        said = [text for text in running.log.texts("warning") if text.startswith("send an error event to @ERROR")]
+    assert [text.rpartition("count=")[2] for text in said] == ["1", "2", "4", "8"]
+
+
 async def test_filters_run_for_events_that_no_match_takes() -> None:
     """As in fluentd, where a pipeline of filters ends in the warning."""
     filters = "<filter **>\n@type refuse\n</filter>\n<filter a>\n@type stdout\n</filter>\n"

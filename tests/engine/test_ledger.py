@@ -128,6 +128,26 @@ async def test_a_batch_that_goes_to_the_error_label_whole() -> None:
     assert (route(ledger, "@ERROR").emitted, route(ledger, "@ERROR").passed) == (2, 2)
 
 
+async def test_what_has_not_happened_is_zero() -> None:
+    """In the document as well, of outputs with a buffer and without."""
+    direct = "<match a>\n@type direct\n@id d\n</match>\n"
+    buffered = "<match b>\n@type buffered\n@id b\n</match>\n"
+    async with pipeline(OWN_LOG + direct + buffered, *PLUGINS) as running:
+        await running.feed("a", {"n": 1})
+        await running.feed("b", {"n": 1})
+    document = running.graph.ledger().document()
+    for line in document["outputs"]:
+        if line["plugin_id"] in {"d", "b"}:
+            assert {name: count for name, count in line.items() if count} == {
+                "plugin_id": line["plugin_id"],
+                "taken": 1,
+                "delivered": 1,
+            }
+    root = next(line for line in document["routes"] if line["name"] == "@ROOT")
+    assert {name: count for name, count in root.items() if count} == {"name": "@ROOT", "emitted": 2, "passed": 2}
+    assert (document["gaps"], document["unexplained"]) == ([], 0)
+
+
 async def test_what_a_buffer_still_holds_is_waiting() -> None:
     """An output that is down at the end leaves its events waiting, not delivered."""
     text = OWN_LOG + "<match a>\n@type buffered\n@id b\n<buffer>\nflush_mode immediate\n</buffer>\n</match>\n"

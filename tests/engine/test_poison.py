@@ -41,6 +41,7 @@ class Taster(Output[Options], type="taster"):
         self.error: Exception = PermanentError("bad taste")
         self.down_after: int | None = None
         self.sizes: list[int] = []
+        self.weights: list[int] = []
         self.taken: list[int] = []
 
     @property
@@ -49,6 +50,7 @@ class Taster(Output[Options], type="taster"):
 
     async def write(self, chunk: Chunk) -> None:
         self.sizes.append(len(chunk))
+        self.weights.append(chunk.size)
         if self.down_after is not None and self.writes > self.down_after:
             self.down_after = None
             raise OSError("down")
@@ -161,6 +163,7 @@ async def test_an_odd_exception_at_the_first_attempt_starts_no_search() -> None:
             await running.feed("t", *({"n": n} for n in range(8)))
             await running.wait_for(running.dead_letters)
         assert taster.sizes[:3] == sizes
+        assert [weight * 8 // taster.weights[0] for weight in taster.weights[:3]] == sizes
 
 
 async def test_a_peer_that_goes_down_during_the_search() -> None:
