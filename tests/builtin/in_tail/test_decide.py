@@ -148,3 +148,30 @@ def test_a_file_that_lay_there_is_nobodys_past() -> None:
         world.look()
         had_the_name = stranger in {each.identity for each in world.were}
         assert stranger not in world.read() or had_the_name, history
+
+
+@pytest.mark.parametrize(
+    ("read", "found", "is_it"),
+    [
+        (b"text", b"text", True),
+        (b"text", b"text and more", True),
+        (b"text", b"tex", False),
+        (b"text", b"other text", False),
+        (b"\0\0\0\0", b"\0\0\0\0", True),
+        (b"\0", b"\0", True),
+        (b"\0\0\0\0", b"\0\0\0\0\0", False),
+        (b"\0\0\0\0", b"text", True),
+        (b"", b"", False),
+    ],
+)
+def test_a_file_on_a_disk_that_knows_no_births_is_known_by_its_head(read: bytes, found: bytes, *, is_it: bool) -> None:
+    """By its size where it begins with a hole; that of an empty file fits every other one, so that it tells nothing."""
+    before, now = (Found(PATH, Identity(1, 1), size=len(data), beginning=data) for data in (read, found))
+    generation = Table(lambda _: None).add(Trail(PATH, "t"), before, 0)
+
+    assert generation.is_of(now), "until it is read to its end"
+    generation.finished = True
+    assert generation.is_of(now) == is_it
+    generation.gone = True
+    assert not generation.is_of(now), "the disk gives a number again"
+    assert not generation.is_of(now._replace(identity=Identity(1, 2)))
