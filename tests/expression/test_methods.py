@@ -62,6 +62,24 @@ def test_a_method_of_two_families_is_its_types_own(expression: str, value: int) 
     assert evaluate(expression) == value
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("JSON.parse('[1]') { |each| each }", [1]),
+        ("Integer('3') { |each| each }", 3),
+        ("'abc'.upcase { |each| each }", "ABC"),
+        ("record['level'].upcase { |each| each }", "WARN"),
+        ("'banana'.count('a') { |each| each }", 3),
+        ("record['level'].count('a') { |each| each }", 1),
+        ("'banana'.index('n') { |each| each }", 2),
+        ("record['level'].index('r') { |each| each }", 2),
+    ],
+)
+def test_a_block_that_a_method_does_not_take_is_nothing(expression: str, value: object) -> None:
+    """As in Ruby, whether the receiver's type is known when the expression is compiled or not."""
+    assert evaluate(expression) == value
+
+
 def test_a_name_stands_once() -> None:
     """Two modules that name the same method are a mistake, whichever comes first."""
     one, other = Methods(), Methods()

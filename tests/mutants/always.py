@@ -104,13 +104,7 @@ ALWAYS: Final = [
         "False",
     ),
     Always(
-        "a block is handed to a method that takes none for any type",
-        "_dispatched",
-        "block is not None and not any(method.takes_block for method in table.values())",
-        "False",
-    ),
-    Always(
-        "a block is handed to a method that takes none for this type",
+        "a block is handed to a method that takes none",
         "_dispatched",
         "known is not None and (block is None or known.takes_block)",
         "known is not None",
