@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import time
 import zlib
 from collections.abc import Generator, Iterator
@@ -43,7 +44,7 @@ def recorded(folder: Path) -> Iterator[Recorded]:
             except ValueError:
                 continue  # somebody ended the run while it was written
             made = zlib.decompress(base64.b64decode(row["marks"]))
-            marks = frozenset(number for number, mark in enumerate(made) if mark)
+            marks = frozenset(found.start() for found in re.finditer(rb"[^\0]", made))
             yield Recorded(row["test"], row["content"], row["seconds"], row["passed"], marks)
 
 
