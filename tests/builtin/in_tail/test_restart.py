@@ -258,7 +258,7 @@ async def test_one_position_file_for_two_sources_is_refused(tmp_path: Path, foll
 async def test_positions_that_cannot_be_written_stay_in_memory(
     tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk stops no event; it is said once, and written when there is room again."""
+    """A full disk stops no event; it is said once each time, and written when there is room again."""
     full = True
     sync = os.fsync
 
@@ -281,6 +281,15 @@ async def test_positions_that_cannot_be_written_stay_in_memory(
         full = False
         await run.tick_until(lambda: any("can be written again" in text for text in run.host.capture.texts("info")))
         assert [row[1] for row in rows(tmp_path)] == [8]
+        run.append(log, "three\n")
+        await run.tick_until(lambda: [row[1] for row in rows(tmp_path)] == [14])
+        assert sum("can be written again" in text for text in run.host.capture.texts("info")) == 1
+        full = True
+        run.append(log, "four\n")
+        await run.tick_until(
+            lambda: sum("cannot be written" in text for text in run.host.capture.texts("warning")) == 2
+        )
+        full = False
 
 
 async def test_without_a_position_file_it_warns_as_fluentd_does(tmp_path: Path, follow: Any, scripted: Any) -> None:
