@@ -16,7 +16,7 @@ from tests.mutants.sites import Mutant
 from tests.mutants.targets import NOT_CHOSEN
 from tests.mutants.trees import ROOT, Tree
 
-OWN_FIRST: Final = 3.0
+OWN_FIRST: Final = 10.0
 """How much longer a test may take that is named after the module, and still come first."""
 SAY_SECONDS: Final = 30.0
 
