@@ -1,6 +1,15 @@
-"""A door for parsers, formatters and outputs: text that may be no UTF-8, times as text, `<inject>`."""
+"""A door for parsers, formatters and outputs: text that may be no UTF-8, events as bytes, times as text, `<inject>`."""
 
 from logpipe.config.time_options import TimeOptions as TimeOptions
+from logpipe.event import Const as Const
+from logpipe.event import Drop as Drop
+from logpipe.event import Edit as Edit
+from logpipe.event import Payloads as Payloads
+from logpipe.event import joined as joined
+from logpipe.event import lengths_of as lengths_of
+from logpipe.event import pieces_in as pieces_in
+from logpipe.event import size_of as size_of
+from logpipe.event import spans_of as spans_of
 from logpipe.inject import InjectOptions as InjectOptions
 from logpipe.inject import compile_inject as compile_inject
 from logpipe.raw_text import escaped as escaped

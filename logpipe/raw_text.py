@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from logpipe.event import Record
-
 _LONE: Final = re.compile("[\ud800-\udfff]")
 _CONTAINERS: Final = frozenset({dict, list})
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
@@ -76,7 +74,7 @@ def _holds_bytes(value: Any) -> bool:
     return any(type(member) in _CONTAINERS and _holds_bytes(member) for member in members)
 
 
-def escape_record(record: Record) -> Record | None:
+def escape_record(record: dict[str, Any]) -> dict[str, Any] | None:
     """Return a copy of a record whose texts can all be worked on; None where it holds no bytes, so that it can be."""
     try:
         return escape_values(record) if holds_bytes(record) else None

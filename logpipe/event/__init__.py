@@ -1,0 +1,22 @@
+"""What moves between stages: a batch of events, and the receipt that says what is owed for it.
+
+`batch` is what every stage is given, `lines` the batch whose events are still bytes, `encoded` what an output makes of
+either for its buffer, `receipt` the count of who owes something.
+"""
+
+from logpipe.event.batch import Event as Event
+from logpipe.event.batch import EventBatch as EventBatch
+from logpipe.event.batch import Record as Record
+from logpipe.event.batch import Time as Time
+from logpipe.event.encoded import Encoded as Encoded
+from logpipe.event.encoded import Payloads as Payloads
+from logpipe.event.encoded import joined as joined
+from logpipe.event.encoded import lengths_of as lengths_of
+from logpipe.event.encoded import pieces_in as pieces_in
+from logpipe.event.encoded import size_of as size_of
+from logpipe.event.lines import Const as Const
+from logpipe.event.lines import Drop as Drop
+from logpipe.event.lines import Edit as Edit
+from logpipe.event.lines import LineBatch as LineBatch
+from logpipe.event.lines import spans_of as spans_of
+from logpipe.event.receipt import Receipt as Receipt
