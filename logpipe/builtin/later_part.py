@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from operator import methodcaller
 from typing import Final
 
 from logpipe import BufferFull, EventBatch, Host
@@ -23,7 +24,7 @@ class LaterPart:
         self._name = name
         self._waiting = 0
 
-    async def send(self, batch: EventBatch, copied: Callable[[EventBatch], EventBatch] = EventBatch.copy) -> None:
+    async def send(self, batch: EventBatch, copied: Callable[[EventBatch], EventBatch] = methodcaller("copy")) -> None:
         """Send copies of a batch until one is taken, after longer and longer pauses.
 
         Raises:

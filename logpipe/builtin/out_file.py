@@ -21,7 +21,7 @@ from logpipe import (
     section,
 )
 from logpipe.builtin.chunk_link import ChunkLink
-from logpipe.builtin.chunk_payloads import compressed_of, pieces_of
+from logpipe.builtin.chunk_payloads import Encode, compressed_of, pieces_of
 from logpipe.builtin.compression import Compression, compressor
 from logpipe.builtin.file_store import append, create_first_free, is_bad_name
 from logpipe.builtin.path_template import INDEX, fixed_folder, path_template, placeholder_problems
@@ -191,9 +191,7 @@ def _compression(options: FileOptions) -> Compression | None:
     return "zstd" if options.compress == "zstd" else "gzip"
 
 
-def _content_function(
-    options: FileOptions, encode: Callable[[EventBatch], list[bytes]]
-) -> Callable[[Chunk], Iterable[bytes]]:
+def _content_function(options: FileOptions, encode: Encode) -> Callable[[Chunk], Iterable[bytes]]:
     """Return the function from a chunk to the bytes of its file, in pieces."""
     compression = _compression(options)
     if compression is None:

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from typing import Any, ClassVar, Literal
 
-from logpipe import Chunk, EventBatch, Host, InvalidSetting, Options, Outlet, Output, PluginConf, param, plugin_section
+from logpipe import (
+    Chunk,
+    EventBatch,
+    Host,
+    InvalidSetting,
+    LineBatch,
+    Options,
+    Outlet,
+    Output,
+    PluginConf,
+    param,
+    plugin_section,
+)
 from logpipe.builtin.ignored_store import IgnoredStore
 from logpipe.builtin.later_part import LaterPart
 
@@ -62,7 +75,8 @@ class Copy(Output[CopyOptions], type="copy"):
     def __init__(self, options: CopyOptions, host: Host) -> None:
         super().__init__(options, host)
         self._stores = [_store(number, conf, host) for number, conf in enumerate(options.store, start=1)]
-        self._copied = _deep_copy if options.copy_mode in {"deep", "marshal"} else EventBatch.copy
+        is_deep = options.copy_mode in {"deep", "marshal"}
+        self._copied: Callable[[EventBatch], EventBatch] = _deep_copy if is_deep else methodcaller("copy")
         conditional = any(store.ignore_if_prev_success for store in self._stores)
         if all(store.ignore_error for store in self._stores) and not conditional:
             host.log.warning(
@@ -124,7 +138,11 @@ def _store(number: int, conf: PluginConf, host: Host) -> Store:
 
 
 def _deep_copy(batch: EventBatch) -> EventBatch:
-    return EventBatch(batch.tag, list(batch.times), [_deep(record) for record in batch.records], batch.receipt)
+    if isinstance(batch, LineBatch) and batch.is_unread:
+        return batch.copy()  # which decodes records of its own
+    copied = EventBatch(batch.tag, list(batch.times), [_deep(record) for record in batch.records], batch.receipt)
+    copied.origin = batch.origin
+    return copied
 
 
 def _deep(value: Any) -> Any:

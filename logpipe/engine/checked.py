@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from logpipe.event import EventBatch
+from logpipe.event import EventBatch, LineBatch
 
 
 def problem_of(passed: Any, stage: str) -> TypeError | None:
@@ -14,9 +14,11 @@ def problem_of(passed: Any, stage: str) -> TypeError | None:
         if inspect.iscoroutine(passed):
             passed.close()
         return TypeError(f"{stage}.process returned a {type(passed).__name__}: return an EventBatch")
-    if len(passed.times) != len(passed.records):
+    if passed.is_uneven:
         lengths = f"{len(passed.times)} times and {len(passed.records)} records"
         return TypeError(f"{stage}.process returned a batch of {lengths}: both must be as many")
+    if isinstance(passed, LineBatch) and passed.is_unread:
+        return None
     if passed.records and not {*map(type, passed.records)} <= {dict}:
         records: list[Any] = passed.records
         odd = {type(each).__name__ for each in records if not isinstance(each, dict)}
@@ -27,6 +29,8 @@ def problem_of(passed: Any, stage: str) -> TypeError | None:
 
 def mended(batch: EventBatch) -> EventBatch:
     """Return the events of a batch that a filter has changed in place before it failed, as far as they are events."""
+    if isinstance(batch, LineBatch) and batch.is_unread:
+        return batch
     given: list[Any] = batch.records
     records = [each if isinstance(each, dict) else {"message": str(each)} for each in given]
     times = [*batch.times[: len(records)]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, tzinfo
+from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 from logpipe.config.buffer_options import BufferOptions
@@ -136,24 +137,21 @@ class _Divider:
         start, getters = self._start, self._getters
         if start is not None and not getters and (key := self._common_key(start, batch)) is not None:
             return ((key, batch),)
-        parts: dict[tuple[Any, ...], tuple[ChunkKey, EventBatch]] = {}
-        for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
+        parts: dict[tuple[Any, ...], tuple[ChunkKey, list[int]]] = {}
+        records: Iterable[Record] = batch.records if getters else repeat({})
+        for index, (time, record) in enumerate(zip(batch.times, records, strict=False)):
             try:
                 timekey = None if start is None else start(time)
                 values = [get(record) for _, get in getters]
                 typed = (timekey, *[value if type(value) is str else identity(value) for value in values])
                 part = parts.get(typed)
                 if part is None:
-                    part = parts[typed] = (
-                        self._key(timekey, batch.tag, values),
-                        EventBatch(batch.tag, [], [], batch.receipt),
-                    )
+                    part = parts[typed] = (self._key(timekey, batch.tag, values), [])
             except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
                 refuse(batch, index, error)
                 continue
-            part[1].times.append(time)
-            part[1].records.append(record)
-        return parts.values()
+            part[1].append(index)
+        return [(key, batch.pick(numbers)) for key, numbers in parts.values()]
 
     def _common_key(self, start: Callable[[Time], int], batch: EventBatch) -> ChunkKey | None:
         """Return the key of a whole batch where time and tag are all there is to it; None where slices differ."""

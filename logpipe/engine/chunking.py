@@ -22,7 +22,7 @@ from logpipe.engine.router import ERRORS, TAKEN
 from logpipe.engine.sizes import estimate_size, halves
 from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, PermanentError, RecordTooLarge
-from logpipe.event import EventBatch, Receipt
+from logpipe.event import EventBatch, Payloads, Receipt, size_of
 from logpipe.plugin import Buffer, ChunkKey, Clock, Host, Output, StoredChunk
 
 PATIENCE: Final = 10.0
@@ -141,7 +141,7 @@ class Staging:
 
     def _divide(self, batch: EventBatch) -> list[Piece]:
         """Put the events of a batch into their chunks."""
-        count, before = len(batch.records), self.taken.value
+        count, before = len(batch.times), self.taken.value
         self.entered += count
         try:
             parts = self._place(batch, self._leave_out)
@@ -173,7 +173,7 @@ class Staging:
             await self._make_room()
         self.entered += len(payloads)
         batch = EventBatch(key.tag or "", [0] * len(payloads), [{}] * len(payloads), receipt)
-        pieces = list(self._put(key, batch, payloads, sum(map(len, payloads))))
+        pieces = list(self._put(key, batch, payloads, size_of(payloads)))
         if self._syncing is not None:
             await self._syncing.take(pieces, receipt)
 
@@ -212,24 +212,25 @@ class Staging:
 
     def _append(self, key: ChunkKey, batch: EventBatch) -> Iterator[Piece]:
         if self._encode is None:
-            return self._put(key, batch, None, estimate_size(batch.records))
+            batch.compact()
+            return self._put(key, batch, None, estimate_size(batch))
         try:
             payloads = encode_all(self._encode, batch)
         except Exception:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
             batch, payloads = encode_each(self._encode, batch, self._leave_out)
-        return self._put(key, batch, payloads, sum(map(len, payloads))) if payloads else iter(())
+        return self._put(key, batch, payloads, size_of(payloads)) if payloads else iter(())
 
     def _leave_out(self, batch: EventBatch, index: int, error: Exception) -> None:
         """Hand an event that can be in no chunk to `@ERROR`."""
         self.taken.add(1)
         self.left_out.add(1)
-        self._host.emit_error(batch.tag, batch.times[index], batch.records[index], error, receipt=batch.receipt)
+        self._host.emit_error(batch.tag, batch.times[index], batch.record(index), error, receipt=batch.receipt)
 
     def _put_again(self, piece: Piece) -> Iterator[Piece]:
         self.entered += len(piece.batch)
         return self._put(piece.key, piece.batch, piece.payloads, piece.size)
 
-    def _put(self, key: ChunkKey, batch: EventBatch, payloads: list[bytes] | None, size: int) -> Iterator[Piece]:
+    def _put(self, key: ChunkKey, batch: EventBatch, payloads: Payloads | None, size: int) -> Iterator[Piece]:
         """Append to the chunk of a key, or to several; yields what went where."""
         pending = [(batch, payloads, size)]
         while pending:

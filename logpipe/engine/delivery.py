@@ -88,7 +88,7 @@ class BufferedOutlet:
 
     async def process(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
         """Take a batch into the buffer."""
-        edge.taken += len(batch.records)
+        edge.taken += len(batch.times)
         self.emits.value += 1
         await self.staging.process(batch)
 

@@ -5,36 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from logpipe.event import EventBatch
+from logpipe.event import EventBatch, Payloads
 
-Encode: TypeAlias = Callable[[EventBatch], list[bytes]]
+Encode: TypeAlias = Callable[[EventBatch], Payloads]
 """`Output.encode`."""
 
 
-def encode_all(encode: Encode, batch: EventBatch) -> list[bytes]:
+def encode_all(encode: Encode, batch: EventBatch) -> Payloads:
     """Return the payloads of a batch, as many as it has events.
 
     Raises:
         Exception: what the output raises, or that it has returned another number of them.
     """
     payloads = encode(batch)
-    if len(payloads) != len(batch):
+    if len(payloads) != len(batch.times):
         raise ValueError(f"encode returned {len(payloads)} payloads for {len(batch)} events: return one for each")
     return payloads
 
 
 def encode_each(
     encode: Encode, batch: EventBatch, leave_out: Callable[[EventBatch, int, Exception], None]
-) -> tuple[EventBatch, list[bytes]]:
+) -> tuple[EventBatch, Payloads]:
     """Return the events that an output can encode, with their payloads; the others go to `leave_out`, by number."""
-    encoded = EventBatch(batch.tag, [], [], batch.receipt)
+    encoded: list[int] = []
     payloads: list[bytes] = []
-    for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
+    for number in range(len(batch)):
         try:
-            payloads += encode_all(encode, EventBatch(batch.tag, [time], [record], batch.receipt))
+            payloads += encode_all(encode, batch.slice(number, number + 1))
         except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
-            leave_out(batch, index, error)
+            leave_out(batch, number, error)
         else:
-            encoded.times.append(time)
-            encoded.records.append(record)
-    return encoded, payloads
+            encoded.append(number)
+    return batch.pick(encoded), payloads

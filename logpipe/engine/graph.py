@@ -375,7 +375,7 @@ class Graph:
             batch.records.append(dict(fields))
         for batch in by_tag.values():
             with no_events(), suppress(Exception):
-                edge.given += len(batch.records)
+                edge.given += len(batch.times)
                 await router.emit(batch, edge)
 
     def _unwatch_log(self) -> None:

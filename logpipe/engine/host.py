@@ -146,7 +146,7 @@ class PluginHost:
         await self._emit_to(self.router, edge, batch)
 
     async def _emit_to(self, router: Router, edge: Edge, batch: EventBatch) -> None:
-        count = len(batch.records)
+        count = len(batch.times)
         if self.kind == "input":
             edge.given += count
             await router.emit(batch, edge)
@@ -313,5 +313,5 @@ class PluginHost:
 
 async def _give(router: Router, batch: EventBatch, edge: Edge) -> None:
     """Emit a batch, counting it when that begins: a task that is cancelled before has given nothing."""
-    edge.given += len(batch.records)
+    edge.given += len(batch.times)
     await router.emit(batch, edge)

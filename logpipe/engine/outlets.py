@@ -49,7 +49,7 @@ class DirectOutlet:
 
     async def process(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
         """Have the output deliver a batch."""
-        count = len(batch.records)
+        count = len(batch.times)
         edge.taken += count
         self._emits.value += 1
         try:

@@ -135,9 +135,9 @@ def _split(batches: list[EventBatch], middle: int) -> tuple[list[EventBatch], li
     for batch in batches:
         place = max(0, min(len(batch), middle))
         middle -= len(batch)
-        for part, records in ((older, slice(None, place)), (newer, slice(place, None))):
-            if batch.records[records]:
-                part.append(EventBatch(batch.tag, batch.times[records], batch.records[records], batch.receipt))
+        for part, start, stop in ((older, 0, place), (newer, place, len(batch))):
+            if start < stop:
+                part.append(batch.slice(start, stop))
     return older, newer
 
 

@@ -203,14 +203,12 @@ class Router:
             batch: the events, given away.
             edge: the link that they come over.
         """
-        count = len(batch.records)
+        count = len(batch.times)
+        edge.taken += count
+        if batch.is_uneven:
+            raise ValueError(f"a batch of {count} times and {len(batch.records)} records: both must be as many")
         if not count:
             return
-        edge.taken += count
-        if len(batch.times) != len(batch.records):
-            raise ValueError(
-                f"a batch of {len(batch.times)} times and {len(batch.records)} records: both must be as many"
-            )
         if self._dead_letters.is_full and not self._is_error_label:
             await self._dead_letters.room()
         self.emitted.value += count
@@ -218,7 +216,7 @@ class Router:
         for steps, waiting in chain.runs:
             for step in steps:
                 step.edge.given += count
-                taken = len(batch.records)
+                taken = len(batch.times)
                 step.edge.taken += taken
                 step.taken.value += taken
                 batch.dropped = step.dropped
@@ -235,7 +233,7 @@ class Router:
                     self._filter_failed(step, batch, problem, taken)
                     return
                 batch = passed
-                count = len(batch.records)
+                count = len(batch.times)
                 step.passed.value += count
             if waiting is not None and count:
                 waiting.edge.given += count
@@ -243,7 +241,7 @@ class Router:
                 if left is None:
                     return
                 batch = left
-                count = len(batch.records)
+                count = len(batch.times)
             if not count:
                 return
             batch.dropped = None
@@ -263,7 +261,7 @@ class Router:
 
     async def _wait_for(self, step: Step[Awaitable[EventBatch]], batch: EventBatch) -> EventBatch | None:
         """Return what a filter that waits leaves of a batch; None where it failed."""
-        count = len(batch.records)
+        count = len(batch.times)
         step.edge.taken += count
         batch.dropped = dropped = Counter(*DROPPED)  # of this batch alone, while others may be in the filter as well
         try:
@@ -277,12 +275,12 @@ class Router:
             self._filter_failed(step, batch, problem, count)
             return None
         step.dropped.value += dropped.value
-        step.passed.value += len(passed.records)
+        step.passed.value += len(passed.times)
         return passed
 
     async def _deliver(self, chain: Chain, batch: EventBatch) -> None:
         assert chain.outlet is not None and chain.host is not None  # noqa: S101, PT018 - emit has looked
-        count = len(batch.records)
+        count = len(batch.times)
         chain.edge.given += count
         try:
             await chain.outlet(batch, chain.edge)
@@ -311,11 +309,11 @@ class Router:
 
     def _without_outlet(self, batch: EventBatch, chain: Chain) -> None:
         if chain.unknown is not None and chain.host is not None:
-            chain.host.counter(*REJECTED).add(len(batch.records))
-            self.passed.value += len(batch.records)
+            chain.host.counter(*REJECTED).add(len(batch.times))
+            self.passed.value += len(batch.times)
             self._dead_letters.reject(batch, chain.unknown, culprit=chain.host)
             return
-        self.unmatched.value += len(batch.records)
+        self.unmatched.value += len(batch.times)
         seen = self._unmatched_seen.get(batch.tag, 0) + 1
         if len(self._unmatched_seen) < MOST_UNMATCHED:
             self._unmatched_seen[batch.tag] = seen

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from logpipe.event import EventBatch, Receipt
+from logpipe.event import EventBatch, Payloads, Receipt
 from logpipe.plugin import Buffer, ChunkKey, Host, StoredChunk
 
 WINDOW: Final = 4 << 20
@@ -27,7 +27,7 @@ class Piece(NamedTuple):
     chunk: StoredChunk
     key: ChunkKey
     batch: EventBatch
-    payloads: list[bytes] | None
+    payloads: Payloads | None
     size: int
 
 

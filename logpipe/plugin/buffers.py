@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from logpipe.event import EventBatch, Time
+from logpipe.event import EventBatch, Payloads, Time
 from logpipe.plugin.host import Chunk, ChunkKey
 from logpipe.plugin.stages import O, Plugin
 
@@ -85,8 +85,10 @@ class StoredChunk(Chunk, Protocol):
         """Whether it holds payloads instead of events."""
         ...
 
-    def append(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> None:
+    def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
         """Add the events of a batch, with their payloads where the output makes them; `size` is their bytes.
+
+        Payloads come as `encode` returned them: a list that is not to be changed, or an `Encoded`.
 
         A persistent chunk must be safe before `sync` returns, not before `append` does.
         """

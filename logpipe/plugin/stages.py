@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from logpipe.config.compat import Group
 from logpipe.config.options import Options
-from logpipe.event import EventBatch, Record, Time
+from logpipe.event import EventBatch, Payloads, Record, Time
 from logpipe.metrics import SourceAccount
 from logpipe.plugin.failures import failure_of
 from logpipe.plugin.host import Chunk, Host
@@ -203,11 +203,12 @@ class Output(Plugin[O]):
     async def flush(self) -> None:
         """Wait until what `process` accepted is delivered; called while draining, within the shutdown's deadline."""
 
-    encode: Callable[[EventBatch], list[bytes]] | None = None
+    encode: Callable[[EventBatch], Payloads] | None = None
     """Override as a method to make the payloads once, on entry to the buffer; `Chunk.payloads` yields them.
 
-    One payload per event, in order. A record that cannot be encoded goes to `host.emit_error`, and its payload is
-    empty.
+    One payload per event, in order: a list, or an `Encoded`, which costs no object for each and stays in one piece all
+    the way through a buffer. A record that cannot be encoded goes to `host.emit_error`, and its payload is
+    empty: then the payloads are a list.
     """
 
     @classmethod

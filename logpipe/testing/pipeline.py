@@ -52,7 +52,11 @@ class Pipeline:
     ) -> None:
         """Emit a batch as an input would."""
         moments = times if times is not None else [self.graph.world.clock.now()] * len(records)
-        await self.graph.routers[label].emit(EventBatch(tag, moments, list(records), receipt))
+        await self.emit(EventBatch(tag, moments, list(records), receipt), label=label)
+
+    async def emit(self, batch: EventBatch, *, label: str = "@ROOT") -> None:
+        """Emit a batch that was made elsewhere, a `LineBatch` say; it is given away."""
+        await self.graph.routers[label].emit(batch)
 
     def dead_letters(self) -> list[Letter]:
         """Return the letters in the files of dead letters, the oldest file first."""

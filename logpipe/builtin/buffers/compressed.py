@@ -11,6 +11,7 @@ from logpipe.builtin.buffers.file.codec import Label, decode_body, encode_events
 from logpipe.builtin.buffers.file.frame import HEAD, Index, encode_frame, inflate, parse_block
 from logpipe.builtin.buffers.file.reading import payloads_in
 from logpipe.builtin.compression import Compression, compressor
+from logpipe.codec import Payloads
 
 Refuse: TypeAlias = Callable[[EventBatch, int, Exception], None]
 """Hands an event that cannot be stored to `@ERROR`."""
@@ -44,7 +45,7 @@ class CompressedChunk:
     def __len__(self) -> int:
         return self._count
 
-    def append(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> None:
+    def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
         """Compress the events, or the payloads, and keep the receipt."""
         self.encoded = payloads is not None
         if payloads is not None:
@@ -72,6 +73,10 @@ class CompressedChunk:
         if self.encoded:
             for index, body in self._indexed():
                 yield from payloads_in(None, index, inflate(index, body))
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the payloads, those of a frame in one piece."""
+        return (inflate(index, body) for index, body in self._indexed())
 
     def members(self, compression: Compression) -> Iterator[bytes]:
         """Yield the payloads as compressed members, those that are stored so as they are."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
-from logpipe import Buffer, BufferOptions, ChunkKey, EventBatch, StoredChunk
+from logpipe import Buffer, BufferOptions, ChunkKey, Encoded, EventBatch, StoredChunk
 from logpipe.builtin.buffers.compressed import CompressedChunk
+from logpipe.codec import Payloads, pieces_in
 
 
 class MemoryBufferOptions(BufferOptions):
@@ -29,7 +31,7 @@ class MemoryChunk:
         self.count = 0
         self.progress: Any = None
         self._batches: list[EventBatch] = []
-        self._payloads: list[bytes] = []
+        self._payloads: list[Payloads] = []
 
     def __len__(self) -> int:
         return self.count
@@ -45,19 +47,32 @@ class MemoryChunk:
 
     def payloads(self) -> Iterator[bytes]:
         """Yield the payloads as they came."""
-        return iter(self._payloads)
+        return chain.from_iterable(self._payloads)
 
-    def append(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> None:
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the payloads as they came, many in one piece where they are so."""
+        return chain.from_iterable(map(pieces_in, self._payloads))
+
+    def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
         """Keep the batch, or its payloads and no more than its receipt."""
         if batch.receipt is not None:
             batch.receipt.hold()
         if payloads is None:
             self._batches.append(batch)
         else:
-            self._payloads.extend(payloads)
+            self._add(payloads)
             self._batches.append(EventBatch(batch.tag, [], [], batch.receipt))
         self.count += len(batch)
         self.size += size
+
+    def _add(self, payloads: Payloads) -> None:
+        last = self._payloads[-1] if self._payloads else None
+        if isinstance(payloads, Encoded):
+            self._payloads.append(payloads)
+        elif isinstance(last, list):
+            last.extend(payloads)
+        else:
+            self._payloads.append([*payloads])  # the list is the output's, and this one grows
 
     async def sync(self) -> None:
         """Do nothing: memory survives no kill -9, which is why the receipts are held."""
@@ -85,4 +100,4 @@ class MemoryBuffer(Buffer[MemoryBufferOptions], type="memory"):
             chunk.release()
 
     def _refuse(self, batch: EventBatch, index: int, error: Exception) -> None:
-        self.host.emit_error(batch.tag, batch.times[index], batch.records[index], error, receipt=batch.receipt)
+        self.host.emit_error(batch.tag, batch.times[index], batch.record(index), error, receipt=batch.receipt)

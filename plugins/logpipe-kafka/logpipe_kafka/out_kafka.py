@@ -58,7 +58,7 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
         Raises:
             RetryLater: a topic of the batch fails by itself, and enough waits for it.
         """
-        if not batch.records:
+        if not batch.times:
             return
         self._messages.prepare(batch)
         topics = self._messages.topics(batch)

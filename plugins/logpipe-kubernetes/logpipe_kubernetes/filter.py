@@ -131,7 +131,7 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
 
     async def process(self, batch: EventBatch) -> EventBatch:
         """Return the batch with metadata in its records; waits only for the first metadata of a container."""
-        if not batch.records:
+        if not batch.times:
             return batch
         now = self.host.clock.monotonic()
         if now >= self._next_stats:

@@ -302,7 +302,7 @@ class StoredBuffer(Buffer[O]):
 
     def refuse(self, batch: EventBatch, index: int, error: Exception) -> None:
         """Hand an event that no format can hold to `@ERROR`."""
-        self.host.emit_error(batch.tag, batch.times[index], batch.records[index], error, receipt=batch.receipt)
+        self.host.emit_error(batch.tag, batch.times[index], batch.record(index), error, receipt=batch.receipt)
 
 
 class FileBuffer(StoredBuffer[FileBufferOptions], type="file"):

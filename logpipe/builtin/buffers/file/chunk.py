@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 from logpipe import ChunkKey, EventBatch, Time
 from logpipe.builtin.buffers.file.codec import Label, decode_label, encode_events, encode_label, encode_payloads
 from logpipe.builtin.buffers.file.frame import Content, Kind, encode_frame
-from logpipe.builtin.buffers.file.reading import read_batches, read_members, read_payloads
+from logpipe.builtin.buffers.file.reading import read_batches, read_members, read_payloads, read_pieces
 from logpipe.builtin.buffers.file.salvage import Damage, Extent, Fragment, scan
 from logpipe.builtin.compression import Compression, compressor
+from logpipe.codec import Payloads, joined, pieces_in, size_of
 from logpipe.durable import Disk
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class Kept:
 
     batch: EventBatch
     """Without its receipt, which is released as soon as the bytes are safe; without events where there are payloads."""
-    payloads: list[bytes]
+    payloads: Payloads
     count: int
     size: int
 
@@ -136,7 +137,7 @@ class FileChunk:
     def __len__(self) -> int:
         return self._count
 
-    def append(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> None:
+    def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
         """Have the events, or their payloads, written with the next group."""
         entry, count = self._entry(batch, payloads, size)
         self.encoded = payloads is not None
@@ -150,7 +151,7 @@ class FileChunk:
             self._committing = True
             self._keeper.commit(self)
 
-    def _entry(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> tuple[Entry, int]:
+    def _entry(self, batch: EventBatch, payloads: Payloads | None, size: int) -> tuple[Entry, int]:
         label = self._labels.get(batch.tag)
         if label is None:
             label = self._labels[batch.tag] = encode_label(Label(batch.tag, self.key, self.created))
@@ -160,7 +161,7 @@ class FileChunk:
             kept = Kept(EventBatch(batch.tag, [], []), payloads, len(payloads), size)
         else:
             contents = list(encode_events(batch, size, lambda index, error: self._keeper.refuse(batch, index, error)))
-            stored = sum(sum(map(len, content.records)) for content in contents)
+            stored = sum(size_of(content.records) for content in contents)
             kept = Kept(EventBatch(batch.tag, batch.times, batch.records), [], len(batch), stored)
         count = sum(len(content.records) for content in contents)
         if count < kept.count or not self._keeper.take_memory(kept.size):
@@ -295,11 +296,15 @@ class FileChunk:
         """Yield the payloads, oldest first."""
         return self._each(lambda kept: kept.payloads, read_payloads)
 
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the payloads, many in one piece where they are so."""
+        return self._each(lambda kept: pieces_in(kept.payloads), read_pieces)
+
     def members(self, compression: Compression) -> Iterator[bytes]:
         """Yield the payloads as compressed members, those that are stored so as they are."""
         compress = compressor(compression)
         return self._each(
-            lambda kept: (compress(b"".join(kept.payloads)),),
+            lambda kept: (compress(joined(kept.payloads)),),
             lambda path, parts: read_members(path, parts, compression),
         )
 

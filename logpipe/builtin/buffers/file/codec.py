@@ -26,6 +26,7 @@ import orjson
 
 from logpipe import ChunkKey, EventBatch, Record, Time
 from logpipe.builtin.buffers.file.frame import Content, Index, Kind, pack_times
+from logpipe.codec import Payloads
 
 LEAST_SHARING: Final = 8
 LEAST_FIELDS: Final = 3
@@ -79,7 +80,7 @@ def decode_label(data: bytes) -> Label:
     return Label(tag, ChunkKey(timekey, key_tag, values, bool(came_through_error)), created)
 
 
-def encode_payloads(payloads: list[bytes], size: int) -> Iterator[Content]:
+def encode_payloads(payloads: Payloads, size: int) -> Iterator[Content]:
     """Yield frames' contents for payloads of `size` bytes together."""
     step = _records_per_frame(len(payloads), size)
     for start in range(0, len(payloads), step):

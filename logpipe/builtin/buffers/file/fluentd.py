@@ -14,6 +14,7 @@ from logpipe import ChunkKey, EventBatch, Time
 from logpipe.builtin.buffers.file.fluentd_content import Content, NotReadableError, text_of
 from logpipe.builtin.buffers.file.location import META, FluentdName
 from logpipe.builtin.buffers.file.salvage import Damage
+from logpipe.codec import Payloads
 
 _META_MARK: Final = b"\xc1\x00"
 _META_HEAD: Final = 6
@@ -117,7 +118,7 @@ class FluentdChunk:
         if self._content is not None and self.encoded:
             yield from self._content.lines()
 
-    def append(self, batch: EventBatch, payloads: list[bytes] | None, size: int) -> None:
+    def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
         """Refuse: it is sealed."""
         del batch, payloads, size
         raise RuntimeError(f"chunk {self.id} is fluentd's and takes no events")

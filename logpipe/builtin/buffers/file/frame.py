@@ -24,6 +24,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from logpipe.builtin.compression import Compression, CorruptError, compressor, decompressor
+from logpipe.codec import Payloads, joined, lengths_of
 
 _CODES: Final[dict[Compression | None, int]] = {None: 0, "gzip": 1, "zstd": 2}
 _COMPRESSIONS: Final = {code: compression for compression, code in _CODES.items()}
@@ -115,7 +116,7 @@ class Content(NamedTuple):
     """What one frame will hold, at least one record."""
 
     kind: Kind
-    records: list[bytes]
+    records: Payloads
     times: bytes = b""
     """Of events in JSON, packed by `pack_times`."""
     shared: bytes = b""
@@ -139,7 +140,7 @@ def encode_frame(
     body = _body(kind, records)
     if compression is not None:
         body = compressor(compression)(body)
-    arrays = struct.pack(f"<{2 * count}I", *map(len, records), *map(zlib.crc32, records)) + times
+    arrays = struct.pack(f"<{2 * count}I", *lengths_of(records), *map(zlib.crc32, records)) + times
     size = FIXED_SIZE + len(label) + len(shared) + len(arrays)
     code, sizes = _CODES[compression], (len(label), len(shared))
     fixed = _FIXED.pack(HEAD, 0, size, chunk_id, first, count, len(body), zlib.crc32(body), kind, code, 0, *sizes)
@@ -157,12 +158,12 @@ def pack_times(times: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(times)}q", *times)
 
 
-def _body(kind: Kind, records: list[bytes]) -> bytes:
+def _body(kind: Kind, records: Payloads) -> bytes:
     if kind is Kind.JSON:
         return b"[%b]" % b",".join(records)
     if kind is Kind.MSGPACK:
         return b"\xdd%b%b" % (len(records).to_bytes(4, "big"), b"".join(records))
-    return b"".join(records)
+    return joined(records)
 
 
 def block_size(data: bytes, marker: bytes) -> int | None:

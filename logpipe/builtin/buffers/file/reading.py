@@ -29,6 +29,13 @@ def read_payloads(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[by
         yield from payloads_in(part, index, body)
 
 
+def read_pieces(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[bytes]:
+    """Yield the payloads of some parts of a file, those of a frame in one piece; events are passed over."""
+    for part, index, body in read_frames(path, parts):
+        if index.kind is Kind.PAYLOADS:
+            yield b"".join(payloads_in(part, index, body)) if isinstance(part, Fragment) else body
+
+
 def payloads_in(part: Extent | Fragment | None, index: Index, body: bytes) -> Iterator[bytes]:
     """Yield the payloads of one frame, or of what is left of it."""
     if isinstance(part, Fragment):

@@ -31,7 +31,7 @@ class DirectSource:
     def refuse(self, number: int, error: Exception) -> None:
         """Hand an event to `@ERROR`, which owes for it from now on."""
         batch = self._batch
-        self._host.emit_error(batch.tag, batch.times[number], batch.records[number], error, receipt=batch.receipt)
+        self._host.emit_error(batch.tag, batch.times[number], batch.record(number), error, receipt=batch.receipt)
 
 
 class DirectOwner:
