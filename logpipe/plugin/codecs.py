@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from logpipe.errors import ParseError
-from logpipe.event import EventBatch, Record, Time
+from logpipe.event import EventBatch, LineBatch, Record, Time
 from logpipe.plugin.shape import told
 from logpipe.plugin.stages import O, Plugin
 from logpipe.raw_text import escaped, is_utf8, unescape_values
@@ -49,6 +49,16 @@ class Parser(Plugin[O]):
                 parsed.times.append(now if time is None else time)
                 parsed.records.append(record if valid else unescape_values(record))
         return parsed
+
+    lines: Callable[[bytes, int, int, Time], tuple[LineBatch, list[int]] | None] | None = None
+    """Override as a method `lines(block, start, stop, now)` to take lines as they are, decoded where that is needed.
+
+    Called with whole lines of a block: `stop` is right behind a newline, and there are neither NULs nor carriage
+    returns. It returns a batch, whose tag and receipt the caller sets, and the numbers of the lines that are not in the
+    format, counted from 0. The batch has an event for each of the others, with the time that `parse_lines` would give
+    it, and its `records` are what that would have made. Where this cannot be promised for all of these lines it returns
+    None, and `parse_lines` is called. Where the settings never allow it, the constructor sets `self.lines = None`.
+    """
 
 
 class Parsed(NamedTuple):

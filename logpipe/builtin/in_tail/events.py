@@ -44,6 +44,8 @@ class EventMaker:
         self._parse = parser.parse
         self._parse_lines = parser.parse_lines
         self._estimates = bool(getattr(parser.options, "estimate_current_event", True))
+        needs_records = path_key is not None or emit_unmatched_lines or not self._estimates
+        self._take_lines = None if needs_records else parser.lines
         self._host = host
         self._complaints = complaints
         self._add_path = _path_adder(path_key)
@@ -68,6 +70,30 @@ class EventMaker:
         if self._add_path is not None:
             self._add_path(parsed.records, trail.name)
         return Made(EventBatch(trail.tag, parsed.times, parsed.records, receipt), unmatched, surplus)
+
+    @property
+    def takes_whole(self) -> bool:
+        """Whether the parser may take lines without decoding them, and no setting needs their records."""
+        return self._take_lines is not None
+
+    def whole(self, trail: Trail, data: bytes, start: int, stop: int, count: int) -> Callable[[Receipt], Made] | None:
+        """Return what makes a batch of `count` whole lines as they are; None where they have to be decoded."""
+        now = self._host.clock.now()
+        try:
+            found = None if self._take_lines is None else self._take_lines(data, start, stop, now)
+        except Exception:  # noqa: BLE001 - whichever line is to blame, `make` finds it
+            return None
+        if found is None:
+            return None
+        batch, unmatched = found
+
+        def made(receipt: Receipt) -> Made:
+            batch.tag, batch.receipt = trail.tag, receipt
+            if unmatched:
+                self._report(trail, data[start:stop].split(b"\n"), Parsed([], [], unmatched), now)
+            return Made(batch, len(unmatched), len(batch) + len(unmatched) - count)
+
+        return made
 
     def _one_by_one(self, trail: Trail, lines: list[bytes], now: Time, error: Exception) -> Parsed:
         """Parse each line apart; those that break the parser count as unmatched."""

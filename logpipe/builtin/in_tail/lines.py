@@ -74,6 +74,8 @@ class PlainLines:
 
     def split(self, data: bytes, start: int) -> list[bytes]:
         """Return the lines in `data` from `start` on, and what follows the last of them."""
+        if start and data.find(b"\n", start) < 0:
+            return [data[start:]]
         lines = data.split(b"\n")  # whole, then without what is before `start`: a copy of the block costs more
         if start:
             del lines[: data.count(b"\n", 0, start)]
@@ -181,6 +183,30 @@ def _codec(name: str, param: str) -> str:
     except (LookupError, ValueError, TypeError):
         raise InvalidSetting(f'unknown encoding name "{name}": write UTF-8, Shift_JIS, …', param=param) from None
     return "" if codec.name in {"utf-8", "ascii"} else codec.name
+
+
+def whole_lines(data: bytes, start: int, limit: int) -> tuple[int, int]:
+    """Return where some whole lines of a block end, and how many: `limit` at most, and about half of that at least.
+
+    (0, 0) where there is none, or something to be cleaned: a carriage return or a NUL.
+    """
+    stop = data.rfind(b"\n", start) + 1
+    if not stop or b"\r" in data or _NUL in data:
+        return 0, 0
+    while (count := data.count(b"\n", start, stop)) > limit:
+        stop = data.rfind(b"\n", start, (start + stop) // 2) + 1
+    return stop, count
+
+
+def last_character(data: bytes) -> int:
+    """Return where to cut so that no UTF-8 character is torn."""
+    for length in range(1, min(4, len(data))):
+        byte = data[-length]
+        if byte < 0x80:
+            break
+        if byte >= 0xC0:
+            return len(data) - length
+    return len(data)
 
 
 def inspect(line: bytes) -> str:

@@ -7,16 +7,18 @@ wait for the outputs is the back-pressure; the offset moves when they have accep
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from logpipe import BufferFull, Host
+from logpipe import BufferFull, Host, Receipt
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.counts import Counts
 from logpipe.builtin.in_tail.cuts import Cuts
-from logpipe.builtin.in_tail.events import EventMaker
+from logpipe.builtin.in_tail.events import EventMaker, Made
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.lines import HOLE, LineFormat, without_hole
+from logpipe.builtin.in_tail.lines import HOLE, LineFormat, PlainLines, last_character, whole_lines, without_hole
 from logpipe.builtin.in_tail.logfile import Rewritten
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
@@ -92,6 +94,8 @@ class Reader:
         self._reads = Reads(host, files)
         self._emitting = 0
         self._counts = Counts(host)
+        is_plain = isinstance(lines, PlainLines) and self._max_line_size is None and self._throttle is None
+        self._takes_whole = is_plain and maker.takes_whole
 
     async def serve(self, trail: Trail) -> float | None:
         """Read one slice of a trail's oldest unread generation.
@@ -153,7 +157,10 @@ class Reader:
 
     async def _deliver(self, block: _Slice) -> float | None:
         """Emit the whole lines of a block, and leave what follows them for the next read."""
-        generation = block.generation
+        generation, first = block.generation, block.place
+        if self._takes_whole and not generation.ahead and (pause := await self._emit_whole(block)) is not None:
+            return pause
+        some_whole = block.place > first
         lines = self._format.split(block.data, block.place)
         rest = lines.pop()
         if generation.ahead:
@@ -170,9 +177,19 @@ class Reader:
         if (pause := await self._emit_lines(block, lines, len(block.data) - len(rest))) is not None:
             return pause
         if rest:
-            return await self._partial(block, rest, alone=not lines)
+            return await self._partial(block, rest, alone=not lines and not some_whole)
         generation.want = 0
         return None if block.at_end else 0.0
+
+    async def _emit_whole(self, block: _Slice) -> float | None:
+        """Emit lines that need not be taken apart, as far as there are any; returns None where all were accepted."""
+        while True:
+            stop, count = whole_lines(block.data, block.place, self._lines_limit)
+            make = self._maker.whole(block.trail, block.data, block.place, stop, count) if count else None
+            if make is None:
+                return None
+            if (pause := await self._hand_on(block, make, stop - block.place, stop, count)) is not None:
+                return pause
 
     async def _emit_lines(self, block: _Slice, lines: list[bytes], end: int) -> float | None:
         """Emit lines whose last one ends at `end` of the block, in batches; returns None where all were accepted."""
@@ -198,14 +215,37 @@ class Reader:
         """
         trail, generation = block.trail, block.generation
         size = ahead + stop - block.place
-        offset = generation.offset + size
         kept = lines if self._max_line_size is None else self._without_long_lines(lines, self._max_line_size)
         after_cut = generation.after_cut and generation.offset == 0
         cleaned, nul_bytes = self._format.clean(kept, block.data, after_cut=after_cut)
+        make = partial(self._maker.make, trail, cleaned)
+        if (pause := await self._hand_on(block, make, size, stop, len(lines))) is not None:
+            return pause
+        if nul_bytes:
+            self._counts.nul_bytes.add(nul_bytes)
+            generation.ledger.pass_over(nul_bytes, "nul")
+        if len(kept) < len(lines):
+            ends = len(self._format.end)
+            long_bytes = size - sum(map(len, kept)) - ends * len(kept)
+            self._say_long(trail, len(lines) - len(kept), long_bytes)
+            generation.ledger.pass_over(long_bytes, "long_line")
+        if self._throttle is not None:
+            self._throttle.spend_lines(trail, len(lines))
+        return None
+
+    async def _hand_on(
+        self, block: _Slice, make: Callable[[Receipt], Made], size: int, stop: int, lines: int
+    ) -> float | None:
+        """Emit what `make` makes of the lines up to `stop`, and move the offset by their `size`.
+
+        Returns None where they were accepted, else the seconds to wait.
+        """
+        trail, generation = block.trail, block.generation
+        offset = generation.offset + size
         receipt = generation.settlement.expect(offset)
         try:
-            made = self._maker.make(trail, cleaned, receipt)
-            if made.batch.records:
+            made = make(receipt)
+            if len(made.batch):
                 self._emitting += 1
                 self._files.make_room(generation)
                 try:
@@ -221,17 +261,7 @@ class Reader:
         receipt.release()
         block.place = stop
         trail.refusals = 0
-        self._counts.accepted(size, len(lines), made)
-        if nul_bytes:
-            self._counts.nul_bytes.add(nul_bytes)
-            generation.ledger.pass_over(nul_bytes, "nul")
-        if len(kept) < len(lines):
-            ends = len(self._format.end)
-            long_bytes = size - sum(map(len, kept)) - ends * len(kept)
-            self._say_long(trail, len(lines) - len(kept), long_bytes)
-            generation.ledger.pass_over(long_bytes, "long_line")
-        if self._throttle is not None:
-            self._throttle.spend_lines(trail, len(lines))
+        self._counts.accepted(size, lines, made)
         return None
 
     def _refused(self, trail: Trail, generation: Generation, error: Exception) -> float:
@@ -296,7 +326,7 @@ class Reader:
             line = data[len(generation.expected_mark) :]
             if len(line) >= wanted or generation.damage:
                 break
-        line = line[: _last_character(line)]
+        line = line[: last_character(line)]
         if (pause := await self._emit(block, [line], block.place + taken, ahead=ahead)) is not None:
             generation.ahead = ahead
             return pause
@@ -356,14 +386,3 @@ class Reader:
 def _pause(times: int) -> float:
     """Return the seconds to wait for something that failed so many times more than it may."""
     return 0.0 if times < 0 else float(min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(times, 10)))
-
-
-def _last_character(data: bytes) -> int:
-    """Return where to cut so that no UTF-8 character is torn."""
-    for length in range(1, min(4, len(data))):
-        byte = data[-length]
-        if byte < 0x80:
-            break
-        if byte >= 0xC0:
-            return len(data) - length
-    return len(data)
