@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from logpipe.supervisor import Settings, check
-from tests.benchmarks import configuration, expressions, growth
+from tests.benchmarks import configuration, expressions, growth, lines
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import AnyKafka, compare
 from tests.benchmarks.container_log import write_log
 from tests.benchmarks.idle import measure_idle
+from tests.benchmarks.line_stages import packed, read, record, repacked, unread
 from tests.benchmarks.measure import Cost, FailedError, run
 from tests.benchmarks.report import Comparison, Report
 
@@ -95,6 +96,22 @@ def test_expressions_have_aims(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[-3].endswith("at most 0.12 µs")
     assert lines[-2].endswith("at most 2 µs")
     assert lines[-1] == "    the same five in ruby: 2.13 µs"
+
+
+def test_undecoded_events_stand_beside_decoded_ones() -> None:
+    """Both ways of both pipelines run to their end, and nobody decodes what was to pass undecoded."""
+    rows = lines.report(lines=1000, rounds=1)
+    assert len(rows) == 5
+    assert all("events/CPU s decoded" in row for row in rows[1::2])
+    assert all(row.endswith("at least 1.5") for row in rows[2::2])
+
+
+def test_packed_events_come_out_as_they_came() -> None:
+    """Whether they were decoded or not."""
+    block = packed([(1_466_000_000_123_456_789 + number, record(number)) for number in range(9)])
+    assert read(block).times == unread(block).times
+    assert read(block).records == unread(block).records
+    assert repacked(read(block)) == repacked(unread(block)) == block
 
 
 def test_input_is_the_same_each_time(tmp_path: Path) -> None:
