@@ -130,10 +130,14 @@ async def test_settings_that_need_records_or_lines(more: str, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("unreadable")
-async def test_what_is_written_later(tmp_path: Path) -> None:
-    """A line that is not whole yet waits for its end, and each line comes once."""
+async def test_the_flagship_without_what_reads_fields(tmp_path: Path) -> None:
+    """From a file that grows, past filters for others, to two stores: each line comes once, and none is decoded."""
     store = "<store>\n@type passer\n<buffer tag>\n@type memory\n</buffer>\n</store>\n<store>\n@type null\n</store>\n"
-    text = f"{source(tmp_path)}<filter x.**>\n@type grep\n</filter>\n<match t>\n@type copy\n{store}</match>\n{OWN_LOG}"
+    filters = (
+        "<filter journal.**>\n@type kubernetes_metadata\n</filter>\n"
+        "<filter apps.**>\n@type record_transformer\n<record>\na b\n</record>\n</filter>\n"
+    )
+    text = f"{source(tmp_path)}{filters}<match t>\n@type copy\n{store}</match>\n{OWN_LOG}"
     log = tmp_path / "a.log"
     whole = lines(50)
     async with pipeline(text, Trusting, Passer) as running:
