@@ -29,8 +29,6 @@ def problem_of(passed: Any, stage: str) -> TypeError | None:
 
 def mended(batch: EventBatch) -> EventBatch:
     """Return the events of a batch that a filter has changed in place before it failed, as far as they are events."""
-    if isinstance(batch, LineBatch) and batch.is_unread:
-        return batch
     given: list[Any] = batch.records
     records = [each if isinstance(each, dict) else {"message": str(each)} for each in given]
     times = [*batch.times[: len(records)]]

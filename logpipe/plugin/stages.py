@@ -206,8 +206,8 @@ class Output(Plugin[O]):
     encode: Callable[[EventBatch], Payloads] | None = None
     """Override as a method to make the payloads once, on entry to the buffer; `Chunk.payloads` yields them.
 
-    One payload per event, in order: a list, or an `Encoded`, which costs no object for each and stays in one piece all
-    the way through a buffer. A record that cannot be encoded goes to `host.emit_error`, and its payload is
+    One payload per event, in order: a new list, or an `Encoded`, which costs no object for each and stays in one
+    piece all the way through a buffer. A record that cannot be encoded goes to `host.emit_error`, and its payload is
     empty: then the payloads are a list.
     """
 

@@ -81,16 +81,14 @@ class Passer(Output[HowOptions], type="passer"):
         super().__init__(options, host)
         self.pieces: list[bytes] = []
         self.payloads: list[bytes] = []
-        self.reused: list[bytes] = []
+        self.returned: Any = None
 
     def encode(self, batch: EventBatch) -> Any:
         if not isinstance(batch, LineBatch):
             return [b"%d\n" % record["n"] for record in batch.records]
         encoded = batch.encoded(b"\n")
-        self.reused[:] = encoded
-        return {"encoded": encoded, "list": list(encoded), "tuple": tuple(encoded), "reused": self.reused}[
-            self.options.how
-        ]
+        self.returned = {"encoded": encoded, "list": list(encoded), "tuple": tuple(encoded)}[self.options.how]
+        return self.returned
 
     async def write(self, chunk: Chunk) -> None:
         self.payloads += chunk.payloads()
@@ -123,10 +121,10 @@ def settled() -> tuple[Receipt, list[bool]]:
     return Receipt(lambda: done.append(True)), done
 
 
-async def emit(running: Pipeline, *, tag: str = "t") -> list[bool]:
-    """Emit the records as lines, as an input would."""
+async def emit(running: Pipeline, records: list[Record] = RECORDS, *, tag: str = "t") -> list[bool]:
+    """Emit records as lines, as an input would."""
     receipt, done = settled()
-    await running.emit(line_batch(*RECORDS, tag=tag, times=[*TIMES], receipt=receipt))
+    await running.emit(line_batch(*records, tag=tag, times=[*TIMES], receipt=receipt))
     receipt.release()
     return done
 
@@ -198,7 +196,7 @@ BUFFERS = [
 
 
 @pytest.mark.usefixtures("unreadable")
-@pytest.mark.parametrize("how", ["encoded", "list", "tuple", "reused"])
+@pytest.mark.parametrize("how", ["encoded", "list", "tuple"])
 @pytest.mark.parametrize("limits", ["", "chunk_limit_size 60\n", "chunk_limit_records 3\n"])
 @pytest.mark.parametrize("buffer", BUFFERS)
 async def test_payloads_come_back(buffer: str, limits: str, how: str, tmp_path: Path) -> None:
@@ -206,14 +204,25 @@ async def test_payloads_come_back(buffer: str, limits: str, how: str, tmp_path: 
     kind = buffer.format(tmp_path)
     text = f"<match **>\n@type passer\nhow {how}\n<buffer>\n{kind}\n{limits}</buffer>\n</match>\n{OWN_LOG}"
     async with pipeline(text, Passer) as running:
-        done = await emit(running), await emit(running)
+        done = await emit(running), await emit(running, RECORDS[::-1])
         await running.flush()
         assert done == ([True], [True])
         passer = running.plugin(Passer)
-        wanted = [line + b"\n" for line in lines_of(*range(8)) * 2]
+        wanted = [line + b"\n" for line in lines_of(*range(8), *range(7, -1, -1))]
         assert passer.payloads == wanted
         assert b"".join(passer.pieces) == b"".join(wanted)
         assert len(passer.pieces) <= max(1, 16 if limits else 1)
+
+
+@pytest.mark.usefixtures("unreadable")
+async def test_a_list_stays_its_output_s() -> None:
+    """What was returned first does not grow by what comes after it."""
+    text = f"<match **>\n@type passer\nhow list\n<buffer>\n@type memory\n</buffer>\n</match>\n{OWN_LOG}"
+    async with pipeline(text, Passer) as running:
+        await emit(running)
+        first = running.plugin(Passer).returned
+        await emit(running)
+        assert len(first) == 8
 
 
 @pytest.mark.usefixtures("unreadable")

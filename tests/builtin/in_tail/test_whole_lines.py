@@ -75,21 +75,24 @@ def source(folder: Path, *, how: str = "takes", more: str = "") -> str:
     return f"<source>\n@type tail\npath {folder}/*.log\ntag t\nread_from_head true\n{more}{parse}</source>\n"
 
 
-async def read(folder: Path, count: int, *, how: str = "takes", more: str = "") -> tuple[list[Any], list[str], int]:
-    """Return the records that a source makes of a folder's logs, what it warns of, and how many batches were taken."""
+async def read(folder: Path, count: int, *, how: str = "takes", more: str = "") -> tuple[list[Any], list[Any], int]:
+    """Return the records that a source makes of a folder's logs, what it says and counts, how often lines are taken."""
     text = f"{source(folder, how=how, more=more)}<match t>\n@type test\n</match>\n{OWN_LOG}"
     async with pipeline(text, Trusting) as running:
         await running.wait_for(lambda: running.metric("read_lines") >= count, f"{count} lines")
         warnings = [
             text for text in running.log.texts("warning") if "pos_file" not in text and "recommended" not in text
         ]
-        return running.records("t"), warnings, len(Trusting.taken)
+        counted = [running.metric(name) for name in COUNTS]
+        return running.records("t"), [*warnings, *counted], len(Trusting.taken)
 
 
 def lines(count: int, *, size: int = 100) -> bytes:
     """Return lines of about that size."""
     return b"".join(b'{"n":%d,"text":"%b"}\n' % (n, b"x" * size) for n in range(count))
 
+
+COUNTS = ["read_lines", "read_bytes", "unmatched_lines", "additional_records", "eventless_lines", "emitted_records"]
 
 CONTENTS = {
     "one": lines(1),
