@@ -34,11 +34,14 @@ from logpipe.plugin import Chunk as Chunk
 from logpipe.plugin import ChunkKey as ChunkKey
 from logpipe.plugin import Clock as Clock
 from logpipe.plugin import Filter as Filter
+from logpipe.plugin import FilterHost as FilterHost
 from logpipe.plugin import Formatter as Formatter
 from logpipe.plugin import Host as Host
 from logpipe.plugin import Input as Input
+from logpipe.plugin import InputHost as InputHost
 from logpipe.plugin import Outlet as Outlet
 from logpipe.plugin import Output as Output
+from logpipe.plugin import OutputHost as OutputHost
 from logpipe.plugin import Parsed as Parsed
 from logpipe.plugin import Parser as Parser
 from logpipe.plugin import Plugin as Plugin

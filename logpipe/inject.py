@@ -47,7 +47,8 @@ def compile_inject(options: InjectOptions | None, host: Host) -> Callable[[Event
     """
     if options is None:
         return lambda batch: batch.records
-    if options.hostname_key is not None and options.hostname_key in host.chunk_keys:
+    chunk_keys = getattr(host, "chunk_keys", ())  # an output's host has them
+    if options.hostname_key is not None and options.hostname_key in chunk_keys:
         message = f'hostname_key "{options.hostname_key}" cannot be a chunk key: add the field by a filter'
         raise InvalidSetting(message)
     if options.time_format is not None and options.time_key is None:

@@ -8,7 +8,7 @@ import errno
 import os
 from pathlib import Path
 
-from logpipe import Chunk, Host, PermanentError
+from logpipe import Chunk, OutputHost, PermanentError
 
 
 class ChunkLink:
@@ -23,7 +23,7 @@ class ChunkLink:
         host: of the output.
     """
 
-    def __init__(self, template: str, *, is_relative: bool, host: Host) -> None:
+    def __init__(self, template: str, *, is_relative: bool, host: OutputHost) -> None:
         self._template = template
         self._is_relative = is_relative
         self._host = host

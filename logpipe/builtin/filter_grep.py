@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import ClassVar, Final, TypeAlias
 
-from logpipe import EventBatch, Filter, Host, InvalidSetting, Options, Record, section
+from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, Record, section
 from logpipe.builtin.condition import Condition
 from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
 
@@ -83,7 +83,7 @@ class Grep(Filter[GrepOptions], type="grep"):
     fails on passes, with a warning, as in fluentd.
     """
 
-    def __init__(self, options: GrepOptions, host: Host) -> None:
+    def __init__(self, options: GrepOptions, host: FilterHost) -> None:
         super().__init__(options, host)
         self._keeps = _fold(_both, list(_tests(options)))
         self._limit = TimeLimit()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from logpipe import EventBatch, Filter, Host, InvalidSetting, Options, param, raw_section, section
+from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, param, raw_section, section
 from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes, warn_of_defaults
 from logpipe.ruby import ExpressionError, RecordTemplate, Replacement, SequenceRules, compile_regexp, compile_sequence
 from logpipe.tree import Element, Explained
@@ -121,7 +121,7 @@ class RecordModifierOptions(Options):
 class RecordModifier(Filter[RecordModifierOptions], type="record_modifier"):
     """Changes records; each value may be a Ruby expression that sees and changes what is there so far."""
 
-    def __init__(self, options: RecordModifierOptions, host: Host) -> None:
+    def __init__(self, options: RecordModifierOptions, host: FilterHost) -> None:
         super().__init__(options, host)
         for each in options.replace:
             if not each.expression.startswith("/"):

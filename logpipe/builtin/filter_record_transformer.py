@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from logpipe import EventBatch, Filter, Host, InvalidSetting, Options, param, raw_section
+from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, param, raw_section
 from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes, warn_of_defaults
 from logpipe.ruby import Dialect, ExpressionError, Reading, RecordRules, compile_record
 from logpipe.tree import Element, Explained
@@ -89,7 +89,7 @@ def _value(text: str | None) -> Any:
 class RecordTransformer(Filter[RecordTransformerOptions], type="record_transformer"):
     """Adds, changes and removes fields of records; values may be Ruby expressions."""
 
-    def __init__(self, options: RecordTransformerOptions, host: Host) -> None:
+    def __init__(self, options: RecordTransformerOptions, host: FilterHost) -> None:
         super().__init__(options, host)
         try:
             template = compile_record(options.entries, options.rules, origin=host.plugin_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from logpipe import AsyncFilter, EventBatch, Host, Options, PluginConf, plugin_section, section
+from logpipe import AsyncFilter, EventBatch, FilterHost, Options, PluginConf, plugin_section, section
 from logpipe.builtin.console import write_lines
 from logpipe.codec import InjectOptions, compile_inject
 
@@ -21,7 +21,7 @@ class StdoutFilter(AsyncFilter[StdoutFilterOptions], type="stdout"):
 
     compat: ClassVar = frozenset({"inject", "formatter"})
 
-    def __init__(self, options: StdoutFilterOptions, host: Host) -> None:
+    def __init__(self, options: StdoutFilterOptions, host: FilterHost) -> None:
         super().__init__(options, host)
         self._formatter = host.formatter(options.format)
         self._injected = compile_inject(options.inject, host)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from logpipe import EventBatch, Host, Input, InvalidSetting, Options, Record, param, raw_section
+from logpipe import EventBatch, Input, InputHost, InvalidSetting, Options, Record, param, raw_section
 from logpipe.tree import Element
 
 _SLICES: Final = 10
@@ -63,25 +63,30 @@ class Sample(Input[SampleOptions], type=("sample", "dummy")):
 
     several_workers = True
 
-    def __init__(self, options: SampleOptions, host: Host) -> None:
+    def __init__(self, options: SampleOptions, host: InputHost) -> None:
         super().__init__(options, host)
         self._turns = itertools.cycle(options.sample)
         self._numbers = itertools.count()
+        self._is_quiet = False
         self._lost = host.counter("lost_records", "Sample events that no output accepted.")
 
     async def run(self) -> None:
         """Emit until cancelled."""
         clock = self.host.clock
         each, first = divmod(self.options.rate, _SLICES)
-        while True:
+        while not self._is_quiet:
             start = clock.monotonic()
             for part in range(_SLICES):
                 await self._emit(each + first if part == 0 else each)
                 await clock.sleep(max(0.0, start + (part + 1) / _SLICES - clock.monotonic()))
 
+    async def quiesce(self) -> None:
+        """Make no more events."""
+        self._is_quiet = True
+
     async def _emit(self, times: int) -> None:
         count = times * self.options.size
-        if count == 0:
+        if count == 0 or self._is_quiet:
             return
         now = self.host.clock.now()
         try:

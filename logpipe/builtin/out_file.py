@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Final, Literal
 from logpipe import (
     Chunk,
     EventBatch,
-    Host,
     Options,
     Output,
+    OutputHost,
     PermanentError,
     PluginConf,
     Seconds,
@@ -86,7 +86,7 @@ class FileOutput(Output[FileOptions], type="file"):
     # a day's chunk is in no memory when the day is over, whatever is kept of its last events
     buffer_defaults: ClassVar = {"@type": "file", "timekey": "86400", "memory_limit_size": "1m"}
 
-    def __init__(self, options: FileOptions, host: Host) -> None:
+    def __init__(self, options: FileOptions, host: OutputHost) -> None:
         super().__init__(options, host)
         self._disk = Disk(host.files, "out_file")
         self._template = _template(options, host)
@@ -153,7 +153,7 @@ class FileOutput(Output[FileOptions], type="file"):
             create_first_free(path, self._content(chunk), placeholder=_NUMBER, name=chunk.id, disk=self._disk)
 
 
-def _template(options: FileOptions, host: Host) -> str:
+def _template(options: FileOptions, host: OutputHost) -> str:
     timekey: Any = None
     if "time" in host.chunk_keys:
         timekey = (options.buffer.timekey if options.buffer is not None else None) or _DAY
@@ -167,7 +167,7 @@ def _template(options: FileOptions, host: Host) -> str:
     )
 
 
-def _link(options: FileOptions, host: Host) -> ChunkLink | None:
+def _link(options: FileOptions, host: OutputHost) -> ChunkLink | None:
     """Return what keeps the link that is asked for."""
     template = options.symlink_path
     if template is None:

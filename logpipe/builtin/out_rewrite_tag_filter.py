@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, Literal, TypeAlias
 
-from logpipe import EventBatch, Host, InvalidSetting, LogpipeError, Options, Output, Record, param, section
+from logpipe import EventBatch, InvalidSetting, LogpipeError, Options, Output, OutputHost, Record, param, section
 from logpipe.builtin.condition import Condition
 from logpipe.builtin.later_part import LaterPart
 from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
@@ -146,7 +146,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
     Events that no rule holds for, and those that would keep tag and label, are dropped, as in fluentd.
     """
 
-    def __init__(self, options: RewriteTagFilterOptions, host: Host) -> None:
+    def __init__(self, options: RewriteTagFilterOptions, host: OutputHost) -> None:
         super().__init__(options, host)
         self._rules = options.rules
         for rule in self._rules:

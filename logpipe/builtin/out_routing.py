@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Literal
 from logpipe import (
     Chunk,
     EventBatch,
-    Host,
     InvalidSetting,
     LineBatch,
     Options,
     Outlet,
     Output,
+    OutputHost,
     PluginConf,
     param,
     plugin_section,
@@ -72,7 +72,7 @@ class Copy(Output[CopyOptions], type="copy"):
     input waits, lest the stores before it get them twice. With `ignore_error` it is passed over.
     """
 
-    def __init__(self, options: CopyOptions, host: Host) -> None:
+    def __init__(self, options: CopyOptions, host: OutputHost) -> None:
         super().__init__(options, host)
         self._stores = [_store(number, conf, host) for number, conf in enumerate(options.store, start=1)]
         is_deep = options.copy_mode in {"deep", "marshal"}
@@ -122,7 +122,7 @@ class Copy(Output[CopyOptions], type="copy"):
         return True
 
 
-def _store(number: int, conf: PluginConf, host: Host) -> Store:
+def _store(number: int, conf: PluginConf, host: OutputHost) -> Store:
     words = conf.element.arg
     name = conf.element.get("@id") or f"store {number} ({conf.type})"
     outlet = host.outlet(conf)

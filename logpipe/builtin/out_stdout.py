@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from logpipe import Chunk, EventBatch, Host, Options, Output, PluginConf, param, plugin_section, section
+from logpipe import Chunk, EventBatch, Options, Output, OutputHost, PluginConf, param, plugin_section, section
 from logpipe.builtin.chunk_payloads import payloads_of
 from logpipe.builtin.console import write_lines, write_to_stdout
 from logpipe.codec import InjectOptions, compile_inject
@@ -25,7 +25,7 @@ class Stdout(Output[StdoutOptions], type="stdout"):
     buffer_argument = "tag"
     buffer_defaults: ClassVar = {"flush_at_shutdown": "true", "chunk_limit_size": "10240"}
 
-    def __init__(self, options: StdoutOptions, host: Host) -> None:
+    def __init__(self, options: StdoutOptions, host: OutputHost) -> None:
         super().__init__(options, host)
         self._formatter = host.formatter(options.format)
         self._injected = compile_inject(options.inject, host)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from logpipe.config.compat import Rewrite, convert, is_spelled_as_before
@@ -14,18 +14,22 @@ from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warni
 from logpipe.config.element import Element
 from logpipe.config.guess import did_you_mean
 from logpipe.config.options import Options, PluginConf, complain, describe
+from logpipe.engine.chain import Rule
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import PluginHost, World
+from logpipe.engine.kind_hosts import FilterPluginHost, InputPluginHost
 from logpipe.engine.lint import lint
 from logpipe.engine.log import LEVELS, PluginLog
-from logpipe.engine.outlets import OutletBuilder
-from logpipe.engine.router import Router, Rule
+from logpipe.engine.outlets import OutletBuilder, Replace
+from logpipe.engine.router import Router
+from logpipe.engine.stage import Stage, Stages
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.engine.workers import is_shared, report_workers, sections_of
 from logpipe.plugin import AsyncFilter, Filter, Input, Outlet, Output, Plugin
 from logpipe.registry import Registry, UnknownPluginError, innermost_place, reason
 
 P = TypeVar("P")
+K = TypeVar("K", bound=PluginHost)
 
 ROOT = "@ROOT"
 ERROR = "@ERROR"
@@ -53,23 +57,6 @@ def set_dialect(element: Element, options_class: type[Options], *, compat: str, 
         element.set(BY_NAME, "true", element.position)
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A plugin with its host."""
-
-    plugin: Plugin[Any]
-    host: PluginHost
-
-
-@dataclass(slots=True)
-class Stages:
-    """Every plugin of a graph, in the order they were built."""
-
-    inputs: list[Stage] = field(default_factory=list)
-    filters: list[Stage] = field(default_factory=list)
-    outputs: list[Stage] = field(default_factory=list)
-
-
 class Builder:
     """Builds one worker's stages and routers; look at `failed` before using them."""
 
@@ -83,6 +70,7 @@ class Builder:
         strict: bool = False,
         compat: str = "",
         in_memory: bool = False,
+        replace: Replace | None = None,
     ) -> None:
         self.world = world
         self.stages = Stages()
@@ -101,7 +89,7 @@ class Builder:
         self._numbers: dict[str, int] = {}
         self._included: dict[str, tuple[Position, ...]] = {}
         """The `@include` lines that led to each file."""
-        self._outlets = OutletBuilder(self, in_memory=in_memory)
+        self._outlets = OutletBuilder(self, in_memory=in_memory, replace=replace)
 
     @property
     def buffered_outlets(self) -> list[BufferedOutlet]:
@@ -183,7 +171,7 @@ class Builder:
         conf = self.configured("filter", element)
         if conf is None:
             return None
-        host = self.host(conf, router)
+        host = self.host(conf, router, FilterPluginHost)
         plugin = self.construct(conf, host)
         if not isinstance(plugin, (Filter, AsyncFilter)):
             return None
@@ -194,7 +182,7 @@ class Builder:
         conf = self.configured("input", element)
         if conf is None:
             return
-        host = self.host(conf, self.routers[ROOT])
+        host = self.host(conf, self.routers[ROOT], InputPluginHost)
         plugin = self.construct(conf, host)
         if isinstance(plugin, Input):
             self.stages.inputs.append(Stage(plugin, host))
@@ -243,8 +231,8 @@ class Builder:
         except UnknownPluginError:
             return False
 
-    def host(self, conf: PluginConf, router: Router) -> PluginHost:
-        """Return a new host for a plugin, with the router that `@label` names."""
+    def host(self, conf: PluginConf, router: Router, cls: type[K]) -> K:
+        """Return a new host for a plugin, of its kind's class, with the router that `@label` names."""
         element = conf.element
         plugin_id = self._plugin_id(conf)
         if not conf.plugin_class.several_workers and is_shared(element, self._root, self.world.workers):
@@ -261,7 +249,7 @@ class Builder:
             hint = did_you_mean(label, self.routers) or f"add: <label {label}>"
             self.report(error("unknown-label", message, place, hint))
         target = self.routers.get(label or ROOT, self.routers[ROOT]) if label else router
-        return PluginHost(
+        return cls(
             plugin_id,
             kind=conf.kind,
             type_name=conf.type,
@@ -278,15 +266,36 @@ class Builder:
     def _plugin_id(self, conf: PluginConf) -> str:
         given = conf.element.get("@id") or conf.element.get("id")
         if given:
+            if self._ids.get(given) is conf.element:  # another outlet of a <store>
+                return self._numbered(given)
             if given in self._ids:
                 first = self._ids[given].position
                 message = f'{describe(conf.element)}: duplicated plugin id "{given}", first used at {first}'
                 self.report(error("duplicate-id", message, conf.element.position, "give each plugin its own @id"))
             self._ids.setdefault(given, conf.element)
-            return given
-        name = f"{conf.kind}_{conf.type}"
+            return self._numbered(given)
+        return self._numbered(f"{conf.kind}_{conf.type}")
+
+    def _numbered(self, name: str) -> str:
         number = self._numbers[name] = self._numbers.get(name, 0) + 1
         return name if number == 1 else f"{name}_{number}"
+
+    def raising(self, make: Callable[[], P]) -> P:
+        """Return what `make` makes; of what it reports the first error is raised, for who builds in a running graph.
+
+        Raises:
+            InvalidSetting: it reported an error.
+        """
+        said: list[Diagnostic] = []
+        before, self._report_to = self._report_to, said.append
+        try:
+            made = make()
+        finally:
+            self._report_to = before
+        for diagnostic in said:
+            if diagnostic.severity == "error":
+                raise InvalidSetting(diagnostic.message)
+        return made
 
     def construct(self, conf: PluginConf, host: PluginHost) -> Plugin[Any] | None:
         """Construct a plugin; None, with the reason reported, where its settings cannot work."""

@@ -13,7 +13,7 @@ from logpipe.event import EventBatch, Record, Time
 from logpipe.expression.accessor import RecordAccessor
 from logpipe.expression.runtime.text import to_s
 from logpipe.plugin import ChunkKey, Clock
-from logpipe.plugin.host import identity
+from logpipe.plugin.chunk import identity
 from logpipe.time_format.memo import Memo
 from logpipe.time_format.zones import has_date, utc_offset
 

@@ -16,9 +16,9 @@ from typing import Any, Final
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.chunk_keys import Place, Slices, when_due
 from logpipe.engine.chunk_queue import ChunkQueue
-from logpipe.engine.dead_letters import comes_through_error
+from logpipe.engine.coming_through_error import comes_through_error
+from logpipe.engine.counted import ERRORS, TAKEN
 from logpipe.engine.encoding import Encode, encode_all, encode_each
-from logpipe.engine.router import ERRORS, TAKEN
 from logpipe.engine.sizes import estimate_size, halves
 from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, PermanentError, RecordTooLarge

@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from logpipe.engine.coming_through_error import comes_through_error, coming_through_error
 from logpipe.engine.dead_letter_files import DeadLetterFiles
 from logpipe.engine.edges import UNNAMED, Edge
 from logpipe.engine.letters import Culprit, Letter, encode
@@ -35,24 +35,6 @@ MOST_WAITING_BYTES: Final = 64 << 20
 """Of lines for files; whichever is reached first."""
 FIRST_BACK_OFF: Final = 0.1
 LONGEST_BACK_OFF: Final = 10.0
-
-
-_through_error: Final[ContextVar[bool]] = ContextVar("through_error", default=False)
-
-
-@contextmanager
-def coming_through_error() -> Iterator[None]:
-    """Say of what is emitted in this block that it has been in `@ERROR`, whatever receipts it has."""
-    token = _through_error.set(True)
-    try:
-        yield
-    finally:
-        _through_error.reset(token)
-
-
-def comes_through_error(receipt: Receipt | None = None) -> bool:
-    """Return whether what is being emitted, or what a receipt is for, has been in `@ERROR`."""
-    return _through_error.get() or (receipt is not None and receipt.came_through_error)
 
 
 class _Letter(NamedTuple):
@@ -157,7 +139,7 @@ class DeadLetterQueue:
 
     async def room(self) -> None:
         """Return when there are not too many waiting; at once to what comes from `@ERROR`, which makes the room."""
-        while self.is_full and not _through_error.get():
+        while self.is_full and not comes_through_error():
             await self._next_move()
 
     async def settle(self, *culprits: Host) -> None:

@@ -13,12 +13,12 @@ from contextlib import nullcontext, suppress
 from typing import Any, Final
 
 from logpipe.engine.chunking import Staging
-from logpipe.engine.dead_letters import coming_through_error
+from logpipe.engine.coming_through_error import coming_through_error
+from logpipe.engine.counted import EMITS
 from logpipe.engine.edges import UNNAMED, Edge
 from logpipe.engine.giving_up import GivingUp
 from logpipe.engine.poison import Part, refuse_each
 from logpipe.engine.retry import Retry
-from logpipe.engine.router import EMITS
 from logpipe.engine.sending import Sending
 from logpipe.engine.traces import trace_of
 from logpipe.errors import PermanentError, RefusedRecords, RetryLater
@@ -62,6 +62,12 @@ class BufferedOutlet:
         self._settle_errors = settle_errors
         self._wakes_at = math.inf
         self._draining = False
+        self._undelivered: set[ChunkKey] = set()
+        """The keys of which a chunk has failed while draining."""
+        self._failures = 0
+        """How many have in a row."""
+        self._most_failures = 2
+        """How many in a row mean that it is the peer, and no more is tried while draining."""
         self._idle = asyncio.Event()
         self._writing = 0
         self.emits = host.counter(*EMITS)
@@ -302,13 +308,15 @@ class BufferedOutlet:
         await self.staging.purge(chunk)
 
     async def drain(self) -> None:
-        """Try every chunk once more, if the settings say so; called after the last batch, with a deadline outside.
+        """Try every chunk once more, if the settings say so; called again where events came since, and with a deadline.
 
         A chunk that fails stays owed: its receipts do not settle, or it stays on disk; what has its key is not tried,
         and nothing more is after two failures in a row, for then it is the peer. What is being written is waited for
         in any case: to break it off would deliver it twice.
         """
         wanted = self._options.flush_at_shutdown
+        if not self._draining and self.queue.is_peer_suspected:
+            self._most_failures = 1
         self._draining = True
         self.queue.changed.set()
         await self.staging.settled()
@@ -319,15 +327,15 @@ class BufferedOutlet:
             await self._idle.wait()
 
     async def _try_each_key(self) -> None:
-        most_failures = 1 if self.queue.is_peer_suspected else 2
-        failed: set[ChunkKey] = set()
-        failures = 0
-        while failures < most_failures and (chunk := self.staging.take_any(without=failed)) is not None:
+        while (
+            self._failures < self._most_failures
+            and (chunk := self.staging.take_any(without=self._undelivered)) is not None
+        ):
             if await self._attempt(chunk):
-                failures = 0
+                self._failures = 0
             else:
-                failures += 1
-                failed.add(chunk.key)
+                self._failures += 1
+                self._undelivered.add(chunk.key)
 
     async def stop(self) -> None:
         """Stop the buffer; the output is stopped by the graph."""

@@ -17,29 +17,34 @@ from typing import Any, Final, Self
 
 from logpipe.config.diagnostic import ConfigError, Diagnostic, Report, error
 from logpipe.config.element import Element
-from logpipe.engine.build import FLUENT_LOG, ROOT, Builder, Stage
+from logpipe.engine.build import FLUENT_LOG, ROOT, Builder
 from logpipe.engine.dead_letter_files import DeadLetterFiles, default_base
 from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.delivery import BufferedOutlet
-from logpipe.engine.host import World
+from logpipe.engine.draining import Draining
+from logpipe.engine.host import PluginHost, World
 from logpipe.engine.ledger import Ledger, take
 from logpipe.engine.left_behind import LeftBehind
 from logpipe.engine.log import LogEvents, no_events
 from logpipe.engine.monitor import GraphMonitor
+from logpipe.engine.outlets import Replace
 from logpipe.engine.reloading import Left, left_in
 from logpipe.engine.router import Router
+from logpipe.engine.stage import Stage
 from logpipe.engine.starting import started
 from logpipe.engine.system import SystemOptions
 from logpipe.event import EventBatch
-from logpipe.plugin import Clock, Files, Input, Output
+from logpipe.plugin import Clock, Files, Input
 from logpipe.plugin.failures import failure_of
 from logpipe.registry import Registry
 
 FIRST_BACK_OFF: Final = 1.0
 LONGEST_BACK_OFF: Final = 60.0
 THREADS: Final = 8
-STOP_SECONDS: Final = 4.0
-"""How long all plugins together may take to close, after `shutdown_timeout`."""
+STOP_SECONDS: Final = 3.0
+"""How long filters, buffers and outputs together may take to close, after `shutdown_timeout`."""
+INPUTS_STOP_SECONDS: Final = 1.0
+"""How much longer the inputs may take, at least."""
 TODAY: Final = "1"
 """The `compat` that plugins have by themselves."""
 
@@ -110,12 +115,15 @@ class Graph:
         backup_dir: Path | None = None,
         in_memory: bool = False,
         config_path: Path | None = None,
+        replace: Replace | None = None,
     ) -> Self:
         """Build a graph without touching the world.
 
         Dead letters go to `backup_dir` where `<system>` has no `root_dir`. `workers` is the number of processes that
         run it where the command line has chosen another than `<system>`. With `in_memory` no buffer keeps files: for a
-        graph beside one that runs. Dead letters say `config_path`, so that they find back to their outputs.
+        graph beside one that runs. Dead letters say `config_path`, so that they find back to their outputs. `replace`
+        may give another output in the place of each that is built, which works without a buffer, for tests of a
+        configuration.
 
         Raises:
             ConfigError: something in the configuration is wrong; all of it went to `report` as well.
@@ -146,7 +154,9 @@ class Graph:
         )
         strict = strict_values or bool(system.strict_config_value)
         compat = compat or ("" if system.compat == TODAY else system.compat)
-        builder = Builder(registry, world, collect, log=log, strict=strict, compat=compat, in_memory=in_memory)
+        builder = Builder(
+            registry, world, collect, log=log, strict=strict, compat=compat, in_memory=in_memory, replace=replace
+        )
         builder.build(root, with_sources=with_sources and not system.without_source)
         if errors:
             raise ConfigError(errors)
@@ -232,9 +242,11 @@ class Graph:
             self._log.warning("the ledger does not add up: %s: please report it with the lines above", where)
 
     async def _start(self) -> None:
+        built = list(self.outlets)  # what outputs build while they start begins with its first batch
+        self.world.is_starting = True
         for stage in self._in_start_order():
             await started(stage.plugin.start(), stage.host)
-        for outlet in self.outlets:
+        for outlet in built:
             await started(outlet.start(), outlet.host)
         if self._left_behind is not None:
             await asyncio.to_thread(self._left_behind.begin, [outlet.buffer for outlet in self.outlets])
@@ -245,10 +257,10 @@ class Graph:
             await started(stage.plugin.start(), stage.host)
             stage.host.start_running(self._keep_running(stage.plugin, stage))
 
-    def _in_start_order(self) -> Iterable[Stage]:
+    def _in_start_order(self) -> Iterable[Stage[PluginHost]]:
         return (*self.stages.outputs, *self.stages.filters)
 
-    async def _keep_running(self, plugin: Input[Any], stage: Stage) -> None:
+    async def _keep_running(self, plugin: Input[Any], stage: Stage[PluginHost]) -> None:
         """Run an input, again after a back-off when it fails."""
         back_off = FIRST_BACK_OFF
         while True:
@@ -282,27 +294,11 @@ class Graph:
         await asyncio.gather(delivering, aborted, return_exceptions=True)
 
     async def _deliver_rest(self) -> None:
-        for stage in self.stages.inputs:
-            self._log.info(
-                "shutting down input plugin type=%s plugin_id=%r", stage.host.type_name, stage.host.plugin_id
-            )
-            await stage.host.stop_running()
+        draining = Draining(self.stages, self.outlets, self.world, self._log)
+        await draining.quiesce()
         if self._watched is not None and self._system.log_event_verbose:  # compat: engine.rb, stop_phase
             await self._emit_kept(*self._watched)  # before the outputs are drained
-        await self.world.dead_letters.settle()
-        await asyncio.gather(*(outlet.drain() for outlet in self.outlets))
-        await asyncio.gather(*map(self._flush, self.stages.outputs))
-        await self.world.dead_letters.settle()
-
-    async def _flush(self, stage: Stage) -> None:
-        try:
-            if isinstance(stage.plugin, Output):
-                await stage.plugin.flush()
-        except BaseException as raised:  # one output's trouble must not keep the others from delivering
-            error = failure_of(raised)
-            if error is None:
-                raise
-            stage.host.log.exception("unexpected error while delivering what is left", exc_info=error)
+        await draining.run()
 
     async def _wait_for_abort(self) -> None:
         await self._aborted.wait()
@@ -312,17 +308,19 @@ class Graph:
             await asyncio.to_thread(self._left_behind.say)
         self._unwatch_log()
         self._stop_by = asyncio.get_running_loop().time() + STOP_SECONDS
-        for stages in (self.stages.inputs, self.stages.filters):
-            for stage in stages:
-                await self._stop_stage(stage)
+        for each in self.stages.inputs:
+            await self._guarded(each.host.stop_running, "input", each.host.plugin_id)
+        await self._stop_stages(self.stages.filters)
         for outlet in self.outlets:
             await self._guarded(outlet.stop, "buffer", outlet.host.plugin_id)
-        for stage in reversed(self.stages.outputs):
-            await self._stop_stage(stage)
+        await self._stop_stages(reversed(self.stages.outputs))
+        self._stop_by += INPUTS_STOP_SECONDS
+        await self._stop_stages(self.stages.inputs)  # last: receipts may have settled meanwhile
 
-    async def _stop_stage(self, stage: Stage) -> None:
-        await self._guarded(stage.plugin.stop, stage.host.kind, stage.host.plugin_id)
-        await self._guarded(stage.host.cancel_tasks, stage.host.kind, stage.host.plugin_id)
+    async def _stop_stages(self, stages: Iterable[Stage[PluginHost]]) -> None:
+        for stage in stages:
+            await self._guarded(stage.plugin.stop, stage.host.kind, stage.host.plugin_id)
+            await self._guarded(stage.host.cancel_tasks, stage.host.kind, stage.host.plugin_id)
 
     async def _guarded(self, stop: Callable[[], Any], kind: str, plugin_id: str) -> None:
         try:

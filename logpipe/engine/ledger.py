@@ -1,11 +1,12 @@
 """The ledger: where every byte and every event of a run went, added up from what each part has counted.
 
 Three kinds of lines. Of a *source* (a file): bytes written = read earlier + read + skipped + abandoned + waiting. Of a
-*route* (the root, a label): events in = dropped by filters + errors of filters + unmatched + passed to outputs +
-refused, which whoever emitted them makes again. Of an *output*: events taken + resumed = delivered + errors + dead
-letters + dropped + thrown away + damaged + refused by the disk + waiting. Of an *edge*, a link between two of them:
-what the one has given = what the other has taken. Each number is counted where it happens and none is what the others
-leave; what is in none of these is *unexplained*, and a mistake of ours, or of the plugin that it was lost in.
+*route* (the root, a label): events in = dropped by filters + errors of filters + held by filters + unmatched + passed
+to outputs + refused, which whoever emitted them makes again. Of an *output*: events taken + resumed = delivered +
+errors + dead letters + dropped + thrown away + damaged + refused by the disk + waiting. Of an *edge*, a link between
+two of them: what the one has given = what the other has taken. Each number is counted where it happens and none is
+what the others leave; what is in none of these is *unexplained*, and a mistake of ours, or of the plugin that it was
+lost in.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from logpipe.engine.build import Stage, Stages
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.edges import Edge
 from logpipe.engine.host import World
+from logpipe.engine.kind_hosts import FilterPluginHost, InputPluginHost, OutputPluginHost
 from logpipe.engine.reloading import Left, reload_edges
 from logpipe.engine.router import Router
+from logpipe.engine.stage import Stage, Stages
 from logpipe.metrics import SourceAccount
-from logpipe.plugin import Input
+from logpipe.plugin import FilterBase, Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class RouteLine:
     unmatched: int = 0
     passed: int = 0
     refused: int = 0
+    held: Mapping[str, int] = field(default_factory=dict)
+    """Events that filters hold back, by plugin id; what they still hold at the end comes from its source again."""
     unexplained: int = 0
     """Of a running graph: events that are in the middle of the route."""
     lost: Mapping[str, int] = field(default_factory=dict)
@@ -166,6 +170,7 @@ class Ledger:
         totals["filtered"] = sum(sum(line.filtered.values()) for line in self.routes)
         totals["filter_errors"] = sum(sum(line.errors.values()) for line in self.routes)
         totals["unmatched"] = sum(line.unmatched for line in self.routes)
+        totals["held"] = sum(sum(line.held.values()) for line in self.routes)
         totals["refused"] = sum(line.refused for line in self.routes)
         return totals
 
@@ -203,6 +208,7 @@ def _route(line: RouteLine) -> dict[str, int]:
     numbers = {"in": line.emitted}
     numbers.update((f"filtered.{name}", count) for name, count in line.filtered.items())
     numbers.update((f"errors.{name}", count) for name, count in line.errors.items())
+    numbers.update((f"held.{name}", count) for name, count in line.held.items())
     numbers.update((f"lost.{name}", count) for name, count in line.lost.items())
     rest = {"unmatched": line.unmatched, "passed": line.passed, "refused": line.refused}
     return {**numbers, **rest, "unexplained": line.unexplained}
@@ -266,19 +272,20 @@ def _inputs(stages: Stages) -> Iterator[Input[Any]]:
     return (stage.plugin for stage in stages.inputs if isinstance(stage.plugin, Input))
 
 
-def _count(stage: Stage, name: str) -> int:
+def _count(stage: Stage[Any], name: str) -> int:
     counter = stage.host.metrics.counters.get(name)
     return 0 if counter is None else counter.value
 
 
-def _input_line(stage: Stage) -> InputLine:
+def _input_line(stage: Stage[InputPluginHost]) -> InputLine:
     host = stage.host
     return InputLine(host.plugin_id, host.emitted.value, host.errors.value, _count(stage, "unmatched_lines"))
 
 
-def _route_line(router: Router, filters: Iterable[Stage]) -> RouteLine:
+def _route_line(router: Router, filters: Iterable[Stage[FilterPluginHost]]) -> RouteLine:
     filtered: dict[str, int] = {}
     errors: dict[str, int] = {}
+    held: dict[str, int] = {}
     lost: dict[str, int] = {}
     for stage in filters:
         if stage.host.label != router.name:
@@ -287,15 +294,29 @@ def _route_line(router: Router, filters: Iterable[Stage]) -> RouteLine:
         filtered[name] = _count(stage, "filtered_records") - _count(stage, "made_records")
         errors[name] = stage.host.errors.value
         missing = _count(stage, "taken_records") - _count(stage, "passed_records") - filtered[name] - errors[name]
+        if isinstance(stage.plugin, FilterBase) and (holding := stage.plugin.held()):
+            held[name] = holding
+            missing -= holding
         if missing:
             lost[name] = missing
-    gone = sum(filtered.values()) + sum(errors.values())
+    gone = sum(filtered.values()) + sum(errors.values()) + sum(held.values())
     unmatched, passed, refused = router.unmatched.value, router.passed.value, router.refused.value
     unexplained = router.emitted.value - gone - unmatched - passed - refused
-    return RouteLine(router.name, router.emitted.value, filtered, errors, unmatched, passed, refused, unexplained, lost)
+    return RouteLine(
+        router.name,
+        router.emitted.value,
+        filtered,
+        errors,
+        unmatched,
+        passed,
+        refused,
+        held=held,
+        unexplained=unexplained,
+        lost=lost,
+    )
 
 
-def _direct_line(stage: Stage) -> OutputLine:
+def _direct_line(stage: Stage[OutputPluginHost]) -> OutputLine:
     """Return the line of an output without a buffer; one that confirms later counts what it has delivered itself."""
     taken = _count(stage, "taken_records") + _count(stage, "rejected_records")
     errors, dropped = stage.host.errors.value, _count(stage, "discarded_records")
@@ -313,7 +334,7 @@ def _direct_line(stage: Stage) -> OutputLine:
     )
 
 
-def _buffered_line(stage: Stage, outlet: BufferedOutlet, errors_of_secondary: int) -> OutputLine:
+def _buffered_line(stage: Stage[OutputPluginHost], outlet: BufferedOutlet, errors_of_secondary: int) -> OutputLine:
     staging = outlet.staging
     rejected = _count(stage, "rejected_records")
     taken, left_out = staging.taken.value + rejected, staging.left_out.value + rejected

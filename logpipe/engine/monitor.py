@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from logpipe.config.element import Unset
-from logpipe.engine.build import ROOT, Stage
+from logpipe.engine.build import ROOT
 from logpipe.engine.delivery import BufferedOutlet
+from logpipe.engine.host import PluginHost
 from logpipe.engine.secrets import masked, secret_finder
+from logpipe.engine.stage import Stage
 from logpipe.engine.system import SystemOptions
 from logpipe.metrics import Measurement, measure
 from logpipe.plugin import PluginState, RetryState
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class StageState:
     """Implements `logpipe.PluginState` for one stage."""
 
-    def __init__(self, stage: Stage, outlet: BufferedOutlet | None) -> None:
+    def __init__(self, stage: Stage[PluginHost], outlet: BufferedOutlet | None) -> None:
         self.plugin_id = stage.host.plugin_id
         self.kind = stage.host.kind
         self.type = stage.host.type_name
@@ -72,7 +74,7 @@ class GraphMonitor:
         """Return every plugin in the order of fluentd's in_monitor_agent.rb."""
         graph = self._graph
         outlets = {id(outlet.output): outlet for outlet in graph.outlets}
-        stages = list(graph.stages.inputs)
+        stages: list[Stage[PluginHost]] = list(graph.stages.inputs)
         for name in graph.routers:
             for those in (graph.stages.outputs, graph.stages.filters):
                 stages += [stage for stage in those if stage.host.label == name]

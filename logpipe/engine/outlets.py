@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import converter
@@ -16,18 +17,26 @@ from logpipe.config.options import PluginConf, describe
 from logpipe.engine.buffer_lint import lint_buffer, lint_placeholders, lint_repeated, lint_secondary
 from logpipe.engine.chunk_keys import Slices, compile_place
 from logpipe.engine.chunking import Staging
+from logpipe.engine.counted import EMITS, TAKEN
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
 from logpipe.engine.edges import UNNAMED, Edge, Taker
 from logpipe.engine.giving_up import GivingUp
 from logpipe.engine.host import PluginHost
-from logpipe.engine.router import EMITS, TAKEN, Router
+from logpipe.engine.kind_hosts import OutputPluginHost
+from logpipe.engine.late_outlet import LateOutlet
+from logpipe.engine.router import Router
+from logpipe.engine.stage import Stage
 from logpipe.event import EventBatch
-from logpipe.plugin import Buffer, Outlet, Output
+from logpipe.plugin import Buffer, Outlet, Output, OutputHost
 from logpipe.plugin.failures import failure_of
 from logpipe.time_format import find_zone
 
 if TYPE_CHECKING:
     from logpipe.engine.build import Builder
+
+
+Replace: TypeAlias = Callable[[PluginConf, OutputHost], Output[Any] | None]
+"""Returns what stands in for an output, for tests of a configuration; None to leave it."""
 
 
 class Nowhere:
@@ -42,7 +51,7 @@ class Nowhere:
 class DirectOutlet:
     """An output without a buffer: what it accepts is counted."""
 
-    def __init__(self, output: Output[Any], host: PluginHost) -> None:
+    def __init__(self, output: Output[Any], host: OutputPluginHost) -> None:
         self._process = output.process
         self._taken = host.counter(*TAKEN)
         self._emits = host.counter(*EMITS)
@@ -65,24 +74,43 @@ class DirectOutlet:
 class OutletBuilder:
     """Builds the outlets of one graph; `in_memory` keeps every buffer in memory, whatever the configuration says."""
 
-    def __init__(self, builder: Builder, *, in_memory: bool) -> None:
+    def __init__(self, builder: Builder, *, in_memory: bool, replace: Replace | None = None) -> None:
         self._builder = builder
         self._in_memory = in_memory
+        self._replace = replace
+        self._is_building_late = False
+        """Whether an outlet is being built whose parts start with its first batch."""
         self.buffered: list[BufferedOutlet] = []
         self.by_id: dict[str, Outlet] = {}
 
-    def top(self, element: Element, router: Router) -> tuple[Taker, PluginHost] | None:
+    def top(self, element: Element, router: Router) -> tuple[Taker, OutputPluginHost] | None:
         """Build the output of a `<match>`."""
         conf = self._builder.configured("output", element)
-        return None if conf is None else self._guarded(conf, self._builder.host(conf, router))
+        return None if conf is None else self._guarded(conf, self._builder.host(conf, router, OutputPluginHost))
 
     def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
-        """Build the output of a `<store>`, and say how links call it."""
-        host = self._builder.host(conf, parent.router or self._builder.routers["@ROOT"])
+        """Build the output of a `<store>`, and say how links call it.
+
+        Raises:
+            InvalidSetting: it cannot be built, and the graph runs; else that is reported.
+        """
+        if not self._builder.world.is_starting or self._is_building_late:
+            return self._nested(conf, parent)
+        outputs = self._builder.stages.outputs
+        known_outputs, known_buffers = len(outputs), len(self.buffered)
+        self._is_building_late = True
+        try:
+            outlet, title = self._builder.raising(lambda: self._nested(conf, parent))
+        finally:
+            self._is_building_late = False
+        return LateOutlet(outlet, outputs[known_outputs:], self.buffered[known_buffers:]), title
+
+    def _nested(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
+        host = self._builder.host(conf, parent.router or self._builder.routers["@ROOT"], OutputPluginHost)
         built = self._guarded(conf, host)
         return Nowhere() if built is None else built[0], host.title
 
-    def _guarded(self, conf: PluginConf, host: PluginHost) -> tuple[Taker, PluginHost] | None:
+    def _guarded(self, conf: PluginConf, host: OutputPluginHost) -> tuple[Taker, OutputPluginHost] | None:
         """Build an output; what its class's own methods raise is reported."""
         return self._builder.guarded(conf, lambda: self._build(conf, host))
 
@@ -90,9 +118,7 @@ class OutletBuilder:
         """Return a label's router."""
         return self._builder.routers.get(label)
 
-    def _build(self, conf: PluginConf, host: PluginHost) -> tuple[Taker, PluginHost] | None:
-        from logpipe.engine.build import Stage  # noqa: PLC0415 - the two modules build each other's parts
-
+    def _build(self, conf: PluginConf, host: OutputPluginHost) -> tuple[Taker, OutputPluginHost] | None:
         lint_repeated(conf, self._builder.report)
         cls: type[Output[Any]] = conf.plugin_class
         written = next(conf.element.sections("buffer"), None)
@@ -111,7 +137,11 @@ class OutletBuilder:
         output = self._builder.construct(conf, host)
         if not isinstance(output, Output):
             return None
-        self._builder.stages.outputs.append(Stage(output, host))
+        replaced = None if self._replace is None else self._replace(conf, host)
+        self._builder.stages.outputs.append(Stage(replaced or output, host))
+        if replaced is not None:
+            self.by_id[host.plugin_id] = direct = DirectOutlet(replaced, host)
+            return direct, host
         secondary = self._secondary(conf, host, buffered=buffered)
         outlet: Taker | None = DirectOutlet(output, host)
         if buffer_conf is not None:
@@ -124,7 +154,7 @@ class OutletBuilder:
         self.by_id[host.plugin_id] = outlet
         return outlet, host
 
-    def _buffer_conf(self, conf: PluginConf, written: Element | None, host: PluginHost) -> PluginConf | None:
+    def _buffer_conf(self, conf: PluginConf, written: Element | None, host: OutputPluginHost) -> PluginConf | None:
         element = written or Element("buffer", position=conf.element.position, arg_position=conf.element.position)
         given = frozenset(element.params)
         if not element.arg:
@@ -142,7 +172,7 @@ class OutletBuilder:
             lint_placeholders(conf, _options(found).chunk_keys, self._builder.report)
         return found
 
-    def _default(self, element: Element, conf: PluginConf, host: PluginHost) -> None:
+    def _default(self, element: Element, conf: PluginConf, host: OutputPluginHost) -> None:
         """Add to a `<buffer>` what the output sets where the user did not."""
         defaults = dict(conf.plugin_class.buffer_defaults)
         kind = element.type or defaults.get("@type") or "memory"
@@ -178,9 +208,7 @@ class OutletBuilder:
             self._builder.report(error("invalid-value", message, place))
             return UTC
 
-    def _secondary(self, conf: PluginConf, host: PluginHost, *, buffered: bool) -> Output[Any] | None:
-        from logpipe.engine.build import Stage  # noqa: PLC0415 - as above
-
+    def _secondary(self, conf: PluginConf, host: OutputPluginHost, *, buffered: bool) -> Output[Any] | None:
         element = next(conf.element.sections("secondary"), None)
         if element is None:
             return None
@@ -199,7 +227,7 @@ class OutletBuilder:
             message = f"{describe(conf.element)}: @type {found.type} cannot take chunks, so it is no <secondary>"
             self._builder.report(error("invalid-secondary", message, element.position))
             return None
-        own = self._builder.host(found, host.router or self._builder.routers["@ROOT"])
+        own = self._builder.host(found, host.router or self._builder.routers["@ROOT"], OutputPluginHost)
         own.zone_and_keys = host.zone_and_keys
         own.is_secondary = True
         output = self._builder.construct(found, own)
@@ -213,7 +241,7 @@ class OutletBuilder:
         conf: PluginConf,
         buffer_conf: PluginConf,
         output: Output[Any],
-        host: PluginHost,
+        host: OutputPluginHost,
         secondary: Output[Any] | None,
     ) -> BufferedOutlet | None:
         buffer = self._builder.construct(buffer_conf, host)

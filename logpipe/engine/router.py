@@ -7,16 +7,18 @@ matching `<match>` is in the chain. Where none matches the filters run all the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
+from logpipe.engine.chain import Chain, Rule, Step, compile_chain, title_of
 from logpipe.engine.checked import mended, problem_of
-from logpipe.engine.edges import UNNAMED, Edge, Edges, Taker
+from logpipe.engine.counted import DROPPED, MADE, PASSED, REJECTED, TAKEN
+from logpipe.engine.edges import UNNAMED, Edge, Edges
+from logpipe.engine.gate import Gate
 from logpipe.engine.traces import trace_of
 from logpipe.errors import BufferFull, RetryLater
 from logpipe.event import EventBatch
-from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.metrics import Counter
 from logpipe.plugin import AsyncFilter, Filter, Host
 from logpipe.plugin.failures import failure_of
@@ -28,14 +30,6 @@ LONGEST_KEPT_TAG: Final = 1024
 """Characters; the chain of a longer tag is compiled each time, so that strangers' tags take no memory."""
 
 MOST_UNMATCHED: Final = 1024
-
-TAKEN: Final = ("taken_records", "Events that came to it and that it accepted.")
-EMITS: Final = ("emit_count", "Batches that came to it.")
-PASSED: Final = ("passed_records", "Events that it let pass.")
-ERRORS: Final = ("error_records", "Events of it that went to @ERROR or the dead letters.")
-DROPPED: Final = ("filtered_records", "Events that it dropped on purpose.")
-MADE: Final = ("made_records", "Events that it made of others.")
-REJECTED: Final = ("rejected_records", "Events of batches that it could not take and that went to @ERROR whole.")
 
 
 class DeadLetters(Protocol):
@@ -60,62 +54,6 @@ class DeadLetters(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One `<filter>` or `<match>`, in file order."""
-
-    matches: Callable[[str], bool]
-    stage: Filter[Any] | AsyncFilter[Any] | Taker
-    host: Host
-
-
-R = TypeVar("R", EventBatch, Awaitable[EventBatch])
-
-
-@dataclass(frozen=True, slots=True)
-class Step(Generic[R]):
-    """One filter of a chain, with what it adds to the books."""
-
-    process: Callable[[EventBatch], R]
-    host: Host
-    edge: Edge
-    """The link that leads to it."""
-    taken: Counter
-    passed: Counter
-    dropped: Counter
-    made: Counter
-    errors: Counter
-    name: str
-    """The class's, for messages."""
-    is_checked: bool
-    """Whether what it returns is looked at: not where it is ours, or comes event by event, each looked at already."""
-
-    @property
-    def spoken_for(self) -> int:
-        """How many events it has said not to pass, so far."""
-        return self.dropped.value - self.made.value + self.errors.value
-
-    def take_back(self, count: int) -> None:
-        """Note that it has failed on a batch of which it had spoken for so many events: all of them are there still."""
-        if count > 0:
-            self.made.value += count
-        else:
-            self.dropped.value -= count
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """What happens to the batches of one tag: runs of synchronous filters, a waiting filter after each, an outlet."""
-
-    runs: tuple[tuple[tuple[Step[EventBatch], ...], Step[Awaitable[EventBatch]] | None], ...]
-    outlet: Callable[[EventBatch, Edge], Awaitable[None]] | None
-    host: Host | None
-    edge: Edge = UNNAMED
-    """The link that leads to the outlet."""
-    unknown: TimeLimitExceeded | None = None
-    """Why nobody knows where the tag goes; `host` is whose pattern it is."""
-
-
 class Router:
     """The rules of the root or of one label."""
 
@@ -138,17 +76,37 @@ class Router:
         self._log = log
         self._dead_letters = dead_letters
         self._edges = edges
-        self._is_error_label = is_error_label
+        self.is_error_label = is_error_label
         self._rules: list[Rule] = []
+        self._gates: dict[str, Gate] = {}
+        """The ways past filters that hold events back, by plugin id."""
         self._chains: dict[str, Chain] = {}
         self._unmatched_seen: dict[str, int] = {}
 
     def add(self, rule: Rule) -> None:
         """Append a rule; file order is routing order."""
+        stage, host = rule.stage, rule.host
+        is_filter = isinstance(stage, (Filter, AsyncFilter))
+        for name in (TAKEN, PASSED, DROPPED, MADE) if is_filter else (REJECTED,):
+            host.counter(*name)  # so that whoever looks finds a 0 before the first event
+        if isinstance(stage, (Filter, AsyncFilter)) and stage.holds_back():
+            place = len(self._rules) + 1
+            gate = Gate(self, host, self._dead_letters, compiled=lambda tag: self._compile(tag, after=place))
+            self._gates[host.plugin_id] = gate
+            host.gauge("held_records", stage.held)
+            rule = replace(rule, gate=gate)
         self._rules.append(rule)
-        counted = (TAKEN, PASSED, DROPPED, MADE) if isinstance(rule.stage, (Filter, AsyncFilter)) else (REJECTED,)
-        for name in counted:
-            rule.host.counter(*name)  # so that whoever looks finds a 0 before the first event
+
+    async def forward(self, batch: EventBatch, host: Host) -> None:
+        """Send events that a filter has held back into the rules after it.
+
+        Raises:
+            RuntimeError: it is no filter of this route that holds events back.
+        """
+        gate = self._gates.get(host.plugin_id)
+        if gate is None:
+            raise RuntimeError(f"{host.plugin_id} holds nothing back: write its methods held and drain to forward")
+        await gate.forward(batch)
 
     def matches(self, tag: str) -> bool:
         """Return whether some outlet wants the tag."""
@@ -170,31 +128,9 @@ class Router:
         chain = self._compile(tag)
         return None if chain.outlet is None else chain.host
 
-    def _compile(self, tag: str) -> Chain:
-        runs: list[tuple[tuple[Step[EventBatch], ...], Step[Awaitable[EventBatch]] | None]] = []
-        steps: list[Step[EventBatch]] = []
-        giver = self.title
-        for rule in self._rules:
-            try:
-                matches = rule.matches(tag)
-            except TimeLimitExceeded as error:
-                return Chain((), None, rule.host, unknown=error)
-            if not matches:
-                continue
-            edge = self._edges.between(giver, _title(rule))
-            giver = edge.taker
-            if isinstance(rule.stage, AsyncFilter):
-                runs.append((tuple(steps), _step(rule.stage, rule.stage.process, rule.host, edge)))
-                steps = []
-            elif isinstance(rule.stage, Filter):
-                steps.append(_step(rule.stage, rule.stage.process, rule.host, edge))
-            else:
-                if steps:
-                    runs.append((tuple(steps), None))
-                return Chain(tuple(runs), rule.stage.process, rule.host, edge)
-        if steps:
-            runs.append((tuple(steps), None))
-        return Chain(tuple(runs), None, None)
+    def _compile(self, tag: str, *, after: int = 0) -> Chain:
+        giver = title_of(self._rules[after - 1]) if after else self.title
+        return compile_chain(self._rules[after:], tag, giver=giver, edges=self._edges)
 
     async def emit(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
         """Run a batch through its chain; returns when the outlet has accepted it, raises when it has not.
@@ -209,10 +145,15 @@ class Router:
             raise ValueError(f"a batch of {count} times and {len(batch.records)} records: both must be as many")
         if not count:
             return
-        if self._dead_letters.is_full and not self._is_error_label:
+        if self._dead_letters.is_full and not self.is_error_label:
             await self._dead_letters.room()
         self.emitted.value += count
-        chain = self._chains.get(batch.tag) or self.chain(batch.tag)
+        await self.run(self._chains.get(batch.tag) or self.chain(batch.tag), batch)
+
+    async def run(self, chain: Chain, batch: EventBatch) -> None:
+        """Run a batch through the rest of its way, on the terms of `emit`."""
+        count = len(batch.times)
+        receipt = batch.receipt
         for steps, waiting in chain.runs:
             for step in steps:
                 step.edge.given += count
@@ -243,9 +184,13 @@ class Router:
                 batch = left
                 count = len(batch.times)
             if not count:
-                return
+                break
             batch.dropped = None
-        if chain.outlet is None:
+        if chain.gate is not None:
+            await chain.gate.pass_on(batch, chain, is_own=batch.receipt is not receipt)
+        elif not count:
+            return
+        elif chain.outlet is None:
             self._without_outlet(batch, chain)
         else:
             await self._deliver(chain, batch)
@@ -300,7 +245,7 @@ class Router:
                 batch.tag,
                 exc_info=trace_of(chain.host.log, error),
             )
-            if self._is_error_label or not self._dead_letters.has_label:
+            if self.is_error_label or not self._dead_letters.has_label:
                 self.refused.value += count
                 raise error  # noqa: B904 - it is what was raised, or has it for its cause
             chain.host.counter(*REJECTED).add(count)
@@ -320,16 +265,3 @@ class Router:
         # compat: agent.rb warns at the 1st, 2nd, 4th … 512th time, then at every 512th
         if seen & (seen - 1) == 0 if seen <= 512 else seen % 512 == 0:
             self._log.warning("no patterns matched tag=%r", batch.tag)
-
-
-def _title(rule: Rule) -> str:
-    kind = "filter" if isinstance(rule.stage, (Filter, AsyncFilter)) else "output"
-    return f"{kind} {rule.host.plugin_id}"
-
-
-def _step(stage: Filter[Any] | AsyncFilter[Any], process: Callable[[EventBatch], R], host: Host, edge: Edge) -> Step[R]:
-    cls = type(stage)
-    is_checked = not cls.__module__.startswith("logpipe.") and cls.process is not Filter.process
-    taken, passed, dropped = host.counter(*TAKEN), host.counter(*PASSED), host.counter(*DROPPED)
-    made, errors = host.counter(*MADE), host.counter(*ERRORS)
-    return Step(process, host, edge, taken, passed, dropped, made, errors, cls.__name__, is_checked)

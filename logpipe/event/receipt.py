@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class Receipt:
@@ -22,6 +22,21 @@ class Receipt:
         self._settled = settled
         self.came_through_error = came_through_error
         """Whether the events have been in `<label @ERROR>`: those that fail again are dead letters."""
+
+    @classmethod
+    def joint(cls, parts: Iterable[Receipt | None]) -> Receipt | None:
+        """Return a receipt for an event that was made of events of several batches; None where none has one.
+
+        It takes over one hold of each part, however often one is named, and releases them all when it settles. It is
+        born held, as any.
+        """
+        owed = [part for part in parts if part is not None]
+
+        def settled() -> None:
+            for part in owed:
+                part.release()
+
+        return cls(settled, came_through_error=any(part.came_through_error for part in owed)) if owed else None
 
     @property
     def holds(self) -> int:

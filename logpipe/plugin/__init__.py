@@ -6,10 +6,11 @@ of a plugin is: constructed (no I/O), `start`, work, `stop`. Read `stages.py` fi
 
 from logpipe.files import Files
 from logpipe.plugin.buffers import Buffer, StoredChunk
+from logpipe.plugin.chunk import Chunk, ChunkKey
 from logpipe.plugin.codecs import Formatter, Parsed, Parser
-from logpipe.plugin.host import Chunk, ChunkKey, Clock, Host, Outlet
+from logpipe.plugin.host import Clock, FilterHost, Host, InputHost, Outlet, OutputHost
 from logpipe.plugin.monitor import Monitor, PluginState, RetryState
-from logpipe.plugin.stages import AsyncFilter, Filter, Input, Output, Plugin
+from logpipe.plugin.stages import AsyncFilter, Filter, FilterBase, Input, Output, Plugin
 
 __all__ = [
     "AsyncFilter",
@@ -19,12 +20,16 @@ __all__ = [
     "Clock",
     "Files",
     "Filter",
+    "FilterBase",
+    "FilterHost",
     "Formatter",
     "Host",
     "Input",
+    "InputHost",
     "Monitor",
     "Outlet",
     "Output",
+    "OutputHost",
     "Parsed",
     "Parser",
     "Plugin",

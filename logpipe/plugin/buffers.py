@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from logpipe.event import EventBatch, Payloads, Time
-from logpipe.plugin.host import Chunk, ChunkKey
+from logpipe.plugin.chunk import Chunk, ChunkKey
 from logpipe.plugin.stages import O, Plugin
 
 

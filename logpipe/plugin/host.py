@@ -1,92 +1,23 @@
-"""What the engine lends a plugin: the host, the clock, and what outputs and inputs are given or give to."""
+"""What the engine lends a plugin: the host, of which each kind has one of its own, the clock, and ways to outputs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from logpipe.config.options import PluginConf
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.files import Files
 from logpipe.metrics import Counter
+from logpipe.plugin.chunk import Chunk
 from logpipe.plugin.monitor import Monitor
 
 if TYPE_CHECKING:
     from logpipe.plugin.codecs import Formatter, Parser
 
 T = TypeVar("T")
-
-
-class ChunkKey(NamedTuple):
-    """What the events of a chunk have in common."""
-
-    timekey: int | None = None
-    """The start of the time slice, seconds since the epoch; None unless `time` is a chunk key."""
-    tag: str | None = None
-    """The tag; None unless `tag` is a chunk key."""
-    variables: tuple[tuple[str, Any], ...] = ()
-    """The other chunk keys with their values, in the order of `<buffer ARG>`; a missing field is None.
-
-    Values hold their type: the keys of true, 1 and 1.0 are three.
-    """
-    came_through_error: bool = False
-    """Whether the events have been in `<label @ERROR>`: those that fail again are dead letters."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, tuple) and len(other) == len(self) and self._typed == ChunkKey(*other)._typed
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(self._typed)
-
-    @property
-    def _typed(self) -> tuple[Any, ...]:
-        variables = ((name, identity(value)) for name, value in self.variables)
-        return (self.timekey, self.tag, self.came_through_error, *variables)
-
-
-def identity(value: Any) -> Any:
-    """Return what is equal for equal values of one type only, and can be hashed: Python takes true for 1 and 0.0 for 0.
-
-    Raises:
-        RecursionError, ValueError: it is nested too deeply, or holds a number of too many digits.
-    """
-    return value if type(value) is str else (type(value), repr(value))
-
-
-class Chunk(Protocol):
-    """Events on their way to one `Output.write`."""
-
-    id: str
-    """32 hexadecimal digits, the same at each attempt."""
-    key: ChunkKey
-    size: int
-    """Bytes of payload; an estimate where the chunk holds records."""
-    progress: Any
-    """None at first; whatever the output wants to remember from one attempt to the next.
-
-    A number of events, a set of their numbers, or a sequence with something true for each event: those need no other
-    attempt. Such a `progress` is kept when the chunk is divided, and what it says is delivered makes no dead letters.
-    """
-
-    def __len__(self) -> int:
-        """Return the number of events."""
-        ...
-
-    def batches(self) -> Iterator[EventBatch]:
-        """Yield the events, oldest first; the output owns nothing of them and changes nothing in them.
-
-        A batch's receipt is for handing to `host.emit_error`, with an event that can never be delivered.
-        """
-        ...
-
-    def payloads(self) -> Iterator[bytes]:
-        """Yield what `Output.encode` made, in order."""
-        ...
 
 
 class Clock(Protocol):
@@ -114,10 +45,10 @@ class Outlet(Protocol):
 
 
 class Host(Protocol):
-    """What the engine offers to one plugin, and all of the engine that a plugin may reach.
+    """What every plugin may reach of the engine; parsers, formatters and buffers share the host of their owner.
 
-    In a constructor only the attributes and `counter`, `gauge`, `claim`, `emitter`, `parser`, `formatter`, `outlet`
-    may be used.
+    In a constructor only the attributes and `counter`, `gauge`, `claim`, and of the hosts below `emitter`, `parser`,
+    `formatter`, `outlet` may be used.
     """
 
     plugin_id: str
@@ -135,55 +66,6 @@ class Host(Protocol):
     @property
     def root_dir(self) -> Path | None:
         """`<system> root_dir`/workerN/PLUGIN_ID where it is configured: the plugin's own folder."""
-        ...
-
-    @property
-    def is_secondary(self) -> bool:
-        """Whether an output stands in a `<secondary>`: its chunks are cut, and may be encoded, for another output."""
-        ...
-
-    async def emit(self, batch: EventBatch) -> None:
-        """Send a batch into the router that `@label` names; for inputs and for outputs that emit again.
-
-        Returns when every output that matched has accepted it (this is back-pressure). Raises when one has not: the
-        caller is still responsible for the source and makes the batch again later; it never re-sends the object.
-        The batch's receipt is not released: that is its creator's to do after `emit` returned.
-        """
-        ...
-
-    def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
-        """Return what sends a batch into another label than `@label` names, on the terms of `emit`.
-
-        Raises:
-            InvalidSetting: there is no such label.
-        """
-        ...
-
-    def emit_error(
-        self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None
-    ) -> None:
-        """Hand one bad event to `<label @ERROR>`, or to the log where there is none.
-
-        The receipt is held until the dead letter was accepted.
-        """
-        ...
-
-    def dropped(self, count: int) -> None:
-        """Say that so many events were dropped on purpose, where neither `Filter.filter` nor `EventBatch.keep` did it.
-
-        Of an output these are events that its settings say to throw away.
-        """
-        ...
-
-    def made(self, count: int) -> None:
-        """Say that so many events were made of others: one that was split in three has made two."""
-        ...
-
-    def passed(self, outlet: Outlet, count: int) -> None:
-        """Say that an outlet of `outlet` is given so many events now; again at each attempt.
-
-        The ledger compares it with what came to the outlet; an output that never says it is not looked at.
-        """
         ...
 
     def counter(self, name: str, doc: str) -> Counter:
@@ -213,6 +95,11 @@ class Host(Protocol):
         """Run a blocking call in a bounded pool of threads."""
         ...
 
+    @property
+    def monitor(self) -> Monitor:
+        """A view of all plugins and of the ledger, from `start` on."""
+        ...
+
     def parser(self, conf: PluginConf) -> Parser[Any]:
         """Build the parser of a `<parse>` section."""
         ...
@@ -221,8 +108,72 @@ class Host(Protocol):
         """Build the formatter of a `<format>` section."""
         ...
 
-    def outlet(self, conf: PluginConf) -> Outlet:
-        """Build the output of a `<store>` section, with its buffer; the engine starts and stops it."""
+    def emit_error(
+        self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None
+    ) -> None:
+        """Hand one bad event to `<label @ERROR>`, or to the log where there is none.
+
+        The receipt is held until the dead letter was accepted.
+        """
+        ...
+
+
+class InputHost(Host, Protocol):
+    """What an input has."""
+
+    async def emit(self, batch: EventBatch) -> None:
+        """Send a batch into the router that `@label` names.
+
+        Returns when every output that matched has accepted it (this is back-pressure). Raises when one has not: the
+        caller is still responsible for the source and makes the batch again later; it never re-sends the object.
+        The batch's receipt is not released: that is its creator's to do after `emit` returned.
+        """
+        ...
+
+    def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
+        """Return what sends a batch into another label than `@label` names, on the terms of `emit`.
+
+        Raises:
+            InvalidSetting: there is no such label.
+        """
+        ...
+
+
+class FilterHost(Host, Protocol):
+    """What a filter has."""
+
+    def dropped(self, count: int) -> None:
+        """Say that so many events were dropped on purpose, where neither `filter` nor `EventBatch.keep` did it."""
+        ...
+
+    def made(self, count: int) -> None:
+        """Say that so many events were made of others: one that was split in three has made two."""
+        ...
+
+    async def forward(self, batch: EventBatch) -> None:
+        """Send events that were held back into the rules after this filter, as those for the batch's tag.
+
+        It returns when they are accepted. What is refused is sent again, after longer and longer pauses, and meanwhile
+        nothing else of that tag gets past the filter, nor does a forward overtake what has: its place in the order is
+        that of the call. It raises only when it is cancelled, and the events then come from their source again.
+
+        One hold of the batch's receipt goes with it: the filter has held the receipt when it kept the event, or it was
+        born held, as `Receipt.joint` is, and the engine releases it.
+        """
+        ...
+
+
+class OutputHost(InputHost, Protocol):
+    """What an output has; `emit` and `emitter` are for those that pass batches on."""
+
+    @property
+    def is_secondary(self) -> bool:
+        """Whether it stands in a `<secondary>`: its chunks are cut, and may be encoded, for another output."""
+        ...
+
+    @property
+    def chunk_keys(self) -> tuple[str, ...]:
+        """The ARG of its `<buffer ARG>`, or the default; empty for a direct output."""
         ...
 
     def expand(self, template: str, chunk: Chunk) -> str:
@@ -233,12 +184,24 @@ class Host(Protocol):
         """
         ...
 
-    @property
-    def monitor(self) -> Monitor:
-        """A view of all plugins and of the ledger, from `start` on."""
+    def outlet(self, conf: PluginConf) -> Outlet:
+        """Build the output of a `<store>` section, with its buffer; the engine starts and stops it.
+
+        From `start` on, too, for as many outlets of one section as are needed; such a one starts with its first batch,
+        which it refuses where it cannot start. Of one `@id` the second is called `ID_2`.
+
+        Raises:
+            InvalidSetting: it cannot be built; while the configuration is read this is reported instead.
+        """
         ...
 
-    @property
-    def chunk_keys(self) -> tuple[str, ...]:
-        """The ARG of the output's `<buffer ARG>`, or the default; empty for a direct output."""
+    def passed(self, outlet: Outlet, count: int) -> None:
+        """Say that an outlet of `outlet` is given so many events now; again at each attempt.
+
+        The ledger compares it with what came to the outlet; an output that never says it is not looked at.
+        """
+        ...
+
+    def dropped(self, count: int) -> None:
+        """Say that so many events were thrown away because the output's settings say so."""
         ...

@@ -11,8 +11,9 @@ from logpipe.config.compat import Group
 from logpipe.config.options import Options
 from logpipe.event import EventBatch, Payloads, Record, Time
 from logpipe.metrics import SourceAccount
+from logpipe.plugin.chunk import Chunk
 from logpipe.plugin.failures import failure_of
-from logpipe.plugin.host import Chunk, Host
+from logpipe.plugin.host import FilterHost, Host, InputHost, OutputHost
 from logpipe.plugin.shape import check_shape, told
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that reads as "options"
@@ -83,24 +84,78 @@ class Input(Plugin[O]):
     kind = "input"
     _one_of = ("run",)
     several_workers = False
+    host: InputHost
+
+    def __init__(self, options: O, host: InputHost) -> None:
+        super().__init__(options, host)
 
     async def run(self) -> None:
         """Emit until cancelled. Called once after `start`.
 
         An exception is logged and counted, and `run` is called again after a back-off. Cancellation is the order to
-        stop reading: finish nothing, return at once.
+        finish nothing and return at once. It comes before everything is drained, or after that where `quiesce` is
+        written.
         """
         raise NotImplementedError
+
+    async def quiesce(self) -> None:
+        """Read nothing new from now on, and return at once; what is read is still emitted, acknowledged, committed.
+
+        Called once when the worker is to stop, while `run` and all tasks go on until everything is drained. An input
+        that does not override it has its `run` cancelled instead. After an exception it is treated so, too.
+        """
 
     def accounts(self) -> Iterable[SourceAccount]:
         """Return where the bytes of each source went so far; read by the ledger, also after `stop`."""
         return ()
 
 
-class Filter(Plugin[O]):
-    """Changes or drops events. Override `filter` (easy) or `process` (fast)."""
+class FilterBase(Plugin[O]):
+    """What filters have in common: most change or drop events at once, some hold events back.
+
+    One that joins lines, say, keeps events in `process`, holds the receipts of their batches, and lets go of them with
+    what it returns for a later batch of that tag, or with `host.forward` from a task or from `drain`. It overrides both
+    methods below. What gets past it is sent again by the engine until it is accepted, so that its input never has to
+    read again what it has kept a part of. Where it returns a batch with another receipt than it was given, one hold of
+    it goes with the batch, as for `host.forward`.
+    """
 
     kind = "filter"
+    host: FilterHost
+
+    def __init__(self, options: O, host: FilterHost) -> None:
+        super().__init__(options, host)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Look whether a filter that holds events back lets go of them, too.
+
+        Raises:
+            TypeError: it does not say how many it holds, or has no `drain`.
+        """
+        super().__init_subclass__(**kwargs)
+        if (cls.held is FilterBase.held) != (cls.drain is FilterBase.drain):
+            raise TypeError(f"{cls.__name__} holds events back: write both def held and async def drain")
+
+    def held(self) -> int:
+        """Return how many events it holds back now; read by the ledger, also after `stop`."""
+        return 0
+
+    async def drain(self) -> None:
+        """Forward all that is held back: whoever brings the rest is not read any more.
+
+        Called while the worker stops, after the last call of `process`, again if events came since, and within the
+        shutdown's deadline. What is not forwarded then stays owed to its source, which brings it again.
+        """
+
+    @classmethod
+    def holds_back(cls) -> bool:
+        """Return whether it may hold events back."""
+        return cls.drain is not FilterBase.drain
+
+
+class Filter(FilterBase[O]):
+    """Changes or drops events. Override `filter` (easy) or `process` (fast)."""
+
     _one_of = ("filter", "process")
 
     def filter(self, tag: str, time: Time, record: Record) -> Record | None:
@@ -115,7 +170,8 @@ class Filter(Plugin[O]):
 
         It must not wait. An exception sends the whole batch to `@ERROR`: catch what one record can cause. Events that
         are missing from what it returns are left out by `batch.keep`, or told to `host.dropped`, or handed to
-        `host.emit_error`, and those that are more are told to `host.made`: what is not is lost in the ledger, or made.
+        `host.emit_error`, or `held`, and those that are more are told to `host.made`: what is not is lost in the
+        ledger, or made.
         """
         times: list[Time] = []
         records: list[Record] = []
@@ -145,10 +201,9 @@ class Filter(Plugin[O]):
         return EventBatch(batch.tag, times, records, batch.receipt)
 
 
-class AsyncFilter(Plugin[O]):
+class AsyncFilter(FilterBase[O]):
     """A filter that must wait now and then, for a metadata look-up say."""
 
-    kind = "filter"
     _one_of = ("process",)
 
     async def process(self, batch: EventBatch) -> EventBatch:
@@ -165,6 +220,7 @@ class Output(Plugin[O]):
 
     kind = "output"
     _one_of = ("write", "process")
+    host: OutputHost
     buffer_defaults: ClassVar[dict[str, str]] = {}
     """Parameters of `<buffer>` where the user wrote none (`{"timekey": "1d"}`)."""
     buffer_argument: ClassVar[str] = ""
@@ -175,6 +231,9 @@ class Output(Plugin[O]):
 
     Such a `write` is cancelled after `delayed_commit_timeout`, and the chunk is tried again.
     """
+
+    def __init__(self, options: O, host: OutputHost) -> None:
+        super().__init__(options, host)
 
     async def write(self, chunk: Chunk) -> None:
         """Deliver a chunk. Called for one chunk at a time, or `flush_thread_count` of them.
@@ -201,7 +260,10 @@ class Output(Plugin[O]):
         raise NotImplementedError
 
     async def flush(self) -> None:
-        """Wait until what `process` accepted is delivered; called while draining, within the shutdown's deadline."""
+        """Wait until what `process` accepted is delivered.
+
+        Called while draining, again if events came since, and within the shutdown's deadline.
+        """
 
     encode: Callable[[EventBatch], Payloads] | None = None
     """Override as a method to make the payloads once, on entry to the buffer; `Chunk.payloads` yields them.

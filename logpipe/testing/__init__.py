@@ -5,7 +5,7 @@ outputs collect; `check_plugin` asserts what every plugin promises. Time is real
 """
 
 from logpipe.testing.clock import DEADLINE, ManualClock, settle, wait_for
-from logpipe.testing.collector import Collector, LogCapture
+from logpipe.testing.collector import Collector, LogCapture, collecting
 from logpipe.testing.contract import build, check_plugin, configure
 from logpipe.testing.fake_host import FakeHost
 from logpipe.testing.pipeline import Pipeline, drive, parse, pipeline
@@ -19,6 +19,7 @@ __all__ = [
     "Pipeline",
     "build",
     "check_plugin",
+    "collecting",
     "configure",
     "drive",
     "parse",

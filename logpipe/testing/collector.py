@@ -9,7 +9,7 @@ from logpipe.config.declare import param
 from logpipe.config.options import Options
 from logpipe.engine.tag_pattern import compile_pattern
 from logpipe.event import Event, EventBatch
-from logpipe.plugin import Host, Output
+from logpipe.plugin import Output, OutputHost
 
 
 class CollectorOptions(Options):
@@ -21,7 +21,7 @@ class CollectorOptions(Options):
 class Collector(Output[CollectorOptions], type="test"):
     """Keeps every event; refuses them while `refuse` holds an exception, waits while `open` is clear."""
 
-    def __init__(self, options: CollectorOptions, host: Host) -> None:
+    def __init__(self, options: CollectorOptions, host: OutputHost) -> None:
         super().__init__(options, host)
         self.batches: list[tuple[str, list[Event]]] = []
         self.refuse: Exception | None = None
@@ -39,6 +39,11 @@ class Collector(Output[CollectorOptions], type="test"):
         """Return the events whose tag matches, in order of arrival."""
         matches = compile_pattern(pattern)
         return [event for tag, events in self.batches if matches(tag) for event in events]
+
+
+def collecting(host: OutputHost) -> Collector:
+    """Return a collector for the place of an output, which `Pipeline.collected` calls by the output's id."""
+    return Collector(CollectorOptions(name=host.plugin_id), host)
 
 
 class LogCapture(logging.Handler):

@@ -9,8 +9,8 @@ from logpipe.config.compat import convert
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.options import Options, PluginConf
-from logpipe.engine.router import DROPPED, MADE
-from logpipe.event import EventBatch, Record
+from logpipe.engine.counted import DROPPED, MADE
+from logpipe.event import EventBatch, Receipt, Record
 from logpipe.plugin import AsyncFilter, Filter, Formatter, Parser, Plugin
 from logpipe.registry import Registry
 from logpipe.testing.fake_host import FakeHost
@@ -56,7 +56,8 @@ async def check_plugin(cls: type[Plugin[Any]], conf: str = "", *, records: Seque
 
     It has types and a docstring; each setting has a sentence; constructing starts no task; `stop` is quiet without
     `start` and when called twice; an empty batch passes; a filter that is given `records` says of each that is missing
-    or added that it dropped or made it.
+    or added that it dropped, made or holds it. One that holds events back lets go of all of them when it is drained, in
+    order, and of the receipts of their batches not before; `records` that it holds some of show more.
     """
     assert cls.types, f"{cls.__name__} has no type"
     assert cls.__doc__, f"{cls.__name__} has no docstring"
@@ -71,6 +72,9 @@ async def check_plugin(cls: type[Plugin[Any]], conf: str = "", *, records: Seque
     if isinstance(plugin, (Filter, AsyncFilter)):
         assert len(await _processed(plugin, empty)) == 0
         await _check_count(plugin, host, records)
+        if plugin.holds_back():
+            await _check_drain(build(cls, conf, host=(of_drain := FakeHost())), of_drain, records)
+            await of_drain.cancel_tasks()
     if isinstance(plugin, Parser):
         assert plugin.parse_lines([], 0).records == []
     if isinstance(plugin, Formatter):
@@ -90,7 +94,36 @@ async def _check_count(plugin: Filter[Any] | AsyncFilter[Any], host: FakeHost, r
         passed = len(await _processed(plugin, batch))
     except Exception:  # noqa: BLE001 - then all of the batch goes to `@ERROR`
         return
-    lost = len(records) + host.counter(*MADE).value - passed - dropped.value - len(host.errors)
+    passed += sum(map(len, host.forwarded))
+    lost = len(records) + host.counter(*MADE).value - passed - plugin.held() - dropped.value - len(host.errors)
     name = type(plugin).__name__
     assert lost <= 0, f"{lost} of {len(records)} events are lost in {name}: leave them out by keep or tell host.dropped"
     assert lost == 0, f"{-lost} events more than came are made in {name}: tell host.made, and keep which are errors"
+
+
+async def _check_drain(plugin: Filter[Any] | AsyncFilter[Any], host: FakeHost, records: Sequence[Record]) -> None:
+    """Assert that what a filter holds back comes out at the end, in order, and that nothing is settled before."""
+    name = type(plugin).__name__
+    settled: list[int] = []
+    passed: list[EventBatch] = []
+    for number, record in enumerate(records):
+        receipt = Receipt(lambda number=number: settled.append(number))  # type: ignore[misc]
+        batch = EventBatch("test", [number], [dict(record)], receipt)
+        batch.dropped = host.counter(*DROPPED)
+        before = len(host.forwarded)
+        result = await _processed(plugin, batch)
+        passed += [*host.forwarded[before:], result]
+        if result.receipt is not receipt and result.receipt is not None:
+            result.receipt.release()
+        receipt.release()
+    held, owed = plugin.held(), len(records) - len(settled)
+    assert not held or owed, f"{name} holds {held} events and none of their receipts: hold a receipt with its events"
+    before = len(host.forwarded)
+    await plugin.drain()
+    passed += host.forwarded[before:]
+    assert not plugin.held(), f"{name} still holds {plugin.held()} events after drain: forward them"
+    assert len(settled) == len(records), (
+        f"{name} still holds {len(records) - len(settled)} receipts after drain: release what it has held"
+    )
+    times = [time for batch in passed for time in batch.times]
+    assert times == sorted(times), f"{name} changes the order of events: {times}"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from logpipe.config.options import PluginConf
+from logpipe.engine.counted import DROPPED, MADE
 from logpipe.engine.ledger import Ledger
-from logpipe.engine.router import DROPPED, MADE
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Measurement, Metrics
 from logpipe.plugin import Chunk, Clock, Files, Formatter, Monitor, Outlet, Parser, PluginState
@@ -44,7 +44,7 @@ class FakeMonitor:
 
 
 class FakeHost:
-    """A host for parsers and formatters, and for constructing anything without an engine."""
+    """A host of every kind, for parsers and formatters, and for constructing anything without an engine."""
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self.plugin_id = "test"
@@ -58,6 +58,7 @@ class FakeHost:
         self.is_secondary = False
         self.metrics = Metrics()
         self.emitted: list[EventBatch] = []
+        self.forwarded: list[EventBatch] = []
         self.errors: list[tuple[str, Time, Record, Exception]] = []
         self.claims: set[tuple[str, str]] = set()
         self.tasks: list[asyncio.Task[None]] = []
@@ -68,6 +69,12 @@ class FakeHost:
     async def emit(self, batch: EventBatch) -> None:
         """Keep the batch."""
         self.emitted.append(batch)
+
+    async def forward(self, batch: EventBatch) -> None:
+        """Keep the batch, as accepted."""
+        self.forwarded.append(batch)
+        if batch.receipt is not None:
+            batch.receipt.release()
 
     def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
         """Return what keeps a batch among those that were emitted."""

@@ -16,6 +16,7 @@ from logpipe.config.element import Element
 from logpipe.config.parser import parse_text
 from logpipe.engine.graph import Graph, SystemClock
 from logpipe.engine.letters import Letter, decode
+from logpipe.engine.outlets import Replace
 from logpipe.event import Event, EventBatch, Receipt, Record, Time
 from logpipe.plugin import Clock, Plugin
 from logpipe.registry import Registry
@@ -130,11 +131,13 @@ async def pipeline(
     file: str = "test.conf",
     after: Pipeline | None = None,
     expect_gaps: bool = False,
+    replace: Replace | None = None,
 ) -> AsyncIterator[Pipeline]:
     """Run a configuration until the block ends; `plugins` are known by their `@type` beside the installed ones.
 
     The text is YAML where the name of its `file`, which is for places only, ends so. With `after` it comes after one
-    that has ended, as after a reload. With `expect_gaps` its ledger need not add up.
+    that has ended, as after a reload. With `expect_gaps` its ledger need not add up. `replace` may give another output
+    in the place of each, say `lambda conf, host: collecting(host) if conf.type == "kafka2" else None`.
 
     Raises:
         AssertionError: its ledger does not add up.
@@ -159,6 +162,7 @@ async def pipeline(
             clock=clock or SystemClock(),
             worker_id=worker_id,
             backup_dir=Path(backup_dir),
+            replace=replace,
         )
         if after is not None:
             graph.comes_after(after.graph.left())

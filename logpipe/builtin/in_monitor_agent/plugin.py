@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from logpipe import EventBatch, Host, Input, InvalidSetting, Options, Seconds, param, raw_section
+from logpipe import EventBatch, Input, InputHost, InvalidSetting, Options, Seconds, param, raw_section
 from logpipe.builtin.in_monitor_agent.answers import Answers
 from logpipe.builtin.in_monitor_agent.states import Shown, show
 from logpipe.tree import Element
@@ -70,11 +70,12 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
 
     several_workers = True
 
-    def __init__(self, options: MonitorAgentOptions, host: Host) -> None:
+    def __init__(self, options: MonitorAgentOptions, host: InputHost) -> None:
         super().__init__(options, host)
         self._port = options.port + host.worker_id if options.port else 0  # compat: in_monitor_agent.rb
         if self._port > _HIGHEST_PORT:
             raise InvalidSetting(f"port {options.port} leaves none for worker {host.worker_id}", param="port")
+        self._is_quiet = False
         self._server: Server | None = None
         self._lost = host.counter("lost_records", "Events of `tag` that no output accepted.")
 
@@ -98,7 +99,13 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
             return
         while True:
             await self.host.clock.sleep(self.options.emit_interval)
+            if self._is_quiet:
+                return
             await self._emit(tag)
+
+    async def quiesce(self) -> None:
+        """Make no more events; requests are answered until the end."""
+        self._is_quiet = True
 
     async def _emit(self, tag: str) -> None:
         now = self.host.clock.now()

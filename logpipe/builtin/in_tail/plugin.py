@@ -8,7 +8,7 @@ import stat
 import weakref
 from collections.abc import Iterable
 
-from logpipe import Host, Input
+from logpipe import Input, InputHost
 from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.builtin.in_tail.checkpoints import Checkpoints
 from logpipe.builtin.in_tail.complaints import Complaints
@@ -39,12 +39,13 @@ class Tail(Input[TailOptions], type="tail"):
 
     compat = frozenset({"parser"})
 
-    def __init__(self, options: TailOptions, host: Host) -> None:
+    def __init__(self, options: TailOptions, host: InputHost) -> None:
         super().__init__(options, host)
         if options.pos_file not in {None, os.devnull}:
             host.claim("pos_file", str(options.pos_file))
         self._warn()
         self._loaded = False
+        self._discovering: asyncio.Task[None] | None = None
         self._complaints = Complaints(host.log, host.clock)
         self._checkpoints = Checkpoints(options.pos_file, host, self._written)
         self._watch = Watch(host.log)
@@ -128,11 +129,17 @@ class Tail(Input[TailOptions], type="tail"):
             self._loaded = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._schedule.run(), name="tail.schedule")
-            group.create_task(self.discovery.run(), name="tail.discovery")
+            self._discovering = group.create_task(self.discovery.run(), name="tail.discovery")
             group.create_task(self._checkpoints.run(), name="tail.checkpoints")
             for trail in self.registry.by_path.values():  # of an earlier run that failed
                 trail.stir()
                 self._schedule.restart(trail)
+
+    async def quiesce(self) -> None:
+        """Look for nothing and read nothing new; what was read is emitted, and positions move."""
+        self._schedule.quiesce()
+        if self._discovering is not None:
+            self._discovering.cancel()
 
     async def stop(self) -> None:
         """Write down what has settled, and close everything."""

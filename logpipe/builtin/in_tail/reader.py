@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from logpipe import BufferFull, Host, Receipt
+from logpipe import BufferFull, InputHost, Receipt
 from logpipe.builtin.in_tail.complaints import Complaints
 from logpipe.builtin.in_tail.counts import Counts
 from logpipe.builtin.in_tail.cuts import Cuts
@@ -71,7 +71,7 @@ class Reader:
     def __init__(
         self,
         options: TailOptions,
-        host: Host,
+        host: InputHost,
         *,
         maker: EventMaker,
         lines: LineFormat,

@@ -35,6 +35,7 @@ class Schedule:
         self._queue: deque[Trail] = deque()
         self._workers = 0
         self._group: asyncio.TaskGroup | None = None
+        self._is_quiet = False
 
     async def run(self) -> None:
         """Serve until cancelled; what was busy when it was cancelled is served again by the next run."""
@@ -47,6 +48,10 @@ class Schedule:
             self._group = None
             self._workers = 0
             self._queue.clear()
+
+    def quiesce(self) -> None:
+        """Serve nobody from now on; what is being served is served to the end of its slice."""
+        self._is_quiet = True
 
     def wake(self, trail: Trail) -> None:
         """Serve a trail as soon as it is its turn; one that pauses stays paused."""
@@ -67,13 +72,13 @@ class Schedule:
 
     def _hire(self) -> None:
         """Start one more worker where somebody waits."""
-        if self._queue and self._workers < MOST_WORKERS and self._group is not None:
+        if self._queue and self._workers < MOST_WORKERS and self._group is not None and not self._is_quiet:
             self._workers += 1
             self._group.create_task(self._work(), name="tail.worker")
 
     async def _work(self) -> None:
         """Serve whoever is first in the queue until nobody is."""
-        while self._queue:
+        while self._queue and not self._is_quiet:
             trail = self._queue.popleft()
             self._hire()  # the one served now may have to wait for its output
             trail.state = State.BUSY

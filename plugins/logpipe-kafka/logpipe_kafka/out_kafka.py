@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from logpipe import EventBatch, Host, Output, RetryLater, param
+from logpipe import EventBatch, Output, OutputHost, RetryLater, param
 from logpipe_kafka.cluster_options import NOT_USED
 from logpipe_kafka.delivery.connection import Connection
 from logpipe_kafka.delivery.direct import DirectOwner, DirectSource
@@ -39,7 +39,7 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
     that the input reads those events again later.
     """
 
-    def __init__(self, options: KafkaOptions, host: Host) -> None:
+    def __init__(self, options: KafkaOptions, host: OutputHost) -> None:
         super().__init__(options, host)
         self._connection = Connection(options, find_brokers(options, host), host, on_trouble=lambda _error: None)
         self._delivery = self._connection.delivery

@@ -9,8 +9,8 @@ from logpipe import (
     Chunk,
     DeliveryError,
     EventBatch,
-    Host,
     InvalidSetting,
+    OutputHost,
     PermanentError,
     PluginConf,
     param,
@@ -125,7 +125,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
 
     buffer_argument = "topic"
 
-    def __init__(self, options: Kafka2Options, host: Host) -> None:
+    def __init__(self, options: Kafka2Options, host: OutputHost) -> None:
         # compat: out_kafka2.rb says it so
         host.log.info("brokers has been set: %s", options.brokers)
         fallback = options.default_topic if options.use_default_for_unknown_topic else None
@@ -188,7 +188,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
             )
 
 
-def _message_settings(options: Kafka2Options, host: Host) -> MessageSettings:
+def _message_settings(options: Kafka2Options, host: OutputHost) -> MessageSettings:
     encode = payload.own_encoding(options.format.type)
     if encode is None:
         encode_event = payload.by_formatter(host.formatter(options.format))
@@ -215,7 +215,7 @@ def _message_settings(options: Kafka2Options, host: Host) -> MessageSettings:
     )
 
 
-def _injecting(options: InjectOptions | None, host: Host) -> Callable[[EventBatch], None] | None:
+def _injecting(options: InjectOptions | None, host: OutputHost) -> Callable[[EventBatch], None] | None:
     """Return the function that adds the fields of `<inject>` to a batch's records, None without that section."""
     if options is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from logpipe import Chunk, DeliveryError, Host, Size, param
+from logpipe import Chunk, DeliveryError, OutputHost, Size, param
 from logpipe_kafka.cluster_options import NOT_USED
 from logpipe_kafka.delivery.buffered import BufferedOutput
 from logpipe_kafka.flat_messages import FieldNames, find_brokers, message_settings
@@ -41,7 +41,7 @@ class KafkaBufferedOutput(BufferedOutput[KafkaBufferedOptions], type="kafka_buff
     compat: ClassVar = frozenset({"buffer"})
     buffer_argument = "tag"
 
-    def __init__(self, options: KafkaBufferedOptions, host: Host) -> None:
+    def __init__(self, options: KafkaBufferedOptions, host: OutputHost) -> None:
         names = FieldNames(options.topic_key, options.message_key_key, options.partition_key_key, options.partition_key)
         messages = message_settings(options, host, names=names, use_event_time=options.use_event_time)
         super().__init__(options, host, brokers=find_brokers(options, host), messages=messages)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from logpipe import AsyncFilter, EventBatch, Host, Record, Time
+from logpipe import AsyncFilter, EventBatch, FilterHost, Record, Time
 from logpipe.ruby import ExpressionError, compile_regexp
 from logpipe_kubernetes.access import find_access
 from logpipe_kubernetes.json_log import json_merger
@@ -43,7 +43,7 @@ class _Known(NamedTuple):
 class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernetes_metadata"):
     """Adds `docker` and `kubernetes`: what a tag tells of its container, and what the API server knows of its pod."""
 
-    def __init__(self, options: KubernetesMetadataOptions, host: Host) -> None:
+    def __init__(self, options: KubernetesMetadataOptions, host: FilterHost) -> None:
         super().__init__(options, host)
         self._read_tag = name_reader(
             options.tag_to_kubernetes_name_regexp,
@@ -218,7 +218,7 @@ def _no_fields(record: Record) -> None:  # noqa: ARG001 - stands in for from_fie
     return None
 
 
-def _annotation_patterns(options: KubernetesMetadataOptions, host: Host) -> list[re.Pattern[str]]:
+def _annotation_patterns(options: KubernetesMetadataOptions, host: FilterHost) -> list[re.Pattern[str]]:
     """Return what annotation_match holds, without what does not compile."""
     patterns = []
     for regexp in options.annotation_match:

@@ -55,6 +55,32 @@ async def test_a_wake_during_a_turn_is_not_lost() -> None:
         assert turns == 2
 
 
+async def test_nobody_is_served_once_it_is_quiet() -> None:
+    """What is being served comes to the end of its turn; what waits, wakes or pauses is not served any more."""
+    busy, waiting, pausing = trails("abc")
+    served: list[str] = []
+    gate = asyncio.Event()
+
+    async def serve(trail: Trail) -> float | None:
+        if trail is pausing and not served:
+            return 5.0
+        await gate.wait()
+        served.append(trail.name)
+        return 0.0 if len(served) < 5 else None
+
+    async with scheduled(serve) as schedule:
+        schedule.wake(pausing)
+        schedule.wake(busy)
+        await settle()
+        schedule.quiesce()
+        schedule.wake(waiting)
+        gate.set()
+        await CLOCK.advance(5.0)
+        schedule.wake(busy)
+        await settle()
+        assert served == ["a"]
+
+
 async def test_turns_go_round() -> None:
     """Who has more to read waits until all others had their turn."""
     waiting = {"a": 3, "b": 3, "c": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from logpipe import Chunk, DeliveryError, EventBatch, Host, Output
+from logpipe import Chunk, DeliveryError, EventBatch, Output, OutputHost
 from logpipe_kafka.cluster.brokers import Brokers
 from logpipe_kafka.delivery.chunk_write import ChunkSource, ChunkWrite, Confirmed
 from logpipe_kafka.delivery.connection import Connection
@@ -29,7 +29,7 @@ class BufferedOutput(Output[O], Generic[O]):
     """
 
     def __init__(
-        self, options: O, host: Host, *, brokers: Brokers, messages: MessageSettings, fallback: str = ""
+        self, options: O, host: OutputHost, *, brokers: Brokers, messages: MessageSettings, fallback: str = ""
     ) -> None:
         super().__init__(options, host)
         self._connection = Connection(options, brokers, host, on_trouble=self._troubled, fallback=fallback)
