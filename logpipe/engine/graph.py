@@ -309,7 +309,9 @@ class Graph:
         self._unwatch_log()
         self._stop_by = asyncio.get_running_loop().time() + STOP_SECONDS
         for each in self.stages.inputs:
-            await self._guarded(each.host.stop_running, "input", each.host.plugin_id)
+            # what is still on its way must not meet a stage that has stopped
+            end = each.host.cancel_tasks if each.host.emitting else each.host.stop_running
+            await self._guarded(end, "input", each.host.plugin_id)
         await self._stop_stages(self.stages.filters)
         for outlet in self.outlets:
             await self._guarded(outlet.stop, "buffer", outlet.host.plugin_id)
