@@ -34,7 +34,7 @@ ALWAYS: Final = [
     Always(
         "dead letters cause no back-pressure",
         "Router.emit",
-        "self._dead_letters.is_full and not self._is_error_label",
+        "self._dead_letters.is_full and not self.is_error_label",
         "False",
     ),
     Always(
@@ -94,7 +94,7 @@ ALWAYS: Final = [
     Always(
         "a character of UTF-8 is torn where a long line is cut",
         "Reader._cut_long_line",
-        "line[: _last_character(line)]",
+        "line[: last_character(line)]",
         "line[:]",
     ),
     Always(
@@ -111,10 +111,27 @@ ALWAYS: Final = [
     ),
     Always(
         "errors are not settled a second time while draining",
-        "Graph._deliver_rest",
-        "await self.world.dead_letters.settle()",
+        "Draining._filters_and_letters",
+        "yield self._world.dead_letters, self._log, self._world.dead_letters.settle",
+        "(yield self._world.dead_letters, self._log, self._world.dead_letters.settle) if not self._begun else None",
+    ),
+    Always(
+        "filters are not drained a second time",
+        "Draining._filters_and_letters",
+        "isinstance(stage.plugin, FilterBase) and stage.plugin.holds_back()",
+        "isinstance(stage.plugin, FilterBase) and stage.plugin.holds_back() and stage.plugin not in self._begun",
+    ),
+    Always(
+        "a forward is overtaken by what comes after it",
+        "_Order.enter",
+        "[] if self._forward is None else [self._forward]",
+        "[]",
+    ),
+    Always(
+        "what a filter holds is counted as lost",
+        "_route_line",
+        "missing -= holding",
         "pass",
-        is_last=True,
     ),
 ]
 
