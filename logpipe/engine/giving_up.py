@@ -8,7 +8,7 @@ to that file either way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from logpipe.engine.dead_letter_files import DeadLetterFiles
 from logpipe.engine.letters import Culprit
@@ -23,6 +23,7 @@ class GivingUp:
         files: take the dead letters.
         culprit: how they name the output.
         has_label: tells whether its errors go to `@ERROR`.
+        settle_errors: waits until the errors of the output, and of its `<secondary>`, are there or in a file.
         is_thrown_away: whether nothing is kept, `disable_chunk_backup`.
     """
 
@@ -33,6 +34,7 @@ class GivingUp:
         culprit: Culprit,
         *,
         has_label: Callable[[], bool],
+        settle_errors: Callable[[], Awaitable[None]],
         is_thrown_away: bool,
     ) -> None:
         self.saved = host.counter("given_up_records", "Events saved as dead letters: no output takes them.")
@@ -41,6 +43,7 @@ class GivingUp:
         self._files = files
         self._culprit = culprit
         self._has_label = has_label
+        self.settle_errors = settle_errors
         self._is_thrown_away = is_thrown_away
 
     async def refuse(self, part: Chunk, reason: Exception, *, encoded: bool, is_divided: bool) -> int:

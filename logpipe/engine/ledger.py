@@ -341,8 +341,9 @@ def _buffered_line(stage: Stage[OutputPluginHost], outlet: BufferedOutlet, error
     errors = stage.host.errors.value + errors_of_secondary
     dropped = staging.dropped_records.value
     refused, discarded = _count(stage, "buffer_refused_records"), _count(stage, "discarded_records")
-    gone = outlet.given_up.value + outlet.thrown_away.value + dropped + outlet.damaged.value + refused
-    flushed = outlet.flushed.value
+    given_up, thrown_away = outlet.giving_up.saved.value, outlet.giving_up.thrown_away.value
+    damaged, flushed = _count(stage, "damaged_records"), _count(stage, "flushed_records")
+    gone = given_up + thrown_away + dropped + damaged + refused
     # what came to the chunks, and not what these have counted: between the two an event may be lost as well
     entered = staging.entered + rejected
     unexplained = entered + staging.resumed.value - left_out - flushed - gone - staging.waiting
@@ -353,10 +354,10 @@ def _buffered_line(stage: Stage[OutputPluginHost], outlet: BufferedOutlet, error
         # an event that a chunk holds and that was an error while the chunk was delivered is not delivered
         delivered=flushed - (errors - left_out) - discarded,
         errors=errors,
-        dead_letters=outlet.given_up.value,
+        dead_letters=given_up,
         dropped=dropped + discarded,
-        thrown_away=outlet.thrown_away.value,
-        damaged=outlet.damaged.value,
+        thrown_away=thrown_away,
+        damaged=damaged,
         refused_by_disk=refused,
         waiting=staging.waiting,
         unexplained=unexplained,

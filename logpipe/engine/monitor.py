@@ -50,7 +50,7 @@ class StageState:
 
     def retry(self) -> RetryState | None:
         """Return its retries, by the wall clock."""
-        retry = None if self._outlet is None else self._outlet.retry
+        retry = None if self._outlet is None else self._outlet.staging.queue.retry
         if retry is None:
             return None
         clock = self._stage.host.clock

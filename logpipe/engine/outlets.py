@@ -261,18 +261,12 @@ class OutletBuilder:
             world.dead_letters.files,
             host.culprit,
             has_label=lambda: world.dead_letters.has_label and not host.in_error_label,
+            settle_errors=partial(world.dead_letters.settle, *culprits),
             is_thrown_away=options.disable_chunk_backup,
         )
-        outlet = BufferedOutlet(
-            output,
-            buffer,
-            Staging(output, buffer, options, place, host, slices=slices, has_secondary=secondary is not None),
-            host=host,
-            giving_up=giving_up,
-            settle_errors=partial(world.dead_letters.settle, *culprits),
-            secondary=secondary,
-            slow_flush_seconds=self._slow_flush(conf),
-        )
+        staging = Staging(output, buffer, options, place, host, slices=slices, has_secondary=secondary is not None)
+        slow = self._slow_flush(conf)
+        outlet = BufferedOutlet(output, buffer, staging, giving_up, secondary, host=host, slow_flush_seconds=slow)
         self.buffered.append(outlet)
         return outlet
 

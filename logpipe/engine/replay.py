@@ -77,7 +77,7 @@ class Replay:
             if not isinstance(outlet, BufferedOutlet):
                 raise NoWayError(f"{target} takes no payloads: they were encoded for {first.culprit.plugin_id}")
             payloads = [letter.payload or b"" for letter in letters]
-            await outlet.process_payloads(first.key or ChunkKey(tag=first.tag), payloads, receipt)
+            await outlet.staging.process_payloads(first.key or ChunkKey(tag=first.tag), payloads, receipt)
             return
         batch = EventBatch(
             first.tag or "", [letter.time for letter in letters], [letter.record or {} for letter in letters], receipt
@@ -109,7 +109,7 @@ def target_of(letter: Letter, graph: Graph, to: str = "") -> str:
 
 def _failures(graph: Graph) -> int:
     """Return how many events have become dead letters."""
-    given_up = sum(outlet.given_up.value + outlet.thrown_away.value for outlet in graph.outlets)
+    given_up = sum(each.saved.value + each.thrown_away.value for each in (outlet.giving_up for outlet in graph.outlets))
     return graph.world.dead_letters.count.value + given_up
 
 

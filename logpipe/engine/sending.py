@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
-from logpipe.config.buffer_options import BufferOptions
+from logpipe.engine.chunking import Staging
 from logpipe.engine.giving_up import GivingUp
 from logpipe.engine.poison import DATA_ERRORS, Part, PoisonHunt
 from logpipe.errors import PermanentError, RefusedRecords
-from logpipe.plugin import Chunk, Host, Output, StoredChunk
+from logpipe.plugin import Buffer, Chunk, Host, Output, StoredChunk
 
 
 class Sending:
@@ -18,18 +19,34 @@ class Sending:
 
     Args:
         host: the output's.
-        options: of its buffer.
+        buffer: makes chunks ready.
+        staging: where they come from.
         giving_up: takes what is refused.
-        has_secondary: whether refused chunks go to `<secondary>` and are not divided.
+        secondary: the `<secondary>`, to which refused chunks go and are not divided.
     """
 
-    def __init__(self, host: Host, options: BufferOptions, giving_up: GivingUp, *, has_secondary: bool) -> None:
+    def __init__(
+        self, host: Host, buffer: Buffer[Any], staging: Staging, giving_up: GivingUp, secondary: Output[Any] | None
+    ) -> None:
+        self.secondary = secondary
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
-        self._commit_seconds = float(options.delayed_commit_timeout)
+        self._buffer = buffer
+        self._staging = staging
         self._giving_up = giving_up
-        self._has_secondary = has_secondary
+        self._damaged = host.counter("damaged_records", "Events of chunks whose files were damaged or taken away.")
         self._hunts: dict[str, PoisonHunt] = {}
         self._bad_data = ""
+
+    async def prepare(self, chunk: StoredChunk) -> None:
+        """Make a chunk ready to be read."""
+        with suppress(Exception):  # what the disk refuses is counted as that, by the buffer
+            await chunk.sync()
+        before = len(chunk)
+        await self._buffer.prepare(chunk)
+        found = len(chunk) - before  # a previous run's chunk may be counted only now
+        self._staging.uncounted.discard(chunk.id)
+        self._staging.resumed.add(max(0, found))
+        self._damaged.add(max(0, -found))
 
     async def send(self, output: Output[Any], chunk: StoredChunk) -> None:
         """Write a chunk, or what is left of it; one that its output refuses is divided until the culprits are found.
@@ -46,7 +63,7 @@ class Sending:
             except RefusedRecords:
                 raise
             except PermanentError as error:
-                if self._has_secondary or not _is_divisible(output, chunk):
+                if self.secondary is not None or not _is_divisible(output, chunk):
                     raise
                 hunt = self._hunt(chunk, error)
             except DATA_ERRORS as error:
@@ -65,7 +82,7 @@ class Sending:
         if not output.delayed_commit:
             await output.write(chunk)
             return
-        seconds = self._commit_seconds
+        seconds = float(self._staging.options.delayed_commit_timeout)
         try:
             async with asyncio.timeout(seconds) as limit:
                 await output.write(chunk)

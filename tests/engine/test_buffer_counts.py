@@ -105,7 +105,7 @@ async def test_payloads_that_come_from_outside() -> None:
     async with pipeline(text, *PLUGINS) as running:
         outlet = running.graph.outlets_by_id["w"]
         assert isinstance(outlet, BufferedOutlet)
-        await outlet.process_payloads(ChunkKey(), [b"1", b"2"], Receipt(lambda: None))
+        await outlet.staging.process_payloads(ChunkKey(), [b"1", b"2"], Receipt(lambda: None))
     (line,) = [line for line in running.graph.ledger().outputs if line.plugin_id == "w"]
     assert (line.taken, line.delivered) == (2, 2)
 

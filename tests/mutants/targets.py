@@ -9,8 +9,9 @@ from typing import Final
 MODULES: Final = {
     "logpipe": ["durable"],
     "logpipe/engine": [
-        *("router", "tag_pattern", "edges", "ledger"),
-        *("delivery", "sending", "chunk_queue", "retry", "poison", "giving_up", "placeholders"),
+        *("router", "chain", "gate", "draining", "tag_pattern", "edges", "ledger"),
+        *("delivery", "flush_timer", "attempts", "sending", "verdict", "last_resort", "giving_up"),
+        *("chunk_queue", "retry", "poison", "placeholders"),
         *("dead_letters", "dead_letter_files", "letters"),
     ],
     "logpipe/builtin": ["position_file"],
