@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, tzinfo
-from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 from logpipe.config.buffer_options import BufferOptions
@@ -135,11 +134,11 @@ class _Divider:
 
     def __call__(self, batch: EventBatch, refuse: Refuse) -> Iterable[tuple[ChunkKey, EventBatch]]:
         start, getters = self._start, self._getters
-        if start is not None and not getters and (key := self._common_key(start, batch)) is not None:
-            return ((key, batch),)
+        if start is not None and not getters:
+            key = self._common_key(start, batch)
+            return self._by_time(start, batch, refuse) if key is None else ((key, batch),)
         parts: dict[tuple[Any, ...], tuple[ChunkKey, list[int]]] = {}
-        records: Iterable[Record] = batch.records if getters else repeat({})
-        for index, (time, record) in enumerate(zip(batch.times, records, strict=False)):
+        for index, (time, record) in enumerate(zip(batch.times, batch.records, strict=True)):
             try:
                 timekey = None if start is None else start(time)
                 values = [get(record) for _, get in getters]
@@ -151,7 +150,25 @@ class _Divider:
                 refuse(batch, index, error)
                 continue
             part[1].append(index)
-        return [(key, batch.pick(numbers)) for key, numbers in parts.values()]
+        return [(key, _part(batch, numbers)) for key, numbers in parts.values()]
+
+    def _by_time(
+        self, start: Callable[[Time], int], batch: EventBatch, refuse: Refuse
+    ) -> Iterable[tuple[ChunkKey, EventBatch]]:
+        """Divide by time slice; the records are looked at for none of it."""
+        parts: dict[int, list[int]] = {}
+        for index, time in enumerate(batch.times):
+            try:
+                timekey = start(time)
+            except Exception as error:  # noqa: BLE001 - as above
+                refuse(batch, index, error)
+                continue
+            if timekey in parts:
+                parts[timekey].append(index)
+            else:
+                parts[timekey] = [index]
+        tag = batch.tag if self._by_tag else None
+        return [(ChunkKey(timekey, tag), _part(batch, numbers)) for timekey, numbers in parts.items()]
 
     def _common_key(self, start: Callable[[Time], int], batch: EventBatch) -> ChunkKey | None:
         """Return the key of a whole batch where time and tag are all there is to it; None where slices differ."""
@@ -172,3 +189,9 @@ class _Divider:
             if len(to_s(value)) > LONGEST_VALUE:
                 raise KeyRefused(f"the chunk key {name} has more than {LONGEST_VALUE} characters")
         return ChunkKey(timekey, tag if self._by_tag else None, variables)
+
+
+def _part(batch: EventBatch, numbers: list[int]) -> EventBatch:
+    """Return the events of ascending numbers; those that follow each other cost less."""
+    first, end = numbers[0], numbers[-1] + 1
+    return batch.slice(first, end) if end - first == len(numbers) else batch.pick(numbers)
