@@ -91,7 +91,7 @@ class PositionFile:
         self._saved: bytes | None = None
         self._saved_heads: bytes | None = None
         self._saved_looks: bytes | None = None
-        self.forgets = False
+        self.forgets = path == os.devnull
         """Whether it is the null device, where nothing is kept."""
         self._saving = threading.Lock()  # a cancelled caller leaves its thread at work
 
@@ -107,6 +107,8 @@ class PositionFile:
             LogpipeError: another process has it, or it is no regular file.
             OSError: it cannot be made or opened.
         """
+        if self.forgets:
+            return
         try:
             self._real = Path(self.path).resolve()  # a link is written through, not replaced
             self.forgets = not self._is_regular(os.stat(self._real))  # noqa: PTH116 - not followed any further

@@ -16,8 +16,8 @@ MODULES: Final = {
     ],
     "logpipe/builtin": ["position_file"],
     "logpipe/builtin/in_tail": [
-        *("registry", "table", "saved", "checkpoints"),
-        *("decide", "difference", "cuts", "generation", "rotation_names"),
+        *("registry", "table", "checkpoints"),
+        *("decide", "cuts", "generation", "folders"),
     ],
 }
 """The modules by the folder that each is in or below: one that moves to a room of that folder is found there."""

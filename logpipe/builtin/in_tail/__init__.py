@@ -1,20 +1,20 @@
 """The tail input: follows log files through rotation, truncation and restarts.
 
-    discovery ──asks──► following ──difference──► decide ──actions──► registry ──wakes──► schedule ──► reader
-                            ▲                                            │
-                  watch (inotify), look (disk)                         table ──settled──► checkpoints
+    discovery ──paths──► following ──what was found──► decide ──actions──► registry ──wakes──► schedule ──► reader
+                             ▲                                                │                                │
+                 watch (inotify), disk (looks)                 table (paths and their files) ◄── positions ────┘
+                                                                              │
+                                                                   checkpoints ──► position_file
 
-- finding files: `options`, `targets` and `glob` (which paths are meant), `discovery` (when to look), `watch` and
-  `inotify` (what is reported), `look` and `birth` (what is on the disk)
-- following one: `folders` (where each file of a folder is, by the renames that were reported), `folder_looks` (what is
-  new there), `difference` (what a look brings), `sightings` (several looks while files move),
-  `decide` (what is done about it: pure), `following` (looks, decides, acts), `registry` and `table` (each path, a
-  *trail*, and each of its files, a *generation*), `cuts` (files that were truncated, and their copies),
-  `rotation_names`
-- reading lines: `schedule` (who is next), `throttle`, `reader`, `reads` (many files in one visit to a thread),
-  `logfile`, `archive` (compressed files), `open_files`, `lines`, `events`
-- remembering positions: `generation` (what is owed), `checkpoints`, `saved` and `leftovers` (rows of an earlier run)
-- accounting: `ledger`, `books`, `counts`, `complaints` (how often something is said)
+- finding files: `options`, `paths` (which are meant), `discovery` (when to look), `watch` (what inotify reports),
+  `disk` (what is there)
+- following one: `folders` (where each file of a folder is, by the renames that were reported), `decide` (what is done
+  about what was found: pure), `following` (looks, decides, acts), `table` (each path, a *trail*, and its files),
+  `generation` (one file of a path), `registry` (carries out what was decided), `cuts` (truncated files, their copies)
+- reading lines: `schedule` (who is next, how fast), `reader`, `open_files` (and many reads in one visit to a thread),
+  `logfile`, `archive` (compressed files), `lines` (bytes to lines to events)
+- remembering: `checkpoints` (what an earlier run left, what lay in folders, when it is written)
+- `accounting`: counters, the books of each path, limits on messages
 
 `plugin` puts them together.
 """

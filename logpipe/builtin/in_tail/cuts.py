@@ -5,27 +5,22 @@ from __future__ import annotations
 from logpipe import Host
 from logpipe.builtin.in_tail.archive import Archive
 from logpipe.builtin.in_tail.decide import Cut, after_cut
-from logpipe.builtin.in_tail.difference import Found
+from logpipe.builtin.in_tail.disk import survey, who_is
+from logpipe.builtin.in_tail.folders import Found, close
 from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.look import close, survey, who_are
-from logpipe.builtin.in_tail.open_files import OpenFiles
-from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.table import Trail
 
 
 class Cuts:
     """What a reader calls when a file is not what it was."""
 
-    def __init__(self, host: Host, *, following: Following, files: OpenFiles) -> None:
+    def __init__(self, host: Host, following: Following) -> None:
         self._host = host
         self._following = following
         self._registry = following.registry
+        self.books = following.registry.books
         self._table = following.table
-        self._files = files
-
-    def shortened(self, trail: Trail, generation: Generation, size: int) -> None:
-        """Note that a file of that size was cut behind what was read of it."""
-        self._registry.books.shorten(trail, generation, size)
 
     async def truncated(self, trail: Trail, generation: Generation) -> None:
         """Begin anew with a file whose content is no longer what was read from it.
@@ -41,20 +36,19 @@ class Cuts:
             beginning = await self._host.in_thread(file.rewind)
             # from here on nothing waits: positions must not be written while the path has no generation
             was_live = generation is trail.live
-            self._files.release(generation)
+            self._registry.files.release(generation)
             self._go_on(trail, generation, cut.own)
             self._read_missed(trail, generation, cut)
             born = generation.born
-            place = trail.generations.index(generation)
+            after = trail.after(generation)
             self._table.remove(trail, generation)
-            after = trail.generations[place] if place < len(trail.generations) else None
             start = Found(generation.inode_path, generation.identity, born, file.size, file.changed, 0, beginning, file)
             if was_live:
                 self._registry.rotated.add(1)
                 self._host.log.info("detected rotation of %s", trail.name)
                 self._registry.add(trail, start, 0)
             else:  # it was cut first and renamed then
-                self._registry.read_before(trail, start, 0, after).adrift = generation.adrift
+                self._registry.read_before(trail, start, 0, after).nameless = generation.nameless
             for each in trail.generations:
                 each.after_cut = each.after_cut or each.file is file
             self._registry.settled(trail)
@@ -75,13 +69,11 @@ class Cuts:
         await self._following.look_for_arrivals(trail)
         paths = [each.last for each in trail.arrivals if each.path is not None]
         copies = await self._host.in_thread(lambda: list(looker.copies(paths, content)))
-        known = [each for each, holds in copies if not holds and self._has_read(trail, each)]
+        known = [each for each, holds in copies if not holds and _has_read(trail, each)]
         for each in known:
-            self._forget(trail, each)
-        close(known)
+            _forget(trail, each)
         cut = after_cut(since, [copy for copy in copies if copy[0] not in known])
-        spare = [each for each, _ in copies if each not in known and each is not cut.own and each not in cut.missed]
-        close(spare)
+        close(each for each, _ in copies if each is not cut.own and each not in cut.missed)
         if cut.own is None and generation.behind:
             cut = cut._replace(own=await self._copy_beside(trail, generation))
         return cut
@@ -90,66 +82,50 @@ class Cuts:
         """Open any file beside a path that holds what was read of one of its generations."""
         if not trail.hops:
             return None
-        base, name = trail.hops[-1]
-        here = (await self._host.in_thread(survey, [base]))[base]
+        end = trail.hops[-1]
+        here = await self._host.in_thread(survey, end[0])
         begun = {each.identity for each in trail.generations if each.begun and not _may_be_copy(each, generation)}
-        looker = self._following.looker
-        return await self._host.in_thread(looker.copy, base, name, generation.content, here.names, begun)
-
-    def _has_read(self, trail: Trail, found: Found) -> bool:
-        """Return whether a compressed file holds what is or was read before it was compressed."""
-        if not isinstance(found.file, Archive):
-            return False
-        contents = [*trail.contents, *((each.head, each.known_size) for each in trail.generations)]
-        return any(head.begins(found.beginning) and size == found.size for head, size in contents if head.length)
+        return await self._host.in_thread(self._following.looker.copy, end, generation.content, here.names, begun)
 
     def _read_missed(self, trail: Trail, generation: Generation, cut: Cut) -> None:
         """Read what came and went since, in front of what there is now."""
-        other: Generation | None = generation
-        if generation is not trail.live:  # they came after it
-            place = trail.generations.index(generation) + 1
-            other = trail.generations[place] if place < len(trail.generations) else None
+        other = generation if generation is trail.live else trail.after(generation)  # they came after it
         for found in cut.missed:
             if self._table.find(found) is None:
                 self._registry.read_before(trail, found, 0, other)
                 self._registry.wake(trail)
             else:
                 close([found])
-            self._forget(trail, found)
+            _forget(trail, found)
         if cut.own is not None:
             trail.remember(cut.own.head, cut.own.size)
-            self._forget(trail, cut.own)
-
-    def _forget(self, trail: Trail, found: Found) -> None:
-        for lying in [each for each in trail.arrivals if each.last == found.path]:
-            del trail.arrivals[lying]
+            _forget(trail, cut.own)
 
     def _go_on(self, trail: Trail, generation: Generation, copy: Found | None) -> None:
         """Go on with a generation in the copy of its file; what is in no copy is lost."""
         if copy is None:
-            self._registry.books.abandon(trail, generation, "truncated")
-            self._registry.books.close(trail, generation)
+            self.books.abandon(trail, generation, "truncated")
+            self.books.close(trail, generation)
             return
         # what was written after the copy was made, and before the file was cut, is in neither
         if copy.exact:
             size, generation.size = generation.size, min(generation.size, copy.size)
-            self._registry.books.shorten(trail, generation, size)
+            self.books.shorten(trail, generation, size)
         self._discard(trail, copy)
         if self._table.find(copy) is not None:
             generation.skip(generation.behind, "elsewhere")  # the copy is followed under its own name
         elif copy.size > generation.offset or not generation.settlement.complete:
             # what is owed for the file is owed for the copy now
-            rest = self._registry.read_before(trail, copy, generation.offset, generation)
-            rest.mark, rest.settlement, rest.ledger = generation.mark, generation.settlement, generation.ledger
+            self._registry.read_before(trail, copy, generation.offset, generation, continues=generation)
             return
-        self._registry.books.close(trail, generation)
+        self.books.close(trail, generation)
         close([copy])
 
     def _discard(self, trail: Trail, copy: Found) -> None:
         """Take out an older generation of which nothing was read, if the copy is its file: only the rest is wanted."""
         known = self._table.find(copy)
         if known is not None and known[0] is trail and known[1] in self._table.replaced and not known[1].begun:
-            self._files.close_now(known[1])
+            self._registry.files.close_now(known[1])
             self._table.remove(trail, known[1])
 
     async def give_up(self, trail: Trail, generation: Generation, reason: str) -> None:
@@ -160,7 +136,7 @@ class Cuts:
                 return
             own: Found | None = None
             if generation.file is None:
-                (who,) = await self._host.in_thread(who_are, [generation.inode_path])
+                who = await self._host.in_thread(who_is, generation.inode_path)
                 if who == (generation.identity, generation.born):
                     return  # it is known by now where it is
                 own = await self._copy_beside(trail, generation)
@@ -171,9 +147,9 @@ class Cuts:
                 self._table.remove(trail, generation)
                 self._registry.settled(trail)
                 return
-            self._registry.books.abandon(trail, generation, reason)
+            self.books.abandon(trail, generation, reason)
             self._table.finish(generation)
-            await self._files.close([generation])
+            await self._registry.files.close([generation])
 
 
 def _may_be_copy(other: Generation, cut: Generation) -> bool:
@@ -181,3 +157,16 @@ def _may_be_copy(other: Generation, cut: Generation) -> bool:
     if other is cut or other.ledger.before:
         return False
     return other.known_size == cut.size or (bool(cut.mark) and other.known_size > cut.size)
+
+
+def _has_read(trail: Trail, found: Found) -> bool:
+    """Return whether a compressed file holds what is or was read before it was compressed."""
+    if not isinstance(found.file, Archive):
+        return False
+    contents = [*trail.contents, *((each.head, each.known_size) for each in trail.generations)]
+    return any(head.begins(found.beginning) and size == found.size for head, size in contents if head.length)
+
+
+def _forget(trail: Trail, found: Found) -> None:
+    for member in [each for each in trail.arrivals if each.last == found.path]:
+        del trail.arrivals[member]

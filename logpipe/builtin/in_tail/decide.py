@@ -7,14 +7,86 @@ name after that, is called as rotated files are, and is nobody else's. In doubt 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from logpipe.builtin.in_tail.difference import Beginning, Doubtful, Found, Place, Row
+from logpipe.builtin.in_tail.folders import Found, Hops, close
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import Head, Identity
-from logpipe.builtin.in_tail.table import Table
-from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.table import Table, Trail
+from logpipe.builtin.position_file import Position
+
+
+class Doubtful(NamedTuple):
+    """A file whose name is that of a rotated one, and that was not there at the last look."""
+
+    found: Found
+    since: int
+    """When that look was, nanoseconds since the epoch."""
+    listed: bool
+    """Whether it is known what lay there then; else only when it was."""
+
+
+class Candidate(NamedTuple):
+    """A file that may have had a path's name, as in `Doubtful`."""
+
+    path: str
+    since: int
+    listed: bool
+
+
+class Ask(NamedTuple):
+    """What to look at for a path."""
+
+    path: str
+    before: tuple[str, ...] = ()
+    """Where the files are that had its name."""
+    new: tuple[Candidate, ...] = ()
+
+
+class Place(NamedTuple):
+    """What became of a path since the last look."""
+
+    path: str
+    hops: Hops = ()
+    now: Found | None = None
+    """The file that it leads to."""
+    error: OSError | None = None
+    """Why that cannot be opened."""
+    before: tuple[Found, ...] = ()
+    """Files that had its name since the last look and have another one now, oldest first: for certain."""
+    new: tuple[Doubtful, ...] = ()
+    """Files that may have had its name."""
+
+    @property
+    def files(self) -> list[Found]:
+        """Every file that may be open."""
+        now = [self.now] if self.now is not None else []
+        return [*now, *self.before, *(each.found for each in self.new)]
+
+
+class Row(NamedTuple):
+    """One saved position of a path, and the file that it was found to be of."""
+
+    position: Position
+    found: Found | None
+    hops: Hops
+    """Where its path leads."""
+
+
+class Beginning(NamedTuple):
+    """What the saved positions say of a path that is to be followed."""
+
+    place: Place
+    own: Position | None
+    """The row of the file that the path leads to."""
+    rows: tuple[Row, ...]
+    """Those of files that it led to before, oldest first."""
+    known: bool
+    """Whether the path ever had a row."""
+    arrived: bool = False
+    """Whether the file that the path leads to was not there at the last look of an earlier run."""
+
 
 CLOCK_GRAIN: Final = 10_000_000
 """Nanoseconds by which a file's times may lag behind the clock: the kernel's, which is why no other is asked here."""
@@ -75,6 +147,8 @@ Action: TypeAlias = SetAside | ReadBefore | Follow | TakeOver | PassOver | Lost
 class Rules(NamedTuple):
     """What the configuration says of names."""
 
+    wants: Callable[[str], bool]
+    """Whether a path is meant, for itself."""
     excludes: Callable[[str], bool]
     """Whether exclude_path names a path."""
     follows: Callable[[str], bool]
@@ -244,3 +318,83 @@ def after_cut(since: int, copies: Iterable[tuple[Found, bool]]) -> Cut:
         elif found.changed >= since - CLOCK_GRAIN:
             missed.append(found)
     return Cut(own, missed)
+
+
+class SeveralLooks:
+    """The last look at each path, and what looks before it have found: files are renamed while they are looked for."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Place] = {}
+        self._earlier: dict[str, list[Found]] = {}
+        self._led_to: set[Identity] = set()
+        """Files that paths led to in earlier looks."""
+
+    def add(self, places: Iterable[Place]) -> None:
+        """Take in a later look at some paths."""
+        for place in places:
+            if place.path in self._last:
+                self._keep(self._last[place.path])
+                close(each.found for each in self._last[place.path].new)
+            self._last[place.path] = place
+
+    @property
+    def held(self) -> int:
+        """How many files are open."""
+        files = (each for place in self._last.values() for each in place.files)
+        earlier = (each for found in self._earlier.values() for each in found)
+        return sum(each.file is not None and not each.file.closed for each in (*files, *earlier))
+
+    def _keep(self, place: Place) -> None:
+        self._led_to.update([place.now.identity] if place.now is not None else [])
+        found = [*place.before, *([place.now] if place.now is not None else [])]
+        self._earlier[place.path], twice = _merged(self._earlier.get(place.path, ()), found)
+        close(twice)
+
+    def result(self, *, still: bool) -> list[Place]:
+        """Return the last looks, with all that any look has found; if everything stood `still`, only what is certain.
+
+        That is what a path led to in an earlier look, and was not empty: it may have been deleted since.
+        """
+        for path, earlier in list(self._earlier.items()):
+            place = self._last[path]
+            if still:
+                last = {each.identity for each in place.files}
+                there = [each for each in earlier if each.identity in self._led_to and each.identity not in last]
+                lost = [each for each in there if each.size]
+                close(each for each in earlier if each not in lost)
+                before = [*place.before]
+                for each in lost:
+                    younger = (number for number, other in enumerate(before) if _written(other) > _written(each))
+                    before.insert(next(younger, len(before)), each)
+            else:
+                self._keep(place)
+                before = [each for each in self._earlier[path] if each is not place.now and each.file is not None]
+            self._last[path] = place._replace(before=tuple(before))
+        return list(self._last.values())
+
+
+def _written(found: Found) -> tuple[int, int]:
+    return found.modified, found.born
+
+
+def _merged(known: Sequence[Found], later: Iterable[Found]) -> tuple[list[Found], list[Found]]:
+    """Return what several looks have found, each file once and oldest first, and what was found twice.
+
+    Of those the later one counts. One look misses some, as files are on their way while it is made: what it found
+    keeps its place among what was known, for times alone may be the same.
+    """
+    merged = list(known)
+    twice: list[Found] = []
+    place = 0
+    for each in later:
+        number = next((number for number, other in enumerate(merged) if other.identity == each.identity), None)
+        if number is None:
+            merged.insert(place, each)
+            place += 1
+        elif number < place:
+            twice.append(each)
+        else:
+            twice.append(merged[number])
+            merged[number] = each
+            place = number + 1
+    return sorted(merged, key=_written), twice

@@ -12,16 +12,14 @@ from itertools import islice
 from typing import Final
 
 from logpipe import Host
-from logpipe.builtin.in_tail.complaints import Complaints
+from logpipe.builtin.in_tail.disk import changed_at, in_one_visit, look
+from logpipe.builtin.in_tail.folders import close
 from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.leftovers import expire, read_leftovers
-from logpipe.builtin.in_tail.logfile import Look, looks
-from logpipe.builtin.in_tail.look import changed_at, look_all
+from logpipe.builtin.in_tail.logfile import Identity, Look
 from logpipe.builtin.in_tail.options import TailOptions
-from logpipe.builtin.in_tail.targets import Scan, Targets
-from logpipe.builtin.in_tail.trail import Trail
-from logpipe.builtin.in_tail.watch import Watch
+from logpipe.builtin.in_tail.paths import Scan, Targets
+from logpipe.builtin.in_tail.table import Trail, tag_of
 
 TICK: Final = 1.0
 """Seconds between two rounds, as fluentd's watch timer."""
@@ -39,23 +37,14 @@ SEARCH_PACE: Final = 0.1
 class Discovery:
     """Looks after the files of one `<source>`."""
 
-    def __init__(
-        self,
-        options: TailOptions,
-        host: Host,
-        *,
-        following: Following,
-        targets: Targets,
-        watch: Watch,
-        complaints: Complaints,
-    ) -> None:
+    def __init__(self, options: TailOptions, host: Host, following: Following, targets: Targets) -> None:
         self._options = options
         self._host = host
         self._following = following
         self._registry = following.registry
+        self._table = following.table
+        self._watch = following.watch
         self._targets = targets
-        self._watch = watch
-        self._complaints = complaints
         self.searches = 0
         """How often files were searched for."""
         self._search_wanted = asyncio.Event()
@@ -96,7 +85,7 @@ class Discovery:
     async def _keep_listening(self) -> None:
         """Act on what inotify reports."""
         while True:
-            await self._watch.wait()
+            await self._watch.changed.wait()
             await self._guarded(self._following.catch_up())
 
     async def _keep_ticking(self) -> None:
@@ -121,17 +110,17 @@ class Discovery:
         scan = await self._scan()
         if self._watch.search_in(scan.folders):
             scan = await self._scan()  # what came before the folder was watched
-        by_path = self._registry.by_path
+        by_path = self._table.by_path
         known = list(by_path.values())
         for path, error in scan.refused.items():
-            self._registry.complain(path, error)
+            self._registry.note_error(path, error)
         new = [path for path in scan.files if path not in by_path]
         await self._following.follow(new, new_at_end=first and not self._options.read_from_head)
         if first:
-            await read_leftovers(self._following, self._host, self._options.tag)
+            await self._read_unfollowed()
         self._following.looks.searched = True
         self._following.looks.decided()
-        selection = self._targets.at(self._host.clock.now())
+        selection = self._targets.now
         for trail in known:
             if trail.path not in scan.files and trail.wanted and not selection.wants(trail.path):
                 self._let_go(trail)
@@ -141,22 +130,49 @@ class Discovery:
         self._following.awaited.update(dict.fromkeys(scan.awaited))
 
     async def _scan(self) -> Scan:
-        now = self._host.clock.now()
         limit = self._options.limit_recently_modified
-        since = None if limit is None else now / 1_000_000_000 - limit
-        return await self._host.in_thread(self._targets.at(now).scan, since)
+        since = None if limit is None else self._host.clock.now() / 1_000_000_000 - limit
+        return await self._host.in_thread(self._targets.now.scan, since)
+
+    async def _read_unfollowed(self) -> None:
+        """Read to their ends the files of rows whose paths are not followed; rows without anything to read are kept."""
+        following, saved = self._following, self._following.looks.saved
+        async with following.changing:
+            rows = [row for row in saved.unclaimed() if row.path not in self._table.by_path]
+            for row, found, hops in await self._host.in_thread(following.looker.rows, rows, {}, set()):
+                following.looks.leads[following.end_of(hops)] = row.path
+                if found is None:
+                    continue
+                if found.size <= row.offset or self._table.find(found) is not None:
+                    close([found])
+                    continue
+                trail = self._table.by_path.get(row.path) or Trail(row.path, tag_of(self._options.tag, row.path))
+                saved.claim([row])
+                generation = self._registry.read_before(trail, found, row.offset)
+                generation.kept = found.path == "".join(hops[-1])
+                following.read_rest_of(trail, hops)
 
     async def _expire(self) -> None:
+        """Drop the rows of files that are gone for good."""
         interval, now = self._options.pos_file_compaction_interval, self._host.clock.monotonic()
         compact = interval is not None and now - self._compacted_at >= interval
         if compact:
             self._compacted_at = now
-        if await expire(self._following, self._host, compact=compact):
-            self._registry.moved()
+        saved = self._following.looks.saved
+        async with self._following.changing:
+            paths = list({row.path for row in saved.unclaimed()})
+            statuses = await in_one_visit(self._host, look, paths)
+            inodes = {
+                path: None if status is None else Identity.of(status).inode
+                for path, status in zip(paths, statuses, strict=True)
+                if status is None or path in self._table.by_path or not self._following.rules.wants(path)
+            }  # what has just come is about to be followed, and its rows say where
+            if saved.expire(inodes, self._host.clock.now() / 1_000_000_000, compact=compact):
+                self._registry.moved()
 
     async def tick(self) -> None:
         """Make one round."""
-        self._complaints.sum_up()
+        self._registry.messages.sum_up()
         await self._following.catch_up()
         await self._attend_replaced()
         await self._attend_missing()
@@ -164,52 +180,38 @@ class Discovery:
 
     async def _attend_replaced(self) -> None:
         """Read what rotated files still bring, and let go of those that have been quiet for rotate_wait."""
-        replaced = [(trail, each) for each, trail in self._registry.table.replaced.items()]
-        if not replaced:
-            return
-        seen = await self._host.in_thread(looks, [each.look_at() for _, each in replaced])
+        replaced = [(trail, each) for each, trail in self._table.replaced.items()]
+        seen = await self._registry.look_at(replaced)
         now = self._host.clock.monotonic()
-        for (trail, each), found in zip(replaced, seen, strict=True):
-            self._registry.note_head(trail, each, found)
-        quiet = [
-            (trail, each)
-            for (trail, each), found in zip(replaced, seen, strict=True)
-            if not self._has_more(trail, each, found, now) and self._is_over(trail, each, now)
-        ]
+        quiet = [(trail, each) for trail, each, look in seen if self._is_over(trail, each, look, now)]
         if quiet:
             async with self._following.changing:
                 await self._registry.finish(quiet)
 
-    def _has_more(self, trail: Trail, generation: Generation, seen: Look | None, now: float) -> bool:
-        """Return whether a rotated file is still being read or written."""
+    def _is_over(self, trail: Trail, generation: Generation, seen: Look | None, now: float) -> bool:
+        """Return whether a rotated file can be let go: nothing more comes; its last line may have to be read before."""
         if seen is not None and seen.length != generation.size:
             generation.replaced_at = now
-            generation.stirred = True
-            self._registry.wake(trail)
-        return generation.stirred
-
-    def _is_over(self, trail: Trail, generation: Generation, now: float) -> bool:
-        """Return whether a rotated file that is quiet can be let go; its last line may have to be read before."""
-        if generation.replaced_at is None or now - generation.replaced_at < self._options.rotate_wait:
+            self._registry.read_more(trail, generation)
+        quiet_since = generation.replaced_at
+        if generation.pending or quiet_since is None or now - quiet_since < self._options.rotate_wait:
             return False
-        if generation.damage:
+        if generation.damage or not generation.behind:
             return True
-        if generation.behind and not generation.closing:
+        if not generation.closing:
             generation.closing = True
-            generation.stirred = True
-            self._registry.wake(trail)
+            self._registry.read_more(trail, generation)
             return False
-        if generation.behind:
-            generation.skip(generation.behind, "unended")
+        generation.skip(generation.behind, "unended")
         return True
 
     async def _attend_missing(self) -> None:
         """Follow what could not be followed before: files that were still to come, files without permission."""
-        by_path = self._registry.by_path
-        selection = self._targets.at(self._host.clock.now())
+        by_path = self._table.by_path
+        selection = self._targets.now
         absent = [path for path in selection.fixed if path not in by_path]
         asked = list(islice({**dict.fromkeys(absent), **self._following.awaited}, AUDIT))
-        statuses = await self._host.in_thread(look_all, asked) if asked else []
+        statuses = await in_one_visit(self._host, look, asked)
         there = [path for path, status in zip(asked, statuses, strict=True) if status is not None]
         unreadable = list(islice(self._registry.unreadable, AUDIT))
         if there or unreadable:
@@ -220,7 +222,7 @@ class Discovery:
 
     async def _audit(self) -> None:
         """Look at paths in turn, or at all of them where nobody reports what happens."""
-        trails = list(self._registry.by_path.values())
+        trails = list(self._table.by_path.values())
         folders: list[str] = []
         if self._watch.blind:
             folders = await self._changed_unnoticed()
@@ -231,8 +233,7 @@ class Discovery:
             trails = trails[start : start + AUDIT]
             self._next_audited = start + AUDIT
         if trails:
-            statuses = await self._host.in_thread(look_all, [trail.path for trail in trails])
-            seen = zip(trails, statuses, strict=True)
+            seen = await self._following.statuses(trails)
             await self._following.compare(seen, audit=not self._watch.blind, anew=folders)
 
     async def _changed_unnoticed(self) -> list[str]:
@@ -240,7 +241,7 @@ class Discovery:
         unwatched = {
             base: each for base, each in self._following.folders.by_base.items() if not self._watch.covers(base)
         }
-        times = await self._host.in_thread(changed_at, list(unwatched)) if unwatched else []
+        times = await in_one_visit(self._host, changed_at, unwatched)
         return [
             base
             for (base, each), changed in zip(unwatched.items(), times, strict=True)
@@ -250,17 +251,15 @@ class Discovery:
     async def look_a_last_time(self) -> None:
         """Note where every path leads, how much is there of every open file, and how it begins."""
         await self._following.catch_up()
-        await self._following.look_again(self._registry.by_path.values())
-        opened = [(trail, each) for trail in self._registry.by_path.values() for each in trail.generations if each.file]
-        seen = await self._host.in_thread(looks, [each.look_at() for _, each in opened]) if opened else []
-        for (trail, generation), found in zip(opened, seen, strict=True):
-            if found is not None:
-                generation.seen_size = found.length
-                self._registry.note_head(trail, generation, found)
+        await self._following.compare(await self._following.statuses(self._table.by_path.values()), audit=False)
+        opened = [(trail, each) for trail in self._table.by_path.values() for each in trail.generations if each.file]
+        for _, generation, seen in await self._registry.look_at(opened):
+            if seen is not None:
+                generation.seen_size = seen.length
 
     def _let_go(self, trail: Trail) -> None:
         """Read a path's file to its end and follow it no longer: the configuration means it no more."""
         trail.wanted = False
         if (live := trail.live) is not None:
             self._registry.set_aside(trail, live)
-            live.kept, live.adrift = True, False
+            live.kept, live.nameless = True, False

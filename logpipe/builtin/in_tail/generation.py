@@ -6,36 +6,102 @@ that a new file never inherits the offset of an old one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
+from typing import Final
 
 from logpipe import Receipt
-from logpipe.builtin.in_tail.difference import Found
-from logpipe.builtin.in_tail.ledger import Ledger
+from logpipe.builtin.in_tail.folders import Found
 from logpipe.builtin.in_tail.logfile import MARK_BYTES, NO_HEAD, Content, Head, Identity, LogFile
 from logpipe.builtin.position_file import Position
+from logpipe.monitor import SourceAccount
+
+GIVEN_UP: Final = ("gone", "unreadable")
+"""Why a whole file is given up; should it turn up again, it is read on."""
 
 
+@dataclass(slots=True)
+class Ledger:
+    """The bytes of one or several generations: their sizes and `departed` are the sum of the other numbers.
+
+    What is still to be read is the one number that is not kept but looked up.
+    """
+
+    before: int = 0
+    """Where reading began; what is before it was read by an earlier run, or was there before the first one."""
+    read: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Bytes passed over on purpose, by reason: `long_line`, `nul`, `unended`, `elsewhere`, `doubtful`."""
+    abandoned: dict[str, int] = field(default_factory=dict)
+    """Bytes that could not be read any more, by reason: `truncated`, `gone`, `unreadable`, `damaged`."""
+    departed: int = 0
+    """Bytes that were there and are not looked at any more: files that were let go, and ends that were cut off."""
+
+    def skip(self, count: int, reason: str) -> None:
+        """Count bytes that were passed over."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    def pass_over(self, count: int, reason: str) -> None:
+        """Count bytes as passed over that were counted as read."""
+        if count:
+            self.read -= count
+            self.skip(count, reason)
+
+    def abandon(self, count: int, reason: str) -> None:
+        """Count bytes that are lost."""
+        self.abandoned[reason] = self.abandoned.get(reason, 0) + count
+
+    def regain(self, most: int) -> int:
+        """Count bytes no longer as lost: the file that was given up with them is there again. Returns how many."""
+        found = 0
+        for reason in GIVEN_UP:
+            count = min(most - found, self.abandoned.get(reason, 0))
+            if count:
+                self.abandoned[reason] -= count
+                found += count
+        return found
+
+    def absorb(self, other: Ledger, size: int) -> None:
+        """Add what another ledger says of a file of that size, which is let go."""
+        self.before += other.before
+        self.read += other.read
+        self.departed += other.departed + size
+        for reason, count in other.skipped.items():
+            self.skip(count, reason)
+        for reason, count in other.abandoned.items():
+            self.abandon(count, reason)
+
+    def account(self, name: str, *, size: int = 0, waiting: int = 0) -> SourceAccount:
+        """Return the books of a source whose files have `size` bytes, `waiting` of them still to be read."""
+        return SourceAccount(
+            name,
+            written=self.departed + size,
+            before=self.before,
+            read=self.read,
+            skipped={reason: count for reason, count in self.skipped.items() if count},
+            abandoned={reason: count for reason, count in self.abandoned.items() if count},
+            waiting=waiting,
+        )
+
+
+@dataclass(slots=True, eq=False)
 class _End:
     """Where a batch ends in its file."""
 
-    __slots__ = ("offset", "settled")
-
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-        self.settled = False
+    offset: int
+    settled: bool = False
 
 
+@dataclass(slots=True, eq=False)
 class Settlement:
     """How much of a file is past a kill -9: everything before the furthest end with no unsettled receipt before it."""
 
-    __slots__ = ("_waiting", "moved", "position")
-
-    def __init__(self, position: int, moved: Callable[[], None]) -> None:
-        self.position = position
-        self.moved = moved
-        """Called when the position has moved on."""
-        self._waiting: list[_End] = []  # a few: a deque would cost each idle file 600 bytes
+    position: int
+    moved: Callable[[], None]
+    """Called when the position has moved on."""
+    _waiting: list[_End] = field(default_factory=list)  # a few: a deque would cost each idle file 600 bytes
 
     def expect(self, offset: int) -> Receipt:
         """Return the receipt of a batch that ends at `offset`; batches are expected in the order of the file."""
@@ -62,98 +128,61 @@ class Settlement:
         self.moved()
 
 
+@dataclass(slots=True, eq=False)
 class Generation:
     """The reader state of one generation. Offsets move when a batch was accepted, positions when it has settled."""
 
-    __slots__ = (
-        "adrift",
-        "after_cut",
-        "ahead",
-        "blank",
-        "born",
-        "checked_at",
-        "closing",
-        "failures",
-        "file",
-        "finished",
-        "form",
-        "gone",
-        "head",
-        "identity",
-        "inode_path",
-        "kept",
-        "ledger",
-        "mark",
-        "modified",
-        "offset",
-        "read_at",
-        "replaced_at",
-        "seen_size",
-        "settlement",
-        "size",
-        "stirred",
-        "want",
-    )
-
-    def __init__(
-        self,
-        identity: Identity,
-        inode_path: str,
-        *,
-        offset: int,
-        moved: Callable[[], None],
-        born: int = 0,
-        size: int = 0,
-        modified: int = 0,
-        head: Head = NO_HEAD,
-        form: type[LogFile] = LogFile,
-    ) -> None:
-        self.identity = identity
-        self.inode_path = inode_path
-        """A name that led to the file when last seen."""
-        self.born = born
-        """When the file was made, nanoseconds since the epoch; 0 where the disk does not know."""
-        self.adrift = False
-        """Whether no name is known that leads to it: then it is known by being open, or not at all."""
-        self.kept = False
-        """Whether its position outlives it: the file is still there under its name, which is not followed now."""
-        self.offset = offset
-        """The first byte that no accepted batch covers; always the start of a line, unless it began elsewhere."""
-        self.ahead = 0
-        """Bytes after `offset` of a line that is too long and whose end is not in sight."""
-        self.after_cut = False
-        """Whether it began when its file was cut: a writer that goes on at its old offset leaves NULs at first."""
-        self.want = 0
-        """Bytes to read at once where a line is longer than a block; else 0."""
-        self.blank = False
-        """Whether all that was seen after `offset` is NULs: space that the writer has reserved."""
-        self.size = size
-        """Bytes that it held when it was last read."""
-        self.seen_size = 0
-        """Bytes that its name was seen to hold since."""
-        self.modified = modified
-        """When the file was last written as far as we know, nanoseconds since the epoch."""
-        self.head = head
-        self.mark = b""
-        """The last bytes before `offset`, as they were read; empty where nothing was."""
-        self.settlement = Settlement(offset, moved)
-        self.ledger = Ledger(before=offset)
-        self.stirred = True
-        """Whether there may be something to read."""
-        self.read_at = self.checked_at = 0
-        """When the last read and the one before it began, nanoseconds since the epoch: what was read was all there."""
-        self.closing = False
-        """Whether its last line counts as a whole one though no line feed ends it."""
-        self.replaced_at: float | None = None
-        """When it stopped being what its path names, or was last written after that; monotonic seconds."""
-        self.finished = False
-        """Whether nothing more will be read; it stays until its receipts have settled."""
-        self.gone = False
-        """Whether the file had no name left when it was closed: what has its inode from then on is another one."""
-        self.failures = 0
-        self.form = form
-        """How its file is read."""
-        self.file: LogFile | None = None
+    identity: Identity
+    inode_path: str
+    """A name that led to the file when last seen."""
+    _: KW_ONLY
+    offset: int
+    """The first byte that no accepted batch covers; always the start of a line, unless it began elsewhere."""
+    settlement: Settlement
+    ledger: Ledger
+    born: int = 0
+    """When the file was made, nanoseconds since the epoch; 0 where the disk does not know."""
+    size: int = 0
+    """Bytes that it held when it was last read."""
+    modified: int = 0
+    """When the file was last written as far as we know, nanoseconds since the epoch."""
+    head: Head = NO_HEAD
+    mark: bytes = b""
+    """The last bytes before `offset`, as they were read; empty where nothing was."""
+    form: type[LogFile] = LogFile
+    """How its file is read."""
+    replaced_at: float | None = None
+    """When it stopped being what its path names, or was last written after that; monotonic seconds."""
+    nameless: bool = False
+    """Whether no name is known that leads to it: then it is known by being open, or not at all."""
+    kept: bool = False
+    """Whether its position outlives it: the file is still there under its name, which is not followed now."""
+    ahead: int = 0
+    """Bytes after `offset` of a line that is too long and whose end is not in sight."""
+    after_cut: bool = False
+    """Whether it began when its file was cut: a writer that goes on at its old offset leaves NULs at first."""
+    want: int = 0
+    """Bytes to read at once where a line is longer than a block; else 0."""
+    blank: bool = False
+    """Whether all that was seen after `offset` is NULs: space that the writer has reserved."""
+    seen_size: int = 0
+    """Bytes that its name was seen to hold since it was last read."""
+    read_at: int = field(default_factory=time.time_ns)
+    """When the last read began, nanoseconds since the epoch: what was read then was all there."""
+    checked_at: int = field(default_factory=time.time_ns)
+    """When the read before that began."""
+    pending: bool = True
+    """Whether there may be something to read."""
+    closing: bool = False
+    """Whether its last line counts as a whole one though no line feed ends it."""
+    finished: bool = False
+    """Whether nothing more will be read; it stays until its receipts have settled."""
+    gone: bool = False
+    """Whether the file had no name left when it was closed: what has its inode from then on is another one."""
+    failures: int = 0
+    """Reads in a row that failed."""
+    file: LogFile | None = None
+    """The open file; None where it is closed."""
 
     @property
     def begun(self) -> bool:
@@ -205,7 +234,7 @@ class Generation:
         self.checked_at, self.read_at = self.read_at, began
 
     def look_at(self) -> tuple[LogFile | None, str, Identity, Head]:
-        """Return what `looks` takes."""
+        """Return what `Look.at` takes."""
         return self.file, self.inode_path, self.identity, self.head
 
     @property

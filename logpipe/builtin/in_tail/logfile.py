@@ -12,7 +12,6 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterable
 from typing import ClassVar, Final, NamedTuple, Self
 
 HEAD_BYTES: Final = 1024
@@ -235,8 +234,9 @@ class Look(NamedTuple):
     head: Head
 
     @classmethod
-    def at(cls, file: LogFile | None, path: str, identity: Identity, head: Head) -> Self | None:
+    def at(cls, known: tuple[LogFile | None, str, Identity, Head]) -> Self | None:
         """Look at a file whose head may have grown; at its name where it is closed; None where that is another's."""
+        file, path, identity, head = known
         try:
             if file is None:
                 status = os.stat(path)  # noqa: PTH116 - paths stay as they are written
@@ -246,11 +246,6 @@ class Look(NamedTuple):
         except (OSError, ValueError):  # it may have been closed meanwhile
             return None
         return cls(length, Head.of(beginning) if head.begins(beginning) else head)
-
-
-def looks(files: Iterable[tuple[LogFile | None, str, Identity, Head]]) -> list[Look | None]:
-    """Look at several files in one visit to a thread."""
-    return [Look.at(*each) for each in files]
 
 
 def sound_size(size: int, beginning: bytes) -> int:

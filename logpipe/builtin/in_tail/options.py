@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final, Literal
 
 from logpipe import InvalidSetting, Options, PluginConf, Seconds, Size, param, plugin_section, section
+from logpipe.builtin.in_tail.archive import SUFFIX
 from logpipe.codec import find_zone
 
 _RESERVED: Final = ("/", "*", "%")
@@ -131,6 +132,11 @@ class TailOptions(Options):
     )
     group: GroupOptions | None = section("Limits on the lines read per time from groups of files.")
     parse: PluginConf = plugin_section("How to read a line.", kind="parser", required=True)
+
+    @property
+    def archive_suffix(self) -> str:
+        """How names of compressed files end; empty where such files are not read."""
+        return SUFFIX if self.read_compressed_rotated else ""
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what fluentd's in_tail.rb refuses, in its words where they say what to do."""

@@ -13,18 +13,25 @@ from functools import partial
 from typing import Final
 
 from logpipe import BufferFull, InputHost, Receipt
-from logpipe.builtin.in_tail.complaints import Complaints
-from logpipe.builtin.in_tail.counts import Counts
+from logpipe.builtin.in_tail.accounting import Counts
 from logpipe.builtin.in_tail.cuts import Cuts
-from logpipe.builtin.in_tail.events import EventMaker, Made
+from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.lines import HOLE, LineFormat, PlainLines, last_character, whole_lines, without_hole
+from logpipe.builtin.in_tail.lines import (
+    HOLE,
+    EventMaker,
+    Lines,
+    Made,
+    last_character,
+    line_format,
+    whole_lines,
+    without_hole,
+)
 from logpipe.builtin.in_tail.logfile import Rewritten
-from logpipe.builtin.in_tail.open_files import OpenFiles
+from logpipe.builtin.in_tail.open_files import BLOCK, Reads
 from logpipe.builtin.in_tail.options import TailOptions
-from logpipe.builtin.in_tail.reads import BLOCK, Reads
-from logpipe.builtin.in_tail.throttle import Throttle
-from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.schedule import Throttle
+from logpipe.builtin.in_tail.table import Trail
 
 POOL: Final = 4 * 1024 * 1024
 """Bytes of blocks whose events wait for outputs at the same time, more or less: with many waiting, blocks get small."""
@@ -68,44 +75,34 @@ class _Slice:
 class Reader:
     """Reads the files of one `<source>`, for a Schedule to call."""
 
-    def __init__(
-        self,
-        options: TailOptions,
-        host: InputHost,
-        *,
-        maker: EventMaker,
-        lines: LineFormat,
-        cuts: Cuts,
-        files: OpenFiles,
-        complaints: Complaints,
-        throttle: Throttle,
-    ) -> None:
+    def __init__(self, options: TailOptions, host: InputHost, following: Following, throttle: Throttle) -> None:
+        """Raise InvalidSetting where there is no such encoding."""
         self._host = host
-        self._maker = maker
-        self._format = lines
-        self._cuts = cuts
-        self._files = files
-        self._complaints = complaints
-        self._throttle = throttle if throttle.active else None
+        self._files = following.registry.files
+        self._messages = following.registry.messages
+        self._cuts = Cuts(host, following)
+        self._maker = EventMaker(options, host, self._messages)
+        self._format = line_format(options.encoding, options.from_encoding)
+        self._throttle = throttle
         self._lines_limit = min(options.read_lines_limit or MOST_LINES, MOST_LINES)
         self._max_line_size = int(options.max_line_size) if options.max_line_size is not None else None
         self._longest = self._max_line_size or LONGEST_LINE
         self._close_after = options.open_on_every_update
-        self._reads = Reads(host, files)
-        self._emitting = 0
+        self._reads = Reads(host, self._files)
         self._counts = Counts(host)
-        is_plain = isinstance(lines, PlainLines) and self._max_line_size is None and self._throttle is None
-        self._takes_whole = is_plain and maker.takes_whole
+        self._emitting = 0
+        is_plain = type(self._format) is Lines and self._max_line_size is None and not throttle.active
+        self._takes_whole = is_plain and self._maker.takes_whole
 
     async def serve(self, trail: Trail) -> float | None:
         """Read one slice of a trail's oldest unread generation.
 
         Returns 0.0 where there is more, the seconds to wait before the next try, or None at the end of the file.
         """
-        generation = trail.next_stirred()
+        generation = trail.next_pending()
         if generation is None:
             return None
-        if self._throttle is not None and (wait := self._throttle.pause(trail)):
+        if wait := self._throttle.pause(trail):
             return wait
         modified = generation.modified
         try:
@@ -124,20 +121,18 @@ class Reader:
         pause = await self._deliver(_Slice(trail, generation, data, place, at_end))
         if pause is not None:
             return pause
-        generation.stirred = trail.woken
+        generation.pending = trail.woken
         self._files.rest(generation, close=self._close_after)
-        return None if trail.next_stirred() is None else 0.0
+        return None if trail.next_pending() is None else 0.0
 
     async def _read(self, trail: Trail, generation: Generation) -> bytes:
         block = max(SMALLEST_BLOCK, min(BLOCK, POOL // (self._emitting + 1)))
-        if self._throttle is not None:
-            block = self._throttle.bytes_left(trail, block)
+        block = self._throttle.bytes_left(trail, block)
         size = generation.size
         data = await self._reads.read(generation, trail.path, max(generation.want, block))
         if generation.size < size and generation.form.exact:
-            self._cuts.shortened(trail, generation, size)
-        if self._throttle is not None:
-            self._throttle.spend_bytes(trail, len(data))
+            self._cuts.books.shorten(trail, generation, size)
+        self._throttle.spend_bytes(trail, len(data))
         return data
 
     def _rewritten(self, trail: Trail) -> float:
@@ -193,14 +188,11 @@ class Reader:
 
     async def _emit_lines(self, block: _Slice, lines: list[bytes], end: int) -> float | None:
         """Emit lines whose last one ends at `end` of the block, in batches; returns None where all were accepted."""
-        limit = self._lines_limit
         done = 0
         while done < len(lines):
-            if self._throttle is not None:
-                allowed = self._throttle.lines_left(block.trail)
-                if allowed == 0:
-                    return 0.0  # the next turn finds out how long to wait
-                limit = self._lines_limit if allowed is None else min(self._lines_limit, allowed)
+            limit = self._throttle.lines_left(block.trail, self._lines_limit)
+            if limit == 0:
+                return 0.0  # the next turn finds out how long to wait
             part = lines if done == 0 and len(lines) <= limit else lines[done : done + limit]
             done += len(part)
             stop = end if done == len(lines) else block.place + sum(map(len, part)) + len(part) * len(self._format.end)
@@ -229,8 +221,7 @@ class Reader:
             long_bytes = size - sum(map(len, kept)) - ends * len(kept)
             self._say_long(trail, len(lines) - len(kept), long_bytes)
             generation.ledger.pass_over(long_bytes, "long_line")
-        if self._throttle is not None:
-            self._throttle.spend_lines(trail, len(lines))
+        self._throttle.spend_lines(trail, len(lines))
         return None
 
     async def _hand_on(
@@ -261,15 +252,15 @@ class Reader:
         receipt.release()
         block.place = stop
         trail.refusals = 0
-        self._counts.accepted(size, lines, made)
+        self._counts.accepted(size, lines, unmatched=made.unmatched, surplus=made.surplus)
         return None
 
     def _refused(self, trail: Trail, generation: Generation, error: Exception) -> float:
         """Return how long to wait before the lines of a refused batch are read again."""
-        pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(trail.refusals, 10))
+        pause = _pause(trail.refusals, LONGEST_PAUSE)
         trail.refusals += 1
         self._counts.refusals.add(1)
-        if self._complaints.room(trail.name, "refused", 1):
+        if self._messages.allowed(trail.name, "refused", 1):
             reason = "the buffer is full" if isinstance(error, BufferFull) else repr(error)
             self._host.log.warning(
                 "events of %s were not accepted (%s): reading again from byte %d in %.1f seconds",
@@ -287,7 +278,8 @@ class Reader:
         if generation.blank and not block.at_end and len(rest) >= HOLE:
             return await self._skip_nuls(generation)
         if len(rest) >= self._longest:
-            return await self._too_long(block, rest)
+            generation.ahead = len(rest)  # the offset stays at its start: a restart sees again that it is too long
+            return None if block.at_end and not generation.closing else 0.0
         if not block.at_end:
             generation.want = min(2 * max(len(rest), BLOCK), self._longest) if alone else 0
             return 0.0
@@ -311,11 +303,6 @@ class Reader:
         generation.skip(following - generation.offset, "nul")
         return 0.0
 
-    async def _too_long(self, block: _Slice, rest: bytes) -> float | None:
-        """Look for the end of a long line. The offset stays at its start: a restart sees again that it is too long."""
-        block.generation.ahead = len(rest)
-        return None if block.at_end and not block.generation.closing else 0.0
-
     async def _cut_long_line(self, block: _Slice, taken: int) -> float | None:
         """Emit the beginning of a long line that ends after `taken` bytes of the block: one line is one event."""
         generation, ahead = block.generation, block.generation.ahead
@@ -333,7 +320,7 @@ class Reader:
         generation.ledger.pass_over(ahead + taken - len(line) - len(self._format.end), "long_line")
         self._counts.cut_lines.add(1)
         self._counts.long_line_bytes.add(ahead + taken - len(line))
-        if self._complaints.room(block.trail.name, "line was cut", 1):
+        if self._messages.allowed(block.trail.name, "line was cut", 1):
             self._host.log.warning(
                 "a line of %s has %d bytes and was cut after %d: set max_line_size to leave such lines out",
                 block.trail.name,
@@ -360,7 +347,7 @@ class Reader:
     def _say_long(self, trail: Trail, lines: int, size: int) -> None:
         self._counts.skipped_lines.add(lines)
         self._counts.long_line_bytes.add(size)
-        for _ in range(self._complaints.room(trail.name, "received line is too long", lines)):
+        for _ in range(self._messages.allowed(trail.name, "received line is too long", lines)):
             self._host.log.warning("received line length is longer than %d", self._longest)
 
     async def _cannot_read(self, trail: Trail, generation: Generation, error: OSError) -> float:
@@ -374,15 +361,14 @@ class Reader:
             reason = "gone" if isinstance(error, FileNotFoundError) else "unreadable"
             await self._cuts.give_up(trail, generation, reason)
             return 0.0
-        if self._complaints.room(trail.name, "cannot be read", 1):
+        if self._messages.allowed(trail.name, "cannot be read", 1):
             self._host.log.warning("%s cannot be read, trying again: %s", trail.name, error.strerror)
         if no_room:
             return FIRST_PAUSE
         await self._files.close([generation])
-        pause: float = min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(generation.failures, 10))
-        return pause
+        return _pause(generation.failures)
 
 
-def _pause(times: int) -> float:
+def _pause(times: int, longest: float = LONGEST_ERROR_PAUSE) -> float:
     """Return the seconds to wait for something that failed so many times more than it may."""
-    return 0.0 if times < 0 else float(min(LONGEST_ERROR_PAUSE, FIRST_PAUSE * 2 ** min(times, 10)))
+    return 0.0 if times < 0 else float(min(longest, FIRST_PAUSE * 2 ** min(times, 10)))

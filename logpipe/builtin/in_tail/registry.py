@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from logpipe import Host
-from logpipe.builtin.in_tail.books import Books
-from logpipe.builtin.in_tail.complaints import Complaints
+from logpipe.builtin.in_tail.accounting import Books, MessageLimit
 from logpipe.builtin.in_tail.decide import Action, Follow, Lost, PassOver, ReadBefore, SetAside, TakeOver
-from logpipe.builtin.in_tail.difference import Found
+from logpipe.builtin.in_tail.disk import in_one_visit
+from logpipe.builtin.in_tail.folders import Found, close
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import Identity, Look
-from logpipe.builtin.in_tail.look import close
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
-from logpipe.builtin.in_tail.table import Table
-from logpipe.builtin.in_tail.trail import Trail, shown, tag_of
+from logpipe.builtin.in_tail.table import Table, Trail, shown, tag_of
 from logpipe.builtin.position_file import Position, is_storable
-from logpipe.monitor import SourceAccount
 
 LONGEST_ABSENCE: Final = 60.0
 """Seconds that a path may lead nowhere before it is forgotten what it led to."""
@@ -29,39 +28,23 @@ class Registry:
     """The followed paths of one `<source>` and their files."""
 
     def __init__(
-        self,
-        options: TailOptions,
-        host: Host,
-        *,
-        files: OpenFiles,
-        complaints: Complaints,
-        wake: Callable[[Trail], None],
-        moved: Callable[[], None],
+        self, options: TailOptions, host: Host, *, wake: Callable[[Trail], None], moved: Callable[[], None]
     ) -> None:
+        """Call `wake` with a path that has something to read, and `moved` when there is something to write down."""
         self.table = Table(self.settled)
-        self.books = Books(host, complaints)
-        self.own_output: frozenset[Identity] = frozenset()
-        """The files that our own log goes to: reading them would feed on itself."""
-        self.unreadable: dict[str, None] = {}
-        """Paths that cannot be opened; it was said once of each."""
-        self._options = options
-        self._host = host
-        self._files = files
+        self.files = OpenFiles(host)
+        self.messages = MessageLimit(host.log, host.clock)
+        self.books = Books(host, self.messages)
         self.wake = wake
         self.moved = moved
-        self._refused: set[str] = set()
+        self.unreadable: dict[str, None] = {}
+        """Paths that cannot be opened; it was said once of each."""
         self.rotated = host.counter("rotated_file_count", "Files that were rotated or truncated.")
-        host.gauge("tracked_file_count", lambda: sum(trail.live is not None for trail in self.by_path.values()))
+        self._options = options
+        self._host = host
+        self._refused: set[str] = set()
+        host.gauge("tracked_file_count", lambda: sum(each.live is not None for each in self.table.by_path.values()))
         host.gauge("behind_bytes", lambda: sum(each.waiting for each in self.table.generations()))
-
-    @property
-    def by_path(self) -> dict[str, Trail]:
-        """Every followed path."""
-        return self.table.by_path
-
-    def accounts(self) -> Iterator[SourceAccount]:
-        """Yield where the bytes of each path went."""
-        return self.books.accounts(self.by_path.values())
 
     def settled(self, trail: Trail) -> None:
         """Note that the rows of a path have changed."""
@@ -73,7 +56,7 @@ class Registry:
         taken: set[int] = set()
         trails: dict[str, Trail] = {}
         for action in actions:
-            trail = trails.get(action.path) or self.by_path.get(action.path)
+            trail = trails.get(action.path) or self.table.by_path.get(action.path)
             if trail is None:
                 trail = trails[action.path] = Trail(action.path, tag_of(self._options.tag, action.path))
             match action:
@@ -111,64 +94,62 @@ class Registry:
     def set_aside(self, trail: Trail, live: Generation) -> None:
         """Read a file to its end, then let it go."""
         self.table.set_aside(trail, live, now=self._host.clock.monotonic())
-        self._files.keep(live)
+        self.files.keep(live)
         self.wake(trail)
 
-    def keep(self, generation: Generation) -> None:
-        """Keep a file open that has no name."""
-        self._files.keep(generation)
-
-    def read_before(self, trail: Trail, found: Found, offset: int, other: Generation | None = None) -> Generation:
-        """Read the rest of a file before another one of its path."""
+    def read_before(
+        self,
+        trail: Trail,
+        found: Found,
+        offset: int,
+        before: Generation | None = None,
+        *,
+        continues: Generation | None = None,
+    ) -> Generation:
+        """Read the rest of a file before another one of its path, as in `Table.add`."""
         # it was renamed no later than it changed last: a start must not begin its rotate_wait anew
         since = (self._host.clock.now() - found.changed) / 1_000_000_000 if found.changed else 0.0
         replaced_at = self._host.clock.monotonic() - max(0.0, min(since, float(self._options.rotate_wait)))
-        generation = self.table.add_before(trail, found, offset, other, now=replaced_at)
-        self._hold(generation, found)
+        generation = self.table.add(trail, found, offset, replaced_at=replaced_at, before=before, continues=continues)
+        self.files.hold(generation, found.file)
         if generation.behind:
             self._host.log.info("reading the rest of %s, which was %s", shown(found.path), trail.name)
         return generation
 
     def _follow(self, trail: Trail, found: Found, offset: int) -> None:
-        if found.identity in self.own_output:
+        if found.identity in _own_output():  # reading that would feed on itself
             close([found])
-            self.refuse(trail.path, f"{trail.name} is where our own log goes: it is not followed")
+            self._refuse(trail.path, f"{trail.name} is where our own log goes: it is not followed")
             return
         self.add(trail, found, offset)
         self._host.log.info("following tail of %s", trail.name)
         if self._options.pos_file is not None and not is_storable(trail.path):
-            self.refuse(trail.path, f"{trail.name!r} cannot stand in pos_file: its position is not remembered")
+            self._refuse(trail.path, f"{trail.name!r} cannot stand in pos_file: its position is not remembered")
 
     def add(self, trail: Trail, found: Found, offset: int) -> None:
         """Follow a file that a path leads to."""
         trail.wanted = True
-        self._hold(self.table.add(trail, found, offset), found)
-
-    def _hold(self, generation: Generation, found: Found) -> None:
-        generation.read_at = generation.checked_at = time.time_ns()
-        if found.file is not None:
-            self._files.hold(generation, found.file)
+        self.files.hold(self.table.add(trail, found, offset), found.file)
 
     def _take_over(self, trail: Trail, found: Found, owner: Trail, generation: Generation) -> None:
         was_finished = generation.finished
         self.table.take_over(trail, owner, generation, found.path)
         trail.wanted = True
-        generation.adrift = generation.kept = False
+        generation.nameless = generation.kept = False
         if was_finished:
             self.books.regain(trail, generation)
-        if was_finished and found.file is not None:
-            self._files.hold(generation, found.file)
+            self.files.hold(generation, found.file)
         else:
             close([found])
         self._host.log.info("following tail of %s", trail.name)
 
-    def refuse(self, path: str, message: str) -> None:
+    def _refuse(self, path: str, message: str) -> None:
         """Say once what is not done for a path."""
         if path not in self._refused:
             self._refused.add(path)
             self._host.log.warning("%s", message)
 
-    def complain(self, path: str, error: OSError | None) -> None:
+    def note_error(self, path: str, error: OSError | None) -> None:
         """Say once that a path cannot be opened, and remember it; None is that it can."""
         if error is None or isinstance(error, FileNotFoundError):
             self.unreadable.pop(path, None)
@@ -178,21 +159,35 @@ class Registry:
                 "%s unreadable. It is excluded and would be examined next time. (%s)", shown(path), error.strerror
             )
 
-    def note_head(self, trail: Trail, generation: Generation, seen: Look | None) -> None:
-        """Remember more of how a file begins that is not read yet: by that it is known again, whatever it is called."""
-        if seen is not None and seen.head.length > generation.head.length:
-            generation.head = seen.head
-            self.settled(trail)
+    def read_more(self, trail: Trail, generation: Generation) -> None:
+        """Read what may have come to a file."""
+        generation.pending = True
+        self.wake(trail)
+
+    async def look_at(self, files: Iterable[tuple[Trail, Generation]]) -> list[tuple[Trail, Generation, Look | None]]:
+        """See how much files hold now; None where that cannot be seen.
+
+        More of how they begin is remembered, though it is not read yet: by that a file is known again, whatever it is
+        called.
+        """
+        asked = list(files)
+        looks = await in_one_visit(self._host, Look.at, [generation.look_at() for _, generation in asked])
+        seen = [(trail, generation, look) for (trail, generation), look in zip(asked, looks, strict=True)]
+        for trail, generation, look in seen:
+            if look is not None and look.head.length > generation.head.length:
+                generation.head = look.head
+                self.settled(trail)
+        return seen
 
     async def finish(self, generations: Iterable[tuple[Trail, Generation]]) -> None:
         """Let go of generations that are read to their end; not of those to which something has come meanwhile."""
         done = [(trail, each) for trail, each in generations if each.replaced_at is not None]
-        done = [(trail, each) for trail, each in done if not each.stirred and (each.damage or not each.behind)]
+        done = [(trail, each) for trail, each in done if not each.pending and (each.damage or not each.behind)]
         for trail, generation in done:
             self.books.damaged(trail, generation)
             self.table.finish(generation)
             self.moved()
-        await self._files.close(generation for _, generation in done)
+        await self.files.close(generation for _, generation in done)
 
     def forget(self, trail: Trail, *, but: int) -> list[Position]:
         """Let go of a path's generations that are finished and settled, all but some.
@@ -206,7 +201,7 @@ class Registry:
                 self.books.close(trail, generation)
                 trail.remember(generation.head, generation.size)
             self.settled(trail)
-        if not trail.generations and self.by_path.pop(trail.path, None) is not None:
+        if not trail.generations and self.table.by_path.pop(trail.path, None) is not None:
             self.books.drop(trail)
             self._refused.discard(trail.path)
         return [each.saved_as(trail.path) for each in over if each.kept and not each.gone]
@@ -217,3 +212,12 @@ class Registry:
             return False
         gone_at = trail.generations[-1].replaced_at
         return gone_at is not None and self._host.clock.monotonic() - gone_at < LONGEST_ABSENCE
+
+
+def _own_output() -> Iterator[Identity]:
+    """Yield the files that standard output and error go to."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                yield Identity.of(status)

@@ -11,10 +11,133 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakKeyDictionary, WeakSet
 
-from logpipe import Clock
-from logpipe.builtin.in_tail.trail import State, Trail
+from logpipe import Clock, Host
+from logpipe.builtin.in_tail.options import RuleOptions, TailOptions
+from logpipe.builtin.in_tail.table import State, Trail
+from logpipe.ruby import group_names
+
+FEWEST_BYTES: Final = 8192
+
+
+@dataclass(slots=True)
+class _Window:
+    """What was read since a time."""
+
+    length: float
+    since: float
+    count: int = 0
+
+    def pause(self, limit: int, now: float) -> float:
+        """Return how long to wait before more may be read, 0.0 where some may be read now."""
+        if now - self.since >= self.length:
+            self.since, self.count = now, 0
+        return self.since + self.length - now if self.count >= limit else 0.0
+
+
+@dataclass(slots=True, weakref_slot=True)
+class _Group:
+    """The files that share a rule's limit."""
+
+    rule: RuleOptions
+    members: WeakSet[Trail] = field(default_factory=WeakSet)
+
+    @property
+    def share(self) -> int:
+        """Lines that each file may have."""
+        return self.rule.limit // max(1, len(self.members))
+
+
+@dataclass(slots=True)
+class _Use:
+    """What was read of one file lately."""
+
+    group: _Group | None
+    """None where no rule limits its lines."""
+    bytes: _Window
+    lines: _Window
+
+
+class Throttle:
+    """Limits per file and, where `<group>` says so, per group of files."""
+
+    def __init__(self, options: TailOptions, host: Host) -> None:
+        self._clock = host.clock
+        limit = int(options.read_bytes_limit_per_second)
+        self._bytes = max(limit, FEWEST_BYTES) if limit > 0 else None
+        self._group = options.group
+        rules = [] if options.group is None else options.group.rule
+        self._groups = [_Group(rule) for rule in sorted(rules, key=lambda rule: -len(rule.match))]
+        """Those first that name more groups of the pattern."""
+        self._uses: WeakKeyDictionary[Trail, _Use] = WeakKeyDictionary()
+        self._throttled = host.counter("throttled_log_count", "Times that reading a file had to wait for its limit.")
+        self.active = self._bytes is not None or bool(self._groups)
+        """Whether there is any limit."""
+
+    def join(self, trail: Trail) -> None:
+        """Count a file among those of its group, before any of them is read."""
+        if self.active:
+            self._use(trail)
+
+    def pause(self, trail: Trail) -> float:
+        """Return how long a file has to wait before more may be read of it, 0.0 where some may be read now."""
+        if not self.active:
+            return 0.0
+        now, use, pause = self._clock.monotonic(), self._use(trail), 0.0
+        if self._bytes is not None:
+            pause = use.bytes.pause(self._bytes, now)
+        if use.group is not None:
+            pause = max(pause, use.lines.pause(use.group.share, now))
+        if pause:
+            self._throttled.add(1)
+        return pause
+
+    def bytes_left(self, trail: Trail, most: int) -> int:
+        """Return how many bytes may be read of a file now, at most `most`."""
+        return most if self._bytes is None else max(1, min(most, self._bytes - self._use(trail).bytes.count))
+
+    def lines_left(self, trail: Trail, most: int) -> int:
+        """Return how many lines may be read of a file now, at most `most`."""
+        if not self._groups:
+            return most
+        use = self._use(trail)
+        return most if use.group is None else max(0, min(most, use.group.share - use.lines.count))
+
+    def spend_bytes(self, trail: Trail, count: int) -> None:
+        """Count bytes that were read of a file."""
+        if self._bytes is not None:
+            self._use(trail).bytes.count += count
+
+    def spend_lines(self, trail: Trail, count: int) -> None:
+        """Count lines of a file whose events were accepted."""
+        if self._groups:
+            self._use(trail).lines.count += count
+
+    def _use(self, trail: Trail) -> _Use:
+        use = self._uses.get(trail)
+        if use is None:
+            now = self._clock.monotonic()
+            period = float(self._group.rate_period) if self._group is not None else 1.0
+            use = _Use(self._find_group(trail), _Window(1.0, now), _Window(period, now))
+            self._uses[trail] = use
+        return use
+
+    def _find_group(self, trail: Trail) -> _Group | None:
+        """Return the group that limits a file; None where no rule does."""
+        if self._group is None:
+            return None
+        found = self._group.pattern.search(trail.name)
+        names = {} if found is None else {shown: found[name] or "" for name, shown in group_names(found.re).items()}
+        for group in self._groups:
+            wanted = group.rule.match.items()
+            if found is not None and all(regexp.search(names.get(name, "")) for name, regexp in wanted):
+                group.members.add(trail)
+                return group if group.rule.limit >= 0 else None
+        return None
+
 
 MOST_WORKERS: Final = 256
 """Trails that can wait for their outputs at the same time."""
@@ -42,7 +165,7 @@ class Schedule:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                self._hire()
+                self._start_worker()
                 await asyncio.get_running_loop().create_future()
         finally:
             self._group = None
@@ -63,14 +186,14 @@ class Schedule:
     def restart(self, trail: Trail) -> None:
         """Serve a trail whatever state an earlier run left it in."""
         self._enqueue(trail)
-        self._hire()
+        self._start_worker()
 
     def _enqueue(self, trail: Trail) -> None:
         trail.state = State.QUEUED
         trail.woken = False
         self._queue.append(trail)
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         """Start one more worker where somebody waits."""
         if self._queue and self._workers < MOST_WORKERS and self._group is not None and not self._is_quiet:
             self._workers += 1
@@ -80,7 +203,7 @@ class Schedule:
         """Serve whoever is first in the queue until nobody is."""
         while self._queue and not self._is_quiet:
             trail = self._queue.popleft()
-            self._hire()  # the one served now may have to wait for its output
+            self._start_worker()  # the one served now may have to wait for its output
             trail.state = State.BUSY
             try:
                 pause = await self._serve(trail)

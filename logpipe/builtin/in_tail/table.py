@@ -1,14 +1,146 @@
-"""Every followed path, and every file of theirs by identity: a file is in it once, however many paths lead to it."""
+"""Every followed path, and every file of theirs by identity: a file is in it once, however many paths lead to it.
+
+A path's files are its *generations*, in order; what belongs to the path rather than to a file is its *trail*.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
+from typing import Final
 
-from logpipe.builtin.in_tail.difference import Found
-from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.logfile import Identity, LogFile
-from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.folders import Found, Hops, Member
+from logpipe.builtin.in_tail.generation import Generation, Ledger, Settlement
+from logpipe.builtin.in_tail.logfile import Head, Identity, LogFile
+from logpipe.builtin.position_file import Entry, entry
+
+_DOTS: Final = re.compile(r"\.{2,}")
+
+MOST_ARRIVALS: Final = 64
+"""Files beside a path that are remembered as its copies, should it be cut."""
+
+MOST_CONTENTS: Final = 32
+
+MOST_FINISHED: Final = 64
+"""Finished generations a path remembers; more come only where files rotate several times a second."""
+
+
+class State(Enum):
+    """What the schedule does with a trail."""
+
+    IDLE = auto()
+    QUEUED = auto()
+    BUSY = auto()
+    PAUSED = auto()
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Trail:
+    """A path and its generations, oldest first; the last one that was not replaced is what the path names now."""
+
+    path: str
+    tag: str
+    name: str = field(init=False)
+    """The path as records and messages hold it."""
+    generations: list[Generation] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+    """The books of generations that were let go."""
+    arrivals: dict[Member, None] = field(default_factory=dict)
+    """Files that came beside it and are nobody's: if it is cut, its copy is among them."""
+    contents: tuple[tuple[Head, int], ...] = ()
+    """Heads and sizes of what was read to its end and let go: should it be compressed then, it is known by them."""
+    wanted: bool = True
+    """Whether the configuration names the path; if not, it is read to its end and let go."""
+    hops: Hops = ()
+    """Folder and name of the path and of every symbolic link on the way to the file; none while nobody watches."""
+    state: State = State.IDLE
+    woken: bool = False
+    """Whether something happened while it was busy."""
+    refusals: int = 0
+    """Batches refused in a row."""
+    rewritten: int = 0
+    """How often its file was written anew, never with calm in between."""
+    rewritten_at: float = 0.0
+    """When that was last, monotonic seconds."""
+    _entry: Entry | None = None
+
+    def __post_init__(self) -> None:
+        """Make the name that is shown."""
+        self.name = shown(self.path)
+
+    @property
+    def live(self) -> Generation | None:
+        """The generation that the path names; None while there is no such file."""
+        last = self.generations[-1] if self.generations else None
+        return last if last is not None and last.replaced_at is None else None
+
+    def after(self, generation: Generation) -> Generation | None:
+        """Return what came after a generation."""
+        place = self.generations.index(generation) + 1
+        return self.generations[place] if place < len(self.generations) else None
+
+    def arrive(self, member: Member) -> None:
+        """Remember a file that came and is nobody's: it may be a copy of this one's."""
+        self.arrivals[member] = None
+        while len(self.arrivals) > MOST_ARRIVALS:
+            del self.arrivals[next(iter(self.arrivals))]
+
+    def remember(self, head: Head, size: int) -> None:
+        """Remember how something began that was read, and how long it was."""
+        self.contents = (*self.contents[1 - MOST_CONTENTS :], (head, size))
+
+    def next_pending(self) -> Generation | None:
+        """Return the oldest generation that may have something to read: a newer one waits for it."""
+        return next((each for each in self.generations if each.pending and not each.finished), None)
+
+    def read_again(self) -> None:
+        """Note that every unfinished generation may have something to read."""
+        for generation in self.generations:
+            generation.pending = not generation.finished
+
+    def forget_finished(self, *, but: int) -> list[Generation]:
+        """Let go of generations whose every receipt has settled, the oldest first and all `but` so many.
+
+        Returns them; their rows leave the position file.
+        """
+        finished = [each for each in self.generations if each.finished and each.settlement.complete]
+        over = finished[: max(0, len(finished) - but)]
+        if over:
+            self.generations = [each for each in self.generations if each not in over]
+        return over
+
+    @property
+    def entry(self) -> Entry:
+        """Its rows of the position file, the current generation's last: fluentd takes the last one."""
+        if self._entry is None:
+            self._entry = entry(generation.saved_as(self.path) for generation in self.generations)
+        return self._entry
+
+    def moved(self) -> None:
+        """Note that its rows are others than before."""
+        self._entry = None
+
+
+def shown(path: str) -> str:
+    """Return a path as text that any output can write: a name's bytes that are not UTF-8 are replaced."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return path if text == path else text
+
+
+def tag_of(tag: str, path: str) -> str:
+    """Return the tag of a path's events: the `*` in `tag` stands for the path with dots for slashes.
+
+    compat: in_tail.rb splits `tag` at every `*` and takes the first two parts, so that a second `*` and what follows
+    it are lost.
+    """
+    if "*" not in tag:
+        return tag
+    prefix, suffix = tag.split("*")[:2]
+    return f"{prefix}{_DOTS.sub('.', shown(path).replace('/', '.')).removeprefix('.')}{suffix}"
 
 
 class Table:
@@ -48,44 +180,52 @@ class Table:
         known = self.owners.get((found.identity, found.born))
         return known if known is not None and known[1].is_of(found) else None
 
-    def add(self, trail: Trail, found: Found, offset: int) -> Generation:
-        """Return a new generation of a path, which is its newest."""
-        generation = self._make(trail, found, offset)
-        trail.generations.append(generation)
-        return generation
-
-    def add_before(
-        self, trail: Trail, found: Found, offset: int, other: Generation | None, *, now: float
+    def add(
+        self,
+        trail: Trail,
+        found: Found,
+        offset: int,
+        *,
+        replaced_at: float | None = None,
+        before: Generation | None = None,
+        continues: Generation | None = None,
     ) -> Generation:
-        """Return a new generation that was replaced, right before another one, or the live one if None."""
-        generation = self._make(trail, found, offset)
-        generation.replaced_at = now
-        other = other or trail.live
-        place = len(trail.generations) if other is None else trail.generations.index(other)
-        trail.generations.insert(place, generation)
-        self.replaced[generation] = trail
-        return generation
+        """Return a new generation of a path: its newest, or one that was replaced, right before the live one.
 
-    def _make(self, trail: Trail, found: Found, offset: int) -> Generation:
-        self.by_path[trail.path] = trail
+        A replaced one may stand `before` another one instead. One that `continues` another one is read in a copy of its
+        file: what is owed for that is owed for the copy from now on.
+        """
+        place = len(trail.generations)
+        if replaced_at is not None and (successor := before or trail.live) is not None:
+            place = trail.generations.index(successor)
         generation = Generation(
             found.identity,
             found.path,
             offset=offset,
-            moved=partial(self._settled, trail),
+            settlement=continues.settlement if continues else Settlement(offset, partial(self._settled, trail)),
+            ledger=continues.ledger if continues else Ledger(before=offset),
+            mark=continues.mark if continues else b"",
             born=found.born,
             size=found.size,
             modified=found.modified,
             head=found.head,
             form=LogFile if found.file is None else type(found.file),
+            replaced_at=replaced_at,
         )
-        self.owners[found.identity, found.born] = (trail, generation)
+        trail.generations.insert(place, generation)
+        self._own(trail, generation)
+        if replaced_at is not None:
+            self.replaced[generation] = trail
         return generation
+
+    def _own(self, trail: Trail, generation: Generation) -> None:
+        self.by_path[trail.path] = trail
+        self.owners[generation.identity, generation.born] = (trail, generation)
 
     def set_aside(self, trail: Trail, live: Generation, *, now: float) -> None:
         """Note that a path leads to its live generation no more."""
         live.replaced_at = now
-        live.stirred = True
+        live.pending = True
         self.replaced[live] = trail
 
     def take_over(self, trail: Trail, owner: Trail, generation: Generation, path: str) -> None:
@@ -98,15 +238,14 @@ class Table:
         generation.replaced_at = None
         generation.closing = False
         generation.finished = False
-        generation.stirred = True
+        generation.pending = True
         trail.generations.append(generation)
-        self.owners[generation.identity, generation.born] = (trail, generation)
-        self.by_path[trail.path] = trail
+        self._own(trail, generation)
 
     def finish(self, generation: Generation) -> None:
         """Note that nothing more is read of a generation; it stays until its receipts have settled."""
         generation.finished = True
-        generation.stirred = False
+        generation.pending = False
         self.replaced.pop(generation, None)
 
     def remove(self, trail: Trail, generation: Generation) -> None:
@@ -118,7 +257,6 @@ class Table:
         """Let the inodes of generations that were taken from their path be other files'."""
         for generation in generations:
             self.replaced.pop(generation, None)
-            if (owner := self.owners.get((generation.identity, generation.born))) is not None and owner[
-                1
-            ] is generation:
+            owner = self.owners.get((generation.identity, generation.born))
+            if owner is not None and owner[1] is generation:
                 del self.owners[generation.identity, generation.born]

@@ -8,31 +8,128 @@ so and the files have to be looked at instead.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import logging
 import os
+import struct
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from logpipe.builtin.in_tail import inotify
-from logpipe.builtin.in_tail.folders import Kind, Step
-from logpipe.builtin.in_tail.inotify import Event, Inotify
-from logpipe.builtin.in_tail.rotation_names import bases
-from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.folders import Kind, Step, bases
+from logpipe.builtin.in_tail.table import Trail
+
+IN_MODIFY: Final = 0x2
+IN_MOVED_FROM: Final = 0x40
+IN_MOVED_TO: Final = 0x80
+IN_CREATE: Final = 0x100
+IN_DELETE: Final = 0x200
+IN_DELETE_SELF: Final = 0x400
+IN_MOVE_SELF: Final = 0x800
+IN_UNMOUNT: Final = 0x2000
+IN_Q_OVERFLOW: Final = 0x4000
+IN_IGNORED: Final = 0x8000
+IN_ONLYDIR: Final = 0x1000000
+IN_ISDIR: Final = 0x40000000
+
+_EVENT: Final = struct.Struct("iIII")
+_BUFFER: Final = 256 * 1024
+
+
+class Event(NamedTuple):
+    """What happened to a name in a watched folder."""
+
+    watch: int
+    """What `Inotify.add` returned; -1 for IN_Q_OVERFLOW."""
+    mask: int
+    """What happened to the name, as bits."""
+    name: str
+    """Empty for the folder itself."""
+    cookie: int = 0
+    """The same for both halves of a rename, else 0."""
+
+
+class Inotify:
+    """One inotify instance.
+
+    Raises:
+        OSError: there are too many (EMFILE), or the system has none (ENOSYS).
+    """
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None, use_errno=True)
+        try:
+            self._add, self._remove = library.inotify_add_watch, library.inotify_rm_watch
+            descriptor = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        except AttributeError:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+        if descriptor < 0:
+            raise _last_error()
+        self.descriptor: int = descriptor
+
+    def add(self, folder: str) -> int:
+        """Watch a folder; returns its number, the same one for the same folder under another name.
+
+        Raises:
+            OSError: it is no folder, cannot be read, or there are too many watches (ENOSPC).
+        """
+        mask = (
+            IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
+        )
+        watch: int = self._add(self.descriptor, os.fsencode(folder), mask)
+        if watch < 0:
+            raise _last_error(folder)
+        return watch
+
+    def remove(self, watch: int) -> None:
+        """Watch a folder no longer; one that is gone is passed over."""
+        self._remove(self.descriptor, watch)
+
+    def read(self) -> Iterator[Event]:
+        """Yield what happened since the last call, in its order; of writes one event for each name."""
+        while data := self._read():
+            written: set[tuple[int, bytes]] = set()
+            place = 0
+            while place < len(data):
+                watch, mask, cookie, length = _EVENT.unpack_from(data, place)
+                place += _EVENT.size + length
+                key = (watch, data[place - length : place])
+                if mask == IN_MODIFY:
+                    if key in written:
+                        continue
+                    written.add(key)
+                yield Event(watch, mask, os.fsdecode(key[1].rstrip(b"\0")), cookie)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self.descriptor, _BUFFER)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        """Close the instance; safe to call twice."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+def _last_error(path: str | None = None) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), path)
+
 
 PACE: Final = 0.025
 """Seconds between two reads of events: what a hot file does meanwhile is one event."""
 
 _KINDS: Final = {
-    inotify.IN_CREATE: Kind.MADE,
-    inotify.IN_MOVED_FROM: Kind.LEFT,
-    inotify.IN_MOVED_TO: Kind.CAME,
-    inotify.IN_DELETE: Kind.DELETED,
+    IN_CREATE: Kind.MADE,
+    IN_MOVED_FROM: Kind.LEFT,
+    IN_MOVED_TO: Kind.CAME,
+    IN_DELETE: Kind.DELETED,
 }
-_ARRIVAL: Final = inotify.IN_CREATE | inotify.IN_MOVED_TO
-_GONE: Final = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_UNMOUNT | inotify.IN_IGNORED
+_GONE: Final = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED
 
 _WHY: Final = {
     errno.ENOSPC: "there are too many watches: raise fs.inotify.max_user_watches",
@@ -72,16 +169,17 @@ class Watch:
         self._bases: dict[int, dict[str, None]] = defaultdict(dict)
         self._searched: set[str] = set()
         self._followers: dict[str, dict[str, tuple[Trail, ...]]] = defaultdict(dict)
-        self._complained = False
+        self._warned = False
         self._changes = Changes()
-        self._changed = asyncio.Event()
+        self.changed = asyncio.Event()
+        """Set while there is something to take; whoever wants to be called, be it for nothing, may set it too."""
 
     def start(self) -> None:
         """Begin; where there is no inotify this says so, and everything else stays quiet."""
         try:
             self._inotify = Inotify()
         except OSError as error:
-            self._complain(error)
+            self._go_blind(error)
             return
         self.blind = False
         asyncio.get_running_loop().add_reader(self._inotify.descriptor, self._read)
@@ -166,20 +264,12 @@ class Watch:
                 self._followers.pop(base, None)
         trail.hops = ()
 
-    async def wait(self) -> None:
-        """Wait until something happens."""
-        await self._changed.wait()
-
-    def remind(self) -> None:
-        """Let whoever waits come and take what has happened, be it nothing."""
-        self._changed.set()
-
     def take(self) -> Changes:
         """Return all that has happened up to now."""
         if self._inotify is not None:
             for event in self._inotify.read():
                 self._note(event)
-        self._changed.clear()
+        self.changed.clear()
         changes, self._changes = self._changes, Changes()
         return changes
 
@@ -191,7 +281,7 @@ class Watch:
             number = self._inotify.add(base or ".")
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
-                self._complain(error)
+                self._go_blind(error)
             return False
         self._folders[base] = number
         self._bases[number][base] = None
@@ -204,11 +294,11 @@ class Watch:
             del self._bases[number]
             self._inotify.remove(number)
 
-    def _complain(self, error: OSError) -> None:
+    def _go_blind(self, error: OSError) -> None:
         self.blind = True
-        if self._complained:
+        if self._warned:
             return
-        self._complained = True
+        self._warned = True
         why = _WHY.get(error.errno or 0, os.strerror(error.errno or 0))
         self._log.warning(
             "inotify does not watch %s: %s. Files are looked at once a second instead",
@@ -231,28 +321,28 @@ class Watch:
 
     def _note(self, event: Event) -> None:
         changes = self._changes
-        if event.mask & inotify.IN_Q_OVERFLOW:
+        if event.mask & IN_Q_OVERFLOW:
             changes.search = True
             changes.void.update(self._folders)
         elif event.mask & _GONE:
             changes.search = True
             changes.void.update(self._bases.get(event.watch, ()))
-            if event.mask & inotify.IN_IGNORED:
+            if event.mask & IN_IGNORED:
                 for base in self._bases.pop(event.watch, ()):
                     self._folders.pop(base, None)
         if event.name and (bases := self._bases.get(event.watch)):
             self._note_name(event, bases)
         if changes:
-            self._changed.set()
+            self.changed.set()
 
     def _note_name(self, event: Event, bases: Iterable[str]) -> None:
         changes = self._changes
         for base in bases:
             changes.written.update(self.followers(base, event.name))
-        kind = _KINDS.get(event.mask & ~inotify.IN_ISDIR)
+        kind = _KINDS.get(event.mask & ~IN_ISDIR)
         if kind is None:
             return
-        if event.mask & inotify.IN_ISDIR:
+        if event.mask & IN_ISDIR:
             if kind in {Kind.MADE, Kind.CAME} and any(base in self._searched for base in bases):
                 changes.search = True
         else:

@@ -126,7 +126,7 @@ class Running:
 
     def is_idle(self) -> bool:
         """Return whether everything that is there was read."""
-        return all(not each.stirred and not each.behind for each in self.tail.registry.table.generations())
+        return all(not each.pending and not each.behind for each in self.tail.registry.table.generations())
 
     def accounts(self) -> dict[str, SourceAccount]:
         """Return the books of each path."""
@@ -154,10 +154,9 @@ class Running:
         self.killed = True
         self.task.cancel()
         await asyncio.wait([self.task])
-        self.tail._watch.stop()
-        if (file := self.tail._checkpoints._file) is not None:
-            file.close()
-        await self.tail._files.close_all()
+        self.tail.following.watch.stop()
+        self.tail._checkpoints.file.close()
+        await self.tail.registry.files.close_all()
 
 
 def rows(folder: Path) -> list[tuple[str, int, int]]:
@@ -204,5 +203,5 @@ async def follow(
             await tail.stop()
         assert running.balanced()
     finally:
-        tail._watch.stop()
-        await tail._files.close_all()
+        tail.following.watch.stop()
+        await tail.registry.files.close_all()

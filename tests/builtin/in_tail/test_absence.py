@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail.inotify import Inotify
-from logpipe.builtin.in_tail.look import Looker
+from logpipe.builtin.in_tail.disk import Looker
+from logpipe.builtin.in_tail.watch import Inotify
 
 
 async def searched(run: Any) -> None:
@@ -26,7 +26,7 @@ async def test_generations_that_come_and_go_while_the_path_leads_nowhere(tmp_pat
         await run.lines(1)
         run.host.settle()
         log.rename(tmp_path / "a.log.1")
-        (generation,) = run.tail.registry.by_path[str(log)].generations
+        (generation,) = run.tail.registry.table.by_path[str(log)].generations
         await run.tick_until(lambda: generation.finished, step=0.1)
         await searched(run)
         for number in range(2, 5):
@@ -58,7 +58,7 @@ async def test_a_link_that_comes_back_to_a_folder_of_which_nobody_tells(
     async with follow(links) as run:
         await run.lines(1)
         link.unlink()
-        await run.until(lambda: run.tail.registry.by_path[str(link)].live is None)
+        await run.until(lambda: run.tail.registry.table.by_path[str(link)].live is None)
         for number in (2, 3):
             for old in sorted(pods.glob("0.log.*"), reverse=True):
                 old.rename(pods / f"0.log.{int(old.suffix[1:]) + 1}")

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from logpipe.builtin.in_tail import lines, reader
-from logpipe.builtin.in_tail.books import UNFOLLOWED
+from logpipe.builtin.in_tail.accounting import UNFOLLOWED
 from logpipe.monitor import SourceAccount
 
 
 async def settled(run: Any, name: Path | str) -> SourceAccount:
     """Return a path's books when nothing is left to be done about it."""
-    await run.until(lambda: not any(each.stirred for each in run.tail.registry.table.generations()))
+    await run.until(lambda: not any(each.pending for each in run.tail.registry.table.generations()))
     account: SourceAccount = run.accounts()[str(name)]
     return account
 
@@ -129,7 +129,7 @@ async def test_files_that_are_gone_are_one_account(tmp_path: Path, follow: Any) 
             log.write_text("gone\n")
             await run.lines(number + 2)
             log.unlink()
-        await run.tick_until(lambda: len(run.tail.registry.by_path) == 1)
+        await run.tick_until(lambda: len(run.tail.registry.table.by_path) == 1)
         assert run.accounts() == {
             str(keeper): SourceAccount(str(keeper), written=5, read=5),
             UNFOLLOWED: SourceAccount(UNFOLLOWED, written=25, read=25),
@@ -187,7 +187,7 @@ async def test_a_copy_that_is_followed_itself(tmp_path: Path, follow: Any, scrip
         run.append(log, "two\n")
         await run.until(lambda: host.attempts == 2)
         shutil.copy(log, copy)
-        await run.until(lambda: str(copy) in run.tail.registry.by_path)
+        await run.until(lambda: str(copy) in run.tail.registry.table.by_path)
         os.truncate(log, 0)
         run.append(log, "3\n")
         await run.tick_until(lambda: "3" in host.lines)
@@ -247,7 +247,7 @@ async def test_a_file_that_is_gone_and_comes_back(
         with log.open("a") as writer:
             log.rename(away)
             writer.write("two\n")
-        await run.tick_until(lambda: run.tail.registry.by_path[str(log)].generations[0].finished)
+        await run.tick_until(lambda: run.tail.registry.table.by_path[str(log)].generations[0].finished)
         away.rename(log)
         await run.tick_until(lambda: len(host.lines) == 2)
         assert host.lines == ["one", "two"]
@@ -275,7 +275,7 @@ async def test_a_file_that_gets_another_name(tmp_path: Path, follow: Any) -> Non
     async with follow(tmp_path, "rotate_wait 0") as run:
         await run.lines(1)
         first.rename(second)
-        await run.tick_until(lambda: str(second) in run.tail.registry.by_path)
+        await run.tick_until(lambda: str(second) in run.tail.registry.table.by_path)
         run.append(second, "two\n")
         await run.lines(2)
         assert await settled(run, second) == SourceAccount(str(second), written=8, read=8)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail import look, reader
-from logpipe.builtin.in_tail.look import Survey
+from logpipe.builtin.in_tail import disk, reader
+from logpipe.builtin.in_tail.disk import Survey
 from logpipe.builtin.position_file import PositionFile
 from logpipe.monitor import SourceAccount
 
@@ -166,7 +166,7 @@ async def test_a_rotation_that_compresses_at_once(tmp_path: Path, follow: Any) -
     expected: list[str] = []
     log.touch()
     async with follow(tmp_path, f"{ON}\nrotate_wait 1") as run:
-        await run.until(lambda: run.tail.registry.by_path)
+        await run.until(lambda: run.tail.registry.table.by_path)
         for number in range(4):
             some = lines(str(number), 100)
             run.append(log, text(some[:50]))
@@ -212,14 +212,14 @@ async def test_compressed_while_its_folder_is_read(
 ) -> None:
     """What is met under neither of its names is looked for again."""
     log, old = tmp_path / "app.log", tmp_path / "app.log.1"
-    survey = look._survey
+    survey = disk.survey
     surveys = 0
 
     def look_and_compress(base: str) -> Survey:
         nonlocal surveys
         seen = survey(base)
         surveys += 1
-        if surveys == 2:  # the one in which the file of the position is looked for
+        if surveys == 1:  # the one in which the file of the position is looked for
             compress(old)
         return seen
 
@@ -229,7 +229,7 @@ async def test_compressed_while_its_folder_is_read(
     append(log, "second\n")
     log.rename(old)
     log.write_text("third\n")
-    monkeypatch.setattr(look, "_survey", look_and_compress)
+    monkeypatch.setattr(disk, "survey", look_and_compress)
     async with follow(tmp_path, ON) as run:
         assert await run.lines(2) == ["second", "third"]
     assert not old.exists()
@@ -380,4 +380,4 @@ async def test_compressed_files_are_not_followed_by_themselves(tmp_path: Path, f
     compress(tmp_path / "app.log.1")
     async with follow(tmp_path, ON, path="app.log*") as run:
         assert await run.lines(1) == ["one"]
-        assert list(run.tail.registry.by_path) == [str(tmp_path / "app.log")]
+        assert list(run.tail.registry.table.by_path) == [str(tmp_path / "app.log")]

@@ -6,18 +6,25 @@ from itertools import product
 
 import pytest
 
-from logpipe.builtin.in_tail.decide import Follow, PassOver, ReadBefore, Rules, SetAside, TakeOver, decide
-from logpipe.builtin.in_tail.difference import Doubtful, Found, Place
-from logpipe.builtin.in_tail.folders import Folders, Happened, Kind, Step
+from logpipe.builtin.in_tail.decide import (
+    Doubtful,
+    Follow,
+    PassOver,
+    Place,
+    ReadBefore,
+    Rules,
+    SetAside,
+    TakeOver,
+    decide,
+)
+from logpipe.builtin.in_tail.folders import Folders, Found, Happened, Kind, Step, rotation_of
 from logpipe.builtin.in_tail.logfile import Identity
-from logpipe.builtin.in_tail.rotation_names import rotation_of
-from logpipe.builtin.in_tail.table import Table
-from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.table import Table, Trail
 
 PATH = "a.log"
 MOVES = {"rotate": (PATH, "a.log.1"), "shift": ("a.log.1", "a.log.2"), "away": (PATH, "x"), "back": ("x", PATH)}
 DOINGS = ("make", "drop", "delete", "look", *MOVES)
-RULES = Rules(excludes=lambda _: False, follows=lambda _: False)
+RULES = Rules(wants=lambda path: path == PATH, excludes=lambda _: False, follows=lambda _: False)
 
 
 class World:
@@ -94,7 +101,7 @@ class World:
                 case SetAside(_, generation):
                     self.table.set_aside(trail, generation, now=0.0)
                 case ReadBefore(_, found, offset):
-                    self.table.add_before(trail, found, offset, None, now=0.0)
+                    self.table.add(trail, found, offset, replaced_at=0.0)
                 case Follow(_, found, offset):
                     self.table.add(trail, found, offset)
                 case TakeOver(_, found, owner, generation):

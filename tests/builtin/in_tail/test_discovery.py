@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail.inotify import IN_Q_OVERFLOW, Event, Inotify
+from logpipe.builtin.in_tail.watch import IN_Q_OVERFLOW, Event, Inotify
 
 
 def followed(run: Any) -> set[str]:
     """Return the names of the files that are followed."""
-    return {Path(path).name for path, trail in run.tail.registry.by_path.items() if trail.live is not None}
+    return {Path(path).name for path, trail in run.tail.registry.table.by_path.items() if trail.live is not None}
 
 
 def deafen(run: Any) -> None:
     """Make the input deaf, without it knowing."""
-    asyncio.get_running_loop().remove_reader(run.tail._watch._inotify.descriptor)
-    run.tail._watch._read_again = lambda: None
-    run.tail._watch._inotify.read = lambda: ()
+    asyncio.get_running_loop().remove_reader(run.tail.following.watch._inotify.descriptor)
+    run.tail.following.watch._read_again = lambda: None
+    run.tail.following.watch._inotify.read = lambda: ()
 
 
 async def test_patterns_lists_and_exclusions(tmp_path: Path, follow: Any) -> None:
@@ -55,7 +55,7 @@ async def test_a_file_that_comes_is_read_from_its_head_at_once(tmp_path: Path, f
 async def test_a_folder_that_comes_is_searched(tmp_path: Path, follow: Any) -> None:
     """A pattern with a wildcard for folders notices new ones, with what was in them before they were watched."""
     async with follow(tmp_path, path="*/app.log") as run:
-        await run.until(lambda: run.tail._watch._folders)
+        await run.until(lambda: run.tail.following.watch._folders)
         (tmp_path / "new").mkdir()
         (tmp_path / "new" / "app.log").write_text("one\n")
         await run.lines(1)
@@ -77,7 +77,7 @@ async def test_a_path_without_wildcards_is_awaited(tmp_path: Path, follow: Any) 
 async def test_a_link_that_comes_before_its_file(tmp_path: Path, follow: Any) -> None:
     """The kubelet may set the link first."""
     async with follow(tmp_path) as run:
-        await run.until(lambda: run.tail._watch._folders)
+        await run.until(lambda: run.tail.following.watch._folders)
         (tmp_path / "x.log").symlink_to(tmp_path / "target")
         await run.until(lambda: run.tail.following.awaited)
         (tmp_path / "target").write_text("one\n")
@@ -132,7 +132,7 @@ async def test_the_first_search_can_be_put_off(tmp_path: Path, follow: Any) -> N
     (tmp_path / "a.log").write_text("one\n")
     async with follow(tmp_path, "skip_refresh_on_startup true\nrefresh_interval 7") as run:
         await run.advance(6)
-        assert not run.tail.registry.by_path
+        assert not run.tail.registry.table.by_path
         await run.tick_until(lambda: run.host.lines == ["one"])
 
 
@@ -185,10 +185,10 @@ async def test_folders_beyond_the_limit_of_watches_are_looked_at(
 async def test_events_that_were_lost_are_made_up_for(tmp_path: Path, follow: Any) -> None:
     """When the kernel's queue overflows everything is looked at again."""
     async with follow(tmp_path) as run:
-        await run.until(lambda: run.tail._watch._folders)
+        await run.until(lambda: run.tail.following.watch._folders)
         deafen(run)
         (tmp_path / "a.log").write_text("one\n")
-        run.tail._watch._note(Event(-1, IN_Q_OVERFLOW, ""))
+        run.tail.following.watch._note(Event(-1, IN_Q_OVERFLOW, ""))
         assert await run.lines(1) == ["one"]
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from logpipe.builtin.in_tail import Tail
-from logpipe.builtin.in_tail.difference import Place
-from logpipe.builtin.in_tail.look import MOST_LOOKS, Ask, Looker
+from logpipe.builtin.in_tail.decide import Ask, Place
+from logpipe.builtin.in_tail.disk import MOST_LOOKS, Looker
 from logpipe.builtin.position_file import PositionFile
 from logpipe.testing import build, wait_for
 from tests.builtin.in_tail.harness import body, printing

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from logpipe.builtin.in_tail.glob import Glob
-from logpipe.builtin.in_tail.trail import tag_of
+from logpipe.builtin.in_tail.paths import Glob
+from logpipe.builtin.in_tail.table import tag_of
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail.books import UNFOLLOWED
+from logpipe.builtin.in_tail.accounting import UNFOLLOWED
 from logpipe.builtin.position_file import PositionFile
 from logpipe.monitor import SourceAccount
 from logpipe.testing import wait_for
@@ -29,7 +29,7 @@ async def test_rotations_far_faster_than_reading(tmp_path: Path, follow: Any) ->
     expected: list[str] = []
     log.touch()
     async with follow(tmp_path, "read_bytes_limit_per_second 8192") as run:
-        await run.until(lambda: run.tail.registry.by_path)
+        await run.until(lambda: run.tail.registry.table.by_path)
         for number in range(30):
             some = [f"generation {number:03}, line {line:03}" for line in range(100)]
             log.write_text("".join(f"{line}\n" for line in some))
@@ -94,7 +94,7 @@ async def test_a_file_that_comes_byte_by_byte(tmp_path: Path, follow: Any) -> No
     log = tmp_path / "a.log"
     log.touch()
     async with follow(tmp_path, parse="@type cri\n<parse>\n@type none\n</parse>") as run:
-        await run.until(lambda: run.tail.registry.by_path)
+        await run.until(lambda: run.tail.registry.table.by_path)
         for byte in text.encode():
             before = log.stat().st_size
             run.append(log, bytes([byte]))
@@ -176,7 +176,7 @@ async def test_ten_thousand_files(tmp_path: Path, follow: Any) -> None:
     for number in range(10_000):
         (tmp_path / f"{number:05}.log").write_text("cold\n")
     async with follow(tmp_path) as run:
-        await wait_for(lambda: len(run.tail.registry.by_path) == 10_001, "all files to be followed", seconds=60)
+        await wait_for(lambda: len(run.tail.registry.table.by_path) == 10_001, "all files to be followed", seconds=60)
         await wait_for(lambda: run.host.metric("read_lines") == 60_000, "all lines", seconds=60)
         assert run.balanced()
         assert len(asyncio.all_tasks()) < 20
@@ -199,10 +199,10 @@ async def test_files_that_come_and_go_by_the_thousand(tmp_path: Path, follow: An
             await wait_for(lambda: run.host.accepted_bytes == total, "all of a round", seconds=60)  # noqa: B023 - it is used at once
             for log in logs:
                 log.unlink()
-        await run.tick_until(lambda: len(run.tail.registry.by_path) == 1)
+        await run.tick_until(lambda: len(run.tail.registry.table.by_path) == 1)
         table = run.tail.registry.table
         assert len(list(table.generations())) == len(table.owners) == 1
-        assert len(run.tail._watch._followers[f"{tmp_path}/"]) == 1
+        assert len(run.tail.following.watch._followers[f"{tmp_path}/"]) == 1
         assert run.host.metric("open_file_count") == 1
         gone = 14 * rounds * count
         assert run.accounts()[UNFOLLOWED] == SourceAccount(UNFOLLOWED, written=gone, read=gone)

@@ -112,7 +112,7 @@ class TailModel(RuleBasedStateMachine):
         inode, beginning = self.log.stat().st_ino, self.log.read_bytes()[:HEAD_BYTES]
 
         def known() -> bool:
-            trail = next(iter(self.run.tail.registry.by_path.values()), None) if self.run is not None else None
+            trail = next(iter(self.run.tail.registry.table.by_path.values()), None) if self.run is not None else None
             return (
                 trail is not None
                 and trail.live is not None

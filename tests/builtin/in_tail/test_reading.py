@@ -37,7 +37,7 @@ async def test_starts_at_the_end_unless_told_otherwise(tmp_path: Path, follow: A
     log, later = tmp_path / "a.log", tmp_path / "b.log"
     log.write_text("old\n")
     async with follow(tmp_path, "read_from_head false") as run:
-        await run.until(lambda: run.tail.registry.by_path)
+        await run.until(lambda: run.tail.registry.table.by_path)
         run.append(log, "new\n")
         await run.lines(1)
         run.append(later, "first\n")

@@ -210,7 +210,7 @@ async def test_takes_over_from_fluentd(tmp_path: Path, follow: Any) -> None:
     )
     async with follow(tmp_path, "read_from_head false") as run:
         assert await run.lines(1) == ["new"]
-        await run.until(lambda: len(run.tail.registry.by_path) == 3)
+        await run.until(lambda: len(run.tail.registry.table.by_path) == 3)
         for log in logs.values():
             run.append(log, "more\n")
         assert sorted(await run.lines(4)) == ["more", "more", "more", "new"]

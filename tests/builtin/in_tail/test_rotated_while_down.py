@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail.look import Looker
+from logpipe.builtin.in_tail.disk import Looker
 from logpipe.testing import ManualClock
 from tests.builtin.in_tail.harness import ScriptedHost, rows
 

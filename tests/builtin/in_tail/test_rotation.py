@@ -71,7 +71,7 @@ async def test_many_rotations_under_a_busy_writer_lose_nothing(tmp_path: Path, f
     log.touch()
     written = 0
     async with follow(tmp_path) as run:
-        await run.until(lambda: run.tail.registry.by_path)
+        await run.until(lambda: run.tail.registry.table.by_path)
         for turn in range(12):
             with log.open("a") as writer:
                 for _ in range(200):
@@ -249,7 +249,7 @@ async def test_a_deleted_file_is_read_while_it_is_written_to(tmp_path: Path, fol
             writer.flush()
             await run.tick_until(lambda: len(run.host.lines) == 2)
         await run.tick_until(lambda: run.host.metric("open_file_count") == 0)
-        await run.tick_until(lambda: not run.tail.registry.by_path, step=20)
+        await run.tick_until(lambda: not run.tail.registry.table.by_path, step=20)
     assert run.host.lines == ["one", "two"]
 
 
@@ -321,7 +321,7 @@ async def test_a_file_renamed_into_the_pattern_is_not_read_twice(tmp_path: Path,
         log.rename(tmp_path / "a.log.1")
         log.write_text("two\n")
         await run.lines(2)
-        await run.tick_until(lambda: str(tmp_path / "a.log.1") in run.tail.registry.by_path, step=10)
+        await run.tick_until(lambda: str(tmp_path / "a.log.1") in run.tail.registry.table.by_path, step=10)
         run.append(tmp_path / "a.log.1", "three\n")
         assert await run.lines(3) == ["one", "two", "three"]
 

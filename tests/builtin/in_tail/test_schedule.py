@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from logpipe.builtin.in_tail.schedule import AFTER_ERROR, Schedule, Serve
-from logpipe.builtin.in_tail.trail import Trail
+from logpipe.builtin.in_tail.table import Trail
 from logpipe.testing import LogCapture, ManualClock, settle
 
 CLOCK = ManualClock()

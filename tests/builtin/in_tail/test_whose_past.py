@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from logpipe import LogpipeError
-from logpipe.builtin.in_tail import leftovers
-from logpipe.builtin.in_tail.look import Status
+from logpipe.builtin.in_tail import discovery
+from logpipe.builtin.in_tail.disk import Status
 from logpipe.builtin.position_file import PositionFile
 
 
@@ -203,15 +203,15 @@ async def test_a_file_that_comes_between_two_looks_of_a_search(
     async with follow(tmp_path) as run:
         await run.lines(1)
     log.rename(old)
-    look_all = leftovers.look_all
+    look = discovery.look
 
-    def come(paths: list[str]) -> list[Status]:
+    def come(path: str) -> Status:
         if not log.exists():
             append(old, "late\n")
             log.write_text("two\n")
-        return look_all(paths)
+        return look(path)
 
-    monkeypatch.setattr(leftovers, "look_all", come)
+    monkeypatch.setattr(discovery, "look", come)
     async with follow(tmp_path, "enable_stat_watcher false") as run:
         await run.tick_until(lambda: len(run.host.lines) >= 2)
         await run.idle()

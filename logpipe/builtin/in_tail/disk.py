@@ -1,6 +1,6 @@
 """Looks at the disk: where paths lead, what lies in a folder, which file a saved position is of.
 
-Everything here blocks and runs in a thread; the files that it opens belong to the caller.
+Everything here blocks and runs in a thread (`in_one_visit`); the files that it opens belong to the caller.
 """
 # ruff: noqa: PTH115, PTH116, PTH120
 # Paths are the user's text and stay as written: pathlib would rewrite them.
@@ -8,23 +8,26 @@ Everything here blocks and runs in a thread; the files that it opens belong to t
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import stat
+import struct
 import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
+from logpipe import Host
 from logpipe.builtin.in_tail.archive import Archive
-from logpipe.builtin.in_tail.birth import born
-from logpipe.builtin.in_tail.difference import Beginning, Doubtful, Found, Hops, Place, Row
-from logpipe.builtin.in_tail.folders import Who
+from logpipe.builtin.in_tail.decide import Ask, Doubtful, Place, Row
+from logpipe.builtin.in_tail.folders import Found, Hops, Key, Who, close, key_of, looks_rotated, split_suffix
 from logpipe.builtin.in_tail.logfile import Content, Head, Identity, LogFile, sound_size
-from logpipe.builtin.in_tail.rotation_names import looks_rotated, split_suffix
-from logpipe.builtin.in_tail.saved import Saved
 from logpipe.builtin.position_file import Position
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MOST_HOPS: Final = 16
 
@@ -52,21 +55,14 @@ class Survey(NamedTuple):
     """Names by inode, as the folder has them."""
 
 
-class Candidate(NamedTuple):
-    """A file that may have had a path's name, as in `Doubtful`."""
-
-    path: str
-    since: int
-    listed: bool
+async def in_one_visit(host: Host, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Return what a function that blocks returns of each item, in one visit to a thread; none is made for no items."""
+    some = list(items)
+    return await host.in_thread(_of_each, function, some) if some else []
 
 
-class Ask(NamedTuple):
-    """What to look at for a path."""
-
-    path: str
-    before: tuple[str, ...] = ()
-    """Where the files are that had its name."""
-    new: tuple[Candidate, ...] = ()
+def _of_each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    return [function(item) for item in items]
 
 
 def look(path: str) -> Status:
@@ -78,41 +74,27 @@ def look(path: str) -> Status:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def look_all(paths: Iterable[str]) -> list[Status]:
-    """Return the status of several paths, None for those that lead to no regular file."""
-    return [look(path) for path in paths]
-
-
 def hops_of(path: str) -> Hops:
     """Return folder and name of a path and of every symbolic link on the way to its file."""
     hops: list[tuple[str, str]] = []
     while len(hops) < MOST_HOPS:
-        slash = path.rfind("/") + 1
-        hops.append((sys.intern(path[:slash]), path[slash:]))
+        base, name = key_of(path)
+        hops.append((sys.intern(base), name))
         try:
             target = os.readlink(path)
         except OSError:
             break
-        path = target if target.startswith("/") else os.path.normpath(path[:slash] + target)
+        path = target if target.startswith("/") else os.path.normpath(base + target)
     return tuple(hops)
 
 
-def all_hops(paths: Iterable[str]) -> list[Hops]:
-    """Return the hops of several paths."""
-    return [hops_of(path) for path in paths]
-
-
-def survey(bases: Iterable[str]) -> dict[str, Survey]:
-    """Return what lies in several folders."""
-    return {base: _survey(base) for base in bases}
-
-
-def _survey(base: str) -> Survey:
+def survey(base: str) -> Survey:
+    """Return what lies in a folder."""
     looked_at = time.time_ns()
     rotated: dict[str, Who] = {}
     inodes: dict[int, list[str]] = {}
     names: list[str] = []
-    (changed,) = changed_at([base])
+    changed = changed_at(base)
     with contextlib.suppress(OSError), os.scandir(base or ".") as entries:
         for entry in entries:
             names.append(entry.name)
@@ -124,15 +106,12 @@ def _survey(base: str) -> Survey:
     return Survey(looked_at, changed, rotated, names, inodes)
 
 
-def changed_at(bases: Iterable[str]) -> list[int]:
-    """Return when folders changed last, 0 where they cannot be asked."""
-    times: list[int] = []
-    for base in bases:
-        try:
-            times.append(os.stat(base or ".").st_mtime_ns)
-        except OSError:
-            times.append(0)
-    return times
+def changed_at(base: str) -> int:
+    """Return when a folder changed last, 0 where it cannot be looked at."""
+    try:
+        return os.stat(base or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def who_is(path: str) -> Who | None:
@@ -142,11 +121,6 @@ def who_is(path: str) -> Who | None:
     except (OSError, ValueError):
         return None
     return (Identity.of(status), born(path)) if stat.S_ISREG(status.st_mode) else None
-
-
-def who_are(paths: Iterable[str]) -> list[Who | None]:
-    """Return identity and birth of several files."""
-    return [who_is(path) for path in paths]
 
 
 def open_file(path: str, *, archive: bool = False) -> Found:
@@ -177,12 +151,12 @@ def open_file(path: str, *, archive: bool = False) -> Found:
 class Looker:
     """Opens files for decisions."""
 
-    def __init__(self, *, archive_suffix: str = "", room: Callable[[], int]) -> None:
+    def __init__(self, archive_suffix: str = "", *, room: Callable[[], int]) -> None:
         """Take names with `archive_suffix` for compressed files; none if it is empty.
 
         Of the files that are found `room` stay open.
         """
-        self.archive_suffix = archive_suffix
+        self._archive_suffix = archive_suffix
         self._room = room
 
     def open(self, path: str) -> Found | None:
@@ -191,7 +165,7 @@ class Looker:
         Raises:
             OSError: there are too many open files.
         """
-        is_archive = bool(self.archive_suffix) and path.endswith(self.archive_suffix)
+        is_archive = bool(self._archive_suffix) and path.endswith(self._archive_suffix)
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 return None
@@ -231,68 +205,54 @@ class Looker:
         )
         return Place(ask.path, hops, now, error, before, new)
 
-    def beginnings(
-        self, places: Iterable[Place], arrived: Collection[str], saved: Saved, surveys: dict[str, Survey]
-    ) -> list[Beginning]:
-        """Return what the saved positions say of paths that are to be followed."""
-        return [self._begin(place, saved, surveys, arrived=place.path in arrived) for place in places]
-
-    def _begin(self, place: Place, saved: Saved, surveys: dict[str, Survey], *, arrived: bool) -> Beginning:
-        now = place.now
-        if now is None or place.error is not None:
-            return Beginning(place, None, (), known=False)
-        own = saved.own(place.path, now, _leads_elsewhere)
-        others = [row for row in saved.rows(place.path) if row is not own]
+    def rows(self, positions: Iterable[Position], surveys: dict[str, Survey], taken: set[Identity]) -> list[Row]:
+        """Open the files that rows were written for, each once and none that is `taken`."""
         rows: list[Row] = []
-        taken = {now.identity}
-        for row in others:
-            found = self.file_of(row, place.hops[-1], surveys, taken)
+        for position in positions:
+            hops = hops_of(position.path)
+            found = self._file_of(position, hops[-1], surveys, taken)
             taken.update([found.identity] if found is not None else [])
-            rows.append(Row(row, found))
-        return Beginning(place, own, tuple(rows), known=saved.knew(place.path), arrived=arrived)
+            rows.append(Row(position, found, hops))
+        return rows
 
-    def file_of(
-        self, row: Position, end: tuple[str, str], surveys: dict[str, Survey], but: Collection[Identity]
+    def _file_of(
+        self, row: Position, end: Key, surveys: dict[str, Survey], taken: Collection[Identity]
     ) -> Found | None:
-        """Open the file that a row was written for; what is renamed or compressed meanwhile is looked for again."""
+        """Open the file of a row; what is renamed or compressed meanwhile is looked for again."""
         base, _ = end
-        here = surveys.get(base) or _survey(base)
+        here = surveys.get(base) or survey(base)
         for _ in range(MOST_LOOKS):
             surveys[base] = here
-            found = self._of_row(end, row, here, but)
+            found = self._find(row, end, here, taken)
             if found is not None:
                 return found
-            here = _survey(base)
+            here = survey(base)
             if here.names == surveys[base].names:
                 break
         return None
 
-    def _of_row(self, end: tuple[str, str], row: Position, here: Survey, but: Collection[Identity]) -> Found | None:
-        """Open the file that a row was written for, under whatever name it has in its folder, or its copy."""
+    def _find(self, row: Position, end: Key, here: Survey, taken: Collection[Identity]) -> Found | None:
+        """Open the file of a row under whatever name it has in its folder, or its copy."""
         base, name = end
         head = Head.parse(row.fingerprint)
         for other in here.inodes.get(row.inode, ()):
             if head is None and other != name and not looks_rotated(other):
                 continue  # the inode alone does not tell
-            found = self.open(base + other)
-            if found is None:
+            if (found := self.open(base + other)) is None:
                 continue
             fits = (head is None or head.begins(found.beginning)) and not (found.exact and found.size < row.offset)
-            if fits and found.identity not in but:
+            if fits and found.identity not in taken:
                 return found
             close([found])
-        if head is None:
-            return None
-        return self.copy(base, name, Content(head, row.offset, b""), here.names, but)
+        return None if head is None else self.copy(end, Content(head, row.offset, b""), here.names, taken)
 
-    def copy(
-        self, base: str, name: str, content: Content, names: Sequence[str], but: Collection[Identity]
-    ) -> Found | None:
+    def copy(self, end: Key, content: Content, names: Sequence[str], taken: Collection[Identity]) -> Found | None:
         """Open a file beside another one that holds what was read from that, to go on there."""
+        base, name = end
         if not content.telling:
             return None
-        for found, holds in self.copies((base + other for other in beside(name, names)), content):
-            if holds and found.identity not in but:
+        for found, holds in self.copies((base + other for other in _beside(name, names)), content):
+            if holds and found.identity not in taken:
                 return found
             close([found])
         return None
@@ -301,18 +261,14 @@ class Looker:
         """Open files one by one, each with whether it holds what was read of another one."""
         for path in paths:
             if (found := self.open(path)) is not None:
-                yield found, content.telling and _holds(found, content)
+                holds = False
+                if found.file is not None and content.telling:
+                    with contextlib.suppress(OSError):
+                        holds = found.file.holds(content)
+                yield found, holds
 
 
-def _holds(found: Found, content: Content) -> bool:
-    """Return whether a file holds what was read of another one."""
-    try:
-        return found.file is not None and found.file.holds(content)
-    except OSError:
-        return False
-
-
-def beside(name: str, names: Sequence[str]) -> Iterator[str]:
+def _beside(name: str, names: Sequence[str]) -> Iterator[str]:
     """Yield those of the sorted names that begin as one does, without its suffix."""
     stem, _ = split_suffix(name)
     place = bisect_left(names, stem)
@@ -348,13 +304,29 @@ def _candidates(name: str, path: str, inode: int) -> Iterator[str]:
         return
 
 
-def close(found: Iterable[Found]) -> None:
-    """Close files that nobody takes."""
-    for each in found:
-        if each.file is not None:
-            each.file.close()
+_AT_FDCWD: Final = -100
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
+_STATX_BTIME: Final = 0x800
+_MASK_AND_BIRTH: Final = struct.Struct("=I76xqI")
+
+_statx: Final[Callable[..., int] | None] = getattr(ctypes.CDLL(None, use_errno=True), "statx", None)
+"""Linux's; a C library may have none."""
 
 
-def _leads_elsewhere(path: str, identity: Identity) -> bool:
-    status = look(path)
-    return status is None or Identity.of(status) != identity
+def born(target: str | int) -> int:
+    """Return when a file was born, nanoseconds since the epoch; 0 where the disk does not know.
+
+    With device and inode that names a file for good. A path's link is not followed; a descriptor will do as well.
+    """
+    if _statx is None:
+        return 0
+    buffer = ctypes.create_string_buffer(256)
+    if isinstance(target, int):
+        failed = _statx(target, b"", _AT_EMPTY_PATH, _STATX_BTIME, buffer)
+    else:
+        failed = _statx(_AT_FDCWD, os.fsencode(target), _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, buffer)
+    if failed:
+        return 0
+    mask, seconds, nanoseconds = _MASK_AND_BIRTH.unpack_from(buffer)
+    return int(seconds * 1_000_000_000 + nanoseconds) if mask & _STATX_BTIME else 0

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail.difference import Found, Place
+from logpipe.builtin.in_tail.decide import Ask, Place, SeveralLooks
+from logpipe.builtin.in_tail.disk import Looker
+from logpipe.builtin.in_tail.folders import Found, close
 from logpipe.builtin.in_tail.logfile import Identity, LogFile
-from logpipe.builtin.in_tail.look import Ask, Looker, close
-from logpipe.builtin.in_tail.sightings import Sightings
 
 ROTATIONS = 25
 ORDER = ((1, "gone", 5), (2, "first", 9), (3, "second", 2), (4, "now", 9))
@@ -95,22 +95,22 @@ async def test_a_file_that_is_found_late(tmp_path: Path, follow: Any, monkeypatc
 def test_files_of_one_moment_in_several_looks() -> None:
     """A look that misses a file does not put it behind one that came after it; clocks are too coarse to tell."""
     first, second, third = (Found(name, Identity(1, number), number, 4, 9) for number, name in enumerate("abc", 1))
-    sightings = Sightings()
+    found_so_far = SeveralLooks()
     for before, now in ((first,), second), ((first,), third), ((), Found("d", Identity(1, 4), 4, 4, 9)):
         files = [each._replace(file=open_file()) for each in before]
-        sightings.add([Place("p", (), now._replace(file=open_file()), None, tuple(files))])
-    (place,) = sightings.result(still=False)
+        found_so_far.add([Place("p", (), now._replace(file=open_file()), None, tuple(files))])
+    (place,) = found_so_far.result(still=False)
     assert [each.identity.inode for each in place.before] == [1, 2, 3]
     close(place.files)
 
 
 def test_a_file_that_only_an_earlier_look_found() -> None:
     """The others stay in the order that was told, though the oldest of them was written to last."""
-    sightings = Sightings()
+    found_so_far = SeveralLooks()
     files = [Found(name, Identity(1, number), number, 4, time, file=open_file()) for number, name, time in ORDER]
     gone, first, second, now = files
-    sightings.add([Place("p", (), gone)])
-    sightings.add([Place("p", (), now, None, (first, second))])
-    (place,) = sightings.result(still=True)
+    found_so_far.add([Place("p", (), gone)])
+    found_so_far.add([Place("p", (), now, None, (first, second))])
+    (place,) = found_so_far.result(still=True)
     assert [each.path for each in place.before] == ["gone", "first", "second"]
     close(place.files)

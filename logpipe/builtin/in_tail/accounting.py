@@ -1,16 +1,99 @@
-"""The books of one `<source>`: what is lost is said and counted, and no byte is without an account."""
+"""Accounting: what became of lines and bytes is counted, what is lost is said, and neither without a limit.
+
+    read_lines = emitted_records - additional_records + eventless_lines + skipped_lines
+               + unmatched_lines (not with emit_unmatched_lines, which makes records of them)
+
+Nothing goes to `@ERROR` here: a line that is in no format is warned about, and is emitted where the user wants that.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-from logpipe import Host
-from logpipe.builtin.in_tail.complaints import Complaints
-from logpipe.builtin.in_tail.generation import Generation
-from logpipe.builtin.in_tail.ledger import Ledger
-from logpipe.builtin.in_tail.trail import Trail, shown
+from logpipe import Clock, Host
+from logpipe.builtin.in_tail.generation import Generation, Ledger
+from logpipe.builtin.in_tail.table import Trail, shown
 from logpipe.monitor import SourceAccount
+
+SHOWN: Final = 5
+"""Messages of one kind per file and window."""
+
+WINDOW: Final = 60.0
+"""Seconds after which the count starts again."""
+
+
+@dataclass(slots=True)
+class _Window:
+    since: float
+    said: int = 0
+    unsaid: int = 0
+
+
+class MessageLimit:
+    """Counts what was said about each file, and says how much was left out."""
+
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any], clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._windows: dict[tuple[str, str], _Window] = {}
+
+    def allowed(self, name: str, what: str, count: int) -> int:
+        """Return how many of `count` things may be said of a file now; the rest is told later, as a number."""
+        window = self._windows.get((name, what))
+        if window is None:
+            window = self._windows[name, what] = _Window(self._clock.monotonic())
+        allowed = min(count, SHOWN - window.said)
+        window.said += allowed
+        window.unsaid += count - allowed
+        return allowed
+
+    def sum_up(self, *, everything: bool = False) -> None:
+        """Say how much was left out in the windows that are over, or in all of them."""
+        now = self._clock.monotonic()
+        for key, window in list(self._windows.items()):
+            if everything or now - window.since >= WINDOW:
+                name, what = key
+                if window.unsaid:
+                    self._log.warning("%s: %d more times in %s", what, window.unsaid, name)
+                del self._windows[key]
+
+
+class Counts:
+    """The counters of what is read."""
+
+    def __init__(self, host: Host) -> None:
+        self._bytes = host.counter(
+            "read_bytes", "Bytes of batches that were accepted, and of the lines that were left out of them."
+        )
+        self.lines = host.counter(
+            "read_lines",
+            "Lines that were dealt with: emitted_records without additional_records, eventless_lines, skipped_lines "
+            "and, unless emit_unmatched_lines made records of them, unmatched_lines.",
+        )
+        self._additional = host.counter("additional_records", "Records beyond one a line, where lines hold several.")
+        self._eventless = host.counter("eventless_lines", "Lines in the parser's format that hold no event.")
+        self._unmatched = host.counter("unmatched_lines", "Lines that are not in the parser's format.")
+        self.skipped_lines = host.counter("skipped_lines", "Lines longer than max_line_size, which are left out.")
+        self.long_line_bytes = host.counter(
+            "skipped_long_line_bytes", "Bytes of the lines in skipped_lines, and of what was cut off."
+        )
+        self.nul_bytes = host.counter("skipped_nul_bytes", "NUL bytes at the start of lines, which are left out.")
+        self.cut_lines = host.counter("cut_lines", "Lines that were too long, of which the beginning was read.")
+        self.refusals = host.counter("refused_batches", "Batches that outputs did not accept and that are made again.")
+
+    def accepted(self, size: int, lines: int, *, unmatched: int, surplus: int) -> None:
+        """Count a batch that was accepted, or was empty; its records are counted by the host."""
+        self._bytes.value += size
+        self.lines.value += lines
+        self._unmatched.value += unmatched
+        if surplus > 0:
+            self._additional.value += surplus
+        elif surplus < 0:
+            self._eventless.value -= surplus
+
 
 UNFOLLOWED: Final = "(files no longer followed)"
 """The account of all paths that were let go: files come and go for weeks, and names take memory."""
@@ -22,9 +105,9 @@ _GONE: Final = "gone before it could be opened"
 class Books:
     """Closes the ledgers of generations and paths that are let go, and adds them up."""
 
-    def __init__(self, host: Host, complaints: Complaints) -> None:
+    def __init__(self, host: Host, messages: MessageLimit) -> None:
         self._host = host
-        self._complaints = complaints
+        self._messages = messages
         self._past = Ledger()
         self._lost = 0
         self._damaged = host.counter("damaged_file_count", "Compressed files that could not be read to their end.")
@@ -64,7 +147,7 @@ class Books:
         Most have each a name of their own: how many are said is limited for all together.
         """
         self._missed.add(count)
-        for _ in range(self._complaints.room("this source", _GONE, count)):
+        for _ in range(self._messages.allowed("this source", _GONE, count)):
             self._host.log.error("a file that was %s was %s. What it held is lost", shown(path), _GONE)
 
     def damaged(self, trail: Trail, generation: Generation) -> None:
