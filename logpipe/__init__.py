@@ -1,8 +1,8 @@
 """The public API: what a plugin imports. Its names and where they live stand in `__init__.pyi`.
 
 A name's module is loaded when the name is first used: `logpipe --version` needs none of them. Beside this there are
-doors for who needs more: `logpipe.codec`, `logpipe.ruby`, `logpipe.durable`, `logpipe.tree`, `logpipe.monitor` and
-`logpipe.testing`.
+doors for who needs more: `logpipe.codec`, `logpipe.ruby`, `logpipe.durable`, `logpipe.tree`, `logpipe.monitor`,
+`logpipe.net` and `logpipe.testing`.
 """
 
 import re

@@ -207,6 +207,7 @@ class Graph:
                     await self._drain()
             finally:
                 await self._stop()
+                await self.world.endpoints.close()
                 self.world.group = None
                 for task in self._tasks:
                     task.cancel()

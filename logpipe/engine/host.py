@@ -23,6 +23,7 @@ from logpipe.event import Receipt, Record, Time
 from logpipe.metrics import Counter, Metrics
 from logpipe.plugin import Clock, Files, Formatter, Monitor, Parser
 from logpipe.plugin.failures import failure_of
+from logpipe.sockets.endpoint import Endpoints
 
 T = TypeVar("T")
 
@@ -55,6 +56,8 @@ class World:
     """The configuration's file, absolute; empty where it has none."""
     claims: dict[tuple[str, str], PluginHost] = field(default_factory=dict)
     edges: Edges = field(default_factory=Edges)
+    endpoints: Endpoints = field(default_factory=Endpoints)
+    """Where inputs listen."""
     group: asyncio.TaskGroup | None = None
     """The tasks of the running graph."""
     is_starting: bool = False

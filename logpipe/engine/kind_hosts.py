@@ -19,6 +19,8 @@ from logpipe.engine.router import Router
 from logpipe.errors import RoutingCircle
 from logpipe.event import EventBatch
 from logpipe.plugin import Chunk, Outlet
+from logpipe.sockets.address import Address
+from logpipe.sockets.endpoint import Endpoint
 
 MOST_HOPS: Final = 2000
 """How many outputs in a row may pass a batch on; more are a circle."""
@@ -63,6 +65,10 @@ class InputPluginHost(PluginHost):
             self.emitting -= 1
             self._world.emit_ended.set()
         self.emitted.value += count
+
+    def endpoint(self, address: Address) -> Endpoint:
+        """Declare where the plugin listens."""
+        return self._world.endpoints.declare(address, self.described)
 
     def _edge_to(self, router: Router) -> Edge:
         return self._world.edges.between(self.title, router.title)

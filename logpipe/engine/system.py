@@ -84,7 +84,7 @@ class SystemOptions(Options):
     strict_config_value: bool | None = param("Refuse values that are no numbers or booleans.", default=None)
     enable_msgpack_time_support: bool | None = param("Whether Time is packed.", default=None, no_effect=_RUBY)
     disable_shared_socket: bool | None = param(
-        "Do not share sockets among workers.", default=None, no_effect="none are shared"
+        "Each worker opens its listening sockets for itself, so that two cannot listen at one address.", default=None
     )
     enable_input_metrics: bool = param("Count what inputs emit; always on.", default=True)
     enable_size_metrics: bool | None = param(

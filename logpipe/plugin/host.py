@@ -13,6 +13,8 @@ from logpipe.files import Files
 from logpipe.metrics import Counter
 from logpipe.plugin.chunk import Chunk
 from logpipe.plugin.monitor import Monitor
+from logpipe.sockets.address import Address
+from logpipe.sockets.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from logpipe.plugin.codecs import Formatter, Parser
@@ -47,8 +49,8 @@ class Outlet(Protocol):
 class Host(Protocol):
     """What every plugin may reach of the engine; parsers, formatters and buffers share the host of their owner.
 
-    In a constructor only the attributes and `counter`, `gauge`, `claim`, and of the hosts below `emitter`, `parser`,
-    `formatter`, `outlet` may be used.
+    In a constructor only the attributes and `counter`, `gauge`, `claim`, and of the hosts below `emitter`, `endpoint`,
+    `parser`, `formatter`, `outlet` may be used.
     """
 
     plugin_id: str
@@ -135,6 +137,14 @@ class InputHost(Host, Protocol):
 
         Raises:
             InvalidSetting: there is no such label.
+        """
+        ...
+
+    def endpoint(self, address: Address) -> Endpoint:
+        """Declare, in a constructor, that the plugin listens there; `logpipe.net` has what to start at it.
+
+        Raises:
+            InvalidSetting: another plugin listens there.
         """
         ...
 

@@ -22,6 +22,10 @@ from logpipe.engine.system import SystemOptions
 from logpipe.engine.watchdog import Watchdog
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
+from logpipe.sockets.inherited import inherited
+from logpipe.sockets.kept import Sockets
+from logpipe.sockets.opening import Here
+from logpipe.sockets.shared import opener
 from logpipe.supervisor.account import Account
 from logpipe.supervisor.checking import Checked, check, effective, registry_of
 from logpipe.supervisor.daemon import Daemon
@@ -47,6 +51,7 @@ def run(settings: Settings) -> int:
 
 def _run(settings: Settings) -> int:
     is_worker = settings.worker_id is not None
+    given = inherited()  # which are for this process id
     loaded = Loaded.read(settings)
     _set_umask(settings, loaded.system)
     account = None if is_worker else Account.find(settings.user, settings.group)
@@ -71,8 +76,9 @@ def _run(settings: Settings) -> int:
         _set_title(system, settings.worker_id, is_supervisor=is_supervisor)
         started = daemon.started if daemon is not None else _nothing
         if graph is None:
-            return Supervisor(settings, system, log, started).run()
-        return _work(settings, loaded, graph, log, partial(report_started, settings) if is_worker else started)
+            return Supervisor(settings, system, log, started, Here(given)).run()
+        started = partial(report_started, settings) if is_worker else started
+        return _work(settings, loaded, graph, log, started=started, sockets=Sockets(opener(given)))
 
 
 def _set_umask(settings: Settings, system: SystemOptions) -> None:
@@ -118,7 +124,15 @@ def _is_usable(settings: Settings, loaded: Loaded, log: logging.Logger) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger, started: Callable[[], None]) -> int:
+def _work(
+    settings: Settings,
+    loaded: Loaded,
+    graph: Graph,
+    log: logging.Logger,
+    *,
+    started: Callable[[], None],
+    sockets: Sockets,
+) -> int:
     """Run a worker here."""
     malloc.tune()
     log.info("starting logpipe pid=%d config=%s", os.getpid(), settings.config)
@@ -127,7 +141,7 @@ def _work(settings: Settings, loaded: Loaded, graph: Graph, log: logging.Logger,
             watchdog = Watchdog(runner.get_loop(), log)
             watchdog.start()
             try:
-                runner.run(Worker(settings, loaded, graph, log, watchdog, started=started).run())
+                runner.run(Worker(settings, loaded, graph, log, watchdog, sockets=sockets, started=started).run())
             finally:
                 # a thread of a stage that hangs would be waited for; after a signal the deadline stands already
                 watchdog.end_within(float(loaded.system.shutdown_timeout) + GRACE_SECONDS)

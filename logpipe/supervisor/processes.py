@@ -18,6 +18,8 @@ from typing import Final
 from logpipe import signals
 from logpipe.engine.log import reopen
 from logpipe.engine.system import SystemOptions
+from logpipe.sockets.opening import Here
+from logpipe.sockets.shared import SOCKETS_FD, Share
 from logpipe.supervisor.daemon import leave_terminal
 from logpipe.supervisor.settings import Settings
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE
@@ -43,14 +45,22 @@ class _Worker:
     """When it is started again."""
     report: int | None = None
     """The pipe that it reports its start through; None once it has, or has ended."""
+    channel: socket.socket | None = None
+    """Where it asks for listening sockets; None where these are not shared, and once it has ended."""
 
 
 class Supervisor:
-    """Keeps workers alive until it is told to stop; it loads no plugin."""
+    """Keeps workers alive until it is told to stop, and the sockets they listen at; it loads no plugin."""
 
     def __init__(
-        self, settings: Settings, system: SystemOptions, log: logging.Logger, started: Callable[[], None]
+        self,
+        settings: Settings,
+        system: SystemOptions,
+        log: logging.Logger,
+        started: Callable[[], None],
+        opener: Here,
     ) -> None:
+        self._share = None if system.disable_shared_socket else Share(opener)
         self._command = (sys.executable, "-m", "logpipe", *settings.arguments, "--under-supervisor")
         self._patience = float(system.shutdown_timeout) + GRACE_SECONDS + KILL_SECONDS
         self._interval = float(system.restart_worker_interval)
@@ -71,9 +81,10 @@ class Supervisor:
         with _arriving_signals() as arrived:
             while self._goes_on():
                 self._start_due()
-                for number in arrived.read(self._seconds_to_wait(), self._reports()):
+                for number in arrived.read(self._seconds_to_wait(), [*self._reports(), *self._channels()]):
                     self._react(number)
                 self._hear_reports()
+                self._hand_sockets()
                 self._reap()
                 self._kill_late()
         return self._status
@@ -87,10 +98,15 @@ class Supervisor:
                 worker.began = time.monotonic()
                 command = (*self._command, str(worker.worker_id))
                 heard, told = os.pipe()
-                environment = {**os.environ, STARTED_FD: str(told)}
+                passed = {STARTED_FD: told}
+                if self._share is not None:
+                    worker.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                    passed[SOCKETS_FD] = theirs.detach()
+                environment = {**os.environ, **{name: str(number) for name, number in passed.items()}}
                 with signals.held_for_child():
-                    worker.process = subprocess.Popen(command, pass_fds=(told,), env=environment)  # noqa: S603 - this program, as it was started
-                os.close(told)
+                    worker.process = subprocess.Popen(command, pass_fds=tuple(passed.values()), env=environment)  # noqa: S603 - this program, as it was started
+                for number in passed.values():
+                    os.close(number)
                 worker.report = heard
 
     def _reports(self) -> list[int]:
@@ -107,6 +123,19 @@ class Supervisor:
                         self._started()
                 os.close(worker.report)
                 worker.report = None
+
+    def _channels(self) -> list[int]:
+        return [worker.channel.fileno() for worker in self._workers if worker.channel is not None]
+
+    def _hand_sockets(self) -> None:
+        """Open and hand out what workers ask for."""
+        readable, _, _ = select.select(self._channels(), [], [], 0)
+        for worker in self._workers:
+            if self._share is None or worker.channel is None or worker.channel.fileno() not in readable:
+                continue
+            if not self._share.answer(worker.worker_id, worker.channel):
+                worker.channel.close()
+                worker.channel = None
 
     def _seconds_to_wait(self) -> float | None:
         if self._stop_by is not None:

@@ -27,6 +27,7 @@ from logpipe.engine.system import SystemOptions
 from logpipe.engine.watchdog import Watchdog
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
+from logpipe.sockets.kept import Sockets
 from logpipe.supervisor import checking
 from logpipe.supervisor.account import Account
 from logpipe.supervisor.settings import Settings, load
@@ -40,6 +41,8 @@ GRACE_SECONDS: Final = 5.0
 
 REST_SECONDS: Final = 1.0
 """Between two reloads: signals that come faster ask for the same thing."""
+
+UNUSABLE: Final = "the configuration can't be used, the one before stays in use"
 
 
 @dataclass(slots=True)
@@ -109,6 +112,7 @@ class Worker:
         graph: the first graph.
         log: where to say what happens.
         watchdog: sees to it that the process ends when it should.
+        sockets: those of the process, which pass from one graph to the next.
         started: called once, when the first graph's inputs have started.
     """
 
@@ -120,8 +124,10 @@ class Worker:
         log: logging.Logger,
         watchdog: Watchdog,
         *,
+        sockets: Sockets,
         started: Callable[[], object] = bool,
     ) -> None:
+        self._sockets = sockets
         self._started = started
         self._settings = settings
         self._watchdog = watchdog
@@ -147,6 +153,7 @@ class Worker:
         try:
             await self._run_until_told()
         finally:
+            await self._sockets.settle()
             signals.ignore()
 
     async def _run_until_told(self) -> None:
@@ -164,6 +171,7 @@ class Worker:
     async def _run_graph(self) -> Exception | None:
         """Run the graph to its end, and meanwhile prepare the one after it if asked; returns why it failed."""
         graph = self._graph
+        graph.world.endpoints.sockets = self._sockets
         async with asyncio.TaskGroup() as group:
             preparing = group.create_task(self._prepare_next(graph), name="reload")
             try:
@@ -177,6 +185,7 @@ class Worker:
     async def _prepare_next(self, graph: Graph) -> None:
         """Wait for a signal, build the next graph beside the running one, and have that one stop if it is good."""
         await graph.started.wait()
+        await graph.world.endpoints.settle()
         self._started()
         self._before = None
         while self._next is None:
@@ -186,6 +195,8 @@ class Worker:
             self._reloaded_at = time.monotonic()
             self._log.info("reading the configuration again: %s", self._settings.config)
             self._next = await asyncio.to_thread(self._build_next)
+            if self._next is None:
+                await graph.world.endpoints.settle()
         self._log.info("the configuration is good: stopping what runs by the one before")
         self._watchdog.end_within(self._patience)
         graph.request_stop()
@@ -201,7 +212,14 @@ class Worker:
             for diagnostic in loaded.found:
                 if diagnostic.severity != "hint":
                     self._log.error("%s", diagnostic)
-            self._log.error("the configuration can't be used, the one before stays in use")
+            self._log.error(UNUSABLE)
+            return None
+        graph.world.endpoints.sockets = self._sockets
+        try:
+            graph.world.endpoints.open_ahead()
+        except LogpipeError as problem:
+            self._log.error("%s", problem)
+            self._log.error(UNUSABLE)
             return None
         for diagnostic in loaded.found:
             self._log.log(diagnostic.level, "%s", diagnostic)

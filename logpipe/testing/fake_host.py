@@ -14,6 +14,8 @@ from logpipe.engine.ledger import Ledger
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Measurement, Metrics
 from logpipe.plugin import Chunk, Clock, Files, Formatter, Monitor, Outlet, Parser, PluginState
+from logpipe.sockets.address import Address
+from logpipe.sockets.endpoint import Endpoint, Endpoints
 from logpipe.testing.clock import ManualClock
 from logpipe.testing.collector import Collector, CollectorOptions
 
@@ -65,6 +67,7 @@ class FakeHost:
         self.monitor: Monitor = FakeMonitor()
         self.counter = self.metrics.counter
         self.gauge = self.metrics.gauge
+        self.endpoints = Endpoints()
 
     async def emit(self, batch: EventBatch) -> None:
         """Keep the batch."""
@@ -102,6 +105,10 @@ class FakeHost:
     def claim(self, kind: str, name: str) -> None:
         """Remember what was claimed."""
         self.claims.add((kind, name))
+
+    def endpoint(self, address: Address) -> Endpoint:
+        """Declare an endpoint of its own."""
+        return self.endpoints.declare(address, self.plugin_id)
 
     def start_task(self, work: Any, *, name: str) -> None:
         """Run `work` until `cancel_tasks`."""

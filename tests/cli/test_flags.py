@@ -130,7 +130,6 @@ NO_EFFECT_YET = (
     "rpc_endpoint 127.0.0.1:24444",
     "enable_get_dump true",
     "enable_size_metrics true",
-    "disable_shared_socket true",
     "enable_input_metrics false",
     "enable_jit true",
     "enable_msgpack_time_support true",

@@ -115,8 +115,15 @@ class Running:
 
     def start(self, *arguments: str) -> Self:
         """Start it in a group of its own; it is a context manager that kills what is left at the end."""
+        return self._start("-m", "logpipe", "-c", str(self.config), "-p", str(PLUGINS), *arguments)
+
+    def start_script(self, script: Path) -> Self:
+        """Start it by a script, which gets the configuration's path."""
+        return self._start(str(script), str(self.config))
+
+    def _start(self, *arguments: str) -> Self:
         with self.said_in.open("ab") as said:
-            command = (sys.executable, "-m", "logpipe", "-c", str(self.config), "-p", str(PLUGINS), *arguments)
+            command = (sys.executable, *arguments)
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             self._process = process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True

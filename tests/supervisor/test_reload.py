@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from logpipe import signals
-from logpipe.engine import malloc
 from logpipe.engine.graph import Graph
-from logpipe.engine.watchdog import Watchdog
-from logpipe.supervisor import Settings, worker
-from logpipe.supervisor.worker import REST_SECONDS, Loaded, Worker
+from logpipe.supervisor.worker import REST_SECONDS
 from logpipe.testing import wait_for
 from tests.services.waiting import wait_until
-from tests.supervisor.running import PLUGINS, Running
+from tests.supervisor.in_process import in_this_process
+from tests.supervisor.running import Running
 
 SWITCHED = "starting by the configuration as it was read"
 
@@ -221,39 +215,10 @@ def test_signals_during_the_start(running: Running) -> None:
     assert running.stop() == 0
 
 
-@pytest.fixture
-def _own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave this process and its log as they were."""
-    monkeypatch.setattr(worker, "REST_SECONDS", 0.0)
-    monkeypatch.setattr(malloc, "tune", lambda: None)
-    handlers = {number: signal.getsignal(number) for number in signals.ALL}
-    log = logging.getLogger("logpipe")
-    before = log.handlers[:], log.level, log.propagate
-    yield
-    for handler in log.handlers:
-        handler.close()
-    log.handlers, log.propagate = before[0], before[2]
-    log.setLevel(before[1])
-    for number, old in handlers.items():
-        signal.signal(number, old)
-
-
-@pytest.mark.usefixtures("_own_signals")
+@pytest.mark.usefixtures("own_signals")
 async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> None:
     """After fifteen there are as many descriptors, tasks and graphs as after five."""
     running.configure()
-    settings = Settings(running.config, plugin_dirs=(PLUGINS,), log_path=tmp_path / "log")
-    loaded = Loaded.read(settings)
-    log = worker.set_up_log(settings, loaded.system)
-    watchdog = Watchdog(asyncio.get_running_loop(), log)
-    watchdog.start()
-    control = Worker(settings, loaded, loaded.build(settings, log), log, watchdog)
-
-    async def reload() -> None:
-        before = control._graph
-        await wait_for(before.started.is_set, "the start")
-        os.kill(os.getpid(), signal.SIGHUP)
-        await wait_for(lambda: control._graph is not before and control._graph.started.is_set(), "the reload")
 
     async def counted() -> tuple[int, int, int]:
         running.write(1)
@@ -262,15 +227,11 @@ async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> N
         graphs = sum(isinstance(each, Graph) for each in gc.get_objects())
         return len(list(Path("/proc/self/fd").iterdir())), len(asyncio.all_tasks()), graphs
 
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(control.run(), name="worker")
+    async with in_this_process(running.config, tmp_path / "log") as worker:
         for _ in range(5):
-            await reload()
+            await worker.reload()
         first = await counted()
         for _ in range(10):
-            await reload()
+            await worker.reload()
         last = await counted()
-        os.kill(os.getpid(), signal.SIGTERM)
-        await task
-    watchdog.stop()  # its deadline is that of the process
     assert last == first

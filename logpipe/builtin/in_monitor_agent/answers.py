@@ -4,53 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from logpipe import Record
+from logpipe import Host, Record
 from logpipe.builtin.in_monitor_agent import prometheus
 from logpipe.builtin.in_monitor_agent.states import Shown, show
 from logpipe.builtin.json_text import dump
 from logpipe.monitor import Monitor, PluginState
+from logpipe.net import Handler, Reply, Request, Route
 
-JSON: Final = "application/json"
 LTSV: Final = "text/plain; charset=utf-8"
 
 Query: TypeAlias = Mapping[str, str]
 
 
-class Answer(NamedTuple):
-    """The body of an answer."""
-
-    body: bytes
-    content_type: str
-    status: int = 200
+Page: TypeAlias = Callable[[Query], Reply]
 
 
-Page: TypeAlias = Callable[[Query], Answer]
-
-
-def to_json(document: Record, query: Query) -> Answer:
+def to_json(document: Record, query: Query) -> Reply:
     """Answer with JSON, on several lines with ?debug=."""
     # compat: in_monitor_agent.rb indents with any value of debug
     body = json.dumps(document, indent=2).encode() if query.get("debug") else dump(document)
-    return Answer(body, JSON)
-
-
-def message(status: int, text: str) -> Answer:
-    """Answer that there is nothing to answer."""
-    return Answer(dump({"message": text}), JSON, status)
+    return Reply(body)
 
 
 class Answers:
-    """Answers by what the graph says of itself; `included` is the most that is shown of a plugin."""
+    """Answers by what the graph of `host` says of itself; `included` is the most that is shown of a plugin."""
 
-    def __init__(self, monitor: Monitor, included: Shown) -> None:
-        self._monitor = monitor
+    def __init__(self, host: Host, included: Shown) -> None:
+        self._host = host
         self._included = included
 
-    def pages(self) -> dict[str, Page]:
+    @property
+    def _monitor(self) -> Monitor:
+        return self._host.monitor  # which is there from the start on
+
+    def routes(self) -> dict[str, Route]:
         """Return what answers at each path."""
-        return {
+        pages: dict[str, Page] = {
             "/api/plugins": lambda query: _ltsv(self._plugins(query)),
             "/api/plugins.json": lambda query: to_json({"plugins": self._plugins(query)}, query),
             "/api/config": lambda _query: _ltsv([dict(self._monitor.process())]),
@@ -59,6 +50,7 @@ class Answers:
             "/api/health": lambda query: to_json({"status": "ok"}, query),
             "/metrics": self._metrics,
         }
+        return {path: Route(_handler(page)) for path, page in pages.items()}
 
     def _plugins(self, query: Query) -> list[Record]:
         shown = Shown(
@@ -79,8 +71,15 @@ class Answers:
         type_name = query.get("@type", query.get("type"))
         return plugins if type_name is None else [state for state in plugins if state.type == type_name]
 
-    def _metrics(self, _query: Query) -> Answer:
-        return Answer(prometheus.expose(self._monitor).encode("utf-8", "replace"), prometheus.CONTENT_TYPE)
+    def _metrics(self, _query: Query) -> Reply:
+        return Reply(prometheus.expose(self._monitor).encode("utf-8", "replace"), prometheus.CONTENT_TYPE)
+
+
+def _handler(page: Page) -> Handler:
+    async def handle(request: Request) -> Reply:
+        return page(request.query)
+
+    return handle
 
 
 def _is_wanted(query: Query, name: str) -> bool:
@@ -88,8 +87,8 @@ def _is_wanted(query: Query, name: str) -> bool:
     return query.get(name, "true") in {"true", "yes", ""}
 
 
-def _ltsv(records: Iterable[Record]) -> Answer:
-    return Answer("".join(map(_line, records)).encode("utf-8", "replace"), LTSV)
+def _ltsv(records: Iterable[Record]) -> Reply:
+    return Reply("".join(map(_line, records)).encode("utf-8", "replace"), LTSV)
 
 
 def _line(record: Record) -> str:

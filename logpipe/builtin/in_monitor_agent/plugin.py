@@ -1,7 +1,6 @@
 """Shows what runs and what is counted, over HTTP and as events. Settings: fluentd's plugin/in_monitor_agent.rb.
 
 plugin.py       settings, and the events of `tag`
-server.py       the HTTP server, the only file that imports aiohttp
 answers.py      the paths, and what is answered at each
 states.py       one plugin's numbers by fluentd's names
 prometheus.py   all numbers as Prometheus reads them
@@ -10,17 +9,15 @@ prometheus.py   all numbers as Prometheus reads them
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Final
 
-from logpipe import EventBatch, Input, InputHost, InvalidSetting, Options, Seconds, param, raw_section
+from logpipe import EventBatch, Input, InputHost, InvalidSetting, Options, Seconds, param, section
 from logpipe.builtin.in_monitor_agent.answers import Answers
 from logpipe.builtin.in_monitor_agent.states import Shown, show
-from logpipe.tree import Element
-
-if TYPE_CHECKING:
-    from logpipe.builtin.in_monitor_agent.server import Server
+from logpipe.net import Address, HttpLimits, HttpServer, TransportOptions, refuse_others
 
 _HIGHEST_PORT = 65535
+LIMITS: Final = HttpLimits(connections=64, line_bytes=4096)
 
 
 class MonitorAgentOptions(Options):
@@ -45,7 +42,7 @@ class MonitorAgentOptions(Options):
         "Accepted for fluentd's sake: variables of plugins are never shown, whatever ?with_ivars or ?debug asks for.",
         default=False,
     )
-    transport: list[Element] = raw_section("Accepted as `<transport tcp>`, which is what there is without it.")
+    transport: TransportOptions = section("Whether TLS is spoken, and who is let in.")
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what cannot be listened on."""
@@ -53,12 +50,7 @@ class MonitorAgentOptions(Options):
             yield InvalidSetting(f"port must be from 0 to {_HIGHEST_PORT}", param="port")
         if self.emit_interval <= 0:
             yield InvalidSetting("emit_interval must be more than 0", param="emit_interval")
-        for section in self.transport:
-            if section.arg not in {"", "tcp"}:
-                message = (
-                    f"<transport {section.arg}> is not supported: bind to 127.0.0.1, behind a proxy that speaks TLS"
-                )
-                yield InvalidSetting(message, position=section.position)
+        yield from refuse_others(self.transport, ("tcp", "tls"))
 
 
 class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
@@ -72,25 +64,30 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
 
     def __init__(self, options: MonitorAgentOptions, host: InputHost) -> None:
         super().__init__(options, host)
-        self._port = options.port + host.worker_id if options.port else 0  # compat: in_monitor_agent.rb
-        if self._port > _HIGHEST_PORT:
+        port = options.port + host.worker_id if options.port else 0  # compat: in_monitor_agent.rb
+        if port > _HIGHEST_PORT:
             raise InvalidSetting(f"port {options.port} leaves none for worker {host.worker_id}", param="port")
         self._is_quiet = False
-        self._server: Server | None = None
+        answers = Answers(host, Shown(config=options.include_config, retry=options.include_retry))
+        self._server = HttpServer(
+            host.endpoint(Address.tcp(options.bind, port)),
+            answers.routes(),
+            log=host.log,
+            start_task=host.start_task,
+            transport=options.transport,
+            limits=LIMITS,
+        )
         self._lost = host.counter("lost_records", "Events of `tag` that no output accepted.")
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
-            LogpipeError: the address cannot be had.
+            LogpipeError: the address cannot be had, or a file of `<transport>` cannot be used.
         """
-        from logpipe.builtin.in_monitor_agent.server import Server  # noqa: PLC0415 - aiohttp takes 0.3 s to import
-
-        options = self.options
-        answers = Answers(self.host.monitor, Shown(config=options.include_config, retry=options.include_retry))
-        self._server = Server(answers.pages(), self.host.log)
-        await self._server.listen(options.bind, self._port)
+        await self._server.start()
+        for url in self._server.urls():
+            self.host.log.info("listening at %s/api/plugins.json", url)
 
     async def run(self) -> None:
         """Emit the state of each plugin every `emit_interval`."""
@@ -119,7 +116,5 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
             self.host.log.debug("events about plugins were not accepted: %r", error)
 
     async def stop(self) -> None:
-        """Release the port."""
-        if self._server is not None:
-            await self._server.close()
-            self._server = None
+        """Take no more requests."""
+        await self._server.stop()

@@ -1,0 +1,34 @@
+"""A door for stages that listen: sockets that outlive a configuration, TLS, limits, an HTTP server.
+
+A stage declares where it listens when it is made, `host.endpoint(Address.tcp(bind, port))`, and starts one of
+`Listener`, `Datagrams` and `HttpServer` there.
+
+transport.py    the settings of `<transport>`; tls.py: certificates that change
+accepting.py    connections, so many and so fast; limits.py
+listener.py     streams; datagrams.py: datagrams
+http/           the HTTP server, on aiohttp, which is imported when one starts
+
+The sockets themselves are in `logpipe/sockets`.
+"""
+
+from logpipe.net.datagrams import Datagrams as Datagrams
+from logpipe.net.http.access import BasicAuth as BasicAuth
+from logpipe.net.http.access import Cors as Cors
+from logpipe.net.http.messages import ANY as ANY
+from logpipe.net.http.messages import Handler as Handler
+from logpipe.net.http.messages import Reply as Reply
+from logpipe.net.http.messages import Request as Request
+from logpipe.net.http.messages import Route as Route
+from logpipe.net.http.messages import problem as problem
+from logpipe.net.http.server import HttpServer as HttpServer
+from logpipe.net.limits import HttpLimits as HttpLimits
+from logpipe.net.limits import Limits as Limits
+from logpipe.net.listener import Connection as Connection
+from logpipe.net.listener import IdleError as IdleError
+from logpipe.net.listener import Listener as Listener
+from logpipe.net.tls import TlsError as TlsError
+from logpipe.net.transport import TransportOptions as TransportOptions
+from logpipe.net.transport import refuse_others as refuse_others
+from logpipe.sockets.address import Address as Address
+from logpipe.sockets.endpoint import Endpoint as Endpoint
+from logpipe.sockets.opening import ListenError as ListenError

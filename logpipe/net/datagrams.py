@@ -1,0 +1,85 @@
+"""A listener for datagrams."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from logpipe.net.accepting import Log
+from logpipe.net.transport import TransportOptions
+from logpipe.sockets.endpoint import Endpoint
+
+AT_ONCE: Final = 256
+"""Datagrams that are read before others get a turn."""
+
+Take: TypeAlias = Callable[[list[tuple[bytes, Any]]], None]
+"""Takes datagrams with the addresses they came from, (host, port, …): all that could be read in one turn."""
+
+
+class Datagrams:
+    """Reads datagrams at an endpoint, from `start` to `stop`; what comes in between waits in the kernel's buffer.
+
+    Args:
+        endpoint: where, `host.endpoint(…)`.
+        take: is called in the loop.
+        log: where trouble is said.
+        transport: `<transport>`.
+        longest: bytes of a datagram; what is beyond is cut off.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        take: Take,
+        *,
+        log: Log,
+        transport: TransportOptions | None = None,
+        longest: int = 65536,
+    ) -> None:
+        self._endpoint = endpoint
+        self._take = take
+        self._log = log
+        self._transport = transport or TransportOptions(protocol="udp")
+        self._longest = longest
+        self._sockets: list[socket.socket] = []
+
+    async def start(self) -> None:
+        """Read.
+
+        Raises:
+            ListenError: the endpoint cannot be had.
+        """
+        self._sockets = await self._endpoint.open()
+        for each in self._sockets:
+            each.setblocking(False)
+            self._transport.set_up(each)
+        self.resume()
+
+    def resume(self) -> None:
+        """Read on after `pause`."""
+        for each in self._sockets:
+            asyncio.get_running_loop().add_reader(each.fileno(), self._read, each)
+
+    def pause(self) -> None:
+        """Read nothing for now, while outputs take nothing say: the kernel keeps what it has room for."""
+        for each in self._sockets:
+            asyncio.get_running_loop().remove_reader(each.fileno())
+
+    async def stop(self) -> None:
+        """Read no more; safe to call twice."""
+        self.pause()
+        self._sockets = []
+
+    def _read(self, sock: socket.socket) -> None:
+        found: list[tuple[bytes, Any]] = []
+        try:
+            while len(found) < AT_ONCE:
+                found.append(sock.recvfrom(self._longest))
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as problem:
+            self._log.debug("cannot read a datagram: %s", problem)
+        if found:
+            self._take(found)

@@ -1,0 +1,158 @@
+"""One HTTP connection: each of its phases has an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, cast
+
+from aiohttp import web
+
+from logpipe.net.http.messages import problem
+from logpipe.net.http.responses import response
+
+if TYPE_CHECKING:
+    from logpipe.net.http.front import Front
+
+LINGER: Final = 1.0
+"""Seconds in which the rest of a body that nobody wants is thrown away: closed before, the answer might be lost."""
+MOST_PIPELINED: Final = 64
+"""Requests that a client may send ahead of the answers."""
+
+
+class Phase(Enum):
+    """What a connection is at."""
+
+    HEAD = auto()
+    """A request's line and headers have begun to come, or the connection has just been made."""
+    SERVED = auto()
+    """Its body is read, or it is handled."""
+    ANSWERED = auto()
+    """The answer is written."""
+    IDLE = auto()
+    """The client has not begun another request."""
+
+
+class Connection(web.RequestHandler):
+    """Serves one client; what is wrong with its requests is told to it, and to the log at level debug."""
+
+    __slots__ = ("_front", "_head_bytes", "_timer", "_wire", "is_leaving", "phase", "since")
+
+    def __init__(self, front: Front) -> None:
+        limits = front.limits
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            front,
+            loop=loop,
+            # the adapter has all of a logger's methods for writing messages
+            logger=cast("logging.Logger", front.log),
+            access_log=cast("logging.Logger", None),  # None is for no log of accesses
+            lingering_time=LINGER,
+            keepalive_timeout=limits.idle + limits.answer + limits.head,  # ours comes before
+            max_line_size=limits.line_bytes,
+            max_field_size=limits.line_bytes,
+            auto_decompress=False,
+        )
+        self._front = front
+        self._head_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._wire: asyncio.Transport | None = None
+        self.phase = Phase.HEAD
+        self.since = loop.time()
+        """When the phase began."""
+        self.is_leaving = False
+        """Whether it is to end before another request."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._wire = cast("asyncio.Transport", transport)
+        self._front.made(self)
+        self.enter(Phase.HEAD)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        self._stop_timer()
+        self._wire = None
+        super().connection_lost(exc)
+        self._front.lost(self)
+
+    def enter(self, phase: Phase) -> None:
+        """Be at another phase, which ends within its time."""
+        self._stop_timer()
+        loop = asyncio.get_running_loop()
+        self.phase, self.since = phase, loop.time()
+        limits = self._front.limits
+        match phase:
+            case Phase.HEAD:
+                self._head_bytes = 0
+                self._timer = loop.call_later(limits.head, self.leave)
+            case Phase.ANSWERED:
+                self._timer = loop.call_later(limits.answer, self.abort)
+            case Phase.IDLE:
+                self._timer = loop.call_later(limits.idle, self.leave)
+            case Phase.SERVED:
+                pass  # the body has its own time, and an answer waits for outputs
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if self.phase is Phase.IDLE and self._waiter is not None:
+            self.enter(Phase.HEAD)
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count != before:
+            self._head_bytes = 0
+            if len(self._messages) > MOST_PIPELINED:
+                self.abort()
+        elif self.phase is Phase.HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._front.limits.head_bytes:
+                self.leave()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write an answer, as long as the client takes it."""
+        self.enter(Phase.ANSWERED)
+        if self.is_leaving:
+            resp.force_close()
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            if self._wire is not None:
+                self.enter(Phase.IDLE)
+
+    def leave(self) -> None:
+        """Close the connection: at once where nothing is being answered, else behind that."""
+        self.is_leaving = True
+        if self.phase in {Phase.SERVED, Phase.ANSWERED}:
+            return
+        if self._wire is not None and self._wire.get_write_buffer_size():
+            self.abort()  # the client does not take its answer
+        else:
+            self.force_close()
+
+    def abort(self) -> None:
+        """Break the connection off."""
+        if self._wire is not None:
+            self._wire.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to a request that could not be read."""
+        del message  # it repeats what the client has sent
+        self.logger.debug("bad request from %s: %r", request.remote, exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        return response(problem(status, "Bad request"), {}, close=True)

@@ -1,0 +1,169 @@
+"""What clients meet: connections that are held to their limits, and go on from one server to the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, cast
+
+from aiohttp import web
+
+from logpipe.net.accepting import Log
+from logpipe.net.http.connection import Connection, Phase
+from logpipe.net.http.messages import Reply, Request, Route, problem
+from logpipe.net.http.responses import response
+from logpipe.net.limits import HttpLimits
+
+if TYPE_CHECKING:
+    from logpipe.net.http.server import HttpServer
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Front(web.Server):
+    """Serves by whichever server was set last; requests wait while there is none.
+
+    Args:
+        limits: of the connections.
+        terms: what connections were made under; who has others cannot go on with them.
+    """
+
+    def __init__(self, limits: HttpLimits, terms: object) -> None:
+        super().__init__(self._serve)
+        self.terms = terms
+        self.limits = limits
+        self.log: Log = logging.getLogger("logpipe")
+        self._server: HttpServer | None = None
+        self._ended: Callable[[], object] = bool
+        self._changed = asyncio.Event()
+        self._is_closed = False
+        self._all: dict[Connection, None] = {}
+        self._served: set[Connection] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._held = 0
+
+    def __call__(self) -> Connection:
+        """Return what serves one connection."""
+        return Connection(self)
+
+    @property
+    def count(self) -> int:
+        """How many connections there are."""
+        return len(self._all)
+
+    def serve(self, server: HttpServer, log: Log, ended: Callable[[], object]) -> None:
+        """Serve by a server from now on, and tell it of each connection that ends."""
+        self._server, self.log, self._ended = server, log, ended
+        for each in self._all:
+            each.logger = cast("logging.Logger", log)
+        self._changed.set()
+
+    async def pause(self) -> None:
+        """Have new requests wait, and wait for those that are being served; what takes too long is broken off."""
+        self._server, self._ended = None, bool
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(self.limits.stop):
+                await self._idle.wait()
+        except TimeoutError:
+            for each in list(self._served):
+                each.abort()
+
+    async def close(self) -> None:
+        """End all connections, each behind what it is being answered."""
+        self._is_closed = True
+        self._changed.set()
+        for each in list(self._all):
+            each.leave()
+        await self.shutdown(self.limits.stop)
+
+    def made(self, connection: Connection) -> None:
+        """Hear of a connection."""
+        self._all[connection] = None
+
+    def lost(self, connection: Connection) -> None:
+        """Hear that a connection has ended."""
+        if connection in self._all:
+            del self._all[connection]
+            self._ended()
+
+    def make_room(self) -> bool:
+        """Close the connection that has waited longest for a request or its end; returns whether there was one."""
+        waiting = [each for each in self._all if each.phase in {Phase.IDLE, Phase.HEAD} and not each.is_leaving]
+        if not waiting:
+            return False
+        min(waiting, key=lambda each: (each.phase is not Phase.IDLE, each.since)).leave()
+        return True
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = cast("Connection", request.protocol)
+        connection.enter(Phase.SERVED)
+        while self._server is None and not self._is_closed:
+            await self._changed.wait()
+        server = self._server
+        if server is None:
+            return response(problem(503, "Going down", **{"Retry-After": "1"}), {}, close=True)
+        self._served.add(connection)
+        self._idle.clear()
+        try:
+            return await self._answer(server, request)
+        finally:
+            self._served.discard(connection)
+            if not self._served:
+                self._idle.set()
+
+    async def _answer(self, server: HttpServer, raw: web.BaseRequest) -> web.StreamResponse:
+        try:
+            request = Request(raw.method, raw.path, raw.query, raw.headers, b"", raw.remote or "")
+        except ValueError:
+            return response(problem(400, "Bad request"), {}, close=True)
+        marks = server.marks(request)
+        route = server.route(request.path)
+        user, reply = server.refused(request, route)
+        if reply is None:
+            assert route is not None  # noqa: S101 - else it was refused
+            reply = await self._handled(route, replace(request, user=user), raw)
+        # what was not read would be taken for the next request
+        return response(reply, marks, close=self._is_closed or not raw.content.is_eof())
+
+    async def _handled(self, route: Route, request: Request, raw: web.BaseRequest) -> Reply:
+        body = bytearray()
+        try:
+            if route.body_limit:
+                refusal = await self._read(body, route.body_limit, raw)
+                if refusal is not None:
+                    return refusal
+                request = replace(request, body=bytes(body))
+            try:
+                return await route.handler(request)
+            except Exception:  # a mistake in one answer is no reason to be silent in all
+                self.log.exception("cannot answer %s", request.path)
+                return problem(500, "Internal error: the log says more")
+        finally:
+            self._held -= len(body)
+
+    async def _read(self, body: bytearray, limit: int, raw: web.BaseRequest) -> Reply | None:
+        """Read a request's body; returns the answer to one that is not taken."""
+        too_large = problem(413, f"The body is larger than {limit} bytes")
+        if raw.content_length is not None and raw.content_length > limit:
+            return too_large
+        if raw.headers.get("Expect", "").lower() == "100-continue":
+            await raw.writer.write(_CONTINUE)
+            raw.writer.output_size = 0
+        try:
+            async with asyncio.timeout(self.limits.body):
+                while chunk := await raw.content.readany():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > limit:
+                        return too_large
+                    if self._held > self.limits.held_bytes:
+                        return problem(503, "Too much at a time: come back", **{"Retry-After": "1"})
+        except TimeoutError:
+            return problem(408, f"The body took longer than {self.limits.body:g} seconds")
+        except web.RequestPayloadError:
+            return problem(400, "Bad request")
+        return None

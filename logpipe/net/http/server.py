@@ -1,0 +1,138 @@
+"""An HTTP server as a stage holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from logpipe.net.accepting import Acceptor, Log, TaskStarter
+from logpipe.net.http.access import BasicAuth, Cors
+from logpipe.net.http.messages import ANY, Reply, Request, Route, problem
+from logpipe.net.limits import HttpLimits
+from logpipe.net.tls import Contexts
+from logpipe.net.transport import TransportOptions
+from logpipe.sockets.address import in_url
+from logpipe.sockets.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from logpipe.net.http.front import Front
+
+
+class HttpServer:
+    """Serves routes at an endpoint, from `start` to `stop`.
+
+    Connections outlive it: when a configuration is read again, what serves the same endpoint goes on with them, and
+    requests that come in between wait. At the end of the process they are closed behind what is being answered.
+
+    Args:
+        endpoint: where, `host.endpoint(…)`.
+        routes: by path; `ANY` is for all others.
+        log: where trouble is said.
+        start_task: `host.start_task`.
+        transport: `<transport>`.
+        limits: what clients can take.
+        auth: who may come; None for everybody.
+        cors: which pages of other origins may.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        routes: Mapping[str, Route],
+        *,
+        log: Log,
+        start_task: TaskStarter,
+        transport: TransportOptions | None = None,
+        limits: HttpLimits | None = None,
+        auth: BasicAuth | None = None,
+        cors: Cors | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._routes = dict(routes)
+        self._log = log
+        self._start_task = start_task
+        self._transport = transport or TransportOptions()
+        self._limits = limits or HttpLimits()
+        self._auth = auth
+        self._cors = cors
+        self._front: Front | None = None
+        self._acceptor: Acceptor | None = None
+
+    async def start(self) -> None:
+        """Serve.
+
+        Raises:
+            ListenError: the endpoint cannot be had.
+            TlsError: a certificate, a key or a CA cannot be used.
+        """
+        from logpipe.net.http.front import Front  # noqa: PLC0415 - aiohttp takes 0.3 s to import
+
+        contexts = Contexts(self._transport, self._log) if self._transport.protocol == "tls" else None
+        sockets = await self._endpoint.open()
+        terms = (vars(self._transport), self._limits)
+        before = self._endpoint.found()
+        if isinstance(before, Front) and before.terms == terms:
+            front = before
+        else:
+            if before is not None:
+                await before.close()
+            front = Front(self._limits, terms)
+        self._acceptor = acceptor = Acceptor(
+            front,
+            transport=self._transport,
+            contexts=contexts,
+            limits=self._limits,
+            log=self._log,
+            start_task=self._start_task,
+            make_room=front.make_room,
+        )
+        self._front = front
+        front.serve(self, self._log, acceptor.ended)
+        acceptor.start(sockets, front.count)
+
+    def urls(self) -> list[str]:
+        """Return where it is: `http://127.0.0.1:24220`; of a Unix socket, its path."""
+        scheme = "https" if self._transport.protocol == "tls" else "http"
+        return [f"{scheme}://{in_url(host, port)}" if port else host for host, port in self._endpoint.names()]
+
+    async def stop(self) -> None:
+        """Take no more requests, and wait a while for those that are being answered; safe to call twice."""
+        acceptor, front, self._acceptor, self._front = self._acceptor, self._front, None, None
+        if acceptor is not None:
+            await acceptor.stop()
+        if front is not None:
+            await front.pause()
+            self._endpoint.leave(front)
+
+    def route(self, path: str) -> Route | None:
+        """Return what answers at a path."""
+        return self._routes.get(path) or self._routes.get(ANY)
+
+    def refused(self, request: Request, route: Route | None) -> tuple[str, Reply | None]:
+        """Return who sent a request, and the answer where it is not to be handled; the request has no body yet."""
+        if self._cors is not None and (preflight := self._cors.preflight(request, _methods(route))) is not None:
+            return "", preflight
+        user = ""
+        if self._auth is not None:
+            found = self._auth.user(request.headers.get("Authorization", ""))
+            if found is None:
+                return "", self._auth.refusal()
+            user = found
+        if route is None:
+            return user, problem(404, "Not found")
+        if request.method not in route.methods:
+            allowed = ", ".join(sorted(route.methods))
+            text = f"{request.method} is not possible here: use {' or '.join(sorted(route.methods))}"
+            return user, problem(405, text, Allow=allowed)
+        origin = request.headers.get("Origin", "")
+        if self._cors is not None and origin and not self._cors.allows(origin):
+            return user, problem(403, "Forbidden: pages of this origin may not use the server")  # compat: in_http.rb
+        return user, None
+
+    def marks(self, request: Request) -> dict[str, str]:
+        """Return the headers about origins."""
+        return {} if self._cors is None else self._cors.marks(request.headers.get("Origin", ""))
+
+
+def _methods(route: Route | None) -> frozenset[str]:
+    return frozenset() if route is None else route.methods

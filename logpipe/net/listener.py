@@ -1,0 +1,198 @@
+"""A listener for streams: TCP, TLS and Unix sockets, one coroutine for each connection."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+from logpipe.net.accepting import Acceptor, Log, TaskStarter
+from logpipe.net.limits import Limits
+from logpipe.net.tls import Contexts
+from logpipe.net.transport import TransportOptions
+from logpipe.sockets.endpoint import Endpoint
+
+READ_AHEAD: Final = 65536
+"""Bytes of a connection that are read before its stage takes them, and once more on top."""
+
+
+class IdleError(ConnectionError):
+    """A peer has sent nothing for longer than it may, or takes nothing."""
+
+
+class Connection:
+    """One peer. Reading is paused while the stage does not read: the peer waits, nothing fills the memory."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle: float | None) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._idle = idle
+
+    @property
+    def peer(self) -> str:
+        """The peer's address; empty for a Unix socket."""
+        name = self._writer.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """What a client's certificate says, as `SSLSocket.getpeercert` has it; None where it has shown none."""
+        found: dict[str, Any] | None = self._writer.get_extra_info("peercert")
+        return found or None
+
+    async def read(self, size: int = READ_AHEAD) -> bytes:
+        """Return what has come, `size` bytes at most, and nothing at the end.
+
+        Raises:
+            IdleError: nothing came for too long.
+            ConnectionError: the connection has broken.
+        """
+        try:
+            async with asyncio.timeout(self._idle):
+                return await self._reader.read(size)
+        except TimeoutError:
+            raise IdleError(f"{self.peer} has sent nothing for {self._idle:g} seconds") from None
+        except ssl.SSLError as problem:
+            raise ConnectionError(str(problem)) from problem
+
+    async def write(self, data: bytes) -> None:
+        """Send, and wait while the peer does not take it.
+
+        Raises:
+            IdleError: it took nothing for too long.
+            ConnectionError: the connection has broken.
+        """
+        self._writer.write(data)
+        try:
+            async with asyncio.timeout(self._idle):
+                await self._writer.drain()
+        except TimeoutError:
+            raise IdleError(f"{self.peer} has taken nothing for {self._idle:g} seconds") from None
+
+    def close(self) -> None:
+        """Send what was written, and close; the peer has as long as it may be idle to take it."""
+        transport = self._writer.transport
+        self._writer.close()
+        if transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(self._idle or 0.0, transport.abort)
+
+    def abort(self) -> None:
+        """Break the connection off."""
+        self._writer.transport.abort()
+
+
+Serve: TypeAlias = Callable[[Connection], Awaitable[None]]
+"""Serves a connection to its end; it is closed behind it. A ConnectionError is the peer's, and said at level debug."""
+
+
+class Listener:
+    """Accepts connections at an endpoint, from `start` to `stop`.
+
+    Args:
+        endpoint: where, `host.endpoint(…)`.
+        serve: serves one connection.
+        log: where trouble is said.
+        start_task: `host.start_task`.
+        transport: `<transport>`.
+        limits: what peers can take.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        serve: Serve,
+        *,
+        log: Log,
+        start_task: TaskStarter,
+        transport: TransportOptions | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._serve = serve
+        self._log = log
+        self._start_task = start_task
+        self._transport = transport or TransportOptions()
+        self._limits = limits or Limits()
+        self._acceptor: Acceptor | None = None
+        self._open: set[Connection] = set()
+
+    async def start(self) -> None:
+        """Accept.
+
+        Raises:
+            ListenError: the endpoint cannot be had.
+            TlsError: a certificate, a key or a CA cannot be used.
+        """
+        contexts = Contexts(self._transport, self._log) if self._transport.protocol == "tls" else None
+        sockets = await self._endpoint.open()
+        for each in sockets:
+            self._transport.set_up(each)
+        self._acceptor = Acceptor(
+            self._make,
+            transport=self._transport,
+            contexts=contexts,
+            limits=self._limits,
+            log=self._log,
+            start_task=self._start_task,
+        )
+        self._acceptor.start(sockets)
+
+    @property
+    def connections(self) -> int:
+        """How many there are; for a gauge."""
+        return len(self._open)
+
+    async def quiesce(self) -> None:
+        """Accept no more; connections go on. Who comes waits in the kernel, for the next graph."""
+        if self._acceptor is not None:
+            await self._acceptor.stop()
+
+    async def stop(self) -> None:
+        """Accept no more, and close what is open; safe to call twice."""
+        await self.quiesce()
+        for each in self._open:
+            each.close()
+
+    def _make(self) -> asyncio.BaseProtocol:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=READ_AHEAD, loop=loop)
+        return _Protocol(reader, self._connected, self._acceptor_ended, loop)
+
+    def _acceptor_ended(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.ended()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._start_task(self._served(Connection(reader, writer, self._limits.idle)), name="connection")
+
+    async def _served(self, connection: Connection) -> None:
+        self._open.add(connection)
+        try:
+            await self._serve(connection)
+        except ConnectionError as problem:
+            self._log.debug("a connection has ended: %s", problem)
+        finally:
+            self._open.discard(connection)
+            with suppress(RuntimeError):  # the loop is about to close
+                connection.close()
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """Tells when a connection has ended."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None],
+        ended: Callable[[], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(reader, connected, loop=loop)
+        self._ended = ended
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hear that it has."""
+        super().connection_lost(exc)
+        self._ended()

@@ -1,0 +1,109 @@
+"""The listening sockets of a process, by address: a configuration that is read again finds them open."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Collection, Iterable
+from threading import Lock
+from typing import Protocol
+
+from logpipe.sockets.address import Address
+from logpipe.sockets.opening import Here, ListenError, Opener, open_all
+
+
+class Leftover(Protocol):
+    """What a stage leaves at an address for the one that listens there next."""
+
+    async def close(self) -> None:
+        """End it: nobody came."""
+        ...
+
+
+class Sockets:
+    """Keeps sockets open from one graph to the next; a connection that comes between them waits in the kernel.
+
+    Safe to call from several threads.
+
+    Args:
+        opener: makes sockets.
+    """
+
+    def __init__(self, opener: Opener | None = None) -> None:
+        self._opener = opener or Here()
+        self._open: dict[Address, list[socket.socket]] = {}
+        self._left: dict[Address, Leftover] = {}
+        self._lock = Lock()
+
+    def at(self, address: Address, wanted: Collection[Address]) -> list[socket.socket]:
+        """Return the sockets of an address, opened where they are not yet; they stay this object's.
+
+        Args:
+            address: where to listen.
+            wanted: all addresses of the graph. Where one of an earlier graph is in the way, as 0.0.0.0 is of
+                127.0.0.1, it is closed first; nobody accepts there any more.
+
+        Raises:
+            ListenError: it cannot be listened at; nothing has changed.
+        """
+        with self._lock:
+            if address not in self._open:
+                try:
+                    self._open[address] = open_all(address, self._opener)
+                except ListenError:
+                    others = self._in_the_way(address, wanted)
+                    if not others:
+                        raise
+                    self._open[address] = self._opened_in_place_of(others, address)
+            return self._open[address]
+
+    def ahead(self, address: Address, wanted: Collection[Address]) -> None:
+        """Open an address while an earlier graph runs; one that only that graph is in the way of is opened later.
+
+        Raises:
+            ListenError: it cannot be listened at.
+        """
+        with self._lock:
+            if address not in self._open:
+                try:
+                    self._open[address] = open_all(address, self._opener)
+                except ListenError:
+                    if not self._in_the_way(address, wanted):
+                        raise
+
+    def _in_the_way(self, address: Address, wanted: Collection[Address]) -> list[Address]:
+        return [
+            each
+            for each in self._open
+            if each not in wanted and (each.kind, each.port) == (address.kind, address.port) and address.port
+        ]
+
+    def _opened_in_place_of(self, others: list[Address], address: Address) -> list[socket.socket]:
+        self._close(others)
+        try:
+            return open_all(address, self._opener)
+        except ListenError:
+            for each in others:
+                self._open[each] = open_all(each, self._opener)
+            raise
+
+    async def settle(self, wanted: Collection[Address] = ()) -> None:
+        """Close what is not wanted any more, and what was left there."""
+        with self._lock:
+            self._close([address for address in self._open if address not in wanted])
+            left = [self._left.pop(address) for address in list(self._left) if address not in wanted]
+        await asyncio.gather(*(each.close() for each in left))
+
+    def _close(self, addresses: Iterable[Address]) -> None:
+        for address in addresses:
+            for each in self._open.pop(address):
+                each.close()
+        self._opener.keep(list(self._open))
+
+    def leave(self, address: Address, leftover: Leftover) -> None:
+        """Keep something for the stage that listens at an address next."""
+        self._left[address] = leftover
+
+    def found(self, address: Address) -> Leftover | None:
+        """Return what was left at an address, once."""
+        return self._left.pop(address, None)

@@ -1,0 +1,260 @@
+"""Listening sockets outlive graphs and workers: nobody who comes in between is turned away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from logpipe.testing import DEADLINE
+from tests.services.ports import free_port
+from tests.services.waiting import wait_until
+from tests.supervisor.in_process import in_this_process
+from tests.supervisor.running import PATIENCE, Running
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+HEALTH = b"GET /api/health HTTP/1.1\r\nHost: x\r\n%s\r\n"
+
+
+def agent(port: int, more: str = "", bind: str = "127.0.0.1") -> str:
+    """Return a configuration with a server."""
+    return f"<source>\n@type monitor_agent\nbind {bind}\nport {port}\n{more}\n</source>\n"
+
+
+@asynccontextmanager
+async def connected(
+    port: int, host: str = "127.0.0.1"
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect until the block ends."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def answered(port: int, host: str = "127.0.0.1") -> bytes:
+    """Ask once, by a connection of its own."""
+    async with connected(port, host) as (reader, writer):
+        writer.write(HEALTH % b"Connection: close\r\n")
+        return await reader.read()
+
+
+async def comes_once(port: int, counts: Counter[str]) -> None:
+    """Ask by one connection for each request, as curl does."""
+    while True:
+        counts["new" if b" 200 OK" in await answered(port) else "new, refused"] += 1
+
+
+async def keeps_on(port: int, counts: Counter[str]) -> None:
+    """Ask again and again by one connection, which nobody may close."""
+    async with connected(port) as (reader, writer):
+        while True:
+            writer.write(HEALTH % b"")
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"Content-Length: (\d+)", head)
+            assert length
+            await reader.readexactly(int(length[1]))
+            counts["kept" if b" 200 OK" in head else "kept, refused"] += 1
+            await asyncio.sleep(0)
+
+
+async def browses(port: int, counts: Counter[str]) -> None:
+    """Ask by a library that keeps connections."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"http://127.0.0.1:{port}/api/health") as response:
+                counts["pool" if response.status == 200 else "pool, refused"] += 1
+                await response.read()
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def steadily(port: int) -> AsyncIterator[Counter[str]]:
+    """Send requests in all of these ways until the block ends; any that fails ends it."""
+    counts: Counter[str] = Counter()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask(port, counts)) for ask in (comes_once, keeps_on, browses)]
+        try:
+            yield counts
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+@pytest.mark.usefixtures("own_signals")
+async def test_every_request_is_answered(tmp_path: Path) -> None:
+    """Through twenty reloads, by new connections and by old ones."""
+    config, port = tmp_path / "conf", free_port()
+    config.write_text(agent(port))
+    async with in_this_process(config, tmp_path / "log") as worker, steadily(port) as counts:
+        for _ in range(20):
+            before = dict(counts)
+            await worker.reload()
+            async with asyncio.timeout(DEADLINE):
+                while any(counts[way] < before.get(way, 0) + 5 for way in ("new", "kept", "pool")):
+                    await asyncio.sleep(0.01)
+    assert set(counts) == {"new", "kept", "pool"}
+
+
+@pytest.mark.usefixtures("own_signals")
+async def test_a_changed_address(tmp_path: Path) -> None:
+    """The old one is closed when the new one is open, also where the old one is in the way of the new one."""
+    config, port, other = tmp_path / "conf", free_port(), free_port()
+    config.write_text(agent(port))
+    async with in_this_process(config, tmp_path / "log") as worker:
+        for changed in (agent(other), agent(other, bind="0.0.0.0"), agent(other)):  # noqa: S104 - which is in the way
+            config.write_text(changed)
+            await worker.reload()
+            await answered(other)
+            with pytest.raises(ConnectionRefusedError):
+                await answered(port)
+        with pytest.raises(ConnectionRefusedError):
+            await answered(other, "127.0.0.2")
+
+
+@pytest.mark.usefixtures("own_signals")
+async def test_an_address_that_is_taken(tmp_path: Path) -> None:
+    """It is said with the section and a way out; what runs goes on without having been stopped."""
+    config, log, port = tmp_path / "conf", tmp_path / "log", free_port()
+    config.write_text(agent(port))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        async with in_this_process(config, log), steadily(port) as counts:
+            config.write_text(agent(number) + agent(free_port(), "@id free"))
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(DEADLINE):
+                while "the one before stays in use" not in log.read_text():
+                    await asyncio.sleep(0.01)
+    said = log.read_text()
+    assert (
+        f"<source> @type monitor_agent at {config}:1:1: cannot listen at port {number} of 127.0.0.1: "
+        "address already in use: stop what uses it, or give another"
+    ) in said
+    assert said.count("shutting down input plugin") == 1  # at the end
+    assert set(counts) == {"new", "kept", "pool"}
+
+
+@pytest.mark.usefixtures("own_signals")
+async def test_a_server_with_other_limits(tmp_path: Path) -> None:
+    """Connections that were made under other terms are closed, behind what they are being answered."""
+    config, port = tmp_path / "conf", free_port()
+    config.write_text(agent(port))
+    async with in_this_process(config, tmp_path / "log") as worker, connected(port) as (reader, writer):
+        writer.write(HEALTH % b"")
+        assert b" 200 OK" in await reader.readuntil(b"\r\n\r\n")
+        config.write_text(agent(port, "<transport>\nlinger_timeout 1\n</transport>"))
+        await worker.reload()
+        async with asyncio.timeout(DEADLINE):
+            assert await reader.read() == b'{"status":"ok"}'
+
+
+def test_two_on_one_address(tmp_path: Path) -> None:
+    """It is a mistake of the configuration, found before anything starts."""
+    with Running(tmp_path) as running:
+        running.config.write_text(agent(24220) + agent(24220))
+        running.start()
+        assert running.end() == 1
+        assert "port 24220 of 127.0.0.1 is already used by <source> @type monitor_agent at" in running.said
+
+
+def ask(port: int, path: str) -> dict[str, object]:
+    """Ask a server."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
+        document: dict[str, object] = json.load(answer)
+        return document
+
+
+def workers(running: Running, port: int, more: str = "") -> None:
+    """Configure two workers, each with a server."""
+    running.config.write_text(f"<system>\nworkers 2\n{more}\n</system>\n{agent(port)}")
+
+
+def test_a_worker_that_dies(running: Running) -> None:
+    """Who comes while it is away waits, and is answered by the one that takes its place."""
+    port = free_port()
+    workers(running, port)
+    running.start()
+    running.has_said("listening at http://", times=2)
+    pid = ask(port, "/api/config.json")["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    running.has_said("worker #0 ended unexpectedly")
+    again = ask(port, "/api/config.json")
+    assert again["pid"] != pid
+    assert running.stop() == 0
+
+
+def test_workers_without_shared_sockets(running: Running) -> None:
+    """Each opens its own, and nobody keeps that of one who dies."""
+    port = free_port()
+    workers(running, port, "disable_shared_socket true\nrestart_worker_interval 90")
+    running.start()
+    running.has_said("listening at http://", times=2)
+    pid = ask(port, "/api/config.json")["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    running.has_said("worker #0 ended unexpectedly")
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        pass
+    running.send(signal.SIGTERM)
+    running.end()
+
+
+def test_workers_that_move(running: Running) -> None:
+    """What no worker uses any more is closed by their supervisor too."""
+    port, other = free_port(), free_port()
+    workers(running, port)
+    running.start()
+    running.has_said("listening at http://", times=2)
+    workers(running, other)
+    running.send(signal.SIGHUP)
+    running.has_said("listening at http://", times=4)
+    assert ask(other, "/api/health") == {"status": "ok"}
+
+    def is_refused() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) != 0
+
+    wait_until(is_refused, seconds=PATIENCE, what="the old port to be closed")
+    assert running.stop() == 0
+
+
+SYSTEMD = """\
+import os, socket, sys
+with socket.create_server(("127.0.0.1", 0)) as given:
+    print(given.getsockname()[1], flush=True)
+    os.dup2(given.fileno(), 3)
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+    text = open(sys.argv[1]).read().replace("PORT", str(given.getsockname()[1]))
+    open(sys.argv[1], "w").write(text)
+    os.execv(sys.executable, [sys.executable, "-m", "logpipe", "-c", sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_socket_of_systemd(running: Running, count: int) -> None:
+    """The process is started with it, and listens there; the next one finds it as it is."""
+    text = f"<system>\nworkers {count}\n</system>\n<worker 0>\n{agent(0)}</worker>\n".replace("port 0", "port PORT")
+    running.config.write_text(text)
+    script = running.folder / "systemd.py"
+    script.write_text(SYSTEMD)
+    running.start_script(script)
+    running.has_said("listening at http://")
+    port = int(running.said.split()[0])
+    assert ask(port, "/api/health") == {"status": "ok"}
+    assert running.stop() == 0
