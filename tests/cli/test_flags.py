@@ -161,7 +161,7 @@ def test_nothing_is_said_of_a_default_that_is_written(conf: Path, default: str) 
     assert logpipe("check", str(conf)).stderr == ""
 
 
-@pytest.mark.parametrize("flag", ["--enable-size-metrics", "--disable-shared-socket"])
+@pytest.mark.parametrize("flag", ["--enable-size-metrics"])
 def test_a_flag_that_has_no_effect_yet_is_said(conf: Path, flag: str) -> None:
     """As its setting in `<system>` is."""
     done = logpipe("-c", str(conf), "--dry-run", flag)
