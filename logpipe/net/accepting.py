@@ -19,7 +19,7 @@ AT_ONCE: Final = 64
 HURRY: Final = 1.0
 """Seconds that handshakes have left when the stage stops."""
 PAUSE: Final = 1.0
-"""Seconds without accepting, where the machine has no descriptor left."""
+"""Seconds without accepting where the machine has no descriptor left; and before it is said that others wait."""
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -70,7 +70,8 @@ class Acceptor:
         self._all_made = asyncio.Event()
         self._all_made.set()
         self._is_waiting = False
-        self._has_said_full = False
+        self._warning: asyncio.TimerHandle | None = None
+        self._has_warned = False
         self._pause: asyncio.TimerHandle | None = None
         self.count = 0
         """Connections, those in their handshakes too."""
@@ -99,7 +100,8 @@ class Acceptor:
             self._resume()
 
     def _resume(self) -> None:
-        self._pause, self._is_waiting = None, False
+        self._is_waiting = False
+        self._cancel_timers()
         loop = asyncio.get_running_loop()
         for each in self._sockets:
             loop.add_reader(each.fileno(), self._accept, each)
@@ -109,15 +111,21 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         for each in self._sockets:
             loop.remove_reader(each.fileno())
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
+        self._cancel_timers()
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._pause, self._warning):
+            if timer is not None:
+                timer.cancel()
+        self._pause = self._warning = None
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(AT_ONCE):
             if self.count >= self._limits.connections and not self._has_made_room():
                 self._is_waiting = True
                 self._hold()
+                if not self._has_warned:
+                    self._warning = asyncio.get_running_loop().call_later(PAUSE, self._warn)
                 return
             try:
                 connection, _ = listening.accept()
@@ -134,10 +142,11 @@ class Acceptor:
         if self._shaking:
             self._shaking.pop(next(iter(self._shaking))).reschedule(0.0)  # the one that takes longest
             return True
-        if not self._has_said_full:
-            self._has_said_full = True
-            self._log.warning("there are %d connections, as many as there may be: others wait", self.count)
         return False
+
+    def _warn(self) -> None:
+        self._has_warned = True
+        self._log.warning("there are %d connections, as many as there may be: others wait", self.count)
 
     def _cannot_accept(self, problem: OSError) -> None:
         level = logging.ERROR if problem.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM} else logging.WARNING

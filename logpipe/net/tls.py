@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import warnings
 from typing import Any, Final
 
 from logpipe.errors import LogpipeError
@@ -39,10 +40,7 @@ class Contexts:
 
     def current(self) -> ssl.SSLContext:
         """Return the context; reads the files if they have changed."""
-        try:
-            state = self._look()
-        except TlsError:
-            state = ()  # a file is being replaced
+        state = self._look()
         if state != self._state:
             self._state = state
             try:
@@ -54,12 +52,13 @@ class Contexts:
         return self._current
 
     def _look(self) -> _State:
+        """Return what tells the files from later ones; nothing where one is missing."""
         transport = self._transport
         paths = filter(None, (transport.cert_path, transport.private_key_path, transport.ca_path))
         try:
             found = [os.stat(path) for path in paths]  # noqa: PTH116 - done at each handshake
-        except OSError as problem:
-            raise TlsError(f"{problem.filename}: {problem.strerror}") from problem
+        except OSError:
+            return ()
         return tuple((each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
 
 
@@ -72,7 +71,8 @@ def make_context(transport: TransportOptions) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     oldest = transport.min_version or transport.version or "TLSv1_2"
     newest = transport.max_version or transport.version or "TLSv1_3"
-    context.minimum_version, context.maximum_version = _VERSIONS[oldest[-1]], _VERSIONS[newest[-1]]
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # whoever writes TLSv1_1 means it
+        context.minimum_version, context.maximum_version = _VERSIONS[oldest[-1]], _VERSIONS[newest[-1]]
     try:
         context.set_ciphers(transport.ciphers)
     except ssl.SSLError:

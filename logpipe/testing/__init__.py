@@ -1,7 +1,8 @@
 """For tests, ours and third parties': run a stage or a whole configuration in the real engine, and look at it.
 
 `drive` runs one plugin between a feed and a collector; `pipeline` runs a configuration text in which `@type test`
-outputs collect; `check_plugin` asserts what every plugin promises. Time is real unless a `ManualClock` is given.
+outputs collect; `check_plugin` asserts what every plugin promises, `check_listener` what one that listens does. Time is
+real unless a `ManualClock` is given.
 """
 
 from logpipe.testing.clock import DEADLINE, ManualClock, settle, wait_for
@@ -9,6 +10,7 @@ from logpipe.testing.collector import Collector, LogCapture, collecting
 from logpipe.testing.contract import build, check_plugin, configure
 from logpipe.testing.fake_host import FakeHost
 from logpipe.testing.pipeline import Pipeline, drive, parse, pipeline
+from logpipe.testing.strangers import check_listener
 
 __all__ = [
     "DEADLINE",
@@ -18,6 +20,7 @@ __all__ = [
     "ManualClock",
     "Pipeline",
     "build",
+    "check_listener",
     "check_plugin",
     "collecting",
     "configure",

@@ -26,8 +26,10 @@ class Phase(Enum):
 
     HEAD = auto()
     """A request's line and headers have begun to come, or the connection has just been made."""
+    BODY = auto()
+    """Its body comes, or it waits for a server."""
     SERVED = auto()
-    """Its body is read, or it is handled."""
+    """It is handled."""
     ANSWERED = auto()
     """The answer is written."""
     IDLE = auto()
@@ -92,8 +94,8 @@ class Connection(web.RequestHandler):
                 self._timer = loop.call_later(limits.answer, self.abort)
             case Phase.IDLE:
                 self._timer = loop.call_later(limits.idle, self.leave)
-            case Phase.SERVED:
-                pass  # the body has its own time, and an answer waits for outputs
+            case Phase.BODY | Phase.SERVED:
+                pass  # whoever reads a body has a time for it, and an answer waits for outputs
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -107,7 +109,8 @@ class Connection(web.RequestHandler):
         before = self._request_count
         super().data_received(data)
         if self._request_count != before:
-            self._head_bytes = 0
+            if self.phase is Phase.HEAD:
+                self.enter(Phase.BODY)
             if len(self._messages) > MOST_PIPELINED:
                 self.abort()
         elif self.phase is Phase.HEAD:
@@ -131,7 +134,7 @@ class Connection(web.RequestHandler):
     def leave(self) -> None:
         """Close the connection: at once where nothing is being answered, else behind that."""
         self.is_leaving = True
-        if self.phase in {Phase.SERVED, Phase.ANSWERED}:
+        if self.phase not in {Phase.HEAD, Phase.IDLE}:
             return
         if self._wire is not None and self._wire.get_write_buffer_size():
             self.abort()  # the client does not take its answer

@@ -91,16 +91,23 @@ class Front(web.Server):
             self._ended()
 
     def make_room(self) -> bool:
-        """Close the connection that has waited longest for a request or its end; returns whether there was one."""
-        waiting = [each for each in self._all if each.phase in {Phase.IDLE, Phase.HEAD} and not each.is_leaving]
-        if not waiting:
-            return False
-        min(waiting, key=lambda each: (each.phase is not Phase.IDLE, each.since)).leave()
-        return True
+        """Close the connection that has waited longest: between two requests, else for the rest of one.
+
+        Returns:
+            Whether there was one; a connection that is served is not closed.
+        """
+        for phase in (Phase.IDLE, Phase.HEAD, Phase.BODY):
+            waiting = [each for each in self._all if each.phase is phase and not each.is_leaving]
+            if waiting and (phase is not Phase.BODY or self._server is not None):
+                slowest = min(waiting, key=lambda each: each.since)
+                slowest.is_leaving = True
+                slowest.abort() if phase is Phase.BODY else slowest.leave()
+                return True
+        return False
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = cast("Connection", request.protocol)
-        connection.enter(Phase.SERVED)
+        connection.enter(Phase.BODY)
         while self._server is None and not self._is_closed:
             await self._changed.wait()
         server = self._server
@@ -109,13 +116,13 @@ class Front(web.Server):
         self._served.add(connection)
         self._idle.clear()
         try:
-            return await self._answer(server, request)
+            return await self._answer(server, request, connection)
         finally:
             self._served.discard(connection)
             if not self._served:
                 self._idle.set()
 
-    async def _answer(self, server: HttpServer, raw: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, server: HttpServer, raw: web.BaseRequest, connection: Connection) -> web.StreamResponse:
         try:
             request = Request(raw.method, raw.path, raw.query, raw.headers, b"", raw.remote or "")
         except ValueError:
@@ -125,11 +132,11 @@ class Front(web.Server):
         user, reply = server.refused(request, route)
         if reply is None:
             assert route is not None  # noqa: S101 - else it was refused
-            reply = await self._handled(route, replace(request, user=user), raw)
+            reply = await self._handled(route, replace(request, user=user), raw, connection)
         # what was not read would be taken for the next request
         return response(reply, marks, close=self._is_closed or not raw.content.is_eof())
 
-    async def _handled(self, route: Route, request: Request, raw: web.BaseRequest) -> Reply:
+    async def _handled(self, route: Route, request: Request, raw: web.BaseRequest, connection: Connection) -> Reply:
         body = bytearray()
         try:
             if route.body_limit:
@@ -137,6 +144,7 @@ class Front(web.Server):
                 if refusal is not None:
                     return refusal
                 request = replace(request, body=bytes(body))
+            connection.enter(Phase.SERVED)
             try:
                 return await route.handler(request)
             except Exception:  # a mistake in one answer is no reason to be silent in all
