@@ -120,8 +120,11 @@ class Acceptor:
         self._pause = self._warning = None
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(AT_ONCE):
-            if self.count >= self._limits.connections and not self._has_made_room():
+        for number in range(AT_ONCE):
+            is_full = self.count >= self._limits.connections
+            if is_full and number:
+                return  # if one waits, this is called again
+            if is_full and not self._has_made_room():
                 self._is_waiting = True
                 self._hold()
                 if not self._has_warned:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, Protocol, cast
 
 from aiohttp import web
 
+from logpipe.net.accepting import Log
 from logpipe.net.http.messages import problem
 from logpipe.net.http.responses import response
-
-if TYPE_CHECKING:
-    from logpipe.net.http.front import Front
+from logpipe.net.limits import HttpLimits
 
 LINGER: Final = 1.0
 """Seconds in which the rest of a body that nobody wants is thrown away: closed before, the answer might be lost."""
@@ -36,19 +35,34 @@ class Phase(Enum):
     """The client has not begun another request."""
 
 
+class Owner(Protocol):
+    """What a connection belongs to."""
+
+    limits: HttpLimits
+    log: Log
+
+    def made(self, connection: Connection) -> None:
+        """Hear of a connection."""
+        ...
+
+    def lost(self, connection: Connection) -> None:
+        """Hear that it has ended."""
+        ...
+
+
 class Connection(web.RequestHandler):
     """Serves one client; what is wrong with its requests is told to it, and to the log at level debug."""
 
-    __slots__ = ("_front", "_head_bytes", "_timer", "_wire", "is_leaving", "phase", "since")
+    __slots__ = ("_head_bytes", "_owner", "_timer", "_wire", "is_leaving", "phase", "since")
 
-    def __init__(self, front: Front) -> None:
-        limits = front.limits
+    def __init__(self, manager: web.Server, owner: Owner) -> None:
+        limits = owner.limits
         loop = asyncio.get_running_loop()
         super().__init__(
-            front,
+            manager,
             loop=loop,
             # the adapter has all of a logger's methods for writing messages
-            logger=cast("logging.Logger", front.log),
+            logger=cast("logging.Logger", owner.log),
             access_log=cast("logging.Logger", None),  # None is for no log of accesses
             lingering_time=LINGER,
             keepalive_timeout=limits.idle + limits.answer + limits.head,  # ours comes before
@@ -56,7 +70,7 @@ class Connection(web.RequestHandler):
             max_field_size=limits.line_bytes,
             auto_decompress=False,
         )
-        self._front = front
+        self._owner = owner
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._wire: asyncio.Transport | None = None
@@ -69,7 +83,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._wire = cast("asyncio.Transport", transport)
-        self._front.made(self)
+        self._owner.made(self)
         self.enter(Phase.HEAD)
         super().connection_made(transport)
 
@@ -78,14 +92,14 @@ class Connection(web.RequestHandler):
         self._stop_timer()
         self._wire = None
         super().connection_lost(exc)
-        self._front.lost(self)
+        self._owner.lost(self)
 
     def enter(self, phase: Phase) -> None:
         """Be at another phase, which ends within its time."""
         self._stop_timer()
         loop = asyncio.get_running_loop()
         self.phase, self.since = phase, loop.time()
-        limits = self._front.limits
+        limits = self._owner.limits
         match phase:
             case Phase.HEAD:
                 self._head_bytes = 0
@@ -115,7 +129,7 @@ class Connection(web.RequestHandler):
                 self.abort()
         elif self.phase is Phase.HEAD:
             self._head_bytes += len(data)
-            if self._head_bytes > self._front.limits.head_bytes:
+            if self._head_bytes > self._owner.limits.head_bytes:
                 self.leave()
 
     async def finish_response(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -14,16 +14,14 @@ from logpipe.net.accepting import Log
 from logpipe.net.http.connection import Connection, Phase
 from logpipe.net.http.messages import Reply, Request, Route, problem
 from logpipe.net.http.responses import response
+from logpipe.net.http.site import Site
 from logpipe.net.limits import HttpLimits
-
-if TYPE_CHECKING:
-    from logpipe.net.http.server import HttpServer
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Front(web.Server):
-    """Serves by whichever server was set last; requests wait while there is none.
+    """Serves the site that was set last; requests wait while there is none.
 
     Args:
         limits: of the connections.
@@ -35,7 +33,7 @@ class Front(web.Server):
         self.terms = terms
         self.limits = limits
         self.log: Log = logging.getLogger("logpipe")
-        self._server: HttpServer | None = None
+        self._site: Site | None = None
         self._ended: Callable[[], object] = bool
         self._changed = asyncio.Event()
         self._is_closed = False
@@ -47,23 +45,23 @@ class Front(web.Server):
 
     def __call__(self) -> Connection:
         """Return what serves one connection."""
-        return Connection(self)
+        return Connection(self, self)
 
     @property
     def count(self) -> int:
         """How many connections there are."""
         return len(self._all)
 
-    def serve(self, server: HttpServer, log: Log, ended: Callable[[], object]) -> None:
-        """Serve by a server from now on, and tell it of each connection that ends."""
-        self._server, self.log, self._ended = server, log, ended
+    def serve(self, site: Site, log: Log, ended: Callable[[], object]) -> None:
+        """Serve a site from now on, and tell of each connection that ends."""
+        self._site, self.log, self._ended = site, log, ended
         for each in self._all:
             each.logger = cast("logging.Logger", log)
         self._changed.set()
 
     async def pause(self) -> None:
         """Have new requests wait, and wait for those that are being served; what takes too long is broken off."""
-        self._server, self._ended = None, bool
+        self._site, self._ended = None, bool
         self._changed.clear()
         try:
             async with asyncio.timeout(self.limits.stop):
@@ -98,7 +96,7 @@ class Front(web.Server):
         """
         for phase in (Phase.IDLE, Phase.HEAD, Phase.BODY):
             waiting = [each for each in self._all if each.phase is phase and not each.is_leaving]
-            if waiting and (phase is not Phase.BODY or self._server is not None):
+            if waiting and (phase is not Phase.BODY or self._site is not None):
                 slowest = min(waiting, key=lambda each: each.since)
                 slowest.is_leaving = True
                 slowest.abort() if phase is Phase.BODY else slowest.leave()
@@ -108,28 +106,28 @@ class Front(web.Server):
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = cast("Connection", request.protocol)
         connection.enter(Phase.BODY)
-        while self._server is None and not self._is_closed:
+        while self._site is None and not self._is_closed:
             await self._changed.wait()
-        server = self._server
-        if server is None:
+        site = self._site
+        if site is None:
             return response(problem(503, "Going down", **{"Retry-After": "1"}), {}, close=True)
         self._served.add(connection)
         self._idle.clear()
         try:
-            return await self._answer(server, request, connection)
+            return await self._answer(site, request, connection)
         finally:
             self._served.discard(connection)
             if not self._served:
                 self._idle.set()
 
-    async def _answer(self, server: HttpServer, raw: web.BaseRequest, connection: Connection) -> web.StreamResponse:
+    async def _answer(self, site: Site, raw: web.BaseRequest, connection: Connection) -> web.StreamResponse:
         try:
             request = Request(raw.method, raw.path, raw.query, raw.headers, b"", raw.remote or "")
         except ValueError:
             return response(problem(400, "Bad request"), {}, close=True)
-        marks = server.marks(request)
-        route = server.route(request.path)
-        user, reply = server.refused(request, route)
+        marks = site.marks(request)
+        route = site.route(request.path)
+        user, reply = site.refused(request, route)
         if reply is None:
             assert route is not None  # noqa: S101 - else it was refused
             reply = await self._handled(route, replace(request, user=user), raw, connection)

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from logpipe.net.accepting import Acceptor, Log, TaskStarter
 from logpipe.net.http.access import BasicAuth, Cors
-from logpipe.net.http.messages import ANY, Reply, Request, Route, problem
+from logpipe.net.http.messages import Route
+from logpipe.net.http.site import Site
 from logpipe.net.limits import HttpLimits
 from logpipe.net.tls import Contexts
 from logpipe.net.transport import TransportOptions
-from logpipe.sockets.address import in_url
-from logpipe.sockets.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from logpipe.net.http.front import Front
+from logpipe.sockets.address import in_url
+from logpipe.sockets.endpoint import Endpoint
 
 
 class HttpServer:
@@ -48,13 +49,11 @@ class HttpServer:
         cors: Cors | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._routes = dict(routes)
+        self._site = Site(routes, auth, cors)
         self._log = log
         self._start_task = start_task
         self._transport = transport or TransportOptions()
         self._limits = limits or HttpLimits()
-        self._auth = auth
-        self._cors = cors
         self._front: Front | None = None
         self._acceptor: Acceptor | None = None
 
@@ -87,7 +86,7 @@ class HttpServer:
             make_room=front.make_room,
         )
         self._front = front
-        front.serve(self, self._log, acceptor.ended)
+        front.serve(self._site, self._log, acceptor.ended)
         acceptor.start(sockets, front.count)
 
     def urls(self) -> list[str]:
@@ -103,36 +102,3 @@ class HttpServer:
         if front is not None:
             await front.pause()
             self._endpoint.leave(front)
-
-    def route(self, path: str) -> Route | None:
-        """Return what answers at a path."""
-        return self._routes.get(path) or self._routes.get(ANY)
-
-    def refused(self, request: Request, route: Route | None) -> tuple[str, Reply | None]:
-        """Return who sent a request, and the answer where it is not to be handled; the request has no body yet."""
-        if self._cors is not None and (preflight := self._cors.preflight(request, _methods(route))) is not None:
-            return "", preflight
-        user = ""
-        if self._auth is not None:
-            found = self._auth.user(request.headers.get("Authorization", ""))
-            if found is None:
-                return "", self._auth.refusal()
-            user = found
-        if route is None:
-            return user, problem(404, "Not found")
-        if request.method not in route.methods:
-            allowed = ", ".join(sorted(route.methods))
-            text = f"{request.method} is not possible here: use {' or '.join(sorted(route.methods))}"
-            return user, problem(405, text, Allow=allowed)
-        origin = request.headers.get("Origin", "")
-        if self._cors is not None and origin and not self._cors.allows(origin):
-            return user, problem(403, "Forbidden: pages of this origin may not use the server")  # compat: in_http.rb
-        return user, None
-
-    def marks(self, request: Request) -> dict[str, str]:
-        """Return the headers about origins."""
-        return {} if self._cors is None else self._cors.marks(request.headers.get("Origin", ""))
-
-
-def _methods(route: Route | None) -> frozenset[str]:
-    return frozenset() if route is None else route.methods
