@@ -37,5 +37,5 @@ class HttpLimits(Limits):
     """Of all headers together."""
     held_bytes: int = 256 * 1024 * 1024
     """Of bodies that are in memory at a time; what comes then is refused with 503."""
-    stop: float = 5.0
+    stop: float = 2.0
     """At a stop, for requests that are being served."""

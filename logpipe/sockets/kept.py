@@ -72,11 +72,10 @@ class Sockets:
                         raise
 
     def _in_the_way(self, address: Address, wanted: Collection[Address]) -> list[Address]:
-        return [
-            each
-            for each in self._open
-            if each not in wanted and (each.kind, each.port) == (address.kind, address.port) and address.port
-        ]
+        place = (address.kind, address.port, address.path)
+        if not (address.port or address.path):
+            return []
+        return [each for each in self._open if each not in wanted and (each.kind, each.port, each.path) == place]
 
     def _opened_in_place_of(self, others: list[Address], address: Address) -> list[socket.socket]:
         self._close(others)
@@ -88,11 +87,16 @@ class Sockets:
             raise
 
     async def settle(self, wanted: Collection[Address] = ()) -> None:
-        """Close what is not wanted any more, and what was left there."""
+        """Close what is not wanted any more, and what was left for a stage that has not come.
+
+        To be called when all stages that want something have started.
+        """
+        left, self._left = list(self._left.values()), {}
+        await asyncio.gather(asyncio.to_thread(self._forget, wanted), *(each.close() for each in left))
+
+    def _forget(self, wanted: Collection[Address]) -> None:
         with self._lock:
             self._close([address for address in self._open if address not in wanted])
-            left = [self._left.pop(address) for address in list(self._left) if address not in wanted]
-        await asyncio.gather(*(each.close() for each in left))
 
     def _close(self, addresses: Iterable[Address]) -> None:
         for address in addresses:

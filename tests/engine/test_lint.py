@@ -101,10 +101,22 @@ def warnings(text: str, code: str) -> list[str]:
             "<source>\n@type monitor_agent\n</source>\n",
             "test.conf:1:1: warning: <source> @type monitor_agent listens at port 24220 of 0.0.0.0 without protection:"
             " anybody who reaches it can read what runs and what is counted, and settings by include_config (write bind"
-            " 127.0.0.1 if it serves this machine alone) [open-listener]",
+            " 127.0.0.1 if it serves this machine alone, else add <transport tls> with client_cert_auth true)"
+            " [open-listener]",
+        ),
+        (
+            "<source>\n@type udp\n<transport udp>\n</transport>\n</source>\n",
+            "test.conf:1:1: warning: <source> @type udp listens at port 5160 of 0.0.0.0 without protection: anybody who"
+            " reaches it can send events (write bind 127.0.0.1 if it serves this machine alone) [open-listener]",
+        ),
+        (
+            "<source>\n@type tcp\n<transport tls>\ncert_path c\n</transport>\n</source>\n",
+            "test.conf:1:1: warning: <source> @type tcp listens at port 5170 of 0.0.0.0 without protection: anybody who"
+            " reaches it can send events (write bind 127.0.0.1 if it serves this machine alone, else add"
+            " <transport tls> with client_cert_auth true) [open-listener]",
         ),
     ],
-    ids=["forward", "http", "monitor_agent"],
+    ids=["forward", "http", "monitor_agent", "udp", "tls alone"],
 )
 def test_a_listener_that_is_open_to_the_world(text: str, expected: str) -> None:
     """It is named with its port, its address and what strangers can do there, installed or not."""
@@ -117,7 +129,7 @@ def test_a_listener_that_is_open_to_the_world(text: str, expected: str) -> None:
         "<source>\n@type forward\nbind 127.0.0.1\n</source>\n",
         "<source>\n@type forward\nbind localhost\n</source>\n",
         "<source>\n@type forward\n<security>\nshared_key x\n</security>\n</source>\n",
-        "<source>\n@type http\n<transport tls>\n</transport>\n</source>\n",
+        "<source>\n@type http\n<transport tls>\nclient_cert_auth true\n</transport>\n</source>\n",
         "<source>\n@type tail\n</source>\n",
         "<match>\n@type forward\n</match>\n",
     ],

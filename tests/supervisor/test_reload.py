@@ -13,6 +13,7 @@ import pytest
 from logpipe.engine.graph import Graph
 from logpipe.supervisor.worker import REST_SECONDS
 from logpipe.testing import wait_for
+from tests.services.ports import free_port
 from tests.services.waiting import wait_until
 from tests.supervisor.in_process import in_this_process
 from tests.supervisor.running import Running
@@ -217,8 +218,9 @@ def test_signals_during_the_start(running: Running) -> None:
 
 @pytest.mark.usefixtures("own_signals")
 async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> None:
-    """After fifteen there are as many descriptors, tasks and graphs as after five."""
-    running.configure()
+    """After fifteen there are as many descriptors, tasks and graphs as after five; a client stays all the while."""
+    port = free_port()
+    running.configure(more=f"<source>\n@type monitor_agent\nbind 127.0.0.1\nport {port}\n</source>")
 
     async def counted() -> tuple[int, int, int]:
         running.write(1)
@@ -228,10 +230,14 @@ async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> N
         return len(list(Path("/proc/self/fd").iterdir())), len(asyncio.all_tasks()), graphs
 
     async with in_this_process(running.config, tmp_path / "log") as worker:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(5):
             await worker.reload()
         first = await counted()
         for _ in range(10):
             await worker.reload()
         last = await counted()
+        writer.write(b"GET /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b" 200 OK" in await reader.read()
+        writer.close()
     assert last == first

@@ -163,6 +163,25 @@ async def test_a_server_with_other_limits(tmp_path: Path) -> None:
             assert await reader.read() == b'{"status":"ok"}'
 
 
+@pytest.mark.usefixtures("own_signals")
+async def test_another_kind_of_stage(tmp_path: Path) -> None:
+    """It takes the socket over, and connections that it cannot go on with are closed."""
+    config, port = tmp_path / "conf", free_port()
+    config.write_text(agent(port))
+    async with in_this_process(config, tmp_path / "log") as worker, connected(port) as (reader, writer):
+        writer.write(HEALTH % b"")
+        assert b" 200 OK" in await reader.readuntil(b"\r\n\r\n")
+        config.write_text(f"<source>\n@type held\nport {port}\n</source>\n")
+        await worker.reload()
+        async with asyncio.timeout(DEADLINE):
+            assert await reader.read() == b'{"status":"ok"}'
+        async with connected(port) as (late, ask_late):
+            ask_late.write(HEALTH % b"Connection: close\r\n")
+            config.write_text(agent(port))
+            await worker.reload()
+            assert b" 200 OK" in await late.read()
+
+
 def test_two_on_one_address(tmp_path: Path) -> None:
     """It is a mistake of the configuration, found before anything starts."""
     with Running(tmp_path) as running:

@@ -33,7 +33,10 @@ LISTENERS: Final = {
     "udp": _Listener("5160", _EVENTS),
     "syslog": _Listener("5140", _EVENTS, ("transport",), _TLS),
     "monitor_agent": _Listener(
-        "24220", "anybody who reaches it can read what runs and what is counted, and settings by include_config"
+        "24220",
+        "anybody who reaches it can read what runs and what is counted, and settings by include_config",
+        ("transport",),
+        _TLS,
     ),
     "debug_agent": _Listener("24230", "anybody who reaches it can run code in the process"),
 }
@@ -44,7 +47,7 @@ def lint_listeners(elements: Iterable[Element], report: Report) -> None:
     """Report the sources that are open to the world."""
     for element in elements:
         listener = LISTENERS.get(element.type) if element.name == "source" else None
-        if listener is None or any(element.sections(*listener.protections)):
+        if listener is None or any(map(_protects, element.sections(*listener.protections))):
             continue
         bind = element.get("bind", "0.0.0.0") or "0.0.0.0"  # noqa: S104 - fluentd's default, which this warns of
         if _is_local(bind):
@@ -55,6 +58,13 @@ def lint_listeners(elements: Iterable[Element], report: Report) -> None:
         place = param.value_position if param is not None else element.position
         hint = "write bind 127.0.0.1 if it serves this machine alone"
         report(warning("open-listener", message, place, f"{hint}, else {listener.advice}" if listener.advice else hint))
+
+
+def _protects(section: Element) -> bool:
+    """Return whether a section lets in only some; TLS alone lets in everybody."""
+    return section.name != "transport" or (
+        section.arg == "tls" and section.get("client_cert_auth") in {"true", "yes", ""}
+    )
 
 
 def _is_local(address: str) -> bool:

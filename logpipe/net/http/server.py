@@ -97,8 +97,10 @@ class HttpServer:
     async def stop(self) -> None:
         """Take no more requests, and wait a while for those that are being answered; safe to call twice."""
         acceptor, front, self._acceptor, self._front = self._acceptor, self._front, None, None
-        if acceptor is not None:
+        if acceptor is None or front is None:
+            return
+        try:
             await acceptor.stop()
-        if front is not None:
             await front.pause()
+        finally:
             self._endpoint.leave(front)
