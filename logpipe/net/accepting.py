@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from logpipe.net.limits import Limits
@@ -159,7 +160,8 @@ class Acceptor:
 
     def _take(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        self._transport.set_up(connection)
+        with suppress(OSError):  # it is reset already, which the handshake finds
+            self._transport.set_up(connection)
         self.count += 1
         self._unmade += 1
         self._all_made.clear()

@@ -102,4 +102,4 @@ class Endpoints:
 
     async def close(self) -> None:
         """Close the sockets, unless they are the process's."""
-        await self._own.settle()
+        await self._own.close()

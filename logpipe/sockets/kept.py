@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import Collection, Iterable
 from threading import Lock
@@ -86,13 +87,24 @@ class Sockets:
                 self._open[each] = open_all(each, self._opener)
             raise
 
-    async def settle(self, wanted: Collection[Address] = ()) -> None:
+    async def settle(self, wanted: Collection[Address]) -> None:
         """Close what is not wanted any more, and what was left for a stage that has not come.
 
         To be called when all stages that want something have started.
         """
+        await self._close_leftovers()
+        await asyncio.to_thread(self._forget, wanted)
+
+    async def close(self) -> None:
+        """Close all. A supervisor that shares its own keeps them for the next process."""
+        await self._close_leftovers()
+        for each in itertools.chain(*self._open.values()):
+            each.close()
+        self._open.clear()
+
+    async def _close_leftovers(self) -> None:
         left, self._left = list(self._left.values()), {}
-        await asyncio.gather(asyncio.to_thread(self._forget, wanted), *(each.close() for each in left))
+        await asyncio.gather(*(each.close() for each in left))
 
     def _forget(self, wanted: Collection[Address]) -> None:
         with self._lock:

@@ -10,6 +10,7 @@ A worker sends a JSON object in one packet and gets one back, with the socket's 
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import socket
@@ -39,6 +40,7 @@ class Asked:
     def __init__(self, channel: socket.socket) -> None:
         channel.settimeout(PATIENCE)
         self._channel = channel
+        self._numbers = itertools.count()
 
     def open(self, address: Address, place: Place) -> socket.socket:
         """Return the supervisor's socket, opened if it is not yet."""
@@ -53,13 +55,19 @@ class Asked:
             self._ask({"keep": [asdict(each) for each in addresses]})
 
     def _ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        self._channel.send(json.dumps(question).encode())
-        data, descriptors, _, _ = socket.recv_fds(self._channel, _MOST, 1)
-        for each in descriptors:
-            os.set_inheritable(each, False)
-        if not data:
-            raise OSError(errno.EPIPE, "the supervisor has gone")
-        return json.loads(data), descriptors
+        number = next(self._numbers)
+        self._channel.send(json.dumps({**question, "number": number}).encode())
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._channel, _MOST, 1)
+            for each in descriptors:
+                os.set_inheritable(each, False)
+            if not data:
+                raise OSError(errno.EPIPE, "the supervisor has gone")
+            answer = json.loads(data)
+            if answer["number"] == number:
+                return answer, descriptors
+            for each in descriptors:  # the answer to a question that nobody waits for any more
+                os.close(each)
 
 
 class Share:
@@ -85,7 +93,7 @@ class Share:
         question = json.loads(data)
         answer, descriptors = self._do(worker, question)
         with suppress(OSError):  # it has gone meanwhile
-            socket.send_fds(channel, [json.dumps(answer).encode()], descriptors)
+            socket.send_fds(channel, [json.dumps({**answer, "number": question["number"]}).encode()], descriptors)
         return True
 
     def _do(self, worker: int, question: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:

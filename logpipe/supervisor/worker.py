@@ -153,7 +153,7 @@ class Worker:
         try:
             await self._run_until_told()
         finally:
-            await self._sockets.settle()
+            await self._sockets.close()
             signals.ignore()
 
     async def _run_until_told(self) -> None:

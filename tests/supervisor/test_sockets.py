@@ -47,7 +47,7 @@ async def connected(
 
 async def answered(port: int, host: str = "127.0.0.1") -> bytes:
     """Ask once, by a connection of its own."""
-    async with connected(port, host) as (reader, writer):
+    async with asyncio.timeout(DEADLINE), connected(port, host) as (reader, writer):
         writer.write(HEALTH % b"Connection: close\r\n")
         return await reader.read()
 
@@ -63,7 +63,8 @@ async def keeps_on(port: int, counts: Counter[str]) -> None:
     async with connected(port) as (reader, writer):
         while True:
             writer.write(HEALTH % b"")
-            head = await reader.readuntil(b"\r\n\r\n")
+            async with asyncio.timeout(DEADLINE):
+                head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"Content-Length: (\d+)", head)
             assert length
             await reader.readexactly(int(length[1]))
@@ -203,7 +204,8 @@ def workers(running: Running, port: int, more: str = "") -> None:
     running.config.write_text(f"<system>\nworkers 2\n{more}\n</system>\n{agent(port)}")
 
 
-def test_a_worker_that_dies(running: Running) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_dies(running: Running, number: signal.Signals) -> None:
     """Who comes while it is away waits, and is answered by the one that takes its place."""
     port = free_port()
     workers(running, port)
@@ -211,7 +213,7 @@ def test_a_worker_that_dies(running: Running) -> None:
     running.has_said("listening at http://", times=2)
     pid = ask(port, "/api/config.json")["pid"]
     assert isinstance(pid, int)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, number)
     running.has_said("worker #0 ended unexpectedly")
     again = ask(port, "/api/config.json")
     assert again["pid"] != pid
