@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from logpipe.testing import DEADLINE
+from logpipe.testing import DEADLINE, wait_for
 from tests.services.ports import free_port
 from tests.services.waiting import wait_until
 from tests.supervisor.in_process import in_this_process
@@ -116,14 +116,17 @@ async def test_a_changed_address(tmp_path: Path) -> None:
     config, port, other = tmp_path / "conf", free_port(), free_port()
     config.write_text(agent(port))
     async with in_this_process(config, tmp_path / "log") as worker:
-        for changed in (agent(other), agent(other, bind="0.0.0.0"), agent(other)):  # noqa: S104 - which is in the way
-            config.write_text(changed)
+        for bind, is_for_all in (("127.0.0.1", False), ("0.0.0.0", True), ("127.0.0.1", False)):  # noqa: S104 - in the way
+            config.write_text(agent(other, bind=bind))
             await worker.reload()
-            await answered(other)
+            assert b" 200 OK" in await answered(other)
             with pytest.raises(ConnectionRefusedError):
                 await answered(port)
-        with pytest.raises(ConnectionRefusedError):
-            await answered(other, "127.0.0.2")
+            if is_for_all:
+                assert b" 200 OK" in await answered(other, "127.0.0.2")
+            else:
+                with pytest.raises(ConnectionRefusedError):
+                    await answered(other, "127.0.0.2")
 
 
 @pytest.mark.usefixtures("own_signals")
@@ -162,6 +165,30 @@ async def test_a_server_with_other_limits(tmp_path: Path) -> None:
         await worker.reload()
         async with asyncio.timeout(DEADLINE):
             assert await reader.read() == b'{"status":"ok"}'
+
+
+@pytest.mark.usefixtures("own_signals")
+async def test_requests_between_two_graphs(tmp_path: Path) -> None:
+    """They wait, and the next graph answers: what the old one took now, it could not deliver any more."""
+    config, port = tmp_path / "conf", free_port()
+    config.write_text(agent(port, "@id before"))
+    held = f"<match x>\n@type lines\npath {tmp_path}/out\ntrouble start_held\n</match>\n"
+    request = b"GET /api/plugins.json HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n"
+    async with in_this_process(config, tmp_path / "log") as worker, connected(port) as (kept, ask_kept):
+        ask_kept.write(request % b"keep-alive")
+        assert b" 200 OK" in await kept.readuntil(b"\r\n\r\n")
+        assert b'"before"' in await kept.readuntil(b"]}")
+        config.write_text(agent(port, "@id after") + held)
+        reloading = asyncio.ensure_future(worker.reload())  # noqa: TID251
+        await wait_for((tmp_path / "out.at").exists, "the start of the output")
+        async with connected(port) as (new, ask_new):
+            for writer in (ask_new, ask_kept):
+                writer.write(request % b"close")
+            (tmp_path / "out.go").touch()
+            async with asyncio.timeout(DEADLINE):
+                assert b'"after"' in await new.read()
+                assert b'"after"' in await kept.read()
+        await reloading
 
 
 @pytest.mark.usefixtures("own_signals")

@@ -18,12 +18,20 @@ class LinesOptions(Options):
     prefix: str = param("What stands before each.", default="")
     pause: float = param("Seconds to wait before each.", default=0.0)
     trouble: Literal[
-        "none", "never_built", "start_waits", "start_fails", "start_dies", "held", "never_answers", "stop_blocks"
+        "none",
+        "never_built",
+        "start_waits",
+        "start_held",
+        "start_fails",
+        "start_dies",
+        "held",
+        "never_answers",
+        "stop_blocks",
     ] = param("What goes wrong.", default="none")
 
 
 class Lines(Output[LinesOptions], type="lines"):
-    """Says in `PATH.at` where it is, so that a test can wait for that; held, it writes when there is a `PATH.go`."""
+    """Says in `PATH.at` where it is, so that a test can wait for that; held, it goes on when there is a `PATH.go`."""
 
     def __init__(self, options: LinesOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -34,6 +42,8 @@ class Lines(Output[LinesOptions], type="lines"):
         self._at("start")
         if self.options.trouble == "start_waits":
             await asyncio.Event().wait()
+        while self.options.trouble == "start_held" and not Path(f"{self.options.path}.go").exists():
+            await asyncio.sleep(0.01)
         if self.options.trouble == "start_fails":
             raise LogpipeError("no such place: make one")
         if self.options.trouble == "start_dies":
