@@ -85,10 +85,14 @@ class Acceptor:
             each.setblocking(False)
         self._resume()
 
-    async def stop(self) -> None:
-        """Accept no more, and wait a moment for handshakes; what comes waits in the kernel."""
+    def quiesce(self) -> None:
+        """Accept no more; what comes waits in the kernel."""
         self._hold()
         self._sockets = []
+
+    async def stop(self) -> None:
+        """Accept no more, and wait a moment for handshakes."""
+        self.quiesce()
         latest = asyncio.get_running_loop().time() + HURRY
         for scope in self._shaking.values():
             scope.reschedule(min(scope.when() or 0.0, latest))

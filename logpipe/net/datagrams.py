@@ -67,6 +67,10 @@ class Datagrams:
         for each in self._sockets:
             asyncio.get_running_loop().remove_reader(each.fileno())
 
+    async def quiesce(self) -> None:
+        """Read no more, for `Input.quiesce`; what comes waits in the kernel, for the next graph."""
+        self.pause()
+
     async def stop(self) -> None:
         """Read no more; safe to call twice."""
         self.pause()

@@ -27,6 +27,7 @@ class Connection:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle: float | None) -> None:
         self._reader = reader
+        self._is_quiet = False
         self._writer = writer
         self._idle = idle
 
@@ -43,7 +44,7 @@ class Connection:
         return found or None
 
     async def read(self, size: int = READ_AHEAD) -> bytes:
-        """Return what has come, `size` bytes at most, and nothing at the end.
+        """Return what has come, `size` bytes at most, and nothing at the end, or when the stage reads no more.
 
         Raises:
             IdleError: nothing came for too long.
@@ -70,6 +71,15 @@ class Connection:
                 await self._writer.drain()
         except TimeoutError:
             raise IdleError(f"{self.peer} has taken nothing for {self._idle:g} seconds") from None
+
+    def quiesce(self) -> None:
+        """Read no more than what has come already, which is `read` yet; the peer may still be answered."""
+        if not self._is_quiet:
+            self._is_quiet = True
+            protocol = self._writer.transport.get_protocol()
+            if isinstance(protocol, _Protocol):
+                protocol.is_quiet = True
+            self._reader.feed_eof()
 
     def close(self) -> None:
         """Send what was written, and close; the peer has as long as it may be idle to take it."""
@@ -117,6 +127,7 @@ class Listener:
         self._limits = limits or Limits()
         self._acceptor: Acceptor | None = None
         self._open: set[Connection] = set()
+        self._is_quiet = False
 
     async def start(self) -> None:
         """Accept.
@@ -145,13 +156,21 @@ class Listener:
         return len(self._open)
 
     async def quiesce(self) -> None:
-        """Accept no more; connections go on. Who comes waits in the kernel, for the next graph."""
+        """Accept no more, and read no more: connections come to an end behind what has come and its answers.
+
+        For `Input.quiesce`. Who connects now waits in the kernel, for the next graph.
+        """
+        self._is_quiet = True
         if self._acceptor is not None:
-            await self._acceptor.stop()
+            self._acceptor.quiesce()
+        for each in self._open:
+            each.quiesce()
 
     async def stop(self) -> None:
         """Accept no more, and close what is open; safe to call twice."""
         await self.quiesce()
+        if self._acceptor is not None:
+            await self._acceptor.stop()
         for each in self._open:
             each.close()
 
@@ -169,6 +188,8 @@ class Listener:
 
     async def _served(self, connection: Connection) -> None:
         self._open.add(connection)
+        if self._is_quiet:
+            connection.quiesce()
         try:
             await self._serve(connection)
         except ConnectionError as problem:
@@ -191,6 +212,13 @@ class _Protocol(asyncio.StreamReaderProtocol):
     ) -> None:
         super().__init__(reader, connected, loop=loop)
         self._ended = ended
+        self.is_quiet = False
+        """Whether what comes is not read any more."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if not self.is_quiet:
+            super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear that it has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from logpipe import EventBatch, Host, Input, InvalidSetting, Options, param, section
+from logpipe import EventBatch, Input, InputHost, InvalidSetting, Options, param, section
 from logpipe.net import (
     ANY,
     Address,
@@ -47,8 +47,10 @@ class Listens(Input[ListenOptions]):
     several_workers = True
     limits: ClassVar[Any]
     endpoint: Endpoint
+    door: Listener | Datagrams | HttpServer
+    is_quiet = False
 
-    def __init__(self, options: ListenOptions, host: Host) -> None:
+    def __init__(self, options: ListenOptions, host: InputHost) -> None:
         super().__init__(options, host)
         make = Address.udp if options.transport.protocol == "udp" else Address.tcp
         address = Address.unix(options.path) if options.path else make(options.bind, options.port)
@@ -60,8 +62,18 @@ class Listens(Input[ListenOptions]):
         """Where it listens."""
         return self.endpoint.names()[0][1]
 
+    async def start(self) -> None:
+        await self.door.start()
+
     async def run(self) -> None:
         """Do nothing: what comes makes events."""
+
+    async def quiesce(self) -> None:
+        await self.door.quiesce()
+        self.is_quiet = True
+
+    async def stop(self) -> None:
+        await self.door.stop()
 
     async def take(self, text: str, **more: Any) -> None:
         """Emit an event."""
@@ -73,12 +85,12 @@ class Lines(Listens, type="lines_listener"):
 
     limits = Limits()
 
-    def __init__(self, options: ListenOptions, host: Host) -> None:
+    def __init__(self, options: ListenOptions, host: InputHost) -> None:
         super().__init__(options, host)
         self.listener = Listener(
             self.endpoint, self._serve, start_task=host.start_task, limits=self.limits, **self.given
         )
-        self.start, self.stop = self.listener.start, self.listener.stop  # type: ignore[method-assign]
+        self.door = self.listener
 
     async def _serve(self, connection: Connection) -> None:
         rest = b""
@@ -96,10 +108,10 @@ class Lines(Listens, type="lines_listener"):
 class Packets(Listens, type="packets_listener"):
     """Emits each datagram."""
 
-    def __init__(self, options: ListenOptions, host: Host) -> None:
+    def __init__(self, options: ListenOptions, host: InputHost) -> None:
         super().__init__(options, host)
         self.datagrams = Datagrams(self.endpoint, self._take, longest=100, **self.given)
-        self.start, self.stop = self.datagrams.start, self.datagrams.stop  # type: ignore[method-assign]
+        self.door = self.datagrams
 
     def _take(self, found: list[tuple[bytes, Any]]) -> None:
         for data, _ in found:
@@ -111,7 +123,7 @@ class Web(Listens, type="web_listener"):
 
     limits = HttpLimits()
 
-    def __init__(self, options: ListenOptions, host: Host) -> None:
+    def __init__(self, options: ListenOptions, host: InputHost) -> None:
         super().__init__(options, host)
         self.server = HttpServer(
             self.endpoint,
@@ -126,7 +138,7 @@ class Web(Listens, type="web_listener"):
             cors=Cors(tuple(options.origins)) if options.origins else None,
             **self.given,
         )
-        self.start, self.stop = self.server.start, self.server.stop  # type: ignore[method-assign]
+        self.door = self.server
 
     async def _post(self, request: Request) -> Reply:
         await self.take(request.body.decode("latin1"), path=request.path, user=request.user)

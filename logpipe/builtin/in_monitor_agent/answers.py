@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from logpipe import Host, Record
+from logpipe import InputHost, Record
 from logpipe.builtin.in_monitor_agent import prometheus
 from logpipe.builtin.in_monitor_agent.states import Shown, show
 from logpipe.builtin.json_text import dump
@@ -31,7 +31,7 @@ def to_json(document: Record, query: Query) -> Reply:
 class Answers:
     """Answers by what the graph of `host` says of itself; `included` is the most that is shown of a plugin."""
 
-    def __init__(self, host: Host, included: Shown) -> None:
+    def __init__(self, host: InputHost, included: Shown) -> None:
         self._host = host
         self._included = included
 

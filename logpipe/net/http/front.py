@@ -59,10 +59,15 @@ class Front(web.Server):
             each.logger = cast("logging.Logger", log)
         self._changed.set()
 
+    def quiesce(self) -> None:
+        """Have new requests wait, for the next site."""
+        self._site = None
+        self._changed.clear()
+
     async def pause(self) -> None:
         """Have new requests wait, and wait for those that are being served; what takes too long is broken off."""
-        self._site, self._ended = None, bool
-        self._changed.clear()
+        self.quiesce()
+        self._ended = bool
         try:
             async with asyncio.timeout(self.limits.stop):
                 await self._idle.wait()

@@ -94,6 +94,12 @@ class HttpServer:
         scheme = "https" if self._transport.protocol == "tls" else "http"
         return [f"{scheme}://{in_url(host, port)}" if port else host for host, port in self._endpoint.names()]
 
+    async def quiesce(self) -> None:
+        """Take no more requests: those that come wait, for the next graph. For `Input.quiesce`, of who makes events."""
+        if self._acceptor is not None and self._front is not None:
+            self._acceptor.quiesce()
+            self._front.quiesce()
+
     async def stop(self) -> None:
         """Take no more requests, and wait a while for those that are being answered; safe to call twice."""
         acceptor, front, self._acceptor, self._front = self._acceptor, self._front, None, None

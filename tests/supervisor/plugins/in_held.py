@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logpipe import Host, Input, Options, param
+from logpipe import Input, InputHost, Options, param
 from logpipe.net import Address
 
 
@@ -15,7 +15,7 @@ class HeldOptions(Options):
 class Held(Input[HeldOptions], type="held"):
     """Leaves everybody in the kernel's queue."""
 
-    def __init__(self, options: HeldOptions, host: Host) -> None:
+    def __init__(self, options: HeldOptions, host: InputHost) -> None:
         super().__init__(options, host)
         self._endpoint = host.endpoint(Address.tcp("127.0.0.1", options.port))
 
