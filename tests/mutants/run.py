@@ -131,14 +131,15 @@ class Run:
 
     def _try(self, mutant: Mutant) -> Outcome:
         tree = self._trees.get()
+        source = self._sources[mutant.file]
         try:
-            tree.write(mutant.file, mutant.planted(self._sources[mutant.file]))
+            tree.write(mutant.file, mutant.planted(source))
             tests = self._known.tests_of(mutant)
             some = list(_within(tests, self._arguments.patience))
             by = next(filter(None, (self._noticing(tree, stage) for stage in _stages(some))), "")
             return Outcome(mutant, by, f"{len(some)} of {len(tests)}")
         finally:
-            tree.restore(mutant.file)
+            tree.write(mutant.file, source)
             self._trees.put(tree)
 
     def _noticing(self, tree: Tree, tests: list[Recorded]) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 PLACE: Final = ROOT / "build/mutants"
-_FIRST_TIME: Final = 1_000_000_000
-_times: list[int] = []
+_numbers: Final = itertools.count(time.time_ns() // 1_000_000_000 - 1_000_000_000)
+"""Times for files, none of which is given twice."""
 
 
 class Tree:
@@ -30,12 +32,8 @@ class Tree:
         """Put something into a file; its time is one of its own, so that no older bytecode is taken for the file's."""
         path = self.folder / file
         path.write_bytes(content)
-        _times.append(_FIRST_TIME)
-        os.utime(path, (_FIRST_TIME, (os.getpid() % 10_000) * 100_000 + len(_times)))
-
-    def restore(self, file: Path) -> None:
-        """Put back what the working tree has."""
-        shutil.copy2(ROOT / file, self.folder / file)
+        seconds = next(_numbers)
+        os.utime(path, (seconds, seconds))
 
     @property
     def environment(self) -> dict[str, str]:
