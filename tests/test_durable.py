@@ -193,3 +193,27 @@ def test_a_second_process_is_refused_or_waits(tmp_path: Path) -> None:
         DISK.open_locked(tmp_path / "f", os.O_RDWR)
     os.close(held)
     os.close(DISK.open_locked(tmp_path / "f", os.O_RDWR, wait=True))
+
+
+def test_every_step_is_a_point_at_which_a_crash_test_can_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order that the module says."""
+    points: list[str] = []
+    monkeypatch.setattr("logpipe.durable.fault", lambda name: points.append(name.removeprefix("test.")))
+
+    def of(do: Callable[[], object]) -> list[str]:
+        points.clear()
+        do()
+        return points.copy()
+
+    path, other = tmp_path / "f", tmp_path / "g"
+    assert of(lambda: DISK.append(path, [b"1\n"], at=0)) == ["opened", "written", "created", "synced"]
+    assert of(lambda: DISK.append(path, [b"2\n"], at=2)) == ["opened", "written", "synced"]
+    assert of(lambda: DISK.append_shared(other, [b"1\n"])) == ["created", "opened", "written", "synced"]
+    assert of(lambda: DISK.append_shared(other, [b"2\n"])) == ["opened", "written", "synced"]
+    assert of(lambda: os.close(DISK.fill(path, [b"3\n"]))) == ["opened", "written"]
+    assert of(lambda: DISK.take_name(tmp_path / "h")) == ["named"]
+    assert of(lambda: DISK.move(path, other)) == ["replacing", "replaced", "synced"]
+    assert of(lambda: DISK.replace(other, [b"4\n"])) == ["opened", "written", "replacing", "replaced", "synced"]
+    assert of(lambda: DISK.remove(other)) == ["delete", "deleted"]
+    assert of(lambda: DISK.make_folder(tmp_path / "a" / "b")) == ["folder", "folder"]
+    assert of(lambda: DISK.append(tmp_path / "c" / "f", [b"1\n"], at=0))[0] == "folder"
