@@ -11,6 +11,7 @@ import pytest
 
 from logpipe.builtin.in_tail import lines, reader
 from logpipe.builtin.in_tail.accounting import UNFOLLOWED
+from logpipe.builtin.in_tail.cuts import Cuts
 from logpipe.monitor import SourceAccount
 
 
@@ -209,6 +210,32 @@ async def test_a_cut_without_a_copy(tmp_path: Path, follow: Any, scripted: Any) 
         await run.tick_until(lambda: len(host.lines) == 1)
         account = await settled(run, log)
         assert account == SourceAccount(str(log), written=6, read=2, abandoned={"truncated": 4})
+
+
+async def test_a_cut_that_somebody_else_has_seen_to(tmp_path: Path, follow: Any) -> None:
+    """While it was waited for, its file was closed, or another generation took its place: nothing is left."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        trail = run.tail.registry.by_path[str(log)]
+        (first,) = trail.generations
+        files = run.tail._files
+        cuts = Cuts(run.host, following=run.tail.following, files=files)
+        await files.close([first])
+        await cuts.truncated(trail, first)
+        assert trail.generations == [first]
+
+        os.truncate(log, 0)
+        run.append(log, "2\n")
+        await run.lines(2)
+        (second,) = trail.generations
+        assert second is not first
+        first.file = second.file
+        await cuts.truncated(trail, first)
+        assert trail.generations == [second]
+        assert run.host.metric("rotated_file_count") == 1
+        first.file = None
 
 
 async def test_an_end_that_is_cut_off(tmp_path: Path, follow: Any) -> None:
