@@ -323,3 +323,34 @@ async def test_a_disk_that_fails_for_a_while(
         await run.tick_until(lambda: len(run.host.lines) == 3)
         assert run.host.lines == ["one", "two", "three"]
         assert run.host.metric("abandoned_bytes") == 0
+
+
+async def test_a_file_that_was_given_up_and_gets_its_name_back(
+    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was counted as lost with it is read after all."""
+    log, away = tmp_path / "a.log", tmp_path / "away"
+    log.write_text("one\n" * 1000)
+    failing = False
+    really = os.pread
+
+    def pread(descriptor: int, size: int, offset: int) -> bytes:
+        if failing and offset > 2000:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return really(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    async with follow(tmp_path, "rotate_wait 1") as run:
+        await run.lines(1000)
+        run.append(log, "two")
+        await run.until(lambda: run.host.metric("behind_bytes") == 3)
+        failing = True
+        log.rename(away)
+        await run.tick_until(lambda: run.host.metric("abandoned_bytes") == 3)
+        failing = False
+        run.append(away, "\n")
+        away.rename(log)
+        await run.tick_until(lambda: len(run.host.lines) == 1001)
+        assert run.host.metric("abandoned_bytes") == 0
+        account = run.accounts()[str(log)]
+        assert (account.written, account.read, account.unexplained) == (4004, 4004, 0)

@@ -339,6 +339,26 @@ async def test_a_file_that_gets_its_name_back_goes_on(tmp_path: Path, follow: An
         assert await run.lines(2) == ["one", "two"]
 
 
+async def test_a_file_that_gets_another_name_of_the_pattern_later_is_followed_under_it(
+    tmp_path: Path, follow: Any
+) -> None:
+    """It goes on where it was left, and is rotated like any other."""
+    log, away, other = tmp_path / "a.log", tmp_path / "away", tmp_path / "b.log"
+    log.write_text("one\n")
+    async with follow(tmp_path, "rotate_wait 1\nrefresh_interval 1h") as run:
+        await run.lines(1)
+        (generation,) = run.tail.registry.by_path[str(log)].generations
+        log.rename(away)
+        await run.tick_until(lambda: generation.finished)
+        away.rename(other)
+        run.append(other, "two\n")
+        assert await run.lines(2) == ["one", "two"]
+        assert run.tail.registry.by_path[str(other)].generations == [generation]
+        other.rename(tmp_path / "b.log.1")
+        other.write_text("three\n")
+        assert await run.lines(3) == ["one", "two", "three"]
+
+
 async def test_two_names_of_one_file_are_read_once(tmp_path: Path, follow: Any) -> None:
     """A hard link or a second symbolic link brings no duplicates."""
     log = tmp_path / "a.log"
