@@ -102,6 +102,21 @@ def test_it_has_fluentds_mode_and_makes_its_folder(tmp_path: Path) -> None:
     file.close()
 
 
+def test_it_keeps_the_mode_of_the_file_whose_place_it_takes(tmp_path: Path) -> None:
+    """And so do those beside it: who could read the old one can read the new one, and nobody else."""
+    file = PositionFile(str(tmp_path / "pos"))
+    file.save([entry([Position("/a", 1, 1, "4:abcd")])], b"looks\n")
+    paths = [tmp_path / name for name in ("pos", "pos.heads", "pos.looks")]
+    for mode in (0o600, 0o664):
+        before = [path.stat().st_ino for path in paths]
+        for path in paths:
+            path.chmod(mode)
+        file.save([entry([Position("/a", mode, 1, f"4:{mode:04x}")])], b"looks %d\n" % mode)
+        assert all(path.stat().st_ino != inode for path, inode in zip(paths, before, strict=True))
+        assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [mode] * 3
+    file.close()
+
+
 def test_heads_are_kept_beside_it(tmp_path: Path) -> None:
     """What fluentd's format has no room for survives too, and fluentd's file needs none of it."""
     file = PositionFile(str(tmp_path / "pos"))

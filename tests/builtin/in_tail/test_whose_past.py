@@ -267,7 +267,7 @@ async def test_an_old_file_with_unread_lines_is_read_to_its_end(
 
 
 async def test_a_clock_that_goes_back_and_forth(tmp_path: Path, follow: Any, scripted: Any) -> None:
-    """A file that its path means again goes on where it was left."""
+    """A file that its path means again goes on where it was left, and is rotated like any other."""
     host = scripted()  # its clock stands at the 15th
     clock: Any = host.clock
     for day in (15, 16):
@@ -282,6 +282,9 @@ async def test_a_clock_that_goes_back_and_forth(tmp_path: Path, follow: Any, scr
             await run.tick_until(lambda: len(host.lines) and host.lines[-1] == "more")
             await settled(run)
         assert host.lines == ["15", "16", "more", "more", "more"]
+        (tmp_path / "app.16.log").rename(tmp_path / "app.16.log.1")
+        (tmp_path / "app.16.log").write_text("rotated\n")
+        assert (await run.lines(6))[5:] == ["rotated"], "at once, not at the next search"
 
 
 async def test_names_outside_of_the_pattern(tmp_path: Path, follow: Any) -> None:
