@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from logpipe import EventBatch, Filter, Host, Input, Options, Output, Record, Time
-from logpipe.testing import ManualClock, pipeline
+from logpipe import Chunk, EventBatch, Filter, Host, Input, Options, Output, Record, Time
+from logpipe.testing import ManualClock, pipeline, settle
 
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type null\n</match>\n</label>\n"
 SOURCE = "<source>\n@type ordered\n</source>\n"
@@ -92,3 +92,35 @@ async def test_errors_that_are_found_while_draining_are_delivered() -> None:
         done.clear()
     assert sorted(done[:2]) == ["error 1 is taken", "error 2 is taken"]
     assert "error output stops" in done[2:]
+
+
+class Gate(Output[Options], type="gate"):
+    """Writes when it may."""
+
+    def __init__(self, options: Options, host: Host) -> None:
+        super().__init__(options, host)
+        self.entered, self.open = asyncio.Event(), asyncio.Event()
+
+    async def write(self, chunk: Chunk) -> None:
+        self.entered.set()
+        await self.open.wait()
+        done.extend(f"{record['n']} is written" for batch in chunk.batches() for record in batch.records)
+
+    async def stop(self) -> None:
+        done.append("output stops")
+
+
+async def test_what_is_being_written_is_waited_for_and_nothing_else() -> None:
+    """The drain ends with the write that had begun before, not with shutdown_timeout."""
+    done.clear()
+    text = "<system>\nshutdown_timeout 10\n</system>\n<match **>\n@type gate\n<buffer>\nflush_mode immediate\n"
+    async with pipeline(f"{text}</buffer>\n</match>\n{QUIET}", Gate) as running:
+        gate: Gate = running.plugin(Gate)
+        await running.feed("t", {"n": 1})
+        await gate.entered.wait()
+        running.graph.request_stop()
+        await running.wait_for(lambda: any(task.get_name() == "drain" for task in asyncio.all_tasks()))
+        await settle()
+        gate.open.set()
+    assert done == ["1 is written", "output stops"]
+    assert not any("shutdown_timeout" in text for text in running.log.texts("warning"))
