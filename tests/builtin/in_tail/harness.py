@@ -135,8 +135,11 @@ class Running:
         return {each.name: each for each in accounts}
 
     def balanced(self) -> bool:
-        """Check the books of every path: this holds whenever anybody may look."""
+        """Check the books of every path, and that nothing is kept of what it has let go: at any time."""
         assert [each for each in self.tail.accounts() if each.unexplained or each.waiting < 0] == []
+        table = self.tail.registry.table
+        kept = {*table.replaced.items(), *((each, trail) for trail, each in table.owners.values())}
+        assert all(each in trail.generations for each, trail in kept)
         return True
 
     def saved(self) -> list[tuple[str, int, int]]:
