@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -126,6 +127,23 @@ async def test_a_batch_that_goes_to_the_error_label_whole() -> None:
     ledger = running.graph.ledger()
     assert output(ledger, "d") == OutputLine("d", taken=2, errors=2)
     assert (route(ledger, "@ERROR").emitted, route(ledger, "@ERROR").passed) == (2, 2)
+
+
+async def test_a_batch_that_a_buffer_cannot_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the output's error, and was never in the buffer."""
+    text = OWN_LOG + "<match a>\n@type buffered\n@id b\n</match>\n"
+    text += "<label @ERROR>\n<match **>\n@type test\n</match>\n</label>\n"
+
+    async def refuse(_batch: EventBatch) -> None:
+        raise OSError("broken")
+
+    async with pipeline(text, *PLUGINS) as running:
+        await running.feed("a", {"n": 1})
+        with monkeypatch.context() as patch:
+            patch.setattr(running.graph.outlets[0].staging, "process", refuse)
+            await running.feed("a", {"n": 2}, {"n": 3})
+        await running.wait_for(lambda: len(running.records()) == 2)
+    assert output(running.graph.ledger(), "b") == OutputLine("b", taken=3, delivered=1, errors=2)
 
 
 async def test_what_has_not_happened_is_zero() -> None:

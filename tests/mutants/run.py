@@ -33,6 +33,8 @@ STAGES: Final = (40, 400, sys.maxsize)
 """How many tests are run at once: most mistakes are noticed by the first few, and to collect tests takes time."""
 DOUBTED_SECONDS: Final = 1.0
 """A test that takes longer has to fail twice: where others use the machine it may fail for them."""
+REASON_SECONDS: Final = 5.0
+"""As much of the tests as a mistake meets that has a reason to be left."""
 NOT_RUN: Final = 5
 """What pytest ends with when there are no tests."""
 
@@ -69,6 +71,7 @@ class Run:
         sources = {file: (ROOT / file).read_bytes() for file in sorted({*files, *(each.file for each in self._always)})}
         self._sources = sources
         self._possible = Possible({file: sources[file] for file in files})
+        self._reasons = self._possible.reasons()
         told = b"\n".join([*(str(file).encode() for file in sources), *sources.values()])
         self._folder = PLACE / hashlib.blake2b(told, digest_size=6).hexdigest()
         self._known = Known(sources, self._folder)
@@ -77,7 +80,6 @@ class Run:
 
     def main(self) -> int:
         """Do it all; returns the exit status."""
-        reasons = self._possible.reasons()
         seed, only = self._arguments.seed, self._arguments.only
         drawn = self._possible.draw(seed, self._arguments.count)
         _say(
@@ -98,7 +100,7 @@ class Run:
         outcomes += self._plant(left)
         failed = sum(not test.passed for test in self._known.tests)
         _say(f"\n{failed} tests failed or were skipped when they were recorded, and were not chosen")
-        return _report(outcomes, reasons)
+        return _report(outcomes, self._reasons)
 
     def _noticed_before(self, chosen: list[Mutant]) -> Iterator[tuple[Mutant, str, str]]:
         """Yield what a run before has found, as far as the tests that noticed are still there."""
@@ -135,7 +137,9 @@ class Run:
         try:
             tree.write(mutant.file, mutant.planted(source))
             tests = self._known.tests_of(mutant)
-            some = list(_within(tests, self._arguments.patience))
+            # one that changes nothing is not worth more than a few of them
+            patience = REASON_SECONDS if mutant.key in self._reasons else self._arguments.patience
+            some = list(_within(tests, patience))
             by = next(filter(None, (self._noticing(tree, stage) for stage in _stages(some))), "")
             return Outcome(mutant, by, f"{len(some)} of {len(tests)}")
         finally:
