@@ -123,6 +123,18 @@ def test_many_pieces_and_short_writes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "f").read_bytes() == b"".join(pieces)
 
 
+def test_few_bytes_are_gathered_for_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte, and what its last piece has beyond that: pieces may be made while they are written."""
+    sizes: list[int] = []
+    really = os.writev
+    monkeypatch.setattr(
+        os, "writev", lambda descriptor, pieces: (sizes.append(sum(map(len, pieces))), really(descriptor, pieces))[1]
+    )
+    half = bytes(1 << 19)
+    DISK.append(tmp_path / "f", [half, half, b"rest", b"\n"], at=0)
+    assert sizes == [1 << 20, 5]
+
+
 def test_a_file_that_something_else_changed_is_not_written_to(tmp_path: Path) -> None:
     """Whoever is its only writer knows its size."""
     (tmp_path / "f").write_bytes(b"longer")

@@ -42,6 +42,7 @@ class Taster(Output[Options], type="taster"):
         self.down_after: int | None = None
         self.sizes: list[int] = []
         self.weights: list[int] = []
+        self.ids: list[str] = []
         self.taken: list[int] = []
 
     @property
@@ -51,6 +52,7 @@ class Taster(Output[Options], type="taster"):
     async def write(self, chunk: Chunk) -> None:
         self.sizes.append(len(chunk))
         self.weights.append(chunk.size)
+        self.ids.append(chunk.id)
         if self.down_after is not None and self.writes > self.down_after:
             self.down_after = None
             raise OSError("down")
@@ -163,6 +165,7 @@ async def test_an_odd_exception_at_the_first_attempt_starts_no_search() -> None:
             await running.feed("t", *({"n": n} for n in range(8)))
             await running.wait_for(running.dead_letters)
         assert taster.sizes[:3] == sizes
+        assert {len(each) for each in taster.ids} == {32}, "those of parts are like those of chunks"
         assert [weight * 8 // taster.weights[0] for weight in taster.weights[:3]] == sizes
 
 
