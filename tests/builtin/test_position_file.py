@@ -188,6 +188,9 @@ def test_nothing_is_written_where_nothing_changed(tmp_path: Path) -> None:
     assert file.save([entry([Position("/a", 2, 1, "x")])])
     assert not (tmp_path / "pos.looks").read_bytes()
     file.close()
+    other = PositionFile(str(tmp_path / "other"))
+    assert [other.save([entry([Position("/a", 1, 1)])]) for _ in range(2)] == [True, False]
+    other.close()
 
 
 @pytest.mark.parametrize("step", ["writev", "fsync", "rename"])

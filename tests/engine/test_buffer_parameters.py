@@ -76,6 +76,7 @@ PLACEHOLDERS = [
     ("tag,time,k", "%Y%m%d-${tag}-${tag[0]}-${tag[-1]}-${k}", "19700101-a.b.c-a-c-v"),
     ("$.d.e", "${$.d.e}", "w"),
     ("tag", "${tag[7]}", ""),
+    ("tag", "${tag[2]}-${tag[3]}-${tag[-3]}-${tag[-4]}", "c--a-"),
     ("tag", "100%Y", "100%Y"),
     ("k", "${missing}", ""),
     ("absent", "<${absent}>", "<>"),

@@ -45,6 +45,13 @@ class Direct(Output[Options], type="direct"):
                 self.host.emit_error(batch.tag, time, record, ValueError("unlucky"))
 
 
+class Confirming(Output[Options], type="confirming"):
+    """Counts what its peer has confirmed."""
+
+    async def process(self, batch: EventBatch) -> None:
+        self.host.counter("emit_records", "Confirmed.").add(sum(record["n"] for record in batch.records))
+
+
 class Buffered(Output[Options], type="buffered"):
     """Raises what it is told."""
 
@@ -61,7 +68,7 @@ class Buffered(Output[Options], type="buffered"):
                     raise PermanentError("13 is never taken")
 
 
-PLUGINS = (Picky, Broken, Direct, Buffered)
+PLUGINS = (Picky, Broken, Direct, Confirming, Buffered)
 
 
 def route(ledger: Ledger, name: str) -> RouteLine:
@@ -127,6 +134,16 @@ async def test_a_batch_that_goes_to_the_error_label_whole() -> None:
     ledger = running.graph.ledger()
     assert output(ledger, "d") == OutputLine("d", taken=2, errors=2)
     assert (route(ledger, "@ERROR").emitted, route(ledger, "@ERROR").passed) == (2, 2)
+
+
+async def test_an_output_that_confirms_later() -> None:
+    """What is not confirmed waits; what is confirmed and never came is a mistake."""
+    text = OWN_LOG + "<match a>\n@type confirming\n@id c\n</match>\n"
+    async with pipeline(text, *PLUGINS, expect_gaps=True) as running:
+        await running.feed("a", {"n": 1}, {"n": 0})
+        assert output(running.graph.ledger(), "c") == OutputLine("c", taken=2, delivered=1, waiting=1)
+        await running.feed("a", {"n": 4})
+        assert output(running.graph.ledger(), "c") == OutputLine("c", taken=3, delivered=5, unexplained=-2)
 
 
 async def test_a_batch_that_a_buffer_cannot_take(monkeypatch: pytest.MonkeyPatch) -> None:
