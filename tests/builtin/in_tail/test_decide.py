@@ -17,7 +17,7 @@ from logpipe.builtin.in_tail.decide import (
     TakeOver,
     decide,
 )
-from logpipe.builtin.in_tail.folders import Folders, Found, Happened, Kind, Step, rotation_of, youth
+from logpipe.builtin.in_tail.folders import Folders, Found, Happened, Kind, Step, rotation_of
 from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.table import Table, Trail
 
@@ -186,6 +186,10 @@ def test_a_file_on_a_disk_that_knows_no_births_is_known_by_its_head(read: bytes,
 
 def test_names_that_count_up_from_the_youngest() -> None:
     """They sort files of the same moment; no number, a 0 and what is a date or no count say nothing."""
-    assert sorted(["a.log.1", "a.log.10", "a.log.2"], key=youth) == ["a.log.10", "a.log.2", "a.log.1"]
-    assert {youth(name) for name in ("a.log", "a.log.0", "a.log-20260101", "a.log.99999999")} == {0}
-    assert youth("a.log.9999999") == -9999999
+
+    def number(name: str) -> int:
+        return Found(name, Identity(1, 1)).age[1]
+
+    assert sorted(["a.log.1", "a.log.10", "a.log.2"], key=number) == ["a.log.10", "a.log.2", "a.log.1"]
+    assert {number(name) for name in ("a.log", "a.log.0", "a.log-20260101", "a.log.99999999")} == {0}
+    assert number("a.log.9999999") == -9999999
