@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from logpipe.testing import DEADLINE, wait_for
-from tests.services.ports import free_port
+from tests.services.ports import adjacent_ports, free_port
 from tests.services.waiting import wait_until
 from tests.supervisor.in_process import in_this_process
 from tests.supervisor.running import PATIENCE, Running
@@ -234,7 +234,7 @@ def workers(running: Running, port: int, more: str = "") -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_dies(running: Running, number: signal.Signals) -> None:
     """Who comes while it is away waits, and is answered by the one that takes its place."""
-    port = free_port()
+    port = adjacent_ports(2)
     workers(running, port)
     running.start()
     running.has_said("listening at http://", times=2)
@@ -249,7 +249,7 @@ def test_a_worker_that_dies(running: Running, number: signal.Signals) -> None:
 
 def test_workers_without_shared_sockets(running: Running) -> None:
     """Each opens its own, and nobody keeps that of one who dies."""
-    port = free_port()
+    port = adjacent_ports(2)
     workers(running, port, "disable_shared_socket true\nrestart_worker_interval 90")
     running.start()
     running.has_said("listening at http://", times=2)
@@ -265,7 +265,7 @@ def test_workers_without_shared_sockets(running: Running) -> None:
 
 def test_workers_that_move(running: Running) -> None:
     """What no worker uses any more is closed by their supervisor too."""
-    port, other = free_port(), free_port()
+    port, other = adjacent_ports(2), adjacent_ports(2)
     workers(running, port)
     running.start()
     running.has_said("listening at http://", times=2)
