@@ -231,6 +231,8 @@ async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> N
 
     async with in_this_process(running.config, tmp_path / "log") as worker:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n")  # who sends nothing may stay ten seconds only
+        assert b" 200 OK" in await reader.readuntil(b'{"status":"ok"}')
         for _ in range(5):
             await worker.reload()
         first = await counted()
