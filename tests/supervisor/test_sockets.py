@@ -287,6 +287,7 @@ import os, socket, sys
 with socket.create_server(("127.0.0.1", 0)) as given:
     print(given.getsockname()[1], flush=True)
     os.dup2(given.fileno(), 3)
+    os.set_inheritable(3, True)  # it may have been 3 already
     os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
     text = open(sys.argv[1]).read().replace("PORT", str(given.getsockname()[1]))
     open(sys.argv[1], "w").write(text)
