@@ -32,8 +32,7 @@ class Glob:
     """A path pattern. As in Ruby, wildcards match no leading dot, and `**/` follows no symbolic links."""
 
     def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
-        self._alternatives = [[_part(name) for name in each.split("/")] for each in _expand_braces(pattern)]
+        self._alternatives = [_parts(each) for each in _expand_braces(pattern)]
         self._regexp = re.compile("|".join(map(_whole, self._alternatives)))
 
     def matches(self, path: str) -> bool:
@@ -85,6 +84,12 @@ def _entries(base: str, folders: set[str]) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError:
         return []
+
+
+def _parts(pattern: str) -> list[str | re.Pattern[str]]:
+    *folders, last = pattern.split("/")
+    # compat: in Ruby two stars that no slash follows are as good as one
+    return [*map(_part, folders), _part("*" if last == _ANY_FOLDERS else last)]
 
 
 def _part(name: str) -> str | re.Pattern[str]:

@@ -29,6 +29,9 @@ from logpipe.builtin.in_tail.table import tag_of
         ("/a/**/b.log", "/a/b.log", True),
         ("/a/**/b.log", "/a/x/y/b.log", True),
         ("/a/**/b.log", "/a/.x/b.log", False),
+        ("/a/**", "/a/b.log", True),
+        ("/a/**", "/a/b/c.log", False),
+        ("/a/**", "/a/.b.log", False),
         ("/a/{b,c{1,2}}*.log", "/a/c2x.log", True),
         ("/a/{b,c{1,2}}*.log", "/a/c3x.log", False),
         ("/a.b/*(1)+.log", "/a.b/x(1)+.log", True),
@@ -51,6 +54,15 @@ def test_what_is_found_is_what_matches(tmp_path: Path) -> None:
         found = glob.walk(folders)
         assert found == sorted(path for path in everything if glob.matches(path)), pattern
         assert pattern == "{a,b/c}.log" or folders
+
+
+def test_two_stars_at_the_end(tmp_path: Path) -> None:
+    """They find what one star finds."""
+    for name in ("a.log", "b.log", "c/d.log", ".e.log"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = Glob(f"{tmp_path}/**").walk(set())
+    assert found == [f"{tmp_path}/{name}" for name in ("a.log", "b.log", "c")]
 
 
 @pytest.mark.parametrize(
