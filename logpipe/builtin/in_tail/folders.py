@@ -64,6 +64,12 @@ def bases(name: str, archive_suffix: str = "") -> Iterator[str]:
                 yield dated
 
 
+def youth(name: str) -> int:
+    """Return what sorts names of files written at the same moment: logrotate counts up from the youngest."""
+    number = name[len(name.rstrip("0123456789")) :]
+    return -int(number) if 0 < len(number) < 8 else 0
+
+
 def split_suffix(name: str) -> tuple[str, str]:
     """Return a name's part before its last dot, and the rest."""
     stem, dot, suffix = name.rpartition(".")
@@ -107,9 +113,8 @@ class Found(NamedTuple):
 
     @property
     def age(self) -> tuple[int, int]:
-        """What sorts files from the oldest to the youngest; of the same moment logrotate's numbers count up to it."""
-        number = self.path[len(self.path.rstrip("0123456789")) :]
-        return self.modified, -int(number) if 0 < len(number) < 8 else 0
+        """What sorts files from the oldest to the youngest."""
+        return self.modified, youth(self.path)
 
     def was(self, head: Head, size: int) -> bool:
         """Return whether it is the file that had its inode and this head and size, and not another one.

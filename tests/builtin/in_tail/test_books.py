@@ -218,10 +218,10 @@ async def test_a_cut_that_somebody_else_has_seen_to(tmp_path: Path, follow: Any)
     log.write_text("one\n")
     async with follow(tmp_path) as run:
         await run.lines(1)
-        trail = run.tail.registry.by_path[str(log)]
+        trail = run.tail.registry.table.by_path[str(log)]
         (first,) = trail.generations
-        files = run.tail._files
-        cuts = Cuts(run.host, following=run.tail.following, files=files)
+        files = run.tail.registry.files
+        cuts = Cuts(run.host, run.tail.following)
         await files.close([first])
         await cuts.truncated(trail, first)
         assert trail.generations == [first]

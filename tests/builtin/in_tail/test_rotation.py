@@ -347,13 +347,13 @@ async def test_a_file_that_gets_another_name_of_the_pattern_later_is_followed_un
     log.write_text("one\n")
     async with follow(tmp_path, "rotate_wait 1\nrefresh_interval 1h") as run:
         await run.lines(1)
-        (generation,) = run.tail.registry.by_path[str(log)].generations
+        (generation,) = run.tail.registry.table.by_path[str(log)].generations
         log.rename(away)
         await run.tick_until(lambda: generation.finished)
         away.rename(other)
         run.append(other, "two\n")
         assert await run.lines(2) == ["one", "two"]
-        assert run.tail.registry.by_path[str(other)].generations == [generation]
+        assert run.tail.registry.table.by_path[str(other)].generations == [generation]
         other.rename(tmp_path / "b.log.1")
         other.write_text("three\n")
         assert await run.lines(3) == ["one", "two", "three"]
