@@ -102,7 +102,6 @@ class Gate:
     async def forward(self, batch: EventBatch) -> None:
         """Send on what the filter has held back; returns when it is accepted."""
         receipt = batch.receipt
-        batch.dropped = None
         self._passed.value += len(batch.times)
         with nullcontext() if receipt is None or not receipt.came_through_error else coming_through_error():
             if batch.times:

@@ -13,6 +13,7 @@ from logpipe import (
     EventBatch,
     Filter,
     Options,
+    Output,
     Receipt,
     Record,
     Time,
@@ -152,6 +153,34 @@ async def test_a_forward_overtakes_nothing() -> None:
         assert [record["name"] for record in running.records()] == ["first", "second", "third"]
 
 
+async def test_what_it_returns_goes_side_by_side() -> None:
+    """Batches of a tag wait for forwards, and not for one another."""
+    Slow.waits = {"first": asyncio.Event()}
+    async with pipeline(route("hold", behind="<filter **>\n@type slow\n</filter>\n"), *PLUGINS) as running:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(running.feed("a", {"name": "first"}))
+            await settle()
+            await running.feed("a", {"name": "second"})
+            Slow.waits["first"].set()
+        assert [record["name"] for record in running.records()] == ["second", "first"]
+        assert running.graph.routers["@ROOT"]._gates["h"]._orders == {}
+        assert not any("accepted again" in text for text in running.log.texts())
+
+
+async def test_what_no_error_label_takes_is_sent_again() -> None:
+    """Whatever an output raises: an input would read it again, too."""
+    clock = ManualClock()
+    async with pipeline(route("hold"), *PLUGINS, clock=clock) as running:
+        await running.feed("a", {"say": "held"})
+        running.collector().refuse = ValueError("never")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(running.plugin(Hold).let_go())
+            await settle()
+            running.collector().refuse = None
+            await clock.advance(0.5)
+        assert [record["say"] for record in running.records()] == ["held"]
+
+
 async def test_what_it_returns_is_sent_again_and_not_made_again() -> None:
     """Its input waits: to read again would be to give the filter what it has kept a part of once more."""
     clock = ManualClock()
@@ -193,6 +222,58 @@ async def test_what_fails_again_after_error_is_a_dead_letter() -> None:
         assert running.plugin(Hold).held() == 1
         await running.plugin(Hold).let_go()
         await running.wait_for(lambda: len(running.dead_letters()) == 2, "what is forwarded")
+
+
+class Anew(Output[Options], type="anew"):
+    """Emits what it gets as if it were its own."""
+
+    async def process(self, batch: EventBatch) -> None:
+        await self.host.emit(EventBatch(batch.tag, batch.times, batch.records))
+
+
+class Never(Filter[Options], type="never"):
+    """Takes no event."""
+
+    def filter(self, tag: str, time: Time, record: Record) -> Record | None:
+        raise ValueError(f"{tag} at {time}: {record}")
+
+
+async def test_what_has_come_through_error_is_known_to_have() -> None:
+    """Also behind another label, and where its receipt is lost on the way: it does not come to `@ERROR` again."""
+    text = (
+        f"{OWN_LOG}<filter a>\n@type never\n</filter>\n"
+        "<label @ERROR>\n<match **>\n@type relabel\n@label @L\n</match>\n</label>\n"
+        "<label @L>\n<filter **>\n@type hold\n</filter>\n"
+        "<match a>\n@type anew\n@label @M\n</match>\n</label>\n"
+        "<label @M>\n<filter **>\n@type never\n</filter>\n<match **>\n@type test\n</match>\n</label>\n"
+    )
+    async with pipeline(text, *PLUGINS, Anew, Never) as running:
+        await running.feed("a", {"say": "held"})
+        await running.wait_for(running.plugin(Hold).held)
+        await running.plugin(Hold).let_go()
+        await running.wait_for(running.dead_letters)
+        assert running.plugin(Hold).processed == 1
+
+
+async def test_what_fails_behind_another_label_than_error() -> None:
+    """It is known by its receipt, and a dead letter as in `@ERROR` itself."""
+    text = (
+        f"{OWN_LOG}<filter a>\n@type never\n</filter>\n"
+        "<label @ERROR>\n<match **>\n@type relabel\n@label @L\n</match>\n</label>\n"
+        "<label @L>\n<filter **>\n@type hold\n</filter>\n<match a>\n@type refusing\n</match>\n</label>\n"
+    )
+    async with pipeline(text, *PLUGINS, Never, Refusing) as running:
+        await running.feed("a", {"say": "held"})
+        await running.wait_for(running.plugin(Hold).held)
+        await running.plugin(Hold).let_go()
+        await running.wait_for(running.dead_letters)
+
+
+class Refusing(Output[Options], type="refusing"):
+    """Takes nothing."""
+
+    async def process(self, batch: EventBatch) -> None:
+        raise ValueError(f"{len(batch)} events")
 
 
 async def test_the_ledger_counts_what_is_held() -> None:
