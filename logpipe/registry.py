@@ -23,7 +23,6 @@ from logpipe.plugin import Plugin
 KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer")
 GROUPS: Final = {kind: f"logpipe.{kind}" for kind in KINDS}
 
-# types that ship with logpipe but not in it, so that a bare installation can say what to install
 ELSEWHERE: Final = {
     ("output", "kafka"): "logpipe-kafka",
     ("output", "kafka2"): "logpipe-kafka",
@@ -32,6 +31,7 @@ ELSEWHERE: Final = {
     ("output", "rdkafka2"): "logpipe-kafka",
     ("filter", "kubernetes_metadata"): "logpipe-kubernetes",
 }
+"""The types that ship with logpipe but not in it: what is not installed cannot say what to install."""
 
 FLUENTD: Final = {
     "input": "debug_agent exec forward gc_stat http monitor_agent object_space sample syslog tail tcp udp unix",
@@ -41,7 +41,7 @@ FLUENTD: Final = {
     "formatter": "csv hash json ltsv msgpack out_file single_value stdout tsv",
     "buffer": "file file_single memory",
 }
-"""The types that come with fluentd itself."""
+"""The types that come with fluentd itself: it is our lack that a hint says, not a misspelling."""
 
 
 class UnknownPluginError(LogpipeError):
@@ -116,6 +116,13 @@ class Registry:
             raise UnknownPluginError(message, f"report it to the authors of {_origin(entries[0])}")
         self._found[kind, name] = loaded
         return self._found[kind, name]
+
+    def get(self, kind: str, name: str) -> type[Plugin[Any]] | None:
+        """Return the class of a type; None where `find` says why there is none."""
+        try:
+            return self.find(kind, name)
+        except UnknownPluginError:
+            return None
 
     def installed(self) -> Iterator[Installed]:
         """Yield every plugin, sorted by kind and type; imports nothing."""

@@ -62,6 +62,7 @@ class Sample(Input[SampleOptions], type=("sample", "dummy")):
     """
 
     several_workers = True
+    keeps_tag = True
 
     def __init__(self, options: SampleOptions, host: InputHost) -> None:
         super().__init__(options, host)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, Literal, TypeAlias
@@ -15,7 +15,9 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from logpipe import EventBatch, InvalidSetting, LogpipeError, Options, Output, OutputHost, Record, param, section
 from logpipe.builtin.condition import Condition
 from logpipe.builtin.later_part import LaterPart
+from logpipe.builtin.new_tags import ways_of
 from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
+from logpipe.tree import Element, Way
 
 Target: TypeAlias = tuple[str, str]
 """A label, "" for the output's own, and a tag."""
@@ -146,6 +148,14 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
     Events that no rule holds for, and those that would keep tag and label, are dropped, as in fluentd.
     """
 
+    passes_to = "route"
+    keeps_tag = False
+
+    @classmethod
+    def ways(cls, element: Element) -> Iterable[Way]:
+        """Return the way of each rule."""
+        return ways_of(element)
+
     def __init__(self, options: RewriteTagFilterOptions, host: OutputHost) -> None:
         super().__init__(options, host)
         self._rules = options.rules
@@ -167,7 +177,6 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         self._filled: dict[str, list[_Rule]] = {}
         self._unknown: set[str] = set()
         self._limit = TimeLimit()
-        self._dropped = host.counter("dropped_records", "Events that no rule held for, or that would keep their tag.")
 
     async def process(self, batch: EventBatch) -> None:
         """Emit the events of a batch under their new tags.
@@ -189,7 +198,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             targets[place] = None
             time, record = batch.times[place], batch.records[place]
             self.host.emit_error(batch.tag, time, record, refused[found[place]], receipt=batch.receipt)
-        self._dropped.add(targets.count(None) - len(places))
+        self.host.dropped(targets.count(None) - len(places))
         taken = bool(places)
         for (label, _), part in self._split(batch, targets):
             if taken:

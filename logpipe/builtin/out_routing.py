@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from operator import methodcaller
 from typing import Any, ClassVar, Literal
 
@@ -72,6 +71,8 @@ class Copy(Output[CopyOptions], type="copy"):
     input waits, lest the stores before it get them twice. With `ignore_error` it is passed over.
     """
 
+    passes_to = "stores"
+
     def __init__(self, options: CopyOptions, host: OutputHost) -> None:
         super().__init__(options, host)
         self._stores = [_store(number, conf, host) for number, conf in enumerate(options.store, start=1)]
@@ -90,7 +91,7 @@ class Copy(Output[CopyOptions], type="copy"):
         Raises:
             Exception: what a store without `ignore_error` raised, and nobody has the batch, or nobody sends it again.
         """
-        last = self._stores[-1]
+        last, count = self._stores[-1], len(batch)
         succeeded = taken = False
         for store in self._stores:
             # compat: out_copy.rb looks only at the store right before, and one that was skipped has not succeeded
@@ -100,16 +101,13 @@ class Copy(Output[CopyOptions], type="copy"):
             if taken and not store.ignore_error:
                 # who may be sent them again, and may have changed them before it refused, gets copies too
                 is_original = store is last and store.is_buffered
-                await store.later.send(batch, partial(self._given, store, is_original=is_original))
+                await store.later.send(batch, _itself if is_original else self._copied)
                 succeeded = True
             else:
-                succeeded = await self._deliver(store, self._given(store, batch, is_original=store is last))
+                succeeded = await self._deliver(store, batch if store is last else self._copied(batch))
             taken = taken or succeeded
-
-    def _given(self, store: Store, batch: EventBatch, *, is_original: bool) -> EventBatch:
-        """Return what a store is given: the original where nobody needs the records after it."""
-        self.host.passed(store.outlet, len(batch))
-        return batch if is_original else self._copied(batch)
+        if not taken:
+            self.host.dropped(count)
 
     async def _deliver(self, store: Store, batch: EventBatch) -> bool:
         try:
@@ -137,6 +135,11 @@ def _store(number: int, conf: PluginConf, host: OutputHost) -> Store:
     return Store(name, outlet, process, later, is_buffered, "ignore_error" in words, "ignore_if_prev_success" in words)
 
 
+def _itself(batch: EventBatch) -> EventBatch:
+    """Return the original, where nobody needs the records after it."""
+    return batch
+
+
 def _deep_copy(batch: EventBatch) -> EventBatch:
     if isinstance(batch, LineBatch) and batch.is_unread:
         return batch.copy()  # which decodes records of its own
@@ -161,6 +164,8 @@ class RelabelOptions(Options):
 
 class Relabel(Output[RelabelOptions], type="relabel"):
     """Sends events on to another label, with the same tag."""
+
+    passes_to = "route"
 
     async def process(self, batch: EventBatch) -> None:
         """Emit a batch into the label."""

@@ -14,7 +14,6 @@ from logpipe.config.options import PluginConf, describe
 from logpipe.plugin import Output
 
 MANY_KEYS: Final = 4
-FOR_ANY_CHUNK: Final = "secondary_file"
 
 # compat: what output.rb's PlaceholderValidator takes for a placeholder
 _DIRECTIVE: Final = re.compile(r"%[-0^#_:]*\d*[A-Za-z]")
@@ -64,7 +63,7 @@ def lint_secondary(
         message = "<secondary> with 'retry_forever', only unrecoverable chunks are moved to secondary"
         report(warning("idle-secondary", message, element.position))
     encodes = primary.encode is not None or secondary.encode is not None
-    if encodes and type(primary) is not type(secondary) and element.type != FOR_ANY_CHUNK:
+    if encodes and type(primary) is not type(secondary) and not secondary.takes_any_chunk:
         message = "Use different plugin for secondary. Check the plugin works with primary like secondary_file"
         hint = f"primary: {primary.types[0]}, secondary: {secondary.types[0]}"
         report(warning("doubtful-secondary", message, element.position, hint))

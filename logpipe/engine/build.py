@@ -226,10 +226,8 @@ class Builder:
 
     def has_setting(self, kind: str, name: str, setting: str) -> bool:
         """Return whether plugins of that kind and type have a setting of that name."""
-        try:
-            return setting in self._registry.find(kind, name).options_class.settings()
-        except UnknownPluginError:
-            return False
+        cls = self._registry.get(kind, name)
+        return cls is not None and setting in cls.options_class.settings()
 
     def host(self, conf: PluginConf, router: Router, cls: type[K]) -> K:
         """Return a new host for a plugin, of its kind's class, with the router that `@label` names."""

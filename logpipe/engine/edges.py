@@ -7,9 +7,10 @@ is given again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from logpipe.event import EventBatch
 
@@ -24,13 +25,11 @@ class Edge:
     """Events that the giver has counted."""
     taken: int = 0
     """Events that the taker has counted."""
-    is_compared: bool = True
-    """Whether the giver counts: outputs of others may give to their stores without saying so."""
 
     @property
     def lost(self) -> int:
         """How many events were given and never came; below zero where more came than were given."""
-        return self.given - self.taken if self.is_compared else 0
+        return self.given - self.taken
 
 
 class Edges:
@@ -47,7 +46,7 @@ class Edges:
         return self._by_ends.setdefault((giver, taker), Edge(giver, taker))
 
 
-UNNAMED: Final = Edge("", "", is_compared=False)
+UNNAMED: Final = Edge("", "")
 """Of batches that come from outside of the graph: from a test, or from `logpipe buffer replay`."""
 
 
@@ -59,9 +58,47 @@ class Taker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LinkedOutlet:
-    """The way to a `<store>`'s output."""
+@dataclass(slots=True)
+class Passing:
+    """A batch that an output with `passes_to` is passing on, in the task that does it and those that it awaits."""
 
-    process: Callable[[EventBatch], Coroutine[Any, Any, None]]
+    giver: object
+    """The output's host: what stages behind it drop or refuse is not its."""
+    left: int
+    """Events of which nothing is said yet."""
+    is_served: bool = False
+    """Whether a store has taken all that were left."""
+
+
+passing: Final[ContextVar[Passing | None]] = ContextVar("passing", default=None)
+
+
+def passing_of(giver: object) -> Passing | None:
+    """Return the batch that an output is passing on; None where this is another's call."""
+    found = passing.get()
+    return found if found is not None and found.giver is giver else None
+
+
+@dataclass(slots=True)
+class LinkedOutlet:
+    """The way to a `<store>`'s output, which counts what is given."""
+
+    taker: Taker
     edge: Edge
+    giver: object
+    is_given_all: bool
+    """Whether each batch is given whole to each store, so that this is the number that the store should get."""
+
+    async def process(self, batch: EventBatch) -> None:
+        """Have the store accept a batch."""
+        edge, found = self.edge, passing_of(self.giver)
+        given = len(batch)
+        if self.is_given_all and found is not None:
+            edge.given += found.left
+            await self.taker.process(batch, edge)
+            found.is_served = True
+            return
+        edge.given += given
+        await self.taker.process(batch, edge)
+        if found is not None:
+            found.left -= given

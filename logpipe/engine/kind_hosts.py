@@ -12,12 +12,12 @@ from logpipe.config.declare import InvalidSetting
 from logpipe.config.options import PluginConf
 from logpipe.engine.coming_through_error import comes_through_error, coming_through_error
 from logpipe.engine.counted import DROPPED, MADE
-from logpipe.engine.edges import Edge, LinkedOutlet
+from logpipe.engine.edges import Edge, LinkedOutlet, passing_of
 from logpipe.engine.host import PluginHost
 from logpipe.engine.placeholders import expand
 from logpipe.engine.router import Router
 from logpipe.errors import RoutingCircle
-from logpipe.event import EventBatch
+from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.plugin import Chunk, Outlet
 from logpipe.sockets.address import Address
 from logpipe.sockets.endpoint import Endpoint
@@ -105,6 +105,18 @@ class OutputPluginHost(InputPluginHost):
     is_secondary = False
     zone_and_keys: Callable[[], tuple[Any, tuple[str, ...]]] | None = None
     """The time zone and the chunk keys of the `<buffer>`; None for a direct output."""
+    passes_to = ""
+    """What its class says of itself."""
+    emits_unsaid = False
+    """Whether `check` cannot expect that it emits anything."""
+
+    def _edge_to(self, router: Router) -> Edge:
+        if self.emits_unsaid:
+            self.log.warning(
+                'it emits events, and its class does not say so: write passes_to = "route", or keeps_tag = False for '
+                "events of another tag; report it to its authors"
+            )
+        return super()._edge_to(router)
 
     async def _emit_to(self, router: Router, edge: Edge, batch: EventBatch) -> None:
         """Emit what came from another output; a circle of them ends here, and costs no stack on the way."""
@@ -115,7 +127,6 @@ class OutputPluginHost(InputPluginHost):
             error = RoutingCircle(f"{reason}: the routes are a circle; see logpipe check")
             for time, record in batch.events():
                 self.emit_error(batch.tag[:LONGEST_TAG], time, record, error, receipt=batch.receipt)
-            self.emitted.value += count
             return
         before = _hops.set(hops)
         try:
@@ -130,23 +141,30 @@ class OutputPluginHost(InputPluginHost):
         finally:
             _hops.reset(before)
         self.emitted.value += count
+        self._spoken_for(count)
+
+    def emit_error(
+        self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None
+    ) -> None:
+        """Hand one bad event to `@ERROR`."""
+        super().emit_error(tag, time, record, error, receipt=receipt)
+        self._spoken_for(1)
+
+    def _spoken_for(self, count: int) -> None:
+        """Take note of what has become of events, of an output that passes on what it takes."""
+        if self.passes_to and (mine := passing_of(self)) is not None:
+            mine.left -= count
 
     def outlet(self, conf: PluginConf) -> Outlet:
         """Build the output of a `<store>` section."""
         outlet, title = self._builder.nested_outlet(conf, self)
         edge = self._world.edges.between(self.title, title)
-        edge.is_compared = False  # until it says for the first time what it gives
-        return LinkedOutlet(partial(outlet.process, edge=edge), edge)
-
-    def passed(self, outlet: Outlet, count: int) -> None:
-        """Count what an outlet was given."""
-        if isinstance(outlet, LinkedOutlet):
-            outlet.edge.given += count
-            outlet.edge.is_compared = True
+        return LinkedOutlet(outlet, edge, self, is_given_all=self.passes_to == "stores")
 
     def dropped(self, count: int) -> None:
         """Count what was thrown away on purpose."""
         self.counter(*DISCARDED).value += count
+        self._spoken_for(count)
 
     @property
     def chunk_keys(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from logpipe.engine.counted import MISSING
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.edges import Edge
 from logpipe.engine.host import World
@@ -92,7 +93,7 @@ class EdgeLine:
     taken: int
     """As the taker has."""
     lost: int
-    """The difference; below zero where more came than were given. 0 where the giver counts nothing."""
+    """The difference; below zero where more came than were given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,10 +320,11 @@ def _route_line(router: Router, filters: Iterable[Stage[FilterPluginHost]]) -> R
 def _direct_line(stage: Stage[OutputPluginHost]) -> OutputLine:
     """Return the line of an output without a buffer; one that confirms later counts what it has delivered itself."""
     taken = _count(stage, "taken_records") + _count(stage, "rejected_records")
-    errors, dropped = stage.host.errors.value, _count(stage, "discarded_records")
+    errors, dropped, missing = stage.host.errors.value, _count(stage, "discarded_records"), _count(stage, MISSING[0])
     confirmed = stage.host.metrics.counters.get("emit_records")
-    delivered = taken - errors - dropped if confirmed is None else confirmed.value
-    waiting = taken - errors - dropped - delivered
+    left = taken - errors - dropped - missing
+    delivered = left if confirmed is None else confirmed.value
+    waiting = left - delivered
     return OutputLine(
         stage.host.plugin_id,
         taken,
@@ -330,7 +332,7 @@ def _direct_line(stage: Stage[OutputPluginHost]) -> OutputLine:
         errors=errors,
         dropped=dropped,
         waiting=max(0, waiting),
-        unexplained=min(0, waiting),
+        unexplained=missing + min(0, waiting),
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, tzinfo
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import converter
@@ -17,9 +17,9 @@ from logpipe.config.options import PluginConf, describe
 from logpipe.engine.buffer_lint import lint_buffer, lint_placeholders, lint_repeated, lint_secondary
 from logpipe.engine.chunk_keys import Slices, compile_place
 from logpipe.engine.chunking import Staging
-from logpipe.engine.counted import EMITS, TAKEN
+from logpipe.engine.counted import EMITS, MISSING, TAKEN
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
-from logpipe.engine.edges import UNNAMED, Edge, Taker
+from logpipe.engine.edges import UNNAMED, Edge, Passing, Taker, passing
 from logpipe.engine.giving_up import GivingUp
 from logpipe.engine.host import PluginHost
 from logpipe.engine.kind_hosts import OutputPluginHost
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Replace: TypeAlias = Callable[[PluginConf, OutputHost], Output[Any] | None]
 """Returns what stands in for an output, for tests of a configuration; None to leave it."""
+DEFAULT_BUFFER: Final = "memory"
+"""fluentd's, plugin/output.rb: part of what a section without `<buffer>` means."""
 
 
 class Nowhere:
@@ -69,6 +71,26 @@ class DirectOutlet:
                 raise
             raise error from raised
         self._taken.value += count
+
+
+class PassingOutlet(DirectOutlet):
+    """An output that passes on what it takes: what it does not, and says nothing of, is counted as missing."""
+
+    def __init__(self, output: Output[Any], host: OutputPluginHost) -> None:
+        super().__init__(output, host)
+        self._host = host
+        self._missing = host.counter(*MISSING)
+
+    async def process(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
+        """Have the output pass a batch on."""
+        mine = Passing(self._host, len(batch))
+        before = passing.set(mine)
+        try:
+            await super().process(batch, edge)
+        finally:
+            passing.reset(before)
+        if mine.left and not mine.is_served:
+            self._missing.value += mine.left
 
 
 class OutletBuilder:
@@ -134,6 +156,8 @@ class OutletBuilder:
             zone = self._zone(buffer_conf)
             keys = tuple(_options(buffer_conf).chunk_keys)
             host.zone_and_keys = lambda: (zone, keys)
+        host.passes_to = cls.passes_to
+        host.emits_unsaid = cls.keeps_tag and not any(cls.ways(conf.element))
         output = self._builder.construct(conf, host)
         if not isinstance(output, Output):
             return None
@@ -143,7 +167,7 @@ class OutletBuilder:
             self.by_id[host.plugin_id] = direct = DirectOutlet(replaced, host)
             return direct, host
         secondary = self._secondary(conf, host, buffered=buffered)
-        outlet: Taker | None = DirectOutlet(output, host)
+        outlet: Taker | None = (PassingOutlet if cls.passes_to else DirectOutlet)(output, host)
         if buffer_conf is not None:
             if secondary is not None:
                 written = next(conf.element.sections("secondary"))
@@ -161,8 +185,8 @@ class OutletBuilder:
             element.arg = conf.plugin_class.buffer_argument
         self._default(element, conf, host)
         if self._in_memory and "@type" in element.params:
-            element.set("@type", "memory", element.position)
-        kind = element.type or "memory"
+            element.set("@type", DEFAULT_BUFFER, element.position)
+        kind = element.type or DEFAULT_BUFFER
         path = "" if host.root_dir is not None else conf.plugin_class.buffer_path(conf.options)
         if path and "path" not in element.params and self._builder.has_setting("buffer", kind, "path"):
             element.set("path", path, element.position)
@@ -175,7 +199,7 @@ class OutletBuilder:
     def _default(self, element: Element, conf: PluginConf, host: OutputPluginHost) -> None:
         """Add to a `<buffer>` what the output sets where the user did not."""
         defaults = dict(conf.plugin_class.buffer_defaults)
-        kind = element.type or defaults.get("@type") or "memory"
+        kind = element.type or defaults.get("@type") or DEFAULT_BUFFER
         if not element.type and "@type" in defaults:
             element.set("@type", kind, element.position)
         # a <buffer> that was made of flat parameters has its output's own place

@@ -9,7 +9,7 @@ from logpipe.config.declare import Setting
 from logpipe.config.element import Element, Param
 from logpipe.config.options import Options, hints, options_class
 from logpipe.config.secrets import MASK, masked_text, sounds_secret
-from logpipe.registry import Registry, UnknownPluginError
+from logpipe.registry import Registry
 
 KINDS: Final = {"source": "input", "filter": "filter", "match": "output", "store": "output", "secondary": "output"}
 NESTED_KINDS: Final = {"parse": "parser", "format": "formatter", "buffer": "buffer"}
@@ -42,13 +42,10 @@ def _classes(root: Element, registry: Registry) -> Iterator[tuple[int, type[Opti
     for element in root.elements:
         kind = KINDS.get(element.name) or NESTED_KINDS.get(element.name)
         if kind and element.type:
-            try:
-                cls = registry.find(kind, element.type).options_class
-            except UnknownPluginError:
-                pass
-            else:
-                yield id(element), cls
-                yield from _nested(element, cls)
+            plugin = registry.get(kind, element.type)
+            if plugin is not None:
+                yield id(element), plugin.options_class
+                yield from _nested(element, plugin.options_class)
         yield from _classes(element, registry)
 
 

@@ -10,7 +10,7 @@ from logpipe.plugin.chunk import Chunk, ChunkKey
 from logpipe.plugin.codecs import Formatter, Parsed, Parser
 from logpipe.plugin.host import Clock, FilterHost, Host, InputHost, Outlet, OutputHost
 from logpipe.plugin.monitor import Monitor, PluginState, RetryState
-from logpipe.plugin.stages import AsyncFilter, Filter, FilterBase, Input, Output, Plugin
+from logpipe.plugin.stages import AsyncFilter, Filter, FilterBase, Input, Output, Plugin, Way
 
 __all__ = [
     "AsyncFilter",
@@ -36,4 +36,5 @@ __all__ = [
     "PluginState",
     "RetryState",
     "StoredChunk",
+    "Way",
 ]

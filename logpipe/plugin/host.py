@@ -205,13 +205,6 @@ class OutputHost(InputHost, Protocol):
         """
         ...
 
-    def passed(self, outlet: Outlet, count: int) -> None:
-        """Say that an outlet of `outlet` is given so many events now; again at each attempt.
-
-        The ledger compares it with what came to the outlet; an output that never says it is not looked at.
-        """
-        ...
-
     def dropped(self, count: int) -> None:
         """Say that so many events were thrown away because the output's settings say so."""
         ...

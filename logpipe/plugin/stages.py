@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from logpipe.config.compat import Group
+from logpipe.config.element import Element
 from logpipe.config.options import Options
 from logpipe.event import EventBatch, Payloads, Record, Time
 from logpipe.metrics import SourceAccount
@@ -88,6 +89,16 @@ class Input(Plugin[O]):
 
     def __init__(self, options: O, host: InputHost) -> None:
         super().__init__(options, host)
+
+    keeps_tag: ClassVar[bool] = False
+    """Whether its events have the tag that its setting `tag` gives, and no other; a `*` in it may be filled in.
+
+    Where all inputs keep theirs, `check` names the patterns that no tag matches.
+    """
+    listens: ClassVar[str] = ""
+    """What anybody can do who reaches its settings `bind` and `port` ("send events"); "" for what does not listen."""
+    protected_by: ClassVar[Mapping[str, str]] = {}
+    """The sections that say who may come, with how each is written; `check` advises the first."""
 
     async def run(self) -> None:
         """Emit until cancelled. Called once after `start`.
@@ -211,6 +222,17 @@ class AsyncFilter(FilterBase[O]):
         raise NotImplementedError
 
 
+class Way(NamedTuple):
+    """A way on which an output emits what it takes, as far as its section shows it."""
+
+    label: str = ""
+    """The label that events go into; "" for the one that `@label` names, or in which the output stands."""
+    retag: Callable[[str], str | None] | None = None
+    """Gives the new tag for a tag, any text for a part that only the event shows; None if such an event is dropped."""
+    condition: tuple[str | None, ...] = ()
+    """What decides whether an event takes it; ways with the same condition are taken by the same events."""
+
+
 class Output(Plugin[O]):
     """Takes events out. Override `write` to be buffered, `process` to be direct, or both.
 
@@ -225,6 +247,18 @@ class Output(Plugin[O]):
     """Parameters of `<buffer>` where the user wrote none (`{"timekey": "1d"}`)."""
     buffer_argument: ClassVar[str] = ""
     """The ARG of `<buffer ARG>` where the user wrote none (`"tag"`)."""
+
+    passes_to: ClassVar[Literal["", "route", "store", "stores"]] = ""
+    """Where the events of a `process` are when it returns: no longer in the graph (""), or passed on to others.
+
+    "route": each was emitted. "store": each was given to one outlet of `host.outlet`. "stores": all were given to each
+    outlet that was given any, and to one at least. Others were told to `host.dropped` or handed to `host.emit_error`.
+    The ledger compares: the rest is lost in the output.
+    """
+    keeps_tag: ClassVar[bool] = True
+    """Whether what it emits has the tag that it came with; False lets `check` say nothing of patterns without a tag."""
+    takes_any_chunk: ClassVar[bool] = False
+    """Whether it can write, as a `<secondary>`, the payloads that any other output has encoded."""
 
     delayed_commit: ClassVar[bool] = False
     """Whether `write` hands the chunk over and then waits for the peer to confirm it (`try_write` in fluentd).
@@ -272,6 +306,15 @@ class Output(Plugin[O]):
     piece all the way through a buffer. A record that cannot be encoded goes to `host.emit_error`, and its payload is
     empty: then the payloads are a list.
     """
+
+    @classmethod
+    def ways(cls, element: Element) -> Iterable[Way]:
+        """Return how it emits what it takes, for `check` to find circles; override it where tags or labels are made.
+
+        Called before anything was checked or converted, also for sections that turn out to be wrong: it must not raise.
+        """
+        del element
+        return (Way(),) if cls.passes_to == "route" else ()
 
     @classmethod
     def buffer_path(cls, options: Any) -> str:

@@ -11,7 +11,7 @@ from logpipe.config.element import Element
 from logpipe.config.options import Options, PluginConf
 from logpipe.engine.counted import DROPPED, MADE
 from logpipe.event import EventBatch, Receipt, Record
-from logpipe.plugin import AsyncFilter, Filter, Formatter, Parser, Plugin
+from logpipe.plugin import AsyncFilter, Filter, Formatter, Input, Output, Parser, Plugin
 from logpipe.registry import Registry
 from logpipe.testing.fake_host import FakeHost
 from logpipe.testing.pipeline import parse
@@ -57,12 +57,14 @@ async def check_plugin(cls: type[Plugin[Any]], conf: str = "", *, records: Seque
     It has types and a docstring; each setting has a sentence; constructing starts no task; `stop` is quiet without
     `start` and when called twice; an empty batch passes; a filter that is given `records` says of each that is missing
     or added that it dropped, made or holds it. One that holds events back lets go of all of them when it is drained, in
-    order, and of the receipts of their batches not before; `records` that it holds some of show more.
+    order, and of the receipts of their batches not before; `records` that it holds some of show more. The traits of its
+    class are true, as far as its settings show it, and what an output with `passes_to` does with `records`.
     """
     assert cls.types, f"{cls.__name__} has no type"
     assert cls.__doc__, f"{cls.__name__} has no docstring"
     for name, setting in cls.options_class.settings().items():
         assert setting.doc.strip().endswith("."), f"{cls.__name__}.{name}: its sentence does not end with a full stop"
+    _check_traits(cls)
     host = FakeHost()
     plugin = build(cls, conf, host=host)
     assert not host.tasks, f"{cls.__name__} starts tasks when constructed"
@@ -75,11 +77,51 @@ async def check_plugin(cls: type[Plugin[Any]], conf: str = "", *, records: Seque
         if plugin.holds_back():
             await _check_drain(build(cls, conf, host=(of_drain := FakeHost())), of_drain, records)
             await of_drain.cancel_tasks()
+    if isinstance(plugin, Output) and plugin.passes_to:
+        await _check_passing(plugin, host, records)
     if isinstance(plugin, Parser):
         assert plugin.parse_lines([], 0).records == []
     if isinstance(plugin, Formatter):
         assert plugin.format_batch(empty, lambda _index, _error: None) == []
     await host.cancel_tasks()
+
+
+def _check_traits(cls: type[Plugin[Any]]) -> None:
+    """Assert that what a class says of itself fits its settings."""
+    settings = {setting.name or name: setting for name, setting in cls.options_class.settings().items()}
+    name = cls.__name__
+    if issubclass(cls, Input):
+        assert not cls.keeps_tag or "tag" in settings, f"{name} keeps_tag, and has no setting tag"
+        has_address = {"bind", "port"} <= settings.keys()
+        assert not cls.listens or has_address, f"{name} listens, and has no settings bind and port"
+        assert cls.listens or not has_address, f"{name} has bind and port: listens says what who reaches it can do"
+        for section in cls.protected_by:
+            assert section in settings, f"{name} is protected_by <{section}>, which it does not have"
+    if issubclass(cls, Output) and cls.passes_to in {"store", "stores"}:
+        nested = any(setting.plugin_kind == "output" for setting in settings.values())
+        assert nested, f"{name} passes to {cls.passes_to}, and has no section of outputs"
+    if issubclass(cls, Output) and cls.takes_any_chunk:
+        assert cls.is_buffered(), f"{name} takes_any_chunk, and has no write"
+
+
+async def _check_passing(output: Output[Any], host: FakeHost, records: Sequence[Record]) -> None:
+    """Assert that an output passes on what it takes, or says why not, and under which tags."""
+    name, taken = type(output).__name__, len(records)
+    try:
+        await output.process(EventBatch("test", [0] * taken, [dict(record) for record in records]))
+    except Exception:  # noqa: BLE001 - then its input makes them again
+        return
+    given = [len(collector.events()) for collector in host.outlets]
+    left = taken + host.counter(*MADE).value - host.counter(*DROPPED).value - len(host.errors)
+    if output.passes_to == "stores":
+        assert {*given} <= {0, left}, f"{name} gives its stores {given} of {left} events: each gets all that others get"
+        assert left in {0, *given}, f"{left} of {taken} events are lost in {name}: tell host.dropped"
+    else:
+        left -= sum(given) + sum(map(len, host.emitted))
+        assert left <= 0, f"{left} of {taken} events are lost in {name}: pass them on or tell host.dropped"
+        assert left == 0, f"{-left} events more than came are made in {name}: tell host.made"
+    tags = {batch.tag for batch in host.emitted}
+    assert not output.keeps_tag or tags <= {"test"}, f"{name} makes the tags {tags}: write keeps_tag = False"
 
 
 async def _processed(plugin: Filter[Any] | AsyncFilter[Any], batch: EventBatch) -> EventBatch:

@@ -61,6 +61,7 @@ class FakeHost:
         self.metrics = Metrics()
         self.emitted: list[EventBatch] = []
         self.forwarded: list[EventBatch] = []
+        self.outlets: list[Collector] = []
         self.errors: list[tuple[str, Time, Record, Exception]] = []
         self.claims: set[tuple[str, str]] = set()
         self.tasks: list[asyncio.Task[None]] = []
@@ -99,9 +100,6 @@ class FakeHost:
         """Count the events."""
         self.counter(*MADE).add(count)
 
-    def passed(self, outlet: Outlet, count: int) -> None:
-        """Do nothing."""
-
     def claim(self, kind: str, name: str) -> None:
         """Remember what was claimed."""
         self.claims.add((kind, name))
@@ -138,7 +136,8 @@ class FakeHost:
     def outlet(self, conf: PluginConf) -> Outlet:
         """Return a collector."""
         del conf
-        return Collector(CollectorOptions(), self)
+        self.outlets.append(Collector(CollectorOptions(), self))
+        return self.outlets[-1]
 
     def expand(self, template: str, chunk: Chunk) -> str:
         """Return the template as it is."""

@@ -43,7 +43,7 @@ async def test_the_first_rule_that_holds_gives_the_tag() -> None:
         await running.feed("old.a", {"level": "error"}, {"level": "warn"}, {"level": "info"}, {})
 
         assert _tags(running) == ["new.error", "new.other"]
-        assert running.metric("dropped_records") == 2
+        assert running.metric("discarded_records") == 2
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ async def test_an_event_that_would_keep_its_tag_is_dropped() -> None:
 
         assert running.events("**") == []
         assert [event.record for event in running.events("old.a", name="@B")] == [{"d": "b"}]
-        assert running.metric("dropped_records") == 1
+        assert running.metric("discarded_records") == 1
 
 
 async def test_rules_can_send_to_labels() -> None:
@@ -209,7 +209,7 @@ async def test_a_pattern_that_takes_too_long() -> None:
         assert _tags(running) == ["new.tag", "new.tag"]
         ((tag, _, _, error),) = running.errors
         assert (tag, str(error)) == ("old.a", "a regular expression took more than 0.5 s on one event; simplify it")
-        assert running.metric("dropped_records") == 1
+        assert running.metric("discarded_records") == 1
 
 
 async def test_a_label_that_does_not_exist() -> None:
@@ -246,7 +246,7 @@ async def test_tags_that_nothing_can_be_done_with(value: str, reason: str) -> No
         ((_, _, record, error),) = stage.errors
         assert record == {"k": f"x:{value}"}
         assert reason in str(error)
-        assert stage.metric("dropped_records") == 1
+        assert stage.metric("discarded_records") == 1
 
 
 async def test_a_value_that_fails_is_the_exception() -> None:

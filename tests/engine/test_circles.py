@@ -6,6 +6,7 @@ import pytest
 
 from logpipe import ConfigError
 from logpipe.engine.lint.circles import lint_circles
+from logpipe.registry import Registry
 from logpipe.testing import parse, pipeline
 
 SOURCE = "<source>\n@type sample\ntag a\n</source>\n"
@@ -37,7 +38,7 @@ AB = relabel("**", "@A") + label("@A", relabel("**", "@B")) + label("@B", relabe
 
 def severities(text: str) -> list[str]:
     found: list[str] = []
-    lint_circles(parse(text).elements, lambda diagnostic: found.append(diagnostic.severity))
+    lint_circles(parse(text).elements, Registry(), lambda diagnostic: found.append(diagnostic.severity))
     return found
 
 
@@ -122,8 +123,10 @@ def test_the_message_says_where_and_how() -> None:
     """With the way, and a cure."""
     found: list[str] = []
     text = parse(SOURCE + AB + label("@E", retag("**", "x.${tag}")) + label("@F", END))
-    lint_circles(text.elements, lambda diagnostic: found.append(str(diagnostic)))
-    lint_circles(parse(SOURCE + retag("**", "x.${tag}")).elements, lambda diagnostic: found.append(str(diagnostic)))
+    lint_circles(text.elements, Registry(), lambda diagnostic: found.append(str(diagnostic)))
+    lint_circles(
+        parse(SOURCE + retag("**", "x.${tag}")).elements, Registry(), lambda diagnostic: found.append(str(diagnostic))
+    )
     assert found == [
         "test.conf:10:1: error: <match **> @type relabel: events go round for ever: from @A to @B to @A (send them to "
         "an output) [routing-circle]",

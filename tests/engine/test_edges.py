@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from logpipe.builtin.out_routing import Copy
 from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.edges import UNNAMED, Edge
-from logpipe.engine.outlets import DirectOutlet
+from logpipe.engine.outlets import DirectOutlet, PassingOutlet
 from logpipe.engine.router import Router
 from logpipe.testing import pipeline
 from tests.engine.planted import FAULTS, NINE, OWN_LOG, Written, gaps, planted, some
@@ -44,7 +45,7 @@ class FanOptions(Options):
 
 
 class Fan(Output[FanOptions], type="fan"):
-    """An output of the old shape: it gives some events to its store and tells nobody how many."""
+    """Gives some events to its store, and says nothing of the others."""
 
     def __init__(self, options: FanOptions, host: Any) -> None:
         super().__init__(options, host)
@@ -52,6 +53,28 @@ class Fan(Output[FanOptions], type="fan"):
 
     async def process(self, batch: EventBatch) -> None:
         await self._outlet.process(some(batch, [0, 1]))
+
+
+class Again(Output[Options], type="again"):
+    """Emits some events, and says nothing of the others."""
+
+    async def process(self, batch: EventBatch) -> None:
+        await self.host.emit(some(batch, [0, 1]))
+
+
+class Parting(Output[Options], type="parting"):
+    """Emits six of nine, drops two, cannot handle one; it takes others meanwhile."""
+
+    passes_to = "route"
+    fails = False
+
+    async def process(self, batch: EventBatch) -> None:
+        await self.host.emit(some(batch, [0, 1, 2, 3, 4, 5]))
+        await asyncio.sleep(0)
+        if self.fails:
+            raise RuntimeError("too early")
+        self.host.dropped(2)
+        self.host.emit_error(batch.tag, 0, batch.records[8], ValueError("it is the last"))
 
 
 class Once(Input[Options], type="once"):
@@ -68,7 +91,7 @@ class Never(Filter[Options], type="never"):
         raise ValueError(f"{tag} at {time}: {record}")
 
 
-PLUGINS = (Written, FaultyCopy, Fan, Once, Never)
+PLUGINS = (Written, FaultyCopy, Fan, Again, Parting, Once, Never)
 
 
 LINKS = f"""{OWN_LOG}
@@ -114,7 +137,7 @@ ERRORS = f"""{OWN_LOG}
     ("taker", "link"),
     [
         (Router, "input i and route @A"),
-        (DirectOutlet, "filter g and output r"),
+        (PassingOutlet, "filter g and output r"),
         (Router, "output r and route @B"),
         (BufferedOutlet, "route @B and output w"),
     ],
@@ -191,10 +214,60 @@ async def test_a_copy_whose_store_gets_others(how: str, said: str, monkeypatch: 
     assert len(running.records(name="two")) == 9
 
 
-async def test_an_output_of_the_old_shape_is_not_looked_at() -> None:
-    """What it does not count cannot be compared; what its store took is shown."""
-    text = f"{OWN_LOG}<match a>\n@type fan\n@id f\n<store>\n@type test\n@id s\n</store>\n</match>\n"
+@pytest.mark.parametrize(
+    ("passes_to", "section", "expected"),
+    [
+        ("", "fan", []),
+        ("store", "fan", ["lost in output f: 7"]),
+        ("stores", "fan", ["lost between output f and output s: 7"]),
+        ("", "again", []),
+        ("route", "again", ["lost in output f: 7"]),
+    ],
+)
+async def test_an_output_that_says_that_it_passes_on_all(
+    passes_to: str, section: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of nine is too few then; of one that does not say so, nothing is expected."""
+    monkeypatch.setattr(Fan, "passes_to", passes_to)
+    monkeypatch.setattr(Again, "passes_to", passes_to)
+    store = "<store>\n@type test\n@id s\n</store>\n" if section == "fan" else "@label @B\n"
+    end = "<label @B>\n<match a>\n@type test\n</match>\n</label>\n"
+    text = f"{OWN_LOG}<match a>\n@type {section}\n@id f\n{store}</match>\n{end}"
+    async with pipeline(text, *PLUGINS, expect_gaps=bool(expected)) as running:
+        await running.feed("a", *NINE)
+    assert (gaps(running) if expected else running.graph.ledger().gaps()) == expected
+
+
+async def test_what_is_dropped_or_an_error_is_not_lost() -> None:
+    """An output says so, whatever others pass on meanwhile, or behind it."""
+    text = f"{OWN_LOG}<match a>\n@type parting\n@id p\n@label @B\n</match>\n"
+    text += "<label @B>\n<match a>\n@type relabel\n@label @C\n</match>\n</label>\n"
+    text += "<label @C>\n<match a>\n@type again\n@label @D\n</match>\n</label>\n"
+    text += "<label @D>\n<match a>\n@type test\n</match>\n</label>\n"
+    async with pipeline(text, *PLUGINS) as running:
+        await asyncio.gather(*(running.feed("a", *NINE) for _ in range(3)))
+    (line,) = [line for line in running.graph.ledger().outputs if line.plugin_id == "p"]
+    assert (line.taken, line.dropped, line.errors, line.delivered, line.unexplained) == (27, 6, 3, 18, 0)
+
+
+async def test_what_went_out_before_an_exception_is_not_compared() -> None:
+    """Its input makes all of the batch again."""
+    text = f"{OWN_LOG}<match a>\n@type parting\n@label @B\n</match>\n"
+    text += "<label @B>\n<match a>\n@type test\n@id b\n</match>\n</label>\n"
+    async with pipeline(text, *PLUGINS) as running:
+        running.plugin(Parting).fails = True
+        with pytest.raises(RuntimeError, match="too early"):
+            await running.feed("a", *NINE)
+        assert len(running.records()) == 6
+
+
+async def test_an_output_that_emits_without_a_word() -> None:
+    """Its class is asked to say so, once: nothing was expected of it until then."""
+    end = "<label @B>\n<match a>\n@type test\n</match>\n</label>\n"
+    text = f"{OWN_LOG}<match a>\n@type again\n@label @B\n</match>\n{end}"
     async with pipeline(text, *PLUGINS) as running:
         await running.feed("a", *NINE)
-    (edge,) = [edge for edge in running.graph.ledger().edges if edge.giver == "output f"]
-    assert (edge.taker, edge.given, edge.taken, edge.lost) == ("output s", 0, 2, 0)
+        await running.feed("a", *NINE)
+    assert [text[:55] for text in running.log.texts("warning")] == [
+        "it emits events, and its class does not say so: write p"
+    ]

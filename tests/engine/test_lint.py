@@ -2,12 +2,102 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import ClassVar
+
 import pytest
 
+from logpipe import EventBatch, Input, Options, Output, param, raw_section
 from logpipe.engine.lint import lint
 from logpipe.engine.lint.routes import covers, lint_routes
 from logpipe.registry import Registry
 from logpipe.testing import parse
+from logpipe.tree import Element
+
+
+class ListenerOptions(Options):
+    """Settings of the listeners below."""
+
+    bind: str = param("Address.", default="0.0.0.0")  # noqa: S104 - what is warned of
+    port: int = param("Port.", default=24224)
+    security: list[Element] = raw_section("Who may come.")
+    transport: list[Element] = raw_section("How.")
+
+
+class Forward(Input[ListenerOptions], type="forward"):
+    """A listener of others that says what it is."""
+
+    listens = "send events"
+    protected_by: ClassVar = {
+        "security": "<security> with a shared_key",
+        "transport": "<transport tls> with client_cert_auth true",
+    }
+
+    async def run(self) -> None:
+        raise NotImplementedError
+
+
+class Http(Forward, type="http"):
+    """One with another section."""
+
+    protected_by: ClassVar = {"transport": "<transport tls> with client_cert_auth true"}
+
+
+class TcpOptions(ListenerOptions):
+    """Settings of another port."""
+
+    port: int = param("Port.", default=5170)
+
+
+class Tcp(Input[TcpOptions], type="tcp"):
+    """One with another port."""
+
+    listens = "send events"
+    protected_by: ClassVar = {"transport": "<transport tls> with client_cert_auth true", "security": "<security>"}
+
+    async def run(self) -> None:
+        raise NotImplementedError
+
+
+class UdpOptions(ListenerOptions):
+    """Settings of another port."""
+
+    port: int = param("Port.", default=5160)
+
+
+class Udp(Input[UdpOptions], type="udp"):
+    """One that nothing protects."""
+
+    listens = "send events"
+
+    async def run(self) -> None:
+        raise NotImplementedError
+
+
+class LocalOptions(ListenerOptions):
+    """Settings of a listener that is careful by itself."""
+
+    bind: str = param("Address.", default="127.0.0.1")
+
+
+class Elsewhere(Input[LocalOptions], type="local"):
+    """A listener that nobody from elsewhere reaches, and whose events have other tags than the one that is written."""
+
+    listens = "send events"
+
+    async def run(self) -> None:
+        raise NotImplementedError
+
+
+class Retag(Output[Options], type="retag"):
+    """Gives other tags, and says so."""
+
+    passes_to = "route"
+    keeps_tag = False
+
+    async def process(self, batch: EventBatch) -> None:
+        await self.host.emit(EventBatch("new", batch.times, batch.records, batch.receipt))
+
 
 OWN = "<label @FLUENT_LOG>\n<match **>\n@type null\n</match>\n</label>\n"
 
@@ -78,7 +168,10 @@ def test_covers(earlier: str, later: str, expected: bool) -> None:  # noqa: FBT0
 def warnings(text: str, code: str) -> list[str]:
     """What check says of a configuration under one code."""
     found: list[str] = []
-    lint(parse(text).elements, Registry(), lambda diagnostic: found.append(str(diagnostic)))
+    registry = Registry()
+    for cls in (Forward, Http, Tcp, Udp, Elsewhere, Retag):
+        registry.add(cls, Path(__file__))
+    lint(parse(text).elements, registry, lambda diagnostic: found.append(str(diagnostic)))
     return [line for line in found if line.endswith(f"[{code}]")]
 
 
@@ -119,7 +212,7 @@ def warnings(text: str, code: str) -> list[str]:
     ids=["forward", "http", "monitor_agent", "udp", "tls alone"],
 )
 def test_a_listener_that_is_open_to_the_world(text: str, expected: str) -> None:
-    """It is named with its port, its address and what strangers can do there, installed or not."""
+    """It is named with its port, its address and what strangers can do there, as its class says."""
     assert warnings(text, "open-listener") == [expected]
 
 
@@ -131,6 +224,7 @@ def test_a_listener_that_is_open_to_the_world(text: str, expected: str) -> None:
         "<source>\n@type forward\n<security>\nshared_key x\n</security>\n</source>\n",
         "<source>\n@type http\n<transport tls>\nclient_cert_auth true\n</transport>\n</source>\n",
         "<source>\n@type tail\n</source>\n",
+        "<source>\n@type local\n</source>\n",
         "<match>\n@type forward\n</match>\n",
     ],
 )
@@ -192,6 +286,9 @@ def test_a_pattern_that_no_tag_matches() -> None:
     [
         SOURCE + "<match app.*>\n@type null\n</match>\n<match fluent.**>\n@type null\n</match>\n",
         SOURCE + "<match app.*>\n@type rewrite_tag_filter\n</match>\n<match new>\n@type null\n</match>\n",
+        SOURCE + "<match app.*>\n@type retag\n</match>\n<match new>\n@type null\n</match>\n",
+        SOURCE + "<match app.*>\n@type unheard_of\n</match>\n<match new>\n@type null\n</match>\n",
+        SOURCE + "<source>\n@type local\ntag x\n</source>\n<match new>\n@type null\n</match>\n",
         SOURCE + "<source>\n@type forward\n</source>\n<match new>\n@type null\n</match>\n",
         "<source>\n@type tail\ntag kube.*\n</source>\n<match new>\n@type null\n</match>\n",
         "<match new>\n@type null\n</match>\n",
@@ -203,6 +300,9 @@ def test_a_pattern_that_no_tag_matches() -> None:
     ids=[
         "all match",
         "tags are made",
+        "tags are made by others",
+        "tags are made by what is not installed",
+        "others do not keep their tag",
         "tags come from elsewhere",
         "tags have the path",
         "no source",

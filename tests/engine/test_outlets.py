@@ -33,6 +33,8 @@ class EachOptions(Options):
 class Each(Output[EachOptions], type="each"):
     """Makes an outlet for each tag when it comes first."""
 
+    passes_to = "store"
+
     def __init__(self, options: EachOptions, host: Any) -> None:
         super().__init__(options, host)
         self._outlets: dict[str, Outlet] = {}
@@ -41,7 +43,6 @@ class Each(Output[EachOptions], type="each"):
         outlet = self._outlets.get(batch.tag)
         if outlet is None:
             outlet = self._outlets[batch.tag] = self.host.outlet(self.options.store)
-        self.host.passed(outlet, len(batch))
         await outlet.process(batch)
 
 

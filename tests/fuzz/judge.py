@@ -59,7 +59,7 @@ class Account:
         self.errors.update(mark for _, _, record, _ in running.errors for mark in marks_in(repr(record))[:1])
         self.letters.update(mark for letter in running.dead_letters() for mark in set(marks_in(repr(letter))))
         self.counted["unmatched tags"] += sum(router.unmatched.value for router in graph.routers.values())
-        for name in ("unmatched_lines", "dropped_records", "thrown_away_records", "skipped_lines"):
+        for name in ("unmatched_lines", "dropped_records", "discarded_records", "thrown_away_records", "skipped_lines"):
             self.counted[name] += int(running.metric(name))
         for stage in graph.stages.outputs:
             if stage.host.type_name == "null":

@@ -9,7 +9,7 @@ prometheus.py   all numbers as Prometheus reads them
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 from logpipe import EventBatch, Input, InputHost, InvalidSetting, Options, Seconds, param, section
 from logpipe.builtin.in_monitor_agent.answers import Answers
@@ -61,6 +61,9 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
     """
 
     several_workers = True
+    keeps_tag = True
+    listens = "read what runs and what is counted, and settings by include_config"
+    protected_by: ClassVar = {"transport": "<transport tls> with client_cert_auth true"}
 
     def __init__(self, options: MonitorAgentOptions, host: InputHost) -> None:
         super().__init__(options, host)

@@ -26,6 +26,7 @@ class Tail(Input[TailOptions], type="tail"):
     """Follows files and emits what is written to them, line by line."""
 
     compat = frozenset({"parser"})
+    keeps_tag = True
 
     def __init__(self, options: TailOptions, host: InputHost) -> None:
         super().__init__(options, host)

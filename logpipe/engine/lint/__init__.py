@@ -17,7 +17,7 @@ def lint(elements: list[Element], registry: Registry, report: Report) -> None:
     """Report what looks like a mistake in a worker's sections; only a circle of routes keeps it from running."""
     lint_quotes(elements, report)
     lint_routes(elements, report)
-    lint_tags(elements, report)
-    lint_circles(elements, report)
-    lint_listeners(elements, report)
+    lint_tags(elements, registry, report)
+    lint_circles(elements, registry, report)
+    lint_listeners(elements, registry, report)
     lint_secrets(elements, registry, report)

@@ -11,17 +11,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from logpipe.config.diagnostic import Diagnostic, Report, error, warning
 from logpipe.config.element import Element
 from logpipe.config.options import describe
 from logpipe.engine.lint.pattern_index import PatternIndex
-from logpipe.engine.lint.tags import PLAIN_SOURCES
+from logpipe.engine.lint.traits import input_class, output_class, stores
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
-from logpipe.errors import ExpressionError
-from logpipe.expression.regexp.pattern import compile_regexp
 from logpipe.expression.time_limit import TimeLimitExceeded
+from logpipe.plugin import Way
+from logpipe.registry import Registry
 
 ROOT: Final = "@ROOT"
 MOST_COMPARISONS: Final = 500_000
@@ -30,20 +30,6 @@ ROUNDS: Final = 3
 """How often a rule that makes tags longer is met before it counts as endless."""
 ANY_FILE: Final = "var.log.any.log"
 ANY_PART: Final = "any"
-
-_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|__[A-Z]+(?:\[\d+\])?__|\$\d+")
-_PART: Final = re.compile(r"\$\{tag_parts\[(\d+)\]\}|__TAG_PARTS\[(\d+)\]__")
-
-Retag: TypeAlias = Callable[[str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How an output sends events on: into which label, under which tag, and which of them."""
-
-    label: str
-    retag: Retag | None = None
-    condition: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +40,7 @@ class Place:
     element: Element
     matches: Callable[[str], bool]
     ways: tuple[Way, ...] = ()
+    """Their labels are never empty here."""
 
 
 class Start(NamedTuple):
@@ -75,58 +62,56 @@ class Step(NamedTuple):
     way: Way
     is_filtered: bool
     """Whether filters run before the match: they may change or drop it."""
-
-    @property
-    def new_tag(self) -> str:
-        """The tag that it is sent on with."""
-        return self.tag if self.way.retag is None else self.way.retag(self.tag)
+    new_tag: str
+    """The tag that it is sent on with."""
 
 
-def lint_circles(elements: list[Element], report: Report) -> None:
+def lint_circles(elements: list[Element], registry: Registry, report: Report) -> None:
     """Report the circles that the sections of a worker show."""
     groups = {ROOT: elements}
     groups |= {element.arg: element.elements for element in elements if element.name == "label" and element.arg}
-    edges = {name: {*_labels(group, name)} & groups.keys() for name, group in groups.items()}
+    places = {name: list(_places(name, group, registry)) for name, group in groups.items()}
+    edges = {
+        name: {way.label for place in found for way in place.ways} & groups.keys() for name, found in places.items()
+    }
     if not (core := _core(edges)):
         return
-    for circle in _Routes(groups, edges, core).circles():
+    sources = [element for element in elements if element.name == "source"]
+    tags = [(source.get("@label") or ROOT, _tag(source, registry)) for source in sources]
+    for circle in _Routes(places, edges, core).circles(tags):
         report(circle)
 
 
 class _Routes:
     """Every router's rules, and the routers that events can come back to."""
 
-    def __init__(self, groups: dict[str, list[Element]], edges: dict[str, set[str]], core: list[str]) -> None:
-        self._groups = groups
+    def __init__(self, places: dict[str, list[Place]], edges: dict[str, set[str]], core: list[str]) -> None:
         self._edges = edges
         self._core = core
-        self._places = {name: list(_places(name, group)) for name, group in groups.items()}
-        self._indexes = {name: _index(places) for name, places in self._places.items()}
+        self._places = places
+        self._indexes = {name: _index(found) for name, found in places.items()}
         self._comparisons = 0
         self._seen: set[tuple[str, str]] = set()
         self._said: set[frozenset[int]] = set()
 
-    def circles(self) -> Iterator[Diagnostic]:
-        """Yield a diagnostic for each circle."""
-        sources = [element for element in self._groups[ROOT] if element.name == "source"]
-        tags = [_tag(source) for source in sources]
-        yield from self._follow_known(sources, tags)
-        if tags and None not in tags:
+    def circles(self, sources: list[tuple[str, str | None]]) -> Iterator[Diagnostic]:
+        """Yield a diagnostic for each circle that events of these routers and tags, None for any, get into."""
+        yield from self._follow_known(sources)
+        if sources and all(tag is not None for _, tag in sources):
             return
-        reached = _reached(self._edges, [source.get("@label") or ROOT for source in sources] or [ROOT])
+        reached = _reached(self._edges, [router for router, _ in sources] or [ROOT])
         for name in self._core:
             for place in self._places[name]:
                 if place.ways and (tag := _example(place.element.arg)) is not None and name in reached:
                     yield from self._follow(Start(name, tag, is_real=False))
 
-    def _follow_known(self, sources: list[Element], tags: list[str | None]) -> Iterator[Diagnostic]:
-        for source, tag in zip(sources, tags, strict=True):
-            if tag is not None:
-                yield from self._follow(Start(source.get("@label") or ROOT, tag))
-        for tag in tags:
-            if tag is not None:
-                yield from self._follow(Start("@ERROR", tag))
-        own = "@FLUENT_LOG" if "@FLUENT_LOG" in self._groups else ROOT
+    def _follow_known(self, sources: list[tuple[str, str | None]]) -> Iterator[Diagnostic]:
+        known = [(router, tag) for router, tag in sources if tag is not None]
+        for router, tag in known:
+            yield from self._follow(Start(router, tag))
+        for _, tag in known:
+            yield from self._follow(Start("@ERROR", tag))
+        own = "@FLUENT_LOG" if "@FLUENT_LOG" in self._places else ROOT
         yield from self._follow(Start(own, "fluent.info", is_own=True))
 
     def _follow(self, start: Start) -> Iterator[Diagnostic]:
@@ -154,7 +139,7 @@ class _Routes:
 
     def _steps(self, router: str, tag: str) -> Iterator[Step]:
         """Return what becomes of an event in a router; nothing where that was looked at before."""
-        if (router, tag) in self._seen or router not in self._groups:
+        if (router, tag) in self._seen or router not in self._places:
             return iter(())
         self._seen.add((router, tag))
         try:
@@ -163,8 +148,8 @@ class _Routes:
             return iter(())
         if place is None:
             return iter(())
-        steps = (Step(place, tag, way, is_filtered) for way in place.ways)
-        return (step for step in steps if not _is_dropped(step))
+        new_tags = ((way, tag if way.retag is None else way.retag(tag)) for way in place.ways)
+        return (Step(place, tag, way, is_filtered, new_tag) for way, new_tag in new_tags if new_tag is not None)
 
     def _first(self, router: str, tag: str) -> tuple[Place | None, bool]:
         """Return the match that takes a tag, and whether filters run before it."""
@@ -230,15 +215,10 @@ def _growing(path: list[Step]) -> list[Step]:
     return []
 
 
-def _is_dropped(step: Step) -> bool:
-    """Return whether rewrite_tag_filter would drop the event: it would get the tag it has."""
-    return step.way.retag is not None and step.way.label == step.place.router and step.new_tag == step.tag
-
-
-def _tag(source: Element) -> str | None:
+def _tag(source: Element, registry: Registry) -> str | None:
     """Return the tag of a source's events, as far as it matters; None where nobody can tell."""
-    tag = source.get("tag")
-    return tag.replace("*", ANY_FILE) if tag and source.type in PLAIN_SOURCES and "${" not in tag else None
+    tag, cls = source.get("tag"), input_class(source, registry)
+    return tag.replace("*", ANY_FILE) if tag and cls is not None and cls.keeps_tag and "${" not in tag else None
 
 
 def _core(edges: dict[str, set[str]]) -> list[str]:
@@ -268,7 +248,7 @@ def _reached(edges: dict[str, set[str]], starts: Iterable[str]) -> set[str]:
     return reached
 
 
-def _places(router: str, group: Iterable[Element]) -> Iterator[Place]:
+def _places(router: str, group: Iterable[Element], registry: Registry) -> Iterator[Place]:
     for element in group:
         if element.name not in {"filter", "match"}:
             continue
@@ -276,7 +256,8 @@ def _places(router: str, group: Iterable[Element]) -> Iterator[Place]:
             matches = compile_pattern(element.arg)
         except InvalidPatternError:
             continue  # it is reported as what it is
-        yield Place(router, element, matches, tuple(_ways(element, router)) if element.name == "match" else ())
+        ways = tuple(_ways(element, router, registry)) if element.name == "match" else ()
+        yield Place(router, element, matches, ways)
 
 
 def _index(places: Iterable[Place]) -> PatternIndex[Place]:
@@ -286,58 +267,16 @@ def _index(places: Iterable[Place]) -> PatternIndex[Place]:
     return index
 
 
-def _labels(group: Iterable[Element], router: str) -> Iterator[str]:
-    """Yield where the matches of a router send events."""
-    for element in group:
-        if element.name == "match":
-            yield from (way.label for way in _ways(element, router))
-
-
-def _ways(element: Element, router: str) -> Iterator[Way]:
+def _ways(element: Element, router: str, registry: Registry) -> Iterator[Way]:
     """Yield where an output and the stores in it send events."""
+    cls = output_class(element, registry)
+    if cls is None:
+        return
     label = element.get("@label") or router
-    if element.type == "relabel":
-        yield Way(label)
-    elif element.type == "rewrite_tag_filter":
-        removed = _removed(element)
-        for rule in element.sections("rule"):
-            condition = (rule.get("key"), rule.get("pattern"), rule.get("invert"))
-            yield Way(rule.get("label") or label, _retag(rule.get("tag") or "", removed), condition)
-        for name, param in element.params.items():
-            words = param.value.split() if isinstance(param.value, str) else []
-            if re.fullmatch(r"rewriterule\d+", name) and words:
-                yield Way(label, _retag(words[-1], removed), tuple(words[:-1]))
-    for store in element.sections("store"):
-        yield from _ways(store, router)
-
-
-def _removed(element: Element) -> re.Pattern[str] | None:
-    prefix, regexp = element.get("remove_tag_prefix"), element.get("remove_tag_regexp")
-    if prefix is not None:
-        return re.compile(rf"^{re.escape(prefix)}\.?")
-    try:
-        return None if regexp is None else compile_regexp(regexp.strip("/"))
-    except ExpressionError:
-        return None
-
-
-def _retag(template: str, removed: re.Pattern[str] | None) -> Retag:
-    def retag(tag: str) -> str:
-        tag = tag if removed is None else removed.sub("", tag, count=1)
-        parts = tag.split(".")
-
-        def fill(found: re.Match[str]) -> str:
-            name = found[0]
-            if name in {"${tag}", "__TAG__"}:
-                return tag
-            if part := _PART.fullmatch(name):
-                number = int(part[1] or part[2])
-                return parts[number] if number < len(parts) else ""
-            return ANY_PART
-
-        return _PLACEHOLDER.sub(fill, template)
-
-    return retag
+    for way in cls.ways(element):
+        yield way if way.label else way._replace(label=label)
+    for store in stores(element, cls):
+        yield from _ways(store, router, registry)
 
 
 def _takes_all(place: Place) -> bool:

@@ -4,60 +4,31 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
 
 from logpipe.config.diagnostic import Report, warning
 from logpipe.config.element import Element
 from logpipe.config.options import describe
+from logpipe.engine.lint.traits import input_class
+from logpipe.registry import Registry
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    """One of fluentd's inputs that listen on all addresses unless told otherwise."""
-
-    port: str
-    danger: str
-    protections: tuple[str, ...] = ()
-    """Sections that say who may come."""
-    advice: str = ""
-
-
-_EVENTS: Final = "anybody who reaches it can send events"
-_TLS: Final = "add <transport tls> with client_cert_auth true"
-
-LISTENERS: Final = {
-    "forward": _Listener("24224", _EVENTS, ("security", "transport"), "add <security> with a shared_key"),
-    "http": _Listener("9880", _EVENTS, ("transport",), _TLS),
-    "tcp": _Listener("5170", _EVENTS, ("security", "transport"), _TLS),
-    "udp": _Listener("5160", _EVENTS),
-    "syslog": _Listener("5140", _EVENTS, ("transport",), _TLS),
-    "monitor_agent": _Listener(
-        "24220",
-        "anybody who reaches it can read what runs and what is counted, and settings by include_config",
-        ("transport",),
-        _TLS,
-    ),
-    "debug_agent": _Listener("24230", "anybody who reaches it can run code in the process"),
-}
-"""By type. They are known by name, whether they are installed or not."""
-
-
-def lint_listeners(elements: Iterable[Element], report: Report) -> None:
+def lint_listeners(elements: Iterable[Element], registry: Registry, report: Report) -> None:
     """Report the sources that are open to the world."""
     for element in elements:
-        listener = LISTENERS.get(element.type) if element.name == "source" else None
-        if listener is None or any(map(_protects, element.sections(*listener.protections))):
+        cls = input_class(element, registry) if element.name == "source" else None
+        if cls is None or not cls.listens or any(map(_protects, element.sections(*cls.protected_by))):
             continue
-        bind = element.get("bind", "0.0.0.0") or "0.0.0.0"  # noqa: S104 - fluentd's default, which this warns of
+        settings = cls.options_class.settings()
+        bind, port = (element.get(name) or str(settings[name].default) for name in ("bind", "port"))
         if _is_local(bind):
             continue
-        port = element.get("port", listener.port)
-        message = f"{describe(element)} listens at port {port} of {bind} without protection: {listener.danger}"
+        danger = f"anybody who reaches it can {cls.listens}"
+        message = f"{describe(element)} listens at port {port} of {bind} without protection: {danger}"
         param = element.params.get("bind")
         place = param.value_position if param is not None else element.position
         hint = "write bind 127.0.0.1 if it serves this machine alone"
-        report(warning("open-listener", message, place, f"{hint}, else {listener.advice}" if listener.advice else hint))
+        advice = next((f", else add {written}" for written in cls.protected_by.values()), "")
+        report(warning("open-listener", message, place, hint + advice))
 
 
 def _protects(section: Element) -> bool:

@@ -10,38 +10,11 @@ from logpipe.config.element import Element
 from logpipe.config.guess import did_you_mean
 from logpipe.config.options import describe
 from logpipe.engine.lint.pattern_index import PatternIndex
+from logpipe.engine.lint.traits import input_class, output_class, stores
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.expression.time_limit import TimeLimitExceeded
+from logpipe.registry import Registry
 
-PLAIN_SOURCES: Final = frozenset({"tail", "sample", "dummy", "tcp", "udp"})
-"""Inputs whose events have the tag that is written, and no other."""
-ENDS: Final = frozenset(
-    {
-        "copy",
-        "elasticsearch",
-        "elasticsearch_dynamic",
-        "file",
-        "forward",
-        "gelf",
-        "http",
-        "kafka",
-        "kafka2",
-        "kafka_buffered",
-        "loki",
-        "mongo",
-        "null",
-        "opensearch",
-        "rdkafka",
-        "rdkafka2",
-        "relabel",
-        "roundrobin",
-        "s3",
-        "secondary_file",
-        "splunk_hec",
-        "stdout",
-    }
-)
-"""Outputs that do not send events into the root again, or only under the tag they had."""
 MOST_SHOWN: Final = 5
 MOST_GUESSED: Final = 100
 """Patterns for which the tag that was meant is looked for."""
@@ -51,10 +24,10 @@ MOST_COMPARISONS: Final = 1_000_000
 _OWN_TAGS: Final = tuple(f"fluent.{level}" for level in ("trace", "debug", "info", "warn", "error", "fatal"))
 
 
-def lint_tags(elements: list[Element], report: Report) -> None:
+def lint_tags(elements: list[Element], registry: Registry, report: Report) -> None:
     """Report the top-level patterns that match no tag, where every tag that can come is known."""
-    tags = _tags(elements)
-    if not tags or not all(output.type in ENDS for output in _outputs(elements)):
+    tags = _tags(elements, registry)
+    if not tags or not all(_keeps_tags(output, registry) for output in _outputs(elements)):
         return
     known = list(dict.fromkeys(tags))
     hints = f"the tags are {_listed(known)}"
@@ -85,7 +58,7 @@ def _without_tag(elements: Iterable[Element], tags: Iterable[str]) -> Iterable[E
     return left.values()
 
 
-def _tags(elements: list[Element]) -> list[str]:
+def _tags(elements: list[Element], registry: Registry) -> list[str]:
     """Return every tag that comes to what stands outside labels; none where a source may give others."""
     tags = []
     all_come = _comes_back(elements)
@@ -93,7 +66,8 @@ def _tags(elements: list[Element]) -> list[str]:
         if element.name != "source" or not (all_come or element.get("@label") in {None, "@ROOT"}):
             continue
         tag = element.get("tag")
-        if element.type not in PLAIN_SOURCES or not tag or "*" in tag or "${" in tag:
+        cls = input_class(element, registry)
+        if cls is None or not cls.keeps_tag or not tag or "*" in tag or "${" in tag:
             return []
         tags.append(tag)
     return tags
@@ -117,9 +91,19 @@ def _listed(tags: list[str]) -> str:
 
 def _outputs(elements: Iterable[Element]) -> Iterator[Element]:
     for element in elements:
-        if element.name in {"match", "store", "secondary"}:
+        if element.name == "match":
             yield element
-        yield from _outputs(element.elements)
+        elif element.name == "label":
+            yield from _outputs(element.elements)
+
+
+def _keeps_tags(output: Element, registry: Registry) -> bool:
+    """Return whether no new tag comes from an output, its stores or its `<secondary>`."""
+    cls = output_class(output, registry)
+    if cls is None or not cls.keeps_tag:
+        return False
+    nested = (*stores(output, cls), *(element for element in output.sections("secondary") if element.type))
+    return all(_keeps_tags(element, registry) for element in nested)
 
 
 def _may_match(matches: Callable[[str], bool], tag: str) -> bool:

@@ -1,0 +1,61 @@
+"""The engine knows kinds, never names: no stage's type stands in what checks, builds and runs stages."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from logpipe.registry import ELSEWHERE, GROUPS, KINDS, Registry
+
+ROOT: Final = Path(__file__).parents[1]
+LOOKED_AT: Final = ("engine", "config", "plugin", "supervisor")
+STAYS: Final = {
+    ("engine/outlets.py", "memory"): "the buffer of a section without <buffer>, in fluentd's language",
+    ("config/element.py", "regexp"): "what @type /…/ of a <parse> means",
+    ("config/compat.py", "regexp"): "what 0.12's format /…/ means",
+    ("config/secrets.py", "json"): "a word that is part of the names of secrets",
+    ("config/yaml_nodes.py", "null"): "YAML's nothing",
+    ("engine/log.py", "json"): "a format of our own log",
+    ("config/reference.py", "regexp"): "a field of the reference, for machines",
+    ("engine/system.py", "json"): "a format of our own log",
+    ("engine/system.py", "none"): "a level",
+}
+
+
+def _types() -> set[str]:
+    return {found.type for found in Registry().installed()} | {name for _, name in ELSEWHERE}
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """Yield the texts of a module that are no docstrings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_no_type_stands_where_all_stages_are_alike() -> None:
+    """What must be known of one its class says, or there is a reason."""
+    types = _types()
+    package = ROOT / "logpipe"
+    found = {
+        (str(path.relative_to(package)), text)
+        for folder in LOOKED_AT
+        for path in (package / folder).rglob("*.py")
+        for text in _texts(path)
+        if text in types
+    }
+    kinds = {(file, text) for file, text in found if text in KINDS}
+    assert found - kinds == STAYS.keys() - kinds
+
+
+def test_what_is_elsewhere_is_there() -> None:
+    """The hint for a type that is not installed names the distribution that has it."""
+    shipped = {}
+    for path in (ROOT / "plugins").glob("*/pyproject.toml"):
+        project = tomllib.loads(path.read_text())["project"]
+        for kind, group in GROUPS.items():
+            shipped |= {(kind, name): project["name"] for name in project.get("entry-points", {}).get(group, {})}
+    assert shipped == ELSEWHERE
