@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -41,7 +40,7 @@ class IgnoredStore:
         batch.receipt = own
         seconds = 0.0 if self._is_stalled else PATIENCE
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with self._host.clock.timeout(seconds) as limit:
                 await self._outlet.process(batch)
         except TimeoutError as error:
             if not limit.expired():

@@ -383,7 +383,7 @@ class Staging:
         self._room.clear()
         left = None if self._patient_until is None else self._patient_until - self._clock.monotonic()
         with suppress(TimeoutError):
-            async with asyncio.timeout(left):
+            async with self._clock.timeout(left):
                 await self._room.wait()
         self._give_way()
 

@@ -64,6 +64,10 @@ class SystemClock:
         """Wait that long."""
         await asyncio.sleep(seconds)
 
+    def timeout(self, seconds: float | None) -> asyncio.Timeout:
+        """Return what ends a block after so long."""
+        return asyncio.timeout(seconds)
+
 
 class Graph:
     """A built configuration. `run` starts it, and stops it after `request_stop`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import suppress
 from typing import Any
@@ -29,6 +28,7 @@ class Sending:
         self, host: Host, buffer: Buffer[Any], staging: Staging, giving_up: GivingUp, secondary: Output[Any] | None
     ) -> None:
         self.secondary = secondary
+        self._clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._buffer = buffer
         self._staging = staging
@@ -84,7 +84,7 @@ class Sending:
             return
         seconds = float(self._staging.options.delayed_commit_timeout)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with self._clock.timeout(seconds) as limit:
                 await output.write(chunk)
         except TimeoutError as error:
             if not limit.expired():

@@ -14,13 +14,13 @@ from typing import Any, Final
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.parser import parse_text
-from logpipe.engine.graph import Graph, SystemClock
+from logpipe.engine.graph import THREADS, Graph, SystemClock
 from logpipe.engine.letters import Letter, decode
 from logpipe.engine.outlets import Replace
 from logpipe.event import Event, EventBatch, Receipt, Record, Time
 from logpipe.plugin import Clock, Plugin
 from logpipe.registry import Registry
-from logpipe.testing.clock import wait_for
+from logpipe.testing.clock import ManualClock, Threads, wait_for
 from logpipe.testing.collector import Collector, LogCapture
 
 _numbers: Iterator[int] = itertools.count()
@@ -164,6 +164,8 @@ async def pipeline(
             backup_dir=Path(backup_dir),
             replace=replace,
         )
+        if isinstance(clock, ManualClock):
+            clock.threads = graph.world.threads = Threads(THREADS)
         if after is not None:
             graph.comes_after(after.graph.left())
         running = Pipeline(graph, capture, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -28,6 +29,9 @@ class _Clock:
 
     async def sleep(self, seconds: float) -> None:
         raise NotImplementedError(f"a parser sleeps for {seconds} s")
+
+    def timeout(self, seconds: float | None) -> asyncio.Timeout:
+        raise NotImplementedError(f"a parser waits for {seconds} s")
 
 
 def run(row: dict[str, Any]) -> str | None:
