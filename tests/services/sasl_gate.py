@@ -7,7 +7,8 @@ import struct
 from collections.abc import AsyncIterator
 from typing import Final
 
-from tests.services.tcp_proxy import REQUEST, SIZE, Ends, TcpProxy, read_frame, split, standing
+from logpipe.testing.front import Ends
+from tests.services.tcp_proxy import REQUEST, SIZE, TcpProxy, split
 
 HANDSHAKE: Final = 17
 API_VERSIONS: Final = 18
@@ -33,10 +34,10 @@ class SaslGate(TcpProxy):
         self.password = password
         self.refused = 0
 
-    async def _admit(self, client: Ends, broker: Ends) -> None:
+    async def admit(self, client: Ends, server: Ends) -> None:
         """Answer what concerns SASL (KIP-43), and everything before that as the broker does."""
         while True:
-            frame = await read_frame(client[0])
+            frame = await self.piece(client[0])
             kind, version, request = REQUEST.unpack_from(frame, SIZE.size)
             if kind == HANDSHAKE:
                 _answer(client, request, _PLAIN)
@@ -48,8 +49,8 @@ class SaslGate(TcpProxy):
                 _answer(client, request, _WELCOME)
                 return
             else:
-                broker[1].write(frame)
-                answer = (await read_frame(broker[0]))[2 * SIZE.size :]
+                server[1].write(frame)
+                answer = (await self.piece(server[0]))[2 * SIZE.size :]
                 _answer(client, request, _with_sasl(answer) if (kind, version) == (API_VERSIONS, 0) else answer)
                 if kind != API_VERSIONS:
                     return
@@ -68,5 +69,5 @@ def _with_sasl(answer: bytes) -> bytes:
 @contextlib.asynccontextmanager
 async def sasl_gate(address: str, *, password: str) -> AsyncIterator[SaslGate]:
     """Stand in front of HOST:PORT for as long as the block lasts."""
-    async with standing(SaslGate(*split(address), password=password)) as gate:
+    async with SaslGate(*split(address), password=password).standing() as gate:
         yield gate
