@@ -13,7 +13,6 @@ from logpipe import (
     InvalidSetting,
     LineBatch,
     Options,
-    Outlet,
     Output,
     OutputHost,
     PluginConf,
@@ -52,9 +51,8 @@ class Store:
     """One store of a copy."""
 
     name: str
-    outlet: Outlet
     process: Callable[[EventBatch], Awaitable[None]]
-    """The way to the outlet, past what its failures are ignored by."""
+    """The way to its outlet, past what its failures are ignored by."""
     later: LaterPart
     """The way to it for what a store before it has taken."""
     is_buffered: bool
@@ -132,7 +130,7 @@ def _store(number: int, conf: PluginConf, host: OutputHost) -> Store:
         process = IgnoredStore(outlet, host, name).process
     later = LaterPart(process, host, name)
     is_buffered = has_buffer or not conf.plugin_class.is_direct()
-    return Store(name, outlet, process, later, is_buffered, "ignore_error" in words, "ignore_if_prev_success" in words)
+    return Store(name, process, later, is_buffered, "ignore_error" in words, "ignore_if_prev_success" in words)
 
 
 def _itself(batch: EventBatch) -> EventBatch:

@@ -156,19 +156,6 @@ async def test_passing_trouble(mock: MockKafka, read: Read, error: Error) -> Non
     assert numbers(await read("t")) == list(range(10))
 
 
-async def test_stopping_while_brokers_are_away(mock: MockKafka) -> None:
-    """Stopping does not wait for them, leaves no task, and settles nothing."""
-    async with drive(KafkaOutput, conf(mock)) as stage:
-        feeder = Feeder(stage)
-        await feeder.feed({"n": 1})
-        await feeder.all_settled()
-        stop_quickly(stage)
-        mock.stop_broker()
-        await feeder.feed({"n": 2})
-    assert feeder.settled == 1
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
 async def test_broker_that_never_answers() -> None:
     """A broker that takes connections and says nothing keeps nobody from stopping, and leaves no task."""
     silent: list[asyncio.StreamWriter] = []

@@ -112,22 +112,6 @@ async def feed_through(proxy: TcpProxy, conf: str) -> None:
         await feeder.all_settled()
 
 
-async def test_half_open_connection(proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that has fallen silent is given up after its deadline, and another one used."""
-    monkeypatch.setattr("logpipe_kafka.cluster.session.REQUEST_SECONDS", 0.5)
-    async with drive(KafkaOutput, f"brokers 127.0.0.1:{proxy.port}\ndefault_topic t") as stage:
-        feeder = Feeder(stage)
-        await feeder.feed({"n": 1})
-        await feeder.all_settled()
-        proxy.fall_silent()
-        await feeder.feed({"n": 2})
-        await feeder.all_settled()
-
-    assert proxy.silenced > 0
-    found = await asyncio.to_thread(topics.read_topic, f"127.0.0.1:{proxy.port}", "t")
-    assert numbers(found) == [1, 2]
-
-
 async def test_name_is_not_known_yet(one: MockKafka, names: Names) -> None:
     """Events wait for a resolver that does not answer, and the log says what is not known."""
     port = one.bootstrap.rpartition(":")[2]
