@@ -2,9 +2,9 @@
 
 `drive` runs one plugin between a feed and a collector; `pipeline` runs a configuration text in which `@type test`
 outputs collect; `check_plugin` asserts what every plugin promises, `check_listener` what one that listens does, and
-`check_output_against_peer` what every output does while its peer is down, slow, silent, resetting, throttling, refusing,
-or answers nonsense: `Front` stands in front of a real server, `logpipe.testing.http_peer` is one. Time is real unless a
-`ManualClock` is given.
+`check_output_against_peer` what every output does while its peer is down, slow, silent, resetting, throttling,
+refusing, or answers nonsense: `Front` stands in front of a real server, `logpipe.testing.http_peer` is one. Time is
+real unless a `ManualClock` is given.
 """
 
 from logpipe.testing.against import check_output_against_peer
