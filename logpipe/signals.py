@@ -1,7 +1,7 @@
-"""Signals from the first moment on: none that comes early is lost, and none ends the process in the middle of things.
+"""Signal handling from the start of the process: early signals are not lost and do not kill it.
 
-A signal that nobody handles yet would end the process, even one that only asks for a flush. So what means something
-only to a running graph is held back by the kernel until there is one, and TERM and INT end what has begun nothing.
+A signal without a handler would end the process, even one for a flush. So the signals that only a running graph handles
+are blocked until there is one, and TERM and INT end a process that has not begun any work.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 RELOADS: Final = (signal.SIGHUP, signal.SIGUSR2)
 LATER: Final = frozenset({*RELOADS, signal.SIGUSR1, signal.SIGCONT, signal.SIGQUIT})
-"""What waits for a running graph."""
+"""The signals that are blocked until a graph runs."""
 ALL: Final = LATER | frozenset({*STOPS, signal.SIGCHLD})
 _PR_SET_PDEATHSIG: Final = 1
 
 
 def hold(*, under_supervisor: bool) -> None:
-    """Prepare for signals, as the first thing that a process does; `release` once handlers stand.
+    """Block signals, first of all in a process; call `release` once handlers are installed.
 
-    Ctrl-C in a terminal reaches every process of a group: to a worker it is the supervisor that says what follows.
+    Ctrl-C in a terminal reaches every process of a group; a worker ignores it, since its supervisor forwards it.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, LATER)
     signal.signal(signal.SIGTERM, _leave)
@@ -38,71 +38,71 @@ def hold(*, under_supervisor: bool) -> None:
 
 
 def release() -> None:
-    """Let through what was held back; its handlers stand."""
+    """Unblock all signals, once their handlers are installed."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL)
 
 
 class Listener:
-    """Has a loop that runs in this thread call an action for each of its signals, until `ignore`.
+    """Calls an action in the event loop of this thread for each signal, until `ignore`.
 
-    A loop's own handlers would end with the loop, and a signal that comes after it would kill the process. None is lost
-    while there is no memory: what has come is written down in what was allocated before.
+    A loop's own handlers would end with the loop, and a later signal would kill the process. No signal is lost when
+    memory runs out: they are counted in arrays allocated before.
 
     Args:
         loop: where the actions run.
-        actions: by signal; those that come first are done first.
-        heard: called in the handler itself, in the middle of anything, for what cannot wait until the loop turns.
+        actions: by signal, in order of priority.
+        on_signal: called in the signal handler itself, for what cannot wait for the loop.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         actions: Mapping[signal.Signals, Callable[[], object]],
-        heard: Callable[[int], object],
+        on_signal: Callable[[int], object],
     ) -> None:
         self._loop = loop
         self._actions = dict(actions)
-        self._heard = heard
-        self._came = bytearray(signal.NSIG)
-        self._done = bytearray(signal.NSIG)
+        self._on_signal = on_signal
+        self._received = bytearray(signal.NSIG)
+        self._handled = bytearray(signal.NSIG)
         for number in actions:
             signal.signal(number, self._handle)
         release()
 
-    def pass_on(self) -> None:
-        """Have the loop act on what has come and is not done; any thread may ask again."""
-        if self._came != self._done:
+    def dispatch(self) -> None:
+        """Schedule the actions of unhandled signals in the loop; may be called from any thread."""
+        if self._received != self._handled:
             with suppress(RuntimeError):  # the loop is closed: the process is about to end
                 self._loop.call_soon_threadsafe(self._act)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        self._came[number] = (self._came[number] + 1) & 255
+        self._received[number] = (self._received[number] + 1) & 255
         try:
-            self._heard(number)
-            self.pass_on()
+            self._on_signal(number)
+            self.dispatch()
         except MemoryError:
-            pass  # it is passed on later; raised here, it would end whatever was running
+            pass  # dispatched later; an exception here would interrupt whatever was running
 
     def _act(self) -> None:
         for number, action in self._actions.items():
-            while self._came[number] != self._done[number]:
-                self._done[number] = (self._done[number] + 1) & 255
+            while self._received[number] != self._handled[number]:
+                self._handled[number] = (self._handled[number] + 1) & 255
                 try:
                     action()
                 except MemoryError:
-                    self._done[number] = (self._done[number] - 1) & 255
+                    self._handled[number] = (self._handled[number] - 1) & 255
                     return
 
 
 def ignore() -> None:
-    """Take no more signals: the process is about to end."""
+    """Ignore all signals: the process is about to end."""
     for number in ALL - {signal.SIGCHLD}:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def held_for_child() -> Iterator[None]:
-    """Have a process that is started in this block begin with all signals held back, so that none can end it early."""
+    """Block all signals for a process started within, so that none ends it before its handlers are installed."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL)
     try:
         yield
@@ -111,17 +111,17 @@ def held_for_child() -> Iterator[None]:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """End a process that has touched nothing yet."""
-    # An exception would not do: what is being imported may catch it, and CPython turns some into others.
+    """End a process that has not begun any work."""
+    # An exception would not do: a module being imported may catch it, and CPython replaces some.
     os._exit(0)
 
 
 def _end_with_parent() -> None:
-    """Have Linux ask this worker to stop when its supervisor dies: the next one's would find its files locked."""
+    """Let Linux send this worker SIGTERM when its supervisor dies: else new workers would find its files locked."""
     import ctypes  # noqa: PLC0415 - for workers only
 
     parent = os.getppid()
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we could ask
+    if os.getppid() != parent:  # the supervisor died before the call
         raise SystemExit(0)

@@ -1,7 +1,7 @@
 """Processes: loads the configuration, then runs one worker here, or several in processes of their own.
 
-A single worker needs no process above it; with more, this process starts them, starts them again when they die, and
-passes signals on. It never imports a plugin to run it.
+A single worker needs no supervisor; with more, this process starts them, restarts them when they die, and forwards
+signals. It never runs a plugin itself.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def run(settings: Settings) -> int:
     """
     try:
         return _run(settings)
-    except LogpipeError as problem:  # a mistake of who has started us
+    except LogpipeError as problem:  # a user's mistake
         print(f"logpipe: error: {problem}", file=sys.stderr)  # noqa: T201 - the terminal is where the user looks
         return UNRECOVERABLE if settings.worker_id is not None else 1
 
@@ -82,7 +82,7 @@ def _run(settings: Settings) -> int:
 
 
 def _set_umask(settings: Settings, system: SystemOptions) -> None:
-    """Set the umask that is asked for; without one, keep that of who has started us, except where fluentd does not."""
+    """Set the configured umask; without one keep the inherited one, except where fluentd sets 0."""
     umask = system.umask if settings.umask is None else settings.umask
     if umask is None and (settings.daemon is not None or settings.no_supervisor):
         umask = 0  # compat: supervisor.rb and serverengine's daemon.rb
@@ -98,11 +98,11 @@ def _set_title(system: SystemOptions, worker_id: int | None, *, is_supervisor: b
 
 
 def _nothing() -> None:
-    """Tell nobody that all has started."""
+    """Do nothing when all has started."""
 
 
 def _build(settings: Settings, loaded: Loaded, log: logging.Logger) -> Graph | None:
-    """Build the graph, and say everything there is to say about the configuration; None where it can't run."""
+    """Build the graph and report all diagnostics of the configuration; None where it can't run."""
     try:
         return loaded.build(settings, log)
     except ConfigError:
@@ -117,7 +117,7 @@ def _build(settings: Settings, loaded: Loaded, log: logging.Logger) -> Graph | N
 
 
 def _is_usable(settings: Settings, loaded: Loaded, log: logging.Logger) -> bool:
-    """Build the graph in a process that leaves nothing behind: a supervisor loads no plugin, nor will it be seen."""
+    """Return whether the graph builds, in a forked process: a supervisor loads no plugin."""
     child = os.fork()
     if child == 0:
         os._exit(0 if _build(settings, loaded, log) is not None else 1)
@@ -143,7 +143,7 @@ def _work(
             try:
                 runner.run(Worker(settings, loaded, graph, log, watchdog, sockets=sockets, started=started).run())
             finally:
-                # a thread of a stage that hangs would be waited for; after a signal the deadline stands already
+                # the runner waits for threads, even for one that hangs; after a signal the deadline is already set
                 watchdog.end_within(float(loaded.system.shutdown_timeout) + GRACE_SECONDS)
     except ExceptionGroup as failure:
         log_failure(log, failure)

@@ -1,4 +1,4 @@
-"""`--user` and `--group`: who the process becomes."""
+"""`--user` and `--group`: the account that the process switches to."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Account:
 
     @classmethod
     def find(cls, user: str | None, group: str | None) -> Self | None:
-        """Return who the command line names, each by name or number; None where it names nobody else than us.
+        """Return the given account, user and group each by name or number; None where it is the current one.
 
-        Without a group the user's own hold. Fluentd keeps the group of who has started it (serverengine's
-        privilege.rb), so that it would still be root's.
+        Without a group, the user's groups apply. Fluentd keeps the group it was started with (serverengine's
+        privilege.rb), which may be root's.
 
         Raises:
-            LogpipeError: there is no such user or group, or only root could become it.
+            LogpipeError: there is no such user or group, or only root could switch to it.
         """
         if not user and not group:
             return None
@@ -47,13 +47,13 @@ class Account:
         return cls(name, uid, gid, groups)
 
     def become(self) -> None:
-        """Be this user with its groups from now on."""
+        """Switch the process to this user and its groups."""
         os.setgroups(self.groups)
         os.setgid(self.gid)
         os.setuid(self.uid)
 
     def own(self, path: Path) -> None:
-        """Give a file or a folder to the user."""
+        """Make the user the owner of a file or folder."""
         os.chown(path, self.uid, self.gid)
 
 

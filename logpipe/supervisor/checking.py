@@ -1,4 +1,4 @@
-"""Builds the graph of a configuration, to look at it or to run it, and says what there is to say about it."""
+"""Builds the graph of a configuration, to check or to run it, and collects the diagnostics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from logpipe.supervisor.settings import Settings, load
 from logpipe.supervisor.volatile import lint_volatile
 
 IN_VALUES: Final = frozenset({"bad-code", "bad-escape", "bad-json", "reserved-name"})
-"""Mistakes that leave the sections whole, so that the rest can still be checked."""
+"""Errors that leave the sections intact, so that the rest can still be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +32,26 @@ class Checked:
 
     diagnostics: list[Diagnostic]
     rewrites: list[Rewrite]
-    """The parameters of 0.12 that are read as others."""
+    """The parameters of 0.12 that are read as today's."""
 
     @property
     def errors(self) -> int:
-        """How many keep it from running."""
+        """The number of errors; with any, it cannot run."""
         return sum(diagnostic.severity == "error" for diagnostic in self.diagnostics)
 
     @property
     def warnings(self) -> int:
-        """How many do not."""
+        """The number of warnings."""
         return sum(diagnostic.severity == "warning" for diagnostic in self.diagnostics)
 
 
 def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry: Registry | None = None) -> Checked:
-    """Build the graph of a configuration without touching the world, and return what there is to say about it.
+    """Build the graph of a configuration without side effects, and return the diagnostics.
 
-    What plugins log about their settings meanwhile is a warning, too.
+    Warnings that plugins log meanwhile are included.
     """
-    found: dict[Diagnostic, None] = {}  # those of several workers are mostly the same
-    unreadable: set[tuple[str, int]] = set()  # what follows from a value that could not be read is not worth saying
+    found: dict[Diagnostic, None] = {}  # several workers have mostly the same ones
+    unreadable: set[tuple[str, int]] = set()  # further problems of a value that could not be read are not reported
     rewrites: list[Rewrite] = []
 
     def report(diagnostic: Diagnostic) -> None:
@@ -83,7 +83,7 @@ def effective(settings: Settings, report: Report, *, defaults: bool = False) -> 
 
 
 def registry_of(settings: Settings, report: Report, log: logging.Logger | None = None) -> Registry:
-    """Import what -r names, from where -I says, and return the plugins that are known; what fails is reported."""
+    """Import the modules of -r, also from the folders of -I, and return the registry; failures are reported."""
     sys.path[:0] = [path for path in settings.load_path if path not in sys.path]
     place = Position(str(settings.config))
     for name in settings.require:
@@ -105,11 +105,11 @@ def build(settings: Settings, root: Element, found: list[Diagnostic], log: loggi
     Args:
         settings: the command line's.
         root: the configuration's tree.
-        found: what reading it has found; what is found now is added.
+        found: the diagnostics of reading it; those of building are added.
         log: the graph's.
 
     Raises:
-        ConfigError: it cannot run; `found` says why.
+        ConfigError: it cannot run; the reasons are in `found`.
     """
     registry = registry_of(settings, found.append, log)
     if any(diagnostic.severity == "error" for diagnostic in found):

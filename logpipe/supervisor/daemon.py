@@ -1,4 +1,4 @@
-"""What a service does before it works: leave the terminal, write its process id, give up privileges."""
+"""Running in the background: leave the terminal and write the process id."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _FLUENTD: Final = (b"fluentd", b"td-agent")
 
 
 class Daemon:
-    """The file with the process id, locked from before the start to the end, and the command that waits for the start.
+    """The locked file with the process id, and the launching command, which waits until the inputs have started.
 
     Args:
         pid_file: the file.
-        files: makes it.
-        account: who it is given to; None for who runs us.
+        files: the modes to make it with.
+        account: the owner to set; None leaves the current user.
     """
 
     def __init__(self, pid_file: Path, files: Files, account: Account | None = None) -> None:
@@ -34,18 +34,18 @@ class Daemon:
         self._files = files
         self._account = account
         self._descriptor: int | None = None
-        self._tell: int | None = None
+        self._start_pipe: int | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep the file locked in the block, and remove it at the end.
 
         Raises:
-            LogpipeError: another process has it, or it cannot be written.
+            LogpipeError: another process has locked it, or it cannot be written.
         """
         is_new = not self._path.exists()
         try:
-            self._descriptor = self._taken()
+            self._descriptor = self._locked_file()
         except OSError as problem:
             reason = problem.strerror or problem
             raise LogpipeError(f"-d {self._path}: {reason}: give a file in a folder that can be written to") from None
@@ -56,7 +56,7 @@ class Daemon:
             if os.getpid() != launcher or is_new:
                 self._remove()
 
-    def _taken(self) -> int:
+    def _locked_file(self) -> int:
         self._files.make_folder(self._path.parent)
         while True:
             descriptor = self._files.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK)
@@ -67,7 +67,7 @@ class Daemon:
             except BaseException:
                 os.close(descriptor)
                 raise
-            os.close(descriptor)  # removed between our open and our lock by the process that had it
+            os.close(descriptor)  # its previous owner removed it between our open and our lock
 
     def _lock(self, descriptor: int) -> None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -78,7 +78,7 @@ class Daemon:
         except BlockingIOError:
             is_used = True
         else:
-            is_used = _is_fluentd(pid)  # it locks nothing
+            is_used = _is_fluentd(pid)  # fluentd does not lock its file
         if is_used:
             owner = pid.decode("ascii", "replace") or "unknown"
             raise LogpipeError(f"-d {self._path}: process {owner} runs with this file: stop it, or give another file")
@@ -89,18 +89,18 @@ class Daemon:
         return False
 
     def detach(self) -> None:
-        """Go on in the background; the command that was given ends when `started` is called, or this process ends.
+        """Continue in the background; the launching command exits when `started` is called, or this process ends.
 
-        Its status is 1 in the second case.
+        In the second case its status is 1.
         """
-        told, self._tell = os.pipe()
+        reader, self._start_pipe = os.pipe()
         sys.stdout.flush()
         if os.fork():
-            os.close(self._tell)
-            for number in signals.STOPS:  # whoever interrupts the wait has not been told that it runs
+            os.close(self._start_pipe)
+            for number in signals.STOPS:  # an interrupted wait must not exit with 0
                 signal.signal(number, lambda _number, _frame: os._exit(1))
-            os._exit(0 if os.read(told, 1) else 1)
-        os.close(told)
+            os._exit(0 if os.read(reader, 1) else 1)
+        os.close(reader)
         os.setsid()
         if os.fork():
             os._exit(0)
@@ -112,17 +112,17 @@ class Daemon:
             os.fchown(self._descriptor, self._account.uid, self._account.gid)
 
     def started(self) -> None:
-        """Leave the terminal, and let the command end with status 0; later calls do nothing."""
-        if self._tell is None:
+        """Leave the terminal, and make the launching command exit with 0; later calls do nothing."""
+        if self._start_pipe is None:
             return
         leave_terminal()
-        with suppress(BrokenPipeError):  # the command was interrupted
-            os.write(self._tell, b".")
-        os.close(self._tell)
-        self._tell = None
+        with suppress(BrokenPipeError):  # the launching command was interrupted
+            os.write(self._start_pipe, b".")
+        os.close(self._start_pipe)
+        self._start_pipe = None
 
     def _remove(self) -> None:
-        """Remove the file if it is still ours; where the folder belongs to others, empty it."""
+        """Remove the file if it is still ours; empty it where the folder is not writable."""
         assert self._descriptor is not None  # noqa: S101 - held was entered
         if self._is_ours(self._descriptor):
             try:
@@ -133,7 +133,7 @@ class Daemon:
 
 
 def leave_terminal() -> None:
-    """Print nothing more to a terminal or a pipe, so that nobody waits for its end; a file is still written to."""
+    """Redirect the standard streams to /dev/null, except regular files, so that no reader waits for their end."""
     sys.stdout.flush()
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -143,7 +143,7 @@ def leave_terminal() -> None:
 
 
 def _is_fluentd(pid: bytes) -> bool:
-    """Return whether a process of that id is fluentd, not one that got its number after a restart of the machine."""
+    """Return whether that process is fluentd rather than another that has got its id since."""
     if not pid.isdigit() or int(pid) in {os.getpid(), os.getppid()}:
         return False
     with suppress(OSError):

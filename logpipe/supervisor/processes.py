@@ -1,4 +1,4 @@
-"""Several workers, each a process: started, started again when they die, and told of every signal."""
+"""Runs several workers, each a process: starts and restarts them, and forwards signals."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from logpipe.supervisor.settings import Settings
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE
 
 LASTING_SECONDS: Final = 60.0
-"""A worker that has run for so long starts again at once when it dies."""
+"""Seconds; a worker that dies after running longer is restarted at once."""
 FIRST_BACK_OFF: Final = 1.0
 LONGEST_BACK_OFF: Final = 60.0
 STARTED_FD: Final = "LOGPIPE_STARTED_FD"
-"""The variable that tells a worker the descriptor to report its start through."""
+"""The environment variable with the descriptor through which a worker reports its start."""
 KILL_SECONDS: Final = 2.0
-"""How much longer than its own deadline a worker may take to end."""
+"""Seconds after its own deadline at which a worker is killed."""
 
 
 @dataclass(slots=True)
@@ -40,17 +40,17 @@ class _Worker:
     process: subprocess.Popen[bytes] | None = None
     began: float = 0.0
     deaths: int = 0
-    """How many times in a row it has died soon."""
+    """How many times in a row it has died early."""
     start_at: float = 0.0
-    """When it is started again."""
+    """The time of its next start."""
     report: int | None = None
-    """The pipe that it reports its start through; None once it has, or has ended."""
+    """The pipe through which it reports its start; None once it has started or ended."""
     channel: socket.socket | None = None
-    """Where it asks for listening sockets; None where these are not shared, and once it has ended."""
+    """The channel for its requests of listening sockets; None where these are not shared, and once it has ended."""
 
 
 class Supervisor:
-    """Keeps workers alive until it is told to stop, and the sockets they listen at; it loads no plugin."""
+    """Keeps workers and their listening sockets until a signal to stop; it loads no plugin."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Supervisor:
     ) -> None:
         self._share = None if system.disable_shared_socket else Share(opener)
         self._command = (sys.executable, "-m", "logpipe", *settings.arguments, "--under-supervisor")
-        self._patience = float(system.shutdown_timeout) + GRACE_SECONDS + KILL_SECONDS
+        self._grace = float(system.shutdown_timeout) + GRACE_SECONDS + KILL_SECONDS
         self._interval = float(system.restart_worker_interval)
         self._workers = [_Worker(number) for number in range(system.workers)]
         self._log = log
@@ -78,18 +78,18 @@ class Supervisor:
         Returns:
             0; 2 where a worker could not run at all; 1 where one failed to end as it should.
         """
-        with _arriving_signals() as arrived:
-            while self._goes_on():
+        with _open_signal_pipe() as received:
+            while self._is_active():
                 self._start_due()
-                for number in arrived.read(self._seconds_to_wait(), [*self._reports(), *self._channels()]):
+                for number in received.read(self._seconds_to_wait(), [*self._reports(), *self._channels()]):
                     self._react(number)
-                self._hear_reports()
-                self._hand_sockets()
+                self._read_reports()
+                self._send_sockets()
                 self._reap()
                 self._kill_late()
         return self._status
 
-    def _goes_on(self) -> bool:
+    def _is_active(self) -> bool:
         return self._stop_by is None or any(worker.process is not None for worker in self._workers)
 
     def _start_due(self) -> None:
@@ -97,8 +97,8 @@ class Supervisor:
             if self._stop_by is None and worker.process is None and worker.start_at <= time.monotonic():
                 worker.began = time.monotonic()
                 command = (*self._command, str(worker.worker_id))
-                heard, told = os.pipe()
-                passed = {STARTED_FD: told}
+                reader, writer = os.pipe()
+                passed = {STARTED_FD: writer}
                 if self._share is not None:
                     worker.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                     passed[SOCKETS_FD] = theirs.detach()
@@ -107,13 +107,13 @@ class Supervisor:
                     worker.process = subprocess.Popen(command, pass_fds=tuple(passed.values()), env=environment)  # noqa: S603 - this program, as it was started
                 for number in passed.values():
                     os.close(number)
-                worker.report = heard
+                worker.report = reader
 
     def _reports(self) -> list[int]:
         return [worker.report for worker in self._workers if worker.report is not None]
 
-    def _hear_reports(self) -> None:
-        """Note which workers have started, or have ended without; when all have started, say so."""
+    def _read_reports(self) -> None:
+        """Record which workers have started, or ended before; call `started` when all have started."""
         readable, _, _ = select.select(self._reports(), [], [], 0)
         for worker in self._workers:
             if worker.report is not None and worker.report in readable:
@@ -127,7 +127,7 @@ class Supervisor:
     def _channels(self) -> list[int]:
         return [worker.channel.fileno() for worker in self._workers if worker.channel is not None]
 
-    def _hand_sockets(self) -> None:
+    def _send_sockets(self) -> None:
         """Open and hand out what workers ask for."""
         readable, _, _ = select.select(self._channels(), [], [], 0)
         for worker in self._workers:
@@ -152,13 +152,13 @@ class Supervisor:
         elif number in signals.LATER:
             if number == signal.SIGUSR1:
                 reopen(self._log)
-            self._tell_all(number)
+            self._signal_all(number)
 
     def _stop(self, number: int) -> None:
-        self._stop_by = self._stop_by or time.monotonic() + self._patience
-        self._tell_all(number)
+        self._stop_by = self._stop_by or time.monotonic() + self._grace
+        self._signal_all(number)
 
-    def _tell_all(self, number: int) -> None:
+    def _signal_all(self, number: int) -> None:
         for worker in self._workers:
             if worker.process is not None:
                 worker.process.send_signal(number)
@@ -199,23 +199,21 @@ class Supervisor:
             return
         for worker in self._workers:
             if worker.process is not None:
-                self._log.error(
-                    "worker #%d has not ended within %.0f seconds: killed", worker.worker_id, self._patience
-                )
+                self._log.error("worker #%d has not ended within %.0f seconds: killed", worker.worker_id, self._grace)
                 worker.process.kill()
                 worker.process.wait()
 
 
-class _Arrived:
-    """The signals that have arrived, in order; none is lost while nobody reads."""
+class _SignalPipe:
+    """The pipe into which Python writes the numbers of received signals, so that none is lost between reads."""
 
     def __init__(self, receiver: socket.socket) -> None:
         self._receiver = receiver
 
     def read(self, seconds: float | None, others: Sequence[int] = ()) -> list[int]:
-        """Wait for one for so long, None for ever, or for one of the `others` to be readable.
+        """Wait for a signal, for so many seconds or without limit, or until one of the `others` is readable.
 
-        Returns all signals there are, each number once.
+        Returns all pending signals in order, each number once.
         """
         select.select([self._receiver.fileno(), *others], [], [], seconds)
         with suppress(BlockingIOError):
@@ -224,18 +222,18 @@ class _Arrived:
 
 
 def report_started(settings: Settings) -> None:
-    """Tell the supervisor of this worker, once, that its inputs have started."""
+    """Report to this worker's supervisor, once, that its inputs have started."""
     if settings.daemon is not None:
         leave_terminal()
     descriptor = os.environ.pop(STARTED_FD, "")
     if descriptor:
-        with suppress(OSError):  # it has gone
+        with suppress(OSError):  # the supervisor has ended
             os.write(int(descriptor), b".")
             os.close(int(descriptor))
 
 
 @contextmanager
-def _arriving_signals() -> Iterator[_Arrived]:
+def _open_signal_pipe() -> Iterator[_SignalPipe]:
     receiver, sender = socket.socketpair()
     with receiver, sender:
         receiver.setblocking(False)
@@ -245,7 +243,7 @@ def _arriving_signals() -> Iterator[_Arrived]:
             signal.signal(number, lambda _number, _frame: None)
         signals.release()
         try:
-            yield _Arrived(receiver)
+            yield _SignalPipe(receiver)
         finally:
             signals.ignore()
             signal.set_wakeup_fd(-1)

@@ -1,4 +1,4 @@
-"""What the command line asks for, and the configuration's tree read by it."""
+"""The settings of the command line, and the configuration's tree read with them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INCLUDE_DIR: Final = "/etc/fluent/conf.d"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line asks for."""
+    """The settings of the command line."""
 
     config: Path
     arguments: tuple[str, ...] = ()
@@ -35,13 +35,13 @@ class Settings:
     allow_http_include: bool = False
     without_source: bool = False
     worker_id: int | None = None
-    """The number of a worker that a supervisor has started; None for a process that nobody stands above."""
+    """The number of a worker that a supervisor has started; None for a process without a supervisor."""
     no_supervisor: bool = False
     daemon: Path | None = None
     user: str | None = None
     group: str | None = None
     umask: int | None = None
-    """None: the one that the process was started with, or 0 where fluentd sets that."""
+    """None: the inherited one, or 0 where fluentd sets that."""
     load_path: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
     ignored_flags: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def load(settings: Settings, report: Report, *, env: Mapping[str, str] | None = 
 
 
 def _set(root: Element, flag: str, name: str, value: str) -> None:
-    """Write what a flag says into `<system>`, over what is written there."""
+    """Write a flag's value into `<system>`, replacing the one there."""
     place = Position(flag)
     section = root
     for word in ("system", *name.split(".")[:-1]):

@@ -1,4 +1,4 @@
-"""What a worker is doing, for its log: SIGCONT asks for it, as for fluentd's sigdump."""
+"""Logs what a worker is doing, on SIGCONT like fluentd's sigdump."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def log_state(graph: Graph, log: logging.Logger) -> None:
 
 
 def _places(waiting: Any) -> Iterator[str]:
-    """Yield the functions that a coroutine has come to, the innermost last, with the line in each."""
+    """Yield the functions at which a coroutine is suspended, the innermost last, with the line in each."""
     while (frame := getattr(waiting, "cr_frame", None)) is not None:
         yield f"{frame.f_code.co_qualname}:{frame.f_lineno}"
         waiting = waiting.cr_await

@@ -1,4 +1,4 @@
-"""`process_name`: what the process list shows of a process."""
+"""`process_name`: the title of a process in the process list."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Final
 
 _PR_SET_NAME: Final = 15
 _ARG_START: Final = 48
-"""The number of the field of /proc/PID/stat with the address that the command line begins at; the next has its end."""
+"""The field of /proc/PID/stat with the address where the command line begins; the next one has its end."""
 
 
 def set_title(title: str) -> None:
-    """Have `ps` and `top` show a title, as long as the command line has room for it; without effect but on Linux."""
+    """Set the title that `ps` and `top` show, cut to the length of the command line; works on Linux only."""
     text = title.encode("utf-8", "replace").replace(b"\0", b" ")
     with suppress(OSError, ValueError, IndexError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_NAME, ctypes.c_char_p(text), 0, 0, 0)
-        # after the name in parentheses, which may hold anything, comes the third field
+        # the third field follows the name in parentheses, which may contain anything
         fields = Path("/proc/self/stat").read_bytes().rpartition(b") ")[2].split()
         start, end = int(fields[_ARG_START - 3]), int(fields[_ARG_START - 2])
         room = end - start

@@ -1,4 +1,4 @@
-"""Folders that a restart of the machine empties, where what must not be lost is kept."""
+"""Warns about buffers and dead letters in folders that a restart of the machine empties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ESCAPES: Final = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 
 
 def lint_volatile(graph: Graph, config: Path, report: Report) -> None:
-    """Report the file buffers of a graph that would not last, and its dead letters if outputs keep what they take."""
+    """Report the file buffers in volatile folders, and dead letters there if an output has a buffer."""
     for (kind, path), owner in graph.world.claims.items():
         if kind.endswith("buffer path") and (why := _why(Path(path))):
             extra = getattr(owner.log, "extra", None) or {}
@@ -31,7 +31,7 @@ def lint_volatile(graph: Graph, config: Path, report: Report) -> None:
 
 
 def _why(folder: Path) -> str:
-    """Return why what is in a folder does not last; "" where it does."""
+    """Return why a folder is volatile; "" where it is not."""
     real = os.path.realpath(folder)
     if real == "/tmp" or real.startswith("/tmp/"):  # noqa: S108 - it is asked about
         return "under /tmp"
@@ -41,7 +41,7 @@ def _why(folder: Path) -> str:
 
 
 def _mounts() -> Iterator[tuple[str, str]]:
-    """Yield where file systems are mounted, with their kinds; later ones cover earlier ones."""
+    """Yield the mount points of file systems, with their types; later ones cover earlier ones."""
     with suppress(OSError):
         for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
             place, kind = line.split()[1:3]

@@ -1,4 +1,4 @@
-"""One worker: runs a graph here, and another one in its place when it is told to read its configuration again."""
+"""One worker: runs a graph in this process, and replaces it on a signal to reload the configuration."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from logpipe.supervisor.settings import Settings, load
 from logpipe.supervisor.state import log_state
 
 UNRECOVERABLE: Final = 2
-"""A worker's exit status that starting it again would only repeat; fluentd's number."""
+"""A worker's exit status when a restart cannot help; fluentd's number."""
 
 GRACE_SECONDS: Final = 5.0
-"""After `shutdown_timeout`, for closing what is open; then the process ends, whatever it is doing."""
+"""Seconds after `shutdown_timeout` for closing; then the process is ended."""
 
 REST_SECONDS: Final = 1.0
-"""Between two reloads: signals that come faster ask for the same thing."""
+"""Seconds between two reloads; signals that come faster are joined."""
 
 UNUSABLE: Final = "the configuration can't be used, the one before stays in use"
 
 
 @dataclass(slots=True)
 class Loaded:
-    """A configuration, and the graph that was built of it."""
+    """A configuration and its diagnostics."""
 
     root: Element
     system: SystemOptions
@@ -55,22 +55,22 @@ class Loaded:
 
     @classmethod
     def read(cls, settings: Settings) -> Loaded:
-        """Read the configuration; its mistakes are in `found`."""
+        """Read the configuration; its errors are in `found`."""
         found: list[Diagnostic] = []
         root = load(settings, found.append)
-        return cls(root, read_system(root, lambda _diagnostic: None), found)  # the graph reports what is wrong there
+        return cls(root, read_system(root, lambda _diagnostic: None), found)  # building the graph reports its errors
 
     def build(self, settings: Settings, log: logging.Logger) -> Graph:
         """Build the graph.
 
         Raises:
-            ConfigError: it cannot run; `found` says why.
+            ConfigError: it cannot run; the reasons are in `found`.
         """
         return checking.build(settings, self.root, self.found, log)
 
 
 def set_up_log(settings: Settings, system: SystemOptions, account: Account | None = None) -> logging.Logger:
-    """Point the log to where the command line says, else `<system>`; a file is given to the account.
+    """Direct the log to the destination of the command line, else of `<system>`; a file is given to the account.
 
     Raises:
         LogpipeError: it cannot be written there.
@@ -110,8 +110,8 @@ class Worker:
         settings: the command line's.
         loaded: the configuration of the first graph.
         graph: the first graph.
-        log: where to say what happens.
-        watchdog: sees to it that the process ends when it should.
+        log: the worker's log.
+        watchdog: ends the process when a deadline passes.
         sockets: those of the process, which pass from one graph to the next.
         started: called once, when the first graph's inputs have started.
     """
@@ -135,12 +135,12 @@ class Worker:
         self._loaded = loaded
         self._graph = graph
         self._before: Loaded | None = None
-        """The configuration to go back to if the one in use can't start."""
+        """The configuration to return to if the current one can't start."""
         self._next: tuple[Loaded, Graph] | None = None
         self._reload_asked = asyncio.Event()
         self._reloaded_at = 0.0
-        self._is_told_to_stop = False
-        """Whether a signal has said so, which the loop may not know yet."""
+        self._stop_requested = False
+        """Whether a signal to stop has arrived; the loop may not have handled it yet."""
         self._ending = False
 
     async def run(self) -> None:
@@ -149,27 +149,27 @@ class Worker:
         Raises:
             ExceptionGroup: the graph could not run.
         """
-        self._listen()
+        self._handle_signals()
         try:
-            await self._run_until_told()
+            await self._run_graphs()
         finally:
             await self._sockets.close()
             signals.ignore()
 
-    async def _run_until_told(self) -> None:
+    async def _run_graphs(self) -> None:
         while True:
             failure = await self._run_graph()
             if failure is None:
                 before: Loaded | None = self._loaded
             else:
-                before, self._next = None, self._way_back(failure)
+                before, self._next = None, self._fallback(failure)
             if self._ending or self._next is None:
                 return
             self._switch(*self._next)
             self._before = before
 
     async def _run_graph(self) -> Exception | None:
-        """Run the graph to its end, and meanwhile prepare the one after it if asked; returns why it failed."""
+        """Run the graph to its end, and prepare the next one on a reload; returns why it failed."""
         graph = self._graph
         graph.world.endpoints.sockets = self._sockets
         async with asyncio.TaskGroup() as group:
@@ -183,7 +183,7 @@ class Worker:
         return None
 
     async def _prepare_next(self, graph: Graph) -> None:
-        """Wait for a signal, build the next graph beside the running one, and have that one stop if it is good."""
+        """Wait for a reload, build the next graph beside the running one, and stop that one if the build succeeds."""
         await graph.started.wait()
         await graph.world.endpoints.settle()
         self._started()
@@ -198,15 +198,15 @@ class Worker:
             if self._next is None:
                 await graph.world.endpoints.settle()
         self._log.info("the configuration is good: stopping what runs by the one before")
-        self._watchdog.end_within(self._patience)
+        self._watchdog.end_within(self._grace)
         graph.request_stop()
 
     def _build_next(self) -> tuple[Loaded, Graph] | None:
-        """Return the configuration as it is now, with its graph; None, with the reasons said, where it can't run."""
+        """Return the changed configuration with its graph; None, with the reasons logged, where it can't run."""
         loaded = Loaded.read(self._settings)
         try:
             graph = loaded.build(self._settings, self._log)
-        except Exception as problem:  # noqa: BLE001 - not even a broken plugin may end what runs
+        except Exception as problem:  # noqa: BLE001 - not even a broken plugin may end the running graph
             if not isinstance(problem, ConfigError):
                 self._log.error("cannot build it", exc_info=problem)
             for diagnostic in loaded.found:
@@ -228,7 +228,7 @@ class Worker:
         return loaded, graph
 
     def _switch(self, loaded: Loaded, graph: Graph) -> None:
-        """Put a graph in the place of the one that has ended, with what `<system>` says about the log."""
+        """Replace the graph that has ended, and set up the log of the new `<system>`."""
         self._watchdog.forgive()
         graph.comes_after(self._graph.left())
         self._loaded, self._graph, self._next = loaded, graph, None
@@ -241,11 +241,11 @@ class Worker:
         malloc.tune()
         self._log.info("starting by the configuration as it was read")
 
-    def _way_back(self, failure: Exception) -> tuple[Loaded, Graph]:
-        """Return the configuration before, with a new graph, where the one in use could not start.
+    def _fallback(self, failure: Exception) -> tuple[Loaded, Graph]:
+        """Return the previous configuration, with a new graph, where the current one could not start.
 
         Raises:
-            ExceptionGroup: it had started, or there is none before.
+            ExceptionGroup: it had started, or there is no previous one.
         """
         before = self._before
         if before is None or self._ending:
@@ -258,14 +258,14 @@ class Worker:
             raise failure from problem
 
     @property
-    def _patience(self) -> float:
+    def _grace(self) -> float:
         return float(self._loaded.system.shutdown_timeout) + GRACE_SECONDS
 
     @property
     def _stops(self) -> tuple[signal.Signals, ...]:
         return signals.STOPS if self._settings.worker_id is None else (signal.SIGTERM,)
 
-    def _listen(self) -> None:
+    def _handle_signals(self) -> None:
         listener = signals.Listener(
             asyncio.get_running_loop(),
             {
@@ -275,30 +275,30 @@ class Worker:
                 signal.SIGUSR1: self._flush,
                 signal.SIGCONT: lambda: log_state(self._graph, self._log),
             },
-            self._hear,
+            self._on_signal,
         )
-        self._watchdog.each_second = listener.pass_on
+        self._watchdog.each_second = listener.dispatch
 
-    def _hear(self, number: int) -> None:
-        """Set the deadline when the signal comes: a stage that blocks the loop keeps it from ever turning."""
-        if number == signal.SIGQUIT or (number in self._stops and self._is_told_to_stop and self._is_alone):
+    def _on_signal(self, number: int) -> None:
+        """Set the deadline within the signal handler: a stage that blocks the loop would delay it."""
+        if number == signal.SIGQUIT or (number in self._stops and self._stop_requested and self._has_no_supervisor):
             self._watchdog.end_within(GRACE_SECONDS)
-        elif number in self._stops and not self._is_told_to_stop:
-            self._is_told_to_stop = True
-            self._watchdog.end_within(self._patience)
+        elif number in self._stops and not self._stop_requested:
+            self._stop_requested = True
+            self._watchdog.end_within(self._grace)
 
     @property
-    def _is_alone(self) -> bool:
-        """Whether no supervisor tells it; a service manager tells both, and so does the former: one order."""
+    def _has_no_supervisor(self) -> bool:
+        """Whether a second signal is a second order; a supervisor and a service manager may both send the first."""
         return self._settings.worker_id is None
 
     def _stop(self, number: signal.Signals) -> None:
         if not self._ending:
             self._ending = True
             self._graph.request_stop()
-            self._watchdog.end_within(self._patience)  # a reload meanwhile may have forgiven the signal's
+            self._watchdog.end_within(self._grace)  # a reload meanwhile may have cleared the deadline
             self._log.info("received graceful stop (%s)", number.name)
-        elif self._is_alone:
+        elif self._has_no_supervisor:
             self._stop_at_once(number)
 
     def _stop_at_once(self, number: signal.Signals) -> None:
@@ -314,7 +314,7 @@ class Worker:
 
 
 def log_failure(log: logging.Logger, failure: Exception) -> None:
-    """Say why a graph could not run."""
+    """Log why a graph could not run."""
     for each in failure.exceptions if isinstance(failure, ExceptionGroup) else (failure,):
         is_expected = each.is_expected if isinstance(each, StartError) else isinstance(each, LogpipeError)
         log.critical("cannot run: %s", each, exc_info=None if is_expected else (each.__cause__ or each))
