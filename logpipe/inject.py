@@ -1,4 +1,4 @@
-"""`<inject>`: adds time, tag, host name and worker to what an output writes. Fluentd's plugin_helper/inject.rb."""
+"""`<inject>`: adds time, tag, host name and worker to an output's records. Fluentd's plugin_helper/inject.rb."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class InjectOptions(ZoneOptions):
 
 
 _NUMBERS: Final[dict[str, Callable[[Time], Any]]] = {
-    # compat: inject.rb cuts to microseconds, which a float can hold
+    # compat: inject.rb truncates to microseconds, which a float can represent
     "float": lambda time: time // 1000 / 1_000_000,
     "unixtime": lambda time: time // 1_000_000_000,
     "unixtime_millis": lambda time: time // 1_000_000,
@@ -38,12 +38,12 @@ _NUMBERS: Final[dict[str, Callable[[Time], Any]]] = {
 
 
 def compile_inject(options: InjectOptions | None, host: Host) -> Callable[[EventBatch], list[Record]]:
-    """Return the function that gives a batch's records with the wanted fields added.
+    """Return the function that returns a batch's records with the fields added.
 
-    The batch's own records stay as they are; without anything to add they are what is returned.
+    The batch's own records are not changed; without anything to add they are returned.
 
     Raises:
-        InvalidSetting: `hostname_key` is a chunk key: chunks are cut before the field is there.
+        InvalidSetting: `hostname_key` is a chunk key: chunks are chosen before the field is added.
     """
     if options is None:
         return lambda batch: batch.records

@@ -1,7 +1,7 @@
-"""Text of strangers within lines of ours: whatever a name holds, it neither ends a line nor moves the cursor.
+"""Escapes untrusted text in logs and on terminals, so that it neither ends a line nor controls the terminal.
 
-A file's name, a tag, a peer's answer may hold newlines, terminal escapes, and the marks that turn the direction of
-writing. They stand as escapes in the log and in what the command line prints.
+A file's name, a tag or a server's response may contain newlines, terminal escapes and marks that change the writing
+direction.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _SHORT: Final = {"\n": "\\n", "\r": "\\r"}
 
 
 def printable(text: str) -> str:
-    """Return a text of several lines with everything escaped that is neither visible, a newline nor a tab."""
+    """Return a text of several lines with all characters escaped that are not printable, newlines or tabs."""
     return _UNSAFE.sub(_escape, text)
 
 
 def in_one_line(text: str) -> str:
-    """Return a text as one line, whatever is in it."""
+    """Return a text as one line, newlines escaped, too."""
     return _UNSAFE_IN_A_LINE.sub(_escape, text)
 
 
@@ -35,14 +35,14 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def format_traceback(error: BaseException) -> str:
-    """Return an exception's traceback, indented; its lines are our own: what messages hold stays within theirs."""
+    """Return an exception's traceback, indented; line breaks in messages are escaped."""
     return "\n".join(f"  {line}" for line in _lines(error))
 
 
 def _lines(error: BaseException) -> Iterator[str]:
     for part in traceback.TracebackException.from_exception(error).format():
         text = part.rstrip("\n")
-        # a frame's lines are its place and its code, and a heading stands between blank lines; all else is a message
+        # a frame's lines are its place and its code, a heading is between blank lines; the rest are messages
         is_ours = text.lstrip(" |+-").startswith(("File ", "Traceback (", "[Previous line")) or text.startswith("\n")
         yield from map(in_one_line, text.split("\n") if is_ours else [text])
 

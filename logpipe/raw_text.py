@@ -1,6 +1,6 @@
 r"""Text that is not valid UTF-8: in records it is `bytes`, exactly as it came; everything else is `str`.
 
-Work on such a text is done on a `str` in which each byte that is no UTF-8 is a lone surrogate, U+DC80 to U+DCFF, as
+Such a text is processed as a `str` in which each byte that is not UTF-8 is a lone surrogate, U+DC80 to U+DCFF, as
 Python's `surrogateescape` makes them. That form never stays in a record, since JSON has lone surrogates of its own:
 `"\udc80"` is another text than the byte 80.
 """
@@ -16,7 +16,7 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def text_or_bytes(data: bytes) -> str | bytes:
-    """Return what a record holds for some bytes: their text, or the bytes themselves where they are not UTF-8."""
+    """Return the form of some bytes in records: text, or the bytes themselves where they are not UTF-8."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -24,12 +24,12 @@ def text_or_bytes(data: bytes) -> str | bytes:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether bytes are a text in UTF-8."""
+    """Return whether bytes are valid UTF-8."""
     return type(text_or_bytes(data)) is str
 
 
 def texts_or_bytes(lines: list[bytes]) -> list[str | bytes]:
-    """Return what records hold for many lines."""
+    """Return the form of many lines in records."""
     try:
         return [line.decode() for line in lines]
     except UnicodeDecodeError:
@@ -37,23 +37,23 @@ def texts_or_bytes(lines: list[bytes]) -> list[str | bytes]:
 
 
 def escaped(data: bytes) -> str:
-    """Return bytes as a text to work on; `unescaped` is the way back."""
+    """Return bytes as a text to process; `unescaped` is the inverse."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def unescaped(text: str) -> str | bytes:
-    """Return what a record holds for a text that was worked on: bytes where it has some that are no UTF-8."""
+    """Return the form of a processed text in records: bytes where some are not UTF-8."""
     if text.isascii() or _LONE.search(text) is None:
         return text
     try:
         data = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+    except UnicodeEncodeError:  # a lone surrogate that does not represent a byte
         return text
     return text_or_bytes(data)
 
 
 def holds_bytes(*values: Any) -> bool:
-    """Whether one of the values is, or holds somewhere, text that is not UTF-8; what nests too deeply does not."""
+    """Return whether one of the values is or contains text that is not UTF-8; False for one nested too deeply."""
     try:
         for value in values:
             if type(value) not in _PLAIN and _holds_bytes(value):
@@ -75,17 +75,17 @@ def _holds_bytes(value: Any) -> bool:
 
 
 def escape_record(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a copy of a record whose texts can all be worked on; None where it holds no bytes, so that it can be."""
+    """Return a copy of a record with its texts escaped; None where it contains no bytes and needs no copy."""
     try:
         return escape_values(record) if holds_bytes(record) else None
-    except RecursionError:  # so deep that nothing is made of it
+    except RecursionError:  # nested too deeply to be processed at all
         return None
 
 
 def escape_values(value: Any) -> Any:
-    """Return a copy of a value whose texts can all be worked on.
+    """Return a copy of a value with its texts escaped.
 
-    Lone surrogates of JSON's become the bytes that Ruby's JSON makes of them, so that they stand for no other byte.
+    Lone surrogates from JSON become the bytes that Ruby's JSON makes of them, since they would mean other bytes.
 
     Raises:
         RecursionError: it is nested too deeply.
@@ -103,7 +103,7 @@ def escape_values(value: Any) -> Any:
 
 
 def unescape_values(value: Any) -> Any:
-    """Return a value as a record holds it, after work on its texts; keys are always text.
+    """Return a processed value in its form in records; keys are always text.
 
     Raises:
         RecursionError: it is nested too deeply.
@@ -117,9 +117,9 @@ def unescape_values(value: Any) -> Any:
 
 
 def readable(text: Any) -> Any:
-    """Return a text for people and for what knows Unicode only: U+FFFD stands for what is not UTF-8.
+    """Return a text as valid Unicode, with U+FFFD for what is not UTF-8.
 
-    It may be one to work on, or a record's; what is neither a text nor bytes is given back.
+    It may be escaped or a record's; a value that is neither text nor bytes is returned unchanged.
     """
     data = unescaped(text) if type(text) is str else text
     return data.decode("utf-8", "replace") if type(data) is bytes else data

@@ -1,7 +1,7 @@
 """Times as text, Ruby's way: strftime, strptime, Time.parse, zones, and fluentd's `time_type`.
 
-A time is an integer, nanoseconds since the epoch. A zone is a `tzinfo`, or None for the machine's own. Everything is
-compiled once from a format and then called per event; what repeats within a second is remembered.
+A time is an integer, nanoseconds since the epoch. A zone is a `tzinfo`, or None for the machine's own. Formats are
+compiled once; the results are called per event and cache what repeats within a second.
 """
 
 from logpipe.time_format.moment import Moment

@@ -1,4 +1,4 @@
-"""Reads the `%Y-%m-%d` of a time format: what is a directive, and what stands for itself."""
+"""Splits a time format such as `%Y-%m-%d` into directives and literal text."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Directive:
 
 
 Token: TypeAlias = str | Directive
-"""A directive, or text that stands for itself."""
+"""A directive, or literal text."""
 
 
 def split(pattern: str, known: Container[str]) -> list[Token]:
     """Return a format's directives and the text between them, in order.
 
-    A directive whose letter is not `known` stands for itself, as in Ruby.
+    A directive whose letter is not `known` is literal text, as in Ruby.
     """
     tokens: list[Token] = []
     text, position = "", 0

@@ -1,4 +1,4 @@
-"""Reads times that come in no declared format: Ruby's Time.parse, which fluentd uses where there is no `time_format`.
+"""Reads times without a declared format: Ruby's Time.parse, which fluentd uses where there is no `time_format`.
 
 Like Ruby's Date._parse it looks for a time of day anywhere in the text, cuts it out, and then for a date in one of the
 usual orders. The order of the attempts is Ruby's (date_parse.c), since it decides what an ambiguous text means.
@@ -19,7 +19,7 @@ _YEAR: Final = r"(?P<year>'?-?\d+)"
 _FLAGS: Final = re.ASCII | re.IGNORECASE
 
 _LONGEST: Final = 128
-"""Characters, as in Ruby: the expressions below take a time that grows with the square of the text's length."""
+"""Characters, as in Ruby: the expressions below take time quadratic in the text's length."""
 _NOISE: Final = re.compile(r"[^-+',./:@\w\[\]]+")
 _WEEKDAY: Final = re.compile(r"\b(?:sun|mon|tue|wed|thu|fri|sat)[^-/\d\s]*", _FLAGS)
 _TIME: Final = re.compile(
@@ -66,12 +66,12 @@ _SIZES: Final = {"year": 4, "yday": 3}
 
 
 def parse_moment(text: Any, *, zone: tzinfo | None, clock: Callable[[], float]) -> Moment:
-    """Return the time that a text speaks of, in `zone` unless the text names its own.
+    """Return the time in a text, in `zone` unless the text names its own.
 
-    What the text leaves out at the front comes from `clock`: `11:39` is today.
+    Missing larger parts come from `clock`: `11:39` is today.
 
     Raises:
-        ParseError: it speaks of none.
+        ParseError: there is no time in it.
     """
     if not isinstance(text, str):
         raise ParseError(f"value must be string: {text}")

@@ -1,4 +1,4 @@
-"""A dictionary that works out what it does not hold, and never holds too much."""
+"""A bounded cache for computed values, as a dictionary."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _LONGEST: Final = 64
-"""Characters of a text that is worth remembering: stamps are shorter, and what is longer is not seen twice."""
+"""Characters; longer texts are not cached, since time stamps are shorter and other texts rarely repeat."""
 
 
 class Memo(dict[K, V]):
-    """Remembers what `compute` returned, and forgets everything when it holds `size` answers.
+    """Caches the results of `compute`; cleared when it holds `size` of them.
 
-    Looking up what is there costs no Python call: this is what makes time stamps cheap, since many events share a
-    second. An exception of `compute` passes through and is not remembered.
+    A hit costs no Python call, which makes time stamps cheap, since many events share a second. An exception of
+    `compute` is passed on and not cached.
     """
 
     __slots__ = ("_compute", "_size")

@@ -1,4 +1,4 @@
-"""A point in time as a text gave it, and how one is made from the parts that were read."""
+"""A point in time read from a text, and its computation from the parts of a date."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _NAMED_OFFSETS: Final = {
 
 
 class Moment(NamedTuple):
-    """What a text said about time."""
+    """A point in time and the offset that its text gave."""
 
     time: int
     """Nanoseconds since the epoch."""
     offset: int | None
-    """Seconds east of UTC as the text said; None where it said nothing."""
+    """Seconds east of UTC as in the text; None where it has no offset."""
 
 
 @dataclass(slots=True)
@@ -56,13 +56,13 @@ class Parts:
     offset: int | None = None
 
     def moment(self, zone: tzinfo | None, clock: Callable[[], float]) -> Moment:
-        """Return the point in time that they give, in `zone` unless they name an offset.
+        """Return the point in time of these parts, in `zone` unless they have an offset.
 
-        What is larger than the largest given part comes from `clock`, what is smaller than the smallest is as early
-        as can be: `%b %d` is midnight of a day of this year.
+        Parts larger than the largest given one come from `clock`, smaller ones have their least value: `%b %d` is
+        midnight of a day of this year.
 
         Raises:
-            ParseError: there are none, or they cannot go together.
+            ParseError: there are none, or they contradict each other.
         """
         if self.epoch is not None:
             if not -_MOST_SECONDS <= self.epoch <= _MOST_SECONDS:
@@ -114,9 +114,9 @@ def month_number(name: str) -> int:
 
 
 def zone_offset(text: str) -> int | None:
-    """Return the offset, in seconds east of UTC, of `+09:00`, `Z`, `EST` …; None for a name that Ruby does not know.
+    """Return the offset, in seconds east of UTC, of `+09:00`, `Z`, `EST` …; None for a name unknown to Ruby.
 
-    An unknown name leaves the time in the local zone, as Ruby's Time.zone_offset does.
+    Times with an unknown name are in the local zone, as with Ruby's Time.zone_offset.
     """
     if text.lower() in _NAMED_OFFSETS:
         return _NAMED_OFFSETS[text.lower()] * 3600
@@ -128,10 +128,10 @@ def zone_offset(text: str) -> int | None:
 
 
 def known_offset(text: str) -> int:
-    """Return the offset of a zone as `zone_offset` does, and that of a name that the machine's own zone has.
+    """Return the offset of a zone as `zone_offset` does, and of the names of the machine's own zone.
 
     Raises:
-        ParseError: the name is of no known zone.
+        ParseError: the name is unknown.
     """
     offset = zone_offset(text)
     if offset is not None:

@@ -1,7 +1,7 @@
-"""Reads times fast: what is the same for all events of a second is read once and remembered.
+"""Reads times fast: the part that is the same for all events of a second is parsed once and cached.
 
-Most logs write many events a second, and write them alike: `2016-06-15T11:39:30.123456789Z`. All but the fraction is
-looked up in a `Memo`; what the exact reader (`strptime.py`) has never seen is handed to it.
+Most logs have many events a second, in one form: `2016-06-15T11:39:30.123456789Z`. All but the fraction is looked up in
+a `Memo`; texts that are not in it are parsed by `strptime.py`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from logpipe.time_format.strptime import ISO8601, compile_moment_parser, needs_t
 _NANOS: Final = 1_000_000_000
 _DIGITS: Final = "0123456789"
 _SCALE: Final[tuple[Any, ...]] = (None, *(10 ** (9 - digits) for digits in range(1, 10)))
-"""What turns a fraction of so many digits into nanoseconds; no digits are no fraction."""
+"""The factors from a fraction of so many digits to nanoseconds; no digits are no fraction."""
 _SUFFIXES: Final = 16
-"""How many texts after the fraction are remembered: each zone has one or two."""
+"""The number of texts after the fraction that are cached: each zone has one or two."""
 _ISO8601_FRACTION: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d+(?:Z|[-+]\d\d:?\d\d)?", re.ASCII)
 _QUARTER: Final = 900
 """Seconds. Midnight falls on a quarter of an hour in every zone, so within one no date changes."""
@@ -34,14 +34,14 @@ _QUARTER: Final = 900
 
 @dataclass(frozen=True, slots=True)
 class TimeParser:
-    """Reads times of one format. Both functions raise ParseError and nothing else."""
+    """Reads times of one format. Both functions raise only ParseError."""
 
     one: Callable[[Any], int]
     """A value to nanoseconds since the epoch."""
     many: Callable[[Sequence[Any]], list[int]]
-    """Values to nanoseconds since the epoch, all or none: it fails if one fails, or is in an unusual shape.
+    """Values to nanoseconds since the epoch, all or none: it fails if one fails or has an unusual form.
 
-    Then ask `one` for each. Three times as fast as `one` where all values are alike.
+    Then call `one` for each. Three times as fast as `one` where all values are in the same form.
     """
 
 
@@ -50,8 +50,8 @@ def compile_parser(
 ) -> Callable[[Any], int]:
     """Return the function that reads a text as Ruby's Time.strptime does, as nanoseconds since the epoch.
 
-    A text that names no zone is in `zone`, None being the machine's own. `clock` gives today's date to formats
-    without one. The function raises ParseError for a text in another format and for what is no text.
+    A text without a zone is in `zone`, None being the machine's own. `clock` gives the date for formats without one.
+    The function raises ParseError for a text in another format and for other values.
     """
     return compile_time_parser(pattern, zone=zone, clock=clock).one
 
@@ -59,7 +59,7 @@ def compile_parser(
 def compile_time_parser(
     pattern: str, *, zone: tzinfo | None = None, clock: Callable[[], float] = time.time
 ) -> TimeParser:
-    """Return `compile_parser`'s function, and one for many texts at a time."""
+    """Return `compile_parser`'s function with its variant for many texts."""
     read = compile_moment_parser(pattern, zone=zone, clock=clock)
     separator = "" if pattern == ISO8601 else _separator(tokens_of(pattern))
     parser = _split_parser(read, separator, otherwise=read) if separator else _whole_parser(read)
@@ -67,7 +67,7 @@ def compile_time_parser(
 
 
 def compile_free_parser(*, zone: tzinfo | None = None, clock: Callable[[], float] = time.time) -> TimeParser:
-    """Return the parser of texts in no declared format: Ruby's Time.parse, fast for ISO 8601 with a fraction."""
+    """Return the parser of texts without a declared format: Ruby's Time.parse, fast for ISO 8601 with a fraction."""
     from logpipe.time_format.freeform import parse_moment  # noqa: PLC0415 - its expressions take a while to compile
 
     def read(text: Any) -> Moment:
@@ -82,20 +82,20 @@ def compile_free_parser(*, zone: tzinfo | None = None, clock: Callable[[], float
 
 
 def one_by_one(one: Callable[[Any], int]) -> Callable[[Sequence[Any]], list[int]]:
-    """Return the `many` of a parser that has no faster way."""
+    """Return a `many` that calls `one` for each value."""
     return lambda values: [one(value) for value in values]
 
 
 @dataclass(frozen=True, slots=True)
 class _Remembering:
-    """A parser, and how to make it forget."""
+    """A parser, and the function that clears its cache."""
 
     parser: TimeParser
     forget: Callable[[], None]
 
 
 def _separator(tokens: list[Token]) -> str:
-    """Return the character before the one fraction of a second, "" where the fraction cannot be found by it."""
+    """Return the character before the only fraction of a second, "" where it does not locate the fraction."""
     fractions = [number for number, token in enumerate(tokens) if isinstance(token, Directive) and token.letter == "N"]
     if len(fractions) != 1 or fractions[0] == 0:
         return ""
@@ -107,7 +107,7 @@ def _separator(tokens: list[Token]) -> str:
 
 
 def _whole_parser(read: Callable[[Any], Moment]) -> _Remembering:
-    """Return a parser that remembers whole texts: right for stamps without a fraction, which repeat."""
+    """Return a parser that caches whole texts, for time stamps without a fraction, which repeat."""
     times: Memo[Any, int] = Memo(lambda text: read(text).time)
 
     def one(text: Any) -> int:
@@ -126,9 +126,9 @@ def _whole_parser(read: Callable[[Any], Moment]) -> _Remembering:
 
 
 def _split_parser(read: Callable[[Any], Moment], separator: str, *, otherwise: Callable[[Any], Moment]) -> _Remembering:
-    """Return a parser that takes a text apart at the fraction's separator, and reads what is odd with `otherwise`.
+    """Return a parser that splits a text at the fraction's separator, and reads other forms with `otherwise`.
 
-    It remembers, for each text after the fraction (`Z`, `+09:00`), the times of the texts before it, less a second.
+    It caches, for each text after the fraction (`Z`, `+09:00`), the times of the texts before it, less a second.
     """
 
     def start(head: str, suffix: str) -> int:
@@ -162,10 +162,10 @@ def _split_parser(read: Callable[[Any], Moment], separator: str, *, otherwise: C
 
 
 def _read_alike(texts: Sequence[Any], separator: str, by_suffix: Memo[str, Memo[str, int]]) -> list[int]:
-    """Read many texts that end alike, in a few calls for all of them; anything odd raises.
+    """Read many texts with the same end, in a few calls for all of them; raises for any other form.
 
-    The texts are joined and split so that seconds and fractions take turns. orjson turns the fractions into numbers,
-    each behind a 1 that keeps its zeros, and that is the second which the remembered times lack.
+    The texts are joined and split so that seconds and fractions alternate. orjson turns the fractions into numbers,
+    each after a 1 that keeps its zeros; this 1 is the second that the cached times lack.
     """
     if not texts:
         return []
@@ -186,7 +186,7 @@ def _read_alike(texts: Sequence[Any], separator: str, by_suffix: Memo[str, Memo[
 
 
 def _of_today(remembering: _Remembering, clock: Callable[[], float]) -> TimeParser:
-    """Return a parser that forgets whenever the date may have changed."""
+    """Return a parser that clears its cache whenever the date may have changed."""
     quarter = -1.0
 
     def check() -> None:

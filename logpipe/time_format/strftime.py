@@ -39,7 +39,7 @@ _NUMBERS: Final[dict[str, tuple[Callable[[Wall], int], int, str]]] = {
     "s": (lambda wall: wall.second, 1, "0"),
 }
 
-# letter: (text, whether the flag # writes it in small letters rather than in capitals)
+# letter: (text, whether the flag # makes it lower case rather than upper case)
 _NAMES: Final[dict[str, tuple[_Render, bool]]] = {
     "B": (lambda wall: MONTHS[wall.moment.month - 1], False),
     "b": (lambda wall: MONTHS[wall.moment.month - 1][:3], False),
@@ -71,11 +71,11 @@ _KNOWN: Final = frozenset({*_NUMBERS, *_NAMES, *_COMPOSITES, *_SUBSECONDS, "z"})
 
 
 def compile_formatter(pattern: str | None, *, zone: tzinfo | None = None) -> Callable[[int], str]:
-    """Return the function that writes nanoseconds since the epoch as `pattern` says, in `zone`.
+    """Return the function that formats nanoseconds since the epoch by `pattern`, in `zone`.
 
     Without a pattern it writes ISO 8601 with seconds: `2016-06-15T14:13:20+00:00`, in UTC `2016-06-15T14:13:20Z`.
-    What no fraction of a second changes is written once per second and remembered. `%Q`, milliseconds since the
-    epoch, is Ruby's DateTime's.
+    All but the fraction of a second is formatted once per second and cached. `%Q`, milliseconds since the epoch, is
+    that of Ruby's DateTime.
     """
     if pattern is None:
         pattern = "%Y-%m-%dT%H:%M:%SZ" if zone is UTC else "%Y-%m-%dT%H:%M:%S%:z"
@@ -90,7 +90,7 @@ def compile_formatter(pattern: str | None, *, zone: tzinfo | None = None) -> Cal
 
 
 class _Fraction:
-    """A `%N` or `%L`: a fraction of a second, cut and filled up to a number of digits."""
+    """A `%N` or `%L`: a fraction of a second, cut or padded to a number of digits."""
 
     def __init__(self, digits: int) -> None:
         self.divisor = 10 ** max(0, 9 - digits)
@@ -98,7 +98,7 @@ class _Fraction:
 
 
 def _parts(tokens: list[Token]) -> tuple[list[list[Token]], list[_Fraction]]:
-    """Return what lies between the fractions of a second (one part more than there are fractions), and these."""
+    """Return the parts between the fractions of a second (one more than there are fractions), and the fractions."""
     whole: list[list[Token]] = [[]]
     fractions: list[_Fraction] = []
     for token in tokens:
@@ -117,7 +117,7 @@ def _with_fraction(head: _Render, fraction: _Fraction, tail: _Render, zone: tzin
 
     def render(second: int) -> str:
         wall = wall_clock(second, zone)
-        # the template's own % signs are what is left to fill
+        # the rendered parts may contain % signs; only the template's own are filled
         return f"{head(wall).replace('%', '%%')}{template}{tail(wall).replace('%', '%%')}"
 
     templates: Memo[int, str] = Memo(render)
@@ -185,7 +185,7 @@ def _styled(text: _Render, directive: Directive, *, swaps_to_lower: bool) -> _Re
 
 
 def _offset(directive: Directive) -> _Render:
-    """Return what writes `+0900`, `+09:00` for one colon, `+09:00:00` for two, the shortest exact form for three."""
+    """Return the writer of `+0900`, `+09:00` for one colon, `+09:00:00` for two, the shortest exact form for three."""
     flags, width, colons = directive.flags, directive.width or 0, directive.colons
 
     def render(wall: Wall) -> str:

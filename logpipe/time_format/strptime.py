@@ -1,7 +1,7 @@
-"""Reads times exactly: Ruby's Time.strptime, and the strptime library that fluentd prefers where it can.
+"""Reads times by a format, as Ruby's Time.strptime and the strptime library, which fluentd prefers, both do.
 
-A format becomes one regular expression. The two readers differ in small ways; what either accepts is accepted. Text
-after what the format asks for is ignored, as both do.
+A format becomes one regular expression. The two differ in small ways; what either accepts is accepted. Text after the
+end of the format is ignored, as by both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ZONE: Final = (
     r"|[a-z][a-z.\s]*(?:standard|daylight)\s+time\b|[a-z]++(?:\sdst\b)?"
 )
 
-# A possessive quantifier keeps what it took, as both readers do.
+# possessive quantifiers, since neither of the two backtracks
 _PATTERNS: Final = {
     "Y": r"[-+]?\d{1,4}+",
     "C": r"[-+]?\d{1,2}+",
@@ -70,7 +70,7 @@ _DIGITS: Final = {"N": 9, "L": 3, "Y": 4, "G": 4}
 _NUMERIC: Final = frozenset(_KNOWN - {*"BbhAapPzZ", *_COMPOSITES})
 
 ISO8601: Final = "%iso8601"
-"""Fluentd's own word for the strict ISO 8601 of Ruby's Time.iso8601."""
+"""Fluentd's name for the strict ISO 8601 of Ruby's Time.iso8601."""
 _ISO8601: Final = re.compile(
     r"\s*([-+]?\d{4,})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[-+]\d\d(?::?\d\d)?)?|(Z|[-+]\d\d(?::?\d\d)?)?)\s*",
     re.ASCII | re.IGNORECASE,
@@ -78,7 +78,7 @@ _ISO8601: Final = re.compile(
 
 
 def tokens_of(pattern: str) -> list[Token]:
-    """Return what a format asks for, `%F` and the like written out."""
+    """Return a format's tokens, with composites such as `%F` expanded."""
     tokens: list[Token] = []
     for token in split(pattern, _KNOWN):
         if isinstance(token, Directive) and token.letter in _COMPOSITES:
@@ -92,15 +92,15 @@ def tokens_of(pattern: str) -> list[Token]:
 
 
 def needs_today(pattern: str) -> bool:
-    """Return whether a format leaves the year to the clock."""
+    """Return whether a format has no year, which then comes from the clock."""
     letters = {token.letter for token in tokens_of(pattern) if isinstance(token, Directive)}
     return pattern != ISO8601 and not letters & {*"YyCsQG"}
 
 
 def compile_moment_parser(pattern: str, *, zone: tzinfo | None, clock: Callable[[], float]) -> Callable[[Any], Moment]:
-    """Return the function that reads a text as `pattern` says, in `zone` unless the text names its own.
+    """Return the function that reads a text by `pattern`, in `zone` unless the text names its own.
 
-    The function raises ParseError. It takes a few microseconds: `compile_parser` remembers.
+    The function raises ParseError. It takes a few microseconds; `compile_parser` adds a cache.
     """
     if pattern == ISO8601:
         return lambda text: _read_iso8601(text, zone, clock)
@@ -123,7 +123,7 @@ def compile_moment_parser(pattern: str, *, zone: tzinfo | None, clock: Callable[
 
 
 def _width(token: Directive) -> int | None:
-    # the one thing that tells L from N is how many digits it takes where digits follow
+    # L and N differ only in the number of digits they take where digits follow
     return token.width or (3 if token.letter == "L" else None)
 
 
@@ -144,7 +144,7 @@ def _fraction(token: Directive, following: Token) -> str:
 
 
 def _parts(letters: list[str], texts: tuple[str, ...]) -> Parts:
-    """Return the parts of a time from what each directive took."""
+    """Return the parts of a time from the text matched by each directive."""
     read = dict(zip(letters, (text.strip() for text in texts), strict=False))
     numbers = {letter: int(text) for letter, text in read.items() if letter in _NUMERIC}
     _check(numbers)
@@ -171,7 +171,7 @@ def _parts(letters: list[str], texts: tuple[str, ...]) -> Parts:
 def _offset(read: dict[str, str]) -> int | None:
     if "z" in read:
         return known_offset(read["z"])
-    # compat: Ruby's Time.strptime, which reads %Z in fluentd, takes the machine's zone for a name it does not know
+    # compat: Ruby's Time.strptime, which reads %Z in fluentd, uses the machine's zone for an unknown name
     return zone_offset(read["Z"]) if "Z" in read else None
 
 

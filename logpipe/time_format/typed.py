@@ -32,8 +32,8 @@ def compile_typed_parser(
 ) -> TimeParser:
     """Return the parser of a `time_type` with its `time_format` and `time_format_fallbacks`.
 
-    string without a format reads whatever Ruby's Time.parse does; mixed tries the format and then each fallback, of
-    which `unixtime` and `float` are numbers.
+    string without a format is read as by Ruby's Time.parse; mixed tries the format and then each fallback, where
+    `unixtime` and `float` are numbers.
     """
     if time_type in {"unixtime", "float"}:
         one = parse_unixtime if time_type == "unixtime" else parse_float
@@ -48,7 +48,7 @@ def compile_typed_parser(
 def compile_typed_formatter(
     time_type: TimeType, pattern: str | None, *, zone: tzinfo | None = None
 ) -> Callable[[int], str]:
-    """Return the function that writes a time as a `time_type`: by `pattern`, as whole seconds, or with nine digits."""
+    """Return the function that formats a time by its `time_type`: `pattern`, whole seconds or nine digits."""
     if time_type == "string":
         return compile_formatter(pattern, zone=zone)
     if time_type == "unixtime":
@@ -87,7 +87,7 @@ def parse_float(value: Any) -> int:
         return _leading_integer(seconds) * _NANOS + _leading_integer(fraction.partition(".")[0][:9].ljust(9, "0"))
     if type(value) is not float:
         raise ParseError(f"value must be a string or a number: {value}")
-    # compat: time.rb reads a number's text, so that 0.1 is a tenth and nothing else
+    # compat: time.rb reads a number's text, so that 0.1 is exactly a tenth
     digits = repr(_finite(value))
     if "e" in digits:
         seconds_of(int(value))
@@ -107,10 +107,10 @@ def _leading_integer(text: str) -> int:
 
 
 def seconds_of(number: int) -> int:
-    """Return a number of seconds since the epoch that a line gave.
+    """Return a number of seconds since the epoch, read from a line, if it is plausible.
 
     Raises:
-        ParseError: it has more than thirty digits, and is no time.
+        ParseError: it has more than thirty digits.
     """
     if not -_MOST_SECONDS <= number <= _MOST_SECONDS:
         raise ParseError("invalid time: no number of seconds has so many digits")

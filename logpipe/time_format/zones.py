@@ -1,4 +1,4 @@
-"""Time zones: what users write, and what the clock on the wall shows there.
+"""Time zones: parsing their names, and conversion to and from wall clock time.
 
 A zone is a `tzinfo`, or None for the machine's own, which the environment variable TZ may set.
 """
@@ -19,20 +19,20 @@ _FIRST_DATE: Final = -62_167_219_200
 _LAST_DATE: Final = 253_402_300_799
 _FIRST: Final = -62_135_510_400
 _LAST: Final = 253_402_214_400
-"""What `datetime` can show in any zone: the years 1 to 9999, less a day at both ends."""
+"""The range that `datetime` can represent in any zone: the years 1 to 9999, less a day at both ends."""
 
 
 class Wall(NamedTuple):
-    """What a clock on a wall shows at one second."""
+    """Wall clock time at one second."""
 
     moment: datetime
     """Date and time of day, without a zone; its year is off by `years`."""
     years: int
-    """A multiple of 400 to add to the year, for times beyond what `datetime` can hold."""
+    """A multiple of 400 to add to the year, for times outside the range of `datetime`."""
     offset: int
     """Seconds east of UTC."""
     name: str
-    """`UTC`, the local zone's abbreviation, or empty: like Ruby's times, those of another zone know only its offset."""
+    """`UTC`, the local zone's abbreviation, or empty: as in Ruby, times of other zones have only an offset."""
     second: int
     """Seconds since the epoch."""
 
@@ -41,7 +41,7 @@ def find_zone(text: str) -> tzinfo:
     """Return the zone that `text` names: `+09:00`, `+0900`, `+09` or `Asia/Tokyo`.
 
     Raises:
-        ValueError: it names none; abbreviations such as JST are refused, as in fluentd's timezone.rb.
+        ValueError: there is no such zone; abbreviations such as JST are refused, as in fluentd's timezone.rb.
     """
     if numeric := _NUMERIC.fullmatch(text):
         sign = -1 if numeric[1] == "-" else 1
@@ -66,7 +66,7 @@ def fixed_zone(offset: int) -> tzinfo:
 
 
 def wall_clock(second: int, zone: tzinfo | None) -> Wall:
-    """Return what the clock in `zone` shows, `second` seconds after the epoch."""
+    """Return the wall clock time in `zone`, `second` seconds after the epoch."""
     cycles = 0 if _FIRST < second < _LAST else (second - _FIRST) // _CYCLE
     shown = second - cycles * _CYCLE
     if zone is None:
@@ -79,7 +79,7 @@ def wall_clock(second: int, zone: tzinfo | None) -> Wall:
 
 
 def utc_offset(second: int, zone: tzinfo | None) -> int:
-    """Return how far the clock in `zone` is ahead of UTC, in seconds, `second` seconds after the epoch."""
+    """Return the offset of `zone` from UTC in seconds, east positive, `second` seconds after the epoch."""
     return 0 if zone is UTC else wall_clock(second, zone).offset
 
 
@@ -89,12 +89,12 @@ def has_date(second: int) -> bool:
 
 
 def since_epoch(wall: int, zone: tzinfo | None) -> int:
-    """Return the seconds since the epoch when the clock in `zone` shows `wall`, seconds since 1970-01-01 00:00.
+    """Return the seconds since the epoch of the wall clock time `wall`, seconds since 1970-01-01 00:00, in `zone`.
 
-    A time that the clock shows twice is taken for the first, one that it skips for the time an hour on.
+    Of an ambiguous time the first is taken; a skipped time is moved forward by the size of the gap.
 
     Raises:
-        OverflowError, ValueError: no clock can show it.
+        OverflowError, ValueError: it is out of range.
     """
     if zone is UTC:
         return wall
@@ -102,7 +102,7 @@ def since_epoch(wall: int, zone: tzinfo | None) -> int:
 
 
 def days_since_epoch(year: int, month: int, day: int) -> int:
-    """Return a date's distance from 1970-01-01; days past the month's end run on into the next, as in Ruby.
+    """Return the days from 1970-01-01 to a date; days past the month's end count into the next, as in Ruby.
 
     Raises:
         ValueError: the year or the month is out of range.
