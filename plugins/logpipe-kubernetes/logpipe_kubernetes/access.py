@@ -1,4 +1,4 @@
-"""Where the API server is and what to show it: settings, environment and the service account's folder."""
+"""The API server's address and credentials, from settings, environment and the service account's folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SECRETS: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """All that a connection needs; an empty file name stands for none."""
+    """The parameters of a connection; an empty file name means none."""
 
     url: str
-    """As the user wrote it; what records hold as master_url."""
+    """As the user wrote it; the master_url of records."""
     api: str
-    """What URLs begin with: `https://HOST:PORT/api/v1`."""
+    """The beginning of URLs: `https://HOST:PORT/api/v1`."""
     ca_file: str
     client_cert: str
     client_key: str
@@ -34,7 +34,7 @@ class Access:
 
 
 def api_url(options: KubernetesMetadataOptions, environ: Mapping[str, str]) -> str:
-    """Return the API server's URL as records show it, "" where none is configured."""
+    """Return the API server's URL for records, "" where none is configured."""
     if options.kubernetes_url is not None:
         return options.kubernetes_url
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "")
@@ -42,7 +42,7 @@ def api_url(options: KubernetesMetadataOptions, environ: Mapping[str, str]) -> s
 
 
 def find_access(options: KubernetesMetadataOptions, environ: Mapping[str, str] = os.environ) -> Access | None:
-    """Return how to reach the API server, None where none is configured. Looks at files, so it may block."""
+    """Return how to reach the API server, None where none is configured. Checks files, so it may block."""
     url = api_url(options, environ)
     if not url:
         return None
@@ -69,7 +69,7 @@ def _bracketed(host: str) -> str:
 
 
 def _api_root(url: str) -> str:
-    # compat: kubeclient's handle_uri appends /api where the path does not end with it
+    # compat: kubeclient's handle_uri appends /api to a path that does not end with it
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/api') else path + '/api'}"

@@ -1,8 +1,8 @@
-"""kubernetes-asyncio, as much of it as look-ups need.
+"""Imports the part of kubernetes-asyncio that look-ups need.
 
 Importing the whole package takes 0.6 s and 54 MB: 1200 modules, one for each kind of object. Its REST client alone
-takes 0.15 s and 16 MB, most of that aiohttp's (both measured with version 36.1 on Python 3.11). A module's packages
-are imported before it, so they are replaced by empty ones for the moment.
+takes 0.15 s and 16 MB, most of that aiohttp's (both measured with version 36.1 on Python 3.11). Python imports a
+module's packages before the module, so they are temporarily replaced by empty ones.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _PACKAGES: Final = ("kubernetes_asyncio", "kubernetes_asyncio.client")
 
 
 class ClientLibrary(NamedTuple):
-    """What is used of kubernetes-asyncio. It has no types worth the name, hence Any."""
+    """The parts of kubernetes-asyncio that are used; Any, since it has no useful types."""
 
     rest: Any
     """Module `kubernetes_asyncio.client.rest`."""
     configuration: Any
     """Class `kubernetes_asyncio.client.Configuration`."""
     aiohttp: Any
-    """The module that the REST client stands on."""
+    """The module aiohttp, which the REST client uses."""
 
     @property
     def connection_errors(self) -> tuple[type[Exception], ...]:
-        """What a request raises when there is no answer."""
+        """The exceptions of a request without a response."""
         return (self.aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
 def load() -> ClientLibrary:
-    """Import the REST client, and nothing of kubernetes-asyncio that it does not need.
+    """Import the REST client, and only what it needs of kubernetes-asyncio.
 
     Raises:
         ImportError: kubernetes-asyncio is not installed.
@@ -45,7 +45,7 @@ def load() -> ClientLibrary:
         with _empty_packages():
             return _import_parts()
     except ImportError:
-        # a version to come may be laid out otherwise: all of it, then
+        # a later version may have another layout: import all of it
         return _import_parts()
 
 
@@ -57,10 +57,10 @@ def _import_parts() -> ClientLibrary:
 
 @contextmanager
 def _empty_packages() -> Iterator[None]:
-    """Put empty packages in place of kubernetes-asyncio's where they are not imported yet.
+    """Replace those of kubernetes-asyncio's packages that are not imported yet by empty ones.
 
-    Afterwards neither they nor what was imported through them is left in `sys.modules`, so that whoever imports
-    kubernetes-asyncio later gets all of it.
+    Afterwards they and the modules imported through them are removed from `sys.modules`, so that a later import of
+    kubernetes-asyncio gets all of it.
     """
     found = importlib.util.find_spec(_PACKAGES[0])
     if found is None or _PACKAGES[1] in sys.modules:

@@ -1,7 +1,7 @@
-"""The filter: what happens to a batch.
+"""The filter: adds metadata to a batch.
 
-A batch has one tag, so it comes from one container, whose metadata is composed once and shared by all records. Only
-a tag that is new, or metadata that has changed or is due, costs more than a look into a dict.
+A batch has one tag, so it comes from one container, whose metadata is composed once and shared by all records. Only a
+new tag, or changed or expired metadata, costs more than a dict look-up.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import NamedTuple
 from logpipe import AsyncFilter, EventBatch, FilterHost, Record, Time
 from logpipe.ruby import ExpressionError, compile_regexp
 from logpipe_kubernetes.access import find_access
+from logpipe_kubernetes.cache import FOREVER, MetadataCache
 from logpipe_kubernetes.json_log import json_merger
 from logpipe_kubernetes.layout import Layout
 from logpipe_kubernetes.lookup import Lookup
 from logpipe_kubernetes.lru import Lru
-from logpipe_kubernetes.memory import FOREVER, Memory
 from logpipe_kubernetes.names import Reference, from_fields, journal_reader, name_reader
 from logpipe_kubernetes.options import KubernetesMetadataOptions
-from logpipe_kubernetes.pacing import Backoff
+from logpipe_kubernetes.rate_limit import Backoff
 from logpipe_kubernetes.server import ApiServer
 from logpipe_kubernetes.stats import Stats
 from logpipe_kubernetes.watch import SILENCE, PodWatch
 
 
 class _Known(NamedTuple):
-    """A container's metadata as it was composed."""
+    """A container's composed metadata."""
 
     metadata: Record
-    """What goes into each record."""
+    """The fields for each record."""
     complete: bool
-    """Whether the API server had said all it had to say."""
+    """Whether it was complete, so that nothing is requested any more."""
     generation: int
-    """The memory's, when it was composed."""
+    """The cache's generation when it was composed."""
     expires: float
-    """When to look again, on the monotonic clock."""
+    """When to check again, on the monotonic clock."""
 
 
 class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernetes_metadata"):
-    """Adds `docker` and `kubernetes`: what a tag tells of its container, and what the API server knows of its pod."""
+    """Adds `docker` and `kubernetes`: the container from the tag, and the API server's data of its pod."""
 
     def __init__(self, options: KubernetesMetadataOptions, host: FilterHost) -> None:
         super().__init__(options, host)
@@ -65,20 +65,20 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
         self._enrich = self._enrich_journal if options.use_journal else self._enrich_files
         self._annotations = _annotation_patterns(options, host)
         self._stats = Stats(host)
-        self._memory = Memory(host.clock, size=options.cache_size, ttl=options.cache_ttl)
+        self._cache = MetadataCache(host.clock, size=options.cache_size, ttl=options.cache_ttl)
         self._layout = Layout(options, master_url="", annotations=self._annotations)
         self._known: Lru[Reference, _Known] = Lru(options.cache_size)
         self._server: ApiServer | None = None
         self._lookup: Lookup | None = None
         self._next_stats = FOREVER
-        host.gauge("pod_cache_size", lambda: self._memory.pods)
-        host.gauge("namespace_cache_size", lambda: self._memory.namespaces)
+        host.gauge("pod_cache_size", lambda: self._cache.pods)
+        host.gauge("namespace_cache_size", lambda: self._cache.namespaces)
 
     async def start(self) -> None:
-        """Begin to watch this node's pods where an API server is configured; whether it answers does not matter."""
+        """Begin to watch this node's pods where an API server is configured, reachable or not."""
         access = await self.host.in_thread(find_access, self.options)
         if access is None:
-            self.host.log.debug("no API server is configured: records get what their tag tells")
+            self.host.log.debug("no API server is configured: records get metadata from their tag only")
             return
         self._layout = Layout(self.options, master_url=access.url, annotations=self._annotations)
         self._server = ApiServer(access, self.host)
@@ -93,7 +93,7 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
         return Lookup(
             self.host,
             server,
-            self._memory,
+            self._cache,
             self._layout,
             stats=self._stats,
             with_namespaces=not options.skip_namespace_metadata and options.include_namespace_metadata is not False,
@@ -105,14 +105,14 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
         node = os.environ.get("K8S_NODE_NAME", "").strip()
         if not node:
             self.host.log.warning(
-                "the environment variable K8S_NODE_NAME is not set: pods are asked for one by one and changes of "
+                "the environment variable K8S_NODE_NAME is not set: pods are requested one by one and changes of "
                 "their labels seen after cache_ttl; set it to the node's name to watch its pods"
             )
             return
         watch = PodWatch(
             self.host,
             server,
-            self._memory,
+            self._cache,
             self._layout,
             stats=self._stats,
             node=node,
@@ -121,7 +121,7 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
             ),
             silence=SILENCE,
         )
-        lookup.expect_list()
+        lookup.begin_list()
         self.host.start_task(watch.run(first_try=lookup.end_list), name="watch_pods")
 
     async def stop(self) -> None:
@@ -130,20 +130,20 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
             await self._server.close()
 
     async def process(self, batch: EventBatch) -> EventBatch:
-        """Return the batch with metadata in its records; waits only for the first metadata of a container."""
+        """Return the batch with metadata in its records; waits only for a container's first metadata."""
         if not batch.times:
             return batch
         now = self.host.clock.monotonic()
         if now >= self._next_stats:
             self._next_stats = now + self.options.stats_interval
-            self.host.log.info(self._stats.line(self._memory))
+            self.host.log.info(self._stats.line(self._cache))
         if self._merge is not None:
             batch.records = self._merge(batch.records)
         await self._enrich(batch)
         return batch
 
     async def _enrich_files(self, batch: EventBatch) -> None:
-        """Give all records the metadata of the tag's container, but those that name another themselves."""
+        """Add the metadata of the tag's container to all records but those that name another one."""
         reference = self._read_tag(batch.tag)
         metadata = {} if reference is None else await self._metadata_of(reference, batch.times[0])
         if self._with_fields(batch.records):
@@ -152,7 +152,7 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
             _add(batch.records, metadata)
 
     async def _enrich_journal(self, batch: EventBatch) -> None:
-        """Give each record the metadata of the container that it names; the tag says nothing."""
+        """Add to each record the metadata of the container it names; the tag is not used."""
         await self._enrich_each(batch, lambda record: self._read_fields(record) or self._read_entry(record), {})
 
     async def _enrich_each(
@@ -163,11 +163,11 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
             record.update(otherwise if reference is None else await self._metadata_of(reference, time))
 
     async def _metadata_of(self, reference: Reference, time: Time) -> Record:
-        """Return what goes into each record of a container; the very same objects each time, while nothing changes."""
+        """Return the fields for each record of a container; the same objects each time while nothing changes."""
         known = self._known.get(reference)
         if (
             known is not None
-            and known.generation == self._memory.generation
+            and known.generation == self._cache.generation
             and self.host.clock.monotonic() < known.expires
         ):
             return known.metadata
@@ -176,10 +176,10 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
         return known.metadata
 
     async def _compose(self, reference: Reference, known: _Known | None, time: Time) -> _Known:
-        """Compose metadata anew; only who has none waits for the API server."""
+        """Compose metadata anew; waits for the API server only where there is none yet."""
         if self._lookup is None:
             return _Known(self._layout.metadata(reference), complete=True, generation=0, expires=FOREVER)
-        answer = self._lookup.recall(reference, time)
+        answer = self._lookup.cached(reference, time)
         if known is None:
             self._stats.bump("id_cache_miss")
             answer = answer if answer.complete else await self._lookup.wait(reference, time)
@@ -189,12 +189,12 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
         metadata, complete = answer.metadata, answer.complete
         if known is not None and known.complete and not complete:
             metadata, complete = known.metadata, True
-        expires = answer.expires if is_current else self._lookup.look_again()
-        return _Known(metadata, complete, self._memory.generation, expires)
+        expires = answer.expires if is_current else self._lookup.retry_at()
+        return _Known(metadata, complete, self._cache.generation, expires)
 
 
 def _add(records: list[Record], metadata: Record) -> None:
-    """Put metadata into each record; assignments cost half of what `update` does."""
+    """Add metadata to each record, by assignments, which cost half as much as `update`."""
     kubernetes, docker = metadata["kubernetes"], metadata.get("docker")
     if docker is None:
         for record in records:
@@ -206,7 +206,7 @@ def _add(records: list[Record], metadata: Record) -> None:
 
 
 def _with_fields(records: list[Record]) -> list[Record]:
-    """Return the records that may name a container themselves."""
+    """Return the records that may name a container."""
     return [record for record in records if "kubernetes" in record and "docker" in record]
 
 
@@ -219,12 +219,12 @@ def _no_fields(record: Record) -> None:  # noqa: ARG001 - stands in for from_fie
 
 
 def _annotation_patterns(options: KubernetesMetadataOptions, host: FilterHost) -> list[re.Pattern[str]]:
-    """Return what annotation_match holds, without what does not compile."""
+    """Return the compiled expressions of annotation_match, without those that do not compile."""
     patterns = []
     for regexp in options.annotation_match:
         try:
             patterns.append(compile_regexp(regexp))
         except ExpressionError as problem:
-            # compat: filter_kubernetes_metadata.rb goes on without it
+            # compat: filter_kubernetes_metadata.rb ignores an invalid one
             host.log.warning("annotation_match is used without %r: %s", regexp, problem)
     return patterns

@@ -13,13 +13,13 @@ from logpipe import Record
 
 _WHITE: Final = " \t\n\v\f\r\0"
 _LONG_NUMBER: Final = re.compile(r"\d{18}")
-"""orjson makes floats of integers past 64 bits."""
+"""orjson reads integers beyond 64 bits as floats."""
 
 
 def json_merger(key: str, *, preserve: bool) -> Callable[[list[Record]], list[Record]]:
     """Return a function that merges the JSON object in field `key` of each record under the record's own fields.
 
-    What is no JSON object stays as it is. Records that are merged are new ones, the rest are the ones given.
+    A field that is not a JSON object is not changed. Merged records are new ones, the others are returned as given.
     """
 
     def merge(record: Record) -> Record:
@@ -33,7 +33,7 @@ def json_merger(key: str, *, preserve: bool) -> Callable[[list[Record]], list[Re
             found = _parse(text)
         except ValueError:
             return record
-        # compat: filter_kubernetes_metadata.rb 0.24, the record's own fields win
+        # compat: filter_kubernetes_metadata.rb 0.24, the record's own fields take precedence
         found.update(record)
         if not preserve:
             del found[key]
@@ -43,10 +43,10 @@ def json_merger(key: str, *, preserve: bool) -> Callable[[list[Record]], list[Re
 
 
 def _parse(text: str) -> Record:
-    """Return the object that `text` holds.
+    """Return the object in `text`.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     read = orjson.loads if _LONG_NUMBER.search(text) is None else _read_exactly
     found: Record = read(text)

@@ -1,4 +1,4 @@
-"""From the API server's objects to what goes into a record, in 3.7.1's layout and order of fields."""
+"""Converts the API server's objects to fields of a record, in 3.7.1's layout and order."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Labels: TypeAlias = dict[str, Any]
 
 _SCHEME: Final = re.compile(r"^[-_a-zA-Z0-9]+://")
 
-# A static pod's log folder has not its mirror's uid but one of these annotations.
+# the log folder of a static pod has the value of one of these annotations, not its mirror pod's uid
 _STATIC_POD_UIDS: Final = ("kubernetes.io/config.hash", "kubernetes.io/config.mirror")
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What the API server tells of one container."""
+    """The API server's data of one container."""
 
     image: str | None
     image_id: str
@@ -31,16 +31,16 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """What is kept of a pod: only what its records need."""
+    """The data of a pod that its records need."""
 
     uid: str
     namespace: str
     name: str
     created: Time
     other_uids: tuple[str, ...]
-    """Uids that its log folder may have instead."""
+    """Other uids that its log folder may have."""
     container_ids: frozenset[str]
-    """The containers that the API server lists for it, the ended ones included."""
+    """The containers in its status, ended ones included."""
     containers: Mapping[str, Container]
     fields: Record
     """Its share of a record's `kubernetes`."""
@@ -48,7 +48,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """What is kept of a namespace."""
+    """The data of a namespace that records need."""
 
     uid: str
     name: str
@@ -58,7 +58,7 @@ class Namespace:
 
 
 class Layout:
-    """Reads API objects and composes records' metadata as the options say."""
+    """Reads API objects and composes records' metadata by the options."""
 
     def __init__(
         self, options: KubernetesMetadataOptions, *, master_url: str, annotations: list[re.Pattern[str]]
@@ -71,10 +71,10 @@ class Layout:
         self._namespace_labels = not (options.skip_labels or options.skip_namespace_labels)
 
     def pod(self, found: Mapping[str, Any]) -> Pod:
-        """Return what is kept of a Pod object.
+        """Return the needed data of a Pod object.
 
         Raises:
-            KeyError, TypeError, AttributeError, ValueError: it is no Pod object.
+            KeyError, TypeError, AttributeError, ValueError: it is not a Pod object.
         """
         meta, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
         annotations = meta.get("annotations") or {}
@@ -110,10 +110,10 @@ class Layout:
         return {name: value for name, value in fields.items() if value is not None}
 
     def namespace(self, found: Mapping[str, Any]) -> Namespace:
-        """Return what is kept of a Namespace object.
+        """Return the needed data of a Namespace object.
 
         Raises:
-            KeyError, TypeError, AttributeError, ValueError: it is no Namespace object.
+            KeyError, TypeError, AttributeError, ValueError: it is not a Namespace object.
         """
         meta = found["metadata"]
         fields: Record = {"namespace_id": None if self._options.include_namespace_id is False else meta["uid"]}
@@ -130,9 +130,9 @@ class Layout:
     def metadata(
         self, reference: Reference, *, pod: Pod | None = None, more: Mapping[str, Any] | None = None
     ) -> Record:
-        """Return what goes into each record of a container: `docker` where its id is known, and `kubernetes`.
+        """Return the fields for each record of a container: `docker` where its id is known, and `kubernetes`.
 
-        `more` is written over the rest of `kubernetes`: the namespace's fields, or those of an orphan.
+        `more` are fields that replace others of `kubernetes`: the namespace's, or those of an orphan.
         """
         kubernetes: Record = {
             "container_name": reference.container,
@@ -184,7 +184,7 @@ class Layout:
 
 
 def _renamer(options: KubernetesMetadataOptions) -> Callable[[Labels], Labels]:
-    """Choose once what happens to the keys of labels."""
+    """Return the function that renames the keys of labels."""
     changes = [
         (character, separator)
         for wanted, character, separator in (

@@ -1,8 +1,8 @@
-"""What is asked of the API server, and when: once per pod and namespace however many wait for it, and never in haste.
+"""Requests metadata from the API server: one request at a time per pod and namespace, at a limited rate.
 
-A container's first batch waits for its metadata; whatever comes back later is picked up by later batches. Waiting ends
-at open_timeout plus read_timeout, is left out while the API server is known to be ill, and costs at most a tenth of
-the time in the long run.
+A container's first batch waits for its metadata; later responses are used by later batches. Waiting ends after
+open_timeout plus read_timeout, is skipped after failures of the API server, and costs at most a tenth of the time in
+the long run.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from logpipe import Host, Record, Time
+from logpipe_kubernetes.cache import FOREVER, MetadataCache
 from logpipe_kubernetes.layout import Layout, Namespace, Pod
-from logpipe_kubernetes.memory import FOREVER, Memory
 from logpipe_kubernetes.names import Reference, is_api_name
-from logpipe_kubernetes.pacing import Bucket, Gate
+from logpipe_kubernetes.rate_limit import CircuitBreaker, TokenBucket
 from logpipe_kubernetes.server import ApiFailure, ApiServer
 from logpipe_kubernetes.stats import Stats
 
@@ -28,34 +28,34 @@ T = TypeVar("T")
 _Kind: TypeAlias = Literal["pod", "namespace"]
 
 _SHARE_OF_TIME: Final = 0.1
-"""How much of the time batches may spend waiting, once the first waits are used up."""
+"""The share of the time that batches may spend waiting, once the initial budget is used up."""
 
 _MOST_UNDER_WAY: Final = 100
-"""Requests that may be under way or queue for their turn; whoever comes after them asks again later."""
+"""The most requests that may be pending; look-ups beyond that are tried again later."""
 
 _LOOK_AGAIN: Final = 5.0
-"""Seconds until a batch looks again for what was asked and has not come."""
+"""Seconds until a batch checks again for a pending response."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A container's metadata as far as it is known."""
+class Result:
+    """A container's cached metadata."""
 
     metadata: Record
     complete: bool
-    """Whether the API server has said all it has to say, be it that there is no such pod."""
+    """Whether nothing is missing, which includes pods that are known not to exist."""
     expires: float
-    """When to ask again, on the monotonic clock; past when that is now."""
+    """When to request again, on the monotonic clock; in the past for now."""
 
 
 class Lookup:
-    """Knows what is known, and asks for the rest."""
+    """Returns cached metadata, and requests what is missing or expired."""
 
     def __init__(
         self,
         host: Host,
         server: ApiServer,
-        memory: Memory,
+        cache: MetadataCache,
         layout: Layout,
         *,
         stats: Stats,
@@ -66,55 +66,58 @@ class Lookup:
         self._host = host
         self._clock = host.clock
         self._server = server
-        self._memory = memory
+        self._cache = cache
         self._layout = layout
         self._stats = stats
         self._with_namespaces = with_namespaces
         self._absences_last = absences_last
-        self._patience = Bucket(host.clock, rate=_SHARE_OF_TIME, burst=longest_wait)
-        self._gates: dict[_Kind, Gate] = {"pod": Gate(host.clock), "namespace": Gate(host.clock)}
+        self._wait_budget = TokenBucket(host.clock, rate=_SHARE_OF_TIME, burst=longest_wait)
+        self._breakers: dict[_Kind, CircuitBreaker] = {
+            "pod": CircuitBreaker(host.clock),
+            "namespace": CircuitBreaker(host.clock),
+        }
         self._under_way: dict[tuple[str, ...], asyncio.Future[None]] = {}
         self._listing: asyncio.Future[None] | None = None
 
-    def expect_list(self) -> None:
-        """Hold back questions until `end_list`: a list of pods is under way that answers most of them at once."""
+    def begin_list(self) -> None:
+        """Delay requests until `end_list`: a list of pods was requested that makes most of them unnecessary."""
         self._listing = asyncio.get_running_loop().create_future()
 
     def end_list(self) -> None:
-        """Ask again, whether the list came or failed."""
+        """Allow requests again, whether the list was received or failed."""
         if self._listing is not None:
             self._listing.set_result(None)
             self._listing = None
 
-    def recall(self, reference: Reference, time: Time) -> Answer:
-        """Return what is known of a container without asking; `time` is that of a line of it."""
-        pod, pod_expires = self._recall_pod(reference)
-        namespace, namespace_expires = self._recall_namespace(_namespace_name(reference, pod), pod or None)
+    def cached(self, reference: Reference, time: Time) -> Result:
+        """Return a container's cached metadata without a request; `time` is that of one of its lines."""
+        pod, pod_expires = self._cached_pod(reference)
+        namespace, namespace_expires = self._cached_namespace(_namespace_name(reference, pod), pod or None)
         complete = pod is not None and namespace is not None
         expires = min(pod_expires, namespace_expires)
         more = self._more(reference, pod, namespace, time)
         metadata = self._layout.metadata(reference, pod=pod or None, more=more)
-        return Answer(metadata, complete, expires)
+        return Result(metadata, complete, expires)
 
-    def _recall_pod(self, reference: Reference) -> tuple[Pod | Literal[False] | None, float]:
-        """Return the pod, False where there is none, None where that is not known; and when to ask again."""
+    def _cached_pod(self, reference: Reference) -> tuple[Pod | Literal[False] | None, float]:
+        """Return the pod, False where it does not exist, None where that is unknown; and when to request it again."""
         if not is_api_name(reference.pod) or not is_api_name(reference.namespace):
             return False, FOREVER
-        found = self._memory.find(reference)
+        found = self._cache.find(reference)
         if found is not None and found.certain:
             return found.pod, found.expires
         if found is not None:
             return None, 0.0
-        absent_until = self._memory.absent_until("pod", *_pod_key(reference))
+        absent_until = self._cache.absent_until("pod", *_pod_key(reference))
         return (False, absent_until) if absent_until else (None, 0.0)
 
-    def _recall_namespace(self, name: str, pod: Pod | None) -> tuple[Namespace | Literal[False] | None, float]:
-        """Return the namespace, False where there is none or none is wanted, None where that is not known."""
+    def _cached_namespace(self, name: str, pod: Pod | None) -> tuple[Namespace | Literal[False] | None, float]:
+        """Return the namespace, False where it does not exist or is not needed, None where that is unknown."""
         if not self._with_namespaces or not is_api_name(name):
             return False, FOREVER
-        entry = self._memory.namespace(name)
+        entry = self._cache.namespace(name)
         if entry is None:
-            absent_until = self._memory.absent_until("namespace", name)
+            absent_until = self._cache.absent_until("namespace", name)
             return (False, absent_until) if absent_until else (None, 0.0)
         if pod is not None and pod.created > entry.as_of:
             return None, 0.0
@@ -129,7 +132,7 @@ class Lookup:
         namespace: Namespace | Literal[False] | None,
         time: Time,
     ) -> Record | None:
-        """Return what the namespace adds to `kubernetes`, and what absence does."""
+        """Return the fields of `kubernetes` from the namespace, or from its absence."""
         if pod is not False or namespace is None or not self._with_namespaces:
             return namespace.fields if namespace else None
         if not namespace:
@@ -141,44 +144,44 @@ class Lookup:
             return {"pod_id": reference.identity, **namespace.fields}
         return namespace.fields
 
-    async def wait(self, reference: Reference, time: Time) -> Answer:
-        """Return a container's metadata, waiting for the API server where that is worth while."""
-        patience = self._patience.level
-        if patience > 0:
-            self._patience.take(await self._wait_at_most(patience, reference))
+    async def wait(self, reference: Reference, time: Time) -> Result:
+        """Return a container's metadata, waiting for the API server while the budget allows."""
+        seconds = self._wait_budget.level
+        if seconds > 0:
+            self._wait_budget.take(await self._wait_at_most(seconds, reference))
         else:
             self.ask(reference)
-        return self.recall(reference, time)
+        return self.cached(reference, time)
 
-    async def _wait_at_most(self, patience: float, reference: Reference) -> float:
-        """Wait for answers; returns the seconds that it took."""
+    async def _wait_at_most(self, seconds: float, reference: Reference) -> float:
+        """Wait for responses; returns the seconds that it took."""
         started = self._clock.monotonic()
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 await self._wait_for(reference)
         except TimeoutError:
             self._host.log.debug("going on without the metadata of %s/%s", reference.namespace, reference.pod)
-            return patience
+            return seconds
         return self._clock.monotonic() - started
 
     async def _wait_for(self, reference: Reference) -> None:
         if self._listing is not None:
             await asyncio.wait([self._listing])
-        # twice: the request under way may have been another container's, and the pod may turn out to be younger than
-        # what is known of its namespace
+        # twice: the pending request may be another container's, and the pod may turn out to be younger than the cached
+        # namespace
         for _ in range(2):
             asked = self.ask(reference)
             if asked:
                 await asyncio.wait(asked)
 
     def ask(self, reference: Reference) -> list[asyncio.Future[None]]:
-        """Begin to ask for what is not known or too old, unless it is being asked; returns what to wait for."""
+        """Request what is missing or expired, unless a request is pending; returns the futures to wait for."""
         if self._listing is not None:
             return []
         now = self._clock.monotonic()
-        pod, pod_expires = self._recall_pod(reference)
+        pod, pod_expires = self._cached_pod(reference)
         name = _namespace_name(reference, pod)
-        _, namespace_expires = self._recall_namespace(name, pod or None)
+        _, namespace_expires = self._cached_namespace(name, pod or None)
         asked = []
         if pod_expires <= now:
             fetch = partial(self._fetch_pod, reference)
@@ -188,25 +191,25 @@ class Lookup:
             asked.append(self._single_flight("namespace", ("namespace", name), fetch))
         return [future for future in asked if future is not None]
 
-    def look_again(self) -> float:
-        """Return when to look again for what was asked and has not come."""
+    def retry_at(self) -> float:
+        """Return when to check again for a pending response."""
         return self._clock.monotonic() + _LOOK_AGAIN * random.uniform(1.0, 2.0)
 
     def _single_flight(
         self, kind: _Kind, key: tuple[str, ...], fetch: Callable[[], Coroutine[Any, Any, None]]
     ) -> asyncio.Future[None] | None:
-        """Begin a request unless it is under way; returns what to wait for, None where that is not worth while."""
-        gate = self._gates[kind]
-        is_promising = gate.healthy
+        """Begin a request unless one is pending; returns its future, None where it will probably fail."""
+        breaker = self._breakers[kind]
+        is_promising = breaker.healthy
         if key not in self._under_way:
-            if len(self._under_way) >= _MOST_UNDER_WAY or not gate.enter():
+            if len(self._under_way) >= _MOST_UNDER_WAY or not breaker.enter():
                 return None
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._host.start_task(self._fly(kind, key, future, fetch), name=f"ask_{kind}")
+            self._host.start_task(self._fetch(kind, key, future, fetch), name=f"ask_{kind}")
             self._under_way[key] = future
         return self._under_way[key] if is_promising else None
 
-    async def _fly(
+    async def _fetch(
         self,
         kind: _Kind,
         key: tuple[str, ...],
@@ -218,10 +221,10 @@ class Lookup:
         except ApiFailure as failure:
             self._failed(kind, failure)
         except Exception:
-            self._gates[kind].failed(_LOOK_AGAIN)
+            self._breakers[kind].failed(_LOOK_AGAIN)
             raise
         else:
-            if self._gates[kind].succeeded():
+            if self._breakers[kind].succeeded():
                 self._host.log.info("the API server answers again when asked for a %s", kind)
         finally:
             del self._under_way[key]
@@ -229,13 +232,13 @@ class Lookup:
                 future.set_result(None)
 
     def _failed(self, kind: _Kind, failure: ApiFailure) -> None:
-        gate = self._gates[kind]
-        first = gate.healthy
-        pause = gate.failed(failure.retry_after)
+        breaker = self._breakers[kind]
+        first = breaker.healthy
+        pause = breaker.failed(failure.retry_after)
         self._stats.bump("pod_cache_api_nil_error" if kind == "pod" else "namespace_cache_api_nil_error")
         self._host.log.log(
             logging.WARNING if first else logging.DEBUG,
-            "cannot ask the API server for a %s: %s; records get what their tag tells, next try in %.0f s",
+            "cannot get a %s from the API server: %s; records get metadata from their tag only, next try in %.0f s",
             kind,
             failure,
             pause,
@@ -246,31 +249,31 @@ class Lookup:
         found = await self._get("namespaces", reference.namespace, "pods", reference.pod, resourceVersion="0")
         if found is None:
             self._stats.bump("pod_cache_api_nil_error")
-            self._no_pod(reference)
+            self._pod_missing(reference)
             return
         pod = parsed(self._layout.pod, found)
         if (pod.namespace, pod.name) != (reference.namespace, reference.pod):
             raise ApiFailure(f"asked for {reference.namespace}/{reference.pod}, got {pod.namespace}/{pod.name}")
         self._stats.bump("pod_cache_api_updates")
-        self._memory.keep(pod)
+        self._cache.store(pod)
         if reference.pod_uid in {"", pod.uid, *pod.other_uids}:
-            self._memory.assign(reference.container_id, pod)
+            self._cache.assign(reference.container_id, pod)
         else:
-            self._memory.note_absence("pod", *_pod_key(reference), for_good=self._absences_last)
+            self._cache.store_absence("pod", *_pod_key(reference), for_good=self._absences_last)
 
-    def _no_pod(self, reference: Reference) -> None:
-        late = self._memory.find(reference)
+    def _pod_missing(self, reference: Reference) -> None:
+        late = self._cache.find(reference)
         if late is None:
-            self._memory.note_absence("pod", *_pod_key(reference), for_good=self._absences_last)
+            self._cache.store_absence("pod", *_pod_key(reference), for_good=self._absences_last)
         else:
-            self._memory.gone(late.pod.uid)
-            self._memory.assign(reference.container_id, late.pod)
+            self._cache.mark_missing(late.pod.uid)
+            self._cache.assign(reference.container_id, late.pod)
 
     async def _fetch_namespace(self, name: str, pod: Pod | None) -> None:
         self._stats.bump("namespace_cache_miss")
-        known = self._memory.namespace(name)
+        known = self._cache.namespace(name)
         as_of = max(self._clock.now(), pod.created if pod else 0)
-        # a pod younger than what is known may live in a new namespace, of which the API server's cache may not know yet
+        # a pod younger than the cached namespace may be in a new one, which the API server's cache may not have yet
         query = {} if known is not None and pod is not None else {"resourceVersion": "0"}
         found = await self._get("namespaces", name, **query)
         if found is not None:
@@ -278,16 +281,16 @@ class Lookup:
             if namespace.name != name:
                 raise ApiFailure(f"asked for {name}, got {namespace.name}")
             self._stats.bump("namespace_cache_api_updates")
-            self._memory.keep_namespace(namespace, as_of=as_of)
+            self._cache.store_namespace(namespace, as_of=as_of)
             return
         self._stats.bump("namespace_cache_api_nil_error")
         if known is not None:
-            self._memory.keep_namespace(known.namespace, as_of=as_of)
+            self._cache.store_namespace(known.namespace, as_of=as_of)
         else:
-            self._memory.note_absence("namespace", name, for_good=self._absences_last)
+            self._cache.store_absence("namespace", name, for_good=self._absences_last)
 
     async def _get(self, *path: str, **query: str) -> dict[str, Any] | None:
-        """Return an object, None where the API server does not know it."""
+        """Return an object, None where it does not exist."""
         try:
             return await self._server.get(*path, **query)
         except ApiFailure as failure:
@@ -297,10 +300,10 @@ class Lookup:
 
 
 def parsed(read: Callable[[dict[str, Any]], T], found: dict[str, Any]) -> T:
-    """Return what a layout reads in an object.
+    """Return the result of a layout's `read` of an object.
 
     Raises:
-        ApiFailure: the object is not what was asked for.
+        ApiFailure: the object does not have the expected form.
     """
     try:
         return read(found)
@@ -309,7 +312,7 @@ def parsed(read: Callable[[dict[str, Any]], T], found: dict[str, Any]) -> T:
 
 
 def _namespace_name(reference: Reference, pod: Pod | Literal[False] | None) -> str:
-    """Return where a container lives: a container id says more than the names that came with it."""
+    """Return a container's namespace; a pod found by container id takes precedence over the reference's names."""
     return pod.namespace if pod else reference.namespace
 
 

@@ -9,7 +9,7 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """A mapping that holds `size` items at most and forgets those that were used longest ago. None is no value."""
+    """A mapping of at most `size` items that drops the least recently used ones. None is not a valid value."""
 
     def __init__(self, size: int) -> None:
         self._size = max(size, 1)
@@ -19,19 +19,19 @@ class Lru(Generic[K, V]):
         return len(self._items)
 
     def get(self, key: K) -> V | None:
-        """Return what was put under `key`, and count that as a use."""
+        """Return the value of `key`, and count that as a use."""
         value = self._items.pop(key, None)
         if value is not None:
             self._items[key] = value
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Keep `value` under `key`, at the cost of the item used longest ago if there is no room."""
+        """Store `value` under `key`; drops the least recently used item if it is full."""
         self._items.pop(key, None)
         if len(self._items) >= self._size:
             del self._items[next(iter(self._items))]
         self._items[key] = value
 
     def discard(self, key: K) -> None:
-        """Forget `key`."""
+        """Remove `key`."""
         self._items.pop(key, None)

@@ -1,4 +1,4 @@
-"""From a tag, a journal entry or a record's own fields to the container they speak of."""
+"""Finds the container named by a tag, a journal entry or a record's own fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTAINERS: Final = (
 # compat: filter_kubernetes_metadata.rb 3.7.1, tag_to_kubernetes_name_regexp; it repeats the groups' names
 TAG_REGEXP: Final = f"({_PODS}|{_CONTAINERS})"
 
-# Taken apart, each is one that `re` can do; repeated names would need the regex package, 0.1 s and 3 MB to import.
+# Split so that `re` can compile each; repeated names would need the regex package, 0.1 s and 3 MB to import.
 _ALTERNATIVES: Final = {TAG_REGEXP: (_PODS, _CONTAINERS)}
 
 # compat: filter_kubernetes_metadata.rb 0.27 to 2.x, container_name_to_kubernetes_regexp
@@ -32,12 +32,12 @@ JOURNAL_REGEXP: Final = (
 
 _NEEDED: Final = ("namespace", "pod_name", "container_name")
 
-# What the API server accepts as a name of a pod; a namespace's rule is narrower. Nothing else may get into a URL.
+# Valid names of pods; a namespace's rule is narrower. Nothing else may be part of a URL.
 _API_NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
 
 class Reference(NamedTuple):
-    """What is said about the container that wrote a line; `container_id` and `pod_uid` are "" where not said."""
+    """The names of the container that wrote a line; `container_id` and `pod_uid` are "" where unknown."""
 
     namespace: str
     pod: str
@@ -47,20 +47,19 @@ class Reference(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """What tells this container's pod from others of the same name; "" where nothing does."""
+        """The id that distinguishes this container's pod from others of the same name; "" where unknown."""
         return self.pod_uid or self.container_id
 
 
 def is_api_name(name: str) -> bool:
-    """Return whether the API server could have given this name, so that it may stand in a URL."""
+    """Return whether this is a valid name in Kubernetes, which may be part of a URL."""
     return _API_NAME.fullmatch(name) is not None and ".." not in name
 
 
 def name_reader(regexp: str, *, param: str, remember: int) -> Callable[[str], Reference | None]:
     """Return a function that finds a container's names in a tag, or in the journal's CONTAINER_NAME.
 
-    It remembers its last answers, `remember` of them; where the expression takes too long, it raises
-    TimeLimitExceeded.
+    It caches its last results, `remember` of them; where the expression takes too long, it raises TimeLimitExceeded.
 
     Raises:
         InvalidSetting: the expression does not compile, or lacks a group; points at `param`.

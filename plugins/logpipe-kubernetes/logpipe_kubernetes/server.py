@@ -1,4 +1,4 @@
-"""The API server: one place that asks it, with every failure told as what to do about it."""
+"""The client of the API server; failures are raised with the pause to make."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import orjson
 from logpipe import Host, LogpipeError
 from logpipe_kubernetes import client_library
 from logpipe_kubernetes.access import Access
-from logpipe_kubernetes.pacing import LONGEST_PAUSE, Bucket
+from logpipe_kubernetes.rate_limit import LONGEST_PAUSE, TokenBucket
 
 _LONGEST_ANSWER: Final = 60.0
-"""Seconds for one whole answer, however steadily its bytes drip."""
+"""Seconds for one whole response, even while bytes arrive."""
 
 _LARGEST_ANSWER: Final = 64 << 20
-"""Bytes of one whole answer; the pods of a node, at most some hundreds, take a few MiB."""
+"""Bytes of one whole response; the pods of a node, at most some hundreds, take a few MiB."""
 
 _LONGEST_EVENT: Final = 16 << 20
 """Bytes of one event of a watch; etcd refuses objects of more than 1.5 MiB."""
@@ -29,11 +29,11 @@ _REQUESTS_PER_SECOND: Final = 10.0
 _BURST: Final = 50.0
 _CONNECTIONS: Final = 8
 _PATIENT: Final = 60.0
-"""Seconds to leave the API server alone after it has refused us: permissions change seldom."""
+"""Seconds to pause after a refusal: permissions rarely change."""
 
 
-class ApiFailure(LogpipeError):  # noqa: N818 - what it is: not always an error
-    """The API server did not give what was asked for. `status` is HTTP's, 0 where there was no answer."""
+class ApiFailure(LogpipeError):  # noqa: N818 - not always an error
+    """A request to the API server failed. `status` is HTTP's, 0 where there was no response."""
 
     def __init__(self, message: str, *, status: int = 0, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -43,12 +43,12 @@ class ApiFailure(LogpipeError):  # noqa: N818 - what it is: not always an error
 
 
 class ApiServer:
-    """Asks the API server, at a bounded rate and with the newest token."""
+    """Sends requests to the API server, at a limited rate and with the newest token."""
 
     def __init__(self, access: Access, host: Host) -> None:
         self._access = access
         self._host = host
-        self._bucket = Bucket(host.clock, rate=_REQUESTS_PER_SECOND, burst=_BURST)
+        self._bucket = TokenBucket(host.clock, rate=_REQUESTS_PER_SECOND, burst=_BURST)
         self._slots = asyncio.Semaphore(_CONNECTIONS)
         self._opening = asyncio.Lock()
         self._token = _Token(access.token_file)
@@ -60,7 +60,7 @@ class ApiServer:
         """Return the object at a path, whose parts are quoted here.
 
         Raises:
-            ApiFailure: there is no such object (404), or no usable answer.
+            ApiFailure: there is no such object (404), or no usable response.
         """
         async with self._slots, self._request(path, query, self._access.read_timeout) as response:
             try:
@@ -81,7 +81,7 @@ class ApiServer:
             query: parameters of the URL.
 
         Raises:
-            ApiFailure: there is no answer, an event is not JSON, or the connection broke or went silent.
+            ApiFailure: there is no response, an event is not JSON, or the connection broke or went silent.
         """
         async with self._request(path, {"watch": "true", **query}, silence) as response:
             try:
@@ -94,7 +94,7 @@ class ApiServer:
                 raise ApiFailure(f"the watch broke off: {_describe(problem)}") from problem
 
     async def close(self) -> None:
-        """Close all connections; whatever asks from now on gets an ApiFailure."""
+        """Close all connections; further requests raise ApiFailure."""
         self.closed = True
         await self._drop_client()
 
@@ -105,12 +105,12 @@ class ApiServer:
 
     @asynccontextmanager
     async def _request(self, path: tuple[str, ...], query: Mapping[str, str], silence: float) -> AsyncIterator[Any]:
-        """Give a response whose status is 200, unread."""
+        """Yield a response whose status is 200, unread."""
         url = "/".join((self._access.api, *(quote(part, safe="") for part in path)))
         await self._bucket.wait()
         response = await self._send(url, query, silence)
         if response.status == 401:
-            # the token may have been replaced since it was read: once more, with what the file says now
+            # the token may have been replaced since it was read: try once more with the file's current content
             response.release()
             self._token.forget()
             response = await self._send(url, query, silence)
@@ -131,11 +131,11 @@ class ApiServer:
             )
         except self._errors as problem:
             if self._library is not None and isinstance(problem, self._library.aiohttp.ClientSSLError):
-                await self._drop_client()  # the authority's file may have been replaced: read it again next time
+                await self._drop_client()  # the authority's file may have been replaced: the next client reads it again
             raise ApiFailure(f"no answer: {_describe(problem)}") from problem
 
     async def _open(self) -> Any:
-        """Return the client, made at the first request: before that nobody pays for the library."""
+        """Return the client, made at the first request, which imports the library."""
         async with self._opening:
             if self.closed:
                 raise ApiFailure("the filter has stopped")
@@ -151,7 +151,7 @@ class ApiServer:
         return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
     async def _refusal(self, response: Any) -> ApiFailure:
-        """Return what an answer that is not 200 means."""
+        """Return the failure for a response whose status is not 200."""
         try:
             async with asyncio.timeout(_LONGEST_ANSWER):
                 body = (await response.content.read(4096)).decode("utf-8", "replace")
@@ -159,7 +159,7 @@ class ApiServer:
             body = ""
         status: int = response.status
         if place := response.headers.get("Location", ""):
-            body = f"sends us on to {place[:200]}, where we do not go: name the API server itself in kubernetes_url"
+            body = f"redirects to {place[:200]}, which is not followed: name the API server itself in kubernetes_url"
         retry_after = _PATIENT if status in {401, 403} else _seconds(response.headers.get("Retry-After", ""))
         return ApiFailure(f"HTTP {status} {_message(body)}".strip(), status=status, retry_after=retry_after)
 
@@ -177,11 +177,11 @@ class _Token:
         self._seen: tuple[int, int, int] | None = None
 
     def forget(self) -> None:
-        """Read the file next time, changed or not."""
+        """Make the next `read` read the file, changed or not."""
         self._seen = None
 
     def read(self) -> str:
-        """Return the token as the file has it now, the last one known while the file cannot be read."""
+        """Return the token in the file, the last one while the file cannot be read."""
         try:
             status = self._path.stat()
             seen = (status.st_mtime_ns, status.st_ino, status.st_size)
@@ -199,24 +199,24 @@ async def _make_client(library: client_library.ClientLibrary, access: Access) ->
     configuration.cert_file = access.client_cert or None
     configuration.key_file = access.client_key or None
     configuration.verify_ssl = access.verify_ssl
-    # compat: Ruby's OpenSSL checks as Python did before 3.13; many clusters' authorities fail the stricter check
+    # compat: Ruby's OpenSSL has no strict check, as Python before 3.13; many clusters' authorities fail it
     configuration.disable_strict_ssl_verification = True
     configuration.connection_pool_maxsize = _CONNECTIONS + 1
     client = library.rest.RESTClientObject(configuration)
     if access.ssl_partial_chain:
         await _trust_partial_chains(library, client, access)
-    client.pool_manager = _StraightSession(client.pool_manager)
+    client.pool_manager = _NoRedirectSession(client.pool_manager)
     return client
 
 
-class _StraightSession:
-    """aiohttp's session, without going where an answer sends us: a token and a pod's data are between two."""
+class _NoRedirectSession:
+    """aiohttp's session without redirects, so that the token goes to the configured server only."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
 
     async def request(self, **arguments: Any) -> Any:
-        """Send a request; a redirection is its answer."""
+        """Send a request; a redirect is returned as its response."""
         return await self._session.request(**arguments, allow_redirects=False)
 
     async def close(self) -> None:
@@ -225,7 +225,7 @@ class _StraightSession:
 
 
 async def _trust_partial_chains(library: client_library.ClientLibrary, client: Any, access: Access) -> None:
-    """Give the client a session of ours: the library has no setting for this flag."""
+    """Give the client a session with this flag, for which the library has no setting."""
     import ssl  # noqa: PLC0415 - loaded with the library, and not before
 
     context = ssl.create_default_context(cafile=access.ca_file or None)
@@ -241,7 +241,7 @@ async def _trust_partial_chains(library: client_library.ClientLibrary, client: A
 
 
 async def _whole(pieces: AsyncIterator[bytes]) -> bytearray:
-    """Return an answer's body, which is not let grow without end, however well it was compressed."""
+    """Return a response's body, limited in its decompressed size."""
     body = bytearray()
     async for piece in pieces:
         body += piece
@@ -251,7 +251,7 @@ async def _whole(pieces: AsyncIterator[bytes]) -> bytearray:
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield whole lines; what stands behind the last line break when the stream ends is half an event and dropped."""
+    """Yield complete lines; an incomplete one at the end of the stream is dropped."""
     rest = bytearray()
     async for piece in pieces:
         first, *others = piece.split(b"\n")
@@ -265,7 +265,7 @@ async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _message(body: str) -> str:
-    """Return the sentence in a Status object, or the body's first line."""
+    """Return the message of a Status object, or the body's first line."""
     try:
         status = orjson.loads(body)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A stand-in for the Kubernetes API server, for tests and demonstrations: real HTTP, faults on demand.
+"""A fake Kubernetes API server for tests and demonstrations: real HTTP, faults on demand.
 
-It does what the Kubernetes documentation ("API concepts") says of lists, watches, bookmarks, resource versions and
-their expiry, for pods and namespaces.
+It implements lists, watches, bookmarks, resource versions and their expiry for pods and namespaces, as in the
+Kubernetes documentation ("API concepts").
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def pod(
     containers: Mapping[str, str] | None = None,
     created: str = "2016-06-15T11:00:00Z",
 ) -> ApiObject:
-    """Return a Pod object; `containers` maps their names to the ids of what runs in them."""
+    """Return a Pod object; `containers` maps their names to their ids."""
     statuses = [
         {
             "name": container,
@@ -89,9 +89,9 @@ class _Watcher:
 
 
 class FakeApiServer:
-    """Serves pods and namespaces on loopback while its block lasts.
+    """Serves pods and namespaces on loopback within its block.
 
-    `requests` tells what was asked, in order, as `GET pod shop/web`, `GET namespace shop`, `LIST pods`, `WATCH pods`.
+    `requests` are those received, in order, as `GET pod shop/web`, `GET namespace shop`, `LIST pods`, `WATCH pods`.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
@@ -109,7 +109,7 @@ class FakeApiServer:
         self._watchers: set[_Watcher] = set()
         self._faults: list[_Fault] = []
         self.sent = 0
-        """Bytes of answers without end that were sent."""
+        """Bytes sent in endless responses."""
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -133,12 +133,12 @@ class FakeApiServer:
 
     @property
     def port(self) -> int:
-        """Where it listens, once the block has begun."""
+        """The port it listens on, within the block."""
         return self._port
 
     @property
     def url(self) -> str:
-        """What to write as kubernetes_url."""
+        """The value for kubernetes_url."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     @property
@@ -151,7 +151,7 @@ class FakeApiServer:
         return sum(made.startswith(request) for made in self.requests)
 
     def put(self, *objects: ApiObject) -> None:
-        """Create or change pods and namespaces; watches are told of pods."""
+        """Create or change pods and namespaces; watches get events of pods."""
         for found in objects:
             self._version += 1
             meta = found["metadata"]
@@ -164,7 +164,7 @@ class FakeApiServer:
             self._pods[key] = found
 
     def delete_pod(self, name: str, *, namespace: str = "shop") -> None:
-        """Delete a pod; watches are told."""
+        """Delete a pod; watches get the event."""
         self._version += 1
         found = self._pods.pop((namespace, name))
         gone = {**found, "metadata": {**found["metadata"], "resourceVersion": str(self._version)}}
@@ -175,7 +175,7 @@ class FakeApiServer:
         del self._namespaces[name]
 
     def accept_only(self, bearer: str) -> None:
-        """Refuse whoever does not show this token; before this is called everybody is let in."""
+        """Refuse requests without this token; without this call all are accepted."""
         self._bearer = bearer
 
     def fail(
@@ -191,31 +191,31 @@ class FakeApiServer:
         self._faults.append(_Fault(request, times, status, headers or {}, body))
 
     def hang(self, request: str, *, times: int = 1_000_000) -> None:
-        """Answer requests that begin with these words with silence, until `release`."""
+        """Do not answer requests that begin with these words until `release`."""
         self._faults.append(_Fault(request, times, released=asyncio.Event()))
 
     def endless(self, request: str, *, times: int = 1_000_000) -> None:
-        """Answer requests that begin with these words with an object that goes on until nobody reads it."""
+        """Answer requests that begin with these words with an endless object, until the client disconnects."""
         self._faults.append(_Fault(request, times, endless=True))
 
     def recover(self) -> None:
-        """Answer everything from now on."""
+        """End all faults."""
         self.release()
         self._faults.clear()
 
     def release(self) -> None:
-        """End the silence of those that hang."""
+        """Answer the hanging requests."""
         for fault in self._faults:
             if fault.released is not None:
                 fault.released.set()
 
     def bookmark(self) -> None:
-        """Tell all watches the current version."""
+        """Send the current version to all watches."""
         self._version += 1
         self.say(_event("BOOKMARK", {"kind": "Pod", "metadata": {"resourceVersion": str(self._version)}}))
 
     def say(self, text: bytes) -> None:
-        """Write bytes into all watches."""
+        """Write bytes to all watches."""
         for watcher in self._watchers:
             watcher.events.put_nowait(text)
 
@@ -225,7 +225,7 @@ class FakeApiServer:
             watcher.events.put_nowait(None)
 
     def expire_versions(self) -> None:
-        """Forget all history: watches and their versions of before are too old (410)."""
+        """Drop the history: all earlier versions are too old (410)."""
         self._version += 1
         self._expired = self._version
         self._history.clear()
@@ -260,7 +260,7 @@ class FakeApiServer:
         return _json(found) if found is not None else _status(404, f"{what} not found")
 
     async def _refusal(self, request: web.Request, what: str) -> web.StreamResponse | None:
-        """Note the request; return what a fault or a wrong token makes of it."""
+        """Record the request; return the response of a fault or a wrong token."""
         self.requests.append(what)
         self.queries.append(dict(request.query))
         for fault in self._faults:
@@ -284,7 +284,7 @@ class FakeApiServer:
         await response.write(b'{"a": "')
         piece = b"x" * (1 << 20)
         while True:
-            await response.write(piece)  # ends when the other side hangs up
+            await response.write(piece)  # ends when the client disconnects
             self.sent += len(piece)
 
     async def _watch(self, request: web.Request, selector: str) -> web.StreamResponse:
@@ -309,13 +309,13 @@ class FakeApiServer:
 
 
 class TimeLapse:
-    """Moves a manual clock on by seconds, and after each lets answers come over real sockets."""
+    """Advances a manual clock by seconds, and after each lets responses arrive over real sockets."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
 
     async def seconds(self, count: int, each: Callable[[], Awaitable[object]] | None = None) -> None:
-        """Let so many seconds pass; `each` is called in every one of them."""
+        """Let so many seconds pass; `each` is called after each."""
         for _ in range(count):
             await self._clock.advance(1)
             await asyncio.sleep(0.002)
@@ -325,7 +325,7 @@ class TimeLapse:
     async def until(
         self, condition: Callable[[], object], each: Callable[[], Awaitable[object]] | None = None, *, most: int = 3600
     ) -> None:
-        """Let seconds pass until the condition is true; fail when it still is not after `most`."""
+        """Let seconds pass until the condition is true; fail when it is not after `most`."""
         for _ in range(most):
             if condition():
                 return

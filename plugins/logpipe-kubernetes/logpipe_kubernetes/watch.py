@@ -1,7 +1,7 @@
-"""Keeps the memory of this node's pods true: one list, then a watch, for as long as the filter runs.
+"""Keeps the cache of this node's pods current: one list, then a watch, for as long as the filter runs.
 
-The stream is left to end: API servers close it every few minutes, and then it goes on from the last version seen. A
-version that has expired (410) leads to a new list, of which only the differences count.
+API servers close the stream every few minutes; it is then continued from the last version. A version that has expired
+(410) leads to a new list, of which only the differences count.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from logpipe import Host
+from logpipe_kubernetes.cache import MetadataCache
 from logpipe_kubernetes.layout import Layout, Pod
 from logpipe_kubernetes.lookup import parsed
-from logpipe_kubernetes.memory import Memory
-from logpipe_kubernetes.pacing import Backoff
+from logpipe_kubernetes.rate_limit import Backoff
 from logpipe_kubernetes.server import ApiFailure, ApiServer
 from logpipe_kubernetes.stats import Stats
 
 SILENCE: Final = 150.0
-"""Seconds without a byte until a watch counts as dead: an API server sends a bookmark every minute."""
+"""Seconds without a byte after which a watch counts as dead: an API server sends a bookmark every minute."""
 
 _STREAM_SECONDS: Final = 300
 _SHORT: Final = 30.0
-"""Seconds within which a stream that ends without an event counts as failed, lest it be begun again for ever."""
+"""A stream that ends without an event within so many seconds counts as failed, to avoid an endless loop."""
 
 _TOO_OLD: Final = 410
 _FAILURES_BEFORE_LIST: Final = 3
@@ -38,7 +38,7 @@ class PodWatch:
         self,
         host: Host,
         server: ApiServer,
-        memory: Memory,
+        cache: MetadataCache,
         layout: Layout,
         *,
         stats: Stats,
@@ -48,23 +48,23 @@ class PodWatch:
     ) -> None:
         self._host = host
         self._server = server
-        self._memory = memory
+        self._cache = cache
         self._layout = layout
         self._stats = stats
         self._selector = f"spec.nodeName={node}"
         self._backoff = backoff
         self._silence = silence
         self._version = ""
-        """The resourceVersion to go on from; "" when a list is due."""
+        """The resourceVersion to continue from; "" when a list is due."""
         self._list_from = "0"
-        """From which version to list: "0" is whatever the API server has at hand, "" the newest there is."""
+        """The version to list: "0" is the API server's cache, "" the newest one."""
         self._failures = 0
         self._warned = False
 
     async def run(self, *, first_try: Callable[[], None]) -> None:
         """List and watch until cancelled, or until the server was closed.
 
-        `first_try` is called when the first list came or failed, and may be called again.
+        `first_try` is called when the first list was received or failed, and may be called again.
         """
         while not self._server.closed:
             try:
@@ -76,7 +76,7 @@ class PodWatch:
                 first_try()
                 await self._recover(failure)
             except Exception as mistake:
-                # without the watch the rest still works: it must neither end for good nor keep others waiting
+                # the filter works without the watch, which must neither end for good nor delay look-ups
                 self._host.log.exception("unexpected error while watching this node's pods")
                 first_try()
                 await self._recover(ApiFailure(f"unexpected error: {mistake!r}"))
@@ -87,14 +87,14 @@ class PodWatch:
         version = _version_of(found)
         read = [self._read_pod(item) for item in parsed(lambda body: list(body["items"]), found)]
         pods = [pod for pod in read if pod is not None]
-        self._memory.keep_watched(pods)
+        self._cache.store_watched(pods)
         self._version = version
         self._stats.bump("pod_cache_host_updates", len(pods))
         self._list_from = "0"
         self._host.log.debug("the API server lists %d pods with %s", len(pods), self._selector)
 
     async def _follow(self) -> None:
-        """Take in events until the stream ends."""
+        """Process events until the stream ends."""
         started = self._host.clock.monotonic()
         events = self._server.watch(
             "pods",
@@ -118,7 +118,7 @@ class PodWatch:
         if not isinstance(found, dict):
             raise ApiFailure("an event of the watch has no object")
         if kind == "ERROR":
-            raise self._told_error(found)
+            raise self._error_event(found)
         version = _version_of(found)
         pod = None if kind == "BOOKMARK" else self._read_pod(found)
         if pod is not None:
@@ -126,29 +126,29 @@ class PodWatch:
         self._version = version
 
     def _keep(self, pod: Pod, *, is_deleted: bool) -> None:
-        before = self._memory.generation
-        self._memory.keep(pod, watched=True)
+        before = self._cache.generation
+        self._cache.store(pod, watched=True)
         if is_deleted:
-            # its lines may still come
-            self._memory.bury(pod.uid)
+            # late lines may follow
+            self._cache.mark_deleted(pod.uid)
             self._stats.bump("pod_cache_watch_deletes")
         else:
-            changed = self._memory.generation != before
+            changed = self._cache.generation != before
             self._stats.bump("pod_cache_watch_updates" if changed else "pod_cache_watch_ignored")
 
     def _read_pod(self, found: dict[str, Any]) -> Pod | None:
-        """Return a pod, None where an object is not as pods are: one of them must not hide the others."""
+        """Return a pod, None for an invalid object, which must not affect the other pods."""
         try:
             return parsed(self._layout.pod, found)
         except ApiFailure as failure:
             self._host.log.warning("a pod is left out: %s", failure)
             return None
 
-    def _told_error(self, status: dict[str, Any]) -> ApiFailure:
+    def _error_event(self, status: dict[str, Any]) -> ApiFailure:
         gone = status.get("code") == _TOO_OLD
         self._stats.bump("pod_watch_gone_notices" if gone else "pod_watch_error_type_notices")
         return ApiFailure(
-            f"the watch says: {status.get('message') or status.get('reason')}", status=_TOO_OLD if gone else 0
+            f"the watch failed: {status.get('message') or status.get('reason')}", status=_TOO_OLD if gone else 0
         )
 
     def _succeeded(self) -> None:
@@ -159,7 +159,7 @@ class PodWatch:
         self._backoff.reset()
 
     async def _recover(self, failure: ApiFailure) -> None:
-        """Choose where to go on, and wait as long as befits the failure."""
+        """Choose the version to continue from, and pause according to the failure."""
         self._failures += 1
         was_listing = not self._version
         if failure.status == _TOO_OLD:
@@ -175,11 +175,11 @@ class PodWatch:
         await self._host.clock.sleep(pause)
 
     def _tell(self, failure: ApiFailure, pause: float, *, is_news: bool) -> None:
-        """Warn once per outage; a stream that breaks once is nothing to warn of."""
+        """Warn once per outage, but not when a stream breaks once."""
         level = logging.WARNING if is_news and not self._warned else logging.DEBUG
         self._warned = self._warned or is_news
         self._host.log.log(
-            level, "cannot watch this node's pods: %s; what is known stays known, next try in %.0f s", failure, pause
+            level, "cannot watch this node's pods: %s; cached pods stay valid, next try in %.0f s", failure, pause
         )
 
 

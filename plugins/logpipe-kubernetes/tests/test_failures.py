@@ -260,7 +260,7 @@ async def test_nobody_sends_the_filter_elsewhere(stage: Pipeline, shop: FakeApiS
         other.put(namespace("shop", labels={"from": "elsewhere"}), pod("web-1", containers={"web": ID}))
         shop.fail("GET", 302, headers={"Location": f"{other.url}/api/v1/namespaces/shop"})
         assert await kubernetes(stage) == NAMES
-        await stage.wait_for(lambda: any("sends us on to" in text for text in stage.log.texts()), "the warning")
+        await stage.wait_for(lambda: any("redirects to" in text for text in stage.log.texts()), "the warning")
         assert other.requests == []
     shop.recover()
 

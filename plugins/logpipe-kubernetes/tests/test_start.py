@@ -192,7 +192,7 @@ async def test_missing_files_stop_no_events(setting: str) -> None:
     async with drive(KubernetesMetadata, f"kubernetes_url https://127.0.0.1:1\n{setting}") as stage:
         await stage.feed(TAG, {"log": "x"})
         assert stage.records()[0]["kubernetes"] == NAMES
-        assert any("cannot ask the API server" in text for text in stage.log.texts("warning"))
+        assert any("from the API server: " in text for text in stage.log.texts("warning"))
 
 
 async def test_stopping_twice_and_while_asking_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:

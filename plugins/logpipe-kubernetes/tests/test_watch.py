@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from logpipe.testing import ManualClock, Pipeline, drive
+from logpipe_kubernetes.cache import DELETED_SECONDS
 from logpipe_kubernetes.filter import KubernetesMetadata
-from logpipe_kubernetes.memory import GRAVE_TIME
 from logpipe_kubernetes.testing import FakeApiServer, TimeLapse, container_tag, namespace, pod
 
 pytestmark = pytest.mark.usefixtures("on_node")
@@ -125,7 +125,7 @@ async def test_late_lines_of_a_deleted_pod_are_enriched(
     """Also where none was seen before its end, for some minutes."""
     shop.delete_pod("web-1")
     await stage.wait_for(lambda: stage.metric("pod_cache_watch_deletes") == 1)
-    await clock.advance(GRAVE_TIME - 1)
+    await clock.advance(DELETED_SECONDS - 1)
     await kubernetes(stage)
     assert label(stage) == "a"
     assert shop.count("GET pod") == 0
@@ -135,7 +135,7 @@ async def test_a_deleted_pod_is_forgotten_in_the_end(shop: FakeApiServer, stage:
     """Memory does not grow with all pods that ever were."""
     shop.delete_pod("web-1")
     await stage.wait_for(lambda: stage.metric("pod_cache_watch_deletes") == 1)
-    await clock.advance(GRAVE_TIME + 1)
+    await clock.advance(DELETED_SECONDS + 1)
     shop.put(pod("web-2", containers={"web": OTHER_ID}))
     await stage.wait_for(lambda: stage.metric("pod_cache_watch_updates") == 1)
     assert stage.metric("pod_cache_size") == 1
@@ -165,7 +165,7 @@ async def test_an_answer_about_a_former_pod_does_not_end_the_present_one(
     former = pod("web-1", uid="former", containers={"web": OTHER_ID}, created="2016-06-14T11:00:00Z")
     shop.fail("GET pod", 200, body=json.dumps(former).encode())
     assert (await kubernetes(stage, container_tag("web-1", container_id=OTHER_ID)))["pod_id"] == "former"
-    await clock.advance(GRAVE_TIME + 1)
+    await clock.advance(DELETED_SECONDS + 1)
     shop.put(pod("web-2", containers={"web": "beef"}))
     await stage.wait_for(lambda: stage.metric("pod_cache_watch_updates") == 1)
     assert (await kubernetes(stage))["pod_id"] == "uid-of-web-1"
@@ -222,7 +222,7 @@ async def test_an_expired_version_leads_to_one_new_list(
     assert shop.count("LIST") == 2
     assert stage.metric("pod_watch_gone_notices") == 1
     assert stage.log.texts("warning") == []
-    await clock.advance(GRAVE_TIME + 1)
+    await clock.advance(DELETED_SECONDS + 1)
     shop.put(web("c"))
     await stage.wait_for(lambda: stage.metric("pod_cache_size") == 1)
 
@@ -376,7 +376,7 @@ async def test_a_mistake_of_ours_does_not_end_the_watch(
 ) -> None:
     """Whatever an event breaks, the error is logged and the watch goes on."""
     with monkeypatch.context() as broken:
-        broken.setattr("logpipe_kubernetes.memory.Memory.keep", lambda *_args, **_options: 1 / 0)
+        broken.setattr("logpipe_kubernetes.cache.MetadataCache.store", lambda *_args, **_options: 1 / 0)
         shop.put(web("b"))
         await stage.wait_for(lambda: stage.log.texts("error"))
     await lapse.until(lambda: label(stage) == "b", lambda: kubernetes(stage))

@@ -1,4 +1,4 @@
-"""How often the API server may be asked, and how long to leave it alone after a failure."""
+"""Limits requests to the API server: a rate, and pauses after failures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 from logpipe import Clock
 
 LONGEST_PAUSE: Final = 600.0
-"""Seconds; no Retry-After makes us wait longer."""
+"""Seconds; the upper limit of Retry-After, too."""
 
 
-class Bucket:
-    """Gives permits at a steady rate, with some in store for a burst."""
+class TokenBucket:
+    """Gives permits at a steady rate, with a reserve for bursts."""
 
     def __init__(self, clock: Clock, *, rate: float, burst: float) -> None:
         self._clock = clock
@@ -23,18 +23,18 @@ class Bucket:
 
     @property
     def level(self) -> float:
-        """How many permits are in store; negative while some are given in advance."""
+        """The number of available permits; negative while some were taken in advance."""
         now = self._clock.monotonic()
         self._level = min(self._burst, self._level + (now - self._filled) * self._rate)
         self._filled = now
         return self._level
 
     def take(self, amount: float = 1.0) -> None:
-        """Take permits that may not be there yet."""
+        """Take permits, also in advance."""
         self._level = self.level - amount
 
     async def wait(self) -> None:
-        """Take a permit and wait until its time has come; those who wait are served in order."""
+        """Take a permit and wait until it is available; waiters are served in order."""
         self.take()
         if self._level < 0:
             await self._clock.sleep(-self._level / self._rate)
@@ -54,14 +54,14 @@ class Backoff:
         self._next = self._first
 
     def pause(self, at_least: float = 0.0) -> float:
-        """Return the seconds to wait now; `at_least` is what the server asked for."""
+        """Return the seconds to wait now; `at_least` is the server's Retry-After."""
         pause = self._next * random.uniform(0.5, 1.0)
         self._next = min(self._next * self._factor, self._longest)
         return min(max(pause, at_least * random.uniform(1.0, 1.1)), LONGEST_PAUSE)
 
 
-class Gate:
-    """Lets calls through while they succeed; after a failure one at a time, each after a longer pause."""
+class CircuitBreaker:
+    """Allows calls while they succeed; after a failure one at a time, each after a longer pause."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -72,7 +72,7 @@ class Gate:
         """Whether the last call succeeded, or none was made."""
 
     def enter(self) -> bool:
-        """Return whether a call may be made now; its outcome must then be told."""
+        """Return whether a call may be made now; its result must then be reported to `succeeded` or `failed`."""
         if self.healthy:
             return True
         if self._trying or self._clock.monotonic() < self._closed_until:
@@ -81,7 +81,7 @@ class Gate:
         return True
 
     def succeeded(self) -> bool:
-        """Open the gate; returns whether it was closed."""
+        """Allow calls again; returns whether they were limited."""
         recovered = not self.healthy
         self.healthy = True
         self._trying = False
@@ -89,7 +89,7 @@ class Gate:
         return recovered
 
     def failed(self, at_least: float) -> float:
-        """Close the gate; returns the seconds until the next try. Calls that were under way count once."""
+        """Limit calls; returns the seconds until the next try. Concurrent failures count once."""
         now = self._clock.monotonic()
         if self.healthy or self._trying:
             self._closed_until = now + self._backoff.pause(at_least)

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from logpipe.testing import ManualClock
-from logpipe_kubernetes.pacing import LONGEST_PAUSE, Backoff, Bucket, Gate
+from logpipe_kubernetes.rate_limit import LONGEST_PAUSE, Backoff, CircuitBreaker, TokenBucket
 
 
 async def test_a_bucket_lets_a_burst_through_and_then_its_rate(clock: ManualClock) -> None:
     """Who comes after the burst waits for the turn."""
-    bucket = Bucket(clock, rate=2, burst=3)
+    bucket = TokenBucket(clock, rate=2, burst=3)
     through = 0
 
     async def come() -> None:
@@ -54,18 +54,18 @@ def test_nonsense_settings_still_pause(first: float, factor: float) -> None:
 
 async def test_a_gate_lets_one_call_try_while_the_server_is_ill(clock: ManualClock) -> None:
     """After a failure nobody passes until the pause is over, and then one at a time."""
-    gate = Gate(clock)
-    assert [gate.enter(), gate.enter()] == [True, True]
-    pause = gate.failed(5)
-    assert [gate.healthy, gate.enter()] == [False, False]
+    breaker = CircuitBreaker(clock)
+    assert [breaker.enter(), breaker.enter()] == [True, True]
+    pause = breaker.failed(5)
+    assert [breaker.healthy, breaker.enter()] == [False, False]
     await clock.advance(pause)
-    assert [gate.enter(), gate.enter()] == [True, False]
-    assert gate.succeeded()
-    assert [gate.healthy, gate.enter(), gate.enter()] == [True, True, True]
+    assert [breaker.enter(), breaker.enter()] == [True, False]
+    assert breaker.succeeded()
+    assert [breaker.healthy, breaker.enter(), breaker.enter()] == [True, True, True]
 
 
 async def test_calls_that_were_under_way_count_as_one_failure(clock: ManualClock) -> None:
     """Ten requests that fail together lengthen the pause once."""
-    gate = Gate(clock)
-    first = gate.failed(5)
-    assert [gate.failed(5) for _ in range(9)] == [first] * 9
+    breaker = CircuitBreaker(clock)
+    first = breaker.failed(5)
+    assert [breaker.failed(5) for _ in range(9)] == [first] * 9

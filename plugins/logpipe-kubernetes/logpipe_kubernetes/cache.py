@@ -1,4 +1,4 @@
-"""What is known of pods and namespaces: found by container id, by uid and by name, and kept a while after their end."""
+"""A cache of pods and namespaces, by container id, uid and name; deleted pods are kept for a while."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from logpipe_kubernetes.names import Reference
 
 FOREVER: Final = float("inf")
 
-GRAVE_TIME: Final = 600.0
-"""Seconds that a deleted pod is remembered, for lines that come late."""
+DELETED_SECONDS: Final = 600.0
+"""Seconds that a deleted pod is kept, for late lines."""
 
 _FIRST_ABSENCE: Final = 10.0
 _LONGEST_ABSENCE: Final = 600.0
@@ -25,9 +25,9 @@ class Found(NamedTuple):
 
     pod: Pod
     certain: bool
-    """False where only the name speaks for it: it may be another pod that had the name before, or has it now."""
+    """False where only the name matches: it may be an earlier or later pod of that name."""
     expires: float
-    """When to ask for it again, on the monotonic clock."""
+    """When to request it again, on the monotonic clock."""
 
 
 @dataclass(slots=True)
@@ -39,20 +39,20 @@ class _PodEntry:
 
 @dataclass(slots=True)
 class NamespaceEntry:
-    """A namespace as it was when last asked for."""
+    """A namespace as of the last request."""
 
     namespace: Namespace
     expires: float
     as_of: Time
     """Pods created after this may belong to a newer namespace of the same name."""
     former: Namespace | None = None
-    """The namespace of the same name that was there before."""
+    """The previous namespace of the same name."""
 
 
-class Memory:
-    """Pods and namespaces by every name they are asked for.
+class MetadataCache:
+    """Pods and namespaces by id, uid and name.
 
-    `generation` changes whenever something known changes, so that what was composed of it can be composed again.
+    `generation` changes whenever the content does, so that composed metadata can be composed again.
     """
 
     def __init__(self, clock: Clock, *, size: int, ttl: float) -> None:
@@ -62,52 +62,52 @@ class Memory:
         self._ttl = ttl if ttl >= 0 else FOREVER
         self._pods: dict[str, _PodEntry] = {}
         self._fetched: dict[str, None] = {}
-        """The uids of pods that are not watched, the one learnt longest ago first."""
+        """The uids of pods that are not watched, the oldest entry first."""
         self._dead: dict[str, float] = {}
-        """The uids of deleted pods and when to forget them, the next first."""
+        """The uids of deleted pods and when to drop them, the next first."""
         self._by_name: dict[tuple[str, str], list[str]] = {}
         """The uids of the pods that have or had a name, the newest last."""
         self._owners: Lru[str, str] = Lru(4 * self._size)
-        """Whose container an id is, where the pod itself does not list it."""
+        """The pod's uid by container id, where the pod itself does not list it."""
         self._namespaces: Lru[str, NamespaceEntry] = Lru(self._size)
         self._absences: Lru[tuple[str, ...], tuple[float, float]] = Lru(4 * self._size)
 
     @property
     def pods(self) -> int:
-        """How many pods are known, the late ones included."""
+        """The number of pods, deleted ones included."""
         return len(self._pods)
 
     @property
     def namespaces(self) -> int:
-        """How many namespaces are known."""
+        """The number of namespaces."""
         return len(self._namespaces)
 
     def find(self, reference: Reference) -> Found | None:
-        """Return the pod of a container: the one that lists its id, or that was found to own it, else by name.
+        """Return the pod of a container: the one that lists or was assigned its id, else by name.
 
-        A uid that is said must be the pod's, or one of a static pod's other uids.
+        A uid in the reference must be the pod's, or one of a static pod's other uids.
         """
         owner = self._pods.get(self._owners.get(reference.container_id) or "")
         if owner is not None:
             return Found(owner.pod, certain=True, expires=owner.expires)
         entries = [self._pods[uid] for uid in reversed(self._by_name.get((reference.namespace, reference.pod), ()))]
         for entry in entries:
-            if _speaks_of(reference, entry.pod):
+            if _matches(reference, entry.pod):
                 return Found(entry.pod, certain=True, expires=entry.expires)
         if not entries or reference.pod_uid:
             return None
         return Found(entries[0].pod, certain=False, expires=entries[0].expires)
 
     def assign(self, container_id: str, pod: Pod) -> None:
-        """Remember whose container this is."""
+        """Store the pod of a container."""
         if container_id and self._owners.get(container_id) != pod.uid:
             self._owners.put(container_id, pod.uid)
             self.generation += 1
 
-    def keep(self, pod: Pod, *, watched: bool = False) -> None:
-        """Learn a pod, or what has changed of it. Of two pods of one name the older one is dead.
+    def store(self, pod: Pod, *, watched: bool = False) -> None:
+        """Store a new or changed pod. Of two pods of one name the older one is deleted.
 
-        What was asked for by itself may come from an API server that is behind: it says nothing new of a watched pod.
+        A single request may return an outdated pod, so it does not replace a watched one.
         """
         entry = self._pods.get(pod.uid)
         if entry is not None and entry.watched and not watched:
@@ -119,45 +119,45 @@ class Memory:
         self._fetched.pop(pod.uid, None)
         if not watched:
             self._fetched[pod.uid] = None
-        self._give_name(pod)
+        self._add_name(pod)
         self._sweep()
 
-    def _give_name(self, pod: Pod) -> None:
-        """Note a pod's name; but for the newest, those of the same name are dead."""
+    def _add_name(self, pod: Pod) -> None:
+        """Index a pod by name; all but the newest pod of a name are deleted."""
         uids = self._by_name.setdefault((pod.namespace, pod.name), [])
         if pod.uid not in uids:
             uids.append(pod.uid)
             uids.sort(key=lambda uid: self._pods[uid].pod.created)
         for uid in uids[:-1]:
-            self.bury(uid)
+            self.mark_deleted(uid)
 
-    def keep_watched(self, pods: Iterable[Pod]) -> None:
-        """Learn a whole list: watched pods that are not in it any more are dead."""
+    def store_watched(self, pods: Iterable[Pod]) -> None:
+        """Store a complete list: watched pods that are not in it are deleted."""
         listed = set()
         for pod in pods:
             listed.add(pod.uid)
-            self.keep(pod, watched=True)
+            self.store(pod, watched=True)
         for uid in [uid for uid, entry in self._pods.items() if entry.watched and uid not in listed]:
-            self.bury(uid)
+            self.mark_deleted(uid)
 
-    def bury(self, uid: str) -> None:
-        """Learn that a pod was deleted: it is remembered a while and asked for no more."""
+    def mark_deleted(self, uid: str) -> None:
+        """Record that a pod was deleted: it is kept for a while and not requested any more."""
         entry = self._pods.get(uid)
         if entry is not None and uid not in self._dead:
             entry.watched = False
             entry.expires = FOREVER
             self._fetched.pop(uid, None)
-            self._dead[uid] = self._clock.monotonic() + GRAVE_TIME
+            self._dead[uid] = self._clock.monotonic() + DELETED_SECONDS
             self._sweep()
 
-    def gone(self, uid: str) -> None:
-        """Learn that the API server did not know a pod; where it is watched, the watch knows better."""
+    def mark_missing(self, uid: str) -> None:
+        """Record that a request did not find a pod; ignored for a watched one, whose watch is newer."""
         entry = self._pods.get(uid)
         if entry is not None and not entry.watched:
-            self.bury(uid)
+            self.mark_deleted(uid)
 
     def _sweep(self) -> None:
-        """Forget pods long dead, and beyond the size the oldest; watched pods are as many as the node has."""
+        """Drop pods deleted long ago and, beyond the size, the oldest; the node limits the number of watched pods."""
         now = self._clock.monotonic()
         while self._dead and (len(self._dead) > self._size or next(iter(self._dead.values())) <= now):
             self._forget(next(iter(self._dead)))
@@ -174,11 +174,11 @@ class Memory:
             del self._by_name[pod.namespace, pod.name]
 
     def namespace(self, name: str) -> NamespaceEntry | None:
-        """Return what is known of a namespace."""
+        """Return the entry of a namespace."""
         return self._namespaces.get(name)
 
-    def keep_namespace(self, namespace: Namespace, *, as_of: Time) -> None:
-        """Learn a namespace, or what has changed of it."""
+    def store_namespace(self, namespace: Namespace, *, as_of: Time) -> None:
+        """Store a new or changed namespace."""
         entry = self._namespaces.get(namespace.name)
         former = None
         if entry is not None:
@@ -188,20 +188,20 @@ class Memory:
         expires = self._clock.monotonic() + self._ttl
         self._namespaces.put(namespace.name, NamespaceEntry(namespace, expires, as_of, former))
 
-    def note_absence(self, *key: str, for_good: bool) -> None:
-        """Learn that the API server does not know something; it may be asked again after a growing while."""
+    def store_absence(self, *key: str, for_good: bool) -> None:
+        """Record that an object does not exist; it may be requested again after a growing pause."""
         _, delay = self._absences.get(key) or (0.0, 0.0)
         delay = min(max(2 * delay, _FIRST_ABSENCE), _LONGEST_ABSENCE)
         self._absences.put(key, (self._clock.monotonic() + (self._ttl if for_good else delay), delay))
 
     def absent_until(self, *key: str) -> float:
-        """Return until when something is known not to exist; 0 where that is not known or too long ago."""
+        """Return until when an object counts as absent; 0 where it does not."""
         until, _ = self._absences.get(key) or (0.0, 0.0)
         return until if until > self._clock.monotonic() else 0.0
 
 
-def _speaks_of(reference: Reference, pod: Pod) -> bool:
-    """Return whether what a reference says, beside its names, is true of a pod of these names."""
+def _matches(reference: Reference, pod: Pod) -> bool:
+    """Return whether the ids of a reference match a pod that has its names."""
     if reference.pod_uid:
         return reference.pod_uid in {pod.uid, *pod.other_uids}
     return not reference.container_id or reference.container_id in pod.container_ids
