@@ -1,6 +1,6 @@
 """Kafka outputs for logpipe.
 
-An event's way: `out_*` takes it, `messages` makes a message of it and a batch of messages, `delivery` queues the batch
-by topic and has it sent, `cluster` hands it to aiokafka and hears what the brokers say. Settings: `cluster_options`,
+An event's way: `out_*` receives it, `messages` makes a message and a batch of messages, `delivery` queues the batch by
+topic, `cluster` sends it with aiokafka and handles the brokers' responses. Settings: `cluster_options`,
 `messages.options`, `flat_messages` (those of fluentd 0.12).
 """

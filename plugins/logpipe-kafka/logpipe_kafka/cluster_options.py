@@ -1,4 +1,4 @@
-"""Settings of how to reach the brokers and what they must promise, common to all outputs."""
+"""Settings of connection, security and acknowledgement, common to all outputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orjson
 from logpipe import InvalidSetting, Options, Seconds, Size, param
 
 CODECS: Final = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
-"""Kafka's number of each compression."""
+"""Kafka's number for each compression."""
 
 NOT_USED: Final = "it has no effect here: remove it"
 DEFAULT_ACK_SECONDS: Final = 30.0
@@ -23,7 +23,7 @@ _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?")
 
 
 def unset_if_empty(text: str) -> str | None:
-    """Return None for "", which is what `"#{ENV['X'] || nil}"` leaves of a variable that is not set."""
+    """Return None for "", the value of `"#{ENV['X'] || nil}"` for a variable that is not set."""
     return text or None
 
 
@@ -31,7 +31,7 @@ def optional_integer(text: str) -> int | None:
     """Return a whole number, None for "".
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is neither.
     """
     if not text.strip():
         return None
@@ -42,10 +42,10 @@ def optional_integer(text: str) -> int | None:
 
 
 def listed(text: str) -> list[str]:
-    """Return what stands between commas, or in a JSON array, without white space and empty items."""
+    """Return the items between commas, or of a JSON array, without white space and empty items."""
     found = text.split(",")
     if text.startswith("["):
-        # What is no JSON may be an address of IPv6.
+        # An IPv6 address begins like a JSON array.
         with contextlib.suppress(orjson.JSONDecodeError):
             found = orjson.loads(text)
     return [str(item).strip() for item in found if str(item).strip()]
@@ -56,12 +56,12 @@ def _acks(text: str) -> int:
         return -1
     if text.strip() in {"0", "1"}:
         return int(text)
-    raise ValueError(f"{text!r} is nothing Kafka knows: write -1 (all replicas in sync), 1 (the leader) or 0 (none)")
+    raise ValueError(f"{text!r} is not a setting of Kafka: write -1 (all replicas in sync), 1 (the leader) or 0 (none)")
 
 
 def _codec(text: str) -> str | None:
     name = text.strip()
-    # compat: `none` was the default in 2016, and "" is an environment variable that is not set
+    # compat: `none` was the default in 2016, and "" comes from an environment variable that is not set
     if name in {"", "none"}:
         return None
     if name not in CODECS:
@@ -70,58 +70,54 @@ def _codec(text: str) -> str | None:
 
 
 def is_address(text: str) -> bool:
-    """Return whether this can be where a broker is: `host`, `host:port`."""
+    """Return whether this is a possible address of a broker: `host`, `host:port`."""
     return _ADDRESS.fullmatch(text) is not None
 
 
 class ClusterOptions(Options):
-    """What every Kafka output understands."""
+    """Settings of every Kafka output."""
 
     without_brokers: ClassVar[Literal["error", "warning"]] = "warning"
-    """What it is to name no broker: `"#{ENV['X']}"` in a public configuration leaves nothing."""
+    """The severity of a missing broker: `"#{ENV['X']}"` in public configurations may be empty."""
 
-    brokers: list[str] = param(
-        "Brokers to ask first, `host:port,host:port`; they name the others.", default="localhost:9092", convert=listed
-    )
-    client_id: str = param("Name under which the brokers know this client.", default="kafka")
+    brokers: list[str] = param("Bootstrap brokers, `host:port,host:port`.", default="localhost:9092", convert=listed)
+    client_id: str = param("Name of this client for the brokers.", default="kafka")
     required_acks: int = param(
-        "Who must have written a message before it counts as delivered: -1 (or `all`) all replicas in sync, 1 the "
-        "leader, 0 nobody, which can lose events.",
+        "Which replicas must have written a message before it counts as delivered: -1 (or `all`) all in sync, 1 the "
+        "leader, 0 none, which can lose events.",
         default=-1,
         convert=_acks,
     )
-    ack_timeout: Seconds | None = param("How long the leader may wait for its replicas; unset: 30 s.", default=None)
+    ack_timeout: Seconds | None = param("Time that the leader may wait for its replicas; unset: 30 s.", default=None)
     compression_codec: str | None = param(
         "Compression of batches: `gzip`, `snappy`, `lz4`, `zstd` or `none`.", default=None, convert=_codec
     )
     max_send_retries: int = param(
-        "How many more attempts, a second apart, until a chunk goes back to its buffer, or the events for a topic that "
-        "refuses us go to `@ERROR`; without a buffer, whatever may pass is waited for.",
+        "How many more attempts, a second apart, until a chunk goes back to its buffer, or events that a topic refuses "
+        "go to `@ERROR`; without a buffer, temporary failures are retried without limit.",
         default=2,
     )
     max_send_limit_bytes: Size | None = param(
-        "Largest payload; a larger one goes to `@ERROR`. Unset or 0: as large as the topic takes.", default=None
+        "Largest payload; a larger one goes to `@ERROR`. Unset or 0: the topic's limit.", default=None
     )
-    ssl_ca_cert: list[str] = param(
-        "Files of the authorities to trust, PEM; switches TLS on.", default=[], convert=listed
-    )
+    ssl_ca_cert: list[str] = param("Files of the authorities to trust, PEM; enables TLS.", default=[], convert=listed)
     ssl_client_cert: str | None = param(
-        "File of our certificate, PEM; switches TLS on.", default=None, convert=unset_if_empty
+        "File of the client certificate, PEM; enables TLS.", default=None, convert=unset_if_empty
     )
     ssl_client_cert_key: str | None = param(
-        "File of our certificate's private key, PEM.", default=None, convert=unset_if_empty
+        "File of the client certificate's private key, PEM.", default=None, convert=unset_if_empty
     )
     ssl_client_cert_key_password: str | None = param(
         "Password of the private key.", default=None, convert=unset_if_empty, secret=True
     )
     ssl_client_cert_chain: str | None = param(
-        "File of the certificates that vouch for ours, PEM.", default=None, convert=unset_if_empty
+        "File of the client certificate's chain, PEM.", default=None, convert=unset_if_empty
     )
     ssl_ca_certs_from_system: bool = param(
-        "Trust the system's authorities beside those of `ssl_ca_cert`; switches TLS on.", default=False
+        "Trust the system's authorities beside those of `ssl_ca_cert`; enables TLS.", default=False
     )
     ssl_verify_hostname: bool = param("Whether a broker's certificate must name its host.", default=True)
-    principal: str | None = param("Kerberos principal; switches SASL GSSAPI on.", default=None, convert=unset_if_empty)
+    principal: str | None = param("Kerberos principal; enables SASL GSSAPI.", default=None, convert=unset_if_empty)
     keytab: str | None = param("File of the principal's key.", default=None, convert=unset_if_empty)
     service_name: str | None = param(
         "Kerberos name of the brokers' service; unset: kafka.", default=None, convert=unset_if_empty
@@ -131,15 +127,15 @@ class ClusterOptions(Options):
     scram_mechanism: str | None = param(
         "`sha256` or `sha512` for SASL SCRAM; unset: PLAIN.", default=None, convert=unset_if_empty
     )
-    idempotent: bool = param("Have the brokers sort out what they get twice.", default=False)
+    idempotent: bool = param("Let the brokers drop duplicates from this producer.", default=False)
     sasl_over_ssl: bool = param("Refuse to authenticate without TLS.", default=True)
-    get_kafka_client_log: bool = param("Write aiokafka's own messages to our log.", default=False)
+    get_kafka_client_log: bool = param("Write aiokafka's own messages to the log.", default=False)
     active_support_notification_regex: str | None = param(
-        "Accepted for fluentd's sake; logpipe's own metrics say how much was sent.", default=None, deprecated=NOT_USED
+        "Accepted for compatibility; logpipe's own metrics say how much was sent.", default=None, deprecated=NOT_USED
     )
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what does not go together."""
+        """Yield settings that contradict each other."""
         yield from self._broker_problems()
         if self.idempotent and self.required_acks != -1:
             # Brokers refuse such requests.
@@ -199,22 +195,22 @@ class ClusterOptions(Options):
 
     @property
     def protocol(self) -> str:
-        """Kafka's name for how connections are made."""
+        """Kafka's name of the security protocol."""
         if self.sasl_mechanism:
             return "SASL_SSL" if self.uses_tls else "SASL_PLAINTEXT"
         return "SSL" if self.uses_tls else "PLAINTEXT"
 
     @property
     def needs_brokers(self) -> bool:
-        """Whether nothing else says where the brokers are."""
+        """Whether `brokers` is the only source of addresses."""
         return True
 
     @property
     def codec(self) -> int:
-        """Kafka's number of the compression, 0 for none."""
+        """Kafka's number for the compression, 0 for none."""
         return CODECS[self.compression_codec] if self.compression_codec else 0
 
     @property
     def ack_seconds(self) -> float:
-        """How long the leader may wait for its replicas."""
+        """The seconds that the leader may wait for its replicas."""
         return float(self.ack_timeout) if self.ack_timeout else DEFAULT_ACK_SECONDS

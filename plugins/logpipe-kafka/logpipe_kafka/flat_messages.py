@@ -1,4 +1,4 @@
-"""What kafka and kafka_buffered share: the payload from flat parameters, and brokers that ZooKeeper may know."""
+"""The common part of kafka and kafka_buffered: the payload from flat parameters, and brokers from ZooKeeper."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FieldNames(NamedTuple):
 def message_settings(
     options: FlatOptions, host: Host, *, names: FieldNames, use_event_time: bool = False
 ) -> MessageSettings:
-    """Return how messages are made."""
+    """Return the settings of messages."""
     encode, encode_event = _encodings(options, host)
     if limit := options.max_send_limit_bytes:
         encode = payload.limited(encode, limit) if encode is not None else None
@@ -46,10 +46,10 @@ def message_settings(
 
 
 def find_brokers(options: FlatOptions, host: Host) -> Brokers:
-    """Return where the brokers are: what ZooKeeper says if it is configured, else the list."""
+    """Return the brokers, from ZooKeeper if it is configured, else from the list."""
     if options.zookeeper:
         return ZooKeeperBrokers(options.zookeeper, options.zookeeper_path, options.protocol, host)
-    # compat: out_kafka.rb says it so
+    # compat: the message of out_kafka.rb
     host.log.info("brokers has been set directly: %s", options.brokers)
     return FixedBrokers(options.brokers, host)
 
@@ -67,9 +67,9 @@ def _encodings(options: FlatOptions, host: Host) -> tuple[payload.Encode | None,
 
 
 def _including(options: FlatOptions) -> Callable[[EventBatch], None] | None:
-    """Return the function that writes tag and time into a batch's records, None where neither is wanted.
+    """Return the function that writes tag and time to a batch's records, None where neither is configured.
 
-    compat: out_kafka.rb does so before it reads the topic, and over fields that are there.
+    compat: out_kafka.rb does so before it reads the topic, and replaces existing fields.
     """
     steps: list[Callable[[EventBatch], None]] = []
     if options.output_include_time:

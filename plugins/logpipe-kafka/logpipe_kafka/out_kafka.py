@@ -1,4 +1,4 @@
-"""`@type kafka`: messages to Kafka without a buffer."""
+"""`@type kafka`: sends messages to Kafka without a buffer."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from logpipe_kafka.messages.options import FlatOptions
 from logpipe_kafka.messages.topic_guard import guarded
 
 LINGER_SECONDS: Final = 0.02
-"""How long a batch that is not full waits for more."""
+"""Seconds that a batch that is not full waits for more events."""
 FULL_SECONDS: Final = 1.0
-"""When an input may try again for a topic that fails."""
+"""Seconds until an input may retry events for a failing topic."""
 
 
 class KafkaOptions(FlatOptions):
     """Settings of `@type kafka`."""
 
     max_buffer_size: int | None = param(
-        "Accepted for fluentd's sake; what is on its way is bounded by bytes.", default=None, deprecated=NOT_USED
+        "Accepted for compatibility; pending messages are limited by bytes.", default=None, deprecated=NOT_USED
     )
     max_buffer_bytesize: int | None = param(
-        "Accepted for fluentd's sake; about 4 MiB are on their way at most.", default=None, deprecated=NOT_USED
+        "Accepted for compatibility; about 4 MiB are pending at most.", default=None, deprecated=NOT_USED
     )
 
 
 class KafkaOutput(Output[KafkaOptions], type="kafka"):
     """Sends each event to its topic, and settles the input's receipts when a broker has confirmed.
 
-    It takes what fits into some MiB and then lets the input wait, also while no broker answers; nothing is lost then,
-    and nothing given up. A topic that fails while others do not is refused to the input when its share is full, so
-    that the input reads those events again later.
+    It accepts some MiB and then makes the input wait, also while no broker answers; no event is lost or dropped then.
+    When the share of a topic that fails by itself is used up, its events are refused, so that the input reads them
+    again later.
     """
 
     def __init__(self, options: KafkaOptions, host: OutputHost) -> None:
@@ -49,14 +49,14 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Begin to connect; brokers that are away are no reason to wait."""
+        """Begin to connect; does not wait for the brokers."""
         await self._connection.start()
 
     async def process(self, batch: EventBatch) -> None:
-        """Take a batch, as soon as there is room.
+        """Accept a batch, once the budget allows.
 
         Raises:
-            RetryLater: a topic of the batch fails by itself, and enough waits for it.
+            RetryLater: a topic of the batch fails by itself, and its share of the budget is used up.
         """
         if not batch.times:
             return
@@ -76,7 +76,7 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
         await self._delivery.budget.empty()
 
     async def stop(self) -> None:
-        """Let go of the brokers; what is not confirmed was never settled, so that inputs read it again."""
+        """Close the connection; unconfirmed events are not settled, so that inputs read them again."""
         if self._timer is not None:
             self._timer.cancel()
         await self._connection.stop()

@@ -1,4 +1,4 @@
-"""`@type kafka2`: messages to Kafka out of a buffer whose chunks hold one topic each."""
+"""`@type kafka2`: sends messages to Kafka from a buffer whose chunks have one topic each."""
 
 from __future__ import annotations
 
@@ -46,55 +46,53 @@ def _path(text: str) -> RecordAccessor:
 class Kafka2Options(MessageOptions):
     """Settings of `@type kafka2`."""
 
-    # compat: out_kafka2.rb, alone among the outputs, refuses to start so
+    # compat: of all outputs only out_kafka2.rb refuses to start without brokers
     without_brokers: ClassVar[Literal["error", "warning"]] = "error"
 
-    client_id: str = param("Name under which the brokers know this client.", default="fluentd")
+    client_id: str = param("Name of this client for the brokers.", default="fluentd")
     topic: str | None = param(
-        "Topic, with placeholders such as ${tag} or ${field} for what is a chunk key; wins over `topic_key`.",
+        "Topic, with placeholders such as ${tag} or ${field} for chunk keys; overrides `topic_key`.",
         default=None,
         convert=unset_if_empty,
         placeholders=True,
     )
-    topic_key: str = param("Chunk key that names the topic.", default="topic")
-    message_key_key: str = param("Field that holds the message's key.", default="message_key")
+    topic_key: str = param("Chunk key with the topic.", default="topic")
+    message_key_key: str = param("Field with the message's key.", default="message_key")
     partition_key_key: str = param("Field that is hashed to choose the partition.", default="partition_key")
-    partition_key: str = param("Field that holds the partition's number.", default="partition")
+    partition_key: str = param("Field with the partition's number.", default="partition")
     record_key: RecordAccessor | None = param(
         "Field to send in place of the whole record, `$.a.b`.", default=None, convert=_optional_path
     )
     exclude_fields: list[RecordAccessor] = param("Fields to leave out, `$.a,$.b.c`.", default=[], convert=_paths)
     headers: dict[str, str] = param("Headers of every message, `name:value,name:value`.", default={})
-    headers_from_record: dict[str, str] = param(
-        "Headers with the field that holds their value, `name:$.a.b`.", default={}
-    )
+    headers_from_record: dict[str, str] = param("Headers with the field of their value, `name:$.a.b`.", default={})
     use_event_time: bool = param(
-        "Whether Kafka's timestamp of a message is the event's time, and not the time of sending.", default=False
+        "Whether Kafka's timestamp is the event's time rather than the time of sending.", default=False
     )
     use_default_for_unknown_topic: bool = param(
-        "Send to `default_topic` what is for a topic that does not exist.", default=False
+        "Send events for a topic that does not exist to `default_topic`.", default=False
     )
     discard_kafka_delivery_failed: bool = param(
-        "Throw away what could not be delivered, instead of trying the chunk again.", default=False
+        "Discard undelivered events instead of retrying the chunk.", default=False
     )
     ignore_exceptions: list[str] = param(
-        "Errors after which a chunk is not tried again, as ruby-kafka names them (Kafka::MessageSizeTooLarge).",
+        "Errors after which a chunk is not retried, by their names in ruby-kafka (Kafka::MessageSizeTooLarge).",
         default=[],
         convert=listed,
     )
     exception_backup: bool = param(
-        "Whether such a chunk goes to `<secondary>` or the backup folder; else it is thrown away.", default=True
+        "Whether such a chunk goes to `<secondary>` or the backup folder; else it is discarded.", default=True
     )
     share_producer: bool = param(
-        "Accepted for fluentd's sake; an output has one producer, whatever the number of flush threads.", default=False
+        "Accepted for compatibility; an output has one producer, whatever the number of flush threads.", default=False
     )
     connect_timeout: int | None = param(
-        "Accepted for fluentd's sake; connections have 30 s.", default=None, deprecated=NOT_USED
+        "Accepted for compatibility; connections have 30 s.", default=None, deprecated=NOT_USED
     )
     socket_timeout: int | None = param(
-        "Accepted for fluentd's sake; answers have 30 s.", default=None, deprecated=NOT_USED
+        "Accepted for compatibility; answers have 30 s.", default=None, deprecated=NOT_USED
     )
-    resolve_seed_brokers: bool = param("Accepted for fluentd's sake; each address of a host is tried.", default=False)
+    resolve_seed_brokers: bool = param("Accepted for compatibility; each address of a host is tried.", default=False)
     sasl_aws_msk_iam_access_key_id: str | None = param(
         "Key for IAM at MSK.", default=None, secret=True, removed="use SCRAM or TLS: logpipe does not speak AWS's IAM"
     )
@@ -104,11 +102,11 @@ class Kafka2Options(MessageOptions):
     sasl_aws_msk_iam_aws_region: str | None = param(
         "Region for IAM at MSK.", default=None, removed="use SCRAM or TLS: logpipe does not speak AWS's IAM"
     )
-    format: PluginConf = plugin_section("What a message holds.", kind="formatter", default_type="json")
+    format: PluginConf = plugin_section("The payload.", kind="formatter", default_type="json")
     inject: InjectOptions | None = section("Fields to add.")
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what does not go together."""
+        """Yield settings that contradict each other."""
         yield from super().check()
         if self.use_default_for_unknown_topic and self.default_topic is None:
             message = "default_topic must be set when use_default_for_unknown_topic is true"
@@ -126,7 +124,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
     buffer_argument = "topic"
 
     def __init__(self, options: Kafka2Options, host: OutputHost) -> None:
-        # compat: out_kafka2.rb says it so
+        # compat: the message of out_kafka2.rb
         host.log.info("brokers has been set: %s", options.brokers)
         fallback = options.default_topic if options.use_default_for_unknown_topic else None
         super().__init__(
@@ -143,7 +141,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
         """Return the topic of a chunk.
 
         Raises:
-            PermanentError: nothing names one.
+            PermanentError: there is none.
         """
         options = self.options
         if options.topic is not None:
@@ -157,7 +155,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
         return topic
 
     def give_up(self, chunk: Chunk, error: DeliveryError) -> None:
-        """Let the buffer try again, unless the settings say otherwise of this error."""
+        """Let the buffer retry, unless the settings exclude this error."""
         if self.options.discard_kafka_delivery_failed:
             self.discard(chunk, error)
             return
@@ -168,7 +166,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
         self.discard(chunk, error)
 
     def _warn_about_topics(self) -> None:
-        # compat: out_kafka2.rb says these two so
+        # compat: the two messages of out_kafka2.rb
         keys, topic_key = self.host.chunk_keys, self.options.topic_key
         if self.options.default_topic is not None:
             if "tag" in keys:
@@ -182,7 +180,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
             )
         if self.options.topic is None and topic_key not in keys:
             self.host.log.warning(
-                "topic_key %r is no chunk key, so records do not choose their topic: write <buffer %s>",
+                "topic_key %r is no chunk key, so it has no effect: write <buffer %s>",
                 topic_key,
                 topic_key,
             )
@@ -193,7 +191,7 @@ def _message_settings(options: Kafka2Options, host: OutputHost) -> MessageSettin
     if encode is None:
         encode_event = payload.by_formatter(host.formatter(options.format))
     else:
-        # compat: out_kafka2.rb writes json and ltsv itself, without a newline and whatever else <format> says
+        # compat: out_kafka2.rb writes json and ltsv itself, without a newline and other settings of <format>
         encode_event = payload.for_events(payload.json_encoding(host) if options.format.type == "json" else encode)
     if limit := options.max_send_limit_bytes:
         encode = payload.limited(encode, limit) if encode is not None else None
@@ -228,7 +226,7 @@ def _injecting(options: InjectOptions | None, host: OutputHost) -> Callable[[Eve
 
 
 def ruby_names(error: BaseException) -> set[str]:
-    """Return the names that fluentd's users know for the cause of a failed delivery."""
+    """Return ruby-kafka's names for the cause of a failed delivery."""
     cause = type(error.__cause__ or error).__name__
     plain = cause.removeprefix("Kafka").removesuffix("Exception")
     return {"Kafka::DeliveryFailed", f"Kafka::{plain}", f"Kafka::{plain.removesuffix('Error')}"}

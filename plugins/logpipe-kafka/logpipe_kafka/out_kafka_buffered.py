@@ -1,4 +1,4 @@
-"""`@type kafka_buffered`: messages to Kafka out of a buffer, with the parameters of fluentd 0.12."""
+"""`@type kafka_buffered`: sends messages to Kafka from a buffer, with the parameters of fluentd 0.12."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from logpipe_kafka.messages.options import FlatOptions
 class KafkaBufferedOptions(FlatOptions):
     """Settings of `@type kafka_buffered`."""
 
-    topic_key: str = param("Field that names the topic.", default="topic")
-    message_key_key: str = param("Field that holds the message's key.", default="message_key")
+    topic_key: str = param("Field with the topic.", default="topic")
+    message_key_key: str = param("Field with the message's key.", default="message_key")
     partition_key_key: str = param("Field that is hashed to choose the partition.", default="partition_key")
-    partition_key: str = param("Field that holds the partition's number.", default="partition")
+    partition_key: str = param("Field with the partition's number.", default="partition")
     use_event_time: bool = param(
-        "Whether Kafka's timestamp of a message is the event's time, and not the time of sending.", default=False
+        "Whether Kafka's timestamp is the event's time rather than the time of sending.", default=False
     )
     discard_kafka_delivery_failed: bool = param(
-        "Throw away what could not be delivered, instead of trying the chunk again.", default=False
+        "Discard undelivered events instead of retrying the chunk.", default=False
     )
     kafka_agg_max_bytes: Size | None = param(
-        "Accepted for fluentd's sake; batches are as large as suits Kafka.", default=None, deprecated=NOT_USED
+        "Accepted for compatibility; the size of batches is chosen automatically.", default=None, deprecated=NOT_USED
     )
     kafka_agg_max_messages: int | None = param(
-        "Accepted for fluentd's sake; batches are as large as suits Kafka.", default=None, deprecated=NOT_USED
+        "Accepted for compatibility; the size of batches is chosen automatically.", default=None, deprecated=NOT_USED
     )
     monitoring_list: list[str] = param(
-        "Accepted for fluentd's sake; logpipe's own metrics say how much was sent.", default=[], deprecated=NOT_USED
+        "Accepted for compatibility; logpipe's own metrics say how much was sent.", default=[], deprecated=NOT_USED
     )
 
 
 class KafkaBufferedOutput(BufferedOutput[KafkaBufferedOptions], type="kafka_buffered"):
-    """Sends each event of a chunk to its topic. Without `<buffer ARG>` a chunk holds the events of one tag."""
+    """Sends each event of a chunk to its topic. Without `<buffer ARG>` a chunk has the events of one tag."""
 
     compat: ClassVar = frozenset({"buffer"})
     buffer_argument = "tag"
@@ -47,7 +47,7 @@ class KafkaBufferedOutput(BufferedOutput[KafkaBufferedOptions], type="kafka_buff
         super().__init__(options, host, brokers=find_brokers(options, host), messages=messages)
 
     def give_up(self, chunk: Chunk, error: DeliveryError) -> None:
-        """Let the buffer try again, unless the settings say to throw away."""
+        """Let the buffer retry, unless undelivered events are to be discarded."""
         if not self.options.discard_kafka_delivery_failed:
             raise error
         self.discard(chunk, error)

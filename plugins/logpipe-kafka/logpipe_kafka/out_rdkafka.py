@@ -1,7 +1,7 @@
 """`@type rdkafka` and `@type rdkafka2`: fluentd's outputs on librdkafka.
 
-They differ from kafka_buffered and kafka2 in their client only. Here all have the same one, so that librdkafka's own
-settings have no effect and are warned about.
+In fluentd they differ from kafka_buffered and kafka2 in the client. Here all have the same one, so that librdkafka's
+own settings have no effect; a warning names them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from logpipe import Chunk, DeliveryError, PermanentError, Size, param
 from logpipe_kafka.out_kafka2 import Kafka2Options, Kafka2Output
 from logpipe_kafka.out_kafka_buffered import KafkaBufferedOptions, KafkaBufferedOutput
 
-UNUSED = "Accepted for fluentd's sake; a setting of librdkafka."
+UNUSED = "Accepted for compatibility; a setting of librdkafka."
 HINT = "logpipe does not use librdkafka: remove it, or look for a parameter of the output's own"
 
 
@@ -32,7 +32,7 @@ class RdkafkaOptions(KafkaBufferedOptions):
 
 
 class RdkafkaOutput(KafkaBufferedOutput, type="rdkafka"):
-    """Does what kafka_buffered does."""
+    """The same as kafka_buffered."""
 
     options_class = RdkafkaOptions
 
@@ -44,21 +44,21 @@ class Rdkafka2Options(Kafka2Options):
 
     # compat: out_rdkafka2.rb has no such parameter and authenticates without TLS too
     sasl_over_ssl: bool = param("Refuse to authenticate without TLS.", default=False)
-    output_data_type: str | None = param("What a message holds.", default=None, removed="use <format>")
+    output_data_type: str | None = param("The payload.", default=None, removed="use <format>")
     output_include_tag: bool | None = param("Write the tag.", default=None, removed="use <inject>")
     output_include_time: bool | None = param("Write the time.", default=None, removed="use <inject>")
     discard_kafka_delivery_failed_regex: re.Pattern[str] | None = param(
-        "Throw away what could not be delivered when the error matches, instead of trying the chunk again.",
+        "Discard undelivered events when the error matches, instead of retrying the chunk.",
         default=None,
     )
     use_default_for_unknown_partition_error: bool = param(
-        "Accepted for fluentd's sake; an event for a partition that does not exist goes to `@ERROR`.",
+        "Accepted for compatibility; an event for a partition that does not exist goes to `@ERROR`.",
         default=False,
         deprecated="remove it: an event for a partition that does not exist goes to @ERROR",
     )
     unrecoverable_error_codes: list[str] = param(
-        "Accepted for fluentd's sake; a refused topic's chunk goes to `<secondary>`, a message that is too large to "
-        "`@ERROR`, and everything else is tried again.",
+        "Accepted for compatibility; a refused topic's chunk goes to `<secondary>`, a message that is too large to "
+        "`@ERROR`, and all others are retried.",
         default=[],
         deprecated="remove it: a refused topic's chunk goes to <secondary>, a message that is too large to @ERROR",
     )
@@ -74,13 +74,13 @@ class Rdkafka2Options(Kafka2Options):
 
 
 class Rdkafka2Output(Kafka2Output, type="rdkafka2"):
-    """Does what kafka2 does, and can throw away what fails in a certain way."""
+    """The same as kafka2; it can also discard undelivered events after certain errors."""
 
     options_class = Rdkafka2Options
     options: Rdkafka2Options
 
     def give_up(self, chunk: Chunk, error: DeliveryError) -> None:
-        """Let the buffer try again, unless the settings say otherwise of this error."""
+        """Let the buffer retry, unless the settings exclude this error."""
         pattern = self.options.discard_kafka_delivery_failed_regex
         if pattern is not None and not isinstance(error, PermanentError) and pattern.search(str(error)):
             self.discard(chunk, error)

@@ -43,9 +43,9 @@ def filled(events: Events, count: int, *, codec: int = 0) -> Batch:
     """Return a batch of some messages made of two calls' events."""
     batch = Batch(events, codec=codec, limit=1 << 20, partition=3)
     assert batch.extend(stamped([b"value-%d" % number for number in range(count - 1)], 1000), [("h", b"x")]) is None
-    batch.owe(events, range(count - 1))
+    batch.add_source(events, range(count - 1))
     assert batch.add(2000, b"key", b"last", NO_HEADERS)
-    batch.owe(events, (count - 1,))
+    batch.add_source(events, (count - 1,))
     return batch
 
 

@@ -173,7 +173,7 @@ async def test_too_many_topics(mock: MockKafka, read: Read, output: type[Output[
         await feeder.all_settled()
         assert not stage.errors
         (error,) = stage.log.texts("error")
-        assert error.startswith("topic attack-5 is one more than max_topics 5; events for such topics go to t: look at")
+        assert error.startswith("topic attack-5 is one more than max_topics 5; events for such topics go to t: check")
         assert set(stage.plugin(output)._delivery._queues) == {"t", *(f"attack-{n}" for n in range(5))}
     assert numbers(await read("attack-3")) == [3, 3]
     assert sorted(numbers(await read("t"))) == list(range(5, 100_000))

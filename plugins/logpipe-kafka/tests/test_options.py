@@ -83,7 +83,7 @@ def test_brokers(text: str, brokers: list[str]) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("required_acks 2", "\"required_acks\": '2' is nothing Kafka knows: write -1 (all replicas in sync)"),
+        ("required_acks 2", "\"required_acks\": '2' is not a setting of Kafka: write -1 (all replicas in sync)"),
         ("compression_codec lzma", "'lzma' is no codec: write one of gzip, snappy, lz4, zstd, none"),
         ("default_partition one", "'one' is not a whole number: write digits"),
         ("default_partition -1", "default_partition must be 0 or more"),

@@ -1,5 +1,5 @@
-"""The brokers, and one producer that speaks to them.
+"""The brokers, and one producer connected to them.
 
-`brokers` (a list, or `zookeeper`) ─► `producer` keeps one `session` alive, with `security`; `verdict` says what an
-error means, `diagnosis` why a broker hangs up, `client_log` what aiokafka said last.
+`brokers` (a list, or `zookeeper`) ─► `producer` keeps one `session` alive, with `security`; `verdict` classifies
+errors, `diagnosis` finds why a broker disconnects, `client_log` has aiokafka's last error.
 """

@@ -1,4 +1,4 @@
-"""Where the brokers are: a fixed list, or what ZooKeeper says (zookeeper.py)."""
+"""The brokers' addresses: a fixed list, or from ZooKeeper (zookeeper.py)."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ REMIND_SECONDS: Final = 60.0
 
 
 class Brokers(Protocol):
-    """A list of addresses to ask first, HOST:PORT each; it may be unknown for a while, and change."""
+    """A list of bootstrap addresses, HOST:PORT each; it may be unknown at first, and change."""
 
     changed: asyncio.Event
-    """Set when the list has changed; whoever waited for it clears it."""
+    """Set when the list has changed; the waiter clears it."""
 
     async def start(self) -> None:
-        """Begin to find out."""
+        """Begin to find the addresses."""
         ...
 
     async def addresses(self) -> Sequence[str]:
-        """Return the list, as soon as there is one."""
+        """Return the list, once there is one."""
         ...
 
     def refresh(self) -> None:
-        """Find out again, because the addresses did not help; returns at once."""
+        """Find the addresses again, because none could be reached; returns at once."""
         ...
 
     async def stop(self) -> None:
-        """Let go of everything; safe without `start`, and twice."""
+        """Close all connections; safe without `start`, and twice."""
         ...
 
 
 class FixedBrokers:
-    """The addresses that the configuration names; what is none is left out."""
+    """The addresses in the configuration; invalid ones are left out."""
 
     def __init__(self, addresses: Sequence[str], host: Host) -> None:
         self.changed = asyncio.Event()
@@ -49,7 +49,7 @@ class FixedBrokers:
         """Do nothing."""
 
     async def addresses(self) -> Sequence[str]:
-        """Return the configured list; without one, say so now and then, for nothing else will."""
+        """Return the configured list; without one, wait and repeat a warning."""
         while not self._addresses:
             self._log.error(
                 "brokers names no broker (%s), so that events wait: write host:port and start again",
@@ -59,7 +59,7 @@ class FixedBrokers:
         return self._addresses
 
     def refresh(self) -> None:
-        """Do nothing: the list stays."""
+        """Do nothing: the list is fixed."""
 
     async def stop(self) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""aiokafka's own messages: silent unless asked for, the last one at hand as the reason of a failure."""
+"""aiokafka's own log messages: hidden by default; the last error is kept as the reason of a failure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ LOGGER: Final = "aiokafka"
 
 
 class ClientLog(logging.Handler):
-    """Takes aiokafka's messages; passes them on with `get_kafka_client_log true`.
+    """Receives aiokafka's messages; forwards them with `get_kafka_client_log true`.
 
-    aiokafka says at each attempt that a broker is away, on a logger that nobody configures; we say it once.
+    aiokafka logs at each attempt that a broker is away, on a logger of its own; this plugin logs it once.
     """
 
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
@@ -21,25 +21,25 @@ class ClientLog(logging.Handler):
         self._last = ""
 
     def attach(self, *, forward: bool) -> None:
-        """Begin to listen."""
+        """Begin to receive messages."""
         self._forward = forward
         logger = logging.getLogger(LOGGER)
         logger.addHandler(self)
         logger.propagate = False
-        # Its debug messages hold whole requests.
+        # Its debug messages contain whole requests.
         logger.setLevel(logging.INFO)
 
     def detach(self) -> None:
-        """Stop listening; safe without `attach`."""
+        """Stop receiving messages; safe without `attach`."""
         logging.getLogger(LOGGER).removeHandler(self)
 
-    def take_last(self) -> str:
-        """Return the last error it heard of, and forget it."""
+    def pop_last(self) -> str:
+        """Return the last error and clear it."""
         last, self._last = self._last, ""
         return last
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Remember, and pass on if asked to."""
+        """Keep the last error, and forward the message if configured."""
         text = record.getMessage()
         if record.levelno >= logging.ERROR and not text.startswith("Unable to update metadata"):
             self._last = text

@@ -1,7 +1,7 @@
-"""Finds out why a broker that can be reached hangs up: TLS on one side only, or a certificate that it misses.
+"""Finds out why a reachable broker disconnects: TLS on one side only, or a missing or refused client certificate.
 
-Kafka closes such a connection without a word, so that the error of the connection itself says nothing. Each question
-below is a connection of its own, asked once when an outage begins.
+Kafka closes such a connection without a message, so the connection's error has no cause. Each probe below is a
+separate connection, made once when an outage begins.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 SECONDS: Final = 3.0
-"""How long one question may take."""
+"""Seconds for one probe."""
 
-# https://kafka.apache.org/protocol: ApiVersions, version 0, correlation 1, no client id; brokers answer it to anybody
+# https://kafka.apache.org/protocol: ApiVersions, version 0, correlation 1, no client id; needs no authentication
 _QUESTION: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
-_TLS: Final = (b"\x16\x03", b"\x15\x03")  # what a record of a handshake, or of an alert, begins with
+_TLS: Final = (b"\x16\x03", b"\x15\x03")  # the beginning of a handshake record, and of an alert
 _ANSWER: Final = struct.Struct(">ii")
 
 
 async def diagnose(address: str, context: ssl.SSLContext | None, *, has_certificate: bool) -> str:
-    """Return the likely cause with a way out, "" where none is found.
+    """Return the likely cause with a hint, "" where none is found.
 
     Args:
         address: of the broker, HOST:PORT.
@@ -62,7 +62,7 @@ async def _connected(
 
 
 async def _speaks_tls(place: tuple[str, int]) -> bool:
-    """Return whether a greeting in TLS is answered in TLS, be it with an alert; nothing else is sent."""
+    """Return whether a TLS handshake is answered in TLS, even with an alert."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     greeting = ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
@@ -86,13 +86,13 @@ async def _speaks_plaintext(place: tuple[str, int]) -> bool:
 
 
 async def _hangs_up(place: tuple[str, int], context: ssl.SSLContext) -> str:
-    """Return how the broker ends TLS, "" where it does not; with TLS 1.3 that comes after the handshake."""
+    """Return how the broker aborts TLS, "" where it does not; with TLS 1.3 that comes after the handshake."""
     try:
         async with _connected(place, context) as (reader, writer):
             writer.write(_QUESTION)
             await reader.readexactly(_ANSWER.size)
     except ssl.SSLCertVerificationError:
-        return ""  # that is our verdict, and the log has it
+        return ""  # refused on our side, which the log already has
     except ssl.SSLError as error:
         return str(error.reason or "it hangs up").replace("_", " ").lower()
     except (ConnectionError, EOFError):

@@ -1,4 +1,4 @@
-"""Keeps one producer alive, and replaces it when it can't go on."""
+"""Keeps one producer alive, and replaces it when it fails."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ FIRST_BACK_OFF: Final = 0.1
 LONGEST_BACK_OFF: Final = 5.0
 WATCH_SECONDS: Final = 5.0
 STALL_SECONDS: Final = 60.0
-"""A batch that is not confirmed for so long while brokers answer: aiokafka has lost it (aiokafka#1018)."""
+"""Seconds without confirmation while brokers answer, after which aiokafka has lost the batch (aiokafka#1018)."""
 MOST_ASKED: Final = 3
-"""Brokers that are asked what is wrong."""
+"""The most brokers to diagnose."""
 GIVE_UP_SECONDS: Final = 10.0
-"""Without an answer for so long, start over from the list of brokers: they may have moved."""
+"""Seconds without a response after which to connect again by the list of brokers: they may have moved."""
 
 
 class Cluster:
-    """The brokers together, seen through one long-lived producer.
+    """The brokers, used through one long-lived producer.
 
     Args:
-        brokers: where to find them.
+        brokers: their addresses.
         host: the output's.
         on_trouble: called when no broker could be reached, with the reason, at each attempt.
     """
@@ -56,10 +56,10 @@ class Cluster:
         self._closed = False
         self._away_since: float | None = None
         self.problem: Exception | None = None
-        """Why no broker answers, as far as we know; None while one does."""
+        """Why no broker answers; None while one does, as far as is known."""
 
     async def start(self, settings: SessionSettings, *, log_client: bool) -> None:
-        """Begin to connect; returns at once. `settings` are what each producer is made with."""
+        """Begin to connect; returns at once. Each producer is made with `settings`."""
         self._settings = settings
         self._client_log.attach(forward=log_client)
         await self._brokers.start()
@@ -67,7 +67,7 @@ class Cluster:
         self._host.start_task(self._watch(), name="watch")
 
     async def stop(self) -> None:
-        """Let go of brokers and producer."""
+        """Close the producer and the connection to ZooKeeper."""
         self._closed = True
         self._connected.clear()
         sessions = {*self._retiring, *([self._session] if self._session is not None else [])}
@@ -79,17 +79,17 @@ class Cluster:
 
     @property
     def answers(self) -> bool:
-        """Whether at least one broker does, as far as we know."""
+        """Whether at least one broker answers, as far as is known."""
         return self._session is not None and self._away_since is None
 
     async def session(self) -> Session:
-        """Return the connected session, as soon as there is one."""
+        """Return the connected session, once there is one."""
         while self._session is None:
             await self._connected.wait()
         return self._session
 
     def answered(self) -> None:
-        """Note that a broker has answered something."""
+        """Record that a broker has answered."""
         if self._away_since is not None:
             away = asyncio.get_running_loop().time() - self._away_since
             self._log.info("brokers answer again after %.1f seconds", away)
@@ -97,21 +97,21 @@ class Cluster:
             self.problem = None
 
     async def look_up(self, session: Session, topic: str) -> bool:
-        """Ask about a topic; returns whether a broker has answered."""
+        """Request a topic's metadata; returns whether a broker has answered."""
         if await session.look_up(topic):
             self.answered()
             return True
         if session is self._session:
-            self._unreachable(session, KafkaError(self._client_log.take_last() or "no broker answers"))
+            self._unreachable(session, KafkaError(self._client_log.pop_last() or "no broker answers"))
         return False
 
-    def ask_only_about(self, topics: Collection[str]) -> None:
-        """Ask no more about other topics than these."""
+    def limit_topics(self, topics: Collection[str]) -> None:
+        """Request metadata of these topics only from now on."""
         if self._session is not None:
-            self._session.ask_only_about(topics)
+            self._session.limit_topics(topics)
 
     def replace(self, session: Session, why: str) -> None:
-        """Connect anew, if that is still the session in use; what was not confirmed is sent again."""
+        """Replace the session, if it is still in use; unconfirmed batches are sent again."""
         if session is not self._session or self._closed:
             return
         self._log.warning("making a new Kafka producer: %s", why)
@@ -126,7 +126,7 @@ class Cluster:
             self.answered()
             self._replaced.clear()
             self._connected.set()
-            # compat: out_kafka.rb says it so
+            # compat: the message of out_kafka.rb
             self._log.info("initialized kafka producer: %s", self._settings.client_id)
             await self._replaced.wait()
             self._host.start_task(self._retire(session), name="retire")
@@ -144,7 +144,7 @@ class Cluster:
             try:
                 return await Session.open(addresses, self._settings)
             except (KafkaError, OSError) as error:
-                said = self._client_log.take_last() or reason(error)
+                said = self._client_log.pop_last() or reason(error)
                 if self._away_since is None and (cause := await self._cause(addresses)):
                     said = f"{said.rstrip(': ')}: {cause}"
                 self._away(KafkaError(said))
@@ -153,14 +153,14 @@ class Cluster:
             back_off = min(LONGEST_BACK_OFF, back_off * 2)
 
     async def _cause(self, addresses: Sequence[str]) -> str:
-        """Return what is wrong with TLS, as far as the first broker that shows it tells."""
+        """Return the TLS problem of the first broker that has one, "" without one."""
         given = self._settings.security
         context, has_certificate = given.get("ssl_context"), self._settings.has_certificate
         asked = (diagnose(each, context, has_certificate=has_certificate) for each in addresses[:MOST_ASKED])
         return next((cause for cause in await asyncio.gather(*asked) if cause), "")
 
     async def _pause(self, seconds: float) -> None:
-        """Wait that long, or until the list of brokers has changed."""
+        """Wait so many seconds, or until the list of brokers has changed."""
         try:
             async with asyncio.timeout(seconds):
                 await self._brokers.changed.wait()
@@ -175,17 +175,17 @@ class Cluster:
         self._on_trouble(error)
 
     def _unreachable(self, session: Session, error: Exception) -> None:
-        """React to a session none of whose brokers answers."""
+        """Handle a session none of whose brokers answers."""
         self._away(error)
         self._brokers.refresh()
         since = self._away_since or 0.0
         silent = asyncio.get_running_loop().time() - since
-        # An idempotent producer must stay the same, else the brokers could not tell what they have already.
+        # An idempotent producer must stay the same, else the brokers could not detect duplicates.
         if silent > GIVE_UP_SECONDS and not self._settings.idempotent:
             self.replace(session, f"no broker has answered for {silent:.0f} seconds")
 
     async def _watch(self) -> None:
-        """Replace a producer that has stopped confirming, or whose brokers are all gone from the list."""
+        """Replace a producer that is stuck, or whose brokers are no longer in the list."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(WATCH_SECONDS)

@@ -1,4 +1,4 @@
-"""TLS and SASL: from settings to aiokafka's arguments."""
+"""TLS and SASL: makes aiokafka's arguments from the settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def arguments(options: ClusterOptions) -> dict[str, Any]:
     """Return aiokafka's arguments; reads the files that the settings name.
 
     Raises:
-        InvalidSetting: a file can't be read, or does not hold what it should.
+        InvalidSetting: a file can't be read, or has the wrong content.
     """
     found: dict[str, Any] = {"security_protocol": options.protocol}
     if options.uses_tls:
@@ -31,7 +31,7 @@ def arguments(options: ClusterOptions) -> dict[str, Any]:
     if options.principal:
         found["sasl_kerberos_service_name"] = options.service_name or "kafka"
         if options.keytab:
-            # The only way to tell MIT Kerberos from within, for the whole process.
+            # The only way to configure MIT Kerberos from within, for the whole process.
             os.environ["KRB5_CLIENT_KTNAME"] = options.keytab
     return found
 
@@ -52,7 +52,7 @@ def _tls_context(options: ClusterOptions) -> ssl.SSLContext:
 
 @contextmanager
 def _naming(param: str, path: str) -> Iterator[None]:
-    """Name the setting and its file in errors: OpenSSL's own name neither."""
+    """Add the setting and its file to errors, which OpenSSL's own do not name."""
     try:
         yield
     except OSError as error:
@@ -69,7 +69,7 @@ def _load_client_certificate(context: ssl.SSLContext, options: ClusterOptions) -
                 together += Path(path).read_bytes() + b"\n"
     with _naming("ssl_client_cert_key", key):
         Path(key).read_bytes()
-    # OpenSSL wants the certificate and those that vouch for it in one file, and does not say which file it minds.
+    # OpenSSL needs the certificate and its chain in one file, and its errors do not name the file.
     with tempfile.NamedTemporaryFile(suffix=".pem") as file:
         file.write(together)
         file.flush()

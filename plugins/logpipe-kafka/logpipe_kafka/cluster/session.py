@@ -1,9 +1,8 @@
-"""One aiokafka producer, from the moment it has reached a broker until it is let go of.
+"""One aiokafka producer, from its first connection to a broker until it is closed.
 
-aiokafka's `flush` and `stop` wait for as long as no broker answers, its sender asks for metadata without a pause while
-a partition has no leader, and a batch may hang for ever (aiokafka#1018, #1101). So whoever hands a batch over here
-keeps it until it is confirmed, and a producer that is no longer trusted is dropped, not stopped. This is the only
-module that touches aiokafka's inside.
+aiokafka's `flush` and `stop` wait while no broker answers, its sender requests metadata without a pause while a
+partition has no leader, and a batch may hang for ever (aiokafka#1018, #1101). So callers keep a batch until it is
+confirmed, and a stuck producer is dropped, not stopped. This is the only module that uses aiokafka's internals.
 """
 # ruff: noqa: SLF001 - the docstring says why; pyproject.toml keeps aiokafka below the next minor version
 
@@ -22,37 +21,37 @@ from logpipe_kafka.cluster.verdict import SessionEnded
 from logpipe_kafka.messages.batch import Batch
 
 REQUEST_SECONDS: Final = 30.0
-"""How long a connection and an answer may take."""
+"""Seconds for a connection and for a response."""
 OPEN_SECONDS: Final = 60.0
 LOOK_UP_SECONDS: Final = 10.0
 HAND_OVER_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 RETIRE_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 2.0
-"""How long aiokafka itself tries a batch again; we have better manners."""
+"""Seconds that aiokafka itself retries a batch; `delivery` does so with pauses."""
 IDEMPOTENT_RETRY_SECONDS: Final = 60.0
-"""The same for an idempotent producer: only while it is the same one can brokers tell what they have already."""
+"""The same for an idempotent producer: brokers detect duplicates only of the same producer."""
 METADATA_SECONDS: Final = 0.05
-"""Between two questions about topics: aiokafka asks without a pause while a partition has no leader."""
+"""Seconds between two requests for metadata: aiokafka makes no pause while a partition has no leader."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a producer is made with."""
+    """The settings of a producer."""
 
     client_id: str
     acks: int
     ack_seconds: float
-    """How long a broker may wait for its replicas."""
+    """The time that a broker may wait for its replicas."""
     idempotent: bool
     security: Mapping[str, Any]
     """Arguments of AIOKafkaProducer about TLS and SASL."""
     has_certificate: bool = False
-    """Whether we show the brokers a client certificate."""
+    """Whether there is a client certificate."""
 
 
 class Session:
-    """A connected producer. Made by `open`; every await here has a deadline, except for the confirmation itself."""
+    """A connected producer, made by `open`. Every await here has a deadline, except for the confirmation itself."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
@@ -101,21 +100,21 @@ class Session:
 
     @property
     def waiting_since(self) -> float | None:
-        """When the oldest batch that is not confirmed was handed over, by the loop's clock; None without one."""
+        """When the oldest unconfirmed batch was sent, by the loop's clock; None without one."""
         return min(self._unconfirmed.values(), default=None)
 
     @property
     def must_end(self) -> bool:
-        """Whether it can't go on: aiokafka's sender has died, or an idempotent batch failed and left a gap."""
+        """Whether it has failed: aiokafka's sender has ended, or an idempotent batch failed and left a gap."""
         task = self._producer._sender.sender_task
         return self._has_gap or task is None or task.done()
 
     def partitions(self, topic: str) -> tuple[int, ...]:
-        """Return a topic's partitions, none while it is not known."""
+        """Return a topic's partitions, none while they are unknown."""
         return tuple(sorted(self._client.cluster.partitions_for_topic(topic) or ()))
 
     def is_refused(self, topic: str) -> bool:
-        """Return whether the brokers will not tell us about a topic."""
+        """Return whether the brokers refuse a topic's metadata."""
         return topic in self._client.cluster.unauthorized_topics
 
     def has_leader(self, topic: str, partition: int) -> bool:
@@ -124,12 +123,12 @@ class Session:
         return leader is not None and leader != -1
 
     async def look_up(self, topic: str) -> bool:
-        """Ask about a topic, and again about all others; returns whether a broker has answered."""
+        """Request the metadata of a topic and all others; returns whether a broker has answered."""
         self._client.add_topic(topic)
         return await self.answers()
 
     async def answers(self) -> bool:
-        """Ask about all topics; returns whether a broker has answered. Questions of the same moment are one."""
+        """Request all topics' metadata; returns whether a broker has answered. Concurrent calls share a request."""
         if self._ended:
             return False
         try:
@@ -138,18 +137,18 @@ class Session:
         except TimeoutError:
             return False
 
-    def ask_only_about(self, topics: Collection[str]) -> None:
-        """Ask no more about other topics than these."""
+    def limit_topics(self, topics: Collection[str]) -> None:
+        """Request metadata of these topics only from now on."""
         self._client.set_topics(topics)
 
     async def send(self, batch: Batch, topic: str, partition: int) -> None:
-        """Hand a batch over and return when it is confirmed, or written to the socket with `required_acks 0`.
+        """Send a batch and return when it is confirmed, or written to the socket with `required_acks 0`.
 
-        Nothing else may be on its way to that partition: aiokafka would report one batch's error to the next.
+        No other batch may be in flight to that partition: aiokafka would report one batch's error to the next.
 
         Raises:
             KafkaError: it was refused, or could not be sent.
-            TimeoutError: it could not be handed over in time.
+            TimeoutError: aiokafka did not accept it in time.
             AssertionError: there is no such partition.
             SessionEnded: the session was closed.
         """
@@ -168,15 +167,15 @@ class Session:
             self._unconfirmed.pop(confirmed, None)
 
     async def retire(self) -> None:
-        """Give what is on its way some seconds to be confirmed, then close."""
+        """Wait some seconds for the confirmation of batches in flight, then close."""
         if self._unconfirmed and not self._producer._sender.sender_task.done():
             await asyncio.wait(self._unconfirmed, timeout=RETIRE_SECONDS)
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the producer within some seconds, whatever its brokers do; nothing is flushed.
+        """Close the producer within some seconds without flushing, even if no broker answers.
 
-        What was not confirmed is the caller's to send again: `send` raises SessionEnded.
+        For unconfirmed batches `send` raises SessionEnded; the caller sends them again.
         """
         if self._ended:
             return
@@ -184,7 +183,7 @@ class Session:
         for confirmed in self._unconfirmed:
             if not confirmed.done():
                 confirmed.set_exception(SessionEnded("the producer was closed before the batch was confirmed"))
-        # Its destructor would complain about a producer that was not stopped, which stop() alone can be.
+        # Its destructor would warn about a producer without stop(), the only other way to mark it closed.
         self._producer._closed = True
         for connection in self._client._conns.values():
             if connection._writer is not None:
@@ -218,7 +217,7 @@ class Session:
 
 
 def _paced(ask: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
-    """Wrap aiokafka's question about topics, so that the next one comes a moment after the last."""
+    """Wrap aiokafka's metadata request with a pause after the last one."""
     loop = asyncio.get_running_loop()
     last = loop.time() - METADATA_SECONDS
 

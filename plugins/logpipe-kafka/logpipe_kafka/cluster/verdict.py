@@ -1,4 +1,4 @@
-"""What an error from aiokafka or a broker means for the batch that met it."""
+"""Classifies errors of aiokafka and brokers by how to handle the batch."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from typing import Final
 from aiokafka import errors
 
 
-class SessionEnded(Exception):  # noqa: N818 - it says what happened
-    """The producer that had a batch was let go of before the batch was confirmed."""
+class SessionEnded(Exception):  # noqa: N818 - an event rather than an error
+    """The producer was closed before a batch was confirmed."""
 
 
 class InvalidRecord(errors.BrokerResponseError):  # type: ignore[misc]  # aiokafka has no types
-    """A message breaks a rule of its topic: no key where the topic is compacted, say."""
+    """A message breaks a rule of its topic, such as a missing key in a compacted topic."""
 
     errno = 87
     message = "INVALID_RECORD"
     description = "The broker failed to validate a record of the batch."
 
 
-# aiokafka 0.14 does not know this one and would report UnknownError.
+# aiokafka 0.14 does not have this error and would report UnknownError.
 errors.kafka_errors.setdefault(InvalidRecord.errno, InvalidRecord)
 
 
 class Verdict(enum.Enum):
-    """What to do."""
+    """How to handle an error."""
 
     AGAIN = enum.auto()
-    """Trouble of this partition that may pass."""
+    """A temporary problem of this partition."""
     UNREACHABLE = enum.auto()
-    """The broker was not there, or did not answer in time."""
+    """The broker was unreachable, or did not answer in time."""
     UNKNOWN_TOPIC = enum.auto()
-    """There is no such topic or partition; somebody may make it."""
+    """There is no such topic or partition; it may be created."""
     REFUSED_TOPIC = enum.auto()
-    """We may not write to this topic, and only an operator can change that."""
+    """Writing to this topic is not allowed, which only an operator can change."""
     IMPOSSIBLE_TOPIC = enum.auto()
     """No topic of that name can exist."""
     TOO_LARGE = enum.auto()
-    """The batch is larger than the topic takes; one of its messages may be."""
+    """The batch is larger than the topic allows; one of its messages may be."""
     BAD_MESSAGE = enum.auto()
-    """At least one of the messages is against the rules."""
+    """At least one of the messages is invalid."""
     NEW_SESSION = enum.auto()
-    """This producer can't go on."""
+    """This producer has failed."""
 
 
 _VERDICTS: Final[dict[type[BaseException], Verdict]] = {
-    AssertionError: Verdict.UNKNOWN_TOPIC,  # aiokafka's way to say that a partition is not in its metadata
+    AssertionError: Verdict.UNKNOWN_TOPIC,  # aiokafka raises it when a partition is not in its metadata
     OSError: Verdict.UNREACHABLE,
     SessionEnded: Verdict.AGAIN,
     TimeoutError: Verdict.UNREACHABLE,
@@ -72,7 +72,7 @@ _VERDICTS: Final[dict[type[BaseException], Verdict]] = {
 
 
 def judge(error: BaseException) -> Verdict:
-    """Return what to do about `error`; what nobody knows may pass."""
+    """Return how to handle `error`; unknown ones count as temporary."""
     for cls in type(error).__mro__:
         if cls in _VERDICTS:
             return _VERDICTS[cls]
@@ -80,7 +80,7 @@ def judge(error: BaseException) -> Verdict:
 
 
 def reason(error: BaseException) -> str:
-    """Return the error in words, without the brackets and repetitions of aiokafka."""
+    """Return an error's description, without the brackets and repetitions of aiokafka."""
     if isinstance(error, errors.BrokerResponseError):
         return str(error.message)
     text = " ".join(map(str, error.args)) if isinstance(error, errors.KafkaError) else str(error)

@@ -1,4 +1,4 @@
-"""Brokers as they register themselves in ZooKeeper: read at start, again when they change, again when asked to."""
+"""Brokers registered in ZooKeeper: read at start, on changes and on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import orjson
 from logpipe import Host
 
 CONNECT_SECONDS: Final = 3.0
-"""How long the first connection may take before the log says that there is none."""
+"""Seconds for the first connection before a warning is logged."""
 READ_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 FIRST_PAUSE: Final = 1.0
@@ -24,10 +24,10 @@ LONGEST_PAUSE: Final = 10.0
 class ZooKeeperBrokers:
     """Brokers by their registrations under `zookeeper_path`.
 
-    kazoo works in threads of its own and connects again by itself; what it calls back is handed over to the loop.
+    kazoo works in threads of its own and reconnects by itself; its callbacks are passed to the loop.
 
     Args:
-        hosts: ZooKeeper's addresses, with a root node behind a slash if there is one.
+        hosts: ZooKeeper's addresses, with a root node after a slash if there is one.
         path: the node whose children are the brokers.
         protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL: which of a broker's endpoints to take.
         host: the output's.
@@ -43,14 +43,14 @@ class ZooKeeperBrokers:
         self._addresses: list[str] = []
         self._known = asyncio.Event()
         self._stale = asyncio.Event()
-        self._complaint = ""
+        self._last_warning = ""
         self._client: Any = None
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
         from kazoo.client import KazooClient  # noqa: PLC0415 - only who uses ZooKeeper pays for loading it
 
-        # Its complaints about a ZooKeeper that is away are ours to make, and at our pace.
+        # kazoo warns at each attempt while ZooKeeper is away; this class warns once.
         logging.getLogger("kazoo").addHandler(logging.NullHandler())
         wake = _from_any_thread(asyncio.get_running_loop(), self._stale.set)
         self._client = KazooClient(
@@ -64,7 +64,7 @@ class ZooKeeperBrokers:
         self._host.start_task(self._follow(wake), name="zookeeper")
 
     async def addresses(self) -> Sequence[str]:
-        """Return the brokers, as soon as some are known."""
+        """Return the brokers, once some are known."""
         await self._known.wait()
         return self._addresses
 
@@ -81,32 +81,34 @@ class ZooKeeperBrokers:
                     await self._host.in_thread(_close, client)
 
     async def _follow(self, on_change: Callable[[object], None]) -> None:
-        """Read the registrations whenever they may have changed, again and again while that fails."""
+        """Read the registrations whenever they may have changed; retry while that fails."""
         pause = FIRST_PAUSE
-        await self._nap(CONNECT_SECONDS)  # kazoo refuses to ask before; its listener ends the nap
+        await self._sleep(CONNECT_SECONDS)  # kazoo does not allow requests before; its listener ends the wait
         self._stale.set()
         while True:
             await self._stale.wait()
             self._stale.clear()
             try:
-                learnt = self._learn(await self._host.in_thread(self._read, on_change))
+                found_any = self._update(await self._host.in_thread(self._read, on_change))
             except Exception as error:  # noqa: BLE001 - kazoo's errors have no common base; each is tried again
-                self._complain(f"can't read the brokers from ZooKeeper {self._hosts} {self._path}: {_words(error)}")
-                learnt = False
-            if learnt:
+                self._warn_once(
+                    f"can't read the brokers from ZooKeeper {self._hosts} {self._path}: {_description(error)}"
+                )
+                found_any = False
+            if found_any:
                 pause = FIRST_PAUSE
             else:
-                await self._nap(pause)
+                await self._sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
                 self._stale.set()
 
-    def _complain(self, text: str) -> None:
-        """Say what is wrong, once for as long as it stays so."""
-        if text != self._complaint:
+    def _warn_once(self, text: str) -> None:
+        """Log a problem, once while it lasts."""
+        if text != self._last_warning:
             self._log.warning("%s", text)
-            self._complaint = text
+            self._last_warning = text
 
-    async def _nap(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._stale.wait()
@@ -122,8 +124,8 @@ class ZooKeeperBrokers:
         pending = {name: client.get_async(f"{self._path}/{name}") for name in sorted(ids)}
         return {name: answer.get(timeout=READ_SECONDS)[0] for name, answer in pending.items()}
 
-    def _learn(self, nodes: dict[str, bytes]) -> bool:
-        """Take the addresses from registrations; returns whether there is one."""
+    def _update(self, nodes: dict[str, bytes]) -> bool:
+        """Set the addresses from registrations; returns whether there are any."""
         found = []
         for name, data in nodes.items():
             try:
@@ -131,12 +133,12 @@ class ZooKeeperBrokers:
             except ValueError as problem:
                 self._log.warning("broker %s is left out: %s", name, problem)
         if not found:
-            # compat: out_kafka.rb says it so
-            self._complain("No brokers found on Zookeeper")
+            # compat: the message of out_kafka.rb
+            self._warn_once("No brokers found on Zookeeper")
             return False
-        self._complaint = ""
+        self._last_warning = ""
         if found != self._addresses:
-            # compat: out_kafka.rb says it so
+            # compat: the message of out_kafka.rb
             self._log.info("brokers has been refreshed via Zookeeper: %s", found)
             self._addresses = found
             self.changed.set()
@@ -145,12 +147,12 @@ class ZooKeeperBrokers:
 
 
 def address(registration: Any, protocol: str) -> str:
-    """Return the HOST:PORT of a broker's registration that speaks `protocol`.
+    """Return the HOST:PORT of `protocol` in a broker's registration.
 
-    A broker without a PLAINTEXT listener registers a null host and the port -1, and says the rest in `endpoints`.
+    A broker without a PLAINTEXT listener registers a null host and the port -1; its addresses are in `endpoints`.
 
     Raises:
-        ValueError: it has none; the message says what it has.
+        ValueError: it has none; the message lists what it has.
     """
     if not isinstance(registration, dict):
         raise ValueError(f"its registration is no object: {registration!r}")  # noqa: TRY004 - one kind of error
@@ -169,7 +171,7 @@ def address(registration: Any, protocol: str) -> str:
 
 
 def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> Callable[[object], None]:
-    """Return a function for kazoo's threads that has `call` called by the loop, if that still runs."""
+    """Return a function for kazoo's threads that schedules `call` in the loop, if that still runs."""
 
     def hand_over(_event: object) -> None:
         with contextlib.suppress(RuntimeError):
@@ -178,8 +180,8 @@ def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], object]
     return hand_over
 
 
-def _words(error: Exception) -> str:
-    """Return one of kazoo's errors, whose names say more than their texts, in words."""
+def _description(error: Exception) -> str:
+    """Return the description of one of kazoo's errors, whose names are more informative than their texts."""
     name = type(error).__name__
     if "Timeout" in name:
         return f"no answer within {READ_SECONDS:.0f} seconds"

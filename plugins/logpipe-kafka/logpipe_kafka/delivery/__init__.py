@@ -1,5 +1,5 @@
-"""From batches to brokers that have confirmed them.
+"""Delivers batches until the brokers have confirmed them.
 
-`connection` puts an output's parts together; `topics` sends, within the `budget` of memory; `direct` and `buffered`
-(with `chunk_write`) are the two ways in.
+`connection` assembles an output's parts; `topics` sends, within the `budget` of memory; `direct` and `buffered` (with
+`chunk_write`) are the interfaces to outputs without and with a buffer.
 """

@@ -1,4 +1,4 @@
-"""How many bytes are held at the same time, and who waits for that to become less."""
+"""Limits the bytes that are held at the same time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ LIMIT: Final = 4 << 20
 
 
 class Budget:
-    """Bytes of messages that are queued or on their way.
+    """Bytes of messages that are queued or in flight.
 
-    A topic that fails by itself, while brokers answer, has a share of its own, so that it can't use up what the others
-    need.
+    A topic that fails by itself, while brokers answer, has a share of its own, so that it can't use up the others'.
 
     Attributes:
         size: all bytes.
@@ -31,34 +30,34 @@ class Budget:
         self._turn = asyncio.Lock()
 
     def charge(self, queue: TopicQueue, amount: int) -> None:
-        """Count bytes that are held for a topic from now on, or no longer."""
+        """Add bytes that are held for a topic; negative ones are released."""
         queue.size += amount
         self.size += amount
         if amount < 0:
             self._changed.set()
 
     def fail(self, queue: TopicQueue) -> None:
-        """Note that a topic fails."""
+        """Record that a topic fails."""
         self.failing.add(queue)
         self._changed.set()
 
     def recover(self, queue: TopicQueue) -> None:
-        """Note that a topic fails no longer."""
+        """Record that a topic no longer fails."""
         self.failing.discard(queue)
         self._changed.set()
 
     def is_full_for(self, queue: TopicQueue) -> bool:
-        """Return whether a failing topic has its share full."""
+        """Return whether the share of a failing topic is used up."""
         return queue in self.failing and self._answers() and self._failing_size() >= self._limit // 2
 
     async def room(self, unless: Callable[[], bool] = lambda: False) -> None:
-        """Wait until more may be taken, or `unless()` is true; in order of arrival."""
+        """Wait until more may be held, or `unless()` is true; in order of arrival."""
         async with self._turn:
             while self._load() >= self._limit and not unless():
                 await self._wait()
 
-    def poke(self) -> None:
-        """Have everybody who waits look again."""
+    def wake(self) -> None:
+        """Make all waiters check again."""
         self._changed.set()
 
     async def empty(self) -> None:
@@ -71,7 +70,7 @@ class Budget:
         await self._changed.wait()
 
     def _load(self) -> int:
-        # While no broker answers, every topic fails for the same reason, and the input has to wait.
+        # While no broker answers, every topic fails for the same reason, and the input must wait.
         return self.size - self._failing_size() if self._answers() else self.size
 
     def _failing_size(self) -> int:

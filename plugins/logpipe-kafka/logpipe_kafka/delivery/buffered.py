@@ -1,4 +1,4 @@
-"""What the outputs with a buffer share: the delivery of a chunk."""
+"""The common part of outputs with a buffer: the delivery of a chunk."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ O = TypeVar("O", bound=MessageOptions)  # noqa: E741 - the one letter that reads
 
 
 class BufferedOutput(Output[O], Generic[O]):
-    """Delivers chunks; a chunk that comes back is sent without what was confirmed before.
+    """Delivers chunks; a retried chunk is sent without the events that were confirmed before.
 
     Args:
         options: its settings.
         host: its host.
-        brokers: where the brokers are.
+        brokers: the brokers' addresses.
         messages: how messages are made.
         fallback: topic in place of one that does not exist; "" for none.
     """
@@ -36,21 +36,21 @@ class BufferedOutput(Output[O], Generic[O]):
         self._delivery = self._connection.delivery
         self._messages = Messages(messages, guarded(options, host, self._delivery.queue), host.clock)
         self._writes: set[ChunkWrite] = set()
-        self._discarded = host.counter("discarded_records", "Events thrown away, as the settings say.")
+        self._discarded = host.counter("discarded_records", "Events discarded by a setting.")
 
     async def start(self) -> None:
-        """Begin to connect; brokers that are away are no reason to wait."""
+        """Begin to connect; does not wait for the brokers."""
         await self._connection.start()
 
     async def stop(self) -> None:
-        """Let go of the brokers."""
+        """Close the connection."""
         await self._connection.stop()
 
     async def write(self, chunk: Chunk) -> None:
-        """Deliver a chunk's events and return when all are confirmed; bad ones went to `@ERROR`.
+        """Deliver a chunk's events and return when all are confirmed; invalid ones went to `@ERROR`.
 
         Raises:
-            DeliveryError: attempts have failed for too long; `chunk.progress` says what needs no other.
+            DeliveryError: attempts have failed for too long; `chunk.progress` has the events that are done.
             RefusedRecords: a topic refuses some events; the others are delivered.
         """
         try:
@@ -59,19 +59,19 @@ class BufferedOutput(Output[O], Generic[O]):
             self.give_up(chunk, error)
 
     def give_up(self, chunk: Chunk, error: DeliveryError) -> None:
-        """Decide what a failed delivery means to the buffer: it hears of `error`, unless this returns."""
+        """Raise the `error` of a failed delivery to the buffer, or return to count the chunk as done."""
         del chunk
         raise error
 
     def discard(self, chunk: Chunk, error: DeliveryError) -> None:
-        """Throw away what of a chunk is not delivered."""
+        """Discard the undelivered events of a chunk."""
         lost = chunk.progress.count(0) if isinstance(chunk.progress, Confirmed) else len(chunk)
         self._discarded.add(lost)
-        # compat: out_kafka2.rb says it so
+        # compat: the message of out_kafka2.rb
         self.host.log.warning("DeliveryFailed occurred. Discard broken event: %s (%d events)", error, lost)
 
     def topic_of(self, chunk: Chunk) -> str | None:
-        """Return the topic of all events of a chunk; None where each event names its own."""
+        """Return the topic of all events of a chunk; None where each event has its own."""
         del chunk
         return None
 
@@ -80,9 +80,9 @@ class BufferedOutput(Output[O], Generic[O]):
         write = ChunkWrite(
             chunk,
             self.host,
-            patience=self._connection.patience,
+            timeout=self._connection.timeout,
             problem=self._delivery.problem_of,
-            on_end=self._delivery.budget.poke,
+            on_end=self._delivery.budget.wake,
         )
         packer = self._connection.packer(write)
         self._writes.add(write)
@@ -107,14 +107,14 @@ class BufferedOutput(Output[O], Generic[O]):
     def _pack(
         self, batch: EventBatch, write: ChunkWrite, places: Sequence[int], packer: Packer, topic: str | None
     ) -> None:
-        """Pack what is not confirmed yet of one batch of a chunk."""
+        """Pack the unconfirmed events of one batch of a chunk."""
         left = [number for number, place in enumerate(places) if not write.done[place]]
         times, records = batch.times, batch.records
         if len(left) < len(batch):
             places = [places[number] for number in left]
             times, records = [times[number] for number in left], [records[number] for number in left]
         if self._messages.changes_records:
-            # The chunk's records are the chunk's: it may be written again, or by a <secondary>.
+            # The chunk's own records must not change: it may be written again, or by a <secondary>.
             records = [record.copy() for record in records]
         own = EventBatch(batch.tag, times, records, batch.receipt)
         self._messages.prepare(own)

@@ -11,20 +11,20 @@ from logpipe_kafka.messages.batch import Batch
 
 
 class Confirmed(bytearray):
-    """Which events of a chunk need no second attempt: one byte each, 1 for those."""
+    """The events of a chunk that are done: one byte each, 1 for done."""
 
 
 class ChunkWrite:
-    """What is left to confirm of a chunk; also the owner of the batches that its events go to.
+    """The unconfirmed events of a chunk; also the owner of the batches with these events.
 
-    `chunk.progress` remembers which events need no second attempt.
+    `chunk.progress` has the events that are done.
 
     Args:
         chunk: to deliver.
         host: the output's.
-        patience: seconds from a first failure on, without a success in between, after which the chunk goes back.
-        problem: tells what is wrong now with the brokers, or with a topic of the chunk; None where nothing is.
-        on_end: called when there is no more to wait for.
+        timeout: seconds after a first failure, without a success in between, after which the chunk goes back.
+        problem: returns the current problem of the brokers or of one of the chunk's topics; None without one.
+        on_end: called when the delivery has ended.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class ChunkWrite:
         chunk: Chunk,
         host: Host,
         *,
-        patience: float,
+        timeout: float,
         problem: Callable[[ChunkWrite], Exception | None],
         on_end: Callable[[], None],
     ) -> None:
@@ -40,7 +40,7 @@ class ChunkWrite:
             chunk.progress = Confirmed(len(chunk))
         self.done: Confirmed = chunk.progress
         self.host = host
-        self._patience = patience
+        self._timeout = timeout
         self._left = len(chunk) - sum(self.done)
         self._problem = problem
         self._limit: asyncio.TimerHandle | None = None
@@ -49,7 +49,7 @@ class ChunkWrite:
         self._ended.add_done_callback(lambda _ended: on_end())
 
     def settle(self, places: Iterable[int]) -> None:
-        """Note that events, by their number in the chunk, need no second attempt."""
+        """Record that events, by their number in the chunk, are done."""
         for place in places:
             self.done[place] = 1
             self._left -= 1
@@ -58,12 +58,12 @@ class ChunkWrite:
         self._end_if_done()
 
     def look(self) -> None:
-        """Begin to be impatient where something is wrong already, and no failure may tell for a while."""
+        """Start the timeout where there is a problem already, since the next failure may take a while."""
         if self._limit is None and self._problem(self) is not None:
             self._wait_again()
 
     def troubled(self, error: Exception) -> None:
-        """Hear of a failed attempt; when there has been no success for too long, the chunk goes back."""
+        """Handle a failed attempt: it starts the timeout after which the chunk goes back."""
         del error
         if self._limit is None:
             self._wait_again()
@@ -71,9 +71,9 @@ class ChunkWrite:
     def _wait_again(self) -> None:
         self.stop()
         if not self._ended.done():
-            self._limit = asyncio.get_running_loop().call_later(self._patience, self._lose_patience)
+            self._limit = asyncio.get_running_loop().call_later(self._timeout, self._time_out)
 
-    def _lose_patience(self) -> None:
+    def _time_out(self) -> None:
         self._limit = None
         error = self._problem(self)
         if error is not None and not self._ended.done():
@@ -82,23 +82,23 @@ class ChunkWrite:
             self._ended.set_exception(failure)
 
     def stop(self) -> None:
-        """Wait for nothing any more."""
+        """Cancel the timeout."""
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
 
     def refused(self, batch: Batch, error: Exception) -> None:
-        """Give a batch's events up; the others of the chunk are still delivered."""
+        """Record a batch's events as refused; the others of the chunk are still delivered."""
         self._refusal = error
         self._left -= batch.record_count()
         self._end_if_done()
 
     def is_over(self) -> bool:
-        """Return whether nothing more has to be sent, for good or bad."""
+        """Return whether the delivery has ended, successfully or not."""
         return self._ended.done()
 
     async def ended(self) -> None:
-        """Wait until every event is dealt with.
+        """Wait until every event is confirmed or refused.
 
         Raises:
             DeliveryError: attempts have failed for too long.
@@ -137,11 +137,11 @@ class ChunkSource:
         """Do nothing: the chunk holds the receipts."""
 
     def settle(self, numbers: Sequence[int]) -> None:
-        """Note that these events were confirmed."""
+        """Record that these events were confirmed."""
         self._write.settle(self._places[number] for number in numbers)
 
     def refuse(self, number: int, error: Exception) -> None:
-        """Hand an event to `@ERROR`; it needs no second attempt."""
+        """Pass an event to `@ERROR`; it is then done."""
         batch = self._batch
         self._write.host.emit_error(batch.tag, batch.times[number], batch.records[number], error, receipt=batch.receipt)
         self._write.settle((self._places[number],))

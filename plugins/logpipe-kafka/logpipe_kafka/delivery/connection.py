@@ -1,4 +1,4 @@
-"""One output's way to Kafka: brokers, cluster and delivery, made from its settings."""
+"""One output's connection to Kafka: brokers, cluster and delivery, made from its settings."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from logpipe_kafka.messages.batch import Owner
 from logpipe_kafka.messages.packer import Packer
 
 RETRY_SECONDS: Final = 1.0
-"""Between the attempts that `max_send_retries` counts (ruby-kafka's retry_backoff)."""
+"""Seconds between the attempts that `max_send_retries` counts (ruby-kafka's retry_backoff)."""
 
 
 class Connection:
-    """Where an output puts its messages.
+    """Sends an output's messages.
 
     Args:
         options: the output's.
-        brokers: where the brokers are.
+        brokers: the brokers' addresses.
         host: the output's.
-        on_trouble: told when no broker can be reached, at each attempt.
+        on_trouble: called when no broker could be reached, at each attempt.
         fallback: topic in place of one that does not exist; "" for none.
     """
 
@@ -40,11 +40,11 @@ class Connection:
         on_trouble: Callable[[Exception], None],
         fallback: str = "",
     ) -> None:
-        self.patience = RETRY_SECONDS * (1 + max(0, options.max_send_retries))
+        self.timeout = RETRY_SECONDS * (1 + max(0, options.max_send_retries))
         self._options = options
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._cluster = Cluster(brokers, host, on_trouble=on_trouble)
-        self.delivery = Delivery(self._cluster, host, patience=self.patience, fallback=fallback)
+        self.delivery = Delivery(self._cluster, host, timeout=self.timeout, fallback=fallback)
 
     async def start(self) -> None:
         """Begin to connect; returns at once.
@@ -54,9 +54,7 @@ class Connection:
         """
         options = self._options
         if options.required_acks == 0:
-            self._log.warning(
-                "required_acks 0 can lose events: no broker says whether it has stored them; with 1 or -1 they do"
-            )
+            self._log.warning("required_acks 0 can lose events, since brokers do not confirm them: set 1 or -1")
         settings = SessionSettings(
             client_id=options.client_id,
             acks=options.required_acks,
@@ -68,10 +66,10 @@ class Connection:
         await self._cluster.start(settings, log_client=options.get_kafka_client_log)
 
     async def stop(self) -> None:
-        """Let go of everything, within seconds; what was not confirmed stays owed for."""
+        """Close everything, within seconds; receipts of unconfirmed events are not released."""
         self.delivery.close()
         await self._cluster.stop()
 
     def packer(self, owner: Owner) -> Packer:
-        """Return where an owner's messages are put."""
+        """Return a packer for an owner's messages."""
         return Packer(owner, self._options.codec, put=self.delivery.put, charge=self.delivery.charge)

@@ -1,4 +1,4 @@
-"""What the outputs without a buffer owe: receipts, released when a broker has confirmed."""
+"""Receipts of outputs without a buffer, released when a broker has confirmed the events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from logpipe_kafka.messages.batch import Batch
 
 
 class DirectSource:
-    """The events of one call of `process`; the batch's receipt is held for as long as any of them is on its way."""
+    """The events of one call of `process`; the batch's receipt is held while any of them is unconfirmed."""
 
     __slots__ = ("_batch", "_host")
 
@@ -29,17 +29,17 @@ class DirectSource:
             self._batch.receipt.release()
 
     def refuse(self, number: int, error: Exception) -> None:
-        """Hand an event to `@ERROR`, which owes for it from now on."""
+        """Pass an event to `@ERROR`, which holds the receipt from now on."""
         batch = self._batch
         self._host.emit_error(batch.tag, batch.times[number], batch.record(number), error, receipt=batch.receipt)
 
 
 class DirectOwner:
-    """Owns the batches of an output without a buffer: patient with what may pass, since nobody else keeps them."""
+    """Owns the batches of an output without a buffer; they are retried without limit, since there is no other copy."""
 
     def troubled(self, error: Exception) -> None:
-        """Wait: the batch is sent again until it is confirmed."""
+        """Do nothing: the batch is sent again until it is confirmed."""
 
     def refused(self, batch: Batch, error: Exception) -> None:
-        """Hand the events to `@ERROR`."""
+        """Pass the events to `@ERROR`."""
         batch.refuse(error)

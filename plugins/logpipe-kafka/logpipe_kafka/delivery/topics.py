@@ -1,6 +1,6 @@
-"""Gets batches to their topics: a queue for each topic, a worker for each partition that has something to do.
+"""Sends batches to their topics: a queue for each topic, a worker for each partition with pending batches.
 
-A topic that can't be written to waits by itself, tried again after growing pauses, and holds up no other.
+A topic that fails is retried after growing pauses, and does not delay others.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ FIRST_BACK_OFF: Final = 0.05
 LONGEST_BACK_OFF: Final = 5.0
 LONGEST_LOOK_UP: Final = 30.0
 DAMAGE_RETRIES: Final = 2
-"""More attempts with a batch that arrived damaged, before one of its messages is to blame."""
+"""Further attempts with a batch that arrived damaged, before its messages are tried one by one."""
 FALLBACK_SECONDS: Final = 1.0
-"""How long a topic must be unknown before another takes its place: one that is being made is unknown at first."""
+"""Seconds that a topic must be unknown before the fallback is used: a new one is unknown at first."""
 IDLE_SECONDS: Final = 300.0
 MANY_TOPICS: Final = 100
-"""From this number on, topics that nobody has written to for IDLE_SECONDS are forgotten."""
+"""Above this number, topics that were not used for IDLE_SECONDS are dropped."""
 
 
 _TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
-class RefusedByBroker(LogpipeError):  # noqa: N818 - it says what happened
-    """The brokers do not take this event, and would not take it later."""
+class RefusedByBroker(LogpipeError):  # noqa: N818 - an event rather than an error
+    """The brokers refuse this event permanently."""
 
 
-class InvalidTopicName(LogpipeError):  # noqa: N818 - it says what is wrong
+class InvalidTopicName(LogpipeError):  # noqa: N818 - named after the problem
     """No topic can have that name."""
 
     def __init__(self, name: str) -> None:
@@ -60,16 +60,16 @@ class Delivery:
     Args:
         cluster: to send with.
         host: the output's.
-        patience: seconds of refusals after which what is queued for a topic is given up.
+        timeout: seconds of refusals after which a topic's queued batches are refused.
         fallback: topic to use in place of one that does not exist; "" for none.
     """
 
-    def __init__(self, cluster: Cluster, host: Host, *, patience: float, fallback: str = "") -> None:
+    def __init__(self, cluster: Cluster, host: Host, *, timeout: float, fallback: str = "") -> None:
         self.budget = Budget(LIMIT, lambda: cluster.answers)
         self._cluster = cluster
         self._host = host
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
-        self._patience = patience
+        self._timeout = timeout
         self._fallback = fallback
         self._queues: dict[str, TopicQueue] = {}
         self._closed = False
@@ -95,44 +95,44 @@ class Delivery:
         return queue
 
     def full(self, topic: str) -> str | None:
-        """Return why a topic fails, if it does so by itself and has its share of the budget full."""
+        """Return why a topic fails, if it fails by itself and its share of the budget is used up."""
         queue = self._queues.get(topic)
         if queue is None or not self.budget.is_full_for(queue):
             return None
         return reason(queue.problem) if queue.problem is not None else "it fails"
 
     def problem_of(self, owner: Owner) -> Exception | None:
-        """Return why nothing that an owner has waiting gets anywhere at the moment; None where nothing is known."""
+        """Return the problem that currently delays an owner's batches; None where none is known."""
         if (problem := self._cluster.problem) is not None:
             return problem
-        # most topics do not fail, and those that do are few enough to look through what waits for them
+        # few topics fail at a time, so that a search through their queues is cheap
         failing = (queue for queue in self.budget.failing if queue.problem is not None and owner in queue.owners())
         return next((queue.problem for queue in failing), None)
 
     def put(self, queue: TopicQueue, batch: Batch) -> None:
-        """Queue a batch for its topic, and see to it that somebody sends it."""
+        """Queue a batch for its topic, and start a worker if necessary."""
         self._charge(queue, batch)
         queue.put(batch)
-        self._kick(queue)
+        self._start_workers(queue)
 
     def charge(self, queue: TopicQueue, amount: int) -> None:
-        """Count bytes that wait for a topic's partitions to be known, and see to it that somebody finds them out."""
+        """Add bytes that wait for a topic's partitions to be known, and look these up if necessary."""
         self.budget.charge(queue, amount)
-        self._kick(queue)
+        self._start_workers(queue)
 
     def withdraw(self, owner: object) -> None:
-        """Send an owner's batches no more; what is on its way may still arrive."""
+        """Cancel an owner's batches; those in flight may still arrive."""
         for queue in list(self._queues.values()):
             for batch in queue.batches():
                 batch.withdrawn = batch.withdrawn or batch.owner is owner
             queue.put_back(*(batch for batch in queue.remove_queued() if not self._is_dropped(queue, batch)))
 
     def close(self) -> None:
-        """Begin nothing new."""
+        """Start no more workers."""
         self._closed = True
 
-    def _kick(self, queue: TopicQueue) -> None:
-        """See to it that somebody works on a queue."""
+    def _start_workers(self, queue: TopicQueue) -> None:
+        """Start the workers of a queue that are not running."""
         if self._closed or not queue.has_work:
             return
         if queue.partitions:
@@ -143,7 +143,7 @@ class Delivery:
             self._host.start_task(self._locate(queue), name=f"locate {queue.topic}")
 
     async def _locate(self, queue: TopicQueue) -> None:
-        """Find out a topic's partitions, for as long as somebody wants to write to it."""
+        """Look up a topic's partitions, while there is something to write to it."""
         try:
             while queue.has_work:
                 session = await self._cluster.session()
@@ -163,10 +163,10 @@ class Delivery:
                     self._not_there(queue, session)
         finally:
             queue.is_locating = False
-            self._kick(queue)
+            self._start_workers(queue)
 
     def _not_there(self, queue: TopicQueue, session: Session) -> None:
-        """React to brokers that do not know a topic, or say nothing about it."""
+        """Handle a topic that is unknown to the brokers, or whose metadata they refuse."""
         if session.is_refused(queue.topic):
             self._give_up_when_refused(queue, TopicAuthorizationFailedError(queue.topic))
             return
@@ -175,7 +175,7 @@ class Delivery:
             self._divert(queue)
 
     def _is_diverted(self, queue: TopicQueue) -> bool:
-        """Return whether a topic has been missing for long enough, and will not be asked about right now."""
+        """Return whether a topic has been missing for long enough, and is not to be looked up right now."""
         return (
             self._fallback not in {"", queue.topic}
             and isinstance(queue.problem, UnknownTopicOrPartitionError)
@@ -184,7 +184,7 @@ class Delivery:
         )
 
     def _divert(self, queue: TopicQueue) -> None:
-        # compat: out_kafka2.rb retries so, and says it so
+        # compat: the behaviour and message of out_kafka2.rb
         self._log.warning("'%s' topic not found. Retry with '%s' topic", queue.topic, self._fallback)
         queue.located(())
         fallback = self.queue(self._fallback)
@@ -194,7 +194,7 @@ class Delivery:
             self.put(fallback, batch)
 
     async def _work(self, queue: TopicQueue, partition: int) -> None:
-        """Send what may go to a partition, one batch at a time, until there is nothing more."""
+        """Send the batches for a partition, one at a time, until there are no more."""
         try:
             await asyncio.sleep(queue.pause_left(partition, _now()))
             while (batch := queue.take(partition, _now())) is not None:
@@ -210,10 +210,10 @@ class Delivery:
                     await asyncio.sleep(queue.pause_left(partition, _now()))
         finally:
             queue.stop(partition)
-            self._kick(queue)
+            self._start_workers(queue)
 
     async def _attempt(self, session: Session, queue: TopicQueue, batch: Batch, partition: int) -> Exception | None:
-        """Send a batch; returns what went wrong."""
+        """Send a batch; returns the error, None without one."""
         try:
             if batch.codec:
                 await self._host.in_thread(batch.build)
@@ -228,10 +228,10 @@ class Delivery:
             queue.partitions = partitions
             await session.send(batch, queue.topic, partition)
         except BaseException as raised:
-            error = failure_of(raised)  # a future that the client cancelled is none of our own
+            error = failure_of(raised)  # distinguishes aiokafka's cancelled future from a cancellation of this task
             if error is None:
                 raise
-            return error  # judged by the caller, who keeps the batch whatever it is
+            return error  # handled by the caller, who still has the batch
         return None
 
     def _confirmed(self, queue: TopicQueue, batch: Batch, partition: int) -> None:
@@ -250,7 +250,7 @@ class Delivery:
     async def _failed(
         self, session: Session, queue: TopicQueue, batch: Batch, partition: int, error: Exception
     ) -> None:
-        """Do what an error asks for: the batch is queued again, taken apart, or given up."""
+        """Handle an error: the batch is queued again, split or refused."""
         self._retried.add(1)
         attempt = queue.pause(partition, _now(), first=FIRST_BACK_OFF, longest=LONGEST_BACK_OFF)
         verdict = judge(error)
@@ -262,17 +262,17 @@ class Delivery:
             self._cluster.replace(session, reason(error))
         if verdict in {Verdict.TOO_LARGE, Verdict.BAD_MESSAGE}:
             queue.resume(partition)
-            self._take_apart(queue, batch, error, too_large=verdict is Verdict.TOO_LARGE)
+            self._split(queue, batch, error, too_large=verdict is Verdict.TOO_LARGE)
         elif verdict is Verdict.UNKNOWN_TOPIC and self._has_only_others(session, queue, partition):
             queue.resume(partition)
             self._drop(queue, batch)
             batch.refuse(RefusedByBroker(f"topic {queue.topic} has no partition {partition}"))
         else:
             queue.put_back(batch)
-            await self._put_off(session, queue, error, verdict)
+            await self._postpone(session, queue, error, verdict)
 
-    async def _put_off(self, session: Session, queue: TopicQueue, error: Exception, verdict: Verdict) -> None:
-        """Get ready for another attempt with what is queued, or give it up."""
+    async def _postpone(self, session: Session, queue: TopicQueue, error: Exception, verdict: Verdict) -> None:
+        """Prepare another attempt with the queued batches, or refuse them."""
         if verdict is Verdict.IMPOSSIBLE_TOPIC:
             self._give_up(queue, error)
         elif verdict is Verdict.REFUSED_TOPIC:
@@ -283,14 +283,14 @@ class Delivery:
             await self._cluster.look_up(session, queue.topic)
         elif verdict is Verdict.UNKNOWN_TOPIC:
             queue.partitions = ()
-        self._kick(queue)
+        self._start_workers(queue)
 
     def _has_only_others(self, session: Session, queue: TopicQueue, partition: int) -> bool:
-        """Return whether a topic is there without this partition, as `_attempt` has just looked up."""
+        """Return whether a topic exists without this partition, by the metadata that `_attempt` has just requested."""
         partitions = session.partitions(queue.topic)
         return bool(partitions) and partition not in partitions
 
-    def _take_apart(self, queue: TopicQueue, batch: Batch, error: Exception, *, too_large: bool) -> None:
+    def _split(self, queue: TopicQueue, batch: Batch, error: Exception, *, too_large: bool) -> None:
         """Send the halves of a refused batch, or refuse its only message."""
         size = batch.size()
         self._drop(queue, batch)
@@ -303,15 +303,15 @@ class Delivery:
         for half in halves:
             self._charge(queue, half)
         queue.put_back(*halves)
-        self._kick(queue)
+        self._start_workers(queue)
 
     def _give_up_when_refused(self, queue: TopicQueue, error: Exception) -> None:
         self._note(queue, error)
-        if _now() - queue.problem_since >= self._patience:
+        if _now() - queue.problem_since >= self._timeout:
             self._give_up(queue, error)
 
     def _give_up(self, queue: TopicQueue, error: Exception) -> None:
-        """Hand back everything that is queued for a topic which refuses it."""
+        """Return a refused topic's queued batches to their owners."""
         queue.located(())
         for batch in queue.remove_queued():
             self._drop(queue, batch)
@@ -332,7 +332,7 @@ class Delivery:
         self.budget.fail(queue)
 
     def _is_dropped(self, queue: TopicQueue, batch: Batch) -> bool:
-        """Take a batch that was withdrawn out of the books; returns whether it was."""
+        """Drop a batch if it was withdrawn; returns whether it was."""
         if batch.withdrawn:
             self._drop(queue, batch)
         return batch.withdrawn
@@ -350,7 +350,7 @@ class Delivery:
         idle = [name for name, queue in self._queues.items() if queue.is_idle and queue.used_at < oldest]
         for name in idle:
             self.budget.failing.discard(self._queues.pop(name))
-        self._cluster.ask_only_about({*self._queues, wanted})
+        self._cluster.limit_topics({*self._queues, wanted})
 
 
 def _now() -> float:

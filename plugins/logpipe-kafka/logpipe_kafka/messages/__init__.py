@@ -1,5 +1,5 @@
-"""From events to batches of messages.
+"""Makes batches of messages from events.
 
-`messages` gives each event a topic, a partition (`partitioner`) and a `payload`; `packer` puts it into the open `batch`
-of its `topic_queue`; `topic_guard` bounds how many topics there are.
+`messages` gives each event a topic, a partition (`partitioner`) and a `payload`; `packer` adds it to the open `batch`
+of its `topic_queue`; `topic_guard` limits the number of topics.
 """

@@ -1,4 +1,4 @@
-"""Messages on their way to one topic: built once, sent until a broker has confirmed them."""
+"""Messages for one topic: built once, sent until a broker has confirmed them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Headers: TypeAlias = list[tuple[str, bytes | None]]
 
 NO_HEADERS: Final[Headers] = []
 
-# Where a record batch (magic 2) holds its checksum, what the checksum covers, and the producer's state:
+# The offsets in a record batch (magic 2) of the checksum, of the bytes it covers, and of the producer's state:
 # https://kafka.apache.org/documentation/#recordbatch
 _CRC_PLACE: Final = 17
 _CHECKED_PLACE: Final = 21
@@ -25,35 +25,35 @@ _CRC: Final = struct.Struct(">I")
 
 
 class Source(Protocol):
-    """The events that messages were made of, by number; they are owed for until they are settled."""
+    """The events of messages, by number; their receipts are held until they are settled."""
 
     def hold(self) -> None:
-        """Owe for some of the events; called once for each batch that has any of them."""
+        """Hold the receipts; called once for each batch that has any of the events."""
         ...
 
     def settle(self, numbers: Sequence[int]) -> None:
-        """Take one `hold` back; these events were confirmed."""
+        """Undo one `hold`; these events were confirmed."""
         ...
 
     def refuse(self, number: int, error: Exception) -> None:
-        """Hand one event to `@ERROR`, for it can never be delivered; changes nothing about `hold`."""
+        """Pass one event to `@ERROR`, since it can never be delivered; does not affect `hold`."""
         ...
 
 
 class Owner(Protocol):
-    """Who had a batch sent, and is told when that does not go smoothly."""
+    """The sender of a batch, called on failures."""
 
     def troubled(self, error: Exception) -> None:
-        """Hear that an attempt with one of its batches has failed; there will be another."""
+        """Handle a failed attempt with one of its batches, which is retried."""
         ...
 
     def refused(self, batch: Batch, error: Exception) -> None:
-        """Decide what becomes of a batch that the brokers refuse for its topic, again and again."""
+        """Handle a batch that the brokers have refused repeatedly for its topic."""
         ...
 
 
 class Message(NamedTuple):
-    """One message as it stands in a batch, with the event it was made of."""
+    """One message of a batch, with its event."""
 
     timestamp: int
     key: bytes | None
@@ -66,15 +66,15 @@ class Message(NamedTuple):
 class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
     """Messages for one topic, and for one partition if that is fixed.
 
-    It is what `AIOKafkaProducer.create_batch` returns, with three differences: it is made without a producer, because
-    there is none while no broker is known; values are appended in one short loop; and it can be sent again, by another
-    producer too, after it was refused.
+    It is like the result of `AIOKafkaProducer.create_batch`, with three differences: it is made without a producer,
+    because there is none while no broker is known; values are appended in one short loop; and it can be sent again,
+    also by another producer, after it was refused.
 
     Args:
-        owner: told of failures.
-        codec: aiokafka's number of the compression.
+        owner: called on failures.
+        codec: aiokafka's number for the compression.
         limit: size in bytes from which no more is appended; a single message may be larger.
-        partition: where it must go; None for anywhere.
+        partition: the fixed partition; None for any.
     """
 
     def __init__(self, owner: Owner, *, codec: int, limit: int, partition: int | None = None) -> None:
@@ -84,15 +84,15 @@ class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         self.partition = partition
         self.codec = codec
         self.withdrawn = False
-        """Whether the owner wants it sent no more."""
+        """Whether the owner has cancelled it."""
         self.charge = 0
-        """Bytes for which it stands in the delivery's books."""
+        """The bytes charged to the budget for it."""
         self._origins: list[tuple[Source, Sequence[int]]] = []
 
     def extend(self, rows: Iterator[tuple[int, bytes]], headers: Headers) -> tuple[int, bytes] | None:
         """Append (timestamp, value) pairs until they end, or one does not fit, which is returned.
 
-        What `rows` raises is raised here, and all before that has been appended.
+        An exception of `rows` is raised here, after all pairs before it were appended.
         """
         append = self._builder.append
         number: int = self._relative_offset
@@ -113,11 +113,11 @@ class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         return True
 
     def build(self) -> None:
-        """Make the bytes to send, compressed; takes a while then, and may be called in a thread."""
+        """Build the bytes to send; compression takes a while, so it may be called in a thread."""
         self._build()
 
-    def owe(self, source: Source, numbers: Sequence[int]) -> None:
-        """Note that the last messages were made of these events."""
+    def add_source(self, source: Source, numbers: Sequence[int]) -> None:
+        """Record the events of the last messages."""
         if self._origins and self._origins[-1][0] is source:
             known = self._origins[-1][1]
             self._origins[-1] = (source, _joined(known, numbers))
@@ -126,34 +126,34 @@ class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         self._origins.append((source, numbers))
 
     def settle(self) -> None:
-        """Release all events that it was made of."""
+        """Settle all its events."""
         origins, self._origins = self._origins, []
         for source, numbers in origins:
             source.settle(numbers)
 
     def refuse(self, error: Exception) -> None:
-        """Hand all events that it was made of to `@ERROR`, and release them."""
+        """Pass all its events to `@ERROR`, and settle them."""
         for source, numbers in self._origins:
             for number in numbers:
                 source.refuse(number, error)
-        self._let_go()
+        self._clear_sources()
 
     def messages(self) -> Iterator[Message]:
-        """Yield the messages it holds, read back from the bytes."""
+        """Yield its messages, read back from the bytes."""
         events = ((source, number) for source, numbers in self._origins for number in numbers)
         records = MemoryRecords(bytes(self._build())).next_batch()
         for record, (source, number) in zip(records, events, strict=True):
             yield Message(record.timestamp, record.key, record.value, record.headers, source, number)
 
     def halves(self) -> tuple[Batch, Batch]:
-        """Return its messages as two batches, in order; it owes for nothing any more."""
+        """Return its messages as two batches, in order, which take over its events."""
         messages = list(self.messages())
         middle = len(messages) // 2
         halves = self._like_this(messages[:middle]), self._like_this(messages[middle:])
-        self._let_go()
+        self._clear_sources()
         return halves
 
-    def _let_go(self) -> None:
+    def _clear_sources(self) -> None:
         origins, self._origins = self._origins, []
         for source, _ in origins:
             source.settle(())
@@ -162,11 +162,11 @@ class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         batch = Batch(self.owner, codec=self.codec, limit=1 << 30, partition=self.partition)
         for message in messages:
             batch.add(message.timestamp, message.key, message.value, message.headers)
-            batch.owe(message.source, (message.number,))
+            batch.add_source(message.source, (message.number,))
         return batch
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
-        """Stamp it with an idempotent producer's state, over an earlier producer's where it was sent before."""
+        """Write an idempotent producer's state into it, replacing that of an earlier producer."""
         if self._buffer is None:
             super()._set_producer_state(producer_id, producer_epoch, base_sequence)
             return

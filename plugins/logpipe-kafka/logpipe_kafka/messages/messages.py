@@ -1,8 +1,8 @@
-"""From events to messages: topic, partition and key by fluent-plugin-kafka's rules, payload, time and headers.
+"""Makes messages from events: topic, partition and key by fluent-plugin-kafka's rules, payload, time and headers.
 
-The rules: a field of the record, or the default where the record has nil or false there, as Ruby's `||` says
-(out_kafka.rb, out_kafka2.rb). The partition is the one that is named; else the partition key chooses it, else the
-message's key, else messages go wherever there is room.
+The rules: a field of the record, or the default where it is nil or false, as with Ruby's `||` (out_kafka.rb,
+out_kafka2.rb). The partition is the one in the record; else the partition key determines it, else the message's key,
+else any partition may be used.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from logpipe_kafka.messages.packer import Packer
 from logpipe_kafka.messages.payload import Encode, EncodeEvent, to_bytes, to_json, to_text
 from logpipe_kafka.messages.topic_queue import TopicQueue
 
-# Kafka's timestamps are dates to brokers and to those who read them
+# brokers and consumers convert Kafka's timestamps to dates
 _FIRST_TIME: Final = -62_167_219_200 * 1_000_000_000
 _TIMES_END: Final = 253_402_300_800 * 1_000_000_000
 _MOST_PARTITION: Final = (1 << 31) - 1
 
 
-class InvalidAddress(LogpipeError):  # noqa: N818 - it says what is wrong
-    """An event names a topic or a partition that can't be, or has a time that no message can."""
+class InvalidAddress(LogpipeError):  # noqa: N818 - named after the problem
+    """An event has an invalid topic or partition, or a time outside Kafka's range."""
 
 
 class Field(NamedTuple):
-    """A field that addresses a message."""
+    """A field for a message's topic, key or partition."""
 
     name: str
     exclude: bool = False
@@ -42,19 +42,19 @@ class MessageSettings:
     """How messages are made.
 
     Attributes:
-        topic: its default None stands for the tag.
+        topic: without a default it is the tag.
         key: the message's key.
         partition_key: what is hashed to choose a partition, before the key.
         partition: the partition itself.
-        hash: from a key to a number.
-        encode: a record's payload, where nothing else is looked at.
-        encode_event: the payload for tag, time and record; slower than `encode`, and takes every record that can be.
-        prepare: changes a batch's records before anything is read from them.
+        hash: the hash of a key.
+        encode: the payload of a record, where it depends on the record only.
+        encode_event: the payload of tag, time and record; slower than `encode`, but supports all records.
+        prepare: changes a batch's records before they are read.
         use_event_time: whether Kafka's timestamp is the event's time, or that of sending.
         headers: the same for every message.
         headers_from_record: header to field.
-        exclude_fields: fields that are left out of the payload.
-        record_key: the field that is the payload, in place of the record.
+        exclude_fields: fields to leave out of the payload.
+        record_key: the field to send in place of the whole record.
     """
 
     topic: Field
@@ -73,11 +73,11 @@ class MessageSettings:
 
 
 class Messages:
-    """Makes messages and has them packed.
+    """Makes and packs messages.
 
     Args:
-        settings: how.
-        queue: from a topic's name to its queue; raises LogpipeError on a name that can't be.
+        settings: the settings of messages.
+        queue: returns a topic's queue; raises LogpipeError for an invalid name.
         clock: for the time of sending.
     """
 
@@ -103,15 +103,15 @@ class Messages:
         self.changes_records = bool(settings.prepare or settings.exclude_fields) or any(
             field.exclude for field in (settings.topic, *address)
         )
-        """Whether packing changes the records it is given, at their top level."""
+        """Whether packing changes the given records, at their top level."""
 
     def prepare(self, batch: EventBatch) -> None:
-        """Change a batch's records as the settings say; to be called before anything else."""
+        """Apply the settings' `prepare`; to be called before anything else."""
         if self._prepare is not None:
             self._prepare(batch)
 
     def topics(self, batch: EventBatch) -> set[str] | None:
-        """Return the topics that a batch's events are for; None where one of them names no string."""
+        """Return the topics of a batch's events; None where one of them is not a string."""
         field, default = self._topic.name, self._topic.default or batch.tag
         try:
             named: set[Any] = {record.get(field) for record in batch.records}
@@ -121,7 +121,7 @@ class Messages:
         return topics if all(isinstance(topic, str) for topic in topics) else None
 
     def pack(self, batch: EventBatch, source: Source, packer: Packer, *, topics: set[str] | None) -> None:
-        """Append a message for each event, for the topics that `topics` returned; refuse those that can't be made."""
+        """Append a message for each event, for the topics that `topics` returned; refuse invalid ones."""
         if topics is None or not self._is_plain(batch):
             self._pack_each(None, batch, source, packer)
         elif len(topics) == 1:
@@ -131,14 +131,14 @@ class Messages:
                 self._pack_alike(topic, batch, numbers, source, packer)
 
     def pack_for(self, topic: str, batch: EventBatch, source: Source, packer: Packer) -> None:
-        """Append a message for each event, all for one topic; refuse those that can't be made."""
+        """Append a message for each event, all for one topic; refuse invalid ones."""
         if self._is_plain(batch):
             self._pack_alike(topic, batch, range(len(batch)), source, packer)
         else:
             self._pack_each(topic, batch, source, packer)
 
     def _is_plain(self, batch: EventBatch) -> bool:
-        """Return whether the batch's messages differ in nothing but topic and payload."""
+        """Return whether the batch's messages differ only in topic and payload."""
         if not self._has_short_way:
             return False
         first, second, third = self._names
@@ -160,7 +160,7 @@ class Messages:
     def _pack_alike(
         self, topic: str, batch: EventBatch, numbers: Sequence[int], source: Source, packer: Packer
     ) -> None:
-        """Append messages that differ in nothing but their payload."""
+        """Append messages that differ only in their payload."""
         try:
             queue = self._queue(topic)
         except LogpipeError as error:
@@ -184,12 +184,12 @@ class Messages:
             place += 1
 
     def _pack_odd(self, queue: TopicQueue, batch: EventBatch, number: int, source: Source, packer: Packer) -> None:
-        """Append a message that the fast encoding could not make."""
+        """Append a message for which the fast encoding failed."""
         time, record = batch.times[number], batch.records[number]
         try:
             value = self._encode_event(batch.tag, time, record)
         except MemoryError:
-            raise  # no record is to blame
+            raise  # not the fault of a record
         except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
             source.refuse(number, error)
             return
@@ -197,7 +197,7 @@ class Messages:
         packer.add(queue, None, Message(stamp // 1_000_000, None, value, self._headers, source, number))
 
     def _pack_each(self, topic: str | None, batch: EventBatch, source: Source, packer: Packer) -> None:
-        """Append messages each of which has an address of its own."""
+        """Append messages with topics, keys and partitions of their own."""
         numbers = self._with_stamps(batch, range(len(batch)), source)
         for number, stamp in zip(numbers, self._stamps(batch, numbers), strict=False):
             record = batch.records[number]
@@ -222,7 +222,7 @@ class Messages:
                 packer.add_keyed(queue, self._hash(hashed), message)
 
     def _with_stamps(self, batch: EventBatch, numbers: Sequence[int], source: Source) -> Sequence[int]:
-        """Return the numbers of the events whose time Kafka can hold; refuse the others."""
+        """Return the numbers of the events whose time is in Kafka's range; refuse the others."""
         if not self._use_event_time or not numbers:
             return numbers
         if min(batch.times) >= _FIRST_TIME and max(batch.times) < _TIMES_END:
@@ -246,7 +246,7 @@ class Messages:
 
 
 def _is_plain(settings: MessageSettings, address: Iterable[Field]) -> bool:
-    """Return whether events that name no key and no partition can differ in nothing but topic and payload."""
+    """Return whether messages without key and partition differ only in topic and payload."""
     return (
         not settings.exclude_fields
         and settings.record_key is None
@@ -256,7 +256,7 @@ def _is_plain(settings: MessageSettings, address: Iterable[Field]) -> bool:
 
 
 def _taker(field: Field) -> Callable[[Record], Any]:
-    """Return the function that reads a field, or its default; with `exclude` it takes it out."""
+    """Return the function that reads a field, or its default; with `exclude` it removes it."""
     name, exclude, default = field
 
     def take(record: Record) -> Any:
@@ -271,7 +271,7 @@ def _taker(field: Field) -> Callable[[Record], Any]:
 
 
 def _shape_function(settings: MessageSettings) -> Callable[[Record], Any]:
-    """Return the function that leaves of a record what is to be sent."""
+    """Return the function from a record to the part to send."""
     excluded, record_key = tuple(settings.exclude_fields), settings.record_key
 
     def shape(record: Record) -> Any:
@@ -302,7 +302,7 @@ def _topic_name(named: Any, tag: str) -> str:
 
 
 def _partition_number(named: Any) -> int | None:
-    """Return the partition that an event names; ruby-kafka takes what Ruby's Integer() does."""
+    """Return an event's partition; ruby-kafka accepts the same as Ruby's Integer()."""
     if named is None:
         return None
     number = named
@@ -314,11 +314,11 @@ def _partition_number(named: Any) -> int | None:
 
 
 def _shown(value: Any) -> str:
-    """Return a value for a message; whoever wrote it may have written much."""
+    """Return a value for an error message, shortened."""
     text = repr(to_text(value))
     return text if len(text) < 60 else f"{text[:50]}… ({len(text)} characters)"
 
 
 def _to_bytes(value: Any) -> bytes | None:
-    """Return a key or header as it goes over the wire; None stays None."""
+    """Return the bytes of a key or header; None stays None."""
     return None if value is None else to_bytes(value)

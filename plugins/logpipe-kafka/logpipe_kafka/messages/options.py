@@ -1,4 +1,4 @@
-"""Settings of where a message goes and what it holds."""
+"""Settings of a message's address and content."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from logpipe_kafka.messages.payload import own_encoding
 
 
 class MessageOptions(ClusterOptions):
-    """What every Kafka output understands of topics, keys and partitions."""
+    """Settings of topics, keys and partitions of every Kafka output."""
 
     default_topic: str | None = param(
-        "Topic of events that name none; unset: their tag.", default=None, convert=unset_if_empty
+        "Topic of events without one; unset: their tag.", default=None, convert=unset_if_empty
     )
     default_message_key: str | None = param(
-        "Key of messages whose event names none.", default=None, convert=unset_if_empty
+        "Key of messages whose event has none.", default=None, convert=unset_if_empty
     )
     default_partition_key: str | None = param(
-        "What chooses the partition of an event that names nothing itself.", default=None, convert=unset_if_empty
+        "Partition key of events without one.", default=None, convert=unset_if_empty
     )
-    default_partition: int | None = param("Partition of events that name none.", default=None, convert=optional_integer)
+    default_partition: int | None = param("Partition of events without one.", default=None, convert=optional_integer)
     partitioner_hash_function: HashName = param(
-        "From a key to a partition: crc32 as ruby-kafka does, or murmur2 as Java's client does.", default="crc32"
+        "Hash from a key to a partition: crc32 as in ruby-kafka, or murmur2 as in Java's client.", default="crc32"
     )
     exclude_topic_key: bool = param("Leave the field that names the topic out of the message.", default=False)
     exclude_message_key: bool = param("Leave the field that holds the message's key out of it.", default=False)
@@ -34,13 +34,13 @@ class MessageOptions(ClusterOptions):
     exclude_partition: bool = param("Leave the field that names the partition out of the message.", default=False)
 
     max_topics: int = param(
-        "Most topics to write to within a day, against a field that anybody can fill; events for more go to "
+        "Most topics to write to within a day, since log lines may determine them; events for more go to "
         "`default_topic`, or to `@ERROR` where that is not set. 0: no limit.",
         default=2000,
     )
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what does not go together."""
+        """Yield settings that contradict each other."""
         yield from super().check()
         if self.max_topics < 0:
             yield InvalidSetting("max_topics must be 0 or more", param="max_topics")
@@ -49,7 +49,7 @@ class MessageOptions(ClusterOptions):
 
 
 class FlatOptions(MessageOptions):
-    """What the outputs of fluentd 0.12 add: ZooKeeper, and the payload in flat parameters."""
+    """Further settings of fluentd 0.12's outputs: ZooKeeper, and the payload in flat parameters."""
 
     zookeeper: str | None = param(
         "ZooKeeper's addresses, `host:port,host:port`, where the brokers are registered; used in place of `brokers`.",
@@ -61,12 +61,12 @@ class FlatOptions(MessageOptions):
         "The same as `ack_timeout`, in milliseconds.", default=None, deprecated="use ack_timeout, in seconds"
     )
     output_data_type: str = param(
-        "What a message holds: `json`, `ltsv`, `msgpack`, `attr:FIELD,FIELD`, or the name of a formatter, whose "
-        "parameters stand beside it.",
+        "The payload: `json`, `ltsv`, `msgpack`, `attr:FIELD,FIELD`, or the name of a formatter, whose parameters are "
+        "written beside it.",
         default="json",
     )
-    output_include_tag: bool = param("Write the tag to the field `tag`, over what is there.", default=False)
-    output_include_time: bool = param("Write the event's time to the field `time`, over what is there.", default=False)
+    output_include_tag: bool = param("Write the tag to the field `tag`, replacing its value.", default=False)
+    output_include_time: bool = param("Write the event's time to the field `time`, replacing its value.", default=False)
     time_format: str | None = param(
         "Format of that time, as strftime reads it; unset: seconds since the epoch.",
         default=None,
@@ -90,7 +90,7 @@ class FlatOptions(MessageOptions):
         return super().read(element, report, **how)
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what does not go together."""
+        """Yield settings that contradict each other."""
         yield from super().check()
         if not self.zookeeper_path.startswith("/"):
             message = f'zookeeper_path "{self.zookeeper_path}" must begin with a slash, like /brokers/ids'
@@ -98,12 +98,12 @@ class FlatOptions(MessageOptions):
 
     @property
     def needs_brokers(self) -> bool:
-        """Whether ZooKeeper is not asked for them."""
+        """Whether ZooKeeper is not configured."""
         return not self.zookeeper
 
     @property
     def ack_seconds(self) -> float:
-        """How long the leader may wait for its replicas."""
+        """The seconds that the leader may wait for its replicas."""
         # compat: out_kafka.rb divides ack_timeout_ms by 1000 and drops the rest: 500 is 0 there, half a second here
         if not self.ack_timeout and self.ack_timeout_ms and self.ack_timeout_ms > 0:
             return self.ack_timeout_ms / 1000

@@ -14,9 +14,9 @@ class Packer:
 
     Args:
         owner: of every batch.
-        codec: aiokafka's number of the compression.
-        put: takes a batch that is full.
-        charge: told of bytes that wait here because their topic's partitions are not known yet, and of their end.
+        codec: aiokafka's number for the compression.
+        put: queues a full batch.
+        charge: counts bytes that wait here while their topic's partitions are unknown; negative when they are placed.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Packer:
         place: int,
         headers: Headers,
     ) -> tuple[int, Exception | None]:
-        """Append (timestamp, value) pairs, one for each of the events `numbers[place:]`, for whatever partition.
+        """Append (timestamp, value) pairs, one for each of the events `numbers[place:]`, for any partition.
 
-        Returns the place after the last one appended, and what `rows` raised there if it did: its rest then begins
-        one place later.
+        Returns the place after the last one appended, and the exception of `rows` there, if any: the rest of `rows`
+        then begins one place later.
         """
         left: tuple[int, bytes] | None = None
         failure: Exception | None = None
@@ -61,22 +61,22 @@ class Packer:
             except Exception as error:  # noqa: BLE001 - whatever one bad record breaks, the others go on
                 failure, left = error, None
             if added := batch.record_count() - before:
-                batch.owe(source, numbers[place : place + added])
+                batch.add_source(source, numbers[place : place + added])
                 place += added
             if left is None:
                 return place, failure
             self._seal(queue, None)
 
     def add(self, queue: TopicQueue, partition: int | None, message: Message) -> None:
-        """Append one message, for a partition or for whatever partition."""
+        """Append one message, for a given or any partition."""
         batch = self._opened(queue, partition)
         while not batch.add(message.timestamp, message.key, message.value, message.headers):
             self._seal(queue, partition)
             batch = self._opened(queue, partition)
-        batch.owe(message.source, (message.number,))
+        batch.add_source(message.source, (message.number,))
 
     def add_keyed(self, queue: TopicQueue, key_hash: int, message: Message) -> None:
-        """Append one message for the partition that its key leads to, as soon as it is known how many there are."""
+        """Append one message for the partition of its key, once the number of partitions is known."""
         if queue.partitions:
             self.add(queue, queue.partitions[key_hash % len(queue.partitions)], message)
             return
@@ -93,21 +93,21 @@ class Packer:
             self._seal(queue, partition)
 
     def seal_next(self) -> bool:
-        """Queue the open batches that have none before them; returns whether others stay open, to grow."""
+        """Queue the open batches with none queued before them; returns whether others stay open, to grow."""
         for queue, partition in list(self._open):
             if not queue.has_queued(partition):
                 self._seal(queue, partition)
         return bool(self._open)
 
     def drop(self) -> None:
-        """Forget everything that is not queued; its events stay owed for."""
+        """Drop all messages that are not queued; their events are not settled."""
         self._open.clear()
         for queue in list(self._unplaced):
             queue.forget(self._owner)
             self._take_unplaced(queue)
 
     def _place(self, queue: TopicQueue) -> None:
-        """Place what waited; where the wait was in vain (there are no partitions), in a batch all the same."""
+        """Place the waiting messages; in a batch for any partition where there are no partitions."""
         count = len(queue.partitions)
         for key_hash, message in self._take_unplaced(queue):
             self.add(queue, queue.partitions[key_hash % count] if count else None, message)

@@ -1,4 +1,4 @@
-"""From a key to a partition, as ruby-kafka's Partitioner does it (partitioner.rb)."""
+"""The partition of a key, as by ruby-kafka's Partitioner (partitioner.rb)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MASK: Final = 0xFFFFFFFF
 
 
 def murmur2(key: bytes) -> int:
-    """Return the hash that Java's client uses, without its sign."""
+    """Return the hash of Java's client, without its sign."""
     whole = len(key) & ~3
     value = _SEED ^ len(key)
     for start in range(0, whole, 4):

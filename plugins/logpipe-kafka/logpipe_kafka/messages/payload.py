@@ -1,4 +1,4 @@
-"""What a message holds: a record as JSON, LTSV, msgpack, some of its fields, or what a formatter makes of it.
+"""The payload of a message: a record as JSON, LTSV, msgpack, some of its fields, or a formatter's result.
 
 `output_data_type` of kafka and kafka_buffered, `<format>` of kafka2; fluentd's out_kafka.rb and out_kafka2.rb.
 """
@@ -19,7 +19,7 @@ from logpipe.codec import holds_bytes, readable
 from logpipe.ruby import to_s
 
 Encode: TypeAlias = Callable[[Any], bytes]
-"""A record, or what `record_key` leaves of it, to a payload."""
+"""A record, or its `record_key`, to a payload."""
 
 EncodeEvent: TypeAlias = Callable[[str, Time, Any], bytes]
 """Tag, time and record to a payload."""
@@ -29,7 +29,7 @@ ATTRIBUTES: Final = "attr:"
 
 
 def own_encoding(data_type: str, *, leading: Sequence[str] = ()) -> Encode | None:
-    """Return the function for `json`, `ltsv`, `msgpack` or `attr:a,b`; None for anything else, a formatter's name.
+    """Return the function for `json`, `ltsv`, `msgpack` or `attr:a,b`; None for the name of a formatter.
 
     `leading` are fields that come before those of `attr:`.
     """
@@ -56,12 +56,12 @@ def _checked(payload: bytes, limit: int) -> bytes:
 
 
 def for_events(encode: Encode) -> EncodeEvent:
-    """Return an encoding that looks at nothing but the record in the shape of one that may."""
+    """Return an encoding of records as an encoding of events."""
     return lambda _tag, _time, record: encode(record)
 
 
 def by_formatter(formatter: Formatter[Any]) -> EncodeEvent:
-    """Return a formatter as an encoding."""
+    """Return a formatter as an encoding of events."""
 
     def encode(tag: str, time: Time, record: Record) -> bytes:
         if not isinstance(record, dict):
@@ -72,13 +72,13 @@ def by_formatter(formatter: Formatter[Any]) -> EncodeEvent:
 
 
 def json_encoding(host: Host) -> Encode:
-    """Return `to_json`, which counts the texts that are not UTF-8 for the plugin."""
+    """Return `to_json` with the plugin's counter of texts that are not UTF-8."""
     replaced = host.counter("replaced_texts", "Texts that are not UTF-8 and are in JSON with U+FFFD.")
     return lambda record: to_json(record, replaced)
 
 
 def to_json(record: Any, replaced: Counter | None = None) -> bytes:
-    """Return JSON, also of what orjson refuses: large integers, lone surrogates, bytes, keys that are no strings.
+    """Return JSON, also for values that orjson refuses: large integers, lone surrogates, bytes, keys that are not text.
 
     Raises:
         FormatError: it is nested too deep.
@@ -96,7 +96,7 @@ def to_json(record: Any, replaced: Counter | None = None) -> bytes:
 
 
 def _plain(value: Any, replaced: Counter | None) -> Any:
-    """Return a value with nothing in it that JSON has no word for."""
+    """Return a value with its parts replaced that JSON cannot represent."""
     if isinstance(value, dict):
         return {key if isinstance(key, str) else to_text(key): _plain(item, replaced) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -109,7 +109,7 @@ def _plain(value: Any, replaced: Counter | None) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """Return a value as Ruby's to_s would; U+FFFD stands for what is not UTF-8."""
+    """Return a value as by Ruby's to_s, with U+FFFD for what is not UTF-8."""
     if isinstance(value, str):
         return value
     text: str = readable(value if isinstance(value, bytes) else to_s(value))
@@ -117,7 +117,7 @@ def to_text(value: Any) -> str:
 
 
 def to_bytes(value: Any) -> bytes:
-    """Return a value as Ruby's to_s would write it: what is not UTF-8 as it came."""
+    """Return a value as by Ruby's to_s, with bytes that are not UTF-8 unchanged."""
     return value if isinstance(value, bytes) else to_text(value).encode("utf-8", "replace")
 
 
@@ -130,17 +130,17 @@ def _to_ltsv(record: Any) -> bytes:
 def _to_msgpack(record: Any) -> bytes:
     packed: bytes = msgpack.packb(record, default=str, unicode_errors="surrogatepass")
     if _BINARY.search(packed) is not None and holds_bytes(record):
-        # what is not UTF-8 is a text all the same: msgpack says so where bytes have no type of their own
+        # text that is not UTF-8 is packed as text, too, with msgpack's old format without a type for bytes
         packed = msgpack.packb(record, default=str, unicode_errors="surrogatepass", use_bin_type=False)
     return packed
 
 
 _BINARY: Final = re.compile(rb"[\xc4-\xc6]")
-"""What begins a value of bytes, and may be part of another one."""
+"""The marker at the beginning of a value of bytes; it may also occur in another value."""
 
 
 def _attributes(names: Sequence[str]) -> Encode:
-    # compat: out_kafka.rb joins with a tab whatever field_separator says, since it never reads that parameter
+    # compat: out_kafka.rb always joins with a tab, since it never reads field_separator
     def encode(record: Any) -> bytes:
         return b"\t".join(to_bytes(record.get(name)) for name in names)
 

@@ -1,4 +1,4 @@
-"""Keeps events from making topics without end: a field that anybody can fill may name a hundred thousand."""
+"""Limits the number of topics: their names may come from log lines, which could create any number."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from logpipe_kafka.messages.options import MessageOptions
 from logpipe_kafka.messages.topic_queue import TopicQueue
 
 WINDOW_SECONDS: Final = 86400.0
-"""How long a topic counts after it was written to: names that hold the date come and go."""
+"""Seconds that a topic counts after it was used: names with the date in them change daily."""
 REMIND_SECONDS: Final = 60.0
 
 
-class TooManyTopics(LogpipeError):  # noqa: N818 - it says what is wrong
-    """An event names one topic more than `max_topics`."""
+class TooManyTopics(LogpipeError):  # noqa: N818 - named after the problem
+    """An event is for a new topic beyond `max_topics`."""
 
 
 def guarded(options: MessageOptions, host: Host, queue: Callable[[str], TopicQueue]) -> Callable[[str], TopicQueue]:
-    """Return `queue`, from a topic's name to its queue, held to the settings' `max_topics`."""
+    """Return `queue`, which returns a topic's queue, limited to `max_topics`."""
     return TopicGuard(options, host, queue).queue if options.max_topics > 0 else queue
 
 
 class TopicGuard:
-    """Lets so many topics be written to within a day, and no more."""
+    """Limits the topics that are written to within a day."""
 
     def __init__(self, options: MessageOptions, host: Host, queue: Callable[[str], TopicQueue]) -> None:
         self._most = options.max_topics
@@ -33,7 +33,7 @@ class TopicGuard:
         self._queue = queue
         self._clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
-        self._diverted = host.counter("events_of_too_many_topics", "Times that a topic over max_topics was asked for.")
+        self._diverted = host.counter("events_of_too_many_topics", "Times that a topic over max_topics was requested.")
         self._used: dict[str, float] = {}
         self._look_again_at = 0.0
         self._remind_at = 0.0
@@ -43,7 +43,7 @@ class TopicGuard:
 
         Raises:
             TooManyTopics: it would be one too many, and there is no `default_topic`.
-            LogpipeError: no topic can have that name.
+            LogpipeError: the name is invalid.
         """
         now = self._clock.monotonic()
         if topic not in self._used and topic != self._fallback and not self._has_room(now):
@@ -64,7 +64,7 @@ class TopicGuard:
             self._remind_at = now + REMIND_SECONDS
             self._log.error(
                 "topic %s is one more than max_topics %d; events for such topics go to %s: "
-                "look at what names topics, or raise max_topics",
+                "check the source of topic names, or raise max_topics",
                 topic[:250],
                 self._most,
                 self._fallback or "@ERROR",

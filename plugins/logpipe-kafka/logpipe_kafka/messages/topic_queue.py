@@ -1,4 +1,4 @@
-"""What waits for one topic, and which of its partitions are at work."""
+"""The queue of one topic, and the state of its partitions."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Final
 from logpipe_kafka.messages.batch import Batch, Owner
 
 FIRST_LIMIT: Final = 112 << 10
-"""Size of a batch at first. Buffers below glibc's limit for mapped memory are reused: larger ones cost page faults."""
+"""Initial size of a batch. glibc reuses buffers below its limit for mapped memory; larger ones cost page faults."""
 LARGEST_LIMIT: Final = 448 << 10
-"""Size of a batch when many wait; brokers take 1 MiB unless told otherwise."""
+"""Size of a batch when many wait; brokers accept 1 MiB by default."""
 SMALLEST_LIMIT: Final = 1 << 10
 BACKLOG: Final = 8
-"""Batches in the queue from which larger ones are made: then it is the way to the broker that takes time."""
+"""Length of the queue from which larger batches are made: then round trips to the broker are the bottleneck."""
 PARALLEL: Final = 4
-"""Partitions that batches without a fixed one are written to at the same time, slow and failing ones not counted."""
+"""Partitions used at the same time for batches without a fixed one, slow and failing ones not counted."""
 SLOW_SECONDS: Final = 0.5
 
 
 class TopicQueue:
-    """Batches for one topic, in order; those for a fixed partition in a queue of their own.
+    """Batches for one topic, in order; those for a fixed partition are in a queue of their own.
 
     Attributes:
         topic: its name.
-        partitions: its partitions, none while they are not known.
+        partitions: its partitions, none while they are unknown.
         limit: size of the next batch.
         largest: size that a batch must not exceed, because the brokers refused a larger one.
-        size: bytes that are queued or on their way.
-        busy: the partitions that somebody writes to, each with the batch that is on its way.
+        size: bytes that are queued or in flight.
+        busy: the partitions with a worker, each with its batch in flight.
         problem: why the last attempt failed; None when it did not.
         problem_since: when the attempts began to fail, by the loop's clock.
-        used_at: when it was last asked for, by the loop's clock.
+        used_at: when it was last used, by the loop's clock.
     """
 
     def __init__(self, topic: str) -> None:
@@ -62,12 +62,12 @@ class TopicQueue:
             self.limit = min(self.limit * 2, self.largest)
 
     def put_back(self, *batches: Batch) -> None:
-        """Queue batches again, before all others and in this order."""
+        """Queue batches again, in this order before all others."""
         for batch in reversed(batches):
             self._queue_of(batch).appendleft(batch)
 
     def take(self, partition: int, now: float) -> Batch | None:
-        """Return the next batch that may go to a partition, None if there is none."""
+        """Return the next batch for a partition, None if there is none."""
         self._taken_at[partition] = now
         fixed = self._fixed.get(partition)
         if fixed:
@@ -83,7 +83,7 @@ class TopicQueue:
         return batch
 
     def start(self, now: float) -> Iterator[int]:
-        """Yield the partitions that have something to do and nobody to do it, and count them as busy."""
+        """Yield the partitions with pending batches and no worker, and mark them as busy."""
         for partition, batches in self._fixed.items():
             if batches and partition not in self.busy:
                 yield self._started(partition, now)
@@ -98,23 +98,23 @@ class TopicQueue:
                 yield self._started(partition, now)
 
     def stop(self, partition: int) -> None:
-        """Note that nobody works on a partition any more."""
+        """Record that a partition has no worker any more."""
         del self.busy[partition]
         self._taken_at.pop(partition, None)
 
     def has_queued(self, partition: int | None) -> bool:
-        """Return whether batches for that partition, or for any, wait already."""
+        """Return whether batches for that partition, or for any, are queued."""
         return bool(self._anywhere if partition is None else self._fixed.get(partition))
 
     def batches(self) -> Iterator[Batch]:
-        """Yield all batches, queued or on their way."""
+        """Yield all batches, queued or in flight."""
         yield from (batch for batch in self.busy.values() if batch is not None)
         yield from self._anywhere
         for batches in self._fixed.values():
             yield from batches
 
     def remove_queued(self) -> list[Batch]:
-        """Take out all batches that are not on their way."""
+        """Remove and return all batches that are not in flight."""
         found = [*self._anywhere, *(batch for batches in self._fixed.values() for batch in batches)]
         self._anywhere.clear()
         self._fixed.clear()
@@ -122,12 +122,12 @@ class TopicQueue:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is queued, on its way or waiting for the partitions to be known."""
+        """Whether nothing is queued, in flight or waiting for the partitions."""
         return not self.busy and not self.is_locating and not self._when_located and not any(self.batches())
 
     @property
     def has_work(self) -> bool:
-        """Whether something waits."""
+        """Whether something is queued or waiting for the partitions."""
         return bool(self._anywhere or self._when_located or any(self._fixed.values()))
 
     def shrink(self, refused: int) -> None:
@@ -136,29 +136,29 @@ class TopicQueue:
         self.limit = min(self.limit, self.largest)
 
     def when_located(self, owner: Owner, call: Callable[[], None]) -> None:
-        """Have `call` called as soon as the partitions are known."""
+        """Register `call`, to be called when the partitions are known."""
         self._when_located.append((owner, call))
 
     def located(self, partitions: tuple[int, ...]) -> None:
-        """Note the partitions, and tell who waits for them."""
+        """Set the partitions, and call the functions waiting for them."""
         self.partitions = partitions
         waiting, self._when_located = self._when_located, []
         for _, call in waiting:
             call()
 
     def forget(self, owner: Owner) -> None:
-        """Call nothing of an owner's any more."""
+        """Unregister an owner's functions."""
         self._when_located = [waiting for waiting in self._when_located if waiting[0] is not owner]
 
     def owners(self) -> set[Owner]:
-        """Return everybody who has something queued, on its way, or waiting for the partitions to be known."""
+        """Return the owners of everything queued, in flight, or waiting for the partitions."""
         return {batch.owner for batch in self.batches()} | {owner for owner, _ in self._when_located}
 
     def pause(self, partition: int | None, now: float, *, first: float, longest: float) -> int:
-        """Note a failure with a partition (None: with finding them), after which to pause; returns how many in a row.
+        """Record a failure with a partition (None: of the look-up) and begin a pause; returns the failures in a row.
 
-        Pauses double from `first` to `longest`. From a second on they end on a whole second, so that topics that fail
-        together are looked up together.
+        Pauses double from `first` to `longest`. Those of a second or more end on a whole second, so that topics that
+        fail together are looked up together.
         """
         failures, _ = self._pauses.get(partition, (0, 0.0))
         seconds = min(longest, first * 2.0**failures)
@@ -167,11 +167,11 @@ class TopicQueue:
         return failures + 1
 
     def pause_left(self, partition: int | None, now: float) -> float:
-        """Return how many seconds the pause still lasts."""
+        """Return the remaining seconds of the pause."""
         return max(0.0, self._pauses.get(partition, (0, 0.0))[1] - now)
 
     def resume(self, partition: int | None) -> None:
-        """Note a success with a partition: the next failure begins with the first pause."""
+        """Record a success with a partition: the next failure begins with the first pause."""
         self._pauses.pop(partition, None)
 
     def _started(self, partition: int, now: float) -> int:
