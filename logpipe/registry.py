@@ -1,4 +1,4 @@
-"""From `@type` to a class: entry points of installed distributions and the folders of `-p`.
+"""Finds a plugin's class by `@type`: entry points of installed distributions and the folders of `-p`.
 
 Names are read from package metadata; a class is imported when a configuration first uses it, so a dependency of an
 unused plugin costs nothing and may be missing.
@@ -41,11 +41,11 @@ FLUENTD: Final = {
     "formatter": "csv hash json ltsv msgpack out_file single_value stdout tsv",
     "buffer": "file file_single memory",
 }
-"""The types that come with fluentd itself: it is our lack that a hint says, not a misspelling."""
+"""The types that ship with fluentd."""
 
 
 class UnknownPluginError(LogpipeError):
-    """No plugin has that type; `hint` says what may help."""
+    """No usable plugin has that type; `hint` says what may help."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -70,21 +70,21 @@ class Registry:
     def __init__(self, folders: Sequence[Path] = (), *, log: logging.Logger | None = None) -> None:
         self._log = log or logging.getLogger("logpipe")
         self._entries: dict[tuple[str, str], list[EntryPoint]] = {}
-        # asked once: each call reads the metadata of every installed distribution
+        # called once: it reads the metadata of every installed distribution
         every = entry_points()
         for kind, group in GROUPS.items():
             for entry in every.select(group=group):
                 self._entries.setdefault((kind, entry.name), []).append(entry)
         self._found: dict[tuple[str, str], type[Plugin[Any]]] = {}
-        """The classes of entry points that were asked for: a configuration names a few types very often."""
+        """The loaded classes of entry points: a configuration names a few types very often."""
         self._local: dict[tuple[str, str], tuple[type[Plugin[Any]], Path]] = {}
         self.broken: list[UnknownPluginError] = []
-        """What was wrong with files of the folders; the others are known."""
+        """The errors of plugin files that could not be loaded."""
         for folder in folders:
             self._load_folder(folder)
 
     def add(self, cls: type[Plugin[Any]], origin: Path) -> None:
-        """Make a class known by its types, before those that are installed."""
+        """Register a class under its types; it takes precedence over installed ones."""
         for name in cls.types:
             self._local[cls.kind, name] = (cls, origin)
 
@@ -92,7 +92,7 @@ class Registry:
         """Return the class of a type.
 
         Raises:
-            UnknownPluginError: there is none, two distributions claim the name, or its module does not import.
+            UnknownPluginError: there is none, two distributions have the name, or it cannot be imported or is invalid.
         """
         if (kind, name) in self._local:
             return self._local[kind, name][0]
@@ -106,7 +106,7 @@ class Registry:
             raise UnknownPluginError(f'{kind} plugin "{name}" is claimed by {owners}', "uninstall one of them")
         try:
             loaded = entries[0].load()
-        except (Exception, SystemExit) as error:  # whatever its authors have written may fail
+        except (Exception, SystemExit) as error:  # a plugin's module may raise anything
             hint = f"reinstall {_origin(entries[0])} with its dependencies"
             where = "" if isinstance(error, ImportError) else f" ({innermost_place(error)})"
             message = f'{kind} plugin "{name}" cannot be imported: {reason(error)}{where}'
@@ -169,7 +169,7 @@ class Registry:
 
 
 def _mistake(loaded: Any, kind: str, name: str) -> str:
-    """Return why what an entry point names is no plugin of that kind and type, or is declared wrong; "" if neither."""
+    """Return why an entry point's object is not a valid plugin of that kind and type; "" if it is."""
     if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
         return "is no plugin's class"
     if loaded.kind != kind:
@@ -190,13 +190,13 @@ def _origin(entry: EntryPoint) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return what an exception of somebody else's code says, with its class."""
+    """Return the message of an exception from third-party code, with its class."""
     said = str(error)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def innermost_place(error: BaseException, file: str = "") -> str:
-    """Return `FILE:LINE` of where an exception comes from: the innermost line of `file`, where there is one."""
+    """Return `FILE:LINE` of an exception's origin: the innermost line of `file`, where there is one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -205,10 +205,10 @@ def innermost_place(error: BaseException, file: str = "") -> str:
 
 
 def _make_importable(folder: Path) -> None:
-    """Let the folder's files import each other, as they are now: those that were imported before are forgotten."""
+    """Let the folder's files import each other; modules imported from it before are dropped, to read them anew."""
     path = str(folder.absolute())
     if path not in sys.path:
-        sys.path.append(path)  # last: a file that is called like a package must not take its place
+        sys.path.append(path)  # last: a file with a package's name must not shadow it
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(f"{path}/"):
             del sys.modules[name]
@@ -225,7 +225,7 @@ def _plugins_in(path: Path) -> list[type[Plugin[Any]]]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever its authors have written may fail
+    except (Exception, SystemExit) as error:  # a plugin's module may raise anything
         where = innermost_place(error, str(path))
         raise UnknownPluginError(
             f"plugin file {path} cannot be imported: {reason(error)} ({where})", f"try it: python {path}"
@@ -240,5 +240,5 @@ def _plugins_in(path: Path) -> list[type[Plugin[Any]]]:
             cls.options_class.verify()
         except (TypeError, NameError) as problem:
             message = f"plugin file {path}: {cls.__name__} declares a setting wrong: {problem}"
-            raise UnknownPluginError(message, "mend its Options class") from problem
+            raise UnknownPluginError(message, "fix its Options class") from problem
     return found

@@ -1,1 +1,1 @@
-"""The stages that ship with the engine; found by entry point, never imported by it."""
+"""The stages that ship with the engine, which finds them by entry point and never imports them."""

@@ -12,14 +12,14 @@ from logpipe import Chunk, OutputHost, PermanentError
 
 
 class ChunkLink:
-    """Follows the newest chunk: of those of the latest time slice so far, the one that was begun last.
+    """Points to the newest chunk: of those of the latest time slice so far, the one that was begun last.
 
-    What stands in its place and is no link stays; that it does, as whatever else is wrong with the link, is said, and
-    is no trouble of the events.
+    Something other than a link at its path is not replaced. This and any other problem with the link is logged, and
+    does not affect the events.
 
     Args:
-        template: where the link goes, with placeholders.
-        is_relative: whether it leads from its own folder to the file.
+        template: the link's path, with placeholders.
+        is_relative: whether its target is relative to its own folder.
         host: of the output.
     """
 
@@ -32,25 +32,25 @@ class ChunkLink:
         self._is_wrong = False
 
     async def lead_to(self, chunk: Chunk, file: Path | None) -> None:
-        """Let the link lead to the file of a chunk that was just begun; None where it has none."""
-        # compat: out_file.rb makes no link where chunks are not cut by time
+        """Point the link to the file of a chunk that was just begun; None where it has none."""
+        # compat: out_file.rb makes no link without the chunk key time
         if chunk.key.timekey is not None:
             if chunk.key.timekey < self._newest:
                 return
             self._newest = chunk.key.timekey
         if file is None:
-            self._complain("a buffer in memory has no files")
+            self._warn("a buffer in memory has no files")
             return
         async with self._in_turn:
             try:
                 path = Path(self._host.expand(self._template, chunk))
                 await self._host.in_thread(self._link, path, file, chunk.id)
             except (OSError, PermanentError) as error:
-                self._complain(error)
+                self._warn(error)
             else:
                 self._is_wrong = False
 
-    def _complain(self, problem: object) -> None:
+    def _warn(self, problem: object) -> None:
         if not self._is_wrong:
             self._host.log.warning("symlink_path %s is not made: %s", self._template, problem)
         self._is_wrong = True

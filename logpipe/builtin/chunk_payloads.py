@@ -1,4 +1,4 @@
-"""The bytes of a chunk, whoever filled it; in pieces where a chunk may be larger than the memory that is there."""
+"""The bytes of a chunk from any output, in pieces where the chunk may be larger than the memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from logpipe.codec import Payloads
 Encode: TypeAlias = Callable[[EventBatch], Payloads]
 
 PIECE: Final = 256 * 1024
-"""Bytes, at least, that are handed on, written and compressed at a time."""
+"""The least number of bytes that are written or compressed at a time."""
 
 
 @runtime_checkable
 class HasMembers(Protocol):
-    """A chunk that may be compressed already."""
+    """A chunk that may already be compressed."""
 
     @property
     def encoded(self) -> bool:
@@ -26,13 +26,13 @@ class HasMembers(Protocol):
         ...
 
     def members(self, compression: Compression) -> Iterator[bytes]:
-        """Yield the payloads as compressed members, those that are stored so as they are."""
+        """Yield the payloads as compressed members; those already compressed so are not touched."""
         ...
 
 
 @runtime_checkable
 class HasPieces(Protocol):
-    """A chunk that may hold many payloads in one piece."""
+    """A chunk that may have many payloads joined to one piece."""
 
     @property
     def encoded(self) -> bool:
@@ -40,21 +40,21 @@ class HasPieces(Protocol):
         ...
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the payloads, many in one piece where they are so."""
+        """Yield the payloads, joined pieces as they are."""
         ...
 
 
 def payloads_of(chunk: Chunk, encode: Encode) -> list[bytes]:
-    """Return a chunk's payloads; those of a chunk that holds records are made by `encode`.
+    """Return a chunk's payloads; a chunk of records is encoded by `encode`.
 
-    An output's own chunks hold what its `encode` made. As a `<secondary>` it gets another output's, which may hold
-    records.
+    An output's own chunks contain the results of its `encode`. A `<secondary>` gets another output's chunks, which may
+    contain records.
     """
     return list(_payloads(chunk, chunk.payloads(), encode))
 
 
 def pieces_of(chunk: Chunk, encode: Encode) -> Iterator[bytes]:
-    """Yield a chunk's payloads, many in one piece."""
+    """Yield a chunk's payloads, joined into larger pieces."""
     piece: list[bytes] = []
     size = 0
     stored = chunk.pieces() if isinstance(chunk, HasPieces) and chunk.encoded else chunk.payloads()
@@ -70,7 +70,7 @@ def pieces_of(chunk: Chunk, encode: Encode) -> Iterator[bytes]:
 
 
 def compressed_of(chunk: Chunk, encode: Encode, compression: Compression) -> Iterator[bytes]:
-    """Yield a chunk's payloads as compressed members; what its buffer has compressed so is not touched again."""
+    """Yield a chunk's payloads as compressed members; those already compressed so are not touched."""
     if isinstance(chunk, HasMembers) and chunk.encoded:
         return chunk.members(compression)
     return map(compressor(compression), pieces_of(chunk, encode))

@@ -1,4 +1,4 @@
-"""Gzip and Zstandard, as fluentd writes both: members one after the other make one content."""
+"""Gzip and Zstandard, as fluentd writes both: the content is a sequence of members."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FAST: Final = 1
 
 
 class CorruptError(Exception):
-    """Bytes are no compressed content, or not any more."""
+    """Bytes are not valid compressed content."""
 
 
 class Decompressor(Protocol):
@@ -24,21 +24,21 @@ class Decompressor(Protocol):
 
     @property
     def needs_input(self) -> bool:
-        """Whether more can be had of what was given already."""
+        """Whether no more output is available without further input."""
         ...
 
     @property
     def eof(self) -> bool:
-        """Whether the member is at its end."""
+        """Whether the end of the member was reached."""
         ...
 
     @property
     def unused_data(self) -> bytes:
-        """What was given beyond the end."""
+        """Input after the end of the member."""
         ...
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return as much as there is, `max_length` at most.
+        """Return available output, `max_length` bytes at most.
 
         Raises:
             CorruptError: the data are damaged.
@@ -47,7 +47,7 @@ class Decompressor(Protocol):
 
 
 def compressor(compression: Compression) -> Callable[[bytes], bytes]:
-    """Return the function that makes a member of bytes, quickly rather than as small as can be."""
+    """Return the function that compresses bytes to a member, optimized for speed rather than size."""
     if compression == "zstd":
         compress = _zstd().compress
         return lambda data: bytes(compress(data, _FAST))
@@ -55,7 +55,7 @@ def compressor(compression: Compression) -> Callable[[bytes], bytes]:
 
 
 def decompressor(compression: Compression) -> Decompressor:
-    """Return what reads one member; of gzip, the bare form of zlib as well."""
+    """Return a decompressor of one member; gzip includes the zlib format."""
     if compression == "zstd":
         library = _zstd()
         return _Member(library.ZstdDecompressor(), library.ZstdError)
@@ -68,7 +68,7 @@ def _gzip(data: bytes) -> bytes:
 
 
 class _Member:
-    """A library's stream; its own exception becomes CorruptError."""
+    """A library's stream; converts its exception to CorruptError."""
 
     def __init__(self, stream: Any, error: type[Exception]) -> None:
         self._stream = stream
@@ -98,7 +98,7 @@ class _Member:
 
 
 class _Gunzip(_Member):
-    """zlib gives back what it did not come to, where others keep it."""
+    """zlib returns unconsumed input, where the others keep it."""
 
     def __init__(self) -> None:
         super().__init__(zlib.decompressobj(_GZIP_OR_ZLIB), zlib.error)
@@ -112,5 +112,5 @@ class _Gunzip(_Member):
 
 
 def _zstd() -> Any:
-    """Return the module; only who needs it imports it."""
+    """Return the module, imported on demand."""
     return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")

@@ -1,4 +1,4 @@
-"""What grep and rewrite_tag_filter ask of an event: a field, and what it has to look like."""
+"""The condition of grep and rewrite_tag_filter: a field and a pattern."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from logpipe.ruby import ExpressionError, RecordAccessor
 
 
 class Condition(Options):
-    """A field and what it has to look like."""
+    """A field and the pattern it must match."""
 
     key: str = param("The field: a name, `$.a.b` or `$['a']['b.c'][0]`.")
     pattern: re.Pattern[str] = param("Ruby regular expression to search the field's text for.")

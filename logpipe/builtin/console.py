@@ -1,4 +1,4 @@
-"""Where lines for a person go: beside the log's own lines, which `-o` may send to a file."""
+"""Prints events for people: to the same place as the log, which `-o` may direct to a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def write_lines(log: logging.Logger | logging.LoggerAdapter[Any], lines: bytes) -> None:
-    """Write UTF-8 text to where `log` writes, or to standard output where it writes to no stream; blocks."""
+    """Write UTF-8 text to the stream of `log`, or to standard output where it has none; blocks."""
     for handler in _handlers(log):
         if isinstance(handler, logging.StreamHandler) and handler.stream is not None:
             handler.acquire()
@@ -35,7 +35,7 @@ def _handlers(log: logging.Logger | logging.LoggerAdapter[Any]) -> Iterator[logg
 
 def _write(stream: Any, lines: bytes) -> None:
     stream.flush()
-    # the stream's encoding may be less than UTF-8, and the events' text must not depend on it
+    # the stream's encoding may not cover all characters of events
     binary = getattr(stream, "buffer", None)
     if binary is None:
         stream.write(lines.decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Writes bytes to files so that neither a crash nor a full disk leaves half of them. Everything here blocks."""
+"""Writes bytes to files so that neither a crash nor a full disk leaves a part of them. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _BAD_NAMES: Final = frozenset(
     {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EILSEQ, errno.EINVAL}
 )
 _NOT_SYNCED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})
-"""What fsync answers on what is no file: a pipe, a terminal, /dev/null."""
-_PATIENCE: Final = 10.0
-"""Seconds without a byte after which whoever reads a FIFO counts as gone."""
+"""The errors of fsync on a pipe, a terminal or /dev/null."""
+_TIMEOUT: Final = 10.0
+"""Seconds without progress after which the reader of a FIFO counts as gone."""
 
 
 def is_bad_name(error: OSError, *, folder: str) -> bool:
-    """Return whether an error is about a name that can never be a file's, and that values have made.
+    """Return whether an error is about a name that can never be a file's because of the values in it.
 
     Args:
         error: of `append` or `create_first_free`.
-        folder: the part of the path that no value is in, "" where none is in all of it. If it is no folder, somebody
-            will set it right.
+        folder: the part of the path before the first value, "" where the path has none. If it is not a folder, the
+            error is not due to values and can be corrected.
     """
     if error.errno not in _BAD_NAMES or error.filename is None or not folder:
         return False
@@ -39,9 +39,8 @@ def is_bad_name(error: OSError, *, folder: str) -> bool:
 def append(path: Path, pieces: Iterable[bytes], disk: Disk, *, is_text: bool = True) -> None:
     """Add pieces to the end of a file, all or nothing, and return when they are on the disk.
 
-    Processes that append to one file wait for each other. What a crash has left of a line of text stays a line by
-    itself.
-    A device or a FIFO takes what it is given: nothing can be taken back from it, and there is no disk to wait for.
+    Processes that append to one file wait for each other. A line of text that a crash has cut stays a separate line.
+    On a device or a FIFO, writing is neither atomic nor synced.
 
     Raises:
         OSError: it could not be written; the file is as long as before.
@@ -50,7 +49,7 @@ def append(path: Path, pieces: Iterable[bytes], disk: Disk, *, is_text: bool = T
     if _is_special(path):
         _append_to_special(path, pieces)
         return
-    disk.append_shared(Path(os.path.realpath(path)), pieces, is_text=is_text)  # a link is written through
+    disk.append_shared(Path(os.path.realpath(path)), pieces, is_text=is_text)  # links are followed
 
 
 def _is_special(path: Path) -> bool:
@@ -62,7 +61,7 @@ def _is_special(path: Path) -> bool:
 
 
 def _append_to_special(path: Path, pieces: Iterable[bytes]) -> None:
-    # a FIFO that nobody reads would else hold a thread until somebody does
+    # without this, a FIFO without a reader would block the thread
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         for piece in pieces:
@@ -82,18 +81,18 @@ def _append_to_special(path: Path, pieces: Iterable[bytes]) -> None:
 
 
 def create_first_free(path: str, pieces: Iterable[bytes], *, placeholder: str, name: str, disk: Disk) -> Path:
-    """Write a file whose number, in place of `placeholder`, is the first that is free, from `_0` on; return its path.
+    """Write a file with the first free number, from `_0` on, in place of `placeholder`; return its path.
 
-    The bytes are written under a hidden name that holds `name`, and get their final one when they are on the disk.
-    The number is taken by an empty file of that name, which another process then passes over.
+    The bytes are written under a hidden name that contains `name`, and renamed when they are on the disk. An empty
+    file of the final name reserves the number against other processes.
 
     Raises:
-        OSError: it could not be written; no file is left behind.
+        OSError: it could not be written; no file remains.
     """
     first = Path(path.replace(placeholder, "_0", 1))
     disk.make_folder(first.parent)
     _check_name(first)
-    # may be no longer than the final name, which may be as long as names can be
+    # must not be longer than the final name, which may have the largest possible length
     hidden = first.with_name(f".{name}.tmp")
     os.close(disk.fill(hidden, pieces))
     final: Path | None = None
@@ -110,7 +109,7 @@ def create_first_free(path: str, pieces: Iterable[bytes], *, placeholder: str, n
 
 
 def _check_name(path: Path) -> None:
-    """Find out that a file cannot have a name before all its bytes are written.
+    """Check, before its bytes are written, that a file can have this name.
 
     Raises:
         OSError: it cannot.
@@ -131,5 +130,5 @@ def _take_first_free(path: str, placeholder: str, disk: Disk) -> Path:
 def _wait_for_room(descriptor: int) -> None:
     waiting = select.poll()
     waiting.register(descriptor, select.POLLOUT)
-    if not waiting.poll(_PATIENCE * 1000):
-        raise TimeoutError(errno.ETIMEDOUT, f"nobody has read from it for {_PATIENCE:g} seconds")
+    if not waiting.poll(_TIMEOUT * 1000):
+        raise TimeoutError(errno.ETIMEDOUT, f"nothing was read from it for {_TIMEOUT:g} seconds")

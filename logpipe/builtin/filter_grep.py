@@ -1,4 +1,4 @@
-"""Keeps or drops events by what their fields say. Settings and rules: fluentd's plugin/filter_grep.rb."""
+"""Keeps or drops events by patterns on their fields. Settings and rules: fluentd's plugin/filter_grep.rb."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from logpipe.builtin.condition import Condition
 from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
 
 Test: TypeAlias = Callable[[Record], bool]
-"""Whether a record meets a condition."""
+"""Returns whether a record meets a condition."""
 
 _MAX: Final = 20
 
 
 class ConditionGroup(Options):
-    """Conditions that count together."""
+    """Conditions that are combined."""
 
     regexp: list[Condition] = section("Conditions that keep an event.", many=True)
     exclude: list[Condition] = section("Conditions that drop an event.", many=True)
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield a group of both kinds, and a field that it names twice."""
+        """Yield an error for a group of both kinds, and for repeated fields."""
         if self.regexp and self.exclude:
             yield "do not specify both <regexp> and <exclude> in one group: write two groups"
         yield from _repeated_keys([*self.regexp, *self.exclude])
@@ -62,7 +62,7 @@ class GrepOptions(Options):
                 yield _numbered(name, self.extra[name])
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield conditions that cannot be read, and fields that are named twice where they count together."""
+        """Yield conditions that cannot be read, and fields repeated within a group."""
         try:
             regexps = [*self.numbered("regexp"), *self.regexp]
             excludes = [*self.numbered("exclude"), *self.exclude]
@@ -79,8 +79,8 @@ class GrepOptions(Options):
 class Grep(Filter[GrepOptions], type="grep"):
     """Drops events by regular expressions on their fields.
 
-    A missing field is matched as an empty text, and what is no text as Ruby would print it. An event that the test
-    fails on passes, with a warning, as in fluentd.
+    A missing field is matched as an empty text, other values as by Ruby's `to_s`. An event on which a test raises an
+    error passes, with a warning, as in fluentd.
     """
 
     def __init__(self, options: GrepOptions, host: FilterHost) -> None:
@@ -162,14 +162,14 @@ def _matches(condition: Condition) -> Test:
         if value is None:
             value = accessor.dig(
                 record
-            )  # compat: record_accessor.rb fails where a step leads into no hash and no array
+            )  # compat: record_accessor.rb fails where a step is applied to neither a hash nor an array
         return search(value if type(value) is str else to_s(value)) is not None
 
     return matches
 
 
 def _fold(join: Callable[[Test, Test], Test], tests: list[Test]) -> Test:
-    """Return many tests as one; no tests are always met."""
+    """Return many tests as one; without tests it is always true."""
     return reduce(join, tests) if tests else lambda _: True
 
 

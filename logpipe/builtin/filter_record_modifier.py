@@ -1,6 +1,6 @@
 """Changes records, value by value. Settings and rules: fluent-plugin-record-modifier 2.2.1, filter_record_modifier.rb.
 
-Its values are Ruby as record_transformer's are with enable_ruby, but they see what the values before them did: the
+Its values are Ruby as in record_transformer with enable_ruby, but each sees the changes of the values before it: the
 record is changed in place.
 """
 
@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, param, raw_section, section
-from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes, warn_of_defaults
+from logpipe.builtin.record_section import (
+    RecordLoop,
+    entries_of,
+    explained,
+    invalid_entries,
+    invalid_entry,
+    warn_of_defaults,
+)
 from logpipe.ruby import ExpressionError, RecordTemplate, Replacement, SequenceRules, compile_regexp, compile_sequence
 from logpipe.tree import Element, Explained
 
 _OURS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "ascii-8bit", "binary"})
-"""Encodings whose texts are here what they are in fluentd, whatever they are called."""
+"""Names of UTF-8 and its subsets, which need no conversion."""
 
 
 class ReplaceOptions(Options):
@@ -22,12 +29,12 @@ class ReplaceOptions(Options):
 
     key: str = param("The field whose text is changed.")
     expression: str = param("Ruby regular expression of what is replaced, between slashes.")
-    replace: str = param(r"What stands there instead; `\\1` and `\\k<name>` are parts of what matched.")
+    replace: str = param(r"The replacement; `\\1` and `\\k<name>` are groups of the match.")
 
     @property
     def pattern(self) -> str:
         """The expression's source."""
-        # compat: filter_record_modifier.rb knows no flags: what does not end with a slash is all source
+        # compat: filter_record_modifier.rb has no flags: a text that does not end with a slash is all source
         slashed = self.expression.startswith("/") and self.expression.endswith("/")
         return self.expression[1:-1] if slashed else self.expression
 
@@ -48,7 +55,7 @@ class RecordModifierOptions(Options):
     )
     char_encoding: str | None = param(
         "`utf-8` has no effect, since texts are UTF-8 already; any other name reads their bytes as that encoding, and "
-        "`from:to` also replaces what `to` has no character for.",
+        "`from:to` also replaces characters that `to` does not have.",
         default=None,
     )
     remove_keys: list[str] | None = param(
@@ -59,7 +66,7 @@ class RecordModifierOptions(Options):
     )
     enable_ruby: bool = param("Without effect: values are always Ruby.", default=True)
     record: list[Element] = raw_section(
-        "Fields to set, one after the other; values may hold `${…}` with Ruby, which knows `record`, `tag`, "
+        "Fields to set, one after the other; values may contain `${…}` with Ruby, which may use `record`, `tag`, "
         "`tag_parts` and `time`, a number of seconds.",
         name="record",
     )
@@ -67,7 +74,7 @@ class RecordModifierOptions(Options):
 
     @property
     def rules(self) -> SequenceRules:
-        """What shapes the generated loop."""
+        """The rules for the generated loop."""
         return SequenceRules(
             prepare=self.prepare_value,
             remove_keys=tuple(self.remove_keys or ()),
@@ -89,14 +96,14 @@ class RecordModifierOptions(Options):
         """Return the compiled section, or that of some of its entries.
 
         Raises:
-            TemplateError: an entry is no template, or uses what no expression may.
-            ExpressionError: what is wrong is not in an entry.
+            TemplateError: an entry is not a template, or uses something that expressions may not.
+            ExpressionError: the problem is not in an entry.
         """
         entries = entries_of(self.record)
         return compile_sequence([(name, entries[name]) for name in names or entries], self.rules, origin=origin)
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield settings that exclude one another, and every expression that does not compile, each with its place."""
+        """Yield contradicting settings, and every expression that does not compile, each with its place."""
         if self.remove_keys and self.whitelist_keys:
             yield InvalidSetting(
                 "remove_keys and whitelist_keys exclude one another: remove one", param="whitelist_keys"
@@ -109,9 +116,9 @@ class RecordModifierOptions(Options):
             try:
                 compile_sequence([], rules)
             except ExpressionError as problem:
-                yield mistake(problem, [], param=word)
+                yield invalid_entry(problem, [], param=word)
                 return
-        yield from mistakes(self.compile, self.record, param="record")
+        yield from invalid_entries(self.compile, self.record, param="record")
 
     def explained(self) -> Iterator[Explained]:
         """Yield the expressions with the code that is generated for them."""
@@ -119,7 +126,7 @@ class RecordModifierOptions(Options):
 
 
 class RecordModifier(Filter[RecordModifierOptions], type="record_modifier"):
-    """Changes records; each value may be a Ruby expression that sees and changes what is there so far."""
+    """Changes records; each value may be a Ruby expression that reads and changes the record as it is so far."""
 
     def __init__(self, options: RecordModifierOptions, host: FilterHost) -> None:
         super().__init__(options, host)
@@ -129,7 +136,7 @@ class RecordModifier(Filter[RecordModifierOptions], type="record_modifier"):
         try:
             template = options.compile(origin=host.plugin_id)
         except ExpressionError as problem:
-            raise mistake(problem, options.record, param="record") from None
+            raise invalid_entry(problem, options.record, param="record") from None
         warn_of_defaults(options.record, host)
         self._loop = RecordLoop(template, host)
 

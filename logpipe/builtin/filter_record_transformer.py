@@ -1,6 +1,6 @@
 """Adds, changes and removes fields. Settings and rules: fluentd's plugin/filter_record_transformer.rb.
 
-The `<record>` section becomes one generated function over a batch; this file reads the settings.
+The `<record>` section is compiled to one function over a batch; this file reads the settings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, param, raw_section
-from logpipe.builtin.record_section import RecordLoop, entries_of, explained, mistake, mistakes, warn_of_defaults
+from logpipe.builtin.record_section import (
+    RecordLoop,
+    entries_of,
+    explained,
+    invalid_entries,
+    invalid_entry,
+    warn_of_defaults,
+)
 from logpipe.ruby import Dialect, ExpressionError, Reading, RecordRules, compile_record
 from logpipe.tree import Element, Explained
 
@@ -41,7 +48,7 @@ class RecordTransformerOptions(Options):
 
     @property
     def rules(self) -> RecordRules:
-        """What shapes the generated loop."""
+        """The rules for the generated loop."""
         dialect = Dialect(self.compat)
         by_name = dialect is Dialect.V0_12 if self.names_are_fields is None else self.names_are_fields
         typecast = dialect is Dialect.TODAY if self.auto_typecast is None else self.auto_typecast
@@ -67,7 +74,7 @@ class RecordTransformerOptions(Options):
         if self.keep_keys and not self.renew_record:
             yield InvalidSetting("keep_keys needs renew_record true: add it, or remove keep_keys", param="keep_keys")
         values = dict(self.entries)
-        yield from mistakes(
+        yield from invalid_entries(
             lambda name: compile_record([(name, values[name])], self.rules), self.record, param="remove_keys"
         )
 
@@ -77,7 +84,7 @@ class RecordTransformerOptions(Options):
 
 
 def _value(text: str | None) -> Any:
-    """Return what a `<record>` line's value means: JSON where it begins like it, else the text."""
+    """Return the value of a `<record>` line: JSON where it begins like JSON, else the text."""
     if text is not None and text.startswith(("{", "[")):
         try:
             return json.loads(text)
@@ -94,7 +101,7 @@ class RecordTransformer(Filter[RecordTransformerOptions], type="record_transform
         try:
             template = compile_record(options.entries, options.rules, origin=host.plugin_id)
         except ExpressionError as problem:
-            raise mistake(problem, options.record, param="remove_keys") from None
+            raise invalid_entry(problem, options.record, param="remove_keys") from None
         warn_of_defaults(options.record, host)
         for placeholder in template.unknown:
             hint = "" if options.enable_ruby else "; set enable_ruby true if it is an expression"
@@ -107,7 +114,7 @@ class RecordTransformer(Filter[RecordTransformerOptions], type="record_transform
                 word,
             )
         self.source = template.source
-        """The generated function, for people to read."""
+        """The source of the generated function."""
         self._loop = RecordLoop(template, host)
 
     def process(self, batch: EventBatch) -> EventBatch:

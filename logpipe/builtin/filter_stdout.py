@@ -13,11 +13,11 @@ class StdoutFilterOptions(Options):
     """Settings of `<filter> @type stdout`."""
 
     format: PluginConf = plugin_section("How an event is written.", kind="formatter", default_type="stdout")
-    inject: InjectOptions | None = section("Fields to add to what is printed; the event itself stays as it is.")
+    inject: InjectOptions | None = section("Fields to add to the printed record; the event itself is not changed.")
 
 
 class StdoutFilter(AsyncFilter[StdoutFilterOptions], type="stdout"):
-    """Prints each event where the log goes."""
+    """Prints each event to the log's destination."""
 
     compat: ClassVar = frozenset({"inject", "formatter"})
 
@@ -33,7 +33,7 @@ class StdoutFilter(AsyncFilter[StdoutFilterOptions], type="stdout"):
         def failed(index: int, error: Exception) -> None:
             event = dict(batch.records[index])
             self.host.emit_error(batch.tag, batch.times[index], event, error, receipt=batch.receipt)
-            self.host.made(1)  # it passes as well
+            self.host.made(1)  # the event passes as well
 
         lines = b"".join(self._formatter.format_batch(printed, failed))
         await self.host.in_thread(write_lines, self.host.log, lines)

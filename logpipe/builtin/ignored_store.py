@@ -1,4 +1,4 @@
-"""A `<store ignore_error>` that delivers without a buffer: it must not hold up the others, nor the input's position."""
+"""A `<store ignore_error>` without a buffer: it must not delay the others, nor the input's position."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Final
 from logpipe import EventBatch, Host, LogpipeError, Outlet, Receipt
 
 PATIENCE: Final = 5.0
-"""Seconds that such a store may take to accept a batch, until it is passed over."""
+"""Seconds that such a store may take to accept a batch before it is skipped."""
 
 
-class Stalled(LogpipeError):  # noqa: N818 - it says what happened
+class Stalled(LogpipeError):  # noqa: N818 - a state rather than an error
     """A store takes no events now."""
 
 
 class IgnoredStore:
-    """An outlet whose failures are ignored, and that is one when it does not accept a batch in time.
+    """An outlet whose failures are ignored, including a timeout when it accepts a batch.
 
-    While it delivers, the receipts of what it has not confirmed are held as any output's are. From the moment that it
-    is passed over, nobody waits for them: the source would be read again for all the other stores, too.
+    While it delivers, it holds the receipts of unconfirmed batches like any output. When it is skipped they are
+    released: otherwise the source would be read again for all the other stores, too.
     """
 
     def __init__(self, outlet: Outlet, host: Host, name: str) -> None:
@@ -30,13 +30,13 @@ class IgnoredStore:
         self._is_stalled = False
 
     async def process(self, batch: EventBatch) -> None:
-        """Have the store accept a batch.
+        """Pass a batch to the store.
 
         Raises:
-            Stalled: it does not, within seconds; at once where it did not take the batch before.
-            Exception: what the store raises.
+            Stalled: the store did not accept it in time; at once where it did not accept the batch before.
+            Exception: the store's own.
         """
-        own = self._lend(batch.receipt)
+        own = self._wrap_receipt(batch.receipt)
         batch.receipt = own
         seconds = 0.0 if self._is_stalled else PATIENCE
         try:
@@ -45,7 +45,7 @@ class IgnoredStore:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            self._let_go()
+            self._release_receipts()
             self._is_stalled = True
             raise Stalled(f"it takes no events, and has had {PATIENCE:.0f} seconds") from error
         finally:
@@ -55,8 +55,8 @@ class IgnoredStore:
             self._is_stalled = False
             self._host.log.info("%s takes events again", self._name)
 
-    def _lend(self, receipt: Receipt | None) -> Receipt | None:
-        """Return a receipt for the store alone, which settles into the input's."""
+    def _wrap_receipt(self, receipt: Receipt | None) -> Receipt | None:
+        """Return a receipt for the store alone; when it settles, the hold on the input's is released."""
         if receipt is None:
             return None
         receipt.hold()
@@ -69,6 +69,6 @@ class IgnoredStore:
         self._owed.add(release)
         return Receipt(release)
 
-    def _let_go(self) -> None:
+    def _release_receipts(self) -> None:
         for release in list(self._owed):
             release()

@@ -1,4 +1,4 @@
-"""Makes events up, for trying configurations out. Settings: fluentd's plugin/in_sample.rb, dummy in 0.12."""
+"""Generates events, for trying configurations out. Settings: fluentd's plugin/in_sample.rb, dummy in 0.12."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from logpipe import EventBatch, Input, InputHost, InvalidSetting, Options, Recor
 from logpipe.tree import Element
 
 _SLICES: Final = 10
-"""A second's events are emitted in so many parts."""
+"""The number of parts in which a second's events are emitted."""
 
 
 def _samples(text: str) -> list[Record]:
@@ -33,21 +33,21 @@ class SampleOptions(Options):
     """Settings of `<source> @type sample`."""
 
     tag: str = param("Tag of the events.")
-    size: int = param("How many events are made at a time, `rate` times a second.", default=1)
-    rate: int = param("How many times a second events are made.", default=1)
+    size: int = param("Number of events at a time, `rate` times a second.", default=1)
+    rate: int = param("How many times a second events are emitted.", default=1)
     auto_increment_key: str | None = param("Field for a number that counts up from 0.", default=None)
     sample: list[Record] = param(
-        "A JSON object, or a list of objects that take turns.",
+        "A JSON object, or a list of objects that are emitted in turn.",
         default='[{"message":"sample"}]',
         alias="dummy",
         convert=_samples,
     )
-    reuse_record: bool = param("Accepted for fluentd's sake: each event has a record of its own.", default=False)
+    reuse_record: bool = param("Accepted for compatibility: each event has a record of its own.", default=False)
     suspend: bool = param("Without effect, in fluentd too.", default=False, deprecated="remove it")
-    storage: list[Element] = raw_section("Accepted for fluentd's sake: the number starts at 0 again after a restart.")
+    storage: list[Element] = raw_section("Accepted for compatibility: the number starts at 0 again after a restart.")
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield numbers that make no events."""
+        """Yield numbers that are out of range."""
         if self.size < 1:
             yield InvalidSetting("size must be at least 1", param="size")
         if self.rate < 0:
@@ -57,8 +57,7 @@ class SampleOptions(Options):
 class Sample(Input[SampleOptions], type=("sample", "dummy")):
     """Emits `rate` times `size` events a second, spread over it.
 
-    A second that took too long is not made up for. An event that nobody accepts is lost: there is nothing to read
-    again.
+    Delays are not made up for. An event that no output accepts is lost, since it has no source to read again.
     """
 
     several_workers = True

@@ -1,4 +1,4 @@
-"""Records as JSON text: by orjson where it can, else by Python's own writer, which knows more kinds of values."""
+"""Records as JSON text: by orjson where possible, else by Python's own writer, which supports more values."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from logpipe.codec import readable
 
 
 def replaced_texts(host: Host) -> Counter:
-    """Return the plugin's counter of the texts that JSON cannot hold as they are."""
+    """Return the plugin's counter of texts that are not UTF-8."""
     return host.counter("replaced_texts", "Texts that are not UTF-8 and are in JSON with U+FFFD.")
 
 
 def dump(record: Record, replaced: Counter | None = None) -> bytes:
     r"""Return a record as compact UTF-8 JSON.
 
-    Integers have no limit; a lone surrogate keeps its escape, `\ud800`; in text that is not UTF-8 stands U+FFFD, which
-    `replaced` counts; keys become text; what JSON has no word for becomes null if it is a number (NaN, Infinity), and
-    text if not.
+    Integers have no limit; a lone surrogate keeps its escape, `\ud800`; bytes that are not UTF-8 become U+FFFD, counted
+    by `replaced`; keys become text; NaN and the infinities become null, other values unknown to JSON text.
 
     Raises:
         FormatError: it is nested too deep.
@@ -41,7 +40,7 @@ def dump_all(
     newline: bytes = b"",
     replaced: Counter | None = None,
 ) -> list[bytes]:
-    """Return each record as `dump` does, with `newline` behind it; a bad one is empty, and `failed` is told."""
+    """Return each record as by `dump`, followed by `newline`; `failed` is called for a bad one, which is empty."""
     try:
         if newline == b"\n":
             return [orjson.dumps(record, None, orjson.OPT_APPEND_NEWLINE) for record in records]
@@ -58,7 +57,7 @@ def _dump_one(
     try:
         return dump(record, replaced) + newline
     except MemoryError:
-        raise  # no record is to blame
+        raise  # not the fault of a record
     except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch
         failed(index, error)
         return b""

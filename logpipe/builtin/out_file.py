@@ -33,7 +33,7 @@ _NUMBER: Final = "\0"
 
 
 class SliceOptions(Options):
-    """What out_file must know of its `<buffer>`; the engine reads the rest."""
+    """The settings of `<buffer>` that out_file uses itself; the engine reads the rest."""
 
     _extra: ClassVar = re.compile(".*")
 
@@ -45,25 +45,25 @@ class FileOptions(Options):
 
     path: str = param(
         "Where files go: a name to which the time slice, a number and `path_suffix` are added. `*` stands for time and "
-        "number; `%Y%m%d`, `${tag}` and `${key}` are filled in. A value may hold `/`, but nothing that leaves the "
-        "folder which stands here; what no file can be called is a dead letter at once. With `append` it may lead to a "
-        "device or a FIFO: what that has taken counts as delivered, and a chunk waits while nobody reads.",
+        "number; `%Y%m%d`, `${tag}` and `${key}` are filled in. A value may contain `/`, but cannot leave the folder "
+        "before it; a chunk without a valid file name becomes a dead letter at once. With `append` it may be a device "
+        "or a FIFO: written bytes count as delivered, and a chunk waits while a FIFO has no reader.",
         placeholders=True,
     )
     append: bool = param("Write all chunks of a time slice to one file, instead of one file each.", default=False)
     add_path_suffix: bool = param("Add `path_suffix`.", default=True)
-    path_suffix: str = param("What the files' names end with.", default=".log", placeholders=True)
+    path_suffix: str = param("Suffix of the files.", default=".log", placeholders=True)
     compress: Literal["text", "gz", "gzip", "zstd"] = param("Compression of the files.", default="text")
-    recompress: bool = param("Compress anew what the `<buffer>` has compressed the same way already.", default=False)
+    recompress: bool = param("Compress again chunks that `<buffer>` has compressed the same way.", default=False)
     symlink_path: str | None = param(
         "A link to the file of the newest chunk, where `<buffer>` is in files: of the latest time slice, the chunk "
-        "that was begun last. Placeholders are filled in as in `path`, and folders are made. Only a link is ever "
-        "replaced. The file holds lines between indexes of theirs: `tail -F` shows both, `logpipe buffer cat` the "
-        "lines alone.",
+        "that was begun last. Placeholders are filled in as in `path`, and folders are made. Only a link is "
+        "replaced. The file contains binary indexes between the lines: `tail -F` shows both, `logpipe buffer cat` "
+        "the lines alone.",
         default=None,
         placeholders=True,
     )
-    symlink_path_use_relative: bool = param("Let the link lead from its own folder to the file.", default=False)
+    symlink_path_use_relative: bool = param("Make the link's target relative to its folder.", default=False)
     time_slice_format: str | None = param(
         "0.12's way to write the time slice in names; it sets the slice's length too.", default=None
     )
@@ -75,15 +75,15 @@ class FileOptions(Options):
 class FileOutput(Output[FileOptions], type="file"):
     """Writes each chunk to a file of its time slice.
 
-    A chunk counts as delivered when its bytes are on the disk. A file appears whole, under its final name, unless
-    chunks are appended; what a failed append has written is taken back. Where `path` leads to a device or a FIFO,
-    neither can be: what was written is delivered, and a chunk that fails half-way is written again from its start.
+    A chunk counts as delivered when its bytes are on the disk. A file appears complete, under its final name, unless
+    chunks are appended; a failed append is undone. A device or a FIFO allows neither: written bytes are delivered, and
+    a chunk that fails half-way is written again from its start.
     """
 
     compat: ClassVar = frozenset({"buffer", "formatter", "inject"})
     compat_kept: ClassVar = frozenset({"time_slice_format"})
     buffer_argument = "time"
-    # a day's chunk is in no memory when the day is over, whatever is kept of its last events
+    # a day's chunk may be larger than the memory
     buffer_defaults: ClassVar = {"@type": "file", "timekey": "86400", "memory_limit_size": "1m"}
 
     def __init__(self, options: FileOptions, host: OutputHost) -> None:
@@ -93,7 +93,7 @@ class FileOutput(Output[FileOptions], type="file"):
         if not host.is_secondary:
             for problem in placeholder_problems("path", self._template, host.chunk_keys):
                 raise problem
-        # values hold no NUL, so that a value which looks like the number's place is not taken for it
+        # values contain no NUL, so that none can be mistaken for the placeholder of the number
         self._template = self._template.replace(INDEX, _NUMBER)
         self._folder = fixed_folder(self._template)
         self._formatter = host.formatter(options.format)
@@ -109,7 +109,7 @@ class FileOutput(Output[FileOptions], type="file"):
 
     @classmethod
     def buffer_path(cls, options: FileOptions) -> str:
-        """Return the path of the files, as it is written: for the buffer it is a folder."""
+        """Return the configured path of the files; the buffer uses it as a folder."""
         return options.path
 
     def encode(self, batch: EventBatch) -> list[bytes]:
@@ -123,7 +123,7 @@ class FileOutput(Output[FileOptions], type="file"):
         return self._formatter.format_batch(written, failed)
 
     async def begun(self, chunk: Chunk, file: Path | None) -> None:
-        """Let the link lead to a chunk's file."""
+        """Point the link to a chunk's file."""
         if self._link is not None:
             await self._link.lead_to(chunk, file)
 
@@ -131,8 +131,8 @@ class FileOutput(Output[FileOptions], type="file"):
         """Write a chunk to its file.
 
         Raises:
-            PermanentError: the fields or the tag that are part of its name make one that cannot be.
-            OSError: it could not be written; nothing of it is left behind.
+            PermanentError: the fields or the tag in its name make it invalid.
+            OSError: it could not be written; no part of it remains.
         """
         path = self.host.expand(self._template, chunk)
         if path.endswith("/"):
@@ -168,7 +168,7 @@ def _template(options: FileOptions, host: OutputHost) -> str:
 
 
 def _link(options: FileOptions, host: OutputHost) -> ChunkLink | None:
-    """Return what keeps the link that is asked for."""
+    """Return the link of `symlink_path`, None where there is none."""
     template = options.symlink_path
     if template is None:
         return None
@@ -176,7 +176,7 @@ def _link(options: FileOptions, host: OutputHost) -> ChunkLink | None:
         host.log.warning("symlink_path has no effect in <secondary>: the chunks are another output's")
         return None
     for problem in placeholder_problems("symlink_path", template, host.chunk_keys):
-        # compat: the words of out_file.rb
+        # compat: the message of out_file.rb
         host.log.warning(
             "%s. This means multiple chunks are competing for a single symlink_path, so some logs may not be taken "
             "from the symlink.",
@@ -192,7 +192,7 @@ def _compression(options: FileOptions) -> Compression | None:
 
 
 def _content_function(options: FileOptions, encode: Encode) -> Callable[[Chunk], Iterable[bytes]]:
-    """Return the function from a chunk to the bytes of its file, in pieces."""
+    """Return the function that yields the bytes of a chunk's file, in pieces."""
     compression = _compression(options)
     if compression is None:
         return lambda chunk: pieces_of(chunk, encode)

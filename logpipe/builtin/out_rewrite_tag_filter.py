@@ -1,4 +1,4 @@
-"""Gives events new tags by what their fields say. Settings and rules: fluent-plugin-rewrite-tag-filter 2.4.0.
+"""Gives events new tags by patterns on their fields. Settings and rules: fluent-plugin-rewrite-tag-filter 2.4.0.
 
 `rewriterule1 KEY PATTERN TAG` … are those of 1.6, which 2.0 has dropped.
 """
@@ -14,21 +14,21 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 from logpipe import EventBatch, InvalidSetting, LogpipeError, Options, Output, OutputHost, Record, param, section
 from logpipe.builtin.condition import Condition
-from logpipe.builtin.later_part import LaterPart
 from logpipe.builtin.new_tags import ways_of
+from logpipe.builtin.retrying_sender import RetryingSender
 from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
 from logpipe.tree import Element, Way
 
 Target: TypeAlias = tuple[str, str]
 """A label, "" for the output's own, and a tag."""
 Fill: TypeAlias = Callable[[re.Match[str] | None], str]
-"""Gives the new tag from what a rule's pattern found."""
+"""Returns the new tag from the match of a rule's pattern."""
 Emit: TypeAlias = Callable[[EventBatch], Awaitable[None]]
 
 _MOST_TAGS: Final = 4096
-"""How many tags keep their rules with the placeholders filled; beyond that all are made again when they come."""
+"""The number of tags whose filled rules are cached; the cache is cleared when it is full."""
 LONGEST_TAG: Final = 4096
-"""Characters; the routes of many tags are remembered, and whoever writes a log line may choose some."""
+"""Characters; routes are cached by tag, and the content of log lines may determine tags."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _OLD: Final = re.compile(r"(\S+)\s+(.+?)\s+(\S+)")
 _PLACEHOLDER: Final = re.compile(r"\$\d+|\$\{[a-z_]+(?:\[[0-9]+\])?\}|__[A-Z_]+(?:\[[0-9]+\])?__")
@@ -46,10 +46,10 @@ class RewriteRule(Condition):
     """Settings of `<rule>`."""
 
     tag: str = param(
-        "The new tag; `$1` is a part of what matched, `${tag}`, `${tag_parts[0]}` and `${hostname}` are known too."
+        "The new tag; may contain `$1`, a group of the match, `${tag}`, `${tag_parts[0]}` and `${hostname}`."
     )
     label: str | None = param("The label that the event goes to.", default=None)
-    invert: bool = param("Whether the rule holds for events that the pattern does not match.", default=False)
+    invert: bool = param("Whether the rule applies to events that the pattern does not match.", default=False)
 
 
 class RewriteTagFilterOptions(Options):
@@ -58,19 +58,19 @@ class RewriteTagFilterOptions(Options):
     _extra: ClassVar = re.compile(r"rewriterule\d+")
 
     capitalize_regex_backreference: bool = param("Whether `$1` … are capitalized: maps to Maps.", default=False)
-    remove_tag_prefix: str | None = param("Beginning that `${tag}` and `${tag_parts[n]}` lose.", default=None)
+    remove_tag_prefix: str | None = param("Prefix to remove from `${tag}` and `${tag_parts[n]}`.", default=None)
     remove_tag_regexp: re.Pattern[str] | None = param(
-        "Ruby regular expression of what `${tag}` and `${tag_parts[n]}` lose.", default=None
+        "Ruby regular expression of the parts to remove from `${tag}` and `${tag_parts[n]}`.", default=None
     )
     hostname_command: str = param(
-        "What `${hostname}` is: `hostname`, `hostname -s` or `hostname -f`. No command is run.", default="hostname"
+        "The value of `${hostname}`: `hostname`, `hostname -s` or `hostname -f`. No command is run.", default="hostname"
     )
     emit_mode: Literal["record", "batch"] = param(
         "Whether the events of a batch are sorted by their new tags (batch), or keep their order (record).",
         default="batch",
     )
     rule: list[RewriteRule] = section(
-        "A rule; the first one that holds gives the tag, and events that none holds for are dropped. 1.6 wrote "
+        "A rule; the first one that applies gives the tag, and events without one are dropped. 1.6 wrote "
         "`rewriterule1 KEY PATTERN TAG`, with `!` before a pattern that must not match.",
         many=True,
     )
@@ -86,7 +86,7 @@ class RewriteTagFilterOptions(Options):
         return [*self.rule, *(_numbered(name, self.extra[name]) for name in numbered)]
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what is missing, repeated, or cannot be done."""
+        """Yield missing, repeated and unsupported settings."""
         try:
             rules = self.rules
         except InvalidSetting as problem:
@@ -133,7 +133,7 @@ def _numbered(name: str, text: str) -> RewriteRule:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A rule as it is asked for each event of a tag."""
+    """A rule with its placeholders filled for one tag."""
 
     get: Callable[[Record], object]
     search: Callable[[str], re.Match[str] | None]
@@ -143,9 +143,9 @@ class _Rule:
 
 
 class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter"):
-    """Emits events again with the tag that the first rule that holds gives them.
+    """Emits events again with the tag of the first rule that applies.
 
-    Events that no rule holds for, and those that would keep tag and label, are dropped, as in fluentd.
+    Events without such a rule, and those that would keep tag and label, are dropped, as in fluentd.
     """
 
     passes_to = "route"
@@ -161,7 +161,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         self._rules = options.rules
         for rule in self._rules:
             if _PARTS_RANGE.search(rule.tag):
-                # compat: out_rewrite_tag_filter.rb means to refuse it, and lets it through
+                # compat: out_rewrite_tag_filter.rb is meant to refuse it, but accepts it
                 hint = "write ${tag_parts[0]}.${tag_parts[1]}"
                 host.log.warning("tag %s: a range of tag_parts stays as it is written; %s", rule.tag, hint)
         self._hostname = _HOSTNAMES[" ".join(options.hostname_command.split())](host.hostname)
@@ -171,7 +171,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         self._emits: dict[str, Emit] = {"": host.emit}
         self._emits |= {rule.label: self._emitter(rule.label) for rule in self._rules if rule.label}
         self._later = {
-            label: LaterPart(emit, host, label or "an output behind it") for label, emit in self._emits.items()
+            label: RetryingSender(emit, host, label or "an output behind it") for label, emit in self._emits.items()
         }
         self._split = _in_order if options.emit_mode == "record" else _by_target
         self._filled: dict[str, list[_Rule]] = {}
@@ -182,7 +182,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         """Emit the events of a batch under their new tags.
 
         Raises:
-            Exception: what an output behind it raised, if no other has events of the batch, or nobody sends it again.
+            Exception: a later output's, if no other has events of the batch, or if its source does not send it again.
         """
         rules = self._filled.get(batch.tag) or self._fill(batch.tag)
         found: list[Target | Exception | None]
@@ -208,11 +208,11 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             taken = True
 
     def _emitter(self, label: str) -> Emit:
-        """Return what emits into a label; where there is none, what gives events for it to `@ERROR`."""
+        """Return the function that emits into a label; for an undefined label, one that emits to `@ERROR`."""
         try:
             return self.host.emitter(label)
         except InvalidSetting as problem:
-            # compat: out_rewrite_tag_filter.rb looks for a label when it has an event for it, and fails then
+            # compat: out_rewrite_tag_filter.rb looks up a label, and fails, only when it emits an event to it
             self.host.log.warning("%s; events for it go to @ERROR", problem)
             error = LogpipeError(str(problem))
 
@@ -223,7 +223,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         return refuse
 
     def _fill(self, tag: str) -> list[_Rule]:
-        """Return the rules with all placeholders filled that only depend on the tag."""
+        """Return the rules with all placeholders filled that depend on the tag only."""
         if len(self._filled) >= _MOST_TAGS:
             self._filled.clear()
         values = self._values(tag)
@@ -244,12 +244,12 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             tag = self._removed.sub("", tag, count=1)
         values = {"${tag}": tag, "__TAG__": tag, "${hostname}": self._hostname, "__HOSTNAME__": self._hostname}
         for place, part in enumerate(tag.rstrip(".").split(".")):
-            # fluent-plugin-rewrite-tag-filter documents __TAG_PARTS[n]__, but its own pattern never finds it
+            # fluent-plugin-rewrite-tag-filter documents __TAG_PARTS[n]__, but its pattern never matches it
             values[f"${{tag_parts[{place}]}}"] = values[f"__TAG_PARTS[{place}]__"] = part
         return values
 
     def _filler(self, rule: RewriteRule, values: dict[str, str]) -> Fill:
-        """Return what gives a rule's tag: texts, and the numbers of the groups between them."""
+        """Return the function for a rule's tag, made of texts and the numbers of the groups between them."""
         pieces: list[str | int] = []
         end = 0
         for found in _PLACEHOLDER.finditer(rule.tag):
@@ -278,7 +278,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
 
 
 def _target(rules: list[_Rule], record: Record) -> Target | None:
-    """Return where the first rule that holds sends a record, None where none does."""
+    """Return the target of the first rule that applies to a record, None where none does."""
     for rule in rules:
         value = rule.get(record)
         text = value if type(value) is str else to_s(value)
@@ -306,7 +306,7 @@ def _as_result(_place: int, error: TimeLimitExceeded) -> Target | Exception | No
 
 
 def _refusal(target: Target | Exception | None) -> Exception | None:
-    """Return why an event goes to `@ERROR`: what failed, or a tag that nothing can be done with."""
+    """Return why an event goes to `@ERROR`: a failure, or an invalid tag."""
     if target is None or isinstance(target, Exception):
         return target
     tag = target[1]
@@ -320,7 +320,7 @@ def _refusal(target: Target | Exception | None) -> Exception | None:
 
 
 def _valid(text: str) -> str:
-    """Return a text with question marks for invalid bytes: it may become a tag."""
+    """Return a text with question marks for invalid bytes, for use in a tag."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -329,7 +329,7 @@ def _valid(text: str) -> str:
 
 
 def _by_target(batch: EventBatch, targets: list[Target | None]) -> Iterator[tuple[Target, EventBatch]]:
-    """Yield a batch for each target, in the order they come up first."""
+    """Yield a batch for each target, in order of first occurrence."""
     parts: dict[Target, EventBatch] = {}
     for target, time, record in zip(targets, batch.times, batch.records, strict=True):
         if target is not None:
@@ -342,7 +342,7 @@ def _by_target(batch: EventBatch, targets: list[Target | None]) -> Iterator[tupl
 
 
 def _in_order(batch: EventBatch, targets: list[Target | None]) -> Iterator[tuple[Target, EventBatch]]:
-    """Yield the events in their order, neighbours that go to the same target together."""
+    """Yield the events in their order, adjacent ones with the same target together."""
     last: Target | None = None
     part = EventBatch(batch.tag, [], [], batch.receipt)
     for target, time, record in zip(targets, batch.times, batch.records, strict=True):

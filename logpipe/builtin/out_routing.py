@@ -1,4 +1,4 @@
-"""Outputs that pass events on, or to nowhere: copy, relabel, null. Fluentd's out_copy, out_relabel and out_null."""
+"""Outputs that forward or drop events: copy, relabel, null. Fluentd's out_copy, out_relabel and out_null."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from logpipe import (
     plugin_section,
 )
 from logpipe.builtin.ignored_store import IgnoredStore
-from logpipe.builtin.later_part import LaterPart
+from logpipe.builtin.retrying_sender import RetryingSender
 
 
 class CopyOptions(Options):
     """Settings of `<match> @type copy`."""
 
     copy_mode: Literal["no_copy", "shallow", "deep", "marshal"] = param(
-        "How far each store's records are its own: at their top level (no_copy, shallow), or all the way down (deep, "
+        "How records are copied for each store: their top level (no_copy, shallow), or nested values as well (deep, "
         "marshal).",
         default="no_copy",
     )
-    deep_copy: bool = param("The old word for `copy_mode shallow`.", default=False, deprecated="use copy_mode")
+    deep_copy: bool = param("The old name of `copy_mode shallow`.", default=False, deprecated="use copy_mode")
     store: list[PluginConf] = plugin_section(
-        "An output that gets every event. `<store ignore_error>` goes on when it fails; `<store "
-        "ignore_if_prev_success>` gets only what the store before it did not take.",
+        "An output that gets every event. Failures of a `<store ignore_error>` are ignored; a `<store "
+        "ignore_if_prev_success>` gets only events that the store before it did not accept.",
         kind="output",
         many=True,
         required=True,
     )
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield a first store that waits for one before it."""
+        """Yield an error for `ignore_if_prev_success` on the first store."""
         if self.store and "ignore_if_prev_success" in self.store[0].element.arg:
             yield "ignore_if_prev_success must specify 2nd or later <store> directives"
 
@@ -52,21 +52,21 @@ class Store:
 
     name: str
     process: Callable[[EventBatch], Awaitable[None]]
-    """The way to its outlet, past what its failures are ignored by."""
-    later: LaterPart
-    """The way to it for what a store before it has taken."""
+    """The way to its outlet, past `IgnoredStore` where there is one."""
+    later: RetryingSender
+    """Retries batches that a store before it has accepted."""
     is_buffered: bool
-    """Whether it takes events into a buffer, and leaves their records as they are."""
+    """Whether it puts events into a buffer, without changing their records."""
     ignore_error: bool
     ignore_if_prev_success: bool
 
 
 class Copy(Output[CopyOptions], type="copy"):
-    """Gives every batch to each store in turn.
+    """Passes every batch to each store in turn.
 
-    A store may change its records: the others never see it, whereas fluentd's no_copy shares them. An exception of the
-    first store goes back to the input, which sends the events again; a later one gets them until it takes them, and the
-    input waits, lest the stores before it get them twice. With `ignore_error` it is passed over.
+    A store may change its records without effect on the others, whereas fluentd's no_copy shares them. An exception of
+    the first store goes back to the input, which sends the events again; a later store is retried while the input
+    waits, so that those before it do not get the events twice. Failures with `ignore_error` are skipped.
     """
 
     passes_to = "stores"
@@ -87,17 +87,17 @@ class Copy(Output[CopyOptions], type="copy"):
         """Deliver to each store.
 
         Raises:
-            Exception: what a store without `ignore_error` raised, and nobody has the batch, or nobody sends it again.
+            Exception: a store's without `ignore_error`, if no store has the batch, or nothing sends it again.
         """
         last, count = self._stores[-1], len(batch)
         succeeded = taken = False
         for store in self._stores:
-            # compat: out_copy.rb looks only at the store right before, and one that was skipped has not succeeded
+            # compat: out_copy.rb considers only the store right before, and a skipped one has not succeeded
             if succeeded and store.ignore_if_prev_success:
                 succeeded = False
                 continue
             if taken and not store.ignore_error:
-                # who may be sent them again, and may have changed them before it refused, gets copies too
+                # a store that may be retried, and may have changed the records before it failed, gets copies, too
                 is_original = store is last and store.is_buffered
                 await store.later.send(batch, _itself if is_original else self._copied)
                 succeeded = True
@@ -124,11 +124,11 @@ def _store(number: int, conf: PluginConf, host: OutputHost) -> Store:
     outlet = host.outlet(conf)
     process = outlet.process
     has_buffer = any(conf.element.sections("buffer"))
-    # one that has something to flush accepts first and delivers later; others answer for themselves
+    # only an outlet that can be flushed, that is with a buffer, accepts events before it delivers them
     delivers_later = conf.plugin_class.flush is not Output.flush and not has_buffer
     if delivers_later and "ignore_error" in words:
         process = IgnoredStore(outlet, host, name).process
-    later = LaterPart(process, host, name)
+    later = RetryingSender(process, host, name)
     is_buffered = has_buffer or not conf.plugin_class.is_direct()
     return Store(name, process, later, is_buffered, "ignore_error" in words, "ignore_if_prev_success" in words)
 
@@ -173,7 +173,7 @@ class Relabel(Output[RelabelOptions], type="relabel"):
 class NullOptions(Options):
     """Settings of `<match> @type null`."""
 
-    never_flush: bool = param("Fail always; for trying out what happens then.", default=False)
+    never_flush: bool = param("Fail always, for tests.", default=False)
 
 
 class Null(Output[NullOptions], type="null"):
@@ -185,13 +185,13 @@ class Null(Output[NullOptions], type="null"):
     async def process(self, batch: EventBatch) -> None:
         """Drop a batch."""
         del batch
-        self._fail_if_told()
+        self._fail_if_configured()
 
     async def write(self, chunk: Chunk) -> None:
         """Drop a chunk."""
         del chunk
-        self._fail_if_told()
+        self._fail_if_configured()
 
-    def _fail_if_told(self) -> None:
+    def _fail_if_configured(self) -> None:
         if self.options.never_flush:
             raise RuntimeError("failed to flush, as never_flush asks")

@@ -13,7 +13,7 @@ from logpipe.codec import InjectOptions, compile_inject
 class StdoutOptions(Options):
     """Settings of `<match> @type stdout`."""
 
-    use_logger: bool = param("Print where the log goes, which `-o` may send to a file; else to stdout.", default=True)
+    use_logger: bool = param("Print to the log's destination, which `-o` may set; else to stdout.", default=True)
     format: PluginConf = plugin_section("How an event is written.", kind="formatter", default_type="stdout")
     inject: InjectOptions | None = section("Fields to add.")
 
@@ -49,7 +49,7 @@ class Stdout(Output[StdoutOptions], type="stdout"):
         await self._print(b"".join(payloads_of(chunk, self.encode)))
 
     async def _print(self, lines: bytes) -> None:
-        # a pipe that nobody reads blocks its writer
+        # a pipe without a reader blocks
         if self.options.use_logger:
             await self.host.in_thread(write_lines, self.host.log, lines)
         else:

@@ -1,4 +1,4 @@
-"""The names of out_file's files: what is added to `path`, and which placeholders it must and must not hold.
+"""The names of out_file's files: additions to `path`, and checks of its placeholders.
 
 Rules: fluentd's plugin/out_file.rb (generate_path_template) and plugin/output.rb (PlaceholderValidator).
 """
@@ -12,7 +12,7 @@ from typing import Final
 from logpipe import InvalidSetting
 
 INDEX: Final = "_**"
-"""Where the number of a file goes that must not be there yet."""
+"""The placeholder for the number that makes a file's name unique."""
 
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]+)\}")
 _TAG: Final = re.compile(r"tag(?:\[-?\d+\])?")
@@ -24,10 +24,10 @@ def path_template(
 ) -> str:
     """Return the template of a file's name, with `INDEX` in it unless files are appended to.
 
-    `timekey` is the length of a time slice in seconds, None where chunks are not cut by time.
+    `timekey` is the length of a time slice in seconds, None without the chunk key `time`.
 
     Raises:
-        InvalidSetting: the path holds a `*` without time slices, or only some of the directives of its slices.
+        InvalidSetting: the path contains `*` without time slices, or only some of the directives of its slices.
     """
     ending = _COMPRESSED[compress]
     index = "" if append else INDEX
@@ -58,13 +58,13 @@ def _slice_format(timekey: float) -> str:
 
 
 def fixed_folder(template: str) -> str:
-    """Return the folder that a template names before its first placeholder; "" where it holds none."""
+    """Return the folder before a template's first placeholder; "" where it has none."""
     head, placeholder, _ = template.partition("${")
     return (head.rpartition("/")[0] or "/" if "/" in head else ".") if placeholder else ""
 
 
 def placeholder_problems(name: str, template: str, chunk_keys: Sequence[str]) -> Iterator[InvalidSetting]:
-    """Yield what a template lacks: files of different chunks must have different names."""
+    """Yield missing placeholders: files of different chunks must have different names."""
     found = _PLACEHOLDER.findall(template)
     if "tag" in chunk_keys and not any(map(_TAG.fullmatch, found)):
         yield _problem(name, template, "doesn't have tag placeholder, though 'tag' is a chunk key: add ${tag}")

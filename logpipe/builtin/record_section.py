@@ -1,4 +1,4 @@
-"""What the stages with a `<record>` section share: its entries, where a mistake stands, and the loop at work."""
+"""The common part of stages with a `<record>` section: its entries, errors with their places, and the loop."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from logpipe.ruby import ExpressionError, RecordTemplate, TemplateError, Transfo
 from logpipe.tree import Element, Explained, Position
 
 _MOST_TAGS = 4096
-"""How many tags keep their bound function; beyond that all are bound again when they come."""
+"""The number of tags whose bound function is cached; the cache is cleared when it is full."""
 
 
 def entries_of(sections: list[Element]) -> dict[str, str | None]:
-    """Return the fields to set: all sections in order, the last value of a name in the first one's place."""
+    """Return the fields to set: all sections in order; a repeated name keeps its first place and its last value."""
     found: dict[str, str | None] = {}
     for section in sections:
         for name, entry in section.params.items():
-            # compat: `use_default` is a symbol in fluentd's elements, and fields have no default that it could mean
+            # compat: `use_default` is a symbol in fluentd's elements, and fields have no default
             found[name] = entry.value if entry.value is None or isinstance(entry.value, str) else "default"
     return found
 
 
 def warn_of_defaults(sections: list[Element], host: Host) -> None:
-    """Say which fields are asked for a default that they do not have."""
+    """Warn of fields set to `use_default`, which have no default."""
     for section in sections:
         for name, entry in section.params.items():
             if entry.value is not None and not isinstance(entry.value, str):
                 host.log.warning('<record> %s: fields have no default: use_default gives the text "default"', name)
 
 
-def mistake(problem: ExpressionError, sections: list[Element], *, param: str) -> InvalidSetting:
-    """Return what is wrong with an entry, pointing into it; `param` is where else the mistake can be."""
+def invalid_entry(problem: ExpressionError, sections: list[Element], *, param: str) -> InvalidSetting:
+    """Return the error of an entry with its place; `param` is the setting of other errors."""
     hint = f": {problem.hint}" if problem.hint else ""
     if not isinstance(problem, TemplateError):
         return InvalidSetting(f"{problem}{hint}", param=param)
@@ -44,15 +44,17 @@ def mistake(problem: ExpressionError, sections: list[Element], *, param: str) ->
     return InvalidSetting(f"<record> {problem.key}: {problem}{hint}", position=place)
 
 
-def mistakes(compile_one: Callable[[str], object], sections: list[Element], *, param: str) -> Iterator[InvalidSetting]:
-    """Yield every entry that `compile_one` refuses by its name, or once what is wrong with `param`."""
+def invalid_entries(
+    compile_one: Callable[[str], object], sections: list[Element], *, param: str
+) -> Iterator[InvalidSetting]:
+    """Yield an error for every entry that `compile_one` refuses, or a single one for `param`."""
     for name in entries_of(sections):
         try:
             compile_one(name)
         except TemplateError as problem:
-            yield mistake(problem, sections, param=param)
+            yield invalid_entry(problem, sections, param=param)
         except ExpressionError as problem:
-            yield mistake(problem, sections, param=param)
+            yield invalid_entry(problem, sections, param=param)
             return
 
 
@@ -97,7 +99,7 @@ class RecordLoop:
         return bound
 
     def _missing(self, text: str, error: ExpressionError) -> None:
-        """Tell of a value that became null by 0.12's rule: the first time, the tenth, the hundredth …."""
+        """Log a value that became null by 0.12's rule: the first time, the tenth, the hundredth …."""
         count = self._misses[text] = self._misses.get(text, 0) + 1
         self._expansions_failed.add(1)
         if str(count).strip("0") == "1":

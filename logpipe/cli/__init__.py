@@ -1,6 +1,6 @@
 """The command line: fluentd's flags to run, and commands to look at a configuration without running it.
 
-Each command is the module of its name beside this one, imported when it is given: `logpipe --version` waits for none.
+Each command is the module of its name beside this one, imported only when it is given.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "plugins": "list the plugins that a configuration may name",
     "docs": "write the reference of every setting",
 }
-"""What each command is for."""
+"""The purpose of each command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(command: Callable[[], int]) -> int:
-    """Run a command that prints; one whose reader goes, as `head` does, or that is interrupted, ends quietly."""
+    """Run a command that prints; an interrupt, or a closed pipe as with `head`, ends it without a traceback."""
     from logpipe.printable import PrintableStream
 
     out, err = cast("Any", PrintableStream(sys.stdout)), cast("Any", PrintableStream(sys.stderr))
@@ -66,6 +66,6 @@ def _command(name: str) -> Callable[[str, list[str]], int]:
 
 
 def print_version(program: str) -> int:
-    """Under fluentd's name: that, and ours beside it."""
+    """Print the version; a program of another name, such as fluentd, adds logpipe's."""
     print(f"{program} {__version__}" if program == "logpipe" else f"{program} (logpipe {__version__})")
     return 0

@@ -1,4 +1,4 @@
-"""What the commands' arguments share: names that are not known, folders of plugins, how a file is read."""
+"""Arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from logpipe.cli import COMMANDS
 
 
 class Parser(argparse.ArgumentParser):
-    """Names what it does not know, with what was perhaps meant."""
+    """Reports an unknown argument with the nearest known one."""
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """What was given, or the end of the program with what was wrong."""
+        """Return the parsed arguments; an invalid one ends the program with a message."""
         known, unknown = self.parse_known_args(arguments)
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings]
@@ -26,19 +26,19 @@ class Parser(argparse.ArgumentParser):
         return known
 
     def error(self, message: str) -> NoReturn:
-        """End with 2, argparse's status for arguments that cannot be used."""
+        """Exit with 2, argparse's status for invalid arguments."""
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` lists what there is\n")
 
 
 def file_parser(program: str, command: str) -> Parser:
-    """What every command takes that reads a configuration file."""
+    """Return a parser for a command that reads a configuration file."""
     parser = Parser(prog=program, description=COMMANDS[command], allow_abbrev=False)
-    add_reading(parser)
+    add_config_options(parser)
     return parser
 
 
-def add_reading(parser: Parser) -> None:
-    """What says how a configuration is read, and where its plugins are, wherever one is."""
+def add_config_options(parser: Parser) -> None:
+    """Add the arguments of how a configuration is read and where its plugins are."""
     add = parser.add_argument
     add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files; may be repeated")
     add("-I", metavar="PATH", action="append", default=[], dest="load_path", help="folder to import modules from")
@@ -53,7 +53,7 @@ def add_reading(parser: Parser) -> None:
 
 
 def plugin_dirs(given: Sequence[str]) -> tuple[Path, ...]:
-    """Where files of plugins are looked for: the usual folder if it is there, then what -p gave."""
+    """Return the folders of plugin files: the default one if it exists, then those of -p."""
     default = os.environ.get("FLUENT_PLUGIN") or "/etc/fluent/plugin"
     folders = [*([default] if Path(default).is_dir() else []), *given]
     return tuple(Path(folder) for folder in folders)

@@ -1,4 +1,4 @@
-"""`logpipe check`: says what is wrong with configuration files, without running them."""
+"""`logpipe check`: reports what is wrong with configuration files, without running them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from logpipe.cli.arguments import file_parser
-from logpipe.cli.reading import reading
+from logpipe.cli.settings import settings_from
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.render import render_all
 from logpipe.supervisor import Checked, Settings, check
@@ -26,14 +26,14 @@ def main(program: str, arguments: list[str]) -> int:
     )
     add("--format", choices=["text", "json"], default="text", help="json: one object a line, for editors")
     given = parser.parse(arguments)
-    every = [reading(path, given) for path in given.files]
+    every = [settings_from(path, given) for path in given.files]
     return check_files(every, as_json=given.format == "json", verbose=given.verbose, strict=given.strict)
 
 
 def check_files(
     every: Sequence[Settings], *, as_json: bool = False, verbose: bool = False, strict: bool = False
 ) -> int:
-    """Check each by itself; also `logpipe --dry-run`."""
+    """Check each file by itself; also `logpipe --dry-run`."""
     worst = 0
     for settings in every:
         found = check(settings)

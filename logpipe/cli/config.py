@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from logpipe.cli.arguments import file_parser
-from logpipe.cli.reading import reading
+from logpipe.cli.settings import settings_from
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.render import render_all
 from logpipe.supervisor import effective
@@ -19,7 +19,7 @@ def main(program: str, arguments: list[str]) -> int:
     given = parser.parse(arguments)
 
     found: list[Diagnostic] = []
-    text = effective(reading(given.file, given), found.append, defaults=given.defaults)
+    text = effective(settings_from(given.file, given), found.append, defaults=given.defaults)
     for said in render_all(found):
         print(said, file=sys.stderr)
     if any(diagnostic.severity == "error" for diagnostic in found):

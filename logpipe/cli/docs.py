@@ -12,7 +12,7 @@ from logpipe.registry import Registry, UnknownPluginError
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Write the pages, or look whether they are current."""
+    """Write the pages, or check whether they are current."""
     parser = Parser(prog=program, description=COMMANDS["docs"], allow_abbrev=False)
     parser.add_argument("--check", action="store_true", help="exit with 1 if the committed pages are not current")
     parser.add_argument("--folder", default="docs/reference", help="where the pages are (default: docs/reference)")

@@ -26,12 +26,12 @@ from logpipe.expression.single import compile_value
 from logpipe.time_format import compile_free_parser
 
 _STATUSES: Final = """\
-Prints a line for each record, the value as Ruby's inspect and its class, and the generated Python function: beside the
-lines on standard error where records come from standard input. A record is a JSON object.
+Prints a line for each record, the value as by Ruby's inspect and its class, and the generated Python function, which
+goes to standard error where records come from standard input. A record is a JSON object.
 
 exit status:
   0  every record gave a value
-  1  the expression is refused, or it failed on a record, or a line was no record; the others were tried
+  1  the expression is refused, or it failed on a record, or a line was no record; the other lines were tried
   2  the arguments cannot be used
 """
 
@@ -40,11 +40,11 @@ def main(program: str, arguments: list[str]) -> int:
     """Try one record, or each line of standard input; see `_STATUSES`."""
     given = _parser(program).parse(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # texts of records need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")  # text in records need not be UTF-8
     expression, dialect = given.expression, Dialect(given.compat)
     is_template = "${" in expression
     text = expression if is_template else f"${{{expression}}}"
-    # compat: filter_record_transformer.rb of 0.12: what a template gives is text
+    # compat: filter_record_transformer.rb of 0.12: the value of a template is text
     is_old = dialect is Dialect.V0_12
     reading = Reading(auto_typecast=not is_template or not is_old, dialect=dialect, names_are_fields=is_old)
     try:
@@ -92,7 +92,7 @@ def _time(text: str) -> Time:
 
 
 def _try(template: Template, given: argparse.Namespace, program: str) -> int:
-    """Print what each record gives, and the generated function; return the exit status."""
+    """Print the value for each record, and the generated function; return the exit status."""
     dialect = Dialect(given.compat)
     compute = template.bind(given.tag, hostname=socket.gethostname(), env=dict(os.environ))
 
@@ -115,7 +115,7 @@ def _try(template: Template, given: argparse.Namespace, program: str) -> int:
 def _try_lines(
     lines: Iterable[bytes], shown: Callable[[Record], str], program: str, dialect: Dialect
 ) -> tuple[int, int]:
-    """Return how many lines there were, and how many gave no value."""
+    """Return the number of lines, and of lines that gave no value."""
     number = failures = 0
     for number, line in enumerate(lines, start=1):
         place = f"{program}: line {number}"
@@ -145,12 +145,12 @@ def _print(shown: Callable[[Record], str], record: Record, place: str, dialect: 
 
 
 def _is_null(problem: ExpressionError, dialect: Dialect) -> bool:
-    """Whether record_transformer makes such a failure a null, rather than an error of the event."""
+    """Return whether record_transformer turns such a failure into null rather than an error of the event."""
     return dialect is Dialect.V0_12 or isinstance(problem, MissingField)
 
 
 def _shown(value: Any) -> str:
-    """Return a value as Ruby writes it, its class, and what stands in the record where that is something else."""
+    """Return a value as by Ruby's inspect, its class, and its form in the record where that is different."""
     kept = export(value)
     changed = type(kept) is not type(value) or kept != value
     in_record = f"\t{json.dumps(kept, ensure_ascii=False)} in a record" if changed else ""
@@ -158,13 +158,13 @@ def _shown(value: Any) -> str:
 
 
 def _function(template: Template) -> str:
-    """Return the generated function without what binds it to a tag."""
+    """Return the generated function without the code that binds it to a tag."""
     body, _, _ = template.source.partition("    def value(record, time):")
     return textwrap.dedent(body.partition("\n")[2]).rstrip()
 
 
 def _point_at(problem: ExpressionError, expression: str, before: int, program: str) -> None:
-    """Tell what is wrong, with a caret under the place."""
+    """Print the problem, with a caret under its place."""
     hint = f"; {problem.hint}" if problem.hint else ""
     print(f"{program}: {problem}{hint}", file=sys.stderr)
     offset = min(max((problem.offset or 0) - before, 0), len(expression))

@@ -1,11 +1,11 @@
-"""`logpipe explain`: shows what is made of a configuration, without running it."""
+"""`logpipe explain`: shows the routes and generated functions of a configuration, without running it."""
 
 from __future__ import annotations
 
 import sys
 
 from logpipe.cli.arguments import file_parser
-from logpipe.cli.reading import reading
+from logpipe.cli.settings import settings_from
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.explained import Explained
 from logpipe.config.render import render_all
@@ -21,7 +21,7 @@ def main(program: str, arguments: list[str]) -> int:
     given = parser.parse(arguments)
 
     found: list[Diagnostic] = []
-    settings = reading(given.file, given)
+    settings = settings_from(given.file, given)
     root = load(settings, found.append)
     if not any(diagnostic.severity == "error" for diagnostic in found):
         if given.expressions:

@@ -12,7 +12,7 @@ from logpipe.registry import KINDS, Registry, UnknownPluginError
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """One plugin a line: kind, type, where it comes from; 1 where a file of a folder cannot be used."""
+    """List one plugin a line: kind, type, origin; 1 where a plugin file cannot be used."""
     parser = Parser(prog=program, description=COMMANDS["plugins"], allow_abbrev=False)
     parser.add_argument("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
     given = parser.parse(arguments)
@@ -27,7 +27,7 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def show_settings(program: str, given: argparse.Namespace) -> int:
-    """Print a plugin's settings, one a line: `logpipe --show-plugin-config input:tail`; 1 where there is no such."""
+    """Print a plugin's settings, one a line: `logpipe --show-plugin-config input:tail`; 1 where it does not exist."""
     kind, _, name = given.show_plugin_config.partition(":")
     if kind not in KINDS or not name:
         said = f"{program}: --show-plugin-config {given.show_plugin_config}: write KIND:TYPE"
@@ -39,7 +39,7 @@ def show_settings(program: str, given: argparse.Namespace) -> int:
     except UnknownPluginError as problem:
         print(f"{program}: {problem} ({problem.hint})", file=sys.stderr)
         return 1
-    # compat: supervisor.rb prints this line and, since 1.0, nothing but the advice to ask another program
+    # compat: supervisor.rb prints this line and, since 1.0, only a hint to use another program
     print(f"Show config for {kind}:{name}")
     for path, rows in sections(cls.options_class):
         if path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from logpipe.cli import COMMANDS, print_version
-from logpipe.cli.arguments import Parser, add_reading
+from logpipe.cli.arguments import Parser, add_config_options
 
 T = TypeVar("T")
 
@@ -22,14 +22,14 @@ CONFIG_PATHS: Final = (
     "/etc/logpipe/logpipe.conf",
 )
 
-# flags that ask for what is so anyway
+# flags for what is always so
 ALWAYS: Final = ("--use-v1-config", "--suppress-config-dump", "--enable-input-metrics")
 
 _MOST_OF_A_UMASK: Final = 0o777
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Run until a signal, or exit after what was asked for instead."""
+    """Run until a signal, or do what another flag requests and exit."""
     parser = _run_parser(program)
     given = parser.parse(arguments)
     if given.version:
@@ -49,11 +49,11 @@ def main(program: str, arguments: list[str]) -> int:
         given.inline_config = sys.stdin.read()
         arguments = [*arguments, f"--inline-config={given.inline_config}"]  # workers cannot read it again
 
-    from logpipe.cli.reading import reading
+    from logpipe.cli.settings import settings_from
 
     ignored = {"-g": given.gemfile, "-G": given.gem_path, "--disable-input-metrics": given.disable_input_metrics}
     settings = replace(
-        reading(path, given),
+        settings_from(path, given),
         arguments=tuple(arguments),
         log_path=Path(given.log) if given.log and given.log != "-" else None,
         log_level=_level(given.verbose, given.quiet),
@@ -79,7 +79,7 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _system(given: argparse.Namespace) -> list[tuple[str, str, str]]:
-    """Return what flags say in the place of `<system>`; see `Settings.system`."""
+    """Return the flags that override `<system>`; see `Settings.system`."""
     valued = {
         "--workers": ("workers", given.workers),
         "--emit-error-log-interval": ("emit_error_log_interval", given.emit_error_log_interval),
@@ -108,7 +108,7 @@ def _run_parser(program: str) -> Parser:
     )
     add = parser.add_argument
     add("-c", "--config", metavar="PATH", help=f"configuration file (default: $FLUENT_CONF, {', '.join(CONFIG_PATHS)})")
-    add_reading(parser)
+    add_config_options(parser)
     _add_running(add)
     _add_log(add)
     add("--version", action="store_true", help="print the version and exit")
@@ -165,7 +165,7 @@ def _add_log(add: Callable[..., Any]) -> None:
 
 
 def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Have argparse say what a ValueError says."""
+    """Wrap `read` so that argparse shows a ValueError's message."""
 
     def checked(text: str) -> T:
         try:

@@ -29,7 +29,7 @@ SAMPLE: Final = """\
   sample {"message":"it runs"}
 </source>
 
-# an HTTP server that tells how it is: curl http://127.0.0.1:24220/api/plugins.json
+# an HTTP server with the state of all plugins: curl http://127.0.0.1:24220/api/plugins.json
 #<source>
 #  @type monitor_agent
 #  bind 127.0.0.1
@@ -47,7 +47,7 @@ SAMPLE: Final = """\
   @type stdout
 </match>
 
-# what it says itself goes to its log only
+# logpipe's own log events go to its log only
 <label @FLUENT_LOG>
   <match **>
     @type null
@@ -57,7 +57,7 @@ SAMPLE: Final = """\
 
 
 def set_up(program: str, folder: Path) -> int:
-    """Write the configuration, and make the folder for plugins beside it; 1 where that cannot be done."""
+    """Write the configuration, and make the folder for plugins beside it; 1 where that fails."""
     path = folder / "fluent.conf"
     try:
         (folder / "plugin").mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Text to checked settings; knows nothing about events."""
+"""Text to checked settings; independent of events."""

@@ -1,4 +1,4 @@
-"""Sections that are opened and not closed, or closed and not opened: which tag is the wrong one."""
+"""Finds section tags without their counterpart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from logpipe.config.mistakes import Mistake, line_end, open_tag
+from logpipe.config.syntax_errors import SyntaxIssue, line_end, open_tag
 
 _TAG: Final = re.compile(r"(?:^|(?<=\r))[ \t]*(?P<tag><(?P<slash>/?)(?P<name>[a-zA-Z0-9_]+)[^\r\n]*)", re.MULTILINE)
 _CLOSED_BELOW: Final = re.compile(r"\s*>")
@@ -23,11 +23,11 @@ class _Tag:
 
 
 class _Balance:
-    """Walks over the tags of a text, which lines begin with, and notes what to say and what to change."""
+    """Walks over the tags at the beginning of lines; collects issues, and changes that balance the text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.mistakes: list[Mistake] = []
+        self.issues: list[SyntaxIssue] = []
         self._changes: list[tuple[int, int, str]] = []
         self._open: list[_Tag] = []
         self._names: Counter[str] = Counter()
@@ -72,17 +72,17 @@ class _Balance:
         return section
 
     def close_rest(self) -> None:
-        """Close what the end of the file leaves open."""
+        """Close the sections that are open at the end of the file."""
         for section in reversed(self._open):
             hint = f"add </{section.name}> where it should end"
             self._note("unclosed-section", f"the section {section.title} is never closed", section.offset, hint)
             self._changes.append((len(self.text), len(self.text), f"\n</{section.name}>\n"))
 
     def _note(self, code: str, message: str, offset: int, hint: str) -> None:
-        self.mistakes.append(Mistake(code, message, offset, hint))
+        self.issues.append(SyntaxIssue(code, message, offset, hint))
 
-    def mended(self) -> str:
-        """Return the text with every tag in balance."""
+    def balanced(self) -> str:
+        """Return the text with all tags balanced."""
         pieces, done = [], 0
         for start, end, new in self._changes:
             pieces += [self.text[done:start], new or " " * (end - start)]
@@ -96,17 +96,17 @@ def _resembles(name: str, other: str) -> bool:
     return difflib.SequenceMatcher(None, name, other).ratio() >= 0.7
 
 
-def balance_tags(text: str, *, end_closes: bool) -> tuple[list[Mistake], str]:
-    """Return what is wrong with the tags of `text`, and the text with every tag in balance.
+def balance_tags(text: str, *, end_closes: bool) -> tuple[list[SyntaxIssue], str]:
+    """Return the issues of the tags of `text`, and the text with all tags balanced.
 
-    With `end_closes` the end of the file closes what is open, as in dialect v0.
+    With `end_closes` the end of the file closes open sections, as in dialect v0.
     """
     for found in _TAG.finditer(text):
         if ">" not in found["tag"] and not _CLOSED_BELOW.match(text, found.end()):
-            mistake, mended = open_tag(text, found.start("tag"))
-            return [mistake], mended
+            issue, corrected = open_tag(text, found.start("tag"))
+            return [issue], corrected
     tags = _Balance(text)
     tags.walk()
     if not end_closes:
         tags.close_rest()
-    return tags.mistakes, tags.mended()
+    return tags.issues, tags.balanced()

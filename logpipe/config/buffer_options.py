@@ -17,7 +17,7 @@ _NO_KEY: Final = re.compile(r"[^-_.@a-zA-Z0-9]")
 
 
 class BufferOptions(Options):
-    """What every `<buffer CHUNK_KEYS>` understands."""
+    """The settings of every `<buffer CHUNK_KEYS>`."""
 
     chunk_keys: list[str] = argument(
         "What events must share to go into one chunk: `tag`, `time`, field names, `$.a.b`; none: one chunk for all.",
@@ -48,22 +48,22 @@ class BufferOptions(Options):
     )
     flush_thread_count: int = param("How many chunks are delivered at the same time.", default=1)
     flush_thread_interval: float = param(
-        "Accepted for fluentd's sake: logpipe wakes when there is work, not on a timer.", default=1.0
+        "Accepted for compatibility: logpipe flushes when there is work, not on a timer.", default=1.0
     )
     flush_thread_burst_interval: float = param(
-        "Accepted for fluentd's sake: logpipe does not pause between chunks.", default=1.0
+        "Accepted for compatibility: logpipe does not pause between chunks.", default=1.0
     )
     delayed_commit_timeout: Seconds = param(
         "How long an output with delayed commit waits for its peer to confirm a chunk before it is tried again; other "
-        "outputs keep deadlines of their own.",
+        "outputs have their own deadlines.",
         default="60",
     )
     overflow_action: Literal["throw_exception", "block", "drop_oldest_chunk"] = param(
-        "What happens when the buffer is full: refuse and let the input read again later, make the input wait, or drop "
-        "the oldest chunk and count it.",
+        "What happens when the buffer is full: refuse, so that the input reads again later; make the input wait; or "
+        "drop the oldest chunk and count it.",
         default="throw_exception",
     )
-    retry_forever: bool = param("Never give up a chunk.", default=False)
+    retry_forever: bool = param("Retry a chunk without limit.", default=False)
     retry_timeout: Seconds = param("How long a chunk that fails is tried before it is given up.", default="259200")
     retry_max_times: int | None = param(
         "How many times a failing output is tried again; unset: no limit.", default=None
@@ -100,7 +100,7 @@ class BufferOptions(Options):
 
     @property
     def limit(self) -> int:
-        """The size of all chunks together that may not be passed, bytes."""
+        """The largest size of all chunks together, bytes."""
         if self.queue_limit_length is not None:
             return self.chunk_limit_size * self.queue_limit_length
         return self.total_limit_size

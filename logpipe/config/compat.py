@@ -1,4 +1,4 @@
-"""Parameters of fluentd 0.12 in today's places: what stood flat in a plugin's section moves into sub-sections.
+"""Moves fluentd 0.12's parameters, which stood flat in a plugin's section, into today's sub-sections.
 
 The mapping is that of fluentd's plugin_helper/compat_parameters.rb.
 """
@@ -88,9 +88,9 @@ def convert(
 
     Args:
         element: the section; it is changed.
-        groups: whose flat parameters the plugin knows.
-        report: is told what cannot be converted.
-        keep: names that the plugin reads flat itself; they are copied, not moved.
+        groups: the groups whose flat parameters the plugin accepts.
+        report: receives what cannot be converted.
+        keep: names that the plugin itself reads flat; they are copied, not moved.
         default_chunk_key: the chunk key of a `<buffer>` made here; `time` for outputs that cut by time.
     """
     flat = _Flat(element, report or (lambda _diagnostic: None))
@@ -113,7 +113,7 @@ def convert(
 
 
 class _Flat:
-    """The flat parameters that the user wrote, and what became of them."""
+    """The flat parameters that the user wrote, and where each was moved."""
 
     def __init__(self, element: Element, report: Report) -> None:
         self.element = element
@@ -139,7 +139,7 @@ class _Flat:
         return self._params[name].position
 
     def move(self, section: Element, old: str, new: str, value: str | None = None) -> None:
-        """Write the parameter `old` into `section` as `new`; with another value where one is given."""
+        """Write the parameter `old` into `section` as `new`, with its value or the given one."""
         param = self._params[old]
         changed = param.value if value is None else value
         pieces = param.pieces if changed == param.value else ()
@@ -147,7 +147,7 @@ class _Flat:
         self.done(old, new if section is self.element else f"<{section.name}> {new}")
 
     def done(self, old: str, shown: str) -> None:
-        """Note that `old` is read as what is `shown`, and nothing is left for it to say."""
+        """Record that `old` is read as `shown` and needs no further conversion."""
         self._done.add(old)
         self.rewrites.append(Rewrite(old, shown, self._params[old].position))
 
@@ -160,7 +160,7 @@ class _Flat:
         for name in self._done.difference(keep):
             self.element.params.pop(name, None)
 
-    def complain(self, name: str, message: str, hint: str) -> None:
+    def reject(self, name: str, message: str, hint: str) -> None:
         self.report(error("cannot-convert", f"{self.element.title}: {message}", self.place(name), hint))
 
     def zone(self, section: Element, new: str, *, when_utc: bool) -> None:
@@ -180,7 +180,7 @@ def _fill_buffer(flat: _Flat, buffer: Element) -> None:
     written = flat.text("time_slice_format")
     timekey = next((seconds for directive, seconds in _TIMEKEYS if directive in written), "")
     if not timekey:
-        flat.complain("time_slice_format", f'"{written}" cuts no slices of a day or less', "add %d, %H, %M or %S")
+        flat.reject("time_slice_format", f'"{written}" cuts no slices of a day or less', "add %d, %H, %M or %S")
         return
     flat.move(buffer, "time_slice_format", "timekey", timekey)
     buffer.arg, buffer.arg_position = "time", flat.place("time_slice_format")
@@ -225,7 +225,7 @@ def _fill_inject(flat: _Flat, inject: Element) -> None:
         flat.move(inject, "include_tag_key", "tag_key", "tag")
     elif flat.has("include_tag_key"):
         flat.done("include_tag_key", "<inject> tag_key")
-    # compat: here, and only here, `utc false` beside `localtime true` is no contradiction
+    # compat: only here is `utc false` beside `localtime true` not a contradiction
     agrees = (flat.text("utc") != "false") != (flat.text("localtime") != "false")
     if agrees or _one_zone(flat):
         flat.zone(inject, "localtime", when_utc=False)
@@ -246,7 +246,7 @@ def _fill_extract(flat: _Flat, extract: Element) -> None:
 
 
 def _name_time(flat: _Flat, section: Element, flag: str) -> None:
-    """Name the time's field and its kind, for the 0.12 flags that only say that there is one."""
+    """Write the time's field and kind for a 0.12 flag, which only says that there is such a field."""
     if flag and flat.has(flag):
         if flat.true(flag):
             section.params.setdefault("time_key", Param("time_key", "time", flat.place(flag), flat.place(flag)))
@@ -266,7 +266,7 @@ def _fill_format(flat: _Flat, section: Element) -> None:
 
 def _one_zone(flat: _Flat) -> bool:
     if flat.has("localtime") and flat.has("utc"):
-        flat.complain("utc", '"utc" and "localtime" contradict each other', "write only one of them")
+        flat.reject("utc", '"utc" and "localtime" contradict each other', "write only one of them")
         return False
     return True
 
@@ -280,7 +280,7 @@ def _move_multiline(flat: _Flat) -> None:
 
 
 def _report_lost(flat: _Flat, keep: Collection[str]) -> None:
-    # compat: plugin_helper/compat_parameters.rb forgets retry_wait, and fluentd then ignores it
+    # compat: plugin_helper/compat_parameters.rb omits retry_wait, so fluentd ignores it
     if flat.has("retry_wait") and "retry_wait" not in keep:
         message = f'{flat.element.title}: "retry_wait" is ignored outside <buffer>, as in fluentd'
         hint = "move it into <buffer>; without it the first retry comes after 1s"
@@ -301,16 +301,16 @@ _GROUPS: Final[Mapping[Group, tuple[str, Collection[str], _Fill]]] = {
     "extract": ("extract", {*_INJECT, *_ZONES, "format"}, _fill_extract),
     "formatter": ("format", set(_FORMATTER), _fill_format),
 }
-"""Each group's section, the parameters that call for it, and what fills it."""
+"""Each group's section, the parameters that make it necessary, and the function that fills it."""
 
 
 def section_of(name: str) -> str:
-    """Return the section in which a flat parameter of 0.12 stands today; "" for others."""
+    """Return today's section for a flat parameter of 0.12; "" for other names."""
     return next((section for section, names, _ in _GROUPS.values() if name in names), "")
 
 
 def is_spelled_as_before(root: Element) -> bool:
-    """Return whether a section has its plugin's type in 0.12's place, so that the file was written for 0.12."""
+    """Return whether a section names its plugin with 0.12's `type`, which means the file was written for 0.12."""
     return any(
         ("type" in element.params and "@type" not in element.params)
         if element.name in _TYPED

@@ -1,4 +1,4 @@
-"""From a setting's annotation to the function that reads its text."""
+"""Selects the function that reads a setting's text, by the setting's annotation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def convert_file_mode(text: str) -> int:
     """Return a file's mode.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not one.
     """
     if not re.fullmatch("0?[0-7]{1,4}", text):
         raise ValueError(f"{text!r} is no file mode: write octal digits, 0640 for example")
@@ -51,7 +51,7 @@ def convert_path(text: str) -> RecordAccessor:
     """Return a path into records.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not one.
     """
     try:
         return RecordAccessor(text)
@@ -77,9 +77,9 @@ _NUMBERS: Final = frozenset({int, float, bool, Size, Seconds})
 def converter(hint: Any, *, strict: bool = False) -> Callable[[str], Any]:
     """Return the function that turns a parameter's text into a value of type `hint`.
 
-    With `strict` a number, size, time or bool must be one, where fluentd takes what it can of the text.
+    With `strict` text that is no number or bool is refused, as by fluentd's `--strict-config-value`.
 
-    The function raises ValueError with a sentence on text it cannot read. Known hints: str, int, float, bool, Size,
+    The function raises ValueError with a message on text it cannot read. Supported hints: str, int, float, bool, Size,
     Seconds, FileMode, RecordAccessor, re.Pattern[str], Literal of strings, list and dict of these, and each of them or
     None.
     """
@@ -114,12 +114,12 @@ def _dict(text: str, *, inner: Callable[[str], Any] | None) -> dict[str, Any]:
 
 
 def _inner(item: Any, inner: Callable[[str], Any]) -> Any:
-    # JSON items come typed already; fluentd reads their text form with the item's rule
+    # JSON items are already typed; fluentd converts them to text and applies the item's rule
     return inner(item if isinstance(item, str) else text_of(item)) if item is not None else None
 
 
 def default_words(default: Any) -> str | None:
-    """Return a default as a user would write it; None where nothing can be written for it."""
+    """Return a default as a user would write it; None where it cannot be written."""
     if default is None or isinstance(default, str):
         return default
     return dump_json(default) if isinstance(default, (list, dict)) else text_of(default)

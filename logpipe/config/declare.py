@@ -1,4 +1,4 @@
-"""How an Options class declares its settings: one call each, with a sentence."""
+"""How an Options class declares its settings: one call each, with a description."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class _Required:
 
 
 REQUIRED: Final = _Required()
-"""The default of a setting that has none."""
+"""Stands for the default of a required setting."""
 
 
-class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
-    """A setting, or several together, cannot be used; `param` is the one to point at, "" the whole section.
+class InvalidSetting(LogpipeError):  # noqa: N818 - also yielded as a finding, not only raised
+    """A setting, or several together, cannot be used; `param` is the one to mark, "" means the whole section.
 
-    `offset` counts the characters of its value up to the mistake, and `position` is a place of another kind, such as in
-    a nested section. With the severity `warning` the
-    settings can be used, and are probably not what was meant: `Options.check` yields that, nobody raises it.
+    `offset` counts the characters of its value up to the mistake, and `position` is another place, such as in a nested
+    section. With the severity `warning` the settings can be used but are probably not what was meant: `Options.check`
+    yields it, and it is never raised.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class InvalidSetting(LogpipeError):  # noqa: N818 - it says what is wrong
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One declared setting: what `param` and its sisters were told, and the name and type of its attribute."""
+    """One declared setting: the arguments of `param` and its like, and the name and type of its attribute."""
 
     role: Literal["param", "argument", "section", "raw", "plugin"]
     doc: str
@@ -80,12 +80,12 @@ def param(
 ) -> Any:
     """Declare a `name value` line.
 
-    `default` may be written as a user would write it ("8m"). `name` is the user's word where it is no Python name.
-    `convert` replaces the annotation's conversion: text to value, ValueError with a sentence on nonsense.
+    `default` may be written as a user would write it ("8m"). `name` is for names that are not Python identifiers.
+    `convert` replaces the annotation's conversion: text to value, ValueError with a message for invalid text.
     `deprecated` and `removed` say what to use instead; a removed setting is an error, as in fluentd.
-    `placeholders` says that an output fills the text with `host.expand`: placeholders that no chunk key serves are then
-    found by `check`, as by fluentd's placeholder_validate!.
-    `no_effect` says why a setting of fluentd's is taken and does nothing: whoever writes it is told.
+    `placeholders` says that an output fills the text with `host.expand`: `check` then reports placeholders without a
+    chunk key, like fluentd's placeholder_validate!.
+    `no_effect` says why a setting of fluentd's is accepted and ignored; it is shown to users who set it.
     """
     return Setting(
         "param",
@@ -116,7 +116,7 @@ def section(doc: str, *, name: str = "", many: bool = False, required: bool = Fa
 
 
 def raw_section(doc: str, *, name: str = "") -> Any:
-    """Declare a section whose parameters are the user's own names (`<record>`); the value is a `list[Element]`."""
+    """Declare a section whose parameter names the user chooses (`<record>`); the value is a `list[Element]`."""
     return Setting("raw", doc, name=name, many=True)
 
 
@@ -134,7 +134,7 @@ def plugin_section(
 
     The value is a `PluginConf` to hand to `host.parser`, `host.formatter` or `host.outlet`; with `many` a list of
     them; None where the section is absent and there is no `default_type`. `defaults` are parameters that this
-    section has where the user wrote none.
+    section has unless the user wrote them.
     """
     return Setting(
         "plugin",

@@ -1,4 +1,4 @@
-"""What we tell the user about a configuration: a place, a sentence, a code and a way out."""
+"""Diagnostics of a configuration: place, message, code and hint."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Position:
 
 
 NOWHERE = Position("<generated>")
-"""The place of what no file contains: defaults, and elements made by the engine."""
+"""The place of what is in no file: defaults, and elements made by the engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing to tell the user; shown as `file:line:col: severity: message (hint) [code]`.
+    """One message to the user; shown as `file:line:col: severity: message (hint) [code]`.
 
     `included_from` lists the `@include` lines that led to the place, outermost first.
     """
@@ -44,7 +44,7 @@ class Diagnostic:
 
     @property
     def level(self) -> int:
-        """The log's level for it, once the configuration runs."""
+        """The level it is logged at once the configuration runs."""
         return logging.DEBUG if self.severity == "hint" else logging.WARNING
 
     def __str__(self) -> str:
@@ -57,22 +57,22 @@ Report: TypeAlias = Callable[[Diagnostic], None]
 
 
 def error(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
-    """Return a diagnostic that keeps the configuration from running."""
+    """Return a diagnostic that prevents the configuration from running."""
     return Diagnostic(code, "error", masked_urls(message), position, hint)
 
 
 def warning(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
-    """Return a diagnostic that the configuration runs in spite of; `--strict` makes it an error."""
+    """Return a diagnostic that does not prevent running; `--strict` makes it an error."""
     return Diagnostic(code, "warning", masked_urls(message), position, hint)
 
 
 def remark(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:
-    """Return a diagnostic of severity hint: what is right as it is, shown to who asks for more."""
+    """Return a diagnostic of severity hint: nothing is wrong; shown on request."""
     return Diagnostic(code, "hint", masked_urls(message), position, hint)
 
 
 class ConfigError(LogpipeError):
-    """The configuration cannot be used: `diagnostics` says what is wrong, each with its place."""
+    """The configuration cannot be used; `diagnostics` are the reasons, each with its place."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         super().__init__("\n".join(str(diagnostic) for diagnostic in diagnostics))

@@ -1,4 +1,4 @@
-"""The tree that a configuration file is parsed into: sections with their parameters, each with its place."""
+"""The tree of a parsed configuration file: sections with their parameters, each with its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from logpipe.config.diagnostic import NOWHERE, Position
 
 
 class Unset(enum.Enum):
-    """What `"#{use_default}"` leaves in place of a value: take the parameter's default."""
+    """The value of a parameter set to `"#{use_default}"`: its default applies."""
 
     DEFAULT = "default"
 
@@ -23,9 +23,9 @@ Value: TypeAlias = str | Unset | None
 
 
 class Piece(NamedTuple):
-    """A stretch of a value: where in the value it starts, where it was written, and how wide that is on its line.
+    """A part of a value: where in the value it starts, where it was written, and its width on its line.
 
-    The width is 0 where what was written is not what stands in the value: an escape, embedded code.
+    The width is 0 where the written text differs from the value: an escape, embedded code.
     """
 
     start: int
@@ -38,7 +38,7 @@ class Piece(NamedTuple):
 class Param:
     """One `name value` line. `position` is the name's place, `value_position` where the value begins.
 
-    `pieces` are those of a quoted value; without quotes every character stands where it was written.
+    `pieces` are those of a quoted value; an unquoted value is written as it is.
     """
 
     name: str
@@ -47,11 +47,11 @@ class Param:
     value_position: Position = NOWHERE
     pieces: tuple[Piece, ...] = ()
     native: float | bool | None = field(default=None, compare=False)
-    """The number or truth value that YAML makes of it, which only a field of a record keeps."""
+    """The number or boolean that YAML reads it as, which only a field of a record keeps."""
 
     @property
     def has_code(self) -> bool:
-        """Whether embedded code gave some of the value."""
+        """Whether embedded code produced a part of the value."""
         return any(piece.is_code for piece in self.pieces)
 
     def place(self, offset: int) -> Position:
@@ -81,7 +81,7 @@ class Element:
     included_from: tuple[Position, ...] = ()
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """Return a parameter's text, or `default` where it is absent, nil or asks for its default."""
+        """Return a parameter's text, or `default` where it is absent, nil or USE_DEFAULT."""
         param = self.params.get(name)
         return param.value if param is not None and isinstance(param.value, str) else default
 
@@ -90,7 +90,7 @@ class Element:
         return (element for element in self.elements if element.name in names)
 
     def set(self, name: str, value: Value, position: Position = NOWHERE) -> None:
-        """Write a parameter, over one of the same name."""
+        """Set a parameter, replacing one of the same name."""
         self.params[name] = Param(name, value, position, position)
 
     @property
@@ -100,7 +100,7 @@ class Element:
 
     @property
     def title(self) -> str:
-        """How a person would point at it: `<match app.**>`."""
+        """Its opening tag, for messages: `<match app.**>`."""
         return f"<{self.name} {self.arg}>" if self.arg else f"<{self.name}>"
 
     def spell_out_regexp(self) -> None:

@@ -1,4 +1,4 @@
-"""What settings are made of expressions tell about the code that is generated for them, for `logpipe explain`."""
+"""The code generated for settings with expressions, for `logpipe explain`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from logpipe.config.diagnostic import Position
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One expression, or what runs those of a section."""
+    """One expression, or the function that runs those of a section."""
 
     place: Position
     name: str
-    """What it is, such as `<record> topic`."""
+    """Its place, such as `<record> topic`."""
     text: str
-    """As the user wrote it; "" for what runs the others."""
+    """As the user wrote it; "" for the function that runs the others."""
     source: str
     """Generated Python."""
 
@@ -27,5 +27,5 @@ class Explaining(Protocol):
     """An Options class with expressions."""
 
     def explained(self) -> Iterator[Explained]:
-        """Yield the expressions in file order; called when the settings are right."""
+        """Yield the expressions in file order; called only on valid settings."""
         ...

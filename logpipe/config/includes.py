@@ -1,4 +1,4 @@
-"""Files that other files include: found, opened, and kept from going round in circles."""
+"""Finds and opens included files, and detects circular includes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from logpipe.config.context import ParseContext
 from logpipe.config.diagnostic import Diagnostic, Position, error, warning
-from logpipe.config.reading import Reading
 from logpipe.config.sources import UnreadableError, decode, find_files, is_pattern, looks_like_backup, read_text
 
 MAX_CHAIN: Final = 30
@@ -19,7 +19,7 @@ _CODE: Final = re.compile(r"[#$]\{[^}]*\}?")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How reading came to a file: the include lines, outermost first, and the real paths of the files being read."""
+    """The includes that led to a file: their lines, outermost first, and the real paths of the files being read."""
 
     lines: tuple[Position, ...] = ()
     files: tuple[str, ...] = ()
@@ -38,17 +38,17 @@ class Included:
 class Includes:
     """The includes of one file."""
 
-    def __init__(self, reading: Reading, origin: Origin, directory: Path) -> None:
-        self._reading = reading
+    def __init__(self, context: ParseContext, origin: Origin, directory: Path) -> None:
+        self._context = context
         self._origin = origin
         self._directory = directory
 
     def report(self, diagnostic: Diagnostic) -> None:
-        """Report something about the file itself."""
-        self._reading.report(replace(diagnostic, included_from=self._origin.lines))
+        """Report a diagnostic of this file."""
+        self._context.report(replace(diagnostic, included_from=self._origin.lines))
 
     def find(self, path: str, position: Position) -> list[str]:
-        """Return the files that an include at `position` means, sorted."""
+        """Return the files that an include at `position` matches, sorted."""
         if self._holds_code(path, position):
             return []
         try:
@@ -57,7 +57,7 @@ class Includes:
             self.report(error("bad-include", f"cannot include {path}: {problem}", position, "name fewer files"))
             return []
         if not files and not is_pattern(path):
-            hint = "the path is relative to the file that includes; fluentd would say nothing"
+            hint = "the path is relative to the file that includes; fluentd ignores this silently"
             self.report(warning("include-not-found", f"there is no file {path} to include", position, hint))
         for file in files:
             if path.endswith("*.conf") and looks_like_backup(file):
@@ -69,15 +69,15 @@ class Includes:
         """Return an included file; None, with the reason reported, where it cannot be read."""
         real = os.path.realpath(file)
         if real in self._origin.files:
-            if position in self._reading.circular:
+            if position in self._context.circular:
                 return None
-            self._reading.circular.add(position)
+            self._context.circular.add(position)
             circle = " → ".join(Path(name).name for name in (*self._origin.files, real))
             message = f"the include goes round in a circle: {circle}"
             self.report(error("include-cycle", message, position, "remove one of these includes"))
             return None
-        if self._reading.circular and real in self._reading.files:
-            return None  # it was read, and files that include each other can be read in countless orders
+        if self._context.circular and real in self._context.files:
+            return None  # it was read already; files that include each other would be read in countless orders
         try:
             return self._opened(file, _read(Path(file)), Path(file).parent, real, position)
         except UnreadableError as problem:
@@ -85,20 +85,20 @@ class Includes:
             return None
 
     def fetch(self, url: str, position: Position) -> Included | None:
-        """Return what lies at a URL; None, with the reason reported, where that is not allowed or fails."""
+        """Return the content of a URL; None, with the reason reported, where that is not allowed or fails."""
         if self._holds_code(url, position):
             return None
-        if self._reading.fetch is None:
+        if self._context.fetch is None:
             message = f"cannot include {url}: configuration is not read from other machines"
             hint = "download the file and include it from disk, or start with --allow-http-include"
             self.report(error("remote-include", message, position, hint))
             return None
         if url.startswith("http:"):
-            message = f"the configuration at {url} comes unencrypted: who is on the way can change what logpipe does"
+            message = f"the configuration at {url} comes unencrypted: anybody on the network path can change it"
             self.report(warning("insecure-include", message, position, "use https"))
         try:
-            # compat: config/v1_parser.rb takes the root directory for the directory of what came from a URL
-            return self._opened(url, decode(self._reading.fetch(url)), Path("/"), url, position)
+            # compat: config/v1_parser.rb resolves relative paths in a file from a URL against the root directory
+            return self._opened(url, decode(self._context.fetch(url)), Path("/"), url, position)
         except UnreadableError as problem:
             self._unreadable(url, problem, position)
         except OSError as problem:
@@ -107,7 +107,7 @@ class Includes:
         return None
 
     def _holds_code(self, path: str, position: Position) -> bool:
-        """Report a path with code that was not run: no file has such a name."""
+        """Report a path with code that was not run, since no file has such a name."""
         code = _CODE.search(path)
         if code is None:
             return False
@@ -117,13 +117,13 @@ class Includes:
         return True
 
     def _opened(self, file: str, text: str, directory: Path, identity: str, position: Position) -> Included | None:
-        if len(self._origin.lines) >= MAX_CHAIN or len(self._reading.files) >= MAX_FILES:
-            if not self._reading.overflowed:
-                self._reading.overflowed = True
+        if len(self._origin.lines) >= MAX_CHAIN or len(self._context.files) >= MAX_FILES:
+            if not self._context.overflowed:
+                self._context.overflowed = True
                 message = f"cannot include {file}: too many files include one another"
                 self.report(error("too-many-includes", message, position, "include each file once"))
             return None
-        self._reading.files.append(identity)
+        self._context.files.append(identity)
         origin = Origin((*self._origin.lines, position), (*self._origin.files, identity))
         return Included(file, text, directory, origin)
 
@@ -132,11 +132,11 @@ class Includes:
             self.report(error("unreadable-file", f"cannot include {file}: {problem}", position, problem.hint))
             return
         found = error("unreadable-file", str(problem), Position(file, problem.line, problem.column), problem.hint)
-        self._reading.report(replace(found, included_from=(*self._origin.lines, position)))
+        self._context.report(replace(found, included_from=(*self._origin.lines, position)))
 
 
 def _read(path: Path) -> str:
-    """Return an included file's text; what a pattern has caught that is no file is not waited for."""
+    """Return an included file's text; pipes, sockets and devices that a pattern matches are refused, not waited for."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise UnreadableError("it is no file but a pipe, a socket or a device", "name files, such as *.conf")
     return read_text(path)

@@ -10,7 +10,7 @@ MAX_NESTING: Final = 100
 
 
 def load_json(text: str) -> Any:
-    """Return the value that `text` spells; raise ValueError with a sentence where it is not JSON."""
+    """Return the value of a JSON text; raise ValueError with a message where it is not JSON."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -24,7 +24,7 @@ def load_json(text: str) -> Any:
 
 
 def dump_json(value: Any) -> str:
-    """Return `value` as compact JSON in which text outside ASCII stays readable."""
+    """Return `value` as compact JSON; characters outside ASCII are not escaped."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

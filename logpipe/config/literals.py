@@ -1,4 +1,4 @@
-"""What a written word or value means: quotes, escapes, embedded code and JSON."""
+"""Evaluates the words and values of a configuration: quotes, escapes, embedded code and JSON."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from lark import Token
 
+from logpipe.config.context import Evaluation
 from logpipe.config.diagnostic import Position, Report, error, warning
 from logpipe.config.element import USE_DEFAULT, Piece, Value
 from logpipe.config.json_text import MAX_NESTING, dump_json, load_json
 from logpipe.config.quotes import TYPOGRAPHIC_QUOTES
-from logpipe.config.reading import Evaluation
 from logpipe.config.syntax import Code, JsonContainer, JsonItem, JsonPair, JsonValue, Quoted, Word
 from logpipe.errors import ExpressionError
 
@@ -26,7 +26,7 @@ _LATE_COMMENT: Final = re.compile(r",[ \t\r]*(?:#[^\n]*)?\n[ \t\r\n]*#")
 
 
 class Literals:
-    """Reads the words of one file; without an `evaluation`, embedded code stays as it is written."""
+    """Evaluates the words of one file; without an `evaluation`, embedded code stays as it is written."""
 
     def __init__(self, file: str, evaluation: Evaluation | None, report: Report) -> None:
         self._file = file
@@ -34,7 +34,7 @@ class Literals:
         self._report = report
 
     def place(self, token: Token) -> Position:
-        """Return where a token stands."""
+        """Return the place of a token."""
         return Position(self._file, token.line or 0, token.column or 0)
 
     def place_of(self, word: Word | JsonContainer) -> Position:
@@ -58,7 +58,7 @@ class Literals:
         place = self.place(word)
         ends = [0, *(found.start() + 1 for found in _SINGLE_ESCAPE.finditer(word[1:-1])), len(word) - 2]
         spans = [(begin, end) for begin, end in itertools.pairwise(ends) if begin < end or begin == 0]
-        # each escape but the piece's own first character has dropped a backslash before
+        # each escape before the piece dropped a backslash, except one that is the piece's own first character
         return tuple(
             Piece(begin - dropped, Position(place.file, place.line, place.column + 1 + begin), end - begin)
             for dropped, (begin, end) in enumerate(spans)
@@ -82,19 +82,19 @@ class Literals:
         return self._must_be_text(self.word(word) or "", word, "a section's argument")
 
     def path(self, word: Word) -> str:
-        """Return what an `@include` names."""
+        """Return the path of an `@include`."""
         return self._must_be_text(self.word(word), word, "a path")
 
     def _must_be_text(self, value: Value, word: Word, what: str) -> str:
         if isinstance(value, str):
             return value
-        message = f"{_wish(value)} cannot stand for {what}"
+        message = f"{_request(value)} cannot stand for {what}"
         self._report(error("bad-code", message, self.place_of(word), "it is for values of parameters"))
         return ""
 
     def _quoted(self, quoted: Quoted) -> tuple[Value, tuple[Piece, ...]]:
         texts = [self._piece(part) for part in quoted.parts]
-        # one wish decides the whole text, and nil goes before the default
+        # a single use_nil or use_default decides the whole text, and nil takes precedence
         if None in texts:
             return None, ()
         if USE_DEFAULT in texts:
@@ -133,7 +133,7 @@ class Literals:
         return char
 
     def run(self, source: str, begin: Position) -> Value:
-        """Return the text that the code gives, or the wish it has for the whole value; `begin` is its `#{`."""
+        """Return the code's text, or its request (nil or default) for the whole value; `begin` is its `#{`."""
         if self._evaluation is None:
             return f"#{{{source}}}"
         files: list[str] = []
@@ -153,7 +153,7 @@ class Literals:
             message = f"the JSON value nests deeper than {MAX_NESTING} levels"
             self._report(error("bad-json", message, self.place(container.begin), "flatten it"))
             return ""
-        self._judge_comments(container, nested=False)
+        self._check_comments(container, nested=False)
         return dump_json(self._json_value(container))
 
     def _json_value(self, value: JsonValue) -> Any:
@@ -177,13 +177,13 @@ class Literals:
     def _json_text(self, quoted: Quoted) -> str:
         raw = "".join(self._json_piece(part) for part in quoted.parts)
         text = self._loaded(f'"{raw}"', quoted.quote)
-        # half a surrogate pair is no text that anything could be written in
+        # a lone surrogate cannot be encoded
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(text, str) else ""
 
     def _json_piece(self, part: Token | Code) -> str:
         if isinstance(part, Code):
             text = self.run(part.source, self.place(part.begin))
-            # compat: config/literal_parser.rb puts the code's text into the JSON as it is, backslashes and all
+            # compat: config/literal_parser.rb puts the code's text into the JSON unescaped, backslashes included
             return json.dumps(text)[1:-1] if self._evaluation is None else self._text_in_json(text, part)
         if part.type == "JSON_ESCAPE" and part[1] not in _JSON_ESCAPE_LETTERS:
             # compat: Ruby's JSON drops the backslash of an escape that it does not know
@@ -195,7 +195,7 @@ class Literals:
     def _text_in_json(self, text: Value, code: Code) -> str:
         if isinstance(text, str):
             return text
-        message = f"{_wish(text)} cannot stand inside JSON"
+        message = f"{_request(text)} cannot stand inside JSON"
         self._report(error("bad-code", message, self.place(code.begin), "it decides a whole parameter"))
         return ""
 
@@ -207,19 +207,19 @@ class Literals:
             self._report(error("bad-json", str(problem), self.place(token), hint))
             return None
 
-    def _judge_comments(self, container: JsonContainer, *, nested: bool) -> None:
-        """Report comments where fluentd takes them for a part of the JSON and refuses it."""
+    def _check_comments(self, container: JsonContainer, *, nested: bool) -> None:
+        """Report comments at places where fluentd reads them as a part of the JSON and refuses it."""
         for item in (container.begin, *container.items, container.end):
             value = item.value if isinstance(item, JsonPair) else item
             if isinstance(value, JsonContainer):
-                self._judge_comments(value, nested=True)
+                self._check_comments(value, nested=True)
             elif isinstance(value, Token) and _holds_comment(value) and (nested or _LATE_COMMENT.search(value)):
                 message = "fluentd refuses a comment at this place in JSON"
                 hint = "move the comment above the parameter"
                 self._report(error("bad-json", message, self.place(value), hint))
 
 
-def _wish(value: Value) -> str:
+def _request(value: Value) -> str:
     return "use_nil" if value is None else "use_default"
 
 

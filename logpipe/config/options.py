@@ -1,8 +1,8 @@
 """Settings, declared once: an `Options` class gives conversion, validation, lints, reference and masking.
 
 A setting is a class attribute with an annotation (its type) and `param`, `argument`, `section`, `raw_section` or
-`plugin_section` (its sentence and its default). `Options.read` fills an instance from an element and reports every
-mistake it finds, never stopping at the first.
+`plugin_section` (its description and its default). `Options.read` fills an instance from an element and reports all
+mistakes, not only the first.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Self, TypeAlias, dataclass_transform
 
+from logpipe.config.ambiguous import ambiguity
 from logpipe.config.compat import section_of
 from logpipe.config.conversion import converter
 from logpipe.config.declare import (
@@ -28,9 +29,8 @@ from logpipe.config.declare import (
 )
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element, Param, Unset
-from logpipe.config.guess import did_you_mean
-from logpipe.config.misread import misreading
 from logpipe.config.secrets import declared
+from logpipe.config.suggestion import did_you_mean
 from logpipe.config.values import InvalidRegexpError
 from logpipe.config.verify import verify
 
@@ -51,12 +51,12 @@ ENGINE_PARAMS: Final = frozenset(
 
 
 PluginClass: TypeAlias = type[Any]
-"""A plugin's class; the contract lies a layer above and cannot be named here."""
+"""A plugin's class; the type is defined in a higher layer and cannot be imported here."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginConf:
-    """A nested plugin section, read: what a host builds a parser, a formatter or an output from."""
+    """A nested plugin section, read: from it a host builds a parser, a formatter or an output."""
 
     kind: str
     type: str
@@ -79,7 +79,7 @@ class Options:
 
     _settings: ClassVar[dict[str, Setting]] = {}
     _extra: ClassVar[re.Pattern[str] | None] = None
-    """Matches parameter names that are the class's own business, beside the declared ones (`format1` … `format20`)."""
+    """Matches undeclared parameter names that the class handles itself (`format1` … `format20`)."""
     extra: ClassVar[Mapping[str, str]] = {}
     """The texts of the parameters that `_extra` matches, in file order."""
 
@@ -92,15 +92,15 @@ class Options:
                 declared.update(filter(None, (name, each.name, each.alias)))
         for name in own:
             delattr(cls, name)
-        with suppress(NameError):  # a type that is defined below this class; whoever loads the class asks again
+        with suppress(NameError):  # a type that is defined below this class; the registry verifies again on load
             cls.verify(own)
 
     @classmethod
     def verify(cls, settings: Mapping[str, Setting] | None = None) -> None:
-        """Look at the class itself: its settings, or some of them.
+        """Check the declarations of the class: its settings, or some of them.
 
         Raises:
-            TypeError: one has a type without a conversion, or a default of another type.
+            TypeError: a setting has a type without a conversion, or a default of another type.
             NameError: a type is not defined, or not yet.
         """
         verify(cls.__name__, cls._settings if settings is None else settings, hints(cls), _is_section)
@@ -127,9 +127,9 @@ class Options:
     def read(cls, element: Element, report: Report, *, find: FindPlugin | None = None, strict: bool = False) -> Self:
         """Return the settings of `element`; every mistake goes to `report`, none is raised.
 
-        What could not be read has its default, or None: look at the reports before using the result. `find`
-        resolves nested plugin sections. With `strict` text that is no number is refused where fluentd takes what it
-        can of it.
+        A setting that could not be read has its default, or None: check the reports before using the result. `find`
+        resolves nested plugin sections. With `strict` text that is not a number is refused where fluentd would read
+        a part of it.
         """
         reader = _Reader(cls, element, report, find, strict=strict)
         options = object.__new__(cls)
@@ -138,18 +138,18 @@ class Options:
         object.__setattr__(options, "extra", reader.extra())
         reader.report_unknown()
         if not reader.failed:
-            for complaint in options.check():
-                invalid = complaint if isinstance(complaint, InvalidSetting) else InvalidSetting(complaint)
-                reader.watch(complain(element, invalid))
+            for found in options.check():
+                invalid = found if isinstance(found, InvalidSetting) else InvalidSetting(found)
+                reader.report(as_diagnostic(element, invalid))
         return options
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what is wrong, or doubtful, with settings taken together; called when each by itself is right."""
+        """Yield what is wrong, or doubtful, in settings taken together; called when each by itself is valid."""
         return iter(())
 
 
-def complain(element: Element, invalid: InvalidSetting) -> Diagnostic:
-    """Return an invalid setting as a diagnostic with the place of its parameter."""
+def as_diagnostic(element: Element, invalid: InvalidSetting) -> Diagnostic:
+    """Return the diagnostic of an invalid setting, with the place of its parameter."""
     param = element.params.get(invalid.param)
     place = element.position
     if param is not None:
@@ -177,7 +177,7 @@ def hints(cls: type[Options]) -> dict[str, Any]:
 
 
 def default_value(setting: Setting, hint: Any) -> Any:
-    """Return a setting's default as its type; text is read as a user's would be."""
+    """Return a setting's default as a value of its type; text is converted as if a user had written it."""
     if setting.role in {"section", "plugin", "raw"}:
         return [] if setting.many else None
     if isinstance(setting.default, str):
@@ -216,7 +216,7 @@ class _Reader:
                 case "plugin":
                     yield name, self._plugins(word, setting)
 
-    def watch(self, diagnostic: Diagnostic) -> None:
+    def report(self, diagnostic: Diagnostic) -> None:
         """Pass a diagnostic on, with the `@include` lines that led to its place."""
         self.failed = self.failed or diagnostic.severity == "error"
         if self._element.included_from and not diagnostic.included_from:
@@ -224,7 +224,7 @@ class _Reader:
         self._report(diagnostic)
 
     def _error(self, code: str, message: str, position: Position, hint: str = "") -> None:
-        self.watch(error(code, f"{describe(self._element)}: {message}", position, hint))
+        self.report(error(code, f"{describe(self._element)}: {message}", position, hint))
 
     def _param(self, word: str, setting: Setting, hint: Any) -> Any:
         given = self._element.params.get(word)
@@ -253,7 +253,7 @@ class _Reader:
             self._error("removed-parameter", f'"{given.name}" was removed', given.position, setting.removed)
         elif setting.deprecated:
             message = f'{describe(self._element)}: "{given.name}" is deprecated'
-            self.watch(warning("deprecated-parameter", message, given.position, setting.deprecated))
+            self.report(warning("deprecated-parameter", message, given.position, setting.deprecated))
 
     def _convert(self, given: Param, setting: Setting, hint: Any) -> Any:
         if given.value is None:
@@ -270,15 +270,15 @@ class _Reader:
             return None
         if setting.no_effect and value != default_value(setting, hint) and value is not False:
             message = f'{describe(self._element)}: "{given.name}" has no effect yet'
-            self.watch(warning("no-effect-yet", message, given.value_position, setting.no_effect))
+            self.report(warning("no-effect-yet", message, given.value_position, setting.no_effect))
         if not (setting.convert or setting.secret or (not given.value and setting.default is None)):
             self._lint_reading(given, value, hint)
         return value
 
     def _lint_reading(self, given: Param, value: Any, hint: Any) -> None:
-        if found := misreading(str(given.value), value, hint):
+        if found := ambiguity(str(given.value), value, hint):
             message = f'{describe(self._element)}: "{given.name}": "{given.value}" is {found[0]}'
-            self.watch(warning("misread-value", message, given.value_position, found[1]))
+            self.report(warning("misread-value", message, given.value_position, found[1]))
 
     def _converted(self, text: str, setting: Setting, hint: Any) -> Any:
         value = (setting.convert or converter(hint, strict=self._strict))(text)
@@ -303,12 +303,12 @@ class _Reader:
     def _sections(self, word: str, setting: Setting, hint: Any) -> Any:
         found = self._found(word, setting)
         cls = options_class(hint)
-        read = [cls.read(element, self.watch, find=self._find, strict=self._strict) for element in found]
+        read = [cls.read(element, self.report, find=self._find, strict=self._strict) for element in found]
         if setting.many:
             return read
         if read:
             return read[0]
-        return None if _optional(hint) else cls.read(Element(word, position=self._element.position), self.watch)
+        return None if _optional(hint) else cls.read(Element(word, position=self._element.position), self.report)
 
     def _found(self, word: str, setting: Setting) -> list[Element]:
         found = list(self._element.sections(word))
@@ -338,8 +338,8 @@ class _Reader:
             self._error("missing-type", f'<{word}> needs an "@type"', element.position)
             return None
         if self._find is None:
-            raise LookupError(f"<{word}> holds a plugin, and nobody was given to find it")
-        conf = self._find(setting.plugin_kind, kind_of_plugin, element, self.watch)
+            raise LookupError(f"<{word}> holds a plugin: give read() a find function")
+        conf = self._find(setting.plugin_kind, kind_of_plugin, element, self.report)
         self.failed = self.failed or conf is None
         return conf
 
@@ -363,17 +363,17 @@ class _Reader:
 
     def _unknown(self, what: str, subject: str, name: str, known: set[str], position: Position) -> None:
         message = f"{describe(self._element)}: {subject} is not used"
-        hint = did_you_mean(name, known) or self._where(name)
-        self.watch(warning(f"unknown-{what}", message, position, hint))
+        hint = did_you_mean(name, known) or self._section_hint(name)
+        self.report(warning(f"unknown-{what}", message, position, hint))
 
-    def _where(self, name: str) -> str:
-        """Return the section that a flat parameter of 0.12 belongs into, where the user has written that section."""
+    def _section_hint(self, name: str) -> str:
+        """Return a hint to move a flat parameter of 0.12 into its section, where the user has written that section."""
         section = section_of(name)
         return f"move it into <{section}>" if any(self._element.sections(section)) else ""
 
 
 ENGINE_SECTIONS: Final = frozenset({"buffer", "secondary", "@include"})
-"""Sections that the engine reads; it says itself where they do not belong."""
+"""Sections that the engine reads and reports where they are misplaced."""
 
 
 def options_class(hint: Any) -> type[Options]:

@@ -29,7 +29,7 @@ _SINGLE_ESCAPES: Final = re.compile(r"'|\\(?=['\\]|$)")
 
 
 def print_tree(root: Element, *, is_secret: IsSecret | None = None) -> str:
-    """Return the text of a whole configuration; with `is_secret` what that picks is masked, and secrets in the rest."""
+    """Return a configuration's text; with `is_secret`, the parameters it selects and secrets in others are masked."""
     return "".join(f"{line}\n" for line in _body(root, "", is_secret))
 
 
@@ -73,7 +73,7 @@ def _value(value: Value) -> str:
 
 
 def _is_json(text: str) -> bool:
-    """Return whether a value may stand as JSON: it would be written back the same, and holds no code to run."""
+    """Return whether a value may be printed as JSON: it is read back unchanged, and contains no code to run."""
     if text[0] not in "[{" or "#{" in text:
         return False
     try:

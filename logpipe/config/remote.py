@@ -1,4 +1,4 @@
-"""Configuration from other machines, for who allows it: https with the certificate verified, or http."""
+"""Downloads configuration where that is allowed: by https with the certificate verified, or by http."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import IO, Final
 from urllib.error import HTTPError, URLError
 
 TIMEOUT: Final = 10.0
-"""Seconds until the whole answer must be there."""
+"""Seconds within which the whole response must have arrived."""
 MAX_BYTES: Final = 4 * 1024 * 1024
 
 _PIECE: Final = 1 << 16
 
 
 class RemoteError(OSError):
-    """What lies at a URL cannot be had, or is not to be trusted."""
+    """The content of a URL cannot be fetched, or not safely."""
 
 
 def fetch(url: str, *, timeout: float = TIMEOUT) -> bytes:
-    """Return what lies at an http or https URL.
+    """Return the content of an http or https URL.
 
     Raises:
-        OSError: it cannot be had: another scheme, no answer in time, a certificate that is not valid, an error as an
-            answer, more than `MAX_BYTES`, or a way from https to http.
+        OSError: it cannot be fetched: another scheme, no response in time, an invalid certificate, an error status,
+            more than `MAX_BYTES`, or a redirect from https to http.
     """
     deadline = time.monotonic() + timeout
     try:
         with _opener().open(url, timeout=timeout) as answer:
             return _read(answer, deadline)
     except HTTPError as problem:
-        problem.close()  # it is the answer too
+        problem.close()  # an HTTPError is the response, too
         raise RemoteError(f"the server answers {problem.code} {problem.reason}") from None
     except URLError as problem:
         raise RemoteError(str(problem.reason)) from None
@@ -54,18 +54,18 @@ def _read(answer: HTTPResponse, deadline: float) -> bytes:
 
 
 class _Redirect(urllib.request.HTTPRedirectHandler):
-    """Goes on to http and https alone, and never from https to http."""
+    """Follows redirects to http and https only, and never from https to http."""
 
     def redirect_request(  # noqa: PLR0917 - urllib's
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         if not newurl.startswith("https://") and not (newurl.startswith("http://") and req.type == "http"):
-            raise RemoteError(f"the server sends us on to {newurl}")
+            raise RemoteError(f"the server redirects to {newurl}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return what opens http and https; build_opener would add ftp, files and data."""
+    """Return an opener for http and https only; build_opener would add ftp, file and data."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

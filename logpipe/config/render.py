@@ -1,4 +1,4 @@
-"""Diagnostics as people read them: the message, its line with a caret under the place, and how the file got in."""
+"""Renders diagnostics for people: the message, its line with a caret under the place, and the includes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_SHOWN: Final = 200
 
 
 def render_all(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
-    """Yield diagnostics as `render` gives them, each file read once; of very many the errors first, and how many more.
+    """Yield rendered diagnostics, reading each file once; of very many only the first, errors preferred, and a count.
 
     Those that are shown stay in their order.
     """
@@ -37,13 +37,13 @@ def render_all(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
         more = ", ".join(
             f"{number} {severity}{'' if number == 1 else 's'}" for severity, number in (every - some).items()
         )
-        yield f"… and {more} more: mend these first"
+        yield f"… and {more} more: fix these first"
 
 
 def render(diagnostic: Diagnostic, *, source: str | None = None) -> str:
     """Return a diagnostic with the line it is about; `source` is the file's text, read from disk by default.
 
-    A line that is not there (the file is gone, the text came from the command line) is left out.
+    The line is left out where it is not available (the file is gone, the text came from the command line).
     """
     return _rendered(diagnostic, _lines_of(diagnostic.position.file) if source is None else source.split("\n"))
 
@@ -72,7 +72,7 @@ def _excerpt(diagnostic: Diagnostic, source: Sequence[str]) -> list[str]:
         return []
     start = max(0, place.column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
     shown = line[start : start + _WIDTH]
-    # a tab under a tab keeps the caret in its column, whatever width the terminal gives tabs
+    # a tab under a tab keeps the caret in its column at any tab width
     indent = "".join("\t" if char == "\t" else " " for char in line[start : place.column - 1])
     number = str(place.line)
     return [f"  {number} | {_printable(shown)}", f"  {' ' * len(number)} | {indent}^"]

@@ -1,4 +1,4 @@
-"""What is a secret, and how a text is shown without it: by the names of parameters, and by what stands in values."""
+"""Detects secrets by the names of parameters and by patterns in values, and masks them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 MASK: Final = "xxxxxx"
-"""What stands for a secret, as in fluentd's log."""
+"""Shown in place of a secret, as in fluentd's log."""
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _LAST: Final = frozenset(
@@ -20,7 +20,7 @@ _BEFORE_KEY: Final = frozenset(
     {"access", "account", "admin", "api", "auth", "connection", "encryption", "hmac", "json", "license", "master"}
     | {"private", "sas", "sec", "secret", "shared", "signing", "ssh"}
 )
-"""What makes a key a secret one; `topic_key` and `ssl_client_cert_key`, the path of a file, are none."""
+"""Words before `key` that make it a secret; `topic_key` and `ssl_client_cert_key`, the path of a file, are not."""
 
 _GIVEN: Final = re.compile(r"""(["']?)([A-Za-z][\w.-]*)\1\s*(?:=>|[:=])\s*""")
 _VALUE: Final = re.compile(
@@ -33,14 +33,14 @@ _WITHOUT_SCHEME: Final = re.compile(r"(?<![\w/:@.])([\w.%-]+):([^\s:/@'\",]+)@(?
 _LINE: Final = re.compile(r"""(\s*(?:-\s+)?(["']?)([^\s"'#<:]+)\2\s*:?\s+)(\S.*)""")
 
 _SHORTEST: Final = 6
-"""Characters of a variable's value that is looked for in texts: what is shorter may stand there for another reason."""
+"""Characters; shorter values of variables are not masked in texts, where they may occur by chance."""
 
 declared: Final[set[str]] = set()
-"""Names that some plugin has declared to be secret."""
+"""Names that a plugin has declared to be secret."""
 
 
 @lru_cache(maxsize=4096)
-def _sounds_secret(name: str) -> bool:
+def _is_secret_name(name: str) -> bool:
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words:
         return False
@@ -52,26 +52,26 @@ def _sounds_secret(name: str) -> bool:
     )
 
 
-def sounds_secret(name: str) -> bool:
-    """Return whether what is called so is a secret: `db_password`, `apiToken`, `x-api-key`; not `private_key_path`."""
-    return name in declared or _sounds_secret(name)
+def is_secret_name(name: str) -> bool:
+    """Return whether a name is that of a secret: `db_password`, `apiToken`, `x-api-key`; not `private_key_path`."""
+    return name in declared or _is_secret_name(name)
 
 
 def masked_text(text: str, *, env: Mapping[str, str] | None = None) -> str:
-    """Return a text without the secrets in it.
+    """Return a text with its secrets masked.
 
-    They are the passwords and tokens of URLs, what names that sound secret are given (`password=…`, `"token":"…"`),
-    and the values of environment variables with such names.
+    They are the passwords and tokens of URLs, the values of secret names (`password=…`, `"token":"…"`), and the values
+    of environment variables with such names.
     """
     for name, value in (os.environ if env is None else env).items():
-        if len(value) >= _SHORTEST and value in text and sounds_secret(name):
+        if len(value) >= _SHORTEST and value in text and is_secret_name(name):
             text = text.replace(value, MASK)
     text = masked_urls(text)
     return _masked_pairs(text) if "=" in text or ":" in text else text
 
 
 def masked_urls(text: str) -> str:
-    """Return a text without the passwords and tokens of its URLs and authorization headers."""
+    """Return a text with the passwords and tokens of its URLs and authorization headers masked."""
     if "@" in text:
         text = _USER_INFO.sub(lambda found: f"{found[1]}:{MASK}" if found[2] else MASK, text)
         text = _WITHOUT_SCHEME.sub(rf"\1:{MASK}@", text)
@@ -79,18 +79,18 @@ def masked_urls(text: str) -> str:
 
 
 def masked_line(line: str) -> str:
-    """Return a line of a configuration without its secrets."""
+    """Return a line of a configuration with its secrets masked."""
     found = _LINE.fullmatch(line)
-    if found is not None and sounds_secret(found[3]):
+    if found is not None and is_secret_name(found[3]):
         return f"{found[1]}{MASK}"
     return masked_text(line)
 
 
 def _masked_pairs(text: str) -> str:
-    """Mask what names that sound secret are given: `token=…`, `"token":"…"`."""
+    """Mask the values of secret names: `token=…`, `"token":"…"`."""
     parts, at = [], 0
     for given in _GIVEN.finditer(text):
-        value = _VALUE.match(text, given.end()) if given.start() >= at and sounds_secret(given[2]) else None
+        value = _VALUE.match(text, given.end()) if given.start() >= at and is_secret_name(given[2]) else None
         if value is not None:
             quote = value["quote"] or ""
             parts += [text[at : value.start()], quote, MASK, quote]

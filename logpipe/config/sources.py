@@ -1,4 +1,4 @@
-"""Configuration files as text: which files a pattern means, and what is wrong with one that cannot be read."""
+"""Configuration files as text: the files that a pattern matches, and why one cannot be read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""No configuration is larger; an endless device would be."""
+"""Larger than any configuration; the limit stops reading from an endless device."""
 
 _MAX_ALTERNATIVES: Final = 1000
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
@@ -19,7 +19,7 @@ _BACKUP: Final = re.compile(r"[._](?:bak|old|backup|orig|prev|conf|tmp|temp|debu
 
 
 class UnreadableError(Exception):
-    """A file cannot be read; `line` and `column` are the place of a wrong byte, 0 where that is not the reason."""
+    """A file cannot be read; `line` and `column` are the place of an invalid byte, 0 for other reasons."""
 
     def __init__(self, message: str, hint: str, *, line: int = 0, column: int = 0) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ def decode(data: bytes, encoding: str = "utf-8") -> str:
     """Return text from a file's bytes.
 
     Raises:
-        UnreadableError: the bytes are not in this encoding; with the place of the first wrong one.
+        UnreadableError: the bytes are not in this encoding; it has the place of the first invalid one.
     """
     try:
         return data.decode(encoding)
@@ -75,7 +75,7 @@ def decode(data: bytes, encoding: str = "utf-8") -> str:
 
 
 def is_url(path: str) -> bool:
-    """Return whether an `@include` names something on another machine."""
+    """Return whether an `@include` names a URL of another machine."""
     return _URL.match(path) is not None
 
 
@@ -91,12 +91,12 @@ def is_pattern(path: str) -> bool:
 
 
 def looks_like_backup(path: str) -> bool:
-    """Return whether a pattern probably did not mean to catch this file: `app.bak.conf`, `app_old.conf`."""
+    """Return whether a file is probably a backup that a pattern matches by accident: `app.bak.conf`, `app_old.conf`."""
     return _BACKUP.search(path) is not None
 
 
 def find_files(path: str, directory: Path) -> list[str]:
-    """Return the files that an include in a file of `directory` means, sorted; none is no mistake here.
+    """Return the files that an include in a file of `directory` matches, sorted; there may be none.
 
     Patterns are those of Ruby's Dir.glob: `*`, `**/`, `?`, `[…]`, `{a,b}`.
 
@@ -129,7 +129,7 @@ def _first_braces(pattern: str) -> list[str]:
 
 
 def _python_glob(pattern: str) -> str:
-    # compat: in Ruby only a whole part `**/` descends, and `[^a]` negates as `[!a]` does
+    # compat: in Ruby only a complete `**/` descends, and `[^a]` negates as `[!a]` does
     parts = pattern.replace("[^", "[!").split("/")
     inner = [part if part == "**" else re.sub(r"\*{2,}", "*", part) for part in parts[:-1]]
     return "/".join([*inner, re.sub(r"\*{2,}", "*", parts[-1])])

@@ -1,6 +1,6 @@
-"""From a configuration's text to the nodes of its grammar; knows shapes and places, not what a word means.
+"""Parses a configuration's text to the nodes of its grammar, with places; words are not evaluated here.
 
-`parser.py` imports this module when there is something to parse, since it loads lark.
+`parser.py` imports this module on demand, since it loads lark.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Quoted:
 class JsonContainer:
     """A JSON list or object: `begin` and `end` are its brackets, `items` holds values or pairs and the commas.
 
-    Brackets and commas carry the white space and comments around them.
+    The tokens of brackets and commas include the white space and comments around them.
     """
 
     begin: Token
@@ -70,8 +70,8 @@ class Line:
 class Section:
     """`<name arg> … </name>`; `depth` is 1 where no section is inside.
 
-    `sound` tells whether the names of both tags agree, here and in all sections inside. `closing` is None where a
-    dialect lets the end of the file close a section.
+    `sound` is whether the names of both tags agree, here and in all sections inside. `closing` is None for a section
+    closed by the end of the file, which dialect v0 allows.
     """
 
     opening: Token
@@ -112,7 +112,7 @@ def _parser(grammar: Grammar) -> Lark:
 
 
 class _Nodes(Transformer[Token, Any]):
-    """What both dialects build in the same way. A method gets the children of the rule it is named after."""
+    """The nodes common to both dialects. A method gets the children of the rule it is named after."""
 
     def start(self, children: list[Node]) -> list[Node]:
         return children

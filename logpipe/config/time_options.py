@@ -1,4 +1,4 @@
-"""How times are written, as `<parse>`, `<format>` and `<inject>` spell it: fluentd's time.rb, TimeMixin."""
+"""The time settings of `<parse>`, `<format>` and `<inject>`: fluentd's time.rb, TimeMixin."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class ZoneOptions(Options):
         "How a time is written, with Ruby's strptime and strftime directives.", default=None
     )
     localtime: bool | None = param(
-        "Times are in the machine's zone, which is so unless this, `utc` or `timezone` says otherwise; false is UTC.",
+        "Times are in the machine's zone, the default without this, `utc` and `timezone`; false is UTC.",
         default=None,
         convert=_flag,
     )
     utc: bool | None = param("Times are in UTC; the opposite of `localtime`.", default=None, convert=_flag)
     timezone: str | None = param(
-        "Times are in this zone, `+09:00` or `Asia/Tokyo`; wins over `localtime` and `utc`.", default=None
+        "Times are in this zone, `+09:00` or `Asia/Tokyo`; overrides `localtime` and `utc`.", default=None
     )
     time_format_fallbacks: list[str] = param(
         "Formats to try when `time_format` does not fit; `unixtime` and `float` are numbers. For `time_type mixed`.",
@@ -40,7 +40,7 @@ class ZoneOptions(Options):
 
     @property
     def zone(self) -> tzinfo | None:
-        """The zone of times that name none; None is the machine's."""
+        """The zone of times without one; None is the machine's."""
         if self.timezone is not None:
             return find_zone(self.timezone)
         local = self.localtime if self.localtime is not None else not self.utc

@@ -1,6 +1,6 @@
-"""From the nodes of the grammar to elements: what each line means, and what its includes bring in.
+"""Builds elements from the nodes of the grammar, includes followed.
 
-Elements are filled and not returned, since an included file writes into the section that includes it.
+Elements are filled rather than returned, since an included file writes into the section that includes it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final
 
 from lark import Token
 
+from logpipe.config.context import ParseContext
 from logpipe.config.diagnostic import Position, error, warning
 from logpipe.config.element import Element, Param
 from logpipe.config.includes import Included, Includes, Origin
 from logpipe.config.literals import Literals
-from logpipe.config.reading import Reading
 from logpipe.config.recovery import read_nodes
 from logpipe.config.sources import is_url, local_path
 from logpipe.config.syntax import JsonContainer, Line, Node, Section
@@ -34,14 +34,14 @@ _STRICT_SECTIONS: Final = frozenset({"match", "source", "filter", "system"})
 class FileReader:
     """Reads one file into an element; a new one reads each included file."""
 
-    def __init__(self, file: str, directory: Path, grammar: Grammar, reading: Reading, origin: Origin) -> None:
+    def __init__(self, file: str, directory: Path, grammar: Grammar, context: ParseContext, origin: Origin) -> None:
         self._file = file
         self._grammar = grammar
-        self._reading = reading
+        self._context = context
         self._origin = origin
-        self._includes = Includes(reading, origin, directory)
+        self._includes = Includes(context, origin, directory)
         self._report = self._includes.report
-        self._literals = Literals(file, reading.evaluation, self._report)
+        self._literals = Literals(file, context.evaluation, self._report)
         self._text = ""
 
     def fill(self, element: Element, text: str, *, level: int = 0) -> None:
@@ -107,7 +107,7 @@ class FileReader:
             hint = "use @type, @id, @label or @log_level, or a name without @"
             self._report(error("reserved-name", message, position, hint))
         else:
-            # compat: config/v1_parser.rb lets such names pass in sections of a plugin's own, such as <record>
+            # compat: config/v1_parser.rb accepts such names in sections inside a plugin's, such as <record>
             message = f'"{name}" works here, but names that begin with @ are reserved'
             self._report(warning("reserved-name", message, position, "prefer a name without @"))
 
@@ -116,7 +116,7 @@ class FileReader:
             return True
         if name == "@include":
             return line.value is not None or top
-        # compat: config/v1_parser.rb still knows `include`, without quotes, where no section is open
+        # compat: config/v1_parser.rb still accepts `include`, unquoted, outside sections
         return top and name == "include" and isinstance(line.key, Token) and line.key.type != "SINGLE"
 
     def _include(self, element: Element, line: Line, level: int) -> None:
@@ -127,11 +127,11 @@ class FileReader:
             return
         if line.key == "include" and self._grammar == "v1":
             self._report(warning("deprecated-include", '"include" is deprecated', position, "write @include"))
-        if not self._reading.follow_includes:
+        if not self._context.follow_includes:
             element.elements.append(Element("@include", path, position=position, arg_position=position))
             return
         for included in self._opened(path, position):
-            reader = FileReader(included.file, included.directory, self._grammar, self._reading, included.origin)
+            reader = FileReader(included.file, included.directory, self._grammar, self._context, included.origin)
             reader.fill(element, included.text, level=level)
 
     def _opened(self, path: str, position: Position) -> Iterator[Included]:

@@ -1,7 +1,7 @@
-"""Fluentd's reading of a parameter's text, one pure function per type.
+"""Converts a parameter's text as fluentd does, one pure function per type.
 
-Where fluentd quietly makes something of nonsense, so does this module: a running configuration keeps its meaning. What
-fluentd refuses raises ValueError with a sentence for the user. The rules are those of fluentd's config/types.rb.
+Invalid text that fluentd silently accepts gives the same value here, so that a running configuration keeps its meaning.
+Text that fluentd refuses raises ValueError with a message for the user. The rules are those of config/types.rb.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def convert_enum(text: str, *, choices: Sequence[str]) -> str:
 
 
 def convert_array(text: str) -> list[Any]:
-    """Return a list: JSON where the text starts with `[`, else what stands between commas."""
+    """Return a list: JSON where the text starts with `[`, else the text between commas."""
     if text.startswith("["):
         value = load_json(text)
         return value if isinstance(value, list) else []
@@ -119,7 +119,7 @@ def convert_hash(text: str) -> dict[str, Any]:
     for item in _split_commas(text):
         if not item:
             raise ValueError(f"{_short(text)} has an empty pair: write key:value,key:value without stray commas")
-        # compat: config/types.rb hash_value turns a word without a colon into a key whose value is nil
+        # compat: config/types.rb hash_value reads a word without a colon as a key whose value is nil
         key, colon, value = item.partition(":")
         pairs[key] = value if colon else None
     return pairs
@@ -128,19 +128,19 @@ def convert_hash(text: str) -> dict[str, Any]:
 def split_regexp(text: str) -> tuple[str, str]:
     """Return a regular expression's source and its flags, `i` and `m` of Ruby, in that order.
 
-    `/source/flags` and a bare source are both understood.
+    `/source/flags` and a bare source are both accepted.
     """
     if not text.startswith("/"):
         return text, ""
     end = text.rindex("/")
     if end < len(text) - 3:
         raise ValueError(f"the regular expression {_short(text)} has no closing /: end it with /, /i or /m")
-    # compat: config/types.rb regexp_value takes /a for an empty expression, and letters but i and m for nothing
+    # compat: config/types.rb regexp_value reads /a as an empty expression and ignores flags other than i and m
     return text[1:end] if end else "", "".join(flag for flag in "im" if flag in text[end + 1 :])
 
 
 class InvalidRegexpError(ValueError):
-    """A regular expression does not compile; `offset` is the place in the parameter's text."""
+    """A regular expression does not compile; `offset` is the error's place in the parameter's text."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -152,7 +152,7 @@ def convert_regexp(text: str) -> re.Pattern[str]:
 
     Raises:
         InvalidRegexpError: it does not compile.
-        ValueError: its slashes are not in order.
+        ValueError: it begins with a slash and has no closing one.
     """
     from logpipe.expression.regexp.pattern import compile_regexp  # noqa: PLC0415 - settings without regexps do not pay for it
 
@@ -165,7 +165,7 @@ def convert_regexp(text: str) -> re.Pattern[str]:
 
 
 def text_of(item: Any) -> str:
-    """Return a JSON value as the text that fluentd hands to a list's or hash's item type (Ruby's `to_s`)."""
+    """Return a JSON value as the text that fluentd passes to a list's or hash's item type (Ruby's `to_s`)."""
     if isinstance(item, str):
         return item
     return "" if item is None else _inspected(item)
@@ -211,7 +211,7 @@ def _integer(digits: str) -> int:
 
 
 def _strict_integer(text: str) -> int:
-    # compat: Ruby's Integer() knows prefixes and underscores as Python does, and 017 for 0o17
+    # compat: Ruby's Integer() accepts prefixes and underscores as Python does, and 017 for 0o17
     try:
         return int(_OCTAL.sub(r"\g<1>0o\g<2>", text.strip(_SPACE)), 0)
     except ValueError:

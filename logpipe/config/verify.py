@@ -1,4 +1,4 @@
-"""What is wrong with an Options class itself: told to its author when it is made, not to a user when it is read."""
+"""Checks the declarations of an Options class, so that its author sees mistakes when the class is made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROLES: Final = {
 def verify(
     where: str, settings: Mapping[str, Setting], hints: Mapping[str, Any], is_options: Callable[[Any], bool]
 ) -> None:
-    """Look at what a class has declared.
+    """Check the settings that a class declares.
 
     Args:
         where: the class's name, for messages.
@@ -31,7 +31,7 @@ def verify(
         is_options: whether a type is that of a section.
 
     Raises:
-        TypeError: a setting has no type or one without a conversion, or a default that is none of its type.
+        TypeError: a setting has no type or one without a conversion, or a default of another type.
     """
     for name, setting in settings.items():
         if name not in hints:
@@ -66,7 +66,7 @@ def _verify_param(where: str, setting: Setting, hint: Any) -> None:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a default that is no text is of a setting's type."""
+    """Return whether a default other than text is of a setting's type."""
     origin: Any = typing.get_origin(hint)
     arguments = typing.get_args(hint)
     if origin in {typing.Union, types.UnionType}:

@@ -1,8 +1,8 @@
-"""YAML configuration files to plain nodes with places: fluentd's tags resolved, merge keys merged, includes read.
+"""Composes plain nodes with places from YAML: fluentd's tags resolved, merge keys merged, includes read.
 
-Scalars are typed as fluentd's config/yaml_parser/loader.rb has them. `parser.py` loads this module, and PyYAML with
-it, when there is YAML to read. Nodes are built from the parser's events, since PyYAML's own composers recurse with the
-depth of the file: one of them crashes the process.
+Scalars are typed as in fluentd's config/yaml_parser/loader.rb. `parser.py` loads this module, and PyYAML with it, on
+demand. Nodes are built from the parser's events, since PyYAML's own composers recurse with the depth of the file: one
+of them crashes the process.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _CONSTRUCTOR: Final[Any] = yaml.constructor.SafeConstructor()
 
 @dataclass(frozen=True)
 class Scalar:
-    """One value: text, a number, a truth value or nil; `written` is how the file spells it.
+    """One value: text, a number, a boolean or nil; `written` is its text in the file.
 
-    `has_code` tells whether embedded code gave some of it.
+    `has_code` is whether embedded code produced a part of it.
     """
 
     position: Position
@@ -44,7 +44,7 @@ class Scalar:
 
     @property
     def text(self) -> str | None:
-        """The parameter text that stands for this value."""
+        """This value as a parameter's text."""
         return None if self.value is None else text_of(self.value)
 
 
@@ -57,7 +57,7 @@ class Sequence:
 
     @cached_property
     def size(self) -> int:
-        """How many values this is, with those that aliases repeat."""
+        """The number of values in it, those that aliases repeat included."""
         return 1 + sum(item.size for item in self.items)
 
 
@@ -71,7 +71,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping; a key that is written twice has its last value. `included_from` is how reading came to it."""
+    """A mapping; a key that is written twice has its last value. `included_from` are the includes that led to it."""
 
     position: Position
     pairs: dict[str, Pair]
@@ -79,18 +79,18 @@ class Mapping:
 
     @cached_property
     def size(self) -> int:
-        """How many values this is, with those that aliases repeat."""
+        """The number of values in it, those that aliases repeat included."""
         return 1 + sum(pair.value.size for pair in self.pairs.values())
 
 
 Node: TypeAlias = Scalar | Sequence | Mapping
 
 ReadTagged: TypeAlias = Callable[[str, Node], Node]
-"""From a tag such as `!fluent/s` and the node under it to the node that stands for both."""
+"""Resolves a tag such as `!fluent/s` and the node under it to one node."""
 
 
 class YamlError(Exception):
-    """The text is no YAML that can be used."""
+    """The text is not YAML, or not such that it can be used."""
 
     def __init__(self, code: str, message: str, position: Position, hint: str) -> None:
         super().__init__(message)
@@ -125,7 +125,7 @@ def read_nodes(text: str, file: str, included_from: tuple[Position, ...], tagged
         mark = problem.problem_mark or problem.context_mark
         place = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file)
         if "nesting depth" in str(problem.problem):
-            # A limit of PyYAML's own (from 6.0.4 on, of 1,000 levels), met while it reads ahead within a line.
+            # PyYAML's own limit (1,000 levels since 6.0.4), reached while it reads ahead within a line.
             raise _too_deep(place) from None
         what = f"{problem.context}: {problem.problem}" if problem.context else str(problem.problem)
         hint = "look for a wrong indentation, a tab, or a text with : or # that needs quotes"
@@ -149,7 +149,7 @@ def _events(text: str) -> Iterator[Any]:
 
 @dataclass
 class _Open:
-    """A collection whose end has not come yet; `children` of a mapping are keys and values in turn."""
+    """An unfinished collection; `children` of a mapping are keys and values in turn."""
 
     event: Any
     children: list[Node]
@@ -209,7 +209,7 @@ class _Composer:
         if event.tag and event.tag.startswith("!") and event.tag != "!":
             value: str | float | bool | None = event.value
             if event.tag == JSON_TAG:
-                # compat: Ruby's YAML reads what an unknown tag is on as if it had none, in quotes or not
+                # compat: Ruby's YAML ignores an unknown tag, even on a quoted scalar
                 value = _typed(_RESOLVER.resolve(yaml.ScalarNode, event.value, (True, False)), event.value)
             return self._tagged(event.tag, Scalar(place, value, event.value))
         if event.tag and event.tag != "!":
@@ -245,7 +245,7 @@ class _Composer:
 
 
 def _merged(value: Node) -> dict[str, Pair] | None:
-    """Return what a merge key brings in, None where there is nothing to merge."""
+    """Return the pairs that a merge key adds, None where there is nothing to merge."""
     if isinstance(value, Mapping):
         return value.pairs
     if not isinstance(value, Sequence) or not value.items:
@@ -270,5 +270,5 @@ def _typed(tag: str, text: str) -> str | float | bool | None:
                 return float(_CONSTRUCTOR.construct_yaml_float(node))
     except (ValueError, LookupError):
         return text
-    # compat: Ruby's YAML makes symbols of words that begin with a colon, and their text is without it
+    # compat: Ruby's YAML reads words that begin with a colon as symbols, whose text is without it
     return text[1:] if len(text) > 1 and text[0] == ":" and text[1] not in "\"'" else text

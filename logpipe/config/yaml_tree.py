@@ -1,4 +1,4 @@
-"""YAML configuration to the elements that td-agent.conf gives; as fluentd's config/yaml_parser/parser.rb."""
+"""Builds the elements of a YAML configuration, the same as for td-agent.conf: config/yaml_parser/parser.rb."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from logpipe.config import yaml_nodes
+from logpipe.config.context import ParseContext
 from logpipe.config.diagnostic import Position, error, warning
 from logpipe.config.element import USE_DEFAULT, Element, Param, Piece
 from logpipe.config.includes import Included, Includes, Origin
 from logpipe.config.json_text import dump_json
-from logpipe.config.reading import Reading
 from logpipe.config.yaml_nodes import Mapping, Node, Pair, Scalar, Sequence, YamlError, plain, read_nodes
 from logpipe.errors import ExpressionError
 
@@ -24,21 +24,21 @@ _GROUPS: Final = {"label": "$name", "worker": "$arg"}
 """Directives that hold directives, and the key of their argument."""
 
 
-def fill_from_yaml(root: Element, text: str, file: str, reading: Reading) -> None:
+def fill_from_yaml(root: Element, text: str, file: str, context: ParseContext) -> None:
     """Read YAML text into `root`; mistakes are reported."""
     origin = Origin((), (os.path.realpath(file),))
-    document = _YamlFile(Included(file, text, Path(file).parent, origin), reading).document()
+    document = _YamlFile(Included(file, text, Path(file).parent, origin), context).document()
     if document is not None:
-        _Sections(reading).fill_root(root, document)
+        _Sections(context).fill_root(root, document)
 
 
 class _YamlFile:
     """One file's document, with its tags resolved and its includes read."""
 
-    def __init__(self, source: Included, reading: Reading) -> None:
+    def __init__(self, source: Included, context: ParseContext) -> None:
         self._source = source
-        self._reading = reading
-        self._includes = Includes(reading, source.origin, source.directory)
+        self._context = context
+        self._includes = Includes(context, source.origin, source.directory)
 
     def document(self) -> Node | None:
         """Return the file's document; None, with the reason reported, where there is none to use."""
@@ -67,10 +67,10 @@ class _YamlFile:
         return node
 
     def _include(self, path: str, position: Position) -> Node:
-        if not self._reading.follow_includes:
+        if not self._context.follow_includes:
             return Sequence(position, ())
         opened = (self._includes.open(file, position) for file in self._includes.find(path, position))
-        found = [_YamlFile(included, self._reading).document() for included in opened if included is not None]
+        found = [_YamlFile(included, self._context).document() for included in opened if included is not None]
         documents = [document for document in found if document is not None]
         if len(documents) == 1 and isinstance(documents[0], Mapping):
             return documents[0]
@@ -83,7 +83,7 @@ class _YamlFile:
         return Sequence(position, tuple(item for items in lists for item in items))
 
     def _evaluated(self, text: str, position: Position) -> Scalar:
-        seen = self._reading.evaluation
+        seen = self._context.evaluation
         if seen is None:
             return Scalar(position, text)
         files: list[str] = []
@@ -96,7 +96,7 @@ class _YamlFile:
             for file in files:
                 message = f"the value is read from the file {file}, once, when logpipe starts"
                 self._includes.report(warning("reads-file", message, position))
-        # compat: config/yaml_parser/fluent_value.rb knows no nil and no default here
+        # compat: config/yaml_parser/fluent_value.rb supports neither nil nor default here
         if value is USE_DEFAULT:
             message = "use_default does not work in YAML: the value is the text :default"
             self._includes.report(warning("no-default", message, position, "leave the key out to get its default"))
@@ -107,8 +107,8 @@ class _YamlFile:
 class _Sections:
     """Builds elements from the nodes of a document."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, context: ParseContext) -> None:
+        self._context = context
 
     def fill_root(self, root: Element, document: Node) -> None:
         if not isinstance(document, Mapping):
@@ -118,7 +118,7 @@ class _Sections:
             near = difflib.get_close_matches(key, ("system", "config"), n=1)
             if near and key != near[0]:
                 hint = f"did you mean {near[0]}?"
-                self._reading.report(warning("unknown-section", f'"{key}" is not used', pair.position, hint))
+                self._context.report(warning("unknown-section", f'"{key}" is not used', pair.position, hint))
         system, config = document.pairs.get("system"), document.pairs.get("config")
         if system is not None and not _is_nil(system):
             self._add_section(root, "system", system)
@@ -126,7 +126,7 @@ class _Sections:
             self._fill_directives(root, config)
 
     def _error(self, position: Position, message: str, hint: str) -> None:
-        self._reading.report(error("bad-yaml", message, position, hint))
+        self._context.report(error("bad-yaml", message, position, hint))
 
     def _fill_directives(self, parent: Element, config: Pair) -> None:
         if not isinstance(config.value, Sequence):
@@ -186,10 +186,10 @@ class _Sections:
             return
         element.arg = ",".join(_text(item) or "" for item in pair.value.items)
         if element.name in {"filter", "match"} and len(pair.value.items) > 1:
-            # compat: config/yaml_parser/parser.rb joins with a comma, which match.rb takes for a part of the tag
+            # compat: config/yaml_parser/parser.rb joins with a comma, which match.rb reads as a part of the tag
             message = f"the list of tags becomes the one tag {element.arg}"
             hint = f'write $tag: "{element.arg.replace(",", " ")}"'
-            self._reading.report(warning("tag-list", message, pair.value.position, hint))
+            self._context.report(warning("tag-list", message, pair.value.position, hint))
 
     def _add(self, element: Element, key: str, pair: Pair) -> None:
         value = pair.value
@@ -221,7 +221,7 @@ def _text(node: Node) -> str | None:
 
 
 def _spliced(items: Sequence) -> Iterator[Node]:
-    """Yield the items of a list, those of included lists in their place."""
+    """Yield the items of a list, included lists replaced by their items."""
     for item in items.items:
         if isinstance(item, Sequence):
             yield from _spliced(item)

@@ -12,8 +12,8 @@ from logpipe.config.compat import Rewrite, convert, is_spelled_as_before
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element
-from logpipe.config.guess import did_you_mean
-from logpipe.config.options import Options, PluginConf, complain, describe
+from logpipe.config.options import Options, PluginConf, as_diagnostic, describe
+from logpipe.config.suggestion import did_you_mean
 from logpipe.engine.chain import Rule
 from logpipe.engine.delivery import BufferedOutlet
 from logpipe.engine.host import PluginHost, World
@@ -217,7 +217,7 @@ class Builder:
         try:
             options = cls.options_class.read(element, watch, find=self.find, strict=self._strict)
         except InvalidSetting as invalid:
-            report(complain(element, invalid))
+            report(as_diagnostic(element, invalid))
             return None
         except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever its authors have written may fail
             report(_failure(cls, element, problem))
@@ -304,7 +304,7 @@ class Builder:
         try:
             return make()
         except InvalidSetting as invalid:
-            self.report(complain(conf.element, invalid))
+            self.report(as_diagnostic(conf.element, invalid))
         except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever its authors have written may fail
             self.report(_failure(conf.plugin_class, conf.element, problem))
         return None

@@ -8,7 +8,7 @@ from typing import Final
 from logpipe.config.declare import Setting
 from logpipe.config.element import Element, Param
 from logpipe.config.options import Options, hints, options_class
-from logpipe.config.secrets import MASK, masked_text, sounds_secret
+from logpipe.config.secrets import MASK, is_secret_name, masked_text
 from logpipe.registry import Registry
 
 KINDS: Final = {"source": "input", "filter": "filter", "match": "output", "store": "output", "secondary": "output"}
@@ -26,7 +26,7 @@ def secret_finder(classes: Mapping[int, type[Options]]) -> Callable[[Element, Pa
     def is_secret(element: Element, param: Param) -> bool:
         cls = classes.get(id(element))
         declared = _declared(cls, param.name) if cls is not None else None
-        return declared.secret if declared is not None else sounds_secret(param.name)
+        return declared.secret if declared is not None else is_secret_name(param.name)
 
     return is_secret
 

@@ -1,7 +1,7 @@
 """`"#{…}"` in a configuration: small Ruby programs that run once, when the file is read.
 
-The configuration's parser finds where the code ends with `find_end` and asks for its value with `evaluate_embedded`.
-Whoever may write the configuration may name files in it, so this code may read files; records' templates may not.
+The configuration's parser finds the end of the code with `find_end` and its value with `evaluate_embedded`. This code
+may read files, since the author of a configuration may name files anyway; records' templates may not.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from logpipe.expression.runtime.text import to_s
 from logpipe.expression.syntax.parser import code_end, parse
 
 _MOST_BYTES: Final = 1_048_576
-"""The largest file that embedded code may read: it holds a secret or a name, not data."""
+"""The largest file that embedded code may read, which is meant for secrets and names."""
 
 
-class Wanted(enum.Enum):
-    """What code asked for instead of giving a value; it decides the whole parameter."""
+class ValueRequest(enum.Enum):
+    """A request (nil or the default) in place of a value; it decides the whole parameter."""
 
     NIL = "use_nil"
     DEFAULT = "use_default"
 
 
-USE_NIL: Final = Wanted.NIL
-USE_DEFAULT: Final = Wanted.DEFAULT
+USE_NIL: Final = ValueRequest.NIL
+USE_DEFAULT: Final = ValueRequest.DEFAULT
 
 
-class _Asked(BaseException):
-    """Unwinds to where the parameter is decided, past any `rescue`."""
+class _Unwind(BaseException):
+    """Raised by a request; not caught by any `rescue`."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: ValueRequest) -> None:
         super().__init__(wanted.value)
         self.wanted = wanted
 
 
 def find_end(text: str, start: int) -> int:
-    """Return the offset of the `}` that closes the code beginning at `start`, just behind `#{`.
+    """Return the offset of the `}` that closes the code beginning at `start`, just after `#{`.
 
     Braces and quotes nested in the code are respected.
 
@@ -57,7 +57,7 @@ def find_end(text: str, start: int) -> int:
 
 
 def _end_by_braces(text: str, start: int) -> int:
-    """Find the end of code that does not parse, so that its error can name it and not the rest of the file."""
+    """Find the end of code that does not parse, so that its error does not include the rest of the file."""
     depth, quote, position = 0, "", start
     while position < len(text):
         char = text[position]
@@ -83,18 +83,18 @@ def evaluate_embedded(
 ) -> Any:
     """Run embedded code and return its value: text, number, true, false, None, USE_NIL or USE_DEFAULT.
 
-    What JSON lacks (symbols, times, ranges) comes as its text; lists and dicts come as they are. The path of each file
-    that the code has read is appended to `read_files`.
+    Values unknown to JSON (symbols, times, ranges) are returned as text. The path of each file that the code has read
+    is appended to `read_files`.
 
     Raises:
-        ExpressionError: the code is no Ruby that we run, or it failed; `offset` counts from the code's beginning.
+        ExpressionError: the code is not supported, or it failed; `offset` counts from the code's beginning.
     """
     compute = _compile(code)
     token = _read_files.set(read_files)
     try:
         return compute(dict(env), hostname, worker_id)
-    except _Asked as asked:
-        return asked.wanted
+    except _Unwind as unwind:
+        return unwind.wanted
     except Exception as error:  # noqa: BLE001 - whatever it is, the user is told as of the code
         problem = as_ruby_error(error)
         problem.offset = problem.offset or 0
@@ -124,15 +124,15 @@ def _compile(code: str) -> Callable[..., Any]:
 
 
 def _use_nil() -> None:
-    raise _Asked(USE_NIL)
+    raise _Unwind(USE_NIL)
 
 
 def _use_default() -> None:
-    raise _Asked(USE_DEFAULT)
+    raise _Unwind(USE_DEFAULT)
 
 
 def to_text(value: Any) -> str:
-    """Return the text that a value becomes between quotes, as Ruby's to_s: None gives nothing, True gives `true`."""
+    """Return a value's text between quotes, as by Ruby's to_s: empty for None, `true` for True."""
     return to_s(value)
 
 

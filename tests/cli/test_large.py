@@ -115,7 +115,7 @@ def test_the_errors_are_shown_among_very_many_warnings(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.count(" warning: ") == 199
     assert '"path" is required' in done.stderr
-    assert done.stderr.endswith("… and 800 warnings more: mend these first\n")
+    assert done.stderr.endswith("… and 800 warnings more: fix these first\n")
     assert "not usable, 1 error, 999 warnings" in done.stdout
 
 

@@ -246,7 +246,7 @@ def test_a_configuration_is_needed(capfd: pytest.CaptureFixture[str]) -> None:
     """It says where events go."""
     with pytest.raises(SystemExit):
         main(["buffer", "replay", "/tmp"])  # noqa: S108 - any folder
-    assert "say with -c which configuration delivers the events" in capfd.readouterr().err
+    assert "give with -c the configuration that delivers the events" in capfd.readouterr().err
 
 
 def test_another_configurations_letters_are_left_alone(site: Site) -> None:

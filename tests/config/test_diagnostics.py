@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)+|contradiction")
-SAYING = re.compile(r"(?:error|warning|remark|Mistake|YamlError)$|^_note$")
+SAYING = re.compile(r"(?:error|warning|remark|SyntaxIssue|YamlError)$|^_note$")
 COMPOSED = {"unknown-parameter", "unknown-section"}
 """Codes that are put together: of what is unknown."""
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logpipe.config import values
+from logpipe.config.ambiguous import ambiguity
 from logpipe.config.compat import convert
+from logpipe.config.context import Evaluation, ParseContext
 from logpipe.config.conversion import Seconds, Size, converter
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.element import Element
-from logpipe.config.misread import misreading
 from logpipe.config.parser import Dialect, parse_text
-from logpipe.config.reading import Evaluation, Reading
 from logpipe.config.render import render
 from logpipe.config.yaml_tree import fill_from_yaml
 
@@ -59,7 +59,7 @@ def test_every_yaml_text_gives_a_tree_and_diagnostics(text: str) -> None:
     said: list[Diagnostic] = []
     root = Element("ROOT")
 
-    fill_from_yaml(root, text, "f.yaml", Reading(said.append, Evaluation({}, "node-1"), follow_includes=False))
+    fill_from_yaml(root, text, "f.yaml", ParseContext(said.append, Evaluation({}, "node-1"), follow_includes=False))
 
     for problem in said:
         assert render(problem, source=text).startswith("f.yaml")
@@ -93,7 +93,7 @@ def test_whatever_was_meant(hint: Any, text: str) -> None:
     with suppress(ValueError):
         value = converter(hint)(text)
         if value is not None:
-            misreading(text, value, hint)
+            ambiguity(text, value, hint)
 
 
 LONG = {

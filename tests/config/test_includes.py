@@ -206,8 +206,8 @@ def test_a_url_without_encryption(read: Read) -> None:
 
     assert params(root) == {"k": "v"}
     assert [str(problem) for problem in said] == [
-        "main.conf:1:1: warning: the configuration at http://conf.example/a.conf comes unencrypted: who is on the way"
-        " can change what logpipe does (use https) [insecure-include]"
+        "main.conf:1:1: warning: the configuration at http://conf.example/a.conf comes unencrypted: anybody on the"
+        " network path can change it (use https) [insecure-include]"
     ]
 
 
@@ -264,7 +264,7 @@ def test_what_cannot_be_read(read: Read, tmp_path: Path) -> None:
         "main.conf:2:1: error: cannot include d: this is a directory, not a file"
         " (name a file, or use a pattern such as conf.d/*.conf) [unreadable-file]",
         "main.conf:3:1: warning: there is no file gone.conf to include"
-        " (the path is relative to the file that includes; fluentd would say nothing) [include-not-found]",
+        " (the path is relative to the file that includes; fluentd ignores this silently) [include-not-found]",
         "main.conf:4:1: error: @include without a path (write @include conf.d/*.conf) [missing-path]",
     ]
     assert [str(place) for place in said[0].included_from] == ["main.conf:1:1"]

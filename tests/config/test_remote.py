@@ -171,5 +171,5 @@ def test_a_known_certificate(tls: tuple[str, Path], monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
     assert remote.fetch(f"{url}/moved") == b"k v\n@include b.conf\n"
-    with pytest.raises(OSError, match=r"^the server sends us on to http://127\.0\.0\.1/a\.conf$"):
+    with pytest.raises(OSError, match=r"^the server redirects to http://127\.0\.0\.1/a\.conf$"):
         remote.fetch(f"{url}/to-http")

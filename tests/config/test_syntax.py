@@ -185,7 +185,7 @@ def test_dialect_v0_ends_sections_with_the_file(load: Any) -> None:
 def test_dialect_v0_refuses_names_with_at(load: Any) -> None:
     assert load("@type x", dialect="v0").errors == [
         "f.conf:1:1: error: unexpected @type x"
-        " (dialect v0 knows names of letters, digits and _ only; most files are v1)"
+        " (names in dialect v0 have letters, digits and _ only; most files are v1)"
         " [syntax-error]"
     ]
 

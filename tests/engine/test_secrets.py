@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from logpipe.config.secrets import MASK, masked_line, masked_text, masked_urls, sounds_secret
+from logpipe.config.secrets import MASK, is_secret_name, masked_line, masked_text, masked_urls
 
 SECRET = [
     "password",
@@ -80,7 +80,7 @@ PUBLIC = [
 @pytest.mark.parametrize("name", SECRET)
 def test_names_of_secrets(name: str) -> None:
     """However they are spelled."""
-    assert sounds_secret(name)
+    assert is_secret_name(name)
     assert masked_line(f"  {name} hunter2 hunter3") == f"  {name} {MASK}"
     assert masked_line(f"  - {name}: hunter2") == f"  - {name}: {MASK}"
     assert "hunter2" not in masked_text(f'{{"{name}":"hunter2","a":1}}', env={})
@@ -90,7 +90,7 @@ def test_names_of_secrets(name: str) -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_names_of_what_everybody_may_see(name: str) -> None:
     """Fields, paths and names."""
-    assert not sounds_secret(name)
+    assert not is_secret_name(name)
     assert masked_line(f"  {name} value") == f"  {name} value"
 
 

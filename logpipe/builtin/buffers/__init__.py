@@ -1,1 +1,1 @@
-"""Where chunks are kept."""
+"""Storage of chunks."""

@@ -1,4 +1,4 @@
-"""A chunk in memory that is compressed: the frames of a buffer file, without the file."""
+"""A compressed chunk in memory: the frames of a buffer file, without the file."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, Final, TypeAlias
 from logpipe import ChunkKey, EventBatch, Receipt
 from logpipe.builtin.buffers.file.codec import Label, decode_body, encode_events, encode_label, encode_payloads
 from logpipe.builtin.buffers.file.frame import HEAD, Index, encode_frame, inflate, parse_block
-from logpipe.builtin.buffers.file.reading import payloads_in
+from logpipe.builtin.buffers.file.frame_reader import payloads_in
 from logpipe.builtin.compression import Compression, compressor
 from logpipe.codec import Payloads
 
 Refuse: TypeAlias = Callable[[EventBatch, int, Exception], None]
-"""Hands an event that cannot be stored to `@ERROR`."""
+"""Passes an event that cannot be stored to `@ERROR`."""
 
 
 class CompressedChunk:
-    """Events, or the payloads their output made of them, a frame for each batch or so.
+    """Events, or payloads encoded by their output; about a frame for each batch.
 
     Args:
-        key: what its events share.
+        key: the chunk key of its events.
         compression: how frames are compressed.
-        refuse: takes the events that no frame can hold.
+        refuse: receives the events that cannot be stored in a frame.
     """
 
     is_sealed: Final = False
@@ -79,7 +79,7 @@ class CompressedChunk:
         return (inflate(index, body) for index, body in self._indexed())
 
     def members(self, compression: Compression) -> Iterator[bytes]:
-        """Yield the payloads as compressed members, those that are stored so as they are."""
+        """Yield the payloads as compressed members; those already compressed so are not touched."""
         compress = compressor(compression)
         for index, body in self._indexed():
             yield body if index.compression == compression else compress(inflate(index, body))
@@ -92,10 +92,10 @@ class CompressedChunk:
             yield index, body
 
     async def sync(self) -> None:
-        """Do nothing: memory survives no kill -9, which is why the receipts are held."""
+        """Do nothing: memory does not survive a kill -9, so the receipts are held instead."""
 
     def release(self) -> None:
-        """Settle what is owed, and forget the events."""
+        """Release the receipts and drop the events."""
         receipts, self._receipts, self._frames = self._receipts, [], []
         for receipt in receipts:
             receipt.release()

@@ -13,11 +13,11 @@ from logpipe.codec import Payloads, pieces_in
 
 
 class MemoryBufferOptions(BufferOptions):
-    """Nothing beside what every buffer understands."""
+    """The common settings only."""
 
 
 class MemoryChunk:
-    """Events as they came, or the payloads their output made of them."""
+    """Batches of events, or payloads encoded by their output."""
 
     __slots__ = ("_batches", "_payloads", "count", "id", "key", "progress", "size")
 
@@ -42,19 +42,19 @@ class MemoryChunk:
         return bool(self._payloads)
 
     def batches(self) -> Iterator[EventBatch]:
-        """Yield the batches as they came."""
+        """Yield the batches, oldest first."""
         return iter(self._batches)
 
     def payloads(self) -> Iterator[bytes]:
-        """Yield the payloads as they came."""
+        """Yield the payloads, oldest first."""
         return chain.from_iterable(self._payloads)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the payloads as they came, many in one piece where they are so."""
+        """Yield the payloads, oldest first, joined pieces as they are."""
         return chain.from_iterable(map(pieces_in, self._payloads))
 
     def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
-        """Keep the batch, or its payloads and no more than its receipt."""
+        """Keep the batch, or its payloads and receipt."""
         if batch.receipt is not None:
             batch.receipt.hold()
         if payloads is None:
@@ -75,10 +75,10 @@ class MemoryChunk:
             self._payloads.append([*payloads])  # the list is the output's, and this one grows
 
     async def sync(self) -> None:
-        """Do nothing: memory survives no kill -9, which is why the receipts are held."""
+        """Do nothing: memory does not survive a kill -9, so the receipts are held instead."""
 
     def release(self) -> None:
-        """Settle what is owed, and forget the events."""
+        """Release the receipts and drop the events."""
         batches, self._batches, self._payloads = self._batches, [], []
         for batch in batches:
             if batch.receipt is not None:
@@ -95,7 +95,7 @@ class MemoryBuffer(Buffer[MemoryBufferOptions], type="memory"):
         return CompressedChunk(key, compression=self.options.compress, refuse=self._refuse)
 
     async def purge(self, chunk: StoredChunk) -> None:
-        """Release the receipts of a chunk that was delivered or given up."""
+        """Release the receipts of a chunk that was delivered or abandoned."""
         if isinstance(chunk, (MemoryChunk, CompressedChunk)):
             chunk.release()
 

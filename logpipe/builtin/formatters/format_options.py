@@ -16,9 +16,9 @@ _BREAKS: Final = {
 
 
 def on_one_line(tag: str) -> bytes:
-    """Return a tag as it stands in a line: a file's name that became one may hold newlines, which would begin others.
+    """Return a tag for a line of output, with newlines escaped: a tag made of a file's name may contain some.
 
-    Bytes of a name that are not UTF-8 are what they were; half a surrogate pair, which a field may hold, is spelled.
+    Bytes of a name that are not UTF-8 are kept; a lone surrogate, which a field may contain, is escaped.
     """
     return (tag if tag.isprintable() else tag.translate(_BREAKS)).encode("utf-8", "surrogateescape")
 
@@ -26,7 +26,7 @@ def on_one_line(tag: str) -> bytes:
 class FormatOptions(TimeOptions):
     """How times are written, and how lines end."""
 
-    newline: Literal["lf", "crlf"] = param("What ends a line.", default="lf")
+    newline: Literal["lf", "crlf"] = param("The end of a line.", default="lf")
 
     @property
     def effective_time_type(self) -> TimeType:

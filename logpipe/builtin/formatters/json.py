@@ -12,7 +12,7 @@ from logpipe.builtin.json_text import dump, dump_all, replaced_texts
 class JsonOptions(FormatOptions):
     """Settings of `<format> @type json`."""
 
-    json_parser: str = param("Accepted for fluentd's sake: there is one JSON writer here.", default="oj")
+    json_parser: str = param("Accepted for compatibility: there is one JSON writer here.", default="oj")
     add_newline: bool = param("End each object with a newline.", default=True)
 
 

@@ -11,7 +11,7 @@ from logpipe.codec import compile_typed_formatter
 
 
 def _delimiter(text: str) -> str:
-    # compat: formatter_out_file.rb knows two words, anywhere in the text, and takes a tab for all others
+    # compat: formatter_out_file.rb searches the text for two words, and uses a tab for all others
     if "SPACE" in text.upper():
         return " "
     return "," if "COMMA" in text.upper() else "\t"
@@ -22,9 +22,7 @@ class OutFileOptions(FormatOptions):
 
     output_time: bool = param("Begin with the time.", default=True)
     output_tag: bool = param("Write the tag.", default=True)
-    delimiter: str = param(
-        "What stands between the parts: SPACE, COMMA, or else a tab.", default="\t", convert=_delimiter
-    )
+    delimiter: str = param("The separator of the parts: SPACE, COMMA, or else a tab.", default="\t", convert=_delimiter)
 
 
 class OutFileFormatter(Formatter[OutFileOptions], type="out_file"):
@@ -45,7 +43,7 @@ class OutFileFormatter(Formatter[OutFileOptions], type="out_file"):
         write, tag = self._time, self._tag(batch.tag)
         try:
             heads = [write(time).encode() + tag for time in batch.times]
-        except (ValueError, OverflowError):  # a time that cannot be written: which one is found out one by one
+        except (ValueError, OverflowError):  # a time that cannot be formatted: find it one by one
             return super().format_batch(batch, failed)
         bodies = dump_all(batch.records, failed, newline=self._end, replaced=self._replaced)
         return [body and head + body for head, body in zip(heads, bodies, strict=True)]

@@ -14,7 +14,7 @@ from logpipe.ruby import inspect
 def _output_type(text: str) -> str:
     if text in {"json", "hash"}:
         return text
-    # fluentd takes any formatter's name
+    # fluentd accepts any formatter's name
     raise ValueError(f"stdout does not write {text} yet: write json or hash")
 
 
@@ -25,7 +25,7 @@ class StdoutOptions(FormatOptions):
 
 
 class StdoutFormatter(Formatter[StdoutOptions], type="stdout"):
-    """Writes `2016-06-15 14:13:20.123456789 +0000 TAG: {…}`; times are in the machine's zone, whatever is set."""
+    """Writes `2016-06-15 14:13:20.123456789 +0000 TAG: {…}`; times are always in the machine's zone."""
 
     def __init__(self, options: StdoutOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -45,7 +45,7 @@ class StdoutFormatter(Formatter[StdoutOptions], type="stdout"):
         write, tag = self._time, b" %b: " % on_one_line(batch.tag)
         try:
             heads = [write(time).encode() + tag for time in batch.times]
-        except (ValueError, OverflowError):  # a time that cannot be written: which one is found out one by one
+        except (ValueError, OverflowError):  # a time that cannot be formatted: find it one by one
             return super().format_batch(batch, failed)
         bodies = dump_all(batch.records, failed, newline=b"\n", replaced=self._replaced)
         return [body and head + body for head, body in zip(heads, bodies, strict=True)]

@@ -28,15 +28,15 @@ class CriOptions(ParseOptions):
 class CriParser(FieldParser[CriOptions], type="cri"):
     """Reads the kubelet's log files.
 
-    A long message comes in several lines, all but the last with the logtag P. They are passed on as they are, each
-    with its `logtag`, for a later stage to join. Where the message is parsed, the event's time is the message's own,
-    as in the original.
+    A long message is split into several lines, all but the last with the logtag P. Each becomes an event with its
+    `logtag`, for a later stage to join. Where the message is parsed, the event's time is the message's own, as in the
+    original.
     """
 
     def __init__(self, options: CriOptions, host: Host) -> None:
         super().__init__(options, host)
         self._message: Parser[Any] | None = host.parser(options.parse) if options.parse is not None else None
-        # where the time is not kept, its field may be called like one that is
+        # a time that is not kept may have the name of another field
         self._key = self._time_field = (options.time_key if options.keep_time_key else None) or "time"
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
@@ -84,7 +84,7 @@ class CriParser(FieldParser[CriOptions], type="cri"):
             return super().parse_lines(lines, now)
         parsed = message.parse_lines([row[3] for row in rows], now)
         if len(parsed.records) + len(parsed.unmatched) != len(rows):
-            # a message of several events: which came from which is known only one by one
+            # a message with several events: assign them to lines one by one
             return super().parse_lines(lines, now)
         if self.options.merge_cri_fields:
             _merge(parsed, rows)

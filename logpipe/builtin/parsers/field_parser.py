@@ -1,4 +1,4 @@
-"""What parsers share that find fields in a line: one of the fields is the time, others have types."""
+"""The common part of parsers that find fields in a line: time and types of the fields."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NANOS: Final = 1_000_000_000
 
 
 class _Missing:
-    """The type of what stands for a field that a record does not have."""
+    """The type of the marker for a field that a record does not have."""
 
 
 _MISSING: Final = _Missing()
 
 
 class FieldParser(Parser[P]):
-    """Takes the time out of records and converts their fields, as the base settings of `<parse>` say."""
+    """Takes the time from records and converts their fields, by the common settings of `<parse>`."""
 
     def __init__(self, options: P, host: Host) -> None:
         super().__init__(options, host)
@@ -40,7 +40,7 @@ class FieldParser(Parser[P]):
         self._convert = compile_fields(options.types, options.null_value_pattern, null_empty=options.null_empty_string)
 
     def event(self, record: Record) -> tuple[Time | None, Record]:
-        """Return the time and what is left of a record, converted.
+        """Return the time and the rest of a record, converted.
 
         Raises:
             ParseError: its time is in another format.
@@ -58,7 +58,7 @@ class FieldParser(Parser[P]):
     def parsed(self, records: list[Record], now: Time, *, numbers: Sequence[int], unmatched: list[int]) -> Parsed:
         """Return the events of many records; those whose time is in another format are unmatched.
 
-        `numbers` are the lines that the records come from, `unmatched` the lines already known to be none.
+        `numbers` are the line numbers of the records, `unmatched` the lines already found to be unmatched.
         """
         parsed = self._timed(records, now, numbers, unmatched)
         if self._convert is not None:
@@ -78,7 +78,7 @@ class FieldParser(Parser[P]):
     def _timed_one_by_one(
         self, records: list[Record], values: list[Any], now: Time, numbers: Sequence[int], unmatched: list[int]
     ) -> Parsed:
-        """Go on where a record has no time, or one in another format."""
+        """Handle records one by one where some have no time, or one in another format."""
         times: list[Time] = []
         kept: list[Record] = []
         bad: set[int] = set()

@@ -1,4 +1,4 @@
-"""Turns the texts of a record into what `types` and `null_…` of a `<parse>` section ask for: plugin/parser.rb."""
+"""Converts the texts of a record by `types` and `null_…` of a `<parse>` section: plugin/parser.rb."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Convert: TypeAlias = Callable[[Any], Any]
 
 
 def compile_types(types: Mapping[str, str | None]) -> dict[str, Convert]:
-    """Return the conversion of each field; values are never None or False when it is called.
+    """Return the conversion of each field; it is never called with None or False.
 
     Raises:
-        ValueError: a type is unknown, or its option makes no sense.
+        ValueError: a type is unknown, or its option is invalid.
     """
     return {field: _conversion(field, definition) for field, definition in types.items()}
 
@@ -55,7 +55,7 @@ def _typed(conversions: dict[str, Convert]) -> Callable[[Record], None]:
     def convert(record: Record) -> None:
         for field, conversion in items:
             value = record.get(field)
-            # compat: plugin/parser.rb leaves nil, and false with it, as they are
+            # compat: plugin/parser.rb does not convert nil and false
             if value is not None and value is not False:
                 record[field] = conversion(value)
 
@@ -99,12 +99,12 @@ def _to_float(value: Any) -> Any:
 def _number(convert: Callable[[str], Any], value: Any) -> Any:
     try:
         return convert(to_s(value))
-    except ValueError:  # more digits than Python reads
+    except ValueError:  # more digits than Python's limit
         return None
 
 
 def _time(option: str) -> Convert:
-    """Return the conversion to whole seconds: what an event time in a record looks like in fluentd's outputs.
+    """Return the conversion to whole seconds, which is how fluentd's outputs write an event time in a record.
 
     `option` is `[zone:]format`; a format `unixtime` or `float` is a kind of number.
     """
@@ -133,8 +133,8 @@ def _zone_and_format(option: str) -> tuple[tzinfo | None, str | None]:
 def _array(delimiter: str) -> Convert:
     def convert(value: Any) -> list[str | bytes]:
         text = to_s(value)
-        # compat: Ruby's split takes a single space for any white space, and drops empty parts at the end
-        # and without a delimiter, as `types a:array: ,b:…` gives since lists lose blanks, the text into characters
+        # compat: Ruby's split reads a single space as any white space, and drops empty parts at the end; without a
+        # delimiter, as in `types a:array: ,b:…` where lists lose blanks, it splits the text into characters
         parts = list(text) if not delimiter else text.split() if delimiter == " " else text.split(delimiter)
         while parts and not parts[-1]:
             parts.pop()

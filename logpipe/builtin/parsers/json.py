@@ -18,12 +18,12 @@ _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _HUGE: Final = b"0" * 20
 _HUGE_NEGATIVE: Final = b"-" + b"0" * 19
 _NESTING: Final = frozenset({float, dict, list})
-"""Types of values that may be, or hold, a number too large for orjson, which makes it a float."""
+"""Types of values that may be, or contain, an integer too large for orjson, which reads it as a float."""
 
 _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-"""An escape of JSON's; a lone surrogate is the group."""
+"""An escape in JSON; a lone surrogate is the group."""
 
 _NOT_JSON: Final = object()
 
@@ -33,23 +33,23 @@ class JsonOptions(ParseOptions):
 
     time_key: str | None = param("Field that holds the event's time; it is taken out of the record.", default="time")
     json_parser: Literal["oj", "yajl", "json"] = param(
-        "Accepted for fluentd's sake: there is one JSON parser here.", default="oj"
+        "Accepted for compatibility: there is one JSON parser here.", default="oj"
     )
-    stream_buffer_size: int = param("Accepted for fluentd's sake: lines come whole.", default=8192)
+    stream_buffer_size: int = param("Accepted for compatibility: lines come whole.", default=8192)
 
     @property
     def effective_time_type(self) -> TimeType:
         """The `time_type` in force."""
-        # compat: parser_json.rb takes the time for a number unless there is a format
+        # compat: parser_json.rb reads the time as a number unless there is a format
         return self.time_type or ("float" if self.time_format is None else "string")
 
 
 class JsonParser(FieldParser[JsonOptions], type="json"):
     """Reads one object a line, or an array of objects, which are as many events.
 
-    orjson reads what it can; what it refuses (control characters in texts, bytes that are not UTF-8, lone surrogates,
-    NaN) or would change (integers beyond 64 bits) is read by Python's own parser, line by line. A text with bytes that
-    are not UTF-8 is kept as bytes; in names they become U+FFFD.
+    orjson is tried first; lines that it refuses (control characters in texts, bytes that are not UTF-8, lone
+    surrogates, NaN) or would change (integers over 64 bits) are read by Python's own parser. A text with bytes that are
+    not UTF-8 is kept as bytes; in names they become U+FFFD.
     """
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
@@ -80,7 +80,7 @@ class JsonParser(FieldParser[JsonOptions], type="json"):
         try:
             if _types_within(values) & _NESTING:
                 _restore_huge_numbers(values, lines)
-        except TypeError:  # some are no objects
+        except TypeError:  # some are not objects
             _restore_huge_numbers(values, lines)
             records, numbers, unmatched = _objects_among(values)
             return self.parsed(records, now, numbers=numbers, unmatched=unmatched)
@@ -93,7 +93,7 @@ def _types_within(values: list[Any]) -> set[type]:
 
 
 def _objects_among(values: list[Any]) -> tuple[list[Record], list[int], list[int]]:
-    """Return the objects, those in arrays too, the number of each one's line, and the lines that hold anything else."""
+    """Return the objects, also from arrays, the line number of each, and the lines with anything else."""
     records = list(values)
     numbers = list(range(len(values)))
     unmatched: list[int] = []
@@ -116,7 +116,7 @@ def _read_all(lines: list[bytes]) -> list[Any]:
         try:
             values.extend(map(orjson.loads, rest))
         except ValueError:
-            # what came before the bad line has been taken, so the line is the one after it
+            # the lines before the bad one were read, so the bad one is next
             values.append(_read_slowly(lines[len(values)]))
         else:
             return values
@@ -130,7 +130,7 @@ def _bytes_of(line: str) -> bytes:
 
 
 def _read_slowly(line: bytes) -> Any:
-    """Return the value of one line by Python's parser, which is laxer and exact; `_NOT_JSON` where it has none."""
+    """Return a line's value by Python's parser, which is more lenient and exact; `_NOT_JSON` where it has none."""
     try:
         try:
             return json.loads(line.decode(), strict=False)
@@ -141,12 +141,12 @@ def _read_slowly(line: bytes) -> Any:
 
 
 def _surrogate_as_bytes(found: re.Match[str]) -> str:
-    """Return what Ruby makes of a lone surrogate: beside bytes that are no UTF-8 it is told apart from them so."""
+    """Return a lone surrogate as the bytes that Ruby makes of it, to distinguish it from escaped bytes of the line."""
     return escaped(chr(int(found[1], 16)).encode("utf-8", "surrogatepass")) if found[1] else found[0]
 
 
 def _restore_huge_numbers(values: list[Any], lines: list[bytes]) -> None:
-    """Read lines again that have more digits in a row than 64 bits hold: orjson made a float of them."""
+    """Read lines again that have numbers with more digits than 64 bits hold, which orjson read as floats."""
     if not _may_hold_huge(b"\n".join(lines)):
         return
     for number, line in enumerate(lines):

@@ -12,12 +12,12 @@ from logpipe.codec import TimeOptions, TimeType
 
 
 class ParseOptions(TimeOptions):
-    """Where a record's time is, and what is made of its fields."""
+    """The time field of a record, and the conversion of the others."""
 
     time_key: str | None = param("Field that holds the event's time; it is taken out of the record.", default=None)
     keep_time_key: bool = param("Leave the time's field in the record.", default=False)
     estimate_current_event: bool = param(
-        "An event without a time gets the current one; else whoever asked for the parsing decides.", default=True
+        "Give events without a time the current one; else the stage that uses the parser decides.", default=True
     )
     types: dict[str, str] = param(
         "Types of fields, `name:integer,name:bool,…`: string, integer, float, bool, time with an optional zone and "
@@ -36,7 +36,7 @@ class ParseOptions(TimeOptions):
         return self.time_type or "string"
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield a zone that nothing reads, and types that do not exist."""
+        """Yield a zone without a format, and unknown types."""
         yield from super().check()
         zoned = self.timezone is not None or self.zone is UTC
         if zoned and self.effective_time_type == "string" and self.time_format is None:

@@ -1,4 +1,4 @@
-"""Lines that a regular expression takes apart. Settings and rules: plugin/parser_regexp.rb."""
+"""Lines parsed by a regular expression. Settings and rules: plugin/parser_regexp.rb."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RegexpOptions(ParseOptions):
         """The expression, compiled.
 
         Raises:
-            ExpressionError: Ruby would refuse it, or it cannot be done here.
+            ExpressionError: Ruby would refuse it, or it is not supported.
             ValueError: its closing slash is missing.
         """
         source, flags = split_regexp(self.expression)
@@ -66,7 +66,7 @@ class RegexpOptions(ParseOptions):
 
 
 class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
-    """Makes a record of an expression's named groups; a group that took no part is left out."""
+    """Makes a record of an expression's named groups; a group that did not match is left out."""
 
     def __init__(self, options: RegexpOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -101,7 +101,7 @@ class RegexpParser(FieldParser[RegexpOptions], type="regexp"):
             return self._parse_texts(list(map(escaped, lines)), now, exact=False)
 
     def _parse_texts(self, lines: list[str], now: Time, *, exact: bool = True) -> Parsed:
-        """Return the events of lines; where they are not `exact`, bytes that are not UTF-8 stand in them escaped."""
+        """Return the events of lines; where they are not `exact`, bytes that are not UTF-8 are escaped in them."""
         found = self._search_all(lines)
         record = self._exact_record if exact else self._escaped_record
         if None not in found:
@@ -125,7 +125,7 @@ _RecordMaker: TypeAlias = Callable[[dict[str, str | None]], Record]
 
 
 def _record_makers(names: dict[str, str]) -> tuple[_RecordMaker, _RecordMaker]:
-    """Return what makes a record of a match's groups, and what does where bytes that are not UTF-8 are escaped."""
+    """Return the function from a match's groups to a record, and the one for lines with escaped bytes."""
     if all(name == shown for name, shown in names.items()):
         return _exact_record, _escaped_record
 

@@ -1,8 +1,8 @@
-"""`logpipe buffer`: looks at what waits in buffers and at dead letters, finds damage, takes it out, delivers again.
+"""`logpipe buffer`: shows, verifies, repairs and replays the chunks of buffers and dead letters.
 
-    folders, or -c CONFIG ──finding.py──► stores of items (store.py) ──► listing.py, printing.py, verifying.py …
+    folders, or -c CONFIG ──targets.py──► stores of items (store.py) ──► listing.py, printing.py, verifying.py …
 
-A store is a folder's chunks (chunks.py) or its dead letters (letters.py).
+A store is a folder's chunks (chunks.py) or its dead letters (dead_letters.py).
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from contextlib import suppress
 from typing import Final
 
 from logpipe.cli import COMMANDS
-from logpipe.cli.arguments import Parser, add_reading
+from logpipe.cli.arguments import Parser, add_config_options
 from logpipe.cli.buffer import listing, printing, repairing, replaying, verifying
-from logpipe.cli.buffer.finding import find
-from logpipe.cli.buffer.saying import say
+from logpipe.cli.buffer.output import print_masked
 from logpipe.cli.buffer.store import Store
+from logpipe.cli.buffer.targets import find
 from logpipe.errors import LogpipeError
 
 Action = Callable[[list[Store], argparse.Namespace], int]
 
 _EPILOG: Final = """\
-TARGET is a folder, which is searched with the folders in it, or a single file of chunks or dead letters. Without one,
--c names a configuration, and every file buffer of its outputs is looked at, and all its dead letters.
+TARGET is a folder, which is searched with the folders in it, or a single file of chunks or dead letters. With -c
+instead, the targets are the file buffers and dead letters of that configuration.
 
 ls, cat and verify change nothing, and may be used while logpipe runs: a chunk that is delivered meanwhile is left out,
-one that is being written to counts as far as it is written. repair wants the folder for itself.
+one that is being written to is read as far as it is written. repair needs the folder for itself.
 """
 
 _LS: Final = """\
-A line for each chunk, oldest first: its id, state, key, tag, records, bytes, age, and what is wrong with it. A staged
-chunk may still take events, a queued one waits for its delivery. Of chunks that logpipe wrote only the end is read
-here: `verify` reads everything.
+A line for each chunk, oldest first: its id, state, key, tag, records, bytes, age, and any damage. A staged chunk may
+still take events, a queued one waits for its delivery. Of chunks that logpipe wrote only the end is read here: `verify`
+reads everything.
 """
 
 _CAT: Final = """\
-Prints events as JSON, one a line, with time, tag and record. What an output has encoded before it was stored is
-printed as it is, and said on standard error. Of a damaged chunk all that is intact is printed. Secrets within events
-are printed too; what the other commands say is masked as `logpipe config` does it.
+Prints events as JSON, one a line, with time, tag and record. Chunks that an output stored in an encoding of its own
+are printed as they are, with a note on standard error. Of a damaged chunk the intact part is printed. Secrets within
+events are printed too; the output of the other commands is masked as by `logpipe config`.
 """
 
 _VERIFY: Final = """\
-Reads every frame of every chunk, and says where which are damaged.
+Reads every frame of every chunk, and lists the damaged places.
 
 exit status:
   0  all is intact
@@ -53,9 +53,9 @@ exit status:
 """
 
 _REPAIR: Final = """\
-Says what would be done; with --apply it is done: what is damaged goes to the folder `corrupt` beside the chunks, with
-a report, and the chunks keep what is intact. An engine does the same when a chunk's turn comes: repair is for who wants
-to know beforehand. It refuses while a process uses the folder.
+Shows what would be done; with --apply it is done: damaged parts go to the folder `corrupt` beside the chunks, with a
+report, and the chunks keep what is intact. logpipe does the same by itself before it delivers a chunk. The command is
+refused while a process uses the folder.
 
 exit status:
   0  nothing was damaged, or all of it is repaired
@@ -64,16 +64,16 @@ exit status:
 
 
 _REPLAY: Final = """\
-Delivers dead letters: what an output could not take goes to that output again, what a filter or an input could not
-handle to the label it stood in, past all its filters. A file whose events are all dealt with is deleted: delivered,
-or dead letters again, which is said. Without TARGET, all dead letters of the configuration are meant.
+Delivers dead letters: those of an output go to that output again, those of a filter or an input to its label, past all
+filters there. A file is deleted when all its events are delivered or have become dead letters again; the latter are
+counted. Without TARGET, all dead letters of the configuration are replayed.
 
-Letters say which file configured what could not handle them. Those of other files are left out, in a TARGET too, unless
---all or --to is given: two configurations may share a folder, and an @id that they did not choose.
+A dead letter has the path of its configuration file. Those of other files are left out, in a TARGET too, unless --all
+or --to is given, since two configurations may share a folder and have the same generated @id.
 
-It runs the configuration's filters and outputs in a process of its own, without sources and with buffers in memory,
-so that it may be used while logpipe runs. Broken off, it leaves the file, and another replay begins that file anew.
-With --to, the chunks of a buffer that no engine uses any more can be delivered as well.
+The configuration's filters and outputs run in this process, without sources and with buffers in memory, so that the
+command may be used while logpipe runs. When it is interrupted the file stays, and another replay begins it anew.
+With --to, the chunks of a buffer that no process uses any more can be delivered as well.
 
 exit status:
   0  all was delivered
@@ -82,26 +82,26 @@ exit status:
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Do what is asked for; the status is 2 where the arguments cannot be used."""
+    """Run the subcommand; the status is 2 for invalid arguments."""
     parser = _parser(program)
     given = parser.parse(arguments)
     action: Action = given.action
     is_replay = action is replaying.main
     if is_replay and not given.config:
-        parser.error("say with -c which configuration delivers the events")
+        parser.error("give with -c the configuration that delivers the events")
     if not is_replay and bool(given.target) == bool(given.config):
         parser.error("give the folder of a buffer, or a configuration with -c")
     try:
         status = action(replaying.find(given) if is_replay else find(given), given)
         sys.stdout.flush()
     except BrokenPipeError:
-        # who read has seen enough; what is left in Python's own buffer must not fail again at the end
+        # the reader has closed the pipe; flushing Python's own buffer at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (LogpipeError, OSError) as error:
         with suppress(BrokenPipeError):
             sys.stdout.flush()
-        say(f"{program}: {error}", file=sys.stderr)
+        print_masked(f"{program}: {error}", file=sys.stderr)
         return 2
     return status
 
@@ -115,7 +115,7 @@ def _parser(program: str) -> Parser:
         command.set_defaults(action=action)
         command.add_argument("target", nargs="*", metavar="TARGET", help="folder or file of chunks or dead letters")
         command.add_argument("-c", "--config", metavar="FILE", help="configuration whose buffers are meant")
-        add_reading(command)
+        add_config_options(command)
         command.add_argument(
             "--all", action="store_true", help="dead letters of other configurations too, where they share a folder"
         )

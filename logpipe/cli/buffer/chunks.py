@@ -1,4 +1,4 @@
-"""The chunks of `@type file` and `@type file_single`, logpipe's own and those that fluentd left."""
+"""The chunks of `@type file` and `@type file_single`, written by logpipe or by fluentd."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from logpipe.builtin.buffers.file.aside import CORRUPT
+from logpipe.builtin.buffers.file.chunk_files import Found, find_in
 from logpipe.builtin.buffers.file.inspection import read, summarize, verify
-from logpipe.builtin.buffers.file.leftovers import Found, find_in
 from logpipe.builtin.buffers.file.location import Place
 from logpipe.builtin.buffers.file.lock import Lock, holder
+from logpipe.builtin.buffers.file.quarantine import CORRUPT
 from logpipe.builtin.buffers.file.repair import repair
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.cli.buffer.store import Finding, Item, Row
@@ -33,12 +33,12 @@ class ChunkStore:
 
     @property
     def folder(self) -> Path:
-        """Where they are."""
+        """Their folder."""
         return self._place.folder
 
     @property
     def notes(self) -> list[str]:
-        """Who uses them, and what was put aside."""
+        """The process that uses them, and the number of reports in `corrupt`."""
         notes: list[str] = []
         if (process := holder(self._place.lock_path)) is not None:
             notes.append(f"in use by process {process}")
@@ -48,7 +48,7 @@ class ChunkStore:
         return notes
 
     def items(self) -> list[Item]:
-        """Return the chunks, oldest first; one without a byte is none yet."""
+        """Return the chunks, oldest first; empty files are not chunks yet."""
         found = sorted((each for each in find_in(self._place) if each.size), key=lambda each: each.chunk_id)
         newest: dict[ChunkKey, str] = {}
         for each in found:
@@ -63,11 +63,11 @@ class ChunkStore:
         ]
 
     def lock(self) -> None:
-        """Keep engines out."""
+        """Lock the buffer's folder against other processes."""
         self._lock.take()
 
     def unlock(self) -> None:
-        """Let them in."""
+        """Release the lock."""
         self._lock.release()
 
 

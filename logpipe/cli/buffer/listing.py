@@ -10,17 +10,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from logpipe.cli.buffer.finding import chosen
-from logpipe.cli.buffer.saying import say
+from logpipe.cli.buffer.output import print_masked
 from logpipe.cli.buffer.store import Row, Store
-from logpipe.config.secrets import MASK, masked_text, sounds_secret
+from logpipe.cli.buffer.targets import chosen
+from logpipe.config.secrets import MASK, is_secret_name, masked_text
 
 _HEADS: Final = ("CHUNK", "STATE", "KEY", "TAG", "RECORDS", "BYTES", "AGE", "NOTE")
 _AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 def main(stores: list[Store], given: argparse.Namespace) -> int:
-    """List what is there."""
+    """List the items of all stores."""
     for number, store in enumerate(stores):
         rows: list[Row] = []
         for item in chosen(store, given):
@@ -31,13 +31,13 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
                 print(json.dumps(_fields(store, row)))
         else:
             for line in (*([""] if number else []), *_table(store, rows)):
-                say(line)
+                print_masked(line)
     return 0
 
 
 def _masked(row: Row) -> Row:
-    """Return a row without secrets: fields that name a chunk may hold some, and so may the reason of a dead letter."""
-    key = {name: MASK if sounds_secret(name) else _masked_value(value) for name, value in row.key.items()}
+    """Return a row with secrets masked: a chunk's key and a dead letter's reason may contain some."""
+    key = {name: MASK if is_secret_name(name) else _masked_value(value) for name, value in row.key.items()}
     return replace(row, tag=masked_text(row.tag), key=key, problem=masked_text(row.problem), note=masked_text(row.note))
 
 
@@ -81,7 +81,7 @@ def _cells(row: Row, now: int) -> tuple[str, ...]:
 
 
 def _slice(start: object) -> str:
-    """Return when a time slice begins, UTC; what is no moment as it is."""
+    """Return when a time slice begins, UTC; a value that is not a time is shown as it is."""
     try:
         return datetime.fromtimestamp(int(str(start)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
@@ -89,7 +89,7 @@ def _slice(start: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text of unknown origin as a terminal may have it: tags and fields are whatever somebody logged."""
+    """Return a text that is safe on a terminal: tags and fields come from logs."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from logpipe.builtin.json_text import dump
-from logpipe.cli.buffer.finding import chosen
-from logpipe.cli.buffer.saying import say
+from logpipe.cli.buffer.output import print_masked
 from logpipe.cli.buffer.store import Item, Store
+from logpipe.cli.buffer.targets import chosen
 from logpipe.errors import FormatError
 from logpipe.event import Event, EventBatch, Time
 
@@ -18,14 +18,14 @@ _SECOND = 1_000_000_000
 
 
 def main(stores: list[Store], given: argparse.Namespace) -> int:
-    """Print the events of every chunk, or as many as were asked for."""
+    """Print the events of every chunk, up to `--limit`."""
     left = given.limit if given.limit is not None else sys.maxsize
     for store in stores:
         for item in chosen(store, given):
             try:
                 left -= _print(item, left)
             except FileNotFoundError:
-                say(f"{item.path} is gone: it was delivered meanwhile", file=sys.stderr)
+                print_masked(f"{item.path} is gone: it was delivered meanwhile", file=sys.stderr)
             if left <= 0:
                 return 0
     return 0
@@ -38,7 +38,7 @@ def _print(item: Item, most: int) -> int:
         if isinstance(content, bytes):
             if not printed:
                 sys.stdout.flush()
-                say(f"{item.path} holds what its output has encoded, printed as it is:", file=sys.stderr)
+                print_masked(f"{item.path} is in its output's own encoding, printed as it is:", file=sys.stderr)
             pieces: Iterator[bytes] = iter((content,))
         else:
             pieces = _lines(content)
@@ -46,7 +46,7 @@ def _print(item: Item, most: int) -> int:
             if printed >= most:
                 return printed
             if sys.stdout.isatty():
-                sys.stdout.write(piece.decode("utf-8", "surrogateescape"))  # with escapes for what a terminal would do
+                sys.stdout.write(piece.decode("utf-8", "surrogateescape"))  # the stream escapes control characters
             else:
                 sys.stdout.buffer.write(piece)
             printed += 1
@@ -67,7 +67,7 @@ def _line(tag: str, event: Event) -> bytes:
 
 
 def _moment(time: Time) -> str | int:
-    """Return a time as RFC 3339 has it, to the nanosecond; as it is where no calendar goes so far."""
+    """Return a time in RFC 3339 format, to the nanosecond; nanoseconds where the calendar does not cover it."""
     seconds, nanoseconds = divmod(time, _SECOND)
     try:
         text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

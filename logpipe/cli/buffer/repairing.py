@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from logpipe.cli.buffer.finding import chosen
-from logpipe.cli.buffer.saying import say
+from logpipe.cli.buffer.output import print_masked
 from logpipe.cli.buffer.store import Finding, Item, Store
+from logpipe.cli.buffer.targets import chosen
 from logpipe.cli.buffer.verifying import verified
 from logpipe.errors import LogpipeError
 
 
 def main(stores: list[Store], given: argparse.Namespace) -> int:
-    """Repair each store under its lock, or say what that would do; 1 if damage is left.
+    """Repair each store under its lock, or print what that would do; 1 if damage is left.
 
     Raises:
         LogpipeError: a process uses a store.
@@ -29,16 +29,16 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
         finally:
             store.unlock()
     if not given.apply and left:
-        say("nothing was changed: give --apply to do it")
+        print_masked("nothing was changed: give --apply to do it")
     elif not damaged:
-        say("nothing is damaged")
+        print_masked("nothing is damaged")
     return 1 if left else 0
 
 
 def _announce(item: Item, found: Finding) -> bool:
-    say(f"{item.path}: would keep {found.records} records, and move aside:")
+    print_masked(f"{item.path}: would keep {found.records} records, and move aside:")
     for damage in found.damages:
-        say(f"  {damage}")
+        print_masked(f"  {damage}")
     return False
 
 
@@ -46,7 +46,7 @@ def _repair(item: Item) -> bool:
     try:
         done = item.repair()
     except (LogpipeError, OSError) as error:
-        say(f"{item.path}: not repaired: {error}")
+        print_masked(f"{item.path}: not repaired: {error}")
         return False
-    say(f"{item.path}: {done}")
+    print_masked(f"{item.path}: {done}")
     return True

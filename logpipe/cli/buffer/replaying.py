@@ -8,11 +8,11 @@ import logging
 import sys
 from collections import Counter
 
-from logpipe.cli.buffer import finding
-from logpipe.cli.buffer.finding import build_graph, chosen, letters_of, owned
-from logpipe.cli.buffer.saying import say
+from logpipe.cli.buffer import targets
+from logpipe.cli.buffer.output import print_masked
 from logpipe.cli.buffer.store import Item, Store
-from logpipe.cli.reading import reading
+from logpipe.cli.buffer.targets import build_graph, chosen, letters_of, owned
+from logpipe.cli.settings import settings_from
 from logpipe.config.secrets import masked_text
 from logpipe.engine.graph import Graph
 from logpipe.engine.replay import Replay, run_beside, target_of
@@ -27,12 +27,12 @@ def find(given: argparse.Namespace) -> list[Store]:
     Raises:
         LogpipeError: a target or the configuration cannot be used.
     """
-    settings = reading(given.config, given)
+    settings = settings_from(given.config, given)
     if given.target:
-        stores = finding.find(argparse.Namespace(**{**vars(given), "config": None}))
+        stores = targets.find(argparse.Namespace(**{**vars(given), "config": None}))
     else:
         stores = letters_of(settings)
-    # who says where events go means all that he names
+    # with --to, the letters of other configurations are replayed as well
     return [own for store in stores if (own := store if given.to else owned(store, settings, given)) is not None]
 
 
@@ -43,14 +43,14 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
         LogpipeError: a process uses a store, or the configuration cannot be used.
     """
     log = logging.getLogger("logpipe")
-    log.setLevel(logging.ERROR)  # what a configuration is warned of was said when the engine read it
-    said = logging.StreamHandler()
-    said.setFormatter(_WithoutSecrets())
-    log.addHandler(said)
+    log.setLevel(logging.ERROR)  # the engine logged the configuration's warnings when it started
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithoutSecrets())
+    log.addHandler(handler)
     try:
         return _replay(stores, given, log)
     finally:
-        log.removeHandler(said)
+        log.removeHandler(handler)
 
 
 class _WithoutSecrets(logging.Formatter):
@@ -59,7 +59,7 @@ class _WithoutSecrets(logging.Formatter):
 
 
 def _replay(stores: list[Store], given: argparse.Namespace, log: logging.Logger) -> int:
-    graph = build_graph(reading(given.config, given), beside=True)
+    graph = build_graph(settings_from(given.config, given), beside=True)
     log.setLevel(logging.WARNING)
     if given.dry_run:
         return _announce(stores, given, graph)
@@ -71,7 +71,7 @@ def _replay(stores: list[Store], given: argparse.Namespace, log: logging.Logger)
         replayer = Replayer(graph, [item for store in stores for item in chosen(store, given)], given.to)
         asyncio.run(run_beside(graph, replayer.run))
     except KeyboardInterrupt:
-        say("broken off: what was not delivered is where it was", file=sys.stderr)
+        print_masked("interrupted: what was not delivered stays where it was", file=sys.stderr)
         return 1
     finally:
         for store in locked:
@@ -86,10 +86,10 @@ def _announce(stores: list[Store], given: argparse.Namespace, graph: Graph) -> i
             try:
                 targets = Counter(target_of(letter, graph, given.to) for letter in item.letters())
             except LogpipeError as problem:
-                say(f"{item.path}: {problem}")
+                print_masked(f"{item.path}: {problem}")
                 status = 1
             else:
-                say(f"{item.path}: {_in_words(targets)}")
+                print_masked(f"{item.path}: {_in_words(targets)}")
     return status
 
 
@@ -103,12 +103,12 @@ def _in_words(targets: dict[str, int]) -> str:
 
 
 class Replayer:
-    """Delivers item after item.
+    """Delivers items one after another.
 
     Args:
-        graph: a graph that runs meanwhile.
+        graph: the running graph to deliver through.
         items: what to deliver.
-        to: where to; "" for where each event belongs.
+        to: an output's `@id` or a label; "" for the origin of each event.
     """
 
     def __init__(self, graph: Graph, items: list[Item], to: str) -> None:
@@ -118,17 +118,17 @@ class Replayer:
         self._to = to
 
     async def run(self) -> None:
-        """Deliver all, and say what became of it."""
+        """Deliver all items and print the results."""
         sent = failed = 0
         for number, item in enumerate(self._items, start=1):
             replay = Replay(self._graph, to=self._to)
             async with asyncio.TaskGroup() as group:
-                progress = group.create_task(self._tell(number, item, replay), name="progress")
+                progress = group.create_task(self._report_progress(number, item, replay), name="progress")
                 await self._one(item, replay)
                 progress.cancel()
             sent += replay.result.sent
             failed += replay.result.failed_again
-        say(f"{sent - failed} events delivered, {failed} are dead letters again")
+        print_masked(f"{sent - failed} events delivered, {failed} are dead letters again")
         if failed:
             self.status = 1
 
@@ -136,29 +136,29 @@ class Replayer:
         try:
             item.claim()
         except FileNotFoundError:
-            return  # somebody else was faster
+            return  # delivered or claimed by another process meanwhile
         except LogpipeError as problem:
-            self._not_done(item, problem)
+            self._fail(item, problem)
             return
         try:
             _must_be_whole(item)
             await replay.send(item.letters())
         except LogpipeError as problem:
-            self._not_done(item, problem)
+            self._fail(item, problem)
             item.give_back()
             return
         except BaseException:
             item.give_back()
             raise
         item.remove()
-        say(f"{item.path}: {_in_words(replay.result.routes)}")
+        print_masked(f"{item.path}: {_in_words(replay.result.routes)}")
 
-    def _not_done(self, item: Item, problem: LogpipeError) -> None:
-        say(f"{item.path}: not replayed: {problem}")
+    def _fail(self, item: Item, problem: LogpipeError) -> None:
+        print_masked(f"{item.path}: not replayed: {problem}")
         self.status = 1
 
-    async def _tell(self, number: int, item: Item, replay: Replay) -> None:
+    async def _report_progress(self, number: int, item: Item, replay: Replay) -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
             about = f"{item.path} ({number} of {len(self._items)})"
-            say(f"{about}: {replay.result.sent} events sent, waiting for their delivery", file=sys.stderr)
+            print_masked(f"{about}: {replay.result.sent} events sent, waiting for their delivery", file=sys.stderr)

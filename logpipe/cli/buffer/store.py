@@ -1,4 +1,4 @@
-"""What `logpipe buffer` needs of anything that keeps events in files."""
+"""The interface to anything that keeps events in files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from logpipe.event import EventBatch, Time
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What `ls` says of one item."""
+    """An item's row of `ls`."""
 
     item_id: str
     state: str
     tag: str
-    """Empty where nothing tells."""
+    """Empty where it is unknown."""
     key: dict[str, object]
-    """What its events share, by the words of `<buffer ARG>`."""
+    """The values its events share, by the chunk keys of `<buffer ARG>`."""
     records: int
     size: int
     created: Time
@@ -30,20 +30,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What `verify` says of one item."""
+    """The result of `verify` for one item."""
 
     records: int
     """Intact ones."""
     damages: list[str] = field(default_factory=list)
-    """Each damaged place, in words; nothing where all is intact."""
+    """A description of each damaged place; empty where all is intact."""
 
 
 class Item(Protocol):
-    """A chunk, or what is like one. Whatever it does may raise FileNotFoundError: it is gone, which is no mistake."""
+    """A chunk or a file of dead letters. All methods may raise FileNotFoundError: it was delivered meanwhile."""
 
     @property
     def item_id(self) -> str:
-        """What `--chunk` is compared with."""
+        """The id for `--chunk`."""
         ...
 
     @property
@@ -52,31 +52,31 @@ class Item(Protocol):
         ...
 
     def row(self) -> Row:
-        """Return what it is, without reading more of it than that takes."""
+        """Return its row; reads no more of the file than necessary."""
         ...
 
     def read(self) -> Iterator[EventBatch | bytes]:
-        """Yield what is intact of it, oldest first: events, or what an output has encoded."""
+        """Yield its intact parts, oldest first: events, or bytes in an output's encoding."""
         ...
 
     def letters(self) -> Iterator[Letter]:
-        """Yield what is intact of it, oldest first, for `replay`."""
+        """Yield its intact events, oldest first, for `replay`."""
         ...
 
     def claim(self) -> None:
-        """Keep others from taking it, until `remove` or `give_back`; under the store's lock.
+        """Reserve it until `remove` or `give_back`; called under the store's lock.
 
         Raises:
-            LogpipeError: somebody has it.
+            LogpipeError: another process has claimed it.
         """
         ...
 
     def remove(self) -> None:
-        """Delete it: all that was in it is delivered."""
+        """Delete it after delivery."""
         ...
 
     def give_back(self) -> None:
-        """Leave it where it was."""
+        """Undo `claim`; the file stays."""
         ...
 
     def verify(self) -> Finding:
@@ -84,39 +84,39 @@ class Item(Protocol):
         ...
 
     def repair(self) -> str:
-        """Take damage out of it, under the store's lock; returns what was done, in words.
+        """Remove the damaged parts, under the store's lock; returns a description of what was done.
 
         Raises:
-            LogpipeError: it is none of what can be repaired here; says what to do.
+            LogpipeError: it cannot be repaired here; the message says what to do.
         """
         ...
 
 
 class Store(Protocol):
-    """What belongs together: the chunks of one buffer."""
+    """A folder of items that belong together, such as the chunks of one buffer."""
 
     @property
     def folder(self) -> Path:
-        """Where it is."""
+        """The folder."""
         ...
 
     @property
     def notes(self) -> list[str]:
-        """What there is to know beside the items: who uses it, what lies in `corrupt`."""
+        """Remarks beside the items: the process that uses it, the contents of `corrupt`."""
         ...
 
     def items(self) -> list[Item]:
-        """Return what is in it, oldest first."""
+        """Return the items, oldest first."""
         ...
 
     def lock(self) -> None:
-        """Keep others out, until `unlock`.
+        """Lock it against other processes, until `unlock`.
 
         Raises:
-            LogpipeError: a process uses it; names it.
+            LogpipeError: a process uses it; the message names the process.
         """
         ...
 
     def unlock(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         ...

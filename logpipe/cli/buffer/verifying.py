@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from logpipe.cli.buffer.finding import chosen
-from logpipe.cli.buffer.saying import say
+from logpipe.cli.buffer.output import print_masked
 from logpipe.cli.buffer.store import Finding, Item, Store
+from logpipe.cli.buffer.targets import chosen
 
 
 def main(stores: list[Store], given: argparse.Namespace) -> int:
@@ -20,15 +20,15 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
             chunks += 1
             records += found.records
             damaged += bool(found.damages)
-            say(f"{item.path}: {'DAMAGED' if found.damages else 'ok'}, {found.records} records intact")
+            print_masked(f"{item.path}: {'DAMAGED' if found.damages else 'ok'}, {found.records} records intact")
             for damage in found.damages:
-                say(f"  {damage}")
-    say(f"{chunks} chunks, {records} records intact, {damaged} chunks damaged")
+                print_masked(f"  {damage}")
+    print_masked(f"{chunks} chunks, {records} records intact, {damaged} chunks damaged")
     return 1 if damaged else 0
 
 
 def verified(item: Item) -> Finding | None:
-    """Return what reading all of an item shows; None where it is gone, delivered meanwhile."""
+    """Return the result of reading all of an item; None where it was delivered meanwhile."""
     try:
         return item.verify()
     except FileNotFoundError:

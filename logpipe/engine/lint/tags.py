@@ -7,8 +7,8 @@ from typing import Final
 
 from logpipe.config.diagnostic import Report, warning
 from logpipe.config.element import Element
-from logpipe.config.guess import did_you_mean
 from logpipe.config.options import describe
+from logpipe.config.suggestion import did_you_mean
 from logpipe.engine.lint.pattern_index import PatternIndex
 from logpipe.engine.lint.traits import input_class, output_class, stores
 from logpipe.engine.tag_pattern import InvalidPatternError, compile_pattern

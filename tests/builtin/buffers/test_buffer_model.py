@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from logpipe import BufferFull, Chunk, EventBatch, LogpipeError, PermanentError, Receipt
+from logpipe.builtin.buffers.file.chunk_files import Found
 from logpipe.builtin.buffers.file.inspection import read
-from logpipe.builtin.buffers.file.leftovers import Found
 from logpipe.testing import Pipeline, pipeline
 from tests.builtin.buffers.stages import Sink, conf, file_buffer, files
 

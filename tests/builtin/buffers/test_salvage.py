@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from logpipe import ChunkKey, EventBatch
 from logpipe.builtin.buffers.file.codec import Label, encode_events, encode_label, encode_payloads
 from logpipe.builtin.buffers.file.frame import Content, encode_frame
-from logpipe.builtin.buffers.file.reading import read_batches, read_payloads
+from logpipe.builtin.buffers.file.frame_reader import read_batches, read_payloads
 from logpipe.builtin.buffers.file.salvage import Damage, Scan, scan
 from logpipe.builtin.compression import Compression
 

@@ -1,4 +1,4 @@
-"""`<buffer> @type file` and `@type file_single`: what the engine sees of the chunks in files."""
+"""`<buffer> @type file` and `@type file_single`: the engine's interface to chunks in files."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import ClassVar, TypeAlias, TypeVar
 
 from logpipe import Buffer, ChunkKey, EventBatch, Host, InvalidSetting, LogpipeError, StoredChunk
-from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.chunk import FileChunk
+from logpipe.builtin.buffers.file.chunk_files import Found, end_of, find, find_in
 from logpipe.builtin.buffers.file.commit import Committer
 from logpipe.builtin.buffers.file.fluentd import FluentdChunk
-from logpipe.builtin.buffers.file.leftovers import Found, end_of, find, find_in
 from logpipe.builtin.buffers.file.location import META, Location, Place, is_prefix, locate
 from logpipe.builtin.buffers.file.lock import Lock
 from logpipe.builtin.buffers.file.options import FileBufferOptions, FileSingleBufferOptions, StoredOptions
-from logpipe.builtin.buffers.file.patience import Patience
+from logpipe.builtin.buffers.file.quarantine import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.builtin.buffers.file.space import Space
+from logpipe.builtin.buffers.file.transient import TransientRetry
 from logpipe.codec import find_zone
 from logpipe.durable import Disk, fault
 
@@ -35,14 +35,14 @@ class StoredBuffer(Buffer[O]):
     Args:
         options: its settings.
         host: the output's.
-        fdatasync: what makes written bytes safe.
-        fsync: what makes a folder's entries safe.
-        statvfs: what tells how much room the disk has.
+        fdatasync: syncs written bytes.
+        fsync: syncs a folder's entries.
+        statvfs: returns the free space of the disk.
     """
 
     persistent = True
     name: ClassVar = "buffer"
-    """What the names of files in a folder begin with."""
+    """The prefix of file names in a folder."""
 
     def __init__(
         self,
@@ -59,13 +59,13 @@ class StoredBuffer(Buffer[O]):
         files = host.files.given(options.file_permission, options.dir_permission)
         self._disk = Disk(files, "buffer", fdatasync=fdatasync, fsync=fsync)
         self._statvfs = statvfs
-        # who compresses has little memory, or an output that takes the chunk as it is
+        # compression is for little memory, or for an output that takes the compressed chunk
         self._memory_left = int(options.memory_limit_size) if options.compress == "text" else 0
         self._location: Location | None = None
         self._locks: list[Lock] = []
         self._space: Space | None = None
         self._committer: Committer | None = None
-        self._patience = Patience(host)
+        self._retry = TransientRetry(host)
         self._last_stamp = 0
         self._lost = host.counter("buffer_damaged_records", "Events in buffer files that were damaged, where known.")
         self._salvaged = host.counter(
@@ -74,11 +74,11 @@ class StoredBuffer(Buffer[O]):
 
     @property
     def suffix(self) -> str:
-        """What the names of chunk files end with."""
+        """The suffix of chunk files."""
         raise NotImplementedError
 
     async def start(self) -> None:
-        """Make the folder where it is missing and lock it.
+        """Make the folder if it is missing and lock it.
 
         Raises:
             LogpipeError: it cannot be used, or another process uses it.
@@ -101,7 +101,7 @@ class StoredBuffer(Buffer[O]):
         self.host.start_task(self._space.watch(), name="space")
 
     def locate(self) -> Location:
-        """Return where the chunks are. It looks at the disk, and changes nothing.
+        """Return where the chunks are. Reads the disk, and changes nothing.
 
         Raises:
             LogpipeError: several workers would share them.
@@ -136,12 +136,12 @@ class StoredBuffer(Buffer[O]):
 
     @property
     def place(self) -> str:
-        """The names of its chunks' files, with `*` for what differs."""
+        """The pattern of its chunks' file names, with `*` for the varying part."""
         return "" if self._location is None else str(self._place.folder / f"{self._place.prefix}*{self._place.suffix}")
 
     @classmethod
     def left_in(cls, place: str) -> int:
-        """Return how many events are in chunks of ours, as their ends tell."""
+        """Return the number of events in logpipe's chunks, by the last frame of each."""
         folder, _, name = place.rpartition("/")
         prefix, _, suffix = name.rpartition("*")
         try:
@@ -152,7 +152,7 @@ class StoredBuffer(Buffer[O]):
         return sum(1 if end is None else end.count for end in ends)
 
     async def resume(self) -> list[StoredChunk]:
-        """Return the chunks that were left, ours and fluentd's, oldest first; none of them is read yet."""
+        """Return the chunks of previous runs, ours and fluentd's, oldest first; none of them is read yet."""
         location = self._location
         if location is None:
             return []
@@ -191,7 +191,7 @@ class StoredBuffer(Buffer[O]):
     def new_chunk(self, key: ChunkKey) -> FileChunk:
         """Return an empty chunk; its file is made when the first events are written."""
         now = self.host.clock.now()
-        # the moment comes first, so that names sort by age; a clock that is set back does not change the order
+        # the time comes first, so that names sort by age; setting the clock back does not change the order
         self._last_stamp = max((now // 1000) << 12 | secrets.randbits(12), self._last_stamp + 1)
         chunk_id = f"{self._last_stamp:016x}{secrets.token_hex(8)}"
         return FileChunk(chunk_id, self._place.path_of(chunk_id), self, key=key, created=now)
@@ -202,22 +202,22 @@ class StoredBuffer(Buffer[O]):
 
     @property
     def problem(self) -> str:
-        """Why no events can be taken now: the disk has no room."""
+        """Why no events can be accepted now, such as a full disk; "" where they can."""
         return "" if self._space is None else self._space.problem
 
     async def room(self) -> None:
-        """Wait until the disk has room."""
+        """Wait until the disk has free space."""
         if self._space is not None:
             await self._space.room()
 
     async def prepare(self, chunk: StoredChunk) -> None:
-        """Wait for what is being written, then find out what of the file is intact; the rest is put aside."""
+        """Wait for pending writes, then find the intact parts of the file; the damaged ones go to `corrupt`."""
         if not isinstance(chunk, (FileChunk, FluentdChunk)):
             return
         if isinstance(chunk, FileChunk):
             await chunk.settled()
         try:
-            damages = await self._patience.run(chunk.check)
+            damages = await self._retry.run(chunk.check)
         except FileNotFoundError:
             self._vanished(chunk)
             return
@@ -226,14 +226,14 @@ class StoredBuffer(Buffer[O]):
             raise
         chunk.must_stay = False
         if damages:
-            await self._put_aside(chunk, damages)
+            await self._quarantine(chunk, damages)
 
     def _vanished(self, chunk: AnyChunk) -> None:
         lost = chunk.vanished()
         self._lost.add(lost)
-        self.host.log.error("buffer file %s is gone: somebody has removed it, and %d events with it", chunk.path, lost)
+        self.host.log.error("buffer file %s was removed, and %d events with it", chunk.path, lost)
 
-    async def _put_aside(self, chunk: AnyChunk, damages: list[Damage]) -> None:
+    async def _quarantine(self, chunk: AnyChunk, damages: list[Damage]) -> None:
         folder, now = chunk.path.parent / CORRUPT, self.host.clock.now()
         saved, lost = len(chunk), sum(damage.lost or 0 for damage in damages)
         copied = await self.host.in_thread(
@@ -253,7 +253,7 @@ class StoredBuffer(Buffer[O]):
         )
 
     async def purge(self, chunk: StoredChunk) -> None:
-        """Delete a chunk's file, or move it aside where something in it has not been."""
+        """Delete a chunk's file, or move it to `corrupt` where damaged parts of it were not copied."""
         if not isinstance(chunk, (FileChunk, FluentdChunk)):
             return
         if isinstance(chunk, FileChunk):
@@ -276,7 +276,7 @@ class StoredBuffer(Buffer[O]):
             self._disk.remove(path)
 
     async def stop(self) -> None:
-        """Wait until what is being written is on the disk, and let other processes have the folder."""
+        """Wait until pending writes are on the disk, and unlock the folder."""
         if self._committer is not None:
             await self._committer.idle()
         locks, self._locks = self._locks, []
@@ -284,7 +284,7 @@ class StoredBuffer(Buffer[O]):
             await self.host.in_thread(_release, locks)
 
     def commit(self, chunk: FileChunk) -> None:
-        """Begin to write what a chunk has pending."""
+        """Begin to write a chunk's pending events."""
         if self._committer is None:
             raise RuntimeError("the buffer has not been started")
         self._committer.commit(chunk)
@@ -297,11 +297,11 @@ class StoredBuffer(Buffer[O]):
         return True
 
     def give_memory(self, size: int) -> None:
-        """Have bytes back."""
+        """Return memory taken by `take_memory`."""
         self._memory_left += size
 
     def refuse(self, batch: EventBatch, index: int, error: Exception) -> None:
-        """Hand an event that no format can hold to `@ERROR`."""
+        """Pass an event that cannot be stored to `@ERROR`."""
         self.host.emit_error(batch.tag, batch.times[index], batch.record(index), error, receipt=batch.receipt)
 
 
@@ -310,12 +310,12 @@ class FileBuffer(StoredBuffer[FileBufferOptions], type="file"):
 
     @property
     def suffix(self) -> str:
-        """What the names of chunk files end with."""
+        """The suffix of chunk files."""
         return self.options.path_suffix
 
 
 class FileSingleBuffer(StoredBuffer[FileSingleBufferOptions], type="file_single"):
-    """The same with fluentd's names for one chunk key, so that what its file_single left is found."""
+    """The same with the file names of fluentd's file_single, which have one chunk key, so that its chunks are found."""
 
     name = "fsb"
     suffix = ".buf"
@@ -325,7 +325,7 @@ def _path(options: StoredOptions, host: Host) -> tuple[str, bool]:
     """Return where the files go, and whether that is the plugin's own folder."""
     if options.path is None:
         if host.root_dir is None:
-            # compat: the words of buf_file.rb
+            # compat: the message of buf_file.rb
             message = "buffer path is not configured: specify path in <buffer>, or root_dir in <system> and @id"
             raise InvalidSetting(message)
         return str(host.root_dir / "buffer"), True

@@ -1,7 +1,7 @@
-"""A chunk in a file: takes events, has them written in groups, gives them back.
+"""A chunk in a file: takes events, writes them in groups, reads them back.
 
-Events go to the file at once and are kept in memory as well while there is room for them, so that an output that
-keeps up does not have read and decoded again what was encoded and written a moment ago.
+Events go to the file at once and stay in memory as well, within a limit, so that for an output that keeps up they need
+not be read and decoded again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 from logpipe import ChunkKey, EventBatch, Time
 from logpipe.builtin.buffers.file.codec import Label, decode_label, encode_events, encode_label, encode_payloads
 from logpipe.builtin.buffers.file.frame import Content, Kind, encode_frame
-from logpipe.builtin.buffers.file.reading import read_batches, read_members, read_payloads, read_pieces
+from logpipe.builtin.buffers.file.frame_reader import read_batches, read_members, read_payloads, read_pieces
 from logpipe.builtin.buffers.file.salvage import Damage, Extent, Fragment, scan
 from logpipe.builtin.compression import Compression, compressor
 from logpipe.codec import Payloads, joined, pieces_in, size_of
@@ -26,23 +26,23 @@ from logpipe.durable import Disk
 T = TypeVar("T")
 
 
-class Keeper(Protocol):
-    """What a chunk needs of its buffer."""
+class ChunkOwner(Protocol):
+    """The interface of a chunk to its buffer."""
 
     def commit(self, chunk: FileChunk) -> None:
         """Begin to write a chunk's groups, until `next_group` has no more."""
         ...
 
     def take_memory(self, size: int) -> bool:
-        """Return whether so many bytes may be kept in memory; they are taken then."""
+        """Reserve so many bytes of memory; returns False where they are not available."""
         ...
 
     def give_memory(self, size: int) -> None:
-        """Have bytes back."""
+        """Return memory taken by `take_memory`."""
         ...
 
     def refuse(self, batch: EventBatch, index: int, error: Exception) -> None:
-        """Hand an event that cannot be stored to `@ERROR`."""
+        """Pass an event that cannot be stored to `@ERROR`."""
         ...
 
 
@@ -51,7 +51,7 @@ class Kept:
     """Events or payloads that are in memory as well as in the file."""
 
     batch: EventBatch
-    """Without its receipt, which is released as soon as the bytes are safe; without events where there are payloads."""
+    """Without its receipt, which is released once the bytes are synced; without events where there are payloads."""
     payloads: Payloads
     count: int
     size: int
@@ -61,7 +61,7 @@ Part: TypeAlias = Kept | Extent | Fragment
 
 
 class Entry(NamedTuple):
-    """What one `append` brought."""
+    """The data of one `append`."""
 
     label: bytes
     contents: list[Content]
@@ -69,7 +69,7 @@ class Entry(NamedTuple):
 
 
 class Group:
-    """What is written and synced together; `entries` are gone when it is."""
+    """Entries that are written and synced together; `entries` is cleared afterwards."""
 
     __slots__ = ("_written", "entries", "error", "size")
 
@@ -80,7 +80,7 @@ class Group:
         self._written = asyncio.Event()
 
     def end(self, error: Exception | None = None) -> None:
-        """Tell who waits how it went."""
+        """Wake the waiters, with the error if it failed."""
         self.error = error
         self.entries = []
         self._written.set()
@@ -96,25 +96,25 @@ class FileChunk:
     Args:
         chunk_id: 32 hexadecimal digits.
         path: its file.
-        keeper: its buffer.
-        key: what its events share.
+        owner: its buffer.
+        key: the chunk key of its events.
         created: when it was begun.
     """
 
-    def __init__(self, chunk_id: str, path: Path, keeper: Keeper, *, key: ChunkKey, created: Time) -> None:
+    def __init__(self, chunk_id: str, path: Path, owner: ChunkOwner, *, key: ChunkKey, created: Time) -> None:
         self.id = chunk_id
         self.path = path
         self.key = key
         self.created = created
         self.size = 0
-        """Bytes of the file, and of what is still to be written as it was given."""
+        """Bytes of the file, and of pending events as given to `append`."""
         self.progress: Any = None
         self.is_sealed = False
-        """Takes no more events: a write to its file has failed, or a damaged file was found."""
+        """Whether it takes no more events, since a write has failed or the file is damaged."""
         self.encoded = False
         self.must_stay = False
-        """Whether something in its file is nowhere else: then it is moved aside in the end, not deleted."""
-        self._keeper = keeper
+        """Whether damaged parts were not copied: then the file is moved to `corrupt` in the end, not deleted."""
+        self._owner = owner
         self._count = 0
         self._parts: list[Part] = []
         self._safe_size = 0
@@ -138,7 +138,7 @@ class FileChunk:
         return self._count
 
     def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
-        """Have the events, or their payloads, written with the next group."""
+        """Add the events, or their payloads, to the next group."""
         entry, count = self._entry(batch, payloads, size)
         self.encoded = payloads is not None
         self.size += size
@@ -149,7 +149,7 @@ class FileChunk:
         self._group.size += size
         if not self._committing:
             self._committing = True
-            self._keeper.commit(self)
+            self._owner.commit(self)
 
     def _entry(self, batch: EventBatch, payloads: Payloads | None, size: int) -> tuple[Entry, int]:
         label = self._labels.get(batch.tag)
@@ -160,25 +160,25 @@ class FileChunk:
             contents = list(encode_payloads(payloads, size))
             kept = Kept(EventBatch(batch.tag, [], []), payloads, len(payloads), size)
         else:
-            contents = list(encode_events(batch, size, lambda index, error: self._keeper.refuse(batch, index, error)))
+            contents = list(encode_events(batch, size, lambda index, error: self._owner.refuse(batch, index, error)))
             stored = sum(size_of(content.records) for content in contents)
             kept = Kept(EventBatch(batch.tag, batch.times, batch.records), [], len(batch), stored)
         count = sum(len(content.records) for content in contents)
-        if count < kept.count or not self._keeper.take_memory(kept.size):
+        if count < kept.count or not self._owner.take_memory(kept.size):
             kept = None
         return Entry(label, contents, kept), count
 
     async def sync(self) -> None:
-        """Return when all that was appended survives a power cut.
+        """Return when all appended events survive a power cut.
 
         Raises:
-            LogpipeError: it does not and never will; the chunk has forgotten it.
+            LogpipeError: writing failed; the chunk has dropped the events.
         """
         if self._last is None:
             return
         await self._last.ended()
         if self._last.error is not None:
-            # a new one for each who waits: an exception that is raised twice grows two tracebacks
+            # a new exception for each waiter: one that is raised twice collects both tracebacks
             raise type(self._last.error)(*self._last.error.args) from self._last.error.__cause__
 
     async def settled(self) -> None:
@@ -209,14 +209,14 @@ class FileChunk:
                 frames += pieces
             ends.append(place)
         if frames:
-            if not self._is_name_safe:  # the run before may have been killed between its bytes and its name
+            if not self._is_name_safe:  # the previous run may have been killed before it synced the folder
                 disk.sync_folder(self.path.parent)
                 self._is_name_safe = True
             disk.append(self.path, frames, at=self._safe_size)
         return ends
 
     def written(self, group: Group, ends: list[int]) -> None:
-        """Hear that a group is safe."""
+        """Record that a group is synced."""
         for entry, end in zip(group.entries, ends, strict=True):
             count = sum(len(content.records) for content in entry.contents)
             if entry.kept is not None:
@@ -237,7 +237,7 @@ class FileChunk:
             self._parts.append(Extent(start, end, count))
 
     def failed(self, group: Group, error: Exception) -> int:
-        """Hear that a group is not safe: the chunk forgets it, and takes no more; returns how many events it had."""
+        """Drop a group that could not be written, and take no more events; returns the number of its events."""
         self.is_sealed = True
         waiting, self._group = self._group, None
         lost = self._count - self._safe_count
@@ -249,7 +249,7 @@ class FileChunk:
         return lost
 
     def check(self) -> list[Damage]:
-        """Find out, in a thread, what of the file is intact; returns what is not.
+        """Find the intact parts of the file, in a thread; returns the damaged ones.
 
         Raises:
             OSError: it cannot be read.
@@ -278,11 +278,11 @@ class FileChunk:
     def _take_parts(self, parts: list[Part]) -> None:
         count = sum(part.count for part in parts)
         if count != self._count:
-            self.progress = None  # it counts events that are not the same any more
+            self.progress = None  # it counts events by position, and some are gone
         self._parts, self._count, self._checked = parts, count, True
 
     def vanished(self) -> int:
-        """Hear that the file is gone; returns how many events went with it, as far as that is known."""
+        """Record that the file was removed; returns the number of lost events, as far as it is known."""
         kept: list[Part] = [part for part in self._parts if isinstance(part, Kept)]
         lost = self._count - sum(part.count for part in kept)
         self._take_parts(kept)
@@ -301,7 +301,7 @@ class FileChunk:
         return self._each(lambda kept: pieces_in(kept.payloads), read_pieces)
 
     def members(self, compression: Compression) -> Iterator[bytes]:
-        """Yield the payloads as compressed members, those that are stored so as they are."""
+        """Yield the payloads as compressed members; those already compressed so are not touched."""
         compress = compressor(compression)
         return self._each(
             lambda kept: (compress(joined(kept.payloads)),),
@@ -324,13 +324,13 @@ class FileChunk:
             except GeneratorExit:
                 raise
             except BaseException:
-                self._checked = False  # and is looked at more closely before the next attempt
+                self._checked = False  # checked again before the next attempt
                 raise
 
     def forget(self) -> None:
-        """Give back the memory."""
+        """Free the memory; the events stay in the file."""
         self._give_memory(part for part in self._parts if isinstance(part, Kept))
         self._parts = []
 
     def _give_memory(self, kept: Iterable[Kept | None]) -> None:
-        self._keeper.give_memory(sum(part.size for part in kept if part is not None))
+        self._owner.give_memory(sum(part.size for part in kept if part is not None))

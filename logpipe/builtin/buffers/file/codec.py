@@ -1,11 +1,11 @@
-"""Events to the records of a frame, and back.
+"""Encodes events as the records of a frame, and decodes them.
 
-JSON, because orjson is the fastest way in and out; MessagePack where JSON cannot hold a record: bytes, integers past
-64 bits, lone surrogates, keys that are no strings. NaN and the infinities come back as null, which is what a JSON
-output writes for them: to look for them would cost as much as a quarter of the encoding.
+The format is JSON, since orjson is fastest, and MessagePack where JSON cannot represent a record: bytes, integers over
+64 bits, lone surrogates, keys other than strings. NaN and the infinities are read back as null, which is also what a
+JSON output writes for them: to detect them would cost a quarter of the encoding.
 
-Where all records of a frame end with one and the same object, as with the metadata of a container, it is stored once:
-that is often more than half of each record.
+Where all records of a frame end with the same object, as with the metadata of a container, it is stored once: that is
+often more than half of each record.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from logpipe.codec import Payloads
 
 LEAST_SHARING: Final = 8
 LEAST_FIELDS: Final = 3
-"""A field is stored once for so many records at least, and if it holds so much."""
+"""The least number of records, and the least size of the field, for which it is stored once."""
 
 FRAME_RECORDS: Final = 1024
 FRAME_BYTES: Final = 256 * 1024
-"""About how much goes into one frame: what is read, decoded and held in memory at a time."""
+"""The approximate size of a frame, which is read, decoded and held in memory at a time."""
 
 _BYTES: Final = "$bytes"
-"""Stands in a label for the bytes of a value that is no text."""
+"""The key in a label of a value that is bytes."""
 
 _NAME: Final = itemgetter(0)
 _VALUE: Final = itemgetter(1)
@@ -46,7 +46,7 @@ _BIG_INTEGER: Final = 1
 
 
 class Label(NamedTuple):
-    """What the records of a frame share."""
+    """Tag, key and age, which the records of a frame share."""
 
     tag: str
     key: ChunkKey
@@ -55,7 +55,7 @@ class Label(NamedTuple):
 
 
 def encode_label(label: Label) -> bytes:
-    """Return a label's bytes; a tag or a value may hold anything."""
+    """Return a label's bytes; a tag or a value may contain anything."""
     timekey, key_tag, variables, came_through_error = label.key
     fields = [label.tag, label.created, timekey, key_tag, variables, *[True] * came_through_error]
     return json.dumps(fields, separators=(",", ":"), default=_labelled).encode()
@@ -67,14 +67,14 @@ def _labelled(value: Any) -> Any:
 
 def _unlabelled(fields: dict[str, Any]) -> Any:
     if fields.keys() == {_BYTES}:
-        with suppress(ValueError, TypeError):  # a record's own hash may look like this
+        with suppress(ValueError, TypeError):  # a hash from a record may have the same key
             return base64.b64decode(fields[_BYTES], validate=True)
     return fields
 
 
 @lru_cache(maxsize=1024)
 def decode_label(data: bytes) -> Label:
-    """Return the label whose bytes these are."""
+    """Return the label encoded in some bytes."""
     tag, created, timekey, key_tag, variables, *came_through_error = json.loads(data, object_hook=_unlabelled)
     values = tuple((name, value) for name, value in variables)
     return Label(tag, ChunkKey(timekey, key_tag, values, bool(came_through_error)), created)
@@ -88,9 +88,9 @@ def encode_payloads(payloads: Payloads, size: int) -> Iterator[Content]:
 
 
 def encode_events(batch: EventBatch, size: int, refuse: Callable[[int, Exception], None]) -> Iterator[Content]:
-    """Yield frames' contents for the events of a batch, `size` bytes of JSON about.
+    """Yield frames' contents for the events of a batch, about `size` bytes of JSON.
 
-    `refuse(index, error)` is told of an event that no format can hold: one that is nested hundreds of levels deep.
+    `refuse(index, error)` is called for an event that cannot be encoded: one that is nested hundreds of levels deep.
     """
     step = _records_per_frame(len(batch), size)
     for start in range(0, len(batch), step):
@@ -105,14 +105,14 @@ def encode_events(batch: EventBatch, size: int, refuse: Callable[[int, Exception
 
 
 def _encode_json(records: list[Record], times: list[Time]) -> tuple[list[bytes], bytes, bytes]:
-    """Return each record's JSON, without a field that all have in common; the times; that field."""
+    """Return each record's JSON, without the field that all have in common; the times; that field."""
     packed = pack_times(times)
     found = _last_in_common(records)
     if found is None:
         return list(map(orjson.dumps, records)), packed, b""
     name, value = found
     shared = orjson.dumps({name: value})
-    # taking the last field off and putting it back leaves each record as it was, its order too
+    # removing the last field and adding it again keeps the order of each record
     taken = list(map(dict.popitem, records))
     are_same = all(map(is_, map(_VALUE, taken), repeat(value))) and len(set(map(_NAME, taken))) == 1
     try:
@@ -123,9 +123,9 @@ def _encode_json(records: list[Record], times: list[Time]) -> tuple[list[bytes],
 
 
 def _last_in_common(records: list[Record]) -> tuple[str, Any] | None:
-    """Return the last field of the records if it seems to be one object for all, and large: metadata of their source.
+    """Return the last field of the records if it seems to be large and the same object in all.
 
-    Looks at three of them only.
+    Only three of them are compared.
     """
     if len(records) < LEAST_SHARING or not all(records):
         return None
@@ -143,7 +143,7 @@ def _pack_events(batch: EventBatch, numbers: range, refuse: Callable[[int, Excep
     packed: list[bytes] = []
     for number in numbers:
         try:
-            # inside an array, as it will be read: what fits into no array would take its whole frame with it
+            # inside an array, as it will be read: one that nests too deeply there would make its whole frame unreadable
             packed.append(pack([[batch.times[number], batch.records[number]]])[1:])
         except (TypeError, ValueError, RecursionError) as error:
             refuse(number, error)
@@ -151,7 +151,7 @@ def _pack_events(batch: EventBatch, numbers: range, refuse: Callable[[int, Excep
 
 
 def decode_body(index: Index, body: bytes) -> EventBatch:
-    """Return the events of a frame that is whole."""
+    """Return the events of an intact frame."""
     tag = decode_label(index.label).tag
     if index.kind is Kind.JSON:
         return EventBatch(tag, list(index.times()), _with_shared(orjson.loads(body), index))
@@ -189,7 +189,7 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """Return what `pack` was given."""
+    """Return the value that `pack` encoded."""
     return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_big_integer)
 
 

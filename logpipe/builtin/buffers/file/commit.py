@@ -1,4 +1,4 @@
-"""Writes what chunks have pending, in groups: whoever appends while a group is being synced shares the next one."""
+"""Writes pending events of chunks in groups: all that is appended while a group is being synced forms the next one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 from logpipe import BufferFull, Host, LogpipeError
 from logpipe.builtin.buffers.file.chunk import FileChunk, Group
-from logpipe.builtin.buffers.file.patience import Patience
 from logpipe.builtin.buffers.file.space import FULL, Space
+from logpipe.builtin.buffers.file.transient import TransientRetry
 from logpipe.builtin.compression import Compression
 from logpipe.durable import Disk
 
@@ -17,7 +17,7 @@ class Committer:
 
     Args:
         disk: its file operations.
-        space: told of what is written and of what was refused for want of room.
+        space: notified of writes, and of those that failed on a full disk.
         host: of the output.
         compression: how frames are compressed.
     """
@@ -31,7 +31,7 @@ class Committer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._failing = False
-        self._patience = Patience(host)
+        self._retry = TransientRetry(host)
         self._syncs = host.counter("buffer_sync_count", "Groups written to buffer files and synced.")
         self._refused = host.counter(
             "buffer_refused_records", "Events that could not be written to the buffer; their source is read again."
@@ -58,7 +58,7 @@ class Committer:
 
     async def _write(self, chunk: FileChunk, group: Group) -> None:
         try:
-            ends = await self._patience.run(lambda: chunk.write(group, self._disk, compression=self._compression))
+            ends = await self._retry.run(lambda: chunk.write(group, self._disk, compression=self._compression))
         except OSError as error:
             self._failed(chunk, group, error)
         except BaseException as error:
@@ -73,7 +73,7 @@ class Committer:
                 self._host.log.info("buffer %s can be written to again", chunk.path.parent)
 
     def _failed(self, chunk: FileChunk, group: Group, error: OSError) -> None:
-        """Give a chunk's file up for writing: what a failed sync may have dropped, no later one brings back."""
+        """Stop writing to a chunk's file: what a failed sync has dropped, a later sync does not restore."""
         if error.errno in FULL:
             self._space.ran_out(error)
             refusal: LogpipeError = BufferFull(f"the disk of buffer {chunk.path.parent} is full: free some room")
@@ -86,7 +86,7 @@ class Committer:
             self._failing = True
             self._host.log.error(
                 "buffer file %s cannot be written: %s. It takes no more events; %d that were not synced yet are "
-                "refused, and read again from their source: look after the disk",
+                "refused, and read again from their source: check the disk",
                 chunk.path,
                 error,
                 count,

@@ -1,4 +1,4 @@
-"""Chunks that fluentd left behind: read, delivered, deleted; never added to. Formats: fluentd's plugin/buffer/*.rb."""
+"""Chunks written by fluentd: read, delivered, deleted; never added to. Formats: fluentd's plugin/buffer/*.rb."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SLICES: Final = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H
 
 
 class FluentdChunk:
-    """One chunk of fluentd's, read from its file each time; nothing of it is known before `check`.
+    """One chunk of fluentd's, read from its file each time; `check` must be called first.
 
     Args:
-        name: what the file's name tells.
+        name: the parts of the file's name.
         path: the file.
         size: its bytes.
-        chunk_keys: the keys that 0.12's one key may stand for.
+        chunk_keys: the keys that 0.12's single key may be.
         zone: of the time slices; None for the machine's.
         limit: bytes that the content may have decompressed.
     """
@@ -47,16 +47,16 @@ class FluentdChunk:
         self.progress: Any = None
         self.encoded = False
         self.unreadable = ""
-        """Why the content cannot be read; such a file is left where it is."""
+        """Why the content cannot be read; such a file is not moved or deleted."""
         self.must_stay = False
-        """Whether something in its file is nowhere else: then it is moved aside in the end, not deleted."""
+        """Whether damaged parts were not copied: then the file is moved to `corrupt` in the end, not deleted."""
         self._name = name
         self._chunk_keys = chunk_keys
         self._zone = zone
         self._limit = limit
         self._content: Content | None = None
         self.tag = ""
-        """Of all its events; empty where nothing tells."""
+        """Of all its events; empty where it is unknown."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -64,11 +64,11 @@ class FluentdChunk:
 
     @property
     def meta_path(self) -> Path:
-        """The file beside it that says what its events share."""
+        """The file beside it with the chunk key of its events."""
         return self.path.with_name(self.path.name + META)
 
     def check(self) -> list[Damage]:
-        """Find out, in a thread, what it holds.
+        """Find its intact parts, in a thread; returns the damaged ones.
 
         Raises:
             OSError: it cannot be read.
@@ -87,7 +87,7 @@ class FluentdChunk:
         return [Damage(0, self.size, None, self._count)] if content.damages else []
 
     def _shared(self) -> tuple[ChunkKey, str]:
-        """Return what the events share, and their tag."""
+        """Return the chunk key of the events, and their tag."""
         meta = read_meta(self.meta_path)
         if meta is not None:
             timekey, tag, variables = meta.get("timekey"), meta.get("tag"), meta.get("variables")
@@ -103,7 +103,7 @@ class FluentdChunk:
         return key_of(unquote(self._name.key), self._chunk_keys, self._zone)
 
     def vanished(self) -> int:
-        """Hear that the file is gone; returns how many events went with it, as far as that is known."""
+        """Record that the file was removed; returns the number of lost events, as far as it is known."""
         lost, self._count, self._content = self._count, 0, None
         return lost
 
@@ -114,12 +114,12 @@ class FluentdChunk:
                 yield EventBatch(self.tag, [time for time, _ in events], [record for _, record in events])
 
     def payloads(self) -> Iterator[bytes]:
-        """Yield what the output's format made, a line at a time."""
+        """Yield the content in the output's format, a line at a time."""
         if self._content is not None and self.encoded:
             yield from self._content.lines()
 
     def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
-        """Refuse: it is sealed."""
+        """Raise an error: fluentd's chunks take no events."""
         del batch, payloads, size
         raise RuntimeError(f"chunk {self.id} is fluentd's and takes no events")
 
@@ -128,7 +128,7 @@ class FluentdChunk:
 
 
 def key_of(text: str, chunk_keys: list[str], zone: tzinfo | None) -> tuple[ChunkKey, str]:
-    """Return what 0.12's one key, or file_single's, stands for among the chunk keys of today; and the events' tag."""
+    """Return 0.12's single key, or file_single's, as today's chunk key; and the events' tag."""
     if "time" in chunk_keys and text.isdigit() and len(text) in _SLICES:
         return ChunkKey(timekey=_slice_start(text, zone)), ""
     if "tag" in chunk_keys:
@@ -147,7 +147,7 @@ def _slice_start(text: str, zone: tzinfo | None) -> int | None:
 
 
 def read_meta(path: Path) -> dict[str, Any] | None:
-    """Return a chunk's meta data; None where there are none that can be read."""
+    """Return a chunk's metadata; None where there are none or they are unreadable."""
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_META)
@@ -157,7 +157,7 @@ def read_meta(path: Path) -> dict[str, Any] | None:
         data = data[_META_HEAD : _META_HEAD + int.from_bytes(data[2:_META_HEAD], "big")]
     try:
         unpacker = msgpack.Unpacker(strict_map_key=False, unicode_errors="replace")
-        unpacker.feed(data)  # fluentd has written plain maps, too, and what stood there before may follow
+        unpacker.feed(data)  # fluentd has also written plain maps, and remains of an older version may follow
         meta = text_of(unpacker.unpack())
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
         return None

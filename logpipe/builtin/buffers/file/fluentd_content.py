@@ -1,8 +1,8 @@
-"""What stands in the content file of a chunk that fluentd wrote. Everything here blocks.
+"""Reads the content file of a chunk that fluentd wrote. Everything here blocks.
 
-Events are MessagePack of `[time, record]`, one after the other; outputs with a `format` of their own leave whatever
-that made. Compressed content is members of gzip or Zstandard, one after the other. There is no checksum: damage shows
-where what should be an event is none, and reading goes on at the next place that looks like one.
+Events are MessagePack of `[time, record]`, one after the other; outputs with a `format` of their own store its result.
+Compressed content is members of gzip or Zstandard, one after the other. There is no checksum: damage is detected by
+data that is not an event, and reading continues at the next place that looks like one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from logpipe.builtin.compression import Compression, CorruptError, decompressor
 
 BLOCK: Final = 256 * 1024
 LARGEST_EVENT: Final = 64 << 20
-"""What claims to be a larger event is taken for damage."""
+"""A larger event is taken for damage."""
 
 _MAGIC: Final[dict[Compression, bytes]] = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
 _LONGEST_MAGIC: Final = 4
@@ -46,13 +46,13 @@ class Content:
         limit: bytes that it may have decompressed.
 
     Raises:
-        NotReadableError: there is more of it than the limit allows.
+        NotReadableError: it exceeds the limit.
         OSError: it cannot be read.
     """
 
     def __init__(self, path: Path, *, limit: int) -> None:
         self.damages = 0
-        """Stretches that reading has passed over so far."""
+        """The parts that reading has skipped so far."""
         self._path = path
         self._limit = limit
         with path.open("rb") as file:
@@ -64,7 +64,7 @@ class Content:
 
     @property
     def has_events(self) -> bool:
-        """Whether it holds events, rather than what an output's format made of them."""
+        """Whether it contains events, rather than the result of an output's format."""
         return bool(self._mark)
 
     def events(self) -> Iterator[list[Event]]:
@@ -81,7 +81,7 @@ class Content:
             yield events
 
     def _decode(self, data: bytes, *, is_all: bool) -> tuple[list[Event], int]:
-        """Return the events in `data` and how many bytes are done with."""
+        """Return the events in `data` and the number of bytes consumed."""
         events: list[Event] = []
         place = 0
         while place < len(data):
@@ -143,7 +143,7 @@ class Content:
 
 
 def _find_mark(start: bytes) -> bytes:
-    """Return the bytes that each event begins with, nothing where the content does not begin with events."""
+    """Return the bytes that each event begins with; empty where the content does not begin with events."""
     mark = _PAIR + _EVENT_TIME
     if start.startswith(mark) or (mark in start and not _is_text(start)):
         return mark
@@ -161,7 +161,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _decode_run(data: bytes, place: int, events: list[Event]) -> int:
-    """Add the events from `place` on as far as they are whole; returns where the first that is not begins."""
+    """Append the complete events from `place` on; returns where the first incomplete one begins."""
     unpacker = _unpacker()
     unpacker.feed(memoryview(data)[place:])
     done = place
@@ -178,7 +178,7 @@ def _decode_run(data: bytes, place: int, events: list[Event]) -> int:
 
 
 def _is_broken(data: bytes, place: int) -> bool:
-    """Return whether what stands at `place` is no event, rather than one that is not all there."""
+    """Return whether the data at `place` is not an event, as opposed to an incomplete one."""
     unpacker = _unpacker()
     unpacker.feed(memoryview(data)[place:])
     try:
@@ -213,7 +213,7 @@ def _event(value: Any) -> Event | None:
 
 
 def text_of(value: Any) -> Any:
-    """Return a value with its byte strings as text: Ruby's strings come so where their encoding is not known."""
+    """Return a value with its byte strings as text: Ruby packs strings of unknown encoding as bytes."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, dict):

@@ -1,16 +1,16 @@
-"""One frame of a buffer file: the records of a batch between two copies of an index that says where each one is.
+"""One frame of a buffer file: the records of a batch between two copies of their index.
 
     HEAD block | body | TAIL block | length of the block, 4 bytes
 
-A block is a marker, a checksum over what follows it in the block, the chunk's id, how many records the chunk had
-before, size and checksum of the body, a label (tag, key and age of the records), the fields that the records have in
+A block is a marker, a checksum over the rest of the block, the chunk's id, the number of records in the chunk before
+this frame, size and checksum of the body, a label (tag, key and age of the records), the fields that they have in
 common, the length and the checksum of each record and, of events in JSON, the time of each. All numbers are
 little-endian.
 
-Why two copies: whatever byte of a frame is damaged or missing, one copy still tells where the records on the other
-side of the damage begin and end, and each record's own checksum tells whether it is whole. Why the length at the end:
-whether a file ends with a whole frame is seen from its last few bytes. Why the chunk's id: a log line that happens to
-hold a frame (the log of somebody's buffer file) is not taken for one of ours.
+Why two copies: whichever byte of a frame is damaged or missing, one copy still locates the records on its side of the
+damage, and each record's own checksum shows whether it is intact. Why the length at the end: the last few bytes
+of a file show whether it ends with a complete frame. Why the chunk's id: a log line that contains a frame is not
+mistaken for one of the file's own.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ TAIL: Final = MARK + b"T"
 _FIXED: Final = struct.Struct("<8sII16sQIIIBBHII")
 _LENGTH: Final = struct.Struct("<I")
 _CHECKED_FROM: Final = 12
-"""What the block's checksum covers begins behind the marker and the checksum itself."""
+"""The block's checksum covers what follows the marker and the checksum itself."""
 
 _STEP: Final = 64
-"""Bytes that are decompressed at a time where some are damaged: what a failing step would have given is lost."""
+"""Bytes that are decompressed at a time from a damaged body: the output of a failing step is lost."""
 
 FIXED_SIZE: Final = _FIXED.size
 END_SIZE: Final = _LENGTH.size
 
 
 class Kind(enum.IntEnum):
-    """What the records of a frame are."""
+    """The format of a frame's records."""
 
     PAYLOADS = 0
-    """Bytes that an output's `encode` made."""
+    """Bytes from an output's `encode`."""
     JSON = 1
     """The records of events; the body is one array of them, the times are in the index."""
     MSGPACK = 2
-    """Events in MessagePack, each `[time, record]`, for what JSON cannot hold; the body is one array of them."""
+    """Events in MessagePack, each `[time, record]`, for what JSON cannot represent; the body is one array of them."""
 
 
-# where in a body its first record begins, and how many bytes stand between two
+# the offset of the first record in a body, and the number of bytes between two records
 _FIRST: Final = {Kind.PAYLOADS: 0, Kind.JSON: 1, Kind.MSGPACK: 5}
 _GAP: Final = {Kind.PAYLOADS: 0, Kind.JSON: 1, Kind.MSGPACK: 0}
 _LAST: Final = {Kind.PAYLOADS: 0, Kind.JSON: 1, Kind.MSGPACK: 0}
@@ -64,13 +64,13 @@ _LAST: Final = {Kind.PAYLOADS: 0, Kind.JSON: 1, Kind.MSGPACK: 0}
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A block, read and found intact."""
+    """An intact block."""
 
     size: int
     """Bytes of the block."""
     chunk_id: bytes
     first: int
-    """How many records the chunk had before this frame."""
+    """The number of records in the chunk before this frame."""
     count: int
     body_size: int
     body_crc: int
@@ -78,7 +78,7 @@ class Index:
     compression: Compression | None
     label: bytes
     shared: bytes
-    """Of events in JSON: an object of the fields that stand at the end of each record, or nothing."""
+    """Of events in JSON: an object of the fields that end each record, or nothing."""
     arrays: bytes
     """The lengths, then the checksums, then, of events in JSON, the times of the records."""
 
@@ -100,40 +100,40 @@ class Index:
         return struct.unpack_from(f"<{self.count}q", self.arrays, 8 * self.count)
 
     def offsets(self) -> Iterator[int]:
-        """Yield where each record begins, from the start of the body as it was before compression."""
+        """Yield the offset of each record in the uncompressed body."""
         gap = _GAP[self.kind]
         steps = (length + gap for length in self.lengths()[:-1])
         return accumulate(steps, initial=_FIRST[self.kind])
 
     @property
     def whole_size(self) -> int:
-        """Bytes of the body as it was before compression."""
+        """Bytes of the uncompressed body."""
         between = _GAP[self.kind] * (self.count - 1)
         return _FIRST[self.kind] + sum(self.lengths()) + between + _LAST[self.kind]
 
 
 class Content(NamedTuple):
-    """What one frame will hold, at least one record."""
+    """The content of one frame, at least one record."""
 
     kind: Kind
     records: Payloads
     times: bytes = b""
     """Of events in JSON, packed by `pack_times`."""
     shared: bytes = b""
-    """Of events in JSON, the fields that were taken off the end of each record, as an object."""
+    """Of events in JSON, the fields that were removed from the end of each record, as an object."""
 
 
 def encode_frame(
     chunk_id: bytes, first: int, label: bytes, content: Content, *, compression: Compression | None = None
 ) -> tuple[bytes, bytes, bytes]:
-    """Return the bytes of a frame: all before the body, the body, all behind it.
+    """Return the bytes of a frame: before the body, the body, after it.
 
     Args:
         chunk_id: 16 bytes.
-        first: how many records the chunk has before.
-        label: what the records share.
+        first: the number of records in the chunk before this frame.
+        label: tag, key and age of the records.
         content: the records.
-        compression: how the body is compressed: it is one member.
+        compression: how the body is compressed, as one member.
     """
     kind, records, times, shared = content
     count = len(records)
@@ -150,10 +150,10 @@ def encode_frame(
 
 
 def pack_times(times: Sequence[int]) -> bytes:
-    """Return the times of a frame's events as they stand in its index.
+    """Return the times of a frame's events as stored in its index.
 
     Raises:
-        struct.error: one is no integer of 64 bits.
+        struct.error: one is not an integer of 64 bits.
     """
     return struct.pack(f"<{len(times)}q", *times)
 
@@ -167,7 +167,7 @@ def _body(kind: Kind, records: Payloads) -> bytes:
 
 
 def block_size(data: bytes, marker: bytes) -> int | None:
-    """Return the size that the block beginning in `data` claims, which is not checked yet; None where none begins."""
+    """Return the size field of the block at the start of `data`, unchecked; None where no block begins."""
     if len(data) < FIXED_SIZE or data[: len(marker)] != marker:
         return None
     size: int = _LENGTH.unpack_from(data, _CHECKED_FROM)[0]
@@ -175,7 +175,7 @@ def block_size(data: bytes, marker: bytes) -> int | None:
 
 
 def parse_block(data: bytes, marker: bytes) -> Index | None:
-    """Return the block that `data` begins with, or None where it is not whole and intact."""
+    """Return the block that `data` begins with, or None where it is not complete and intact."""
     size = block_size(data, marker)
     if size is None or len(data) < size:
         return None
@@ -208,7 +208,7 @@ def parse_block(data: bytes, marker: bytes) -> Index | None:
 
 
 def end_block_size(data: bytes) -> int | None:
-    """Return the size of the block that a file ending in `data` ends with, as its last bytes claim."""
+    """Return the size of the last block of a file ending in `data`, as in its last bytes, unchecked."""
     if len(data) < END_SIZE:
         return None
     size: int = _LENGTH.unpack_from(data, len(data) - END_SIZE)[0]
@@ -216,7 +216,7 @@ def end_block_size(data: bytes) -> int | None:
 
 
 def is_intact(index: Index, body: memoryview, ending: bytes, block: bytes) -> bool:
-    """Return whether body and end of a frame are what its head block, whose bytes are `block`, says."""
+    """Return whether body and end of a frame match its head block, whose bytes are `block`."""
     if zlib.crc32(body) != index.body_crc:
         return False
     size = index.size
@@ -228,7 +228,7 @@ def is_intact(index: Index, body: memoryview, ending: bytes, block: bytes) -> bo
 
 
 def inflate(index: Index, body: bytes) -> bytes:
-    """Return the bytes of a body as they were before compression; of a damaged one as many as can be had."""
+    """Return the decompressed bytes of a body; of a damaged one as many as possible."""
     if index.compression is None:
         return body
     try:

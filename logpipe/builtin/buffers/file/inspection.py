@@ -1,6 +1,6 @@
-"""Looks at chunk files from outside, for who operates a host. Nothing is changed, and an engine may be at work on them.
+"""Inspects chunk files for `logpipe buffer`. Nothing is changed, and an engine may use the files meanwhile.
 
-What an engine has just removed raises FileNotFoundError, and what it is writing at the moment is no damage.
+A file that the engine has just removed raises FileNotFoundError; an unfinished frame that it is writing is not damage.
 Everything here blocks.
 """
 
@@ -14,50 +14,50 @@ from datetime import UTC
 from typing import Final
 
 from logpipe import ChunkKey, EventBatch, Time
+from logpipe.builtin.buffers.file.chunk_files import Found, end_of
 from logpipe.builtin.buffers.file.codec import decode_label
 from logpipe.builtin.buffers.file.fluentd import FluentdChunk, read_meta
 from logpipe.builtin.buffers.file.frame import Kind
-from logpipe.builtin.buffers.file.leftovers import Found, end_of
-from logpipe.builtin.buffers.file.reading import read_batches, read_payloads
+from logpipe.builtin.buffers.file.frame_reader import read_batches, read_payloads
 from logpipe.builtin.buffers.file.salvage import Damage, Scan, scan
 
 PATIENCE: Final = 1.0
-"""Seconds that the end of a file may take to become whole."""
+"""Seconds to wait for an incomplete frame at the end of a file."""
 _PAUSE: Final = 0.02
 _SECOND: Final = 1_000_000_000
 _LIMIT: Final = 1 << 40
-"""Bytes that a chunk of fluentd's may have decompressed: nobody but the reader waits for it."""
+"""Decompressed bytes of fluentd's chunks; a large limit, since no delivery waits for the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is seen of a chunk without reading all of it."""
+    """Facts about a chunk that are found without reading all of it."""
 
     key: ChunkKey
     tag: str
-    """Of its events, or of the first of them where they have several; empty where nothing tells."""
+    """Of its events, or of the first of them where they differ; empty where it is unknown."""
     created: Time
     count: int
-    """Records, as far as they can be had."""
+    """The number of records, as far as it is known."""
     encoded: bool
-    """Whether they are payloads that an output's `encode` or fluentd's `format` made."""
+    """Whether they are payloads from an output's `encode` or fluentd's `format`."""
     problem: str = ""
-    """What is wrong with it, at first sight; empty where nothing is."""
+    """What is wrong with it, as far as that is visible; empty where nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a chunk's every frame has shown."""
+    """The result of reading all of a chunk."""
 
     count: int
-    """Records that are intact."""
+    """The number of intact records."""
     damages: list[Damage]
     unreadable: str = ""
-    """Why it cannot be read at all."""
+    """Why it cannot be read at all; empty where it can."""
 
 
 def summarize(found: Found) -> Summary:
-    """Return what a chunk is. One of ours that ends as it should is not read but for its end.
+    """Return a chunk's summary. Of our own chunks only the end is read, if it is intact.
 
     Raises:
         OSError: it cannot be read, or it is gone.
@@ -100,7 +100,7 @@ def verify(found: Found) -> Verdict:
 
 
 def read(found: Found) -> Iterator[EventBatch | bytes]:
-    """Yield what is intact of a chunk, oldest first: batches, or payloads where it holds those.
+    """Yield the intact parts of a chunk, oldest first: batches, or payloads where it contains those.
 
     Raises:
         OSError: it cannot be read, or it is gone.
@@ -136,7 +136,7 @@ def _scan(found: Found) -> Scan:
 
 
 def _is_being_written(descriptor: int, size: int) -> bool:
-    """Return whether a file that ends in the middle of a frame grows, or shrinks to where the frame began."""
+    """Return whether a file with an incomplete last frame grows, or is cut back to the start of that frame."""
     end = time.monotonic() + PATIENCE
     while time.time() - os.fstat(descriptor).st_mtime < PATIENCE and time.monotonic() < end:
         if os.fstat(descriptor).st_size != size:

@@ -1,4 +1,4 @@
-"""Where a buffer's files are and what they are called. Rules for `path`: fluentd's plugin/buf_file.rb."""
+"""The folders and names of a buffer's files. Rules for `path`: fluentd's plugin/buf_file.rb."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 from logpipe import LogpipeError
 from logpipe.durable import UNFINISHED
 
-# fluentd's ids: 1.x 16 bytes, 0.12 the first 8 of them; the same moment is in front in all
+# fluentd's ids: 1.x has 16 bytes, 0.12 the first 8 of them; both begin with the time
 _FLUENTD_NAME: Final = re.compile(r"(?:(?P<key>.*)\.)?(?P<state>[bq])(?P<id>[0-9a-f]{16}(?:[0-9a-f]{16})?)")
 _OWN_NAME: Final = re.compile(r"c([0-9a-f]{32})")
-# a chunk file of any buffer: what stands before the id, and what behind it
+# a chunk file of any buffer: the parts before and after the id
 _ANY_NAME: Final = re.compile(
     r"(?:(?P<single>fsb\.).*\.|(?P<prefix>(?:.*\.)?))(?:c[0-9a-f]{32}|[bq](?:[0-9a-f]{16}){1,2})(?P<suffix>\..*)?"
 )
@@ -22,14 +22,14 @@ META: Final = ".meta"
 
 
 class FluentdName(NamedTuple):
-    """What the name of a chunk that fluentd wrote tells."""
+    """The parts of the name of a chunk that fluentd wrote."""
 
     chunk_id: str
     """32 hexadecimal digits."""
     key: str | None
     """0.12's and file_single's: the tag, the time slice or the field that is the chunk's key, percent-escaped."""
     is_staged: bool = False
-    """Whether fluentd would still have added to it."""
+    """Whether it was still staged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Place:
 
     folder: Path
     prefix: str
-    """What names begin with, with the full stop."""
+    """The prefix of names, with the full stop."""
     suffix: str
-    """What they end with, with the full stop; may be empty."""
+    """The suffix of names, with the full stop; may be empty."""
     others_suffix: tuple[str, ...] = ()
-    """Further endings of chunks that fluentd left."""
+    """Further suffixes of chunks that fluentd wrote."""
 
     def path_of(self, chunk_id: str) -> Path:
-        """Return the file of one of our chunks. No name of fluentd's looks like it, so it leaves them alone."""
+        """Return the file of one of our chunks. The name differs from all of fluentd's, which thus ignores it."""
         return self.folder / f"{self.prefix}c{chunk_id}{self.suffix}"
 
     @property
@@ -54,17 +54,17 @@ class Place:
         return self.folder / f"{self.prefix}lock"
 
     def own_id(self, name: str) -> str | None:
-        """Return the id of the chunk whose file is called that, None where it is not one of ours."""
+        """Return the chunk id in a file's name, None where it is not one of ours."""
         middle = self._middle(name, self.suffix)
         found = None if middle is None else _OWN_NAME.fullmatch(middle)
         return None if found is None else found[1]
 
     def is_unfinished(self, name: str) -> bool:
-        """Return whether a file of that name was to take the place of one of our chunks."""
+        """Return whether a file of that name is an unfinished replacement of one of our chunks."""
         return name.endswith(UNFINISHED) and self.own_id(name.removesuffix(UNFINISHED)) is not None
 
     def fluentd_name(self, name: str) -> FluentdName | None:
-        """Return what the name of a chunk that fluentd wrote tells, None where it is not one."""
+        """Return the parts of the name of a chunk that fluentd wrote, None for other names."""
         for suffix in (self.suffix, *self.others_suffix):
             middle = self._middle(name, suffix)
             found = None if middle is None else _FLUENTD_NAME.fullmatch(middle)
@@ -82,7 +82,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a buffer writes, and where else it looks for what was left behind."""
+    """Where a buffer writes, and where else it looks for chunks of previous runs."""
 
     place: Place
     former: Place | None = None
@@ -97,7 +97,7 @@ class Location:
 
 
 def places_in(folder: Path) -> list[Place]:
-    """Return the places that the names of a folder's files show: whatever buffers they belong to.
+    """Return the places of all buffers with chunk files in a folder, by the files' names.
 
     Raises:
         OSError: the folder cannot be read.
@@ -111,17 +111,17 @@ def places_in(folder: Path) -> list[Place]:
 
 
 def is_prefix(path: str) -> bool:
-    """Return whether a `path` names files, with `*` for what differs, whatever there is on the disk."""
+    """Return whether a `path` by itself names files rather than a folder, with `*` for the varying part."""
     return ".*" in path
 
 
 def locate(path: str, *, suffix: str, name: str, worker: int | None, own_root: bool) -> Location:
-    """Return where the files of a `<buffer>` are. It looks at the disk: a `path` may be a folder or a file.
+    """Return where the files of a `<buffer>` are. Reads the disk: a `path` may be a folder or a file.
 
     Args:
         path: the setting, or the plugin's own folder.
         suffix: `path_suffix`.
-        name: what files in a folder begin with, `buffer`.
+        name: the prefix of files in a folder, `buffer`.
         worker: this worker's number where there are several, else None.
         own_root: whether `path` is the plugin's own folder, which is this worker's alone.
 
@@ -148,10 +148,10 @@ def locate(path: str, *, suffix: str, name: str, worker: int | None, own_root: b
 
 def _in_folder(folder: Path, *, suffix: str, name: str, worker: int | None) -> Location:
     prefix = f"{name}."
-    # 0.12 had no folders: its files are beside, PATH.KEY.bID.log; out_file's have no suffix
+    # 0.12 had no folders: its files are beside it, PATH.KEY.bID.log; out_file's have no suffix
     beside = Place(folder.parent, f"{folder.name}.", suffix, ("", ".log"))
     if worker is None:
         return Location(Place(folder, prefix, suffix), beside=beside)
     place = Place(folder / f"worker{worker}", prefix, suffix)
-    # compat: worker 0 takes over what a single worker left
+    # compat: worker 0 takes over the chunks of a single worker
     return Location(place, Place(folder, prefix, suffix), beside) if worker == 0 else Location(place)

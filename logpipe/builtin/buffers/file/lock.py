@@ -1,4 +1,4 @@
-"""Keeps a second process out of a buffer's files, also where the disk has no room for a lock's own file."""
+"""Locks a buffer's files against a second process, even where the disk has no space for a lock file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Lock:
-    """A locked file beside the chunks; the kernel lets go of it however the process ends. Every method blocks."""
+    """A locked file beside the chunks; the kernel unlocks it when the process ends. Every method blocks."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self.path = path
@@ -27,8 +27,8 @@ class Lock:
     def take(self) -> None:
         """Lock, until `release`.
 
-        The folder is locked as well: shared by all who have a file of their own in it, and alone where the disk is so
-        full that none can be made. What waits in the buffer could never leave it otherwise.
+        The folder is locked as well: shared by all processes with a lock file in it, exclusively where the disk is too
+        full for a lock file; otherwise the chunks on a full disk could never be delivered.
 
         Raises:
             LogpipeError: another process has it.
@@ -54,12 +54,12 @@ class Lock:
             raise
         self._folder = folder
         if self._descriptor is not None:
-            with contextlib.suppress(OSError):  # who has it is said to be unknown, then
+            with contextlib.suppress(OSError):  # the owner is then reported as unknown
                 os.ftruncate(self._descriptor, 0)
                 os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
-        """Let others have it; quiet when it was not taken."""
+        """Unlock it; does nothing when it is not locked."""
         descriptor, self._descriptor = self._descriptor, None
         folder, self._folder = self._folder, None
         if descriptor is not None:
@@ -71,9 +71,9 @@ class Lock:
 
 
 def holder(path: Path) -> str | None:
-    """Return the process that holds a lock file, `unknown` where it did not say; None where nobody does.
+    """Return the id of the process that holds a lock file, `unknown` where it is not in the file; None without a lock.
 
-    It is not tried by locking: an engine that starts at that moment would take us for another engine.
+    It does not try to lock: an engine that starts at that moment would fail.
     """
     try:
         found = path.stat(follow_symlinks=False)

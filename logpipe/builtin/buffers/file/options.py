@@ -9,13 +9,13 @@ from logpipe import BufferOptions, FileMode, InvalidSetting, Size, param
 
 
 class StoredOptions(BufferOptions):
-    """What buffers in files have in common."""
+    """The settings that buffers in files have in common."""
 
     chunk_limit_size: Size = param("Largest size of a chunk.", default="256m")
     total_limit_size: Size = param("Largest size of all chunks together.", default="64g")
     path: str | None = param(
-        "Folder of the chunk files, or what their names begin with, followed by `.*`; unset: the folder `buffer` of "
-        "the plugin, under `root_dir`.",
+        "Folder of the chunk files, or the prefix of their names followed by `.*`; unset: the folder `buffer` of the "
+        "plugin, under `root_dir`.",
         default=None,
     )
     file_permission: FileMode | None = param(
@@ -38,20 +38,20 @@ class StoredOptions(BufferOptions):
 class FileBufferOptions(StoredOptions):
     """Settings of `<buffer> @type file`."""
 
-    path_suffix: str = param("What the names of chunk files end with.", default=".log")
+    path_suffix: str = param("Suffix of the chunk files.", default=".log")
 
 
 class FileSingleBufferOptions(StoredOptions):
     """Settings of `<buffer> @type file_single`."""
 
-    calc_num_records: bool = param("Accepted for fluentd's sake: events are always counted.", default=True)
+    calc_num_records: bool = param("Accepted for compatibility: events are always counted.", default=True)
     chunk_format: Literal["msgpack", "text", "auto"] = param(
-        "Accepted for fluentd's sake: the format of a chunk is seen from its content.", default="auto"
+        "Accepted for compatibility: the format of a chunk is detected from its content.", default="auto"
     )
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield what cannot work together."""
+        """Yield settings that cannot work together."""
         yield from super().check()
         if len(self.chunk_keys) > 1:
-            # compat: buf_file_single.rb, whose file names have room for one
+            # compat: buf_file_single.rb has one key in its file names
             yield "file_single takes one chunk key, the tag or one field: use @type file for more"

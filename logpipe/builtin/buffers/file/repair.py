@@ -1,4 +1,4 @@
-"""Takes the damage out of a chunk file that no engine is using, as an engine would at its delivery. It all blocks."""
+"""Removes the damaged parts of a chunk file that no engine is using, as an engine does at delivery. Blocks."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from logpipe.builtin.buffers.file.aside import CORRUPT, copy_damages, move
+from logpipe.builtin.buffers.file.chunk_files import Found
 from logpipe.builtin.buffers.file.frame import Content, Index, Kind, encode_frame, pack_times
-from logpipe.builtin.buffers.file.leftovers import Found
-from logpipe.builtin.buffers.file.reading import read_frames
+from logpipe.builtin.buffers.file.frame_reader import read_frames
+from logpipe.builtin.buffers.file.quarantine import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.salvage import Extent, Fragment, scan
 from logpipe.durable import Disk, Files
 
 
 class Repaired(NamedTuple):
-    """What was done."""
+    """The result of a repair."""
 
     saved: int
-    """Records that the file has now."""
+    """The number of records in the repaired file."""
     moved: Path
-    """What is damaged, with a report beside it."""
+    """The file with the damaged parts; a report is beside it."""
 
 
 def repair(found: Found) -> Repaired:
-    """Leave only what is intact in one of our files; the rest goes to the folder `corrupt`, with a report.
+    """Keep only the intact parts in one of our files; the rest goes to the folder `corrupt`, with a report.
 
-    The caller holds the lock of its place. A crash at any moment leaves the file as it was or repaired.
+    The caller holds the lock of its place. A crash at any moment leaves the file unchanged or repaired.
 
     Raises:
-        OSError: it cannot be read or written; it is as it was.
+        OSError: it cannot be read or written, and is unchanged.
     """
     path, chunk_id = found.path, bytes.fromhex(found.chunk_id)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -48,7 +48,7 @@ def repair(found: Found) -> Repaired:
     moved = folder / (f"{path.name}.damaged" if copied else path.name)
     if saved:
         if not copied:
-            with contextlib.suppress(FileExistsError):  # by a repair that did not come to its end
+            with contextlib.suppress(FileExistsError):  # from a repair that was interrupted
                 moved.hardlink_to(path)
         disk.replace(path, _frames(chunk_id, read_frames(path, seen.parts)))
     elif copied:
@@ -59,7 +59,7 @@ def repair(found: Found) -> Repaired:
 
 
 def _frames(chunk_id: bytes, frames: Iterable[tuple[Extent | Fragment, Index, bytes]]) -> Iterator[bytes]:
-    """Yield frames of what is intact, counted anew."""
+    """Yield the intact parts as frames, renumbered."""
     first = 0
     for part, index, body in frames:
         if isinstance(part, Extent):

@@ -1,8 +1,8 @@
-"""Finds every intact record of a buffer file, whatever happened to the rest of it. Everything here blocks.
+"""Finds every intact record of a damaged buffer file. Everything here blocks.
 
-A whole frame is one extent. Around a damaged place the next intact block is looked for: a tail block gives the
-records before it, counted from their end, a head block lets the records behind the last good block be counted from
-their start; each record is then taken or left by its own checksum.
+Adjacent intact frames are one extent. After a damaged place the next intact block is searched: a tail block locates the
+records before it from their end, a head block those after it from their start; each record is then accepted or
+rejected by its own checksum.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ WINDOW: Final = 1 << 20
 """Bytes that are read at a time."""
 _SECTOR: Final = 4096
 _MOST_INSERTED: Final = 16 << 20
-"""Foreign bytes inside a frame that its end is still looked for behind."""
+"""The most inserted bytes inside a frame after which its end is still searched."""
 _UNREADABLE: Final = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A stretch of whole frames."""
+    """Adjacent intact frames."""
 
     start: int
     end: int
@@ -47,12 +47,12 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What is left of one frame."""
+    """The intact part of a damaged frame."""
 
     index: Index
     start: int
     end: int
-    """Where in the file the bytes of its body are, or of what is left of it."""
+    """The place in the file of its body, or of the remaining part."""
     spans: tuple[tuple[int, int, int], ...]
     """Number, start and end of each intact record in these bytes, decompressed where they are compressed."""
 
@@ -63,18 +63,18 @@ class Fragment:
 
 
 class Damage(NamedTuple):
-    """A stretch of a file that is not as it was written."""
+    """A damaged part of a file."""
 
     start: int
     end: int
     lost: int | None
-    """Records that are gone; None where nothing says how many there were."""
+    """The number of lost records; None where it is unknown."""
     saved: int
-    """Records of the frames in it that are whole all the same."""
+    """The number of intact records in it."""
 
 
 class Scan(NamedTuple):
-    """What a file holds."""
+    """The intact and damaged parts of a file."""
 
     parts: list[Extent | Fragment]
     """In order."""
@@ -84,7 +84,7 @@ class Scan(NamedTuple):
 
 
 class Window:
-    """A file's bytes, read in large pieces; those that the disk cannot give are zeros."""
+    """A file's bytes, read in large pieces; unreadable ones are zeros."""
 
     def __init__(self, descriptor: int, end: int) -> None:
         self.end = end
@@ -118,7 +118,7 @@ class Window:
         return b"".join(pieces)
 
     def find(self, pattern: bytes, place: int) -> int:
-        """Return where `pattern` comes next, from `place` on; the end where it does not."""
+        """Return the next place of `pattern` from `place` on; the end where there is none."""
         overlap = len(pattern) - 1
         while place < self.end:
             data = self.read(place, min(WINDOW, self.end - place))
@@ -144,10 +144,10 @@ def _read(descriptor: int, place: int, length: int) -> bytes:
 
 
 def scan(descriptor: int, start: int, end: int, chunk_id: bytes) -> Scan:
-    """Return what of a chunk's file is intact, between two places.
+    """Return the intact and damaged parts of a chunk's file between two places.
 
     Raises:
-        OSError: it cannot be read at all; what the disk cannot give of it counts as damaged.
+        OSError: it cannot be read at all; unreadable parts count as damaged.
     """
     return _Scanner(Window(descriptor, end), chunk_id).scan(start)
 
@@ -204,7 +204,7 @@ class _Scanner:
             self._parts.append(Extent(place, place + index.frame_size, index.count))
 
     def _pick(self, place: int, head: Index | None) -> int:
-        """Take what is intact of the damaged frames from `place` to the next good block; returns where to go on."""
+        """Collect intact records of damaged frames from `place` to the next intact block; returns where to continue."""
         floor = place if head is None else place + head.size
         following = self._following(floor, head)
         stop = self._window.end if following is None else following.place
@@ -230,14 +230,14 @@ class _Scanner:
         return end
 
     def _behind(self, place: int, tail: Index) -> int:
-        """Return where to go on behind a tail block: the length that should follow it may be damaged, or missing."""
+        """Return where to continue after a tail block: the length that follows it may be damaged or missing."""
         after = min(self._window.end, place + END_SIZE)
         following = self._window.read(place, min(END_SIZE + len(HEAD), self._window.end - place))
         is_there = following.startswith(tail.size.to_bytes(END_SIZE, "little"))
         return after if is_there or following[END_SIZE:] in {HEAD, b""} else place
 
     def _following(self, place: int, head: Index | None) -> _Block | None:
-        """Return the next intact block: where the head says that its tail is, else the first that can be found."""
+        """Return the next intact block: the head's own tail, else the first that is found."""
         if head is not None:
             tail_at = place + head.body_size
             tail = self._block(tail_at, TAIL) if tail_at < self._window.end else None
@@ -252,13 +252,13 @@ class _Scanner:
         return None
 
     def _fragment(self, index: Index, start: int, stop: int, *, from_start: bool, from_end: bool) -> Fragment:
-        """Return the intact records of a frame whose body, or the rest of it, lies between two places."""
+        """Return the intact records of a frame whose body, or a part of it, is between two places."""
         if index.compression is not None:
             body = inflate(index, self._window.read(start, min(index.body_size, stop - start)))
             ways = [0] if from_start else []
             return Fragment(index, start, stop, tuple(_intact(index, memoryview(body), ways)))
         if from_start and stop - start > _MOST_INSERTED + index.body_size:
-            from_end = False  # rather than to hold in memory whatever stands there
+            from_end = False  # rather than read an unlimited amount into memory
         if not from_start:
             start = max(start, stop - index.body_size)
         elif not from_end:
@@ -275,7 +275,7 @@ def _is_same(one: Index, other: Index) -> bool:
 
 
 def _intact(index: Index, body: memoryview, ways: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Yield where intact records are in a body whose start lies at one of `ways`; it may lie before the body."""
+    """Yield the places of intact records in a body that starts at one of `ways`, possibly before its first byte."""
     records = zip(index.offsets(), index.lengths(), index.checksums(), strict=True)
     for number, (offset, length, checksum) in enumerate(records):
         for way in ways:

@@ -1,4 +1,4 @@
-"""Watches the room on the buffer's disk: below a mark the buffer takes nothing more, until there is room again."""
+"""Watches the free space of the buffer's disk: below a threshold the buffer takes no events until space is free."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from logpipe import Host
 MOST_RESERVED: Final = 64 << 20
 RESERVED_SHARE: Final = 0.05
 SECONDS: Final = 1.0
-"""Between two looks at the disk, where something has been written since the last one."""
+"""Seconds between two checks of the disk, if something was written since the last one."""
 PATIENCE: Final = 5.0
-"""Seconds after which a disk that was full is tried again although it seemed to have room: quotas do not show."""
+"""Seconds after which a full disk is tried again although it seemed to have space: quotas are not visible."""
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Space:
-    """Whether there is room.
+    """Tracks whether the disk has free space.
 
     Args:
-        folder: the buffer's, to be there before `watch`.
+        folder: the buffer's; must exist before `watch`.
         host: of the output.
         reserved: bytes to leave free; None for a twentieth of the disk, 64 MiB at most.
-        statvfs: what asks the disk.
+        statvfs: returns the free space of the disk.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Space:
         statvfs: Callable[[Path], os.statvfs_result] = os.statvfs,
     ) -> None:
         self.problem = ""
-        """Why nothing more may be written; empty where it may."""
+        """Why nothing may be written; empty where it may."""
         self._folder = folder
         self._host = host
         self._reserved = reserved
@@ -52,20 +52,20 @@ class Space:
         self._not_before = 0.0
 
     def touch(self) -> None:
-        """Hear that something was written."""
+        """Record a write."""
         self._touched.set()
 
     def ran_out(self, error: OSError) -> None:
-        """Hear that the disk has refused a write for want of room."""
+        """Record that a write failed on a full disk."""
         self._not_before = self._host.clock.monotonic() + PATIENCE
         self._close(f"its disk is full ({error.strerror})")
 
     async def room(self) -> None:
-        """Wait until something may be written."""
+        """Wait until writing is allowed."""
         await self._room.wait()
 
     async def watch(self) -> None:
-        """Look at the disk for ever."""
+        """Check the disk until cancelled."""
         while True:
             await self._touched.wait()
             await self._look()
@@ -77,7 +77,7 @@ class Space:
         try:
             found = await self._host.in_thread(self._statvfs, self._folder)
         except OSError:
-            return  # whatever is wrong with the folder, a write finds out too, and says it
+            return  # a write reports the same error
         free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
         reserved = min(MOST_RESERVED, int(total * RESERVED_SHARE)) if self._reserved is None else self._reserved
         if free < reserved:

@@ -1,4 +1,4 @@
-"""What becomes of a part of a batch that is refused after others have taken theirs: copy's stores, rewritten tags."""
+"""Retries one destination after others have accepted their part of a batch: copy's stores, rewritten tags."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 10.0
 
 
-class LaterPart:
-    """Sends batches on until they are taken, so that those who took them before are not sent them again.
+class RetryingSender:
+    """Sends batches until they are accepted, so that the destinations before do not get them twice.
 
-    To an input an exception says that nobody has a batch: it reads its source again, and everybody gets all of it.
+    After an exception the input would read its source again, and every destination would get the whole batch again.
     """
 
     def __init__(self, send: Callable[[EventBatch], Awaitable[None]], host: Host, name: str) -> None:
@@ -25,11 +25,11 @@ class LaterPart:
         self._waiting = 0
 
     async def send(self, batch: EventBatch, copied: Callable[[EventBatch], EventBatch] = methodcaller("copy")) -> None:
-        """Send copies of a batch until one is taken, after longer and longer pauses.
+        """Send copies of a batch until one is accepted, with growing pauses.
 
         Raises:
-            Exception: it was refused, and who made it sends it nowhere again (it has no receipt), or has to know what
-                is wrong with events that came through `@ERROR`.
+            Exception: it was refused, and either has no receipt, so that its source does not send it again, or came
+                through `@ERROR`, whose sender needs the error.
         """
         pause = FIRST_PAUSE
         is_waiting = False

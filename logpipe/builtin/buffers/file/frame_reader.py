@@ -1,4 +1,4 @@
-"""Gives back what a buffer file holds, a frame at a time."""
+"""Reads the content of a buffer file, a frame at a time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _READ_AHEAD: Final = 128 * 1024
 
 
 class ChangedError(Exception):
-    """A file is not any more what it was when it was checked."""
+    """A file has changed since it was checked."""
 
 
 def read_payloads(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[bytes]:
-    """Yield the payloads of some parts of a file; events are passed over."""
+    """Yield the payloads of some parts of a file; events are skipped."""
     for part, index, body in read_frames(path, parts):
         if index.kind is not Kind.PAYLOADS:
             continue
@@ -37,14 +37,14 @@ def read_pieces(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[byte
 
 
 def payloads_in(part: Extent | Fragment | None, index: Index, body: bytes) -> Iterator[bytes]:
-    """Yield the payloads of one frame, or of what is left of it."""
+    """Yield the payloads of one frame, or of a fragment."""
     if isinstance(part, Fragment):
         return (body[start:end] for _, start, end in part.spans)
     return (body[start:end] for start, end in pairwise((*index.offsets(), index.whole_size)))
 
 
 def read_members(path: Path, parts: Iterable[Extent | Fragment], compression: Compression) -> Iterator[bytes]:
-    """Yield the payloads of some parts of a file compressed: as they stand there, where they are so already."""
+    """Yield the payloads of some parts of a file compressed; those already compressed so are not touched."""
     compress = compressor(compression)
     for part, index, body in _raw_frames(path, parts):
         if index.kind is not Kind.PAYLOADS:
@@ -56,7 +56,7 @@ def read_members(path: Path, parts: Iterable[Extent | Fragment], compression: Co
 
 
 def read_batches(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[EventBatch]:
-    """Yield the events of some parts of a file; payloads give a batch without any."""
+    """Yield the events of some parts of a file; payloads give an empty batch."""
     for part, index, body in read_frames(path, parts):
         if index.kind is Kind.PAYLOADS:
             yield EventBatch(decode_label(index.label).tag, [], [])
@@ -68,7 +68,7 @@ def read_batches(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[Eve
 
 
 def read_frames(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[tuple[Extent | Fragment, Index, bytes]]:
-    """Yield each frame's part, index and body, decompressed; of a fragment what is left of its body."""
+    """Yield each frame's part, index and decompressed body; of a fragment the remaining part of the body."""
     return ((part, index, inflate(index, body)) for part, index, body in _raw_frames(path, parts))
 
 
@@ -93,5 +93,5 @@ def _head(fixed: bytes, read: Callable[[int], bytes]) -> Index:
     size = block_size(fixed, HEAD)
     index = None if size is None else parse_block(fixed + read(size - FIXED_SIZE), HEAD)
     if index is None:
-        raise ChangedError("a frame that was whole is not any more")
+        raise ChangedError("a frame that was intact is damaged now")
     return index

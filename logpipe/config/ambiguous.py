@@ -1,4 +1,4 @@
-"""Numbers, sizes and times that fluentd's rules read as something else than a person does: `300ms`, `1.5k`, `1m30s`."""
+"""Detects numbers, sizes and times that fluentd reads differently from what was meant: `300ms`, `1.5k`, `1m30s`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from logpipe.config.conversion import Seconds, Size
 
 MOST: Final = 1 << 62
-"""What is larger is not looked at: nobody means it."""
+"""Larger values are not checked."""
 
 _QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-zA-Z]*)\s*")
 _SIZES: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -24,12 +24,12 @@ _TIME_UNITS: Final = {"d": 86400, "h": 3600, "m": 60}
 _TIME_WORDS: Final = (("d", "day"), ("h", "hour"), ("m", "minute"))
 
 
-def misreading(text: str, value: Any, hint: Any) -> tuple[str, str] | None:
-    """Return how a text is really read, and what to write instead; None where it is read as anybody would.
+def ambiguity(text: str, value: Any, hint: Any) -> tuple[str, str] | None:
+    """Return how fluentd reads a text, and what to write instead; None where that is the obvious reading.
 
     Args:
         text: what the user wrote.
-        value: what it became.
+        value: what it was converted to.
         hint: the setting's type.
     """
     kind = _kind(hint)
@@ -63,7 +63,7 @@ def _kind(hint: Any) -> Any:
 
 
 def _meant_seconds(text: str) -> float | None:
-    """Return what a person means: the sum of quantities, each with a known unit."""
+    """Return the obvious meaning: the sum of quantities, each with a known unit; None where there is none."""
     text, total, end = text.strip(), 0.0, 0
     for found in _QUANTITY.finditer(text):
         factor = _TIMES.get(found[2].lower())

@@ -20,7 +20,7 @@ from logpipe.event import EventBatch
 from logpipe.files import Files
 
 CLAIMED: Final = f"{SUFFIX}.replaying"
-"""What a file's name ends with while its letters are being replayed, or after that was broken off."""
+"""The suffix of a file while it is being replayed, or after a replay was interrupted."""
 
 
 def letter_stores(folder: Path) -> list[LetterStore]:
@@ -37,18 +37,18 @@ class LetterStore:
         self._only = only
         self._config = config
 
-    def of(self, config: str) -> LetterStore:
-        """Return those that a configuration has written, by its file's path; those that do not say count as well."""
+    def written_by(self, config: str) -> LetterStore:
+        """Return those of the configuration with this path, and those that name no configuration."""
         return LetterStore(self._folder, self._only, config)
 
     @property
     def folder(self) -> Path:
-        """Where they are."""
+        """Their folder."""
         return self._folder
 
     @property
     def notes(self) -> list[str]:
-        """That they are none of a buffer's chunks."""
+        """How to deliver them."""
         return ["dead letters: `logpipe buffer replay` delivers them"]
 
     def items(self) -> list[Item]:
@@ -65,7 +65,7 @@ class LetterStore:
         return [item for _, item in sorted(found, key=lambda each: each[0])]
 
     def lock(self) -> None:
-        """Do nothing: each file is claimed by itself, by renaming it."""
+        """Do nothing: files are claimed one by one, by renaming."""
 
     def unlock(self) -> None:
         """Do nothing."""
@@ -86,7 +86,7 @@ class _LetterFile:
 
     @property
     def config(self) -> str:
-        """The configuration that wrote it, empty where it does not say; a file holds the letters of one process."""
+        """The path of the configuration that wrote it, "" if unknown; a file holds the letters of one process."""
         return next((letter.culprit.config for letter in self.letters()), "")
 
     def row(self) -> Row:
@@ -156,11 +156,11 @@ class _LetterFile:
         if is_fresh:
             claimed = self._path.with_name(f"{self._path.name}.replaying")
             if claimed.exists():
-                raise LogpipeError(f"{claimed} is there already: replay that one first")
+                raise LogpipeError(f"{claimed} exists already: replay that one first")
             self._path.rename(claimed)
             self._path = claimed
         self._claimed = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        try:  # an engine that opened it before holds it until its letters are whole
+        try:  # an engine that opened the file before the renaming keeps it locked until its letters are complete
             fcntl.flock(self._claimed, fcntl.LOCK_EX if is_fresh else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._release()

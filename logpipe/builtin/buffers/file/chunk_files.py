@@ -24,18 +24,18 @@ from logpipe.builtin.buffers.file.frame import (
 from logpipe.builtin.buffers.file.location import FluentdName, Location, Place
 
 MOST_PEEKED: Final = 1000
-"""Files, the newest, that are looked into for whether they can take more events: the others are delivered at once."""
+"""The number of newest files that are read to see whether they can take more events: others are delivered at once."""
 
 _PEEK: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What a frame at the end, or at the start, of a file tells."""
+    """Facts from the last, or first, frame of a file."""
 
     label: Label
     count: int
-    """Events in the chunk up to there."""
+    """The number of events in the chunk up to there."""
     encoded: bool
 
 
@@ -47,13 +47,13 @@ class Found(NamedTuple):
     size: int
     fluentd: FluentdName | None
     end: End | None = None
-    """None where the file was not looked into or does not end with a whole frame."""
+    """None where the file was not read or does not end with a complete frame."""
     start: End | None = None
-    """What the first frame tells, of a file that does not end with a whole one."""
+    """Facts from the first frame of a file that does not end with a complete one."""
 
 
 def find(location: Location) -> list[Found]:
-    """Return what a previous run left, oldest first; files that never became chunks are removed.
+    """Return the chunk files of previous runs, oldest first; empty and unfinished files are removed.
 
     Raises:
         OSError: the buffer's own folder cannot be read.
@@ -62,20 +62,20 @@ def find(location: Location) -> list[Found]:
     everything = list(find_in(location.place))
     for place in (location.former, location.beside):
         if place is not None:
-            with contextlib.suppress(OSError):  # it need not be there
+            with contextlib.suppress(OSError):  # it may not exist
                 everything += find_in(place)
     found: list[Found] = []
     for each in everything:
         if each.size:
             found.append(each)
-        else:  # created, and then came the crash
+        else:  # a crash came right after its creation
             _delete_empty(each.path)
     found.sort(key=lambda each: each.chunk_id)
     return found[:-MOST_PEEKED] + [_peeked(each) for each in found[-MOST_PEEKED:]]
 
 
 def find_in(place: Place) -> Iterator[Found]:
-    """Yield the chunk files of one place as they come, without looking into them or changing anything.
+    """Yield the chunk files of one place in no order, without reading them or changing anything.
 
     Raises:
         OSError: its folder cannot be read.
@@ -100,7 +100,7 @@ def _delete_empty(path: Path) -> None:
 
 
 def _delete_unfinished(place: Place) -> None:
-    """Remove what a repair has left that was killed; the chunk itself is as it was."""
+    """Remove the unfinished files of a repair that was killed; the chunks themselves are unchanged."""
     for name in os.listdir(place.folder):  # noqa: PTH208 - names are what is wanted
         if place.is_unfinished(name):
             with contextlib.suppress(OSError):
@@ -132,7 +132,7 @@ def _told(index: Index | None, found: Found) -> End | None:
 
 
 def end_of(found: Found) -> End | None:
-    """Return what the last frame of one of our files tells; None where the file does not end with a whole one."""
+    """Return the facts from the last frame of one of our files; None where it does not end with a complete one."""
     try:
         descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

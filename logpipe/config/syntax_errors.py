@@ -1,7 +1,7 @@
-"""What a person got wrong where the grammar stopped, said so that the person can mend it.
+"""Explains a syntax error from the state of the parser where it stopped.
 
-Each explanation comes with a mended text, in which that mistake is gone and every other character still has its line,
-so that reading can go on and one run finds all mistakes.
+Each explanation comes with a corrected text, in which that error is gone and every other character keeps its line, so
+that parsing can go on and one run finds all errors.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from logpipe.config.quotes import TYPOGRAPHIC_QUOTES
 
 _LINE_BREAK: Final = re.compile(r"[\r\n]")
 _JSON_LINES: Final = frozenset('"[]{},:#-0123456789') | {""}
-"""What a line of JSON begins with."""
+"""The characters that a line of JSON may begin with."""
 
 _AS_TEXT: Final = "a value that starts with [ or { is read as JSON: put it in single quotes to keep it as text"
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
-    """One mistake in a text; `offset` is its place."""
+class SyntaxIssue:
+    """One syntax error in a text; `offset` is its place."""
 
     code: str
     message: str
@@ -35,7 +35,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where the grammar stopped: what it would have accepted there, and the tokens of what it had not finished."""
+    """Where the parser stopped: the terminals it would have accepted, and the tokens of its unfinished rules."""
 
     text: str
     offset: int
@@ -49,11 +49,11 @@ class Stop:
 
     @property
     def char(self) -> str:
-        """The character that was not expected; a line feed at the end."""
+        """The unexpected character; a line feed at the end of the text."""
         return self.text[self.offset : self.offset + 1] or "\n"
 
     def last(self, *kinds: str) -> Token:
-        """Return the innermost unfinished token of these kinds; the grammar was inside it, so there is one."""
+        """Return the innermost unfinished token of these kinds; callers make sure that there is one."""
         return next(token for token in reversed(self.stack) if token.type in kinds)
 
     @property
@@ -82,18 +82,18 @@ def stop_of(problem: UnexpectedInput, text: str) -> Stop:
     return Stop(text, len(text) if ended else problem.token.start_pos or 0, problem.expected, stack)
 
 
-def explain(stop: Stop) -> tuple[Mistake, str]:
-    """Return the mistake where tags are not the matter, and the text without it."""
+def explain(stop: Stop) -> tuple[SyntaxIssue, str]:
+    """Return the error, which is not one of unbalanced tags, and the text without it."""
     return next(explanation for known, explanation in _EXPLANATIONS if known(stop))(stop)
 
 
 _MISSING_BRACE: Final = re.compile(
     r"""(#\{(?:[^'"\[\](){}]|'[^']*'|\[[^\[\](){}"]*\]|\([^\[\](){}"]*\))*+)[^"}]*"\s*(?:#.*)?$"""
 )
-"""Code that is whole but for its brace, where a value's quote closes behind it."""
+"""Code of which only the closing brace is missing, followed by the closing quote of the value."""
 
 
-def _in_code(stop: Stop) -> tuple[Mistake, str]:
+def _in_code(stop: Stop) -> tuple[SyntaxIssue, str]:
     begin = stop.last("CODE_BEGIN")
     hint = "close every quote, bracket and brace inside #{…}"
     start = _start(begin)
@@ -101,48 +101,48 @@ def _in_code(stop: Stop) -> tuple[Mistake, str]:
         hint = f"the }} is missing: write {missing[1]}}}"
     elif stop.char == "#":
         hint = "a # outside quotes starts a comment in Ruby: put the text in quotes of its own"
-    return Mistake("open-code", "the code after #{ is never closed with }", start, hint), _without(stop, begin)
+    return SyntaxIssue("open-code", "the code after #{ is never closed with }", start, hint), _without(stop, begin)
 
 
-def _in_quotes(stop: Stop) -> tuple[Mistake, str]:
+def _in_quotes(stop: Stop) -> tuple[SyntaxIssue, str]:
     quote = stop.last("QUOTE")
     if stop.at_end:
-        mistake = Mistake("open-quote", 'the quote " is never closed', _start(quote), 'add " where the text ends')
+        issue = SyntaxIssue("open-quote", 'the quote " is never closed', _start(quote), 'add " where the text ends')
     elif stop.text[stop.offset - 1] == "\r":
         hint = "write \\n in place of the line break, or save the file with Unix line ends"
-        mistake = Mistake("line-break", "a quoted text cannot go on after CR LF", stop.offset - 1, hint)
+        issue = SyntaxIssue("line-break", "a quoted text cannot go on after CR LF", stop.offset - 1, hint)
     else:
         hint = f'write \\n for a line break; or add the missing " on line {quote.line}'
-        mistake = Mistake("line-break", "a quoted text cannot have an empty line", stop.offset, hint)
-    return mistake, _without(stop, quote)
+        issue = SyntaxIssue("line-break", "a quoted text cannot have an empty line", stop.offset, hint)
+    return issue, _without(stop, quote)
 
 
-def _in_single_quotes(stop: Stop) -> tuple[Mistake, str]:
+def _in_single_quotes(stop: Stop) -> tuple[SyntaxIssue, str]:
     hint = "add ' where the text ends; a text over several lines needs double quotes"
-    return Mistake("open-quote", "the quote ' is not closed on its line", stop.offset, hint), _without(stop)
+    return SyntaxIssue("open-quote", "the quote ' is not closed on its line", stop.offset, hint), _without(stop)
 
 
-def _in_json_text(stop: Stop) -> tuple[Mistake, str]:
+def _in_json_text(stop: Stop) -> tuple[SyntaxIssue, str]:
     quote = stop.last("QUOTE")
     if stop.char in "\r\n":
-        mistake = Mistake("open-quote", 'the quote " is not closed on its line', _start(quote), 'add " where it ends')
+        issue = SyntaxIssue("open-quote", 'the quote " is not closed on its line', _start(quote), 'add " where it ends')
     elif stop.char == "\\":
-        mistake = Mistake("bad-json", "\\u in JSON needs four hexadecimal digits", stop.offset, "write \\u00e9, or é")
+        issue = SyntaxIssue("bad-json", "\\u in JSON needs four hexadecimal digits", stop.offset, "write \\u00e9, or é")
     else:
         message = f"the control character {stop.char!r} cannot stand in a JSON text"
-        mistake = Mistake("bad-json", message, stop.offset, "write a tab as \\t, others as \\u and four digits")
-    return mistake, _without_json(stop)
+        issue = SyntaxIssue("bad-json", message, stop.offset, "write a tab as \\t, others as \\u and four digits")
+    return issue, _without_json(stop)
 
 
-def _in_json(stop: Stop) -> tuple[Mistake, str]:
+def _in_json(stop: Stop) -> tuple[SyntaxIssue, str]:
     begin = stop.last("LIST_BEGIN", "OBJECT_BEGIN")
     bracket = "]" if begin.type == "LIST_BEGIN" else "}"
     if stop.at_end:
-        mistake = Mistake("bad-json", f"the JSON value is never closed with {bracket}", _start(begin), _AS_TEXT)
-        return mistake, _without_json(stop)
+        issue = SyntaxIssue("bad-json", f"the JSON value is never closed with {bracket}", _start(begin), _AS_TEXT)
+        return issue, _without_json(stop)
     if stop.char in "]}" and stop.text[: stop.offset].rstrip().endswith(","):
         message = f"this is not JSON: a comma before {stop.char}"
-        return Mistake("bad-json", message, stop.offset, "remove the comma"), _without_json(stop)
+        return SyntaxIssue("bad-json", message, stop.offset, "remove the comma"), _without_json(stop)
     if "COLON" in stop.expected:
         wanted = ":"
     elif "NEXT" in stop.expected:
@@ -155,10 +155,10 @@ def _in_json(stop: Stop) -> tuple[Mistake, str]:
         hint = f'{stop.char} is a typographic quote: write "'
     elif not stop.word():
         hint = f"add {wanted} here, or put the whole value in single quotes to keep it as text"
-    return Mistake("bad-json", message, stop.offset, hint), _without_json(stop)
+    return SyntaxIssue("bad-json", message, stop.offset, hint), _without_json(stop)
 
 
-def _in_tag(stop: Stop) -> tuple[Mistake, str]:
+def _in_tag(stop: Stop) -> tuple[SyntaxIssue, str]:
     tag = stop.last("OPEN", "CLOSE")
     end = line_end(stop.text, _start(tag))
     if stop.offset >= end:
@@ -168,61 +168,61 @@ def _in_tag(stop: Stop) -> tuple[Mistake, str]:
     if tag.type == "CLOSE":
         hint = "an end tag holds a section's name of letters, digits and _, nothing else"
     close = stop.text.find(">", stop.offset, end)
-    mended = blank(stop.text, stop.offset, close) if close > 0 else f"{stop.text[:end]}>{stop.text[end:]}"
-    return Mistake("bad-tag", message, stop.offset, hint), mended
+    corrected = blank(stop.text, stop.offset, close) if close > 0 else f"{stop.text[:end]}>{stop.text[end:]}"
+    return SyntaxIssue("bad-tag", message, stop.offset, hint), corrected
 
 
-def open_tag(text: str, start: int) -> tuple[Mistake, str]:
-    """Return the mistake of a tag that has no `>` on its line, and the text with one."""
+def open_tag(text: str, start: int) -> tuple[SyntaxIssue, str]:
+    """Return the issue of a tag that has no `>` on its line, and the text with one."""
     line = text[start : line_end(text, start)]
     tag = line.split(" #")[0].rstrip()
     at = start + len(tag)
-    mended = f"{text[:at]}>{text[at + (len(tag) < len(line)) :]}"
-    return Mistake("open-tag", f"the tag {tag} is never closed with >", start, f"write {tag}>"), mended
+    corrected = f"{text[:at]}>{text[at + (len(tag) < len(line)) :]}"
+    return SyntaxIssue("open-tag", f"the tag {tag} is never closed with >", start, f"write {tag}>"), corrected
 
 
-def _after_tag(stop: Stop) -> tuple[Mistake, str]:
+def _after_tag(stop: Stop) -> tuple[SyntaxIssue, str]:
     tag = stop.last("OPEN", "CLOSE")
     message = f"unexpected {stop.word()} after {stop.text[_start(tag) : stop.offset].strip()}"
-    mistake = Mistake("text-after-tag", message, _past_blanks(stop), "start a new line after >")
-    return mistake, blank(stop.text, stop.offset, line_end(stop.text, stop.offset))
+    issue = SyntaxIssue("text-after-tag", message, _past_blanks(stop), "start a new line after >")
+    return issue, blank(stop.text, stop.offset, line_end(stop.text, stop.offset))
 
 
-def _after_value(stop: Stop) -> tuple[Mistake, str]:
+def _after_value(stop: Stop) -> tuple[SyntaxIssue, str]:
     begin = stop.value_start()
     if begin.type == "QUOTE" and "\n" in stop.text[_start(begin) : stop.offset]:
         hint = f'the text now ends on line {stop.last("QUOTE").line}, before {stop.word()}: add " where it should end'
-        return Mistake("open-quote", 'the quote " is not closed on its line', _start(begin), hint), _without(
+        return SyntaxIssue("open-quote", 'the quote " is not closed on its line', _start(begin), hint), _without(
             stop, begin
         )
     what, hint = "quoted value", "put single quotes around the whole value to keep the quotes in it"
     if begin.type in {"LIST_BEGIN", "OBJECT_BEGIN"}:
         what, hint = "JSON value", _AS_TEXT
-    mistake = Mistake("text-after-value", f"unexpected {stop.word()} after the {what}", _past_blanks(stop), hint)
-    return mistake, _without(stop, begin)
+    issue = SyntaxIssue("text-after-value", f"unexpected {stop.word()} after the {what}", _past_blanks(stop), hint)
+    return issue, _without(stop, begin)
 
 
-def _after_name(stop: Stop) -> tuple[Mistake, str]:
+def _after_name(stop: Stop) -> tuple[SyntaxIssue, str]:
     message = f"unexpected {stop.word()} after the quoted name"
-    return Mistake("text-after-name", message, stop.offset, "put a blank between name and value"), _without(stop)
+    return SyntaxIssue("text-after-name", message, stop.offset, "put a blank between name and value"), _without(stop)
 
 
-def _at_line(stop: Stop) -> tuple[Mistake, str]:
+def _at_line(stop: Stop) -> tuple[SyntaxIssue, str]:
     if stop.char == "<":
         hint = "a section's name has letters, digits and _ only, right after <"
-        return Mistake("bad-tag", f"{stop.word()} is no section tag", stop.offset, hint), _without(stop)
+        return SyntaxIssue("bad-tag", f"{stop.word()} is no section tag", stop.offset, hint), _without(stop)
     if "PARAM" in stop.expected:
-        hint = "dialect v0 knows names of letters, digits and _ only; most files are v1"
+        hint = "names in dialect v0 have letters, digits and _ only; most files are v1"
     else:
         hint = "a line holds one parameter, one tag or a comment"
-    return Mistake("syntax-error", f"unexpected {stop.word()}", stop.offset, hint), _without(stop)
+    return SyntaxIssue("syntax-error", f"unexpected {stop.word()}", stop.offset, hint), _without(stop)
 
 
 def _expects(*terminals: str) -> Callable[[Stop], bool]:
     return lambda stop: not stop.expected.isdisjoint(terminals)
 
 
-_EXPLANATIONS: Final[tuple[tuple[Callable[[Stop], bool], Callable[[Stop], tuple[Mistake, str]]], ...]] = (
+_EXPLANATIONS: Final[tuple[tuple[Callable[[Stop], bool], Callable[[Stop], tuple[SyntaxIssue, str]]], ...]] = (
     (_expects("CODE_TEXT", "CODE_STRING_TEXT"), _in_code),
     (_expects("TEXT"), _in_quotes),
     (lambda stop: stop.char == "'" and "SINGLE" in stop.expected, _in_single_quotes),
@@ -234,7 +234,7 @@ _EXPLANATIONS: Final[tuple[tuple[Callable[[Stop], bool], Callable[[Stop], tuple[
     (_expects("_SEP"), _after_name),
     (lambda _: True, _at_line),
 )
-"""What the grammar waited for tells the mistake; the first that fits is taken."""
+"""The explanation depends on what the parser expected; the first that fits is taken."""
 
 
 def line_end(text: str, offset: int) -> int:
@@ -249,7 +249,7 @@ def line_start(text: str, offset: int) -> int:
 
 
 def blank(text: str, start: int, end: int) -> str:
-    """Return the text with blanks in place of what stands from `start` to `end`; line ends stay."""
+    """Return the text with blanks from `start` to `end`; line ends stay."""
     kept = "".join(char if char in "\r\n" else " " for char in text[start:end])
     return f"{text[:start]}{kept}{text[end:]}"
 
@@ -270,7 +270,7 @@ def _without(stop: Stop, token: Token | None = None) -> str:
 
 
 def _without_json(stop: Stop) -> str:
-    """Return the text without the lines of an unfinished JSON value: on to its last bracket, or what is no JSON."""
+    """Return the text without the lines of an unfinished JSON value: to its last bracket, or the last JSON line."""
     start = _start(stop.value_start())
     last = stop.text[start].translate({ord("["): "]", ord("{"): "}"})
     end = line_end(stop.text, stop.offset)

@@ -1,4 +1,4 @@
-"""Puts what is damaged into the folder `corrupt`, with a report, before the rest is delivered and deleted."""
+"""Copies damaged parts into the folder `corrupt`, with a report, before the rest is delivered and deleted."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.durable import Disk, fault
 
 CORRUPT: Final = "corrupt"
-"""The folder's name; it is beside the chunks."""
+"""The name of the folder beside the chunks."""
 
 MOST_COPIED: Final = 16 << 20
-"""Damaged bytes that are copied; with more of them the whole file is moved when it has been delivered."""
+"""The most damaged bytes that are copied; with more, the whole file is moved after its delivery."""
 
 
 def copy_damages(disk: Disk, folder: Path, path: Path, damages: Sequence[Damage], *, saved: int, now: Time) -> bool:
-    """Write a file's damaged stretches and a report about them to `folder`; returns whether both are there.
+    """Write a file's damaged parts and a report to `folder`; returns whether both were written.
 
-    Doing it again, after a crash, replaces both. Without room for them only the report, or nothing, is written.
+    Repeating it after a crash replaces both. Without disk space only the report, or nothing, is written.
     """
     fault("buffer.damaged")
     size = sum(damage.end - damage.start for damage in damages)
@@ -48,7 +48,7 @@ def _read(path: Path, damages: Sequence[Damage]) -> list[bytes]:
         for damage in damages:
             try:
                 pieces.append(os.pread(file.fileno(), damage.end - damage.start, damage.start))
-            except OSError:  # unreadable is why it is damaged
+            except OSError:  # the part is damaged because it is unreadable
                 pieces.append(b"")
     return pieces
 
@@ -68,10 +68,10 @@ def _report(path: Path, damages: Sequence[Damage], *, saved: int, now: Time, cop
 
 
 def move(disk: Disk, folder: Path, *paths: Path) -> None:
-    """Move files to `folder`; one that is gone already is passed over.
+    """Move files to `folder`; missing ones are skipped.
 
     Raises:
-        OSError: it cannot be done.
+        OSError: one cannot be moved.
     """
     disk.make_folder(folder)
     for path in paths:

@@ -1,4 +1,4 @@
-"""What is the same for every file of one configuration: whom to tell, and what reading may look at."""
+"""What parsing shares among the files of one configuration: where to report, and what embedded code may see."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from logpipe.config.diagnostic import Position, Report
 from logpipe.config.element import USE_DEFAULT, Value
 
 Fetch: TypeAlias = Callable[[str], bytes]
-"""From a URL to what lies there; raises OSError."""
+"""Returns the content of a URL; raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Evaluation:
     worker_id: str = ""
 
     def run(self, source: str, read_files: list[str] | None = None) -> Value:
-        """Return the text that code gives, or None or USE_DEFAULT where it asks for that.
+        """Return the text that code results in; None for `use_nil`, USE_DEFAULT for `use_default`.
 
         The files that it reads are appended to `read_files`.
 
@@ -34,17 +34,17 @@ class Evaluation:
         value = embedded.evaluate_embedded(
             source, env=self.env, hostname=self.hostname, worker_id=self.worker_id, read_files=read_files
         )
-        if isinstance(value, embedded.Wanted):
+        if isinstance(value, embedded.ValueRequest):
             return None if value is embedded.USE_NIL else USE_DEFAULT
         return embedded.to_text(value)
 
 
 @dataclass(slots=True)
-class Reading:
-    """One configuration being read.
+class ParseContext:
+    """The state of reading one configuration.
 
-    `files` are the real paths of all files read so far, in order; `overflowed` tells that there were too many, and
-    `circular` are the places of includes that lead back to where they stand.
+    `files` are the real paths of all files read so far, in order; `overflowed` is set when there were too many, and
+    `circular` are the places of circular includes.
     """
 
     report: Report

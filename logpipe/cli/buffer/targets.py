@@ -1,4 +1,4 @@
-"""From what the user named to the stores that are meant."""
+"""Finds the stores that the command's arguments refer to."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from logpipe.builtin.buffers.file.aside import CORRUPT
 from logpipe.builtin.buffers.file.buffer import StoredBuffer
 from logpipe.builtin.buffers.file.location import Place, places_in
+from logpipe.builtin.buffers.file.quarantine import CORRUPT
 from logpipe.cli.buffer.chunks import ChunkStore
-from logpipe.cli.buffer.letters import CLAIMED, LetterStore, letter_stores
-from logpipe.cli.buffer.saying import say
+from logpipe.cli.buffer.dead_letters import CLAIMED, LetterStore, letter_stores
+from logpipe.cli.buffer.output import print_masked
 from logpipe.cli.buffer.store import Item, Store
-from logpipe.cli.reading import reading
+from logpipe.cli.settings import settings_from
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.render import render_all
 from logpipe.engine.dead_letter_files import SUFFIX
@@ -35,22 +35,24 @@ def find(given: argparse.Namespace) -> list[Store]:
     """
     if not given.config:
         return [store for target in given.target for store in _target(target)]
-    settings = reading(given.config, given)
+    settings = settings_from(given.config, given)
     return [own for found in _configured(settings) for store in found if (own := owned(store, settings, given))]
 
 
 def owned(store: Store, settings: Settings, given: argparse.Namespace) -> Store | None:
-    """Return what of a store belongs to a configuration, None where nothing does; all of it where that is asked for."""
+    """Return the part of a store that belongs to a configuration, None where nothing does; all of it with --all."""
     if not isinstance(store, LetterStore) or given.all:
         return store
-    own = store.of(str(settings.config.absolute()))
+    own = store.written_by(str(settings.config.absolute()))
     if others := len(store.items()) - len(own.items()):
-        say(f"{store.folder}: {others} files of other configurations are left out: --all takes them", file=sys.stderr)
+        print_masked(
+            f"{store.folder}: {others} files of other configurations are left out: --all takes them", file=sys.stderr
+        )
     return own if own.items() else None
 
 
 def chosen(store: Store, given: argparse.Namespace) -> list[Item]:
-    """Return a store's items that `--chunk` names; all of them without it."""
+    """Return a store's items that `--chunk` selects; all of them without it."""
     wanted = tuple(given.chunk)
     return [item for item in store.items() if not wanted or item.item_id.startswith(wanted)]
 
@@ -60,11 +62,11 @@ def _target(target: str) -> list[Store]:
     if path.is_dir():
         stores = [store for folder in _folders(path) for store in (*_stores(places_in(folder)), *letter_stores(folder))]
         if not stores:
-            say(f"no chunks in {target}", file=sys.stderr)
+            print_masked(f"no chunks in {target}", file=sys.stderr)
         return stores
     if not path.exists():
         raise LogpipeError(f"{target} is not there: give the folder of a buffer, or a chunk's file")
-    if path.is_symlink():  # that of symlink_path
+    if path.is_symlink():  # made for symlink_path
         path = path.resolve()
     if path.name.endswith((SUFFIX, CLAIMED)):
         return [LetterStore(path.parent, path)]
@@ -115,11 +117,13 @@ def _configured(settings: Settings) -> Iterator[list[Store]]:
         is_any = is_any or bool(letters)
         yield letters
     if not seen and not is_any:
-        say(f"no output of {settings.config} keeps chunks in files, and there are no dead letters", file=sys.stderr)
+        print_masked(
+            f"no output of {settings.config} keeps chunks in files, and there are no dead letters", file=sys.stderr
+        )
 
 
 def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -> Graph:
-    """Build a worker's graph, which touches nothing, and say why where that fails.
+    """Build a worker's graph without side effects; print the errors where that fails.
 
     `beside` is for a graph that runs beside the engine's: without sources, and with every buffer in memory.
     """
@@ -142,7 +146,7 @@ def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -
             )
     if graph is None:
         for text in render_all(_errors(found)):
-            say(text, file=sys.stderr)
+            print_masked(text, file=sys.stderr)
         raise LogpipeError(f"{settings.config} cannot be used: {len(_errors(found))} errors, shown above")
     return graph
 

@@ -1,4 +1,4 @@
-"""Waits where the process has run out of something that others give back, descriptors above all."""
+"""Retries work that failed for lack of a resource which is freed again, such as file descriptors."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from logpipe import Host
 T = TypeVar("T")
 
 WAIT: Final = 0.5
-"""Seconds before another try."""
+"""Seconds between two attempts."""
 
-_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+_TRANSIENT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 
-class Patience:
-    """Runs blocking work until it does not fail for a passing reason; says once that it waits."""
+class TransientRetry:
+    """Runs blocking work until it no longer fails with a transient error; logs once that it waits."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._waiting = False
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what `work`, run in a thread, returns.
+        """Run `work` in a thread and return its result.
 
         Raises:
-            OSError: it failed for another reason.
+            OSError: it failed with an error that is not transient.
         """
         while True:
             try:
                 result = await self._host.in_thread(work)
             except OSError as error:
-                if error.errno not in _PASSING:
+                if error.errno not in _TRANSIENT:
                     raise
                 if not self._waiting:
                     self._host.log.warning("the buffer waits: %s", error)

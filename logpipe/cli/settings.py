@@ -1,4 +1,4 @@
-"""What the command line says about reading a configuration, as the rest of the program takes it."""
+"""Makes `Settings` from a command's arguments."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from logpipe.cli.arguments import plugin_dirs
 from logpipe.supervisor import Settings
 
 
-def reading(path: str | Path, given: argparse.Namespace) -> Settings:
-    """Return what was given with -p and with the arguments of `add_reading`."""
+def settings_from(path: str | Path, given: argparse.Namespace) -> Settings:
+    """Return the settings given with -p and the arguments of `add_config_options`."""
     return Settings(
         Path(path),
         plugin_dirs=plugin_dirs(given.plugin),
