@@ -1,6 +1,6 @@
-"""Ruby expressions: read, checked and turned into Python functions; knows nothing about configuration files.
+"""Ruby expressions: parsed, checked and compiled to Python functions; independent of configuration files.
 
-What compiles is imported on first use: most processes that import logpipe compile nothing.
+The compiler is imported on first use: most processes that import logpipe compile nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def compile_record(
     """Compile the entries of a `<record>` section to one function over batches; see `transform.compile_record`.
 
     Raises:
-        TemplateError: an entry is no template, or uses what no expression may.
+        TemplateError: an entry is not a template, or uses something that expressions may not.
         ExpressionError: a path among the keys to remove is malformed.
     """
     from logpipe.expression import transform  # noqa: PLC0415 - the compiler takes a while to load
@@ -51,10 +51,10 @@ def compile_record(
 def compile_sequence(
     entries: Sequence[tuple[str, str | None]], rules: SequenceRules, *, origin: str = "expression"
 ) -> RecordTemplate:
-    """Compile entries that see one another to one function over batches; see `sequence.compile_sequence`.
+    """Compile entries that depend on one another to one function over batches; see `sequence.compile_sequence`.
 
     Raises:
-        TemplateError: an entry is no template, or uses what no expression may.
+        TemplateError: an entry is not a template, or uses something that expressions may not.
         ExpressionError: `prepare` does not run, or a path among the keys to remove is malformed.
     """
     from logpipe.expression import sequence  # noqa: PLC0415 - the compiler takes a while to load
@@ -66,7 +66,7 @@ def compile_template(text: str, reading: Reading, *, origin: str = "expression")
     """Compile one template, such as `a-${record["b"]}`; see `single.compile_template`.
 
     Raises:
-        ExpressionError: the text is no template, or uses what no expression may; `offset` counts in it.
+        ExpressionError: the text is not a template, or uses something that expressions may not; `offset` counts in it.
     """
     from logpipe.expression import single  # noqa: PLC0415 - the compiler takes a while to load
 

@@ -46,7 +46,7 @@ class RecordAccessor:
         """Return the value at the path, None where a step is missing, as Ruby's `dig` does.
 
         Raises:
-            ExpressionError: there is something on the way that has no steps.
+            ExpressionError: a value on the path is neither an object nor an array.
         """
         value: Any = record
         for key in self.keys:
@@ -61,16 +61,16 @@ class RecordAccessor:
         return value
 
     def set(self, record: Record, value: Any) -> None:
-        """Write `value` at the path; missing objects on the way are made, as in fluentd.
+        """Write `value` at the path; missing objects on the path are created, as in fluentd.
 
         Raises:
-            ExpressionError: a step on the way is no object or array.
+            ExpressionError: a value on the path is neither an object nor an array.
         """
         holder = _own_way(record, self.keys[:-1], make=True)
         last = self.keys[-1]
         fits = isinstance(holder, list) and isinstance(last, int) and -len(holder) <= last < len(holder)
         if not (isinstance(holder, dict) or fits):
-            raise ExpressionError(f"cannot write to {self.text}: the record has something else on the way there")
+            raise ExpressionError(f"cannot write to {self.text}: a value on the path is no object or array")
         holder[last] = value
 
     def delete(self, record: Record) -> Any:
@@ -184,7 +184,7 @@ def _getter(keys: Sequence[Key]) -> Callable[[Record], Any]:
 
 
 def _own_way(record: Record, keys: Sequence[Key], *, make: bool) -> Any:
-    """Return the container at the end of the way, each one on it replaced by a copy that nobody shares."""
+    """Return the last container on the path; each one on it is replaced by a copy, since they may be shared."""
     holder: Any = record
     for key in keys:
         inner: Any = None

@@ -1,4 +1,4 @@
-"""What compiling gives: generated source for people to read, and functions that are bound once per tag."""
+"""The result of compiling: readable generated source, and functions that are bound once per tag."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from logpipe.errors import ExpressionError
 from logpipe.event import Record, Time
 
 Value: TypeAlias = Callable[[Record, Time], Any]
-"""Gives a template's value for an event; raises ExpressionError where it fails, and never changes the record."""
+"""Returns a template's value for an event; raises ExpressionError where it fails, and never changes the record."""
 Failure: TypeAlias = tuple[int, ExpressionError]
 Transform: TypeAlias = Callable[[list[Record], list[Time]], list[Failure]]
-"""Changes the records, and the times where asked; returns the places of those that failed, with the reasons."""
+"""Changes the records, and the times if configured; returns the places of failed records, with the reasons."""
 Missing: TypeAlias = Callable[[str, ExpressionError], None]
 """Called with an entry's text when 0.12's rule made its value nil."""
 
@@ -23,7 +23,7 @@ class Part:
     """One template of a section: a key or a value."""
 
     label: str
-    """The name of its entry; `key` for what computes a name."""
+    """The name of its entry; `key` for the template of a name."""
     text: str
     source: str
     """Its generated function, or the Python of a constant."""
@@ -35,7 +35,7 @@ class Template:
 
     source: str
     unknown: list[str]
-    """Placeholders that nobody will ever fill."""
+    """Unknown placeholders, which are never filled."""
     _bind: Callable[..., Value] = field(repr=False)
 
     def bind(self, tag: str, *, hostname: str, env: Mapping[str, str]) -> Value:
@@ -49,13 +49,13 @@ class RecordTemplate:
 
     source: str
     unknown: list[str]
-    """Placeholders that nobody will ever fill."""
+    """Unknown placeholders, which are never filled."""
     undefined: list[str]
-    """Words that mean nothing: every event that they are evaluated for fails."""
+    """Unknown words: every event for which one is evaluated fails."""
     parts: list[Part]
     """Its templates, in the order they are computed."""
     loop: str
-    """The generated function over a batch, which asks those of the parts where no shorter way is written out."""
+    """The generated function over a batch, which calls those of the parts without a short form."""
     _bind: Callable[..., Transform] = field(repr=False)
 
     def bind(self, tag: str, *, hostname: str, env: Mapping[str, str], missing: Missing) -> Transform:
@@ -64,7 +64,7 @@ class RecordTemplate:
 
 
 def tag_parts(tag: str) -> tuple[list[str], list[str], list[str]]:
-    """Return a tag's parts, its beginnings and its ends, as `tag_parts`, `tag_prefix` and `tag_suffix`."""
+    """Return a tag's parts, prefixes and suffixes, as `tag_parts`, `tag_prefix` and `tag_suffix`."""
     parts = tag.split(".")
     beginnings = [".".join(parts[: place + 1]) for place in range(len(parts))]
     ends = [".".join(parts[place:]) for place in range(len(parts))]

@@ -1,7 +1,7 @@
-"""A loop over the records of a batch, written for the settings at hand: what computes the values, and tells failures.
+"""Generates a loop over the records of a batch for given settings: the computation of values, and error handling.
 
-Nothing is asked per record that is known beforehand. What depends on the tag alone is computed when the function is
-bound to a tag, which compiles nothing. What becomes of the values is written by `transform` and `sequence`.
+No decision is made per record that can be made before. Values that depend on the tag only are computed when the
+function is bound to a tag, which compiles nothing. `transform` and `sequence` write the use of the values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CONSTANT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?\d+(?:\
 
 @dataclass(slots=True)
 class Computed:
-    """A key or value that is computed: `name` holds it in the loop, `call` is its long form."""
+    """A computed key or value: `name` is its variable in the loop, `call` its full form."""
 
     text: str
     name: str
@@ -43,26 +43,26 @@ class Computed:
     lenient: bool
     spends: bool
     watched: tuple[str, ...] = ()
-    """The fields of metadata that alone it depends on: while they are the same objects, so is the value."""
+    """The only fields of metadata it depends on: while they are the same objects, the value is kept."""
 
     @property
     def constant(self) -> bool:
-        """Whether the short form is a constant that can stand where the value is needed."""
+        """Whether the short form is a constant that can be used in place of the variable."""
         return self.short is not None and _CONSTANT.fullmatch(self.short) is not None
 
     @property
     def result(self) -> str:
-        """What gives the value after it was computed."""
+        """The Python of the value after its computation."""
         return self.short if self.constant and self.short is not None else self.name
 
     @property
     def changes_record(self) -> bool:
-        """Whether computing it may change the record, or something in it."""
+        """Whether its computation may change the record or a value in it."""
         return self.entry.changes_record
 
 
 class Loop:
-    """Writes the functions of the values, and the loop around them."""
+    """Writes the functions of the values, and the loop."""
 
     def __init__(self, context: Context) -> None:
         self.writer = Writer(Namespace())
@@ -76,9 +76,9 @@ class Loop:
         self._bound = BoundValues(self.writer, context)
         self._parts: list[Part] = []
         self._numbers: dict[str, int] = {}
-        """The next number of a name that several labels give."""
+        """The next number for a name that several labels result in."""
         self._lines: list[tuple[int, int, str]] = []
-        """For each value that may fail, its first and last line in the source, and its text."""
+        """The first and last source line, and the text, of each value that may fail."""
 
     def part(
         self,
@@ -91,8 +91,8 @@ class Loop:
     ) -> Computed:
         """Write the function of a key or value; `label` names it.
 
-        A lenient one that fails is nil, and is told; so is one that reads a bare name. `output` is the Python of the
-        record that will go on, where that is another than the one that is read; `finish` says what becomes of a value.
+        A lenient one that fails is nil and reported; so is one that reads a bare name. `output` is the Python of the
+        resulting record, where it is not the one that is read; `finish` converts the value.
         """
         self.unknown += template.unknown
         stem = self._stem(label)
@@ -126,7 +126,7 @@ class Loop:
         return computed
 
     def _once_per_tag(self, stem: str) -> ShortForm:
-        """Write what computes an entry when the loop is bound to a tag; one that fails there fails for each record."""
+        """Write the computation of an entry at binding to a tag; if it fails there, it fails for each record."""
         writer = self.writer
         writer.emit(f"{stem}_bound = {writer.name(attempt_entry, 'attempt_entry')}(compute_{stem})")
         failed, escape = writer.name(FAILED, "failed"), writer.name(not_fast, "not_fast")
@@ -157,7 +157,7 @@ class Loop:
         raise NotImplementedError
 
     def write_record(self) -> None:
-        """Write what happens to one record, called `record`, at `place`."""
+        """Write the processing of one record, named `record`, at `place`."""
         raise NotImplementedError
 
     def watched(self) -> list[Computed]:
@@ -184,9 +184,9 @@ class Loop:
             writer.emit("return failures")
 
     def write_failure(self, before: str = "") -> None:
-        """Write the end of a `try:`: the record's place and what went wrong are kept, and the next record comes.
+        """Write the end of a `try:`: the record's place and the error are kept, and the loop continues.
 
-        `before` is what is done first.
+        `before` is written before that.
         """
         writer = self.writer
         writer.emit("except Exception as error:")
@@ -197,24 +197,24 @@ class Loop:
             writer.emit("continue")
 
     def write_private_copy(self) -> None:
-        """Write a copy of the record that may be changed everywhere, texts that are not UTF-8 as they are worked on."""
+        """Write a deep copy of the record, with texts that are not UTF-8 escaped."""
         writer = self.writer
         writer.emit(f"worked_on = {writer.name(escape_record, 'escape_record')}(record)")
         copy = writer.name(private_copy, "private_copy")
         writer.emit(f"record = {copy}(record) if worked_on is None else {copy}(worked_on)")
 
     def restored(self, name: str) -> str:
-        """Return the Python of a record as it goes on, after `write_private_copy`."""
+        """Return the Python of the resulting record after `write_private_copy`."""
         restore = self.writer.name(unescape_values, "unescape_values")
         return f"{name} if worked_on is None else {restore}({name})"
 
     def write_reset(self, parts: list[Computed]) -> None:
-        """Write what gives the record its budget, where short forms take steps of it."""
+        """Write the reset of the budget, where short forms take steps of it."""
         if any(part.spends for part in parts):
             self.writer.emit(f"{self.writer.name(BUDGET, 'budget')}.reset()")
 
     def write_value(self, part: Computed, *, short: bool = True) -> None:
-        """Write what computes a value, the short way first where there is one."""
+        """Write the computation of a value, first by its short form where there is one."""
         writer = self.writer
         if part.constant:
             return
@@ -229,7 +229,7 @@ class Loop:
         self._lines.append((first, len(writer.lines) + _HEADER_LINES, part.text))
 
     def _write_kept(self, part: Computed) -> str:
-        """Write the use of the value that is kept, and an `else:`; return what keeps a new one."""
+        """Write the use of the kept value, and an `else:`; return the code that keeps a new one."""
         writer = self.writer
         now = [f"{name}_now" for name in part.watched]
         for name, variable in zip(part.watched, now, strict=True):
@@ -255,7 +255,7 @@ class Loop:
             self._in_full(part, keep)
 
     def _in_full(self, part: Computed, keep: str) -> None:
-        """Write the long form; by 0.12's rule what fails is nil, is told, and the event goes on."""
+        """Write the full form; by 0.12's rule a failure gives nil and is reported, and the event goes on."""
         writer = self.writer
         if not part.lenient:
             writer.emit(f"{part.name} = {part.call}")
@@ -271,21 +271,21 @@ class Loop:
         writer.emit(f"    {part.name} = None")
 
     def _explained(self, error: Exception) -> ExpressionError:
-        """Return what went wrong with a record, naming the value that failed by the line that was running."""
+        """Return the error of a record with the text of the value that failed, which is found by the source line."""
         problem = as_ruby_error(error)
         line = error.__traceback__.tb_lineno if error.__traceback__ is not None else 0
         text = next((text for first, last, text in self._lines if first <= line <= last), None)
         return problem if text is None else ExpressionError(f"failed to expand `{text}`: {problem}")
 
     def write_removal(self, target: str, path: str) -> None:
-        """Write what removes a field."""
+        """Write the removal of a field."""
         if path.startswith("$"):
             self.writer.emit(f"{self.writer.name(RecordAccessor(path).delete, 'delete')}({target})")
         else:
             self.write_plain_removal(target, path)
 
     def write_plain_removal(self, target: str, key: str) -> None:
-        """Write what removes a field of the top level."""
+        """Write the removal of a top-level field."""
         self.writer.emit(f"{target}.pop({key!r}, None)")
 
 
@@ -294,7 +294,7 @@ def _names_watched(part: Computed) -> list[str]:
 
 
 def _is_plain(tree: nodes.Node) -> bool:
-    """Whether a tree is a constant or a word, which nothing is gained by computing beforehand."""
+    """Return whether a tree is a constant or a word, for which precomputing gains nothing."""
     match tree:
         case nodes.Literal() | nodes.Name():
             return True

@@ -1,4 +1,4 @@
-"""What the generated loop over records calls: copies that may be changed, and times out of fields."""
+"""Functions of the generated loop over records: deep copies, and times from fields."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MOST_SECONDS = 10**30
 
 
 def private_copy(value: Any, depth: int = 0) -> Any:
-    """Return a copy of a record whose objects, arrays and texts are nobody else's.
+    """Return a deep copy of a record.
 
-    Texts are copied so that each is an object of its own: a change of one is a change of that one only.
+    Texts are copied as well, so that each is a distinct object and can be replaced by itself.
 
     Raises:
         BudgetExceeded: it is nested more than 100 deep.
@@ -38,10 +38,10 @@ def private_copy(value: Any, depth: int = 0) -> Any:
 def recoder(source: str, target: str) -> Callable[[Any], Any]:
     """Return the function that reads the texts in a value as another encoding.
 
-    Bytes that are none of `source` and characters that `target` does not have are replaced.
+    Bytes that are invalid in `source` and characters that `target` does not have are replaced.
 
     Raises:
-        RubyError: an encoding is not known (ArgumentError).
+        RubyError: an encoding is unknown (ArgumentError).
     """
     from logpipe.expression.methods.binary import encode  # noqa: PLC0415 - rarely asked for
 
@@ -62,7 +62,7 @@ def recoder(source: str, target: str) -> Callable[[Any], Any]:
 
 
 def renewed_time(value: Any) -> Time:
-    """Return the time that a field's number means, in seconds since the epoch; a text without a number means 0.
+    """Return the time of a field's number, in seconds since the epoch; a text without a number counts as 0.
 
     Raises:
         RubyError: the value has no `to_f`, such as true or an object (NoMethodError).
@@ -79,7 +79,7 @@ def renewed_time(value: Any) -> Time:
 
 
 def renewed_second(value: Any) -> Time:
-    """Return the time that a field's integer means, as 0.12 read it.
+    """Return the time of a field's integer, as in 0.12.
 
     Raises:
         RubyError: the value has no `to_i` (NoMethodError).

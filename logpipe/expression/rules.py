@@ -1,4 +1,4 @@
-"""How templates are read, and what becomes of the records: the settings that shape generated code."""
+"""The settings of generated code: how templates are read, and how records are changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from logpipe.errors import ExpressionError
 
 
 class Dialect(enum.Enum):
-    """Whose rules hold: today's fluentd or that of 2016 (0.12)."""
+    """Which fluentd's rules apply: today's, or those of 2016 (0.12)."""
 
     TODAY = "1"
     V0_12 = "0.12"
@@ -29,11 +29,11 @@ class Reading:
     """How a template's text is read.
 
     Attributes:
-        enable_ruby: Whether `${…}` holds Ruby; else it holds one of the few placeholders.
+        enable_ruby: Whether `${…}` is Ruby; else it is one of a few placeholders.
         auto_typecast: Whether a text that is one placeholder keeps the value's type.
-        dialect: Whose rules hold.
-        names_are_fields: Whether a bare word that is no helper reads a field, as in 0.12; else it fails for each event,
-            as it does today.
+        dialect: Which fluentd's rules apply.
+        names_are_fields: Whether a bare word that is not a helper reads a field, as in 0.12; else it fails for each
+            event, as in today's fluentd.
     """
 
     enable_ruby: bool = True
@@ -55,7 +55,7 @@ class RecordRules:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    r"""`<replace>`: what matches `pattern`, a source of Ruby's, becomes `replace`, which may hold `\\1`."""
+    r"""`<replace>`: matches of `pattern`, in Ruby's syntax, become `replace`, which may contain `\\1`."""
 
     key: str
     pattern: str
@@ -70,7 +70,7 @@ class SequenceRules:
     """Statements that run once; their instance variables can be used in the entries."""
     remove_keys: tuple[str, ...] = ()
     keep_keys: tuple[str, ...] | None = None
-    """The only fields that are left, in this order; None for all."""
+    """The only fields to keep, in this order; None for all."""
     replaces: tuple[Replacement, ...] = ()
     encodings: tuple[str, str] | None = None
-    """Ruby's names of the encoding that the bytes of texts are in, and of the one whose characters they keep."""
+    """Ruby's names of the encoding of the texts' bytes, and of the one whose characters are kept."""

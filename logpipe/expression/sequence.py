@@ -1,6 +1,6 @@
 """The `<record>` section of record_modifier as one generated function over a batch of records.
 
-Each value is written into the record before the next one is computed, so that they see one another.
+Each value is written to the record before the next one is computed, which can read it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _NAMES = {
     "time": Code("(time // 1000000000)", int),
     "event_time": Code("Time(time)", RubyTime),
 }
-"""`time` acts as its seconds, as fluentd's EventTime does; `event_time` is written where it shows its nanoseconds."""
+"""`time` is in seconds, like fluentd's EventTime; `event_time` is used where that has nanoseconds."""
 
 
 def compile_sequence(
     entries: Sequence[tuple[str, str | None]], rules: SequenceRules, *, origin: str = "expression"
 ) -> RecordTemplate:
-    """Compile a section's entries: names as they are, values with `${…}`.
+    """Compile a section's entries: literal names, values with `${…}`.
 
     Raises:
-        TemplateError: a value is no template, or uses what no expression may.
+        TemplateError: a value is not a template, or uses something that expressions may not.
         ExpressionError: `prepare` does not run, or a path among the keys to remove is malformed.
     """
     return _Sequence(entries, rules).finish(origin)
@@ -67,7 +67,7 @@ class _Sequence(Loop):
 
     def _replace(self, rule: Replacement) -> Computed:
         """Write the function of a `<replace>`."""
-        # compat: filter_record_modifier.rb: a value that is no text fails, null and a missing field do not
+        # compat: filter_record_modifier.rb: a value other than text fails, but null and a missing field do not
         key, pattern = nodes.Str(0, [rule.key]), nodes.Regexp(0, nodes.Str(0, [rule.pattern]), "")
         value = nodes.Call(0, nodes.Name(0, "record"), "[]", [key])
         change = nodes.Call(0, value, "gsub", [pattern, nodes.Str(0, [rule.replace])])
@@ -83,10 +83,10 @@ class _Sequence(Loop):
         return [] if self._copies else [value for _, value in self._entries if value.watched]
 
     def write_record(self) -> None:
-        """Write what happens to one record: value by value, then what the settings remove and replace."""
+        """Write the processing of one record: value by value, then removals and replacements."""
         writer = self.writer
         if self._changes:
-            # what changes the record works on its texts where they are, bytes or not
+            # changes are made to the record's texts in place, also to those that are bytes
             writer.emit(f"worked_on = {writer.name(escape_record, 'escape_record')}(record)")
             writer.emit("if worked_on is not None:")
             writer.emit("    record = records[place] = worked_on")
@@ -94,7 +94,7 @@ class _Sequence(Loop):
         with writer.indented():
             before = len(writer.lines)
             if self._copies:
-                # what is nested may belong to other records as well
+                # nested values may be shared with other records
                 writer.emit(f"record = records[place] = {writer.name(private_copy, 'private_copy')}(record)")
             self.write_reset([*(value for _, value in self._entries), *self._replaces])
             for key, value in self._entries:
@@ -112,7 +112,7 @@ class _Sequence(Loop):
         writer.emit(f"    {restore}")
 
     def _write_rest(self) -> None:
-        """Write what the settings remove, keep, replace and convert, in the plugin's order."""
+        """Write the removals, replacements and conversions of the settings, in the plugin's order."""
         writer, rules = self.writer, self._rules
         for path in rules.remove_keys:
             self.write_removal("record", path)
@@ -130,7 +130,7 @@ class _Sequence(Loop):
 
 
 def _read(text: str | None, variables: list[str]) -> TemplateTree:
-    """Read a value as the plugin does: one `${…}` is Ruby, what else holds one is a string in double quotes."""
+    """Read a value as the plugin does: a single `${…}` is Ruby, other texts with one are strings in double quotes."""
     if text is None or "${" not in text:
         return TemplateTree(text or "", nodes.Literal(0, None) if text is None else nodes.Str(0, [text]), [])
     if text.count("${") == 1 and text.startswith("${") and text.endswith("}"):
@@ -142,7 +142,7 @@ def _read(text: str | None, variables: list[str]) -> TemplateTree:
 
 
 def _show_nanoseconds(tree: nodes.Node) -> None:
-    """Put the exact time where Ruby asks an EventTime for it: `Time.at(time)`, `time.to_f`."""
+    """Use the exact time where Ruby's EventTime has it: `Time.at(time)`, `time.to_f`."""
     for node in nodes.walk(tree):
         match node:
             case nodes.Call(receiver=nodes.Const(path="Time"), name="at", args=[nodes.Name(name="time"), *_]):
@@ -159,10 +159,10 @@ def _is_of_times(name: str) -> bool:
 
 
 def _prepared(text: str | None) -> dict[str, Any]:
-    """Run `prepare_value` and return what its instance variables hold.
+    """Run `prepare_value` and return its instance variables.
 
     Raises:
-        ExpressionError: it is more than statements of an expression, or it failed; `offset` counts in it.
+        ExpressionError: it is not supported, or it failed; `offset` counts in it.
     """
     if text is None:
         return {}

@@ -1,4 +1,4 @@
-"""One template as one function, for stages that need a text out of a record: a tag, a key, a condition."""
+"""One template as one function, for stages that compute a tag, a key or a condition from a record."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from logpipe.expression.template import context_of, read_template
 
 
 def compile_template(text: str, reading: Reading, *, origin: str = "expression") -> Template:
-    """Compile one template; its value is what goes into a record.
+    """Compile one template; its value is converted for a record.
 
     Raises:
-        ExpressionError: the text is no template, or uses what no expression may; `offset` counts in it.
+        ExpressionError: the text is not a template, or uses something that expressions may not; `offset` counts in it.
     """
     return _compile(text, reading, origin, exported)
 
 
 def compile_value(text: str, reading: Reading, *, origin: str = "expression") -> Template:
-    """Compile one template; its value is Ruby's, which may be a symbol or a time.
+    """Compile one template; its value is not converted, and may be a symbol or a time.
 
     Raises:
-        ExpressionError: the text is no template, or uses what no expression may; `offset` counts in it.
+        ExpressionError: the text is not a template, or uses something that expressions may not; `offset` counts in it.
     """
     return _compile(text, reading, origin, as_it_is)
 

@@ -1,4 +1,4 @@
-"""The texts of a `<record>` section: `a-${…}-b` as fluentd reads them, with and without enable_ruby."""
+"""The templates of a `<record>` section, such as `a-${…}-b`, with and without enable_ruby."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RUBY_TIME: Final = {
     Dialect.TODAY: Code("Time(time)", RubyTime),
     Dialect.V0_12: Code("Time(time // 1000000000 * 1000000000)", RubyTime),
 }
-"""`time` is in nanoseconds; 0.12 knew whole seconds."""
+"""`time` is in nanoseconds; 0.12 had whole seconds."""
 
 TIMES: Final = frozenset({"time", "event_time"})
 """The words that read the event's time."""
@@ -37,13 +37,13 @@ def context_of(reading: Reading) -> Context:
         "time": _RUBY_TIME[reading.dialect],
     }
     fields = reading.names_are_fields
-    # compat: filter_record_transformer.rb evaluates all entries in one object, whose variables stay
+    # compat: filter_record_transformer.rb evaluates all entries in one object, which keeps its variables
     return Context(names, fields=fields, late=not fields, values={"Time": RubyTime}, kept={})
 
 
 @dataclass(slots=True)
 class TemplateTree:
-    """One template: its text, its tree, and placeholders in it that nobody will ever fill."""
+    """One template: its text, its tree, and its unknown placeholders."""
 
     text: str
     tree: nodes.Node
@@ -51,10 +51,10 @@ class TemplateTree:
 
 
 def read_template(text: Any, reading: Reading) -> TemplateTree:
-    """Read a template: a text, or what JSON in the configuration gave, with templates inside.
+    """Read a template: a text, or a value from JSON with templates inside.
 
     Raises:
-        ExpressionError: a text is no template; `offset` counts in the text.
+        ExpressionError: a text is not a template; `offset` counts in the text.
     """
     unknown: list[str] = []
     return TemplateTree(str(text), _tree(text, reading, unknown), unknown)
@@ -75,7 +75,7 @@ def _tree(value: Any, reading: Reading, unknown: list[str]) -> nodes.Node:
 
 
 def read_key(text: str, reading: Reading) -> TemplateTree:
-    """Read the template of a key, which always gives a text."""
+    """Read the template of a key, whose value is always text."""
     unknown: list[str] = []
     whole = replace(reading, auto_typecast=False)
     return TemplateTree(text, _text(text, whole, unknown), unknown)
@@ -87,12 +87,12 @@ def _text(text: str, reading: Reading, unknown: list[str]) -> nodes.Node:
     variables = list(context_of(reading).names)
     if reading.auto_typecast and text.count("${") == 1 and text.startswith("${") and text.endswith("}"):
         return parse(text[:-1], start=2, variables=variables)
-    # compat: filter_record_transformer.rb reads everything else as %Q[…], with ${ as #{
+    # compat: filter_record_transformer.rb reads other texts as %Q[…], with ${ as #{
     return parse_interpolated(text.replace("${", "#{"), variables=variables)
 
 
 def _placeholders(text: str, reading: Reading, unknown: list[str]) -> nodes.Node:
-    """Read a text without enable_ruby: a few placeholders, and all else as it is."""
+    """Read a text without enable_ruby: a few placeholders, and literal text."""
     parts: list[str | nodes.Node] = []
     position = 0
     alone = reading.auto_typecast and _PLACEHOLDER.fullmatch(text) is not None
@@ -108,7 +108,7 @@ def _placeholders(text: str, reading: Reading, unknown: list[str]) -> nodes.Node
 
 
 def _placeholder(written: str, offset: int, unknown: list[str], *, fields: bool, alone: bool) -> nodes.Node:
-    """Return the tree of one `${…}` or `__XXX__`; those that are not known give nothing, as in fluentd."""
+    """Return the tree of one `${…}` or `__XXX__`; unknown ones are empty, as in fluentd."""
     inner = written[2:-1]
     if written.startswith("${"):
         if quote := _TYPOGRAPHIC.search(inner):
@@ -125,7 +125,7 @@ def _placeholder(written: str, offset: int, unknown: list[str], *, fields: bool,
         if field := _FIELD.fullmatch(inner):
             return nodes.Call(offset, nodes.Name(offset, "record"), "[]", [nodes.Str(offset, [field[1]])])
         if fields and not re.search(r"[\[\](){}\"'$#]|^(?:record|tags|tag_parts|tag_prefix|tag_suffix)$", inner):
-            # 0.12: any other text is a field's name; one that is missing is told where it is the whole value
+            # 0.12: any other text is a field's name; a missing field is reported where it is the whole value
             name = nodes.Name(offset, inner)
             return (
                 name if alone else nodes.Call(offset, nodes.Name(offset, "record"), "[]", [nodes.Str(offset, [inner])])

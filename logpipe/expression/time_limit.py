@@ -1,8 +1,7 @@
-"""A time limit for regular expressions of users on texts of strangers: some take hours on one line.
+"""A time limit for regular expressions from configurations on untrusted text: some take hours on one line.
 
-A timer of the operating system interrupts `re` while it searches, so that what is quick costs nothing: two system calls
-a batch. It counts the processor's time of this process, and works in the main thread alone, where the event loop runs;
-elsewhere there is no limit.
+A timer of the operating system interrupts `re`, which costs only two system calls a batch. It counts the CPU time of
+this process, and works only in the main thread, where the event loop runs; elsewhere there is no limit.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ LONGEST: Final = 0.5
 """Seconds that a batch may take, and at first one item."""
 SHORTEST: Final = 0.01
 SHORT_TEXT: Final = 256
-"""Characters that no pattern takes long on, unless it takes exponential time."""
+"""Characters; on shorter texts only patterns with exponential time are slow."""
 
 
-class TimeLimitExceeded(LogpipeError):  # noqa: N818 - named for what the receiver should know
-    """A search took longer than it may."""
+class TimeLimitExceeded(LogpipeError):  # noqa: N818 - named after the problem
+    """A search exceeded its time limit."""
 
 
-class _Watch:
-    """The process's one timer; `armed` tells whether somebody waits for it."""
+class _Timer:
+    """The process's timer; `armed` is whether it is in use."""
 
     def __init__(self) -> None:
         self.armed = False
         self._usable: bool | None = None
 
     def usable(self) -> bool:
-        """Whether a limit can be set here: the signal is nobody else's, and this is the main thread."""
+        """Whether a limit can be set: the signal is not used otherwise, and this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return False
         if self._usable is None:
@@ -54,19 +53,19 @@ class _Watch:
             raise TimeLimitExceeded
 
 
-_WATCH: Final = _Watch()
+_TIMER: Final = _Timer()
 
 
 def call_within(function: Callable[[T], R], argument: T, *, seconds: float = LONGEST) -> R:
-    """Return what the function returns.
+    """Return the function's result.
 
     Raises:
-        TimeLimitExceeded: it took longer; it was interrupted wherever it stood, so it should change nothing.
+        TimeLimitExceeded: it took longer; it was interrupted anywhere, so it should have no side effects.
     """
-    if not _WATCH.usable():
+    if not _TIMER.usable():
         return function(argument)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    _WATCH.armed = True
+    _TIMER.armed = True
     try:
         return function(argument)
     except TimeLimitExceeded:
@@ -74,15 +73,15 @@ def call_within(function: Callable[[T], R], argument: T, *, seconds: float = LON
             f"a regular expression took more than {seconds:g} s on one event; simplify it"
         ) from None
     finally:
-        _WATCH.armed = False
+        _TIMER.armed = False
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def limited_search(pattern: re.Pattern[str]) -> Callable[[str], re.Match[str] | None]:
     """Return a pattern's search for one text at a time, which raises TimeLimitExceeded where it takes too long.
 
-    A short text that the pattern cannot take exponential time on is searched without the timer, which costs more than
-    the search itself.
+    Short texts are searched without the timer, which costs more than the search, unless the pattern may take
+    exponential time.
     """
     from logpipe.expression.runtime.matches import may_explode  # noqa: PLC0415 - few stages search like this
 
@@ -93,7 +92,7 @@ def limited_search(pattern: re.Pattern[str]) -> Callable[[str], re.Match[str] | 
 
 
 class TimeLimit:
-    """The limit of one stage; it gets shorter while events exceed it, or a flood of them would stop the loop.
+    """The limit of one stage; it gets shorter while events exceed it, since many of them would block the loop.
 
     Args:
         longest: the seconds that a batch may take, and at first one item.
@@ -108,9 +107,9 @@ class TimeLimit:
     def map(
         self, function: Callable[[T], R], items: Sequence[T], *, instead: Callable[[int, TimeLimitExceeded], R]
     ) -> list[R]:
-        """Return `function` of each item; for one that takes too long, what `instead` says of its place.
+        """Return `function` of each item; for one that takes too long, the result of `instead` for its place.
 
-        The function is called again for items that it was called for already: it must change nothing.
+        The function may be called twice for an item, so it must have no side effects.
         """
         try:
             results = call_within(lambda every: list(map(function, every)), items, seconds=self._longest)

@@ -1,6 +1,6 @@
 """The `<record>` section of record_transformer as one generated function over a batch of records.
 
-Every value is computed from the record as it came, then all of them are written into the one that goes on.
+Every value is computed from the original record, then all are written to the resulting one.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from logpipe.raw_text import readable
 def compile_record(
     entries: Sequence[tuple[str, Any]], rules: RecordRules, *, origin: str = "expression"
 ) -> RecordTemplate:
-    """Compile a section's entries: names and values are templates, values may be what JSON gave.
+    """Compile a section's entries: names and values are templates, values may come from JSON.
 
     Raises:
-        TemplateError: an entry is no template, or uses what no expression may.
+        TemplateError: an entry is not a template, or uses something that expressions may not.
         ExpressionError: a path among the keys to remove is malformed.
     """
     return _Section(entries, rules).finish(origin)
@@ -52,7 +52,7 @@ class _Section(Loop):
         reading = self._rules.reading
         try:
             key_part = self.part(read_key(key, reading), "key", is_lenient=self._v0_12, output="output")
-            if not key_part.constant:  # `return` can make anything of a text
+            if not key_part.constant:  # `return` may give a value of any type
                 as_text = self.writer.name(_name_of, "to_s")
                 key_part.call = f"{as_text}({key_part.call})"
                 if key_part.short is not None and "jump" in key_part.entry.uses:
@@ -76,7 +76,7 @@ class _Section(Loop):
         return [] if self._mutates else [part for part in self._computed if part.watched]
 
     def write_record(self) -> None:
-        """Write what happens to one record: everything is computed before anything is changed."""
+        """Write the processing of one record: all values are computed before any is written."""
         writer = self.writer
         may_fail = self._copies or any(not part.lenient and not part.constant for part in self._computed)
         if not may_fail:
@@ -95,7 +95,7 @@ class _Section(Loop):
             self._merge()
 
     def _copy(self) -> None:
-        """Write how the record that goes on begins; what fails leaves the one that came untouched."""
+        """Write the initial content of the resulting record; after a failure the original one is unchanged."""
         writer, rules = self.writer, self._rules
         if self._mutates:
             self.write_private_copy()
@@ -116,7 +116,7 @@ class _Section(Loop):
             self.write_value(part, short=not self._mutates)
 
     def _merge(self) -> None:
-        """Write the values into the record that goes on."""
+        """Write the values to the resulting record."""
         writer = self.writer
         target = "output" if self._copies else "record"
         for key, value in self._pairs:

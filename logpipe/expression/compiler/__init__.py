@@ -1,1 +1,1 @@
-"""From the syntax tree to Python source: one readable function for a whole set of expressions."""
+"""Compiles the syntax tree to Python source: one readable function for a whole set of expressions."""

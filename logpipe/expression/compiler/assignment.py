@@ -17,7 +17,7 @@ _OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "**", "|", "&", "^", ">>
 
 @handles(nodes.Assign)
 def assign(generator: Generator, node: nodes.Assign) -> Code:
-    """Write `target = value`; the value is what was assigned."""
+    """Write `target = value`; its value is the assigned one."""
     target = node.target
     if isinstance(target, (nodes.Local, nodes.InstanceVariable)):
         generator.declare(target.name)  # first, since a lambda may call itself
@@ -40,7 +40,7 @@ def _no_setter(target: nodes.Node) -> ExpressionError:
 
 
 def _note_origin(generator: Generator, name: str, value: nodes.Node) -> None:
-    """Remember whether a variable's value was made here, or may be in other hands."""
+    """Record whether a variable's value was made here, or may be shared."""
     scope = generator.scope.owner(name) or generator.scope
     scope.frozen.discard(name)
     if is_frozen(generator, value):
@@ -155,5 +155,5 @@ def _flat(parameters: list[nodes.Parameter]) -> list[nodes.Parameter]:
 
 
 def to_items(value: Any) -> list[Any]:
-    """Return what `a, b = value` takes apart."""
+    """Return the items that `a, b = value` assigns."""
     return value if isinstance(value, list) else [value]

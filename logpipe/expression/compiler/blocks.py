@@ -1,4 +1,4 @@
-"""Blocks and lambdas: nested Python functions that take what a method yields."""
+"""Blocks and lambdas: nested Python functions that receive the values a method yields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAIR_OR_KEY: Final = frozenset({"select", "filter", "reject", "delete_if", "kee
 def block_argument(
     generator: Generator, block: nodes.Block | nodes.BlockPass, method: str, yields: int, fresh: frozenset[int]
 ) -> Code:
-    """Return the Python function for a call's block; `fresh` numbers what it is handed that nobody else has."""
+    """Return the Python function for a call's block; `fresh` are the numbers of its arguments that are not shared."""
     if isinstance(block, nodes.BlockPass):
         return _passed(generator, block, yields)
     return _function(generator, block, yields, first_only=method in _PAIR_OR_KEY, fresh=fresh)
@@ -90,7 +90,7 @@ def _function(
 
 
 def _receive(generator: Generator, block: nodes.Block, yields: int, first_only: bool) -> list[str]:  # noqa: FBT001 - one call, beside `yields`
-    """Write how a block's parameters get what is yielded; returns the function's own parameters."""
+    """Write the assignment of yielded values to a block's parameters; returns the function's own parameters."""
     writer = generator.writer
     parameters = block.parameters
     values = [writer.temporary("item") for _ in range(yields)]
@@ -117,14 +117,14 @@ def _receive(generator: Generator, block: nodes.Block, yields: int, first_only: 
 
 
 def _declare(generator: Generator, name: str) -> None:
-    """Make a parameter a variable of the function that is being written, whatever is outside."""
+    """Make a parameter a variable of the current function, even if an outer one has the same name."""
     generator.scope.names.add(name)
 
 
 def tapped(node: nodes.Call) -> nodes.Call:
-    """Return `x.tap { |v| … }` as `x.then { |v| …; v }`, which tells what became of a string that the block changed.
+    """Return `x.tap { |v| … }` as `x.then { |v| …; v }`, which returns a string that the block changed.
 
-    A block that ends early or assigns its parameter stays as it is.
+    A block that ends early or assigns its parameter is not changed.
     """
     block = node.block
     if not isinstance(block, nodes.Block) or len(block.parameters) != 1 or not block.parameters[0].name:
@@ -171,7 +171,7 @@ def assign_parameters(generator: Generator, parameters: list[nodes.Parameter], s
 
 
 def spread(item: Any, wanted: int) -> list[Any]:
-    """Return what a block with several parameters makes of one value: an array is taken apart."""
+    """Return the arguments of a block with several parameters for one value: an array is spread."""
     items = item if isinstance(item, list) else [item]
     return items if len(items) >= wanted else [*items, *[None] * (wanted - len(items))]
 
@@ -182,7 +182,7 @@ def member(items: list[Any], place: int) -> Any:
 
 
 def first_of(item: Any) -> Any:
-    """Return the key of a pair that a Hash yields as two values, all else as it is."""
+    """Return the key of a pair that a Hash yields as two values, other values unchanged."""
     return item[0] if type(item) is Yielded else item
 
 
@@ -227,7 +227,7 @@ def strict(items: tuple[Any, ...], arity: int) -> list[Any]:
 
 
 def loose(items: tuple[Any, ...], arity: int) -> list[Any]:
-    """Return a proc's arguments: an array alone is taken apart for several parameters, what is missing is nil."""
+    """Return a proc's arguments: a single array is spread over several parameters, missing ones are nil."""
     if len(items) == 1 and isinstance(items[0], list) and arity not in (0, 1):
         return items[0]
     return list(items)

@@ -1,4 +1,4 @@
-"""Values that depend on the tag and the host alone: computed when the generated function is bound to a tag."""
+"""Values that depend on tag and host only: computed when the generated function is bound to a tag."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PURE_LIST: Final = """
 include? start_with? end_with? empty? nil? + * index
 """
 _PURE: Final = frozenset(_PURE_LIST.split())
-"""Methods that give the same each time and change nothing."""
+"""Pure methods."""
 
 
 class BoundValues:
-    """Writes each such value once, however often the templates ask for it."""
+    """Writes each such value once, however often the templates use it."""
 
     def __init__(self, writer: Writer, context: Context) -> None:
         self._writer = writer
@@ -30,7 +30,7 @@ class BoundValues:
         self._names: dict[str, str] = {}
 
     def name_of(self, node: nodes.Node) -> str | None:
-        """Return the name of a value computed beforehand, None for a tree that depends on more than tag and host."""
+        """Return the name of a precomputed value, None for a tree that depends on more than tag and host."""
         if not isinstance(node, nodes.Call) or not depends_on_tag_only(node):
             return None
         key = _OFFSET.sub("", repr(node))
@@ -44,7 +44,7 @@ class BoundValues:
 
 
 def attempt(compute: Callable[[], Any]) -> Any:
-    """Return what a function gives, or FAILED: whoever asks for that gets the error in its own time."""
+    """Return a function's result, or FAILED: the error is then raised where the value is used."""
     try:
         return compute()
     except Exception:  # noqa: BLE001 - whatever it is, it is raised again for each record that asks
@@ -52,12 +52,12 @@ def attempt(compute: Callable[[], Any]) -> Any:
 
 
 def attempt_entry(compute: Callable[[None, None, None], Any]) -> Any:
-    """Return what an entry's function gives that reads neither record nor time, or FAILED."""
+    """Return the result of an entry's function that reads neither record nor time, or FAILED."""
     return attempt(lambda: compute(None, None, None))
 
 
 def depends_on_tag_only(node: nodes.Node | None) -> bool:
-    """Whether a tree reads nothing but tag and host, and calls nothing but what gives the same each time."""
+    """Return whether a tree reads only tag and host, and calls only pure methods."""
     match node:
         case None | nodes.Literal():
             return True

@@ -53,7 +53,7 @@ _REFUSED: Final = {
         "it is not part of the language here",
     ),
 }  # fmt: skip
-"""What reaches outside of the expression, with what to do instead."""
+"""Functions that reach outside the expression, with alternatives."""
 
 
 @handles(nodes.Call)
@@ -76,7 +76,7 @@ def call(generator: Generator, node: nodes.Call) -> Code:
 
 
 def _odd_field(node: nodes.Call) -> bool:
-    """Whether it is 0.12's way to a field that is no identifier: `__send__("@timestamp")`."""
+    """Return whether it is 0.12's access to a field that is no identifier: `__send__("@timestamp")`."""
     if node.receiver is not None or len(node.args) != 1 or node.block is not None:
         return False
     key = node.args[0]
@@ -189,7 +189,7 @@ def _breakable(generator: Generator, code: Code, number: int | None) -> Code:
 
 
 def _safe(generator: Generator, node: nodes.Call) -> Code:
-    """Write `receiver&.name`: nil where the receiver is nil, and then nothing else is evaluated."""
+    """Write `receiver&.name`: nil where the receiver is nil; the arguments are not evaluated then."""
     writer = generator.writer
     assert node.receiver is not None  # noqa: S101 - a safe call has one
     receiver = generator.held(generator.value(node.receiver))
@@ -206,7 +206,7 @@ def _safe(generator: Generator, node: nodes.Call) -> Code:
 
 
 def _check_count(node: nodes.Call, codes: list[Code], methods: list[Method]) -> None:
-    """Refuse a number of arguments that no method of the name takes."""
+    """Refuse a number of arguments that no method of the name accepts."""
     if any(code.star for code in codes):
         return
     given = len(codes)
@@ -221,7 +221,7 @@ def _check_count(node: nodes.Call, codes: list[Code], methods: list[Method]) -> 
 
 
 def _relabelled(node: nodes.Call) -> list[nodes.Node]:
-    """Return receiver and arguments; `x.force_encoding(a).encode(b)` says in the arguments what the bytes of x are."""
+    """Return receiver and arguments; `x.force_encoding(a).encode(b)` becomes `x.encode(b, a)`."""
     match node:
         case nodes.Call(
             name="encode",
@@ -240,7 +240,7 @@ def _method(generator: Generator, node: nodes.Call) -> Code:
     table = METHODS.get(node.name)
     if table is None and node.name not in _OPERATORS:
         if isinstance(node.receiver, nodes.Const):
-            generator.value(node.receiver)  # refuses one that is not known: it is to blame, and not the method
+            generator.value(node.receiver)  # raises for an unknown receiver, which is then the actual error
         _refuse(node.name, node.offset)
         hint = similar(node.name, METHODS) or "it is not available here"
         raise ExpressionError(f"unknown method {node.name}", offset=node.offset, hint=hint)
@@ -325,7 +325,7 @@ def call_value(value: Any, *args: Any) -> Any:
 
 
 def _short(generator: Generator, node: nodes.Call, receiver: Code, args: list[Code]) -> Code | None:
-    """Return what Python says just as well: `nil?`, `==` with a constant, `!`."""
+    """Return Python's own equivalent, if any: of `nil?`, `==` with a constant, `!`."""
     match node.name, args:
         case "nil?", []:
             return Code(f"({receiver.text} is None)", bool)
@@ -347,7 +347,7 @@ def _short(generator: Generator, node: nodes.Call, receiver: Code, args: list[Co
 
 
 def _changing(generator: Generator, node: nodes.Call, table: Mapping[type, Method]) -> Code:
-    """Write a call that may change its receiver: a string's new text is put where the old one was."""
+    """Write a call that may change its receiver: a string's new text replaces the old one."""
     assert node.receiver is not None  # noqa: S101 - the caller asked
     writer = generator.writer
     codes = generator.operands([node.receiver, *node.args])
@@ -374,7 +374,7 @@ def _changing(generator: Generator, node: nodes.Call, table: Mapping[type, Metho
 
 
 def _changed_place(receiver: nodes.Node) -> nodes.Node:
-    """Return what a chain of changing calls changes: `x` of `x << "a" << "b"`."""
+    """Return the receiver that a chain of calls changes: `x` of `x << "a" << "b"`."""
     while isinstance(receiver, nodes.Call) and receiver.name in ("<<", "concat", "prepend") and receiver.receiver:
         receiver = receiver.receiver
     return receiver

@@ -1,7 +1,7 @@
 """Methods that change their receiver.
 
-Arrays and hashes change in place. Strings of Python never do, so a method that would change one gives the new text,
-which is put wherever the old one was: in variables, and in the record, whose texts are distinct objects then.
+Arrays and hashes change in place. Python's strings do not, so a method that changes one returns the new text, which
+replaces the old one: in variables, and in the record, whose texts are distinct objects then.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ compact uniq to_h zip each_slice group_by partition flat_map filter_map transfor
 take drop rotate + - * & | captures to_a each_with_object tally invert new parse
 """
 _FRESH_METHODS: Final = frozenset(_FRESH_LIST.split())
-"""Methods whose result was made for this call, if it is one that can change."""
+"""Methods whose result, if mutable, was made for this call."""
 
 
 def is_fresh(generator: Generator, node: nodes.Node) -> bool:
-    """Whether a node's value was made by this expression, so that changing it changes nothing else."""
+    """Return whether a node's value was made by this expression, so that a change has no other effect."""
     match node:
         case nodes.Array() | nodes.Hash() | nodes.Str() | nodes.Literal() | nodes.Sym():
             return True
@@ -43,7 +43,7 @@ def is_fresh(generator: Generator, node: nodes.Node) -> bool:
 
 
 def is_frozen(generator: Generator, node: nodes.Node) -> bool:
-    """Whether a node's value was frozen in plain sight: `x.freeze`, or a variable that such a value was put in."""
+    """Return whether a node's value is known to be frozen: `x.freeze`, or a variable with such a value."""
     match node:
         case nodes.Call(name="freeze", args=[]):
             return True
@@ -54,7 +54,7 @@ def is_frozen(generator: Generator, node: nodes.Node) -> bool:
 
 
 def refuse_change(value: Any) -> Any:
-    """Refuse to change what was frozen.
+    """Refuse to change a frozen value.
 
     Raises:
         RubyError: always (FrozenError).
@@ -63,7 +63,7 @@ def refuse_change(value: Any) -> Any:
 
 
 def note_change(generator: Generator, receiver: nodes.Node) -> None:
-    """Remember that an array or hash is changed; unless it is fresh it may be part of the record."""
+    """Record that an array or hash is changed; unless it is fresh it may be part of the record."""
     if isinstance(receiver, nodes.Const) and receiver.path == "ENV":
         raise ExpressionError("ENV cannot be changed", offset=receiver.offset, hint="set it where logpipe is started")
     if not is_fresh(generator, receiver):
@@ -76,7 +76,7 @@ def _is_record(node: nodes.Node) -> bool:
 
 
 def put_back(generator: Generator, receiver: nodes.Node, old: str, new: str) -> None:
-    """Write a changed string wherever the old one is: in variables, and unless it is fresh in the record."""
+    """Replace the old string by the changed one: in variables, and unless it is fresh in the record."""
     writer = generator.writer
     fresh = is_fresh(generator, receiver)
     own = receiver.name if isinstance(receiver, (nodes.Local, nodes.InstanceVariable)) else ""
@@ -97,7 +97,7 @@ def put_back(generator: Generator, receiver: nodes.Node, old: str, new: str) -> 
 
 
 def _visible(scope: Scope | None) -> set[str]:
-    """Return the names of all variables that can be seen."""
+    """Return the names of all visible variables."""
     names: set[str] = set()
     while scope is not None:
         names |= scope.names
@@ -119,15 +119,15 @@ def _put_into_record(generator: Generator, receiver: nodes.Node, old: str, new: 
 
 
 def put_if_same(holder: Any, key: Any, old: str, new: str) -> None:
-    """Put a changed string where the old one is, in one place."""
+    """Replace the old string in one place by the changed one."""
     if isinstance(holder, (dict, list)) and index(holder, key) is old:
         store(holder, key, new)
 
 
 def replace_text(record: dict[str, Any], output: dict[str, Any] | None, old: str, new: str) -> None:
-    """Put a changed string in every place of a record, and of the one that will go on, where the old one is.
+    """Replace the old string in every place of a record and of the output by the changed one.
 
-    Texts of one character are one object in Python wherever they come from: those are only changed at the top.
+    Python shares the objects of texts of one character: those are replaced at the top level only.
     """
     if len(old) > 1:
         _replace(record, old, new, set())
@@ -149,7 +149,7 @@ def _replace(holder: Any, old: str, new: str, seen: set[int]) -> None:
 
 @cache
 def changer(name: str) -> Callable[..., tuple[Any, Any]]:
-    """Return the function that calls a changing method: it gives the receiver, perhaps a new string, and the value."""
+    """Return the function that calls a changing method and returns the receiver (or a new string) and the value."""
     in_place = METHODS[name]
     plain = dispatcher(name)
 

@@ -1,4 +1,4 @@
-"""What an expression may refer to, which differs between a record's template and embedded code."""
+"""The names that an expression may use, which differ between a record's template and embedded code."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from logpipe.expression.runtime.values import RubyClass
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The words of one kind of expression.
+    """The names of one kind of expression.
 
     Attributes:
         names: Helper words with the Python that reads them.
-        fields: Whether a bare word that is no helper reads a field of `record`, as in 0.12.
-        late: Whether an unknown word only fails when it is evaluated, as in Ruby, and not when it is compiled.
+        fields: Whether a bare word that is not a helper reads a field of `record`, as in 0.12.
+        late: Whether an unknown word fails when it is evaluated, as in Ruby, rather than when it is compiled.
         functions: Functions on constants beyond the common ones, such as reading files at start.
-        kept: Where the instance variables are that live longer than one evaluation; None where none does.
+        kept: The name of the storage for instance variables that outlive an evaluation; None without any.
     """
 
     names: Mapping[str, Code]
@@ -27,7 +27,7 @@ class Context:
     late: bool = False
     functions: Mapping[str, Mapping[str, Callable[..., Any]]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
-    """Objects that the Python of `names` refers to, by their names in it."""
+    """Objects that the Python of `names` refers to, by name."""
     kept: dict[str, Any] | None = None
 
 
@@ -39,14 +39,14 @@ BOUND: Mapping[str, Code] = {
     "tag_suffix": Code("tag_suffix", list, stable=True),
     "hostname": Code("hostname", str, stable=True),
 }
-"""Helper words that only depend on tag and host."""
+"""Helper words that depend on tag and host only."""
 
 CLASSES = (
     "String Symbol Integer Float Numeric Array Hash Range Regexp MatchData NilClass TrueClass FalseClass Time DateTime "
     "Date Proc Class Module Object BasicObject Comparable Enumerable Kernel Exception Struct Method Encoding Fixnum "
     "Bignum Enumerator Set JSON IPAddr URI::Generic URI::HTTP URI::HTTPS"
 )
-"""Classes and modules that an expression may name as values, to compare with."""
+"""Classes and modules that an expression may use as values."""
 
 
 def class_value(path: str) -> RubyClass:

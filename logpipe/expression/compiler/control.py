@@ -1,4 +1,4 @@
-"""Conditions, loops, `case`, `begin … rescue`, and the jumps out of them."""
+"""Conditions, loops, `case`, `begin … rescue`, and jumps."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _lazy(generator: Generator, left: nodes.Node, right: nodes.Node, *, wanted: 
 
 
 def _known(code: Code) -> bool | None:
-    """Return whether a value is true, where that is certain and evaluating it can be left out."""
+    """Return whether a value is true, where that is known without evaluation."""
     if code.text in ("True", "False"):
         return code.text == "True"
     if code.kind is type(None):
@@ -115,14 +115,14 @@ def condition(generator: Generator, node: nodes.If) -> Code:
 
 
 def _branch(generator: Generator, name: str, lines: list[str], code: Code) -> None:
-    """Write a branch: its statements, and its value under the name that both branches give theirs."""
+    """Write a branch: its statements, and the assignment of its value to the name shared by both branches."""
     generator.writer.lines += lines
     if code.text != name or not lines:
         generator.writer.emit(f"{_INNER}{name} = {code.text}")
 
 
 def _is_chain(lines: list[str], depth: int) -> bool:
-    """Whether lines are one `if … elif … else`, which can be joined to the `if` before it."""
+    """Return whether lines are one `if … elif … else`, which can be joined to the `if` before it."""
     indent = _INNER * depth
     heads = [line.removeprefix(indent) for line in lines if not line.startswith(f"{indent} ")]
     return heads[0].startswith("if ") and all(head.startswith(("elif ", "else:")) for head in heads[1:])
@@ -177,14 +177,14 @@ def _when(generator: Generator, test: nodes.Node, subject: Code | None) -> str:
 
 
 def any_matches(patterns: object, value: object) -> bool:
-    """Return whether one of several patterns covers a value."""
+    """Return whether one of several patterns matches a value."""
     items = patterns if isinstance(patterns, list) else [patterns]
     return any(matches(pattern, value) for pattern in items)
 
 
 @handles(nodes.While)
 def loop(generator: Generator, node: nodes.While) -> Code:
-    """Write `while`; each turn takes a step of the budget."""
+    """Write `while`; each iteration takes a step of the budget."""
     writer = generator.writer
     generator.needs_budget = True
     spend = generator.writer.name(BUDGET, "budget")
@@ -205,7 +205,7 @@ def loop(generator: Generator, node: nodes.While) -> Code:
 
 @handles(nodes.For)
 def for_each(generator: Generator, node: nodes.For) -> Code:
-    """Write `for a, b in values`; each turn takes a step of the budget."""
+    """Write `for a, b in values`; each iteration takes a step of the budget."""
     writer = generator.writer
     values = generator.held(generator.value(node.values))
     item = writer.temporary("item")
@@ -246,7 +246,7 @@ def jump(generator: Generator, node: nodes.Jump) -> Code:
 
 
 def _return(generator: Generator, code: Code) -> None:
-    """Write `return`: out of the lambda around it, else out of the whole expression."""
+    """Write `return`: from the enclosing lambda, else from the whole expression."""
     for around in reversed(generator.jumps):
         if around == "lambda":
             generator.writer.emit(f"return {code.text}")
@@ -310,14 +310,14 @@ def _catches(generator: Generator, rescue: nodes.Rescue, error: str) -> str:
             raise ExpressionError(
                 "rescue needs names of classes", offset=kind.offset, hint="write rescue StandardError"
             )
-        generator.value(kind)  # refuses an unknown one
+        generator.value(kind)  # raises for an unknown one
         names.append(kind.path)
     return " or ".join(f"{error}.is_a({name!r})" for name in names or ["StandardError"])
 
 
 @handles(nodes.Defined)
 def defined(generator: Generator, node: nodes.Defined) -> Code:
-    """Write `defined?(…)`: a text where the value can be had, else nil."""
+    """Write `defined?(…)`: a text where the value is defined, else nil."""
     inner = node.value
     if isinstance(inner, nodes.Name) and inner.name in generator.context.names:
         return Code("'local-variable'", str, stable=True)
@@ -331,7 +331,7 @@ def defined(generator: Generator, node: nodes.Defined) -> Code:
     if isinstance(inner, nodes.InstanceVariable):
         if not generator.scope.owner(inner.name):
             return NIL
-        # one that is nil counts as not set: all that an entry names are there, set or not
+        # nil counts as undefined: all instance variables that an entry uses exist, assigned or not
         return Code(f"('instance-variable' if {generator.value(inner).text} is not None else None)")
     if isinstance(inner, nodes.Const):
         try:

@@ -22,7 +22,7 @@ from logpipe.expression.syntax import nodes
 from logpipe.raw_text import escape_values, holds_bytes, unescape_values, unescaped
 
 HANDLER_MODULES = (assignment, blocks, calls, control, literals)
-"""The modules that know the nodes."""
+"""The modules with the nodes' handlers."""
 
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -30,30 +30,30 @@ _MAKER_LIST: Final = (
     "force_encoding b pack unpack unpack1 byteslice chr digest decode64 strict_decode64 urlsafe_decode64"
 )
 _MAKERS: Final = frozenset(_MAKER_LIST.split())
-"""Methods that may give a text that is not UTF-8."""
+"""Methods that may return a text that is not UTF-8."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of a function that was written."""
+    """Properties of a generated function."""
 
     name: str
     uses: frozenset[str]
-    """Which of `record`, `time`, `env`, `tag` … it reads."""
+    """The names it reads, of `record`, `time`, `env`, `tag` …"""
     changes_record: bool
-    """Whether it may change the record, or something in it."""
+    """Whether it may change the record or a value in it."""
     changes_nested: bool
-    """Whether it may change something in the record, which other records may hold as well."""
+    """Whether it may change a nested value, which other records may share."""
     constant: bool
     """Whether its value is a constant of Python."""
 
 
 Finish: TypeAlias = Callable[["Generator", Code], str]
-"""Gives the Python of what a function returns, from that of the tree's value."""
+"""Returns the Python of a function's result, from that of the tree's value."""
 
 
 def exported(generator: Generator, result: Code) -> str:
-    """Return the Python of what goes into a record: no symbols, no times, no texts in pieces."""
+    """Return the Python of a value for a record: symbols, times and texts in pieces converted."""
     if "bytes" in generator.uses:
         return f"{generator.function(_joined, 'joined')}({result.text})"
     if result.kind in _PLAIN:
@@ -62,12 +62,12 @@ def exported(generator: Generator, result: Code) -> str:
 
 
 def as_it_is(generator: Generator, result: Code) -> str:
-    """Return the Python of the value itself, but for texts in pieces."""
+    """Return the Python of the value itself, with texts in pieces joined."""
     return f"{generator.function(_whole, 'whole')}({result.text})" if "bytes" in generator.uses else result.text
 
 
 def exported_but_time(generator: Generator, result: Code) -> str:
-    """Return the same, but a time as it is, for who wants to know which."""
+    """Return the same as `exported`, but with times unconverted."""
     if "bytes" in generator.uses:
         return f"{generator.function(_joined_but_time, 'joined_but_time')}({result.text})"
     if result.kind in _PLAIN:
@@ -78,10 +78,10 @@ def exported_but_time(generator: Generator, result: Code) -> str:
 def write_entry(
     writer: Writer, name: str, node: nodes.Node, context: Context, parameters: str, *, finish: Finish = exported
 ) -> Entry:
-    """Write the function `name(parameters)` that evaluates a tree and returns what `finish` makes of its value.
+    """Write the function `name(parameters)` that evaluates a tree and applies `finish` to its value.
 
     Raises:
-        ExpressionError: the tree uses what no expression may.
+        ExpressionError: the tree uses something that expressions may not.
     """
     generator = Generator(writer, context)
     for word, value in context.values.items():
@@ -91,7 +91,7 @@ def write_entry(
             generator.uses.add("bytes")
         variables = sorted(instance_variables(node)) if context.kept is not None else []
         if variables:
-            generator.uses.add("bytes")  # what another entry left there may be a text that is not UTF-8
+            generator.uses.add("bytes")  # another entry may have stored a text there that is not UTF-8
         with writer.captured() as body, writer.indented():
             kept = writer.name(context.kept, "kept") if variables else ""
             for word in variables:
@@ -106,7 +106,7 @@ def write_entry(
         raise ExpressionError("the expression is nested too deeply", offset=0, hint="use variables") from None
     prologue: list[str] = []
     if "record" in generator.uses and parameters.startswith("record"):
-        # texts that are not UTF-8 are bytes in a record, and Strings like others here
+        # texts that are not UTF-8 are bytes in a record, but Strings in an expression
         fields = fields_read(node)
         values = "record" if fields is None else ", ".join(f"record.get({field!r})" for field in sorted(fields))
         prologue.append(f"if {writer.name(holds_bytes, 'holds_bytes')}({values}):")
@@ -137,7 +137,7 @@ def _makes_bytes(node: nodes.Node) -> bool:
 
 
 def _joined(value: Any) -> Any:
-    """Return what goes into a record where the expression took texts apart into bytes."""
+    """Return a value for a record where the expression split texts into bytes."""
     return unescaped(rejoined(value)) if isinstance(value, str) else unescape_values(export(value))
 
 
@@ -150,7 +150,7 @@ def _joined_but_time(value: Any) -> Any:
 
 
 def _with_jumps(generator: Generator, body: list[str], indent: str, finish: Finish) -> list[str]:
-    """Write what ends a `return` out of a block, and a `break` whose call has long returned."""
+    """Write the handlers of `return` in a block, and of `break` after its call has returned."""
     returned = generator.function(ReturnValue, "ReturnValue")
     broken = generator.function(BreakBlock, "BreakBlock")
     keeps_time = finish is exported_but_time

@@ -1,8 +1,8 @@
-"""The short way: what most templates are, as one Python expression in the loop over the records.
+"""Short forms: most templates as a single Python expression in the loop over the records.
 
-A short form gives exactly what Ruby gives, or it raises one of `NOT_FAST` and changes nothing; then the entry's full
-function is asked. So `record["a"]["b"]` is written `record['a'].get('b')`, as a Python programmer would, and a record
-without `a` takes the long way to its error message.
+A short form has exactly Ruby's result, or it raises one of `NOT_FAST` without side effects; then the entry's full
+function is called. So `record["a"]["b"]` becomes `record['a'].get('b')`, and for a record without `a` the full function
+raises the error.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _GUARDED: Final = frozenset(
         "delete_suffix", "index", "hex",
     }
 )  # fmt: skip
-"""Methods of String that change nothing and take no steps of the budget."""
+"""Methods of String that have no side effects and take no steps of the budget."""
 
 _LONGEST_REPLACEMENT: Final = 64
 
 
-class NotFast(Exception):  # noqa: N818 - no error: the expression just has no short form
+class NotFast(Exception):  # noqa: N818 - not an error
     """An expression has no short form."""
 
 
 class ShortForm(NamedTuple):
-    """An expression of Python, and whether what it calls takes steps of the budget."""
+    """A Python expression, and whether its calls take steps of the budget."""
 
     text: str
     spends: bool
@@ -51,7 +51,7 @@ def short_form(
 ) -> ShortForm | None:
     """Return the short form of a tree, or None where it has none.
 
-    `bound` returns the name of a value that only depends on tag and host, and None for trees that depend on more.
+    `bound` returns the name of a value that depends on tag and host only, None for other trees.
     """
     short = _Short(writer, context, bound)
     try:
@@ -114,7 +114,7 @@ class _Short:
         return f"{self._name(not_fast, 'not_fast')}()"
 
     def _held(self, node: nodes.Node) -> tuple[str, str]:
-        """Return an expression that puts a value into a name, and the name; a constant is its own name."""
+        """Return an expression that assigns a value to a name, and the name; a constant is its own name."""
         code = self.code(node)
         if code.stable:
             return code.text, code.text
@@ -290,7 +290,7 @@ class _Short:
         raise NotFast
 
     def _with_regexp(self, node: nodes.Call, receiver: nodes.Node) -> Code | None:
-        """Return what `re` does by itself, for a constant pattern and replacement."""
+        """Return a direct call of `re`, for a constant pattern and replacement."""
         pattern = node.args[0]
         if isinstance(pattern, nodes.Str) and pattern.constant and node.name == "gsub" and len(node.args) == 2:
             replacement = _plain_replacement(node.args[1])
@@ -311,7 +311,7 @@ class _Short:
         return None
 
     def _guarded(self, node: nodes.Call, receiver: nodes.Node) -> Code:
-        """Return a call of a String's method, for strings only."""
+        """Return a call of a String's method, guarded by a type check."""
         code = self.code(receiver)
         if code.kind is list and node.name in ("[]", "first", "last"):
             place = {"first": 0, "last": -1}.get(node.name) if not node.args else _key(node.args[0])
@@ -360,13 +360,13 @@ def _key(node: nodes.Node) -> str | int | None:
 
 
 def _plain_replacement(node: nodes.Node) -> str | None:
-    """Return a constant replacement without back-references, short enough not to blow up a text."""
+    """Return a constant replacement without back-references, if it is too short to need a check of the size."""
     text = node.constant if isinstance(node, nodes.Str) else None
     return text if text is not None and "\\" not in text and len(text) <= _LONGEST_REPLACEMENT else None
 
 
 class Failed:
-    """What stands for a value that could not be computed from the tag: asking for it raises again."""
+    """Stands for a value whose computation failed; the full function raises its error again."""
 
 
 FAILED: Final = Failed()

@@ -1,4 +1,4 @@
-"""What short forms call, and how they say that they do not apply."""
+"""The functions that short forms call, and the exceptions they raise where they do not apply."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from logpipe.expression.runtime import arithmetic, comparison
 from logpipe.expression.runtime.text import to_s
 
 NOT_FAST: Final = (KeyError, TypeError, AttributeError, IndexError)
-"""What a short form raises where it does not apply. Ruby's own errors are none of these."""
+"""The exceptions of a short form that does not apply; Ruby's own errors are none of these."""
 
 
 def not_fast() -> NoReturn:
-    """Send the record the long way.
+    """Raise an exception that makes the full function run.
 
     Raises:
         KeyError: always, which is one of `NOT_FAST`.
@@ -21,7 +21,7 @@ def not_fast() -> NoReturn:
 
 
 def text_of(value: Any) -> str:
-    """Return the text of what holds no bytes: those become lone surrogates, which only the long form takes back."""
+    """Return the text of a value; bytes are not fast, since only the full function handles their lone surrogates."""
     return not_fast() if type(value) in _MAY_HOLD_BYTES else to_s(value)
 
 

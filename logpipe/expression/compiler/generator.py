@@ -1,8 +1,8 @@
-"""Writes one expression as Python statements and an expression, keeping Ruby's order of evaluation.
+"""Writes one expression as Python statements and an expression, in Ruby's order of evaluation.
 
-Each kind of node has a handler in one of the sibling modules. A handler writes the statements that it needs and
-returns the Python expression of its value. Where a later operand needs statements, earlier ones are put into
-temporaries first, so that everything happens in the order it was written.
+Each kind of node has a handler in one of the sibling modules. A handler writes the necessary statements and returns the
+Python expression of its value. Where a later operand needs statements, earlier ones are assigned to temporaries first,
+so that the order of evaluation is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ N = TypeVar("N", bound=nodes.Node)
 Handler: TypeAlias = Callable[["Generator", Any], Code]
 
 HANDLERS: Final[dict[type[nodes.Node], Handler]] = {}
-"""By node type; filled by the modules that handle them."""
+"""Handlers by node type, registered by the sibling modules."""
 
 _MAX_DEPTH: Final = 150
 
@@ -38,7 +38,7 @@ def handles(*kinds: type[nodes.Node]) -> Callable[[Handler], Handler]:
 
 
 class Held(nodes.Node):
-    """A node whose value was computed before, for trees that are put together from parts."""
+    """A node whose value was computed before, for trees that are composed of parts."""
 
     code: Code
 
@@ -53,7 +53,7 @@ class Scope:
         self.outer: set[str] = set()
         """Names of an enclosing function that this one assigns: Python's `nonlocal`."""
         self.fresh: set[str] = set()
-        """Names whose value was made by this expression and is in nobody else's hands."""
+        """Names whose value was made by this expression and is not shared."""
         self.frozen: set[str] = set()
         """Names whose value was frozen where it was assigned."""
         self.shared: set[str] = set()
@@ -75,28 +75,28 @@ class Generator:
         self.context = context
         self.scope = Scope(None)
         self.jumps: list[str] = []
-        """What `break` and `next` belong to, innermost last: `loop`, or a block with its number."""
+        """The targets of `break` and `next`, innermost last: `loop`, or a block with its number."""
         self.errors: list[str] = []
         """The names of the exceptions that are being rescued, innermost last."""
         self.changes_record = False
-        """Whether the expression may change the record it was given, or something in it."""
+        """Whether the expression may change the record or a value in it."""
         self.changes_nested = False
-        """Whether it may change something in it, which other records may hold as well."""
+        """Whether it may change a nested value, which other records may share."""
         self.uses: set[str] = set()
-        """Which of record, time and env it reads."""
+        """The names it reads, of record, time and env."""
         self.needs_budget = False
         self.into = ""
-        """The name that the value of the node at hand should get, should it need one; read it first of all."""
+        """The name for the value of the current node, if it needs one; handlers must read it first."""
         self._next_into = ""
         self._depth = 0
 
     # what handlers use
 
     def value(self, node: nodes.Node) -> Code:
-        """Write what a node needs and return the expression of its value.
+        """Write a node's statements and return the expression of its value.
 
         Raises:
-            ExpressionError: the node uses what no expression may.
+            ExpressionError: the node uses something that expressions may not.
         """
         self.into, self._next_into = self._next_into, ""
         self._depth += 1
@@ -124,7 +124,7 @@ class Generator:
         return codes
 
     def _keep(self, codes: list[Code], place: int) -> None:
-        """Put what was computed so far into temporaries, before the line at `place`."""
+        """Assign the values so far to temporaries, before the line at `place`."""
         for at, code in enumerate(codes):
             if not code.stable:
                 name = self.writer.temporary()
@@ -133,7 +133,7 @@ class Generator:
                 place += 1
 
     def held(self, code: Code, stem: str = "t") -> Code:
-        """Return the value under a name that can be used twice."""
+        """Return the value as a name that can be used repeatedly."""
         if code.stable:
             return code
         name = self.writer.temporary(stem)
@@ -141,12 +141,12 @@ class Generator:
         return code._replace(text=name, stable=True)
 
     def discard(self, code: Code) -> None:
-        """Write an expression whose value nobody wants, for what it does."""
+        """Write an expression for its side effects only."""
         if not code.stable:
             self.writer.emit(code.text)
 
     def apart(self, node: nodes.Node, into: str = "") -> tuple[list[str], Code]:
-        """Return a node's statements, not yet written, and its value, which may already be in `into`."""
+        """Return a node's unwritten statements, and its value, which may already be in `into`."""
         with self.writer.captured() as lines, self.writer.indented():
             self._next_into = into
             code = self.value(node)
@@ -178,7 +178,7 @@ class Generator:
             ExpressionError: it is an instance variable that `prepare_value` made.
         """
         if name.startswith("@") and name in self.context.names:
-            hint = "use another name: what prepare_value made is the same for every event"
+            hint = "use another name: variables of prepare_value are the same for every event"
             raise ExpressionError(f"{name} cannot be assigned to", offset=0, hint=hint)
         owner = self.scope.owner(name)
         if owner is None:
@@ -189,7 +189,7 @@ class Generator:
 
     @contextmanager
     def nested(self, parameters: Sequence[str]) -> Iterator[Scope]:
-        """Write the inside of a nested function."""
+        """Write the body of a nested function."""
         held, self.scope = self.scope, Scope(self.scope, parameters)
         jumps, self.jumps = self.jumps, []
         try:
@@ -211,20 +211,20 @@ class Generator:
 
 
 def python_name(name: str) -> str:
-    """Return the Python name of a Ruby variable; none of them can meet a name of ours."""
+    """Return the Python name of a Ruby variable, which differs from all generated names."""
     stem, word = ("i", name.lstrip("@")) if name.startswith("@") else ("v", name)
     if word.isascii() and word.isidentifier():
         return f"{stem}_{word}"
-    # Python takes some letters for others, so all but ASCII is spelled by number
+    # Python normalizes some letters, so all but ASCII are written as numbers
     return f"u{stem}_" + "_".join(char if char.isascii() and char.isalnum() else f"{ord(char):x}" for char in word)
 
 
 def is_nil(code: Code) -> bool:
-    """Whether a value is known to be nil."""
+    """Return whether a value is known to be nil."""
     return code.text == NIL.text
 
 
 @handles(Held)
 def held(_generator: Generator, node: Held) -> Code:
-    """Return what was computed before."""
+    """Return the value computed before."""
     return node.code

@@ -20,14 +20,14 @@ from logpipe.expression.syntax import nodes
 
 _CLASS_NAMES: Final = frozenset(CLASSES.split())
 UNKNOWN: Final = "unknown "
-"""What stands before a word in what an expression uses, where evaluating it will fail."""
+"""The prefix of a word in `uses` that fails when it is evaluated."""
 _NO_FIELDS: Final = frozenset({"exit", "abort", "fork", "gets", "binding", "sleep", "readline", "readlines", "callcc"})
 _REFUSED_CONSTANTS: Final = {
-    "IO": "reading and writing belongs into a plugin", "Kernel": "call its functions without it",
+    "IO": "read and write in a plugin", "Kernel": "call its functions without it",
     "Process": "for the time, write Time.now", "Open3": "use an exec input", "Thread": "keep values in the record",
     "ObjectSpace": "it is not part of the language here", "GC": "it is not part of the language here",
     "Dir": "use @include or a plugin", "FileUtils": "use a plugin", "Net::HTTP": "use a plugin", "Net": "use a plugin",
-    "Resolv": "looking up names belongs into a plugin", "TCPSocket": "use a plugin", "UDPSocket": "use a plugin",
+    "Resolv": "look up names in a plugin", "TCPSocket": "use a plugin", "UDPSocket": "use a plugin",
     "Fluent": "fluentd's own classes are not here", "Binding": "it is not part of the language here",
     "Marshal": "use JSON", "YAML": "use JSON", "Psych": "use JSON", "Signal": "it is not part of the language here",
     "File": "files are read once, at start: write \"#{File.read('…')}\", in double quotes, as the value",
@@ -53,7 +53,7 @@ def literal(_generator: Generator, node: nodes.Literal) -> Code:
 
 @handles(nodes.Str)
 def string(generator: Generator, node: nodes.Str) -> Code:
-    """Write a text; with code in it, its pieces joined."""
+    """Write a text; one with code is joined from its pieces."""
     constant = node.constant
     if constant is not None:
         return Code(repr(constant), str, stable=True)
@@ -73,7 +73,7 @@ def text_of(generator: Generator, code: Code) -> str:
 
 
 def concatenate(*parts: str) -> str:
-    """Return the parts in one, within the budget."""
+    """Return the joined parts, within the budget."""
     text = "".join(parts)
     check_size(len(text))
     return text
@@ -91,7 +91,7 @@ def symbol(generator: Generator, node: nodes.Sym) -> Code:
 
 @handles(nodes.Regexp)
 def regexp(generator: Generator, node: nodes.Regexp) -> Code:
-    """Write a regular expression: compiled now, or where code is in it, when a record comes."""
+    """Write a regular expression: compiled now, or per record where it contains code."""
     constant = node.source.constant
     if constant is None:
         code = generator.value(node.source)
@@ -128,7 +128,7 @@ def splat(generator: Generator, node: nodes.Splat) -> Code:
 
 @handles(nodes.Hash)
 def hash_literal(generator: Generator, node: nodes.Hash) -> Code:
-    """Write a dict; keys that Python would mix up are wrapped."""
+    """Write a dict; keys that Python would confuse are wrapped."""
     wanted = [part for key, value in node.pairs for part in (key, value) if part is not None]
     codes = iter(generator.operands(wanted))
     pairs = []
@@ -180,7 +180,7 @@ def local(generator: Generator, node: nodes.Local) -> Code:
 
 @handles(nodes.InstanceVariable)
 def instance_variable(generator: Generator, node: nodes.InstanceVariable) -> Code:
-    """Write `@x`, which is nil until it is assigned; it lives as long as one evaluation, unless it was prepared."""
+    """Write `@x`, which is nil until it is assigned; it is reset for each evaluation, unless it was prepared."""
     if generator.scope.owner(node.name) is None:
         return generator.context.names.get(node.name, NIL)
     return Code(python_name(node.name))
@@ -237,7 +237,7 @@ def field(record: dict[str, object], key: str) -> object:
 
 @handles(nodes.Const)
 def constant(generator: Generator, node: nodes.Const) -> Code:
-    """Write a constant that stands for a value: a class, a number, the environment."""
+    """Write a constant with a value: a class, a number, the environment."""
     path = node.path
     if path == "ENV":
         generator.uses.add("env")
@@ -252,7 +252,7 @@ def constant(generator: Generator, node: nodes.Const) -> Code:
 
 
 def unknown_constant(path: str, offset: int) -> ExpressionError:
-    """Describe a constant that may not be used, or that nobody knows."""
+    """Return the error for a forbidden or unknown constant."""
     for refused, hint in _REFUSED_CONSTANTS.items():
         if path == refused or path.startswith(f"{refused}::"):
             return ExpressionError(f"{path} cannot be used in an expression", offset=offset, hint=hint)
@@ -264,7 +264,7 @@ def unknown_constant(path: str, offset: int) -> ExpressionError:
 
 @handles(nodes.GlobalVariable)
 def global_variable(generator: Generator, node: nodes.GlobalVariable) -> Code:
-    """Write what the last match left; other globals are refused."""
+    """Write a global of the last match; other globals are refused."""
     generator.uses.add("last_match")
     last = generator.writer.name(LAST_MATCH, "last_match")
     match node.name[1:]:
@@ -297,7 +297,7 @@ def _beside(data: object, end: str) -> str | None:
 
 @handles(nodes.Refused)
 def refused(_generator: Generator, node: nodes.Refused) -> Code:
-    """Refuse what the parser only reads to name it.
+    """Refuse a construct that is parsed for its error message only.
 
     Raises:
         ExpressionError: always.

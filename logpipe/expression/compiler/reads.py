@@ -1,7 +1,7 @@
-"""What a tree reads, as far as it can be told beforehand: only tag and host, or the metadata of a container as well.
+"""Determines which values a tree reads: only tag and host, or also the metadata of a container.
 
-Such values are not computed for each record: those of the first kind once per tag, those of the second again when the
-metadata is another object, which a container's records share.
+Such values are not computed for each record: the first kind once per tag, the second when the metadata is another
+object, since a container's records share it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from logpipe.expression.compiler.context import BOUND
 from logpipe.expression.syntax import nodes
 
 METADATA: Final = frozenset({"kubernetes", "docker"})
-"""Fields that hold what is known of a container."""
+"""Fields with the metadata of a container."""
 
 _CLOCKS: Final = frozenset({"Time", "DateTime", "Date"})
 _CHANCE: Final = frozenset({"SecureRandom", "Random", "Process"})
@@ -22,7 +22,7 @@ _IMPURE: Final = frozenset({"rand", "srand", "shuffle", "shuffle!", "sample", "b
 def metadata_read(tree: nodes.Node) -> frozenset[str] | None:
     """Return the fields of metadata that a tree depends on beside tag and host; None where it depends on more.
 
-    A tree that calls for the time or for chance depends on more.
+    The current time and random numbers count as more.
     """
     found: set[str] = set()
     return frozenset(found) if _scan(tree, found) else None
@@ -79,7 +79,7 @@ def instance_variables(tree: nodes.Node) -> set[str]:
 
 
 def is_path(tree: nodes.Node) -> bool:
-    """Whether a tree is a plain way into a record, which is as fast as looking whether it was gone before."""
+    """Return whether a tree is a plain path into a record, whose evaluation is as fast as a check of the cache."""
     while isinstance(tree, nodes.Call) and tree.name in ("[]", "dig") and tree.receiver is not None:
         tree = tree.receiver
     return isinstance(tree, nodes.Name)

@@ -1,4 +1,4 @@
-"""Python source as it is being written: lines, indentation, names, and the objects that names stand for."""
+"""Writer of Python source: lines, indentation, names, and the objects of the names."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SERIAL: Final = count(1)
 
 
 class Code(NamedTuple):
-    """A piece of Python that is an expression."""
+    """A Python expression."""
 
     text: str
     kind: type | None = None
     """The Python type of its value, where that is known."""
     stable: bool = False
-    """Whether it gives the same later: a constant, a bound name, a temporary that is assigned once."""
+    """Whether its value does not change: a constant, a bound name, a temporary that is assigned once."""
     star: bool = False
-    """Whether it stands for several arguments: the text is a list."""
+    """Whether it is several arguments: the text is a list."""
 
 
 NIL: Final = Code("None", type(None), stable=True)
@@ -34,14 +34,14 @@ NIL: Final = Code("None", type(None), stable=True)
 
 
 class Namespace:
-    """What the generated source may refer to: nothing but what was put here, and no builtins of Python."""
+    """The globals of the generated source, without Python's builtins."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {"__builtins__": {}}
         self._names: dict[int, str] = {}
 
     def name(self, value: Any, wanted: str) -> str:
-        """Return the name of a value, which is put here under `wanted` or something like it.
+        """Return the name of a value, which is added as `wanted` or a similar name.
 
         The same object gets the same name each time.
         """
@@ -68,7 +68,7 @@ _WORDS: Final = {
 
 
 def _identifier(text: str) -> str:
-    """Turn a Ruby name into a Python one: `empty?` to `is_empty`, `gsub!` to `gsub_in_place`."""
+    """Convert a Ruby name to a Python one: `empty?` to `is_empty`, `gsub!` to `gsub_in_place`."""
     for operator, written in _WORDS.items():
         if text.endswith(operator):
             text = text.removesuffix(operator) + written
@@ -80,7 +80,7 @@ def _identifier(text: str) -> str:
 
 
 class Writer:
-    """Lines of one source, with the indentation where the next one goes."""
+    """Lines of one source, with the current indentation."""
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
@@ -107,7 +107,7 @@ class Writer:
 
     @contextmanager
     def captured(self) -> Iterator[list[str]]:
-        """Collect the lines of a block that is written, or thrown away, later."""
+        """Collect the lines of a block that is written or discarded later."""
         held, self.lines = self.lines, []
         captured = self.lines
         try:
@@ -116,11 +116,11 @@ class Writer:
             self.lines = held
 
     def temporary(self, stem: str = "t") -> str:
-        """Return a name that nothing else has."""
+        """Return a unique name."""
         return f"{stem}{self.serial()}"
 
     def serial(self) -> int:
-        """Return a number that nothing else has."""
+        """Return a unique number."""
         return next(self._temporaries)
 
     def name(self, value: Any, wanted: str) -> str:
@@ -140,7 +140,7 @@ def build(source: str, function: str, namespace: Mapping[str, Any], origin: str)
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", SyntaxWarning
-            )  # `1 is not None`: what the user wrote, not a mistake of ours
+            )  # such as of `1 is not None`, which comes from the user's expression
             code = compile(source, filename, "exec")
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         if isinstance(error, SyntaxError) and "too many" not in str(error) and "nested" not in str(error):
@@ -149,5 +149,5 @@ def build(source: str, function: str, namespace: Mapping[str, Any], origin: str)
     exec(code, values)  # noqa: S102 - our own generated source, made of whitelisted nodes, without builtins
     built: Callable[..., Any] = values[function]
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    weakref.finalize(built, linecache.cache.pop, filename, None)  # what was compiled is gone after a reload
+    weakref.finalize(built, linecache.cache.pop, filename, None)  # the function is collected after a reload
     return built

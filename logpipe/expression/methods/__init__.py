@@ -1,1 +1,1 @@
-"""The Ruby methods that expressions may call, one module for each kind of receiver; `table` puts them together."""
+"""The Ruby methods that expressions may call, one module for each kind of receiver; `table` combines them."""

@@ -40,7 +40,7 @@ def is_empty(items: list[Any]) -> bool:
 
 @methods.of(list, names="join", returns=str)
 def joined(items: list[Any], separator: Any = None) -> str:
-    """Return the members' texts in one."""
+    """Return the members' texts, joined."""
     return join(items, "" if separator is None else to_s(separator))
 
 
@@ -60,10 +60,10 @@ def at(items: list[Any], place: Any) -> Any:
 
 @methods.of(list, names="fetch")
 def fetch(items: list[Any], place: Any, *default: Any, block: Block | None = None) -> Any:
-    """Return the member at a place, outside the default or the block's.
+    """Return the member at a place; outside, the default or the block's result.
 
     Raises:
-        RubyError: the place is outside and nothing is given for that (IndexError).
+        RubyError: the place is outside and there is no default (IndexError).
     """
     position = integer_argument(place)
     if -len(items) <= position < len(items):
@@ -93,7 +93,7 @@ def compact(items: list[Any]) -> list[Any]:
 
 @methods.of(list, names="flatten", returns=list)
 def flatten(items: list[Any], levels: Any = -1) -> list[Any]:
-    """Return the members, those of nested arrays in their place.
+    """Return the members, nested arrays replaced by theirs.
 
     Raises:
         BudgetExceeded: the arrays are nested more than 100 deep.
@@ -123,14 +123,14 @@ def reverse(items: list[Any]) -> list[Any]:
 
 @methods.of(list, names="rotate", returns=list)
 def rotate(items: list[Any], places: Any = 1) -> list[Any]:
-    """Return the members with the first ones moved behind the last."""
+    """Return the members with the first ones moved to the end."""
     by = integer_argument(places) % len(items) if items else 0
     return items[by:] + items[:by]
 
 
 @methods.of(list, names="rindex")
 def last_place(items: list[Any], *wanted: Any, block: Block | None = None) -> int | None:
-    """Return the last place of a member, or of one that the block likes."""
+    """Return the last place of a member, or of one for which the block returns true."""
     for place in range(len(items) - 1, -1, -1):
         BUDGET.spend()
         if equal(items[place], wanted[0]) if wanted else block is not None and truthy(block(items[place])):
@@ -152,7 +152,7 @@ def transpose(items: list[Any]) -> list[Any]:
 
 @methods.of(list, names="product", returns=list)
 def product(items: list[Any], *others: Any) -> list[Any]:
-    """Return every way to take one member of each array."""
+    """Return all combinations of one member of each array."""
     rows: list[list[Any]] = [[item] for item in items]
     for other in others:
         BUDGET.spend(len(rows) * len(other))
@@ -162,7 +162,7 @@ def product(items: list[Any], *others: Any) -> list[Any]:
 
 @methods.of(list, names="combination", returns=list)
 def combination(items: list[Any], count: Any) -> list[Any]:
-    """Return every way to take so many members, in their order."""
+    """Return all combinations of so many members, in their order."""
     from itertools import combinations  # noqa: PLC0415 - rarely used
 
     found: list[Any] = []
@@ -174,13 +174,13 @@ def combination(items: list[Any], count: Any) -> list[Any]:
 
 @methods.of(list, names="sample")
 def sample(items: list[Any]) -> Any:
-    """Return a member by chance, nil of none."""
+    """Return a random member, nil of none."""
     return random.choice(items) if items else None
 
 
 @methods.of(list, names="shuffle", returns=list)
 def shuffle(items: list[Any]) -> list[Any]:
-    """Return the members in an order of chance."""
+    """Return the members in random order."""
     return random.sample(items, len(items))
 
 
@@ -222,7 +222,7 @@ def intersects(items: list[Any], other: Any) -> bool:
 
 @methods.of(list, names="bsearch")
 def search_sorted(items: list[Any], block: Block) -> Any:
-    """Return the first member that the block likes."""
+    """Return the first member for which the block returns true."""
     return next((item for item in members(items) if truthy(block(item))), None)
 
 

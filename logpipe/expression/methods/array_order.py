@@ -129,20 +129,20 @@ def replace(items: list[Any], other: Any) -> list[Any]:
 
 @methods.of(list, names="delete_if", mutates=True)
 def delete_if(items: list[Any], block: Block) -> list[Any]:
-    """Remove the members that the block likes."""
+    """Remove the members for which the block returns true."""
     items[:] = rejected(items, block)
     return items
 
 
 @methods.of(list, names="keep_if", mutates=True)
 def keep_if(items: list[Any], block: Block) -> list[Any]:
-    """Remove the members that the block does not like."""
+    """Remove the members for which the block returns false."""
     items[:] = selected(items, block)
     return items
 
 
 def _in_place(names: str, change: Callable[..., list[Any]], *, nil_if_same: bool, yields: int = 1) -> None:
-    """Name the form with `!` of a method that returns a changed copy."""
+    """Register the form with `!` of a method that returns a changed copy."""
 
     def changed(items: list[Any], *args: Any, block: Block | None = None) -> list[Any] | None:
         result = change(items, *args) if block is None else change(items, *args, block=block)

@@ -56,7 +56,7 @@ def rejoined(text: str) -> str:
 
 @methods.of(str, names="scrub", returns=str)
 def scrub(text: str, replacement: Any = None, block: Callable[[Any], Any] | None = None) -> str:
-    """Return the text with invalid bytes replaced; what is left of one cut character counts as one."""
+    """Return the text with invalid bytes replaced; the rest of a cut character counts as one."""
     if is_valid(text):
         return text
     if replacement is None and block is not None:
@@ -67,7 +67,7 @@ def scrub(text: str, replacement: Any = None, block: Callable[[Any], Any] | None
 
 
 def _scrubbed(text: str, block: Callable[[Any], Any]) -> str:
-    """Return the text with what the block makes of each invalid byte."""
+    """Return the text with each invalid byte replaced by the block's result."""
     size = len(text)
 
     def replaced(found: re.Match[str]) -> str:
@@ -90,7 +90,7 @@ def scrub_here(text: str, replacement: Any = None, block: Callable[[Any], Any] |
 
 @methods.of(str, names="encode", returns=str)
 def encode(text: str, target: Any = "UTF-8", source: Any = None, options: Any = None) -> str:
-    """Return the text as it would be after conversion; the options say what becomes of what cannot be converted.
+    """Return the converted text; the options determine replacements for what cannot be converted.
 
     Raises:
         RubyError: invalid or unknown characters without an option for them (EncodingError).
@@ -101,7 +101,7 @@ def encode(text: str, target: Any = "UTF-8", source: Any = None, options: Any = 
         source, options = None, source
     wanted = {key.name: value for key, value in (options or {}).items() if isinstance(key, Symbol)}
     if source is None and not wanted and _codec(target) == "utf-8":
-        return text  # it is in that encoding already: nothing is looked at
+        return text  # already in that encoding: not checked
     if source is not None:
         codec = _codec(source)
         text = text if codec in ("", "utf-8") else _decode_as(encoded(text), codec, wanted)
@@ -136,7 +136,7 @@ def _without_invalid(text: str, options: dict[str, Any]) -> str:
     if not isinstance(options.get("invalid", options.get("undef")), Symbol):
         raise RubyError("Encoding::InvalidByteSequenceError", "invalid bytes in UTF-8")
     replacement = string_argument(options.get("replace", "\ufffd"))
-    if rejoined(text) != text:  # bytes of no encoding, of which none past ASCII can be converted
+    if rejoined(text) != text:  # bytes without an encoding, of which only ASCII can be converted
         return re.sub("[\udc80-\udcff]", lambda _: replacement, text)
     return scrub(text, replacement)
 
@@ -168,10 +168,10 @@ def _fits(char: str, codec: str) -> bool:
 
 @methods.of(str, names="unpack", returns=list)
 def unpack(text: str, template: Any) -> list[Any]:
-    """Return the values that a template reads out of the bytes.
+    """Return the values that a template reads from the bytes.
 
     Raises:
-        RubyError: the template has a letter that is not known here (ArgumentError).
+        RubyError: the template has an unsupported letter (ArgumentError).
     """
     data = encoded(text)
     found: list[Any] = []
@@ -183,7 +183,7 @@ def unpack(text: str, template: Any) -> list[Any]:
 
 @methods.of(str, names="unpack1")
 def unpack_first(text: str, template: Any) -> Any:
-    """Return the first value that a template reads out of the bytes."""
+    """Return the first value that a template reads from the bytes."""
     found = unpack(text, template)
     return found[0] if found else None
 
@@ -231,10 +231,10 @@ def _unpack_one(letter: str, count: str, data: bytes, position: int, found: list
 
 @methods.of(list, names="pack", returns=str)
 def pack(items: list[Any], template: Any) -> str:
-    """Return the bytes that a template makes of the members.
+    """Return the members packed to bytes by a template.
 
     Raises:
-        RubyError: the template has a letter that is not known here, or wants more members (ArgumentError).
+        RubyError: the template has an unsupported letter, or needs more members (ArgumentError).
     """
     written = b""
     remaining = list(items)
@@ -289,7 +289,7 @@ def encode_lines(data: bytes) -> str:
 
 
 def decode_base64(text: str) -> str:
-    """Return what Base64 stands for; characters outside the alphabet are passed over, as in Ruby."""
+    """Return decoded Base64; characters outside the alphabet are skipped, as in Ruby."""
     kept = re.sub(r"[^A-Za-z0-9+/]", "", text.partition("=")[0])
     kept = kept[: len(kept) - (len(kept) % 4 == 1)]
     return decoded(base64.b64decode(kept + "=" * (-len(kept) % 4)))

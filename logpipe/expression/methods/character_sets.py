@@ -1,4 +1,4 @@
-"""The little language of `tr`, `delete`, `count` and `squeeze`: `a-z`, `^0-9`, with backslashes."""
+"""The character sets of `tr`, `delete`, `count` and `squeeze`: `a-z`, `^0-9`, with backslashes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Span(NamedTuple):
 
 
 class _Chars:
-    r"""A set written as spans, which are never written out: `\\u{80}-\\u{10ffff}` has a million members."""
+    r"""A set stored as spans, which are never expanded: `\\u{80}-\\u{10ffff}` has a million members."""
 
     __slots__ = ("negated", "size", "spans")
 
@@ -39,7 +39,7 @@ class _Chars:
             self.size += ord(last) - ord(char) + 1
 
     def place(self, char: str) -> int | None:
-        """Return a character's place among all, None where it is not there."""
+        """Return a character's place among all, None where it is not in the set."""
         number = ord(char)
         for span in self.spans:
             if span.first <= number <= span.last:
@@ -81,7 +81,7 @@ def character_set(sets: tuple[Any, ...]) -> Callable[[str], bool]:
 
 @lru_cache(maxsize=256)
 def translation(source: str, target: str) -> Callable[[str], str | None]:
-    """Return what `tr` puts in place of a character; None where the character stays as it is.
+    """Return the replacement of a character by `tr`; None where it is not replaced.
 
     Raises:
         RubyError: a range runs backwards (ArgumentError).

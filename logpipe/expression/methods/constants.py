@@ -52,13 +52,13 @@ CONSTANTS: Final[Mapping[str, Any]] = MappingProxyType(
 
 @methods.function("JSON", names="parse parse! restore")
 def json_parse(text: Any, options: Any = None) -> Any:
-    """Return what a JSON text says."""
+    """Return the value of a JSON text."""
     return parse_json(text, symbolize=isinstance(options, dict) and options.get(Symbol.of("symbolize_names")) is True)
 
 
 @methods.function("JSON", names="load")
 def json_load(text: Any, _proc: Any = None, _options: Any = None) -> Any:
-    """Return what JSON describes; nil for nil and for an empty text."""
+    """Return the value of a JSON text; nil for nil and for an empty text."""
     return None if text is None or text == "" else parse_json(text)
 
 
@@ -96,16 +96,16 @@ def base64_urlsafe(text: Any, options: Any = None) -> str:
 
 @methods.function("Base64", names="decode64", returns=str)
 def base64_decode(text: Any) -> str:
-    """Return what Base64 stands for."""
+    """Return decoded Base64."""
     return decode_base64(string_argument(text))
 
 
 @methods.function("Base64", names="strict_decode64", returns=str)
 def base64_strict_decode(text: Any) -> str:
-    """Return what Base64 stands for.
+    """Return decoded Base64.
 
     Raises:
-        RubyError: a character does not belong there (ArgumentError).
+        RubyError: it has an invalid character (ArgumentError).
     """
     try:
         return decoded(base64.b64decode(string_argument(text), validate=True))
@@ -115,7 +115,7 @@ def base64_strict_decode(text: Any) -> str:
 
 @methods.function("Base64", names="urlsafe_decode64", returns=str)
 def base64_urlsafe_decode(text: Any) -> str:
-    """Return what Base64 with `-` and `_` stands for."""
+    """Return decoded Base64 with `-` and `_`."""
     return decode_base64(string_argument(text).translate({45: "+", 95: "/"}))
 
 

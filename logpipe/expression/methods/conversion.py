@@ -1,4 +1,4 @@
-"""From text to numbers and back: `to_i`, `Integer()`, `hex`, `chr`."""
+"""Conversion of text to numbers and back: `to_i`, `Integer()`, `hex`, `chr`."""
 
 from __future__ import annotations
 

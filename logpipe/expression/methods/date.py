@@ -1,4 +1,4 @@
-"""Date and DateTime: months, years, and what a day is."""
+"""Date and DateTime: months, years and days."""
 
 from __future__ import annotations
 

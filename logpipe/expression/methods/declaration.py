@@ -1,7 +1,7 @@
-"""How a module names its methods: with decorators that write them into an object of the module's own.
+"""Decorators with which a module registers its methods in an object of its own.
 
-A method is a Python function whose first parameter is the receiver; a parameter called `block` takes the block.
-`table` puts together what the modules name.
+A method is a Python function whose first parameter is the receiver; a parameter named `block` receives the block.
+`table` combines the modules' objects.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class Method(NamedTuple):
     function: Callable[..., Any]
     least: int
     most: int | None
-    """How many arguments it takes, without receiver and block; None means any number."""
+    """The numbers of arguments it accepts, without receiver and block; None means any."""
     takes_block: bool
     returns: type | None = None
-    """The Python type of what it gives, where that is always the same."""
+    """The Python type of its result, where that is always the same."""
     yields: int = 1
-    """How many values it hands to its block at a time."""
+    """The number of values it passes to its block at a time."""
     mutates: bool = False
-    """Whether it may change its receiver, or for a string gives a changed one to put in its place."""
+    """Whether it may change its receiver, or for a string returns a replacement."""
 
 
 class Methods:
-    """What one module names."""
+    """The methods of one module."""
 
     def __init__(self) -> None:
         self.methods: list[tuple[str, type, Method]] = []
@@ -45,7 +45,7 @@ class Methods:
     def of(
         self, *types: type, names: str, returns: type | None = None, yields: int = 1, mutates: bool = False
     ) -> Callable[[F], F]:
-        """Name a method of these types; `names` are separated by blanks."""
+        """Register a method of these types; `names` are separated by blanks."""
         kinds = [kind for given in types for kind in _FAMILIES.get(given, (given,))]
 
         def add(function: F) -> F:
@@ -56,12 +56,12 @@ class Methods:
         return add
 
     def each_of(self, *types: type, named: Mapping[str, Callable[..., Any]], returns: type | None = None) -> None:
-        """Name a method of these types for each entry of `named`, whose keys are names separated by blanks."""
+        """Register a method of these types for each entry of `named`, whose keys are names separated by blanks."""
         for names, function in named.items():
             self.of(*types, names=names, returns=returns)(function)
 
     def function(self, *constants: str, names: str, returns: type | None = None, yields: int = 1) -> Callable[[F], F]:
-        """Name a function that is called on constants: `JSON.parse`."""
+        """Register a function that is called on constants: `JSON.parse`."""
 
         def add(function: F) -> F:
             method = described(function, returns, yields)
@@ -74,7 +74,7 @@ class Methods:
 def described(
     function: Callable[..., Any], returns: type | None = None, yields: int = 1, *, skip: int = 0, mutates: bool = False
 ) -> Method:
-    """Describe a function by its signature, of which the first `skip` parameters are no arguments."""
+    """Return the `Method` of a function by its signature; the first `skip` parameters are not arguments."""
     written = getattr(function, "__wrapped__", function)
     code = getattr(written, "__code__", None)
     if code is None:  # a builtin of Python

@@ -1,4 +1,4 @@
-"""What arrays, hashes, ranges and enumerators share: to walk through members, one at a time."""
+"""The common methods of arrays, hashes, ranges and enumerators: iteration over members."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ methods = Methods()
 
 @methods.of(*WALKED, names="each each_pair each_entry")
 def each(value: Any, block: Block | None = None) -> Any:
-    """Hand each member to the block and return the receiver."""
+    """Pass each member to the block and return the receiver."""
     if block is None:
         return waiting(value, "each")
-    if isinstance(value, list):  # Ruby sees members that the block adds
+    if isinstance(value, list):  # Ruby includes members that the block adds
         place = 0
         while place < len(value):
             BUDGET.spend()
@@ -35,7 +35,7 @@ def each(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(*WALKED, names="reverse_each")
 def reverse_each(value: Any, block: Block | None = None) -> Any:
-    """Hand each member to the block, the last one first."""
+    """Pass each member to the block, the last one first."""
     if block is None:
         return Enumerator(members(value)[::-1], "each", value)
     for member in members(value)[::-1]:
@@ -45,7 +45,7 @@ def reverse_each(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(list, dict, Range, names="each_with_index", yields=2)
 def each_with_index(value: Any, block: Block | None = None) -> Any:
-    """Hand each member and its number to the block."""
+    """Pass each member and its number to the block."""
     pairs = [[member, place] for place, member in enumerate(members(value))]
     if block is None:
         return Enumerator(pairs, "each", value)
@@ -56,7 +56,7 @@ def each_with_index(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(*WALKED, names="each_index")
 def each_index(value: Any, block: Block | None = None) -> Any:
-    """Hand each number of a place to the block."""
+    """Pass each number of a place to the block."""
     places = list(range(len(members(value))))
     if block is None:
         return Enumerator(places, "each", value)
@@ -67,7 +67,7 @@ def each_index(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(*WALKED, names="each_with_object", yields=2)
 def each_with_object(value: Any, memo: Any, block: Block) -> Any:
-    """Hand each member and one object to the block, and return the object."""
+    """Pass each member and one object to the block, and return the object."""
     for member in members(value):
         block(member, memo)
     return memo
@@ -75,7 +75,7 @@ def each_with_object(value: Any, memo: Any, block: Block) -> Any:
 
 @methods.of(*WALKED, names="map collect", returns=None)
 def mapped(value: Any, block: Block | None = None) -> Any:
-    """Return what the block makes of each member."""
+    """Return the result of the block for each member."""
     if block is None:
         return waiting(value, "map")
     return [block(member) for member in members(value)]
@@ -83,7 +83,7 @@ def mapped(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(*WALKED, names="flat_map collect_concat")
 def flat_mapped(value: Any, block: Block | None = None) -> Any:
-    """Return what the block makes of each member, arrays taken apart."""
+    """Return the results of the block for each member, arrays flattened."""
     if block is None:
         return waiting(value, "flat_map")
     found: list[Any] = []
@@ -98,7 +98,7 @@ def flat_mapped(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(*WALKED, names="filter_map")
 def filter_mapped(value: Any, block: Block | None = None) -> Any:
-    """Return what the block makes of each member where that is true."""
+    """Return the true results of the block for the members."""
     if block is None:
         return waiting(value, "filter_map")
     return [result for member in members(value) if truthy(result := block(member))]
@@ -107,7 +107,7 @@ def filter_mapped(value: Any, block: Block | None = None) -> Any:
 @methods.of(*WALKED, names="find_all")
 @methods.of(list, Range, Enumerator, names="select filter")
 def selected(value: Any, block: Block | None = None) -> Any:
-    """Return the members that the block likes."""
+    """Return the members for which the block returns true."""
     if block is None:
         return waiting(value, "select")
     return [member for member in members(value) if truthy(block(member))]
@@ -115,7 +115,7 @@ def selected(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(list, Range, Enumerator, names="reject")
 def rejected(value: Any, block: Block | None = None) -> Any:
-    """Return the members that the block does not like."""
+    """Return the members for which the block returns false."""
     if block is None:
         return waiting(value, "reject")
     return [member for member in members(value) if not truthy(block(member))]
@@ -123,7 +123,7 @@ def rejected(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(*WALKED, names="partition")
 def parted(value: Any, block: Block) -> Any:
-    """Return the members that the block likes, and the others."""
+    """Return the members for which the block returns true, and the others."""
     liked: list[Any] = []
     others: list[Any] = []
     for member in members(value):
@@ -133,7 +133,7 @@ def parted(value: Any, block: Block) -> Any:
 
 @methods.of(*WALKED, names="find detect")
 def found(value: Any, block: Block | None = None) -> Any:
-    """Return the first member that the block likes, nil where there is none."""
+    """Return the first member for which the block returns true, nil where there is none."""
     if block is None:
         return waiting(value, "find")
     return next((member for member in members(value) if truthy(block(member))), None)
@@ -141,7 +141,7 @@ def found(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(*WALKED, names="find_index index")
 def place_of(value: Any, *wanted: Any, block: Block | None = None) -> Any:
-    """Return the place of a member, or of the first that the block likes; nil where there is none."""
+    """Return the place of a member, or of the first for which the block returns true; nil where there is none."""
     test = _test(wanted, block)
     return next((place for place, member in enumerate(members(value)) if test(member)), None)
 
@@ -162,31 +162,31 @@ def _pattern_test(pattern: tuple[Any, ...], block: Block | None) -> Callable[[An
 
 @methods.of(*WALKED, names="all?", returns=bool)
 def all_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
-    """Return whether all members match a pattern, or the block likes them, or they are true."""
+    """Return whether all members match a pattern, or the block returns true for them, or they are true."""
     return all(map(_pattern_test(pattern, block), members(value)))
 
 
 @methods.of(list, Range, Enumerator, names="any?", returns=bool)
 def any_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
-    """Return whether a member matches a pattern, or the block likes it, or it is true."""
+    """Return whether a member matches a pattern, or the block returns true for it, or it is true."""
     return any(map(_pattern_test(pattern, block), members(value)))
 
 
 @methods.of(*WALKED, names="none?", returns=bool)
 def none_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
-    """Return whether no member matches, or is liked, or is true."""
+    """Return whether no member matches, or is true, or has a true result of the block."""
     return not any_of(value, *pattern, block=block)
 
 
 @methods.of(*WALKED, names="one?", returns=bool)
 def one_of(value: Any, *pattern: Any, block: Block | None = None) -> bool:
-    """Return whether exactly one member matches, or is liked, or is true."""
+    """Return whether exactly one member matches, or is true, or has a true result of the block."""
     return sum(map(_pattern_test(pattern, block), members(value))) == 1
 
 
 @methods.of(list, dict, Enumerator, names="count", returns=int)
 def counted(value: Any, *wanted: Any, block: Block | None = None) -> int:
-    """Return the number of members, of those equal to one, or of those that the block likes."""
+    """Return the number of members, of those equal to one, or of those for which the block returns true."""
     if not wanted and block is None:
         return len(members(value))
     return sum(map(_test(wanted, block), members(value)))
@@ -200,9 +200,9 @@ def includes(value: Any, wanted: Any) -> bool:
 
 @methods.of(*WALKED, names="sum")
 def total(value: Any, start: Any = 0, block: Block | None = None) -> Any:
-    """Return the sum of the members, or of what the block makes of them.
+    """Return the sum of the members, or of the block's results for them.
 
-    As Ruby's, it keeps what Floats lose in being added (Kahan and Babuska).
+    As in Ruby, errors of adding Floats are compensated (Kahan and Babuska).
     """
     result, lost = start, 0.0
     for member in members(value):
@@ -224,7 +224,7 @@ def to_a(value: Any) -> list[Any]:
 
 @methods.of(list, dict, Range, Enumerator, names="each_slice", returns=None)
 def slices(value: Any, size: Any, block: Block | None = None) -> Any:
-    """Hand the members to the block so many at a time.
+    """Pass slices of so many members to the block.
 
     Raises:
         RubyError: the number is not positive (ArgumentError).
@@ -237,7 +237,7 @@ def slices(value: Any, size: Any, block: Block | None = None) -> Any:
 
 
 def _handed(value: Any, pieces: list[Any], block: Block | None) -> Any:
-    """Hand pieces to the block and return the receiver, or what waits for a block."""
+    """Pass pieces to the block and return the receiver, or an Enumerator without a block."""
     if block is None:
         return Enumerator(pieces, "each", value)
     for piece in pieces:
@@ -247,7 +247,7 @@ def _handed(value: Any, pieces: list[Any], block: Block | None) -> Any:
 
 @methods.of(list, dict, Range, Enumerator, names="each_cons", returns=None)
 def windows(value: Any, size: Any, block: Block | None = None) -> Any:
-    """Hand each run of so many members to the block.
+    """Pass each run of so many members to the block.
 
     Raises:
         RubyError: the number is not positive (ArgumentError).
@@ -262,7 +262,7 @@ def windows(value: Any, size: Any, block: Block | None = None) -> Any:
 
 @methods.of(Enumerator, names="with_index each_with_index", yields=2)
 def with_index(value: Enumerator, offset: Any = 0, block: Block | None = None) -> Any:
-    """Run the method that waits for its block, and hand it each member's number too."""
+    """Run the method that waits for its block, which also gets each member's number."""
     first = 0 if offset is None else integer_argument(offset)
     pairs = [[member, place] for place, member in enumerate(members(value), start=first)]
     if block is None:
@@ -273,12 +273,12 @@ def with_index(value: Enumerator, offset: Any = 0, block: Block | None = None) -
 
 @methods.of(Enumerator, names="with_object", yields=2)
 def with_object(value: Enumerator, memo: Any, block: Block) -> Any:
-    """Hand each member and one object to the block, and return the object."""
+    """Pass each member and one object to the block, and return the object."""
     return each_with_object(value, memo, block=block)
 
 
 def _finish(value: Enumerator, items: list[Any], results: list[Any]) -> Any:
-    """Return what the waiting method makes of the block's results."""
+    """Return the waiting method's result from the block's results."""
     pairs = zip(items, results, strict=True)
     match value.method:
         case "map":
@@ -304,5 +304,5 @@ def size(value: Enumerator) -> int:
 
 @methods.of(*WALKED, names="lazy eager force")
 def lazy(value: Any) -> Any:
-    """Return the receiver: nothing here is endless."""
+    """Return the receiver, since nothing here is infinite."""
     return value

@@ -18,7 +18,7 @@ methods = Methods()
 
 
 def in_order(items: list[Any], block: Block | None = None) -> list[Any]:
-    """Return the members sorted, by their own order or by what the block says about two of them.
+    """Return the members sorted, by their own order or by the block's comparison.
 
     Raises:
         RubyError: two members have no order (ArgumentError).
@@ -43,7 +43,7 @@ def sort(value: Any, block: Block | None = None) -> list[Any]:
 
 @methods.of(*WALKED, names="sort_by")
 def sort_by(value: Any, block: Block | None = None) -> Any:
-    """Return the members sorted by what the block makes of each."""
+    """Return the members sorted by the result of the block for each."""
     if block is None:
         return waiting(value, "sort_by")
     keyed = [(block(member), member) for member in members(value)]
@@ -81,14 +81,14 @@ def minimum_and_maximum(value: Any, block: Block | None = None) -> list[Any]:
 
 @methods.of(*WALKED, names="min_by")
 def minimum_by(value: Any, count: Any = None, block: Block | None = None) -> Any:
-    """Return the member of which the block makes the least."""
+    """Return the member with the least result of the block."""
     items = sort_by(value, block=block)
     return (items[0] if items else None) if count is None else items[: integer_argument(count)]
 
 
 @methods.of(*WALKED, names="max_by")
 def maximum_by(value: Any, count: Any = None, block: Block | None = None) -> Any:
-    """Return the member of which the block makes the greatest."""
+    """Return the member with the greatest result of the block."""
     keyed = [(block(member), member) for member in members(value)] if block is not None else []
     order = cmp_to_key(ordered)
     items = [member for _, member in sorted(keyed, key=lambda pair: order(pair[0]), reverse=True)]
@@ -97,7 +97,7 @@ def maximum_by(value: Any, count: Any = None, block: Block | None = None) -> Any
 
 @methods.of(*WALKED, names="group_by")
 def group_by(value: Any, block: Block | None = None) -> Any:
-    """Return the members by what the block makes of them."""
+    """Return the members grouped by the block's result for them."""
     if block is None:
         return waiting(value, "group_by")
     groups: dict[Any, Any] = {}
@@ -108,13 +108,13 @@ def group_by(value: Any, block: Block | None = None) -> Any:
 
 @methods.of(*WALKED, names="chunk_while", yields=2)
 def chunk_while(value: Any, block: Block) -> list[Any]:
-    """Return runs of members, as long as the block wants two together."""
+    """Return runs of members, as long as the block returns true for adjacent ones."""
     return _runs(value, lambda left, right: truthy(block(left, right)))
 
 
 @methods.of(*WALKED, names="slice_when", yields=2)
 def slice_when(value: Any, block: Block) -> list[Any]:
-    """Return runs of members, cut where the block says so."""
+    """Return runs of members, cut where the block returns true."""
     return _runs(value, lambda left, right: not truthy(block(left, right)))
 
 
@@ -130,7 +130,7 @@ def _runs(value: Any, together: Callable[[Any, Any], bool]) -> list[Any]:
 
 @methods.of(*WALKED, names="tally", returns=dict)
 def tally(value: Any) -> dict[Any, Any]:
-    """Return how often each member is there."""
+    """Return the number of occurrences of each member."""
     counts: dict[Any, Any] = {}
     for member in members(value):
         key = as_key(member)
@@ -140,7 +140,7 @@ def tally(value: Any) -> dict[Any, Any]:
 
 @methods.of(*WALKED, names="uniq", returns=list)
 def unique(value: Any, block: Block | None = None) -> list[Any]:
-    """Return the members without those that come again, by themselves or by what the block makes of them."""
+    """Return the members without duplicates, of themselves or of the block's results for them."""
     seen: dict[Any, Any] = {}
     for member in members(value):
         seen.setdefault(as_key(member if block is None else block(member)), member)
@@ -158,7 +158,7 @@ def zipped(value: Any, *others: Any, block: Block | None = None) -> Any:
     """Return each member with those at the same place of other arrays, or hand that to the block.
 
     Raises:
-        RubyError: what is to be joined has no members (TypeError).
+        RubyError: an argument has no members (TypeError).
     """
     for other in others:
         if not isinstance(other, WALKED):
@@ -187,10 +187,10 @@ def first(value: Any, count: Any = None) -> Any:
 
 
 def count_argument(count: Any) -> int:
-    """Return how many members are wanted.
+    """Return a number of members.
 
     Raises:
-        RubyError: fewer than none (ArgumentError).
+        RubyError: it is negative (ArgumentError).
     """
     wanted = integer_argument(count)
     if wanted < 0:
@@ -207,13 +207,13 @@ def take(value: Any, count: Any) -> list[Any]:
 
 @methods.of(*WALKED, names="drop", returns=list)
 def drop(value: Any, count: Any) -> list[Any]:
-    """Return the members behind the first ones."""
+    """Return the members after the first ones."""
     return members(value)[count_argument(count) :]
 
 
 @methods.of(*WALKED, names="take_while", returns=list)
 def take_while(value: Any, block: Block) -> list[Any]:
-    """Return the members before the first that the block does not like."""
+    """Return the members before the first for which the block returns false."""
     taken: list[Any] = []
     for member in members(value):
         if not truthy(block(member)):
@@ -224,7 +224,7 @@ def take_while(value: Any, block: Block) -> list[Any]:
 
 @methods.of(*WALKED, names="drop_while", returns=list)
 def drop_while(value: Any, block: Block) -> list[Any]:
-    """Return the members from the first on that the block does not like."""
+    """Return the members from the first on for which the block returns false."""
     items = members(value)
     for place, member in enumerate(items):
         if not truthy(block(member)):
@@ -234,7 +234,7 @@ def drop_while(value: Any, block: Block) -> list[Any]:
 
 @methods.of(*WALKED, names="cycle")
 def cycle(value: Any, turns: Any = None, block: Block | None = None) -> Any:
-    """Hand the members to the block again and again, until the budget ends it."""
+    """Pass the members to the block again and again, until the budget ends it."""
     items = members(value)
     if block is None:
         if turns is None:
@@ -256,7 +256,7 @@ def to_h(value: Any, block: Block | None = None) -> dict[Any, Any]:
     """Return the pairs as a Hash, or the pairs that the block makes of the members.
 
     Raises:
-        RubyError: a member is no pair (TypeError).
+        RubyError: a member is not a pair (TypeError).
     """
     if block is None and isinstance(value, dict):
         return value

@@ -1,4 +1,4 @@
-"""Enumerable: members by pattern, the two ends by a block, and the less common pieces and arrangements."""
+"""Enumerable: members by pattern, extremes by a block, and less common pieces and arrangements."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ methods = Methods()
 
 @methods.of(*WALKED, names="grep", returns=list)
 def grep(value: Any, pattern: Any, block: Block | None = None) -> list[Any]:
-    """Return the members that a pattern covers as `case` asks, or what the block makes of them."""
+    """Return the members that a pattern matches by `===`, or the block's results for them."""
     return [member if block is None else block(member) for member in members(value) if matches(pattern, member)]
 
 
 @methods.of(*WALKED, names="grep_v", returns=list)
 def grep_others(value: Any, pattern: Any, block: Block | None = None) -> list[Any]:
-    """Return the members that a pattern does not cover, or what the block makes of them."""
+    """Return the members that a pattern does not match by `===`, or the block's results for them."""
     return [member if block is None else block(member) for member in members(value) if not matches(pattern, member)]
 
 
 @methods.of(*WALKED, names="minmax_by", returns=list)
 def minimum_and_maximum_by(value: Any, block: Block) -> list[Any]:
-    """Return the members of which the block makes the least and the greatest."""
+    """Return the members with the least and the greatest result of the block."""
     order = cmp_to_key(ordered)
     keyed = [(order(block(member)), member) for member in members(value)]
     if not keyed:
@@ -42,7 +42,7 @@ def minimum_and_maximum_by(value: Any, block: Block) -> list[Any]:
 
 @methods.of(*WALKED, names="chunk")
 def chunk(value: Any, block: Block) -> Enumerator:
-    """Return runs of members of which the block makes the same, each behind that."""
+    """Return runs of members with the same result of the block, each after that result."""
     runs: list[list[Any]] = []
     for member in members(value):
         key = block(member)
@@ -55,7 +55,7 @@ def chunk(value: Any, block: Block) -> Enumerator:
 
 @methods.of(*WALKED, names="slice_before")
 def slice_before(value: Any, *pattern: Any, block: Block | None = None) -> Enumerator:
-    """Return runs of members, each beginning where a pattern or the block says so."""
+    """Return runs of members, each beginning where a pattern or the block matches."""
     runs: list[list[Any]] = []
     for member in members(value):
         if runs and not _chosen(member, pattern, block):
@@ -67,7 +67,7 @@ def slice_before(value: Any, *pattern: Any, block: Block | None = None) -> Enume
 
 @methods.of(*WALKED, names="slice_after")
 def slice_after(value: Any, *pattern: Any, block: Block | None = None) -> Enumerator:
-    """Return runs of members, each ending where a pattern or the block says so."""
+    """Return runs of members, each ending where a pattern or the block matches."""
     runs: list[list[Any]] = []
     is_open = False
     for member in members(value):
@@ -85,7 +85,7 @@ def _chosen(member: Any, pattern: tuple[Any, ...], block: Block | None) -> bool:
 
 @methods.of(list, names="permutation")
 def permutations(value: list[Any], size: Any = None, block: Block | None = None) -> Any:
-    """Hand each order of so many members to the block."""
+    """Pass each order of so many members to the block."""
     found: list[Any] = []
     for arrangement in itertools.permutations(value, len(value) if size is None else max(0, integer_argument(size))):
         BUDGET.spend(len(arrangement) + 1)
@@ -109,7 +109,7 @@ def pair_with_key(value: dict[Any, Any], wanted: Any) -> Any:
 
 @methods.of(dict, names="flatten", returns=list)
 def flat_pairs(value: dict[Any, Any], depth: Any = 1) -> list[Any]:
-    """Return keys and values one after the other; `depth` beyond 1 takes arrays among them apart."""
+    """Return keys and values one after the other; `depth` beyond 1 flattens arrays among them."""
     found = [part for pair in members(value) for part in pair]
     levels = integer_argument(depth)
     return found if levels == 1 else flatten(found, levels - 1 if levels > 0 else levels)

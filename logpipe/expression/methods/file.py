@@ -1,6 +1,6 @@
-"""File: what only works on text; whatever touches a disk is refused by the compiler.
+"""File: the functions on paths as text; the compiler refuses those that access the disk.
 
-The open file of embedded code is here too: its text was read before.
+The open file of embedded code is here, too; its text was read before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ methods = Methods()
 
 
 class OpenFile:
-    """What `File.open(path) do |f| … end` hands to its block: the file's text, already read."""
+    """The block's argument in `File.open(path) do |f| … end`: the file's text, already read."""
 
     __slots__ = ("_lines", "text")
 

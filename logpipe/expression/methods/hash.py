@@ -1,4 +1,4 @@
-"""Hash. What it shares with arrays is in `enumerable`; here are its own methods and those that give a Hash."""
+"""Hash: its own methods and those that return a Hash; those shared with arrays are in `enumerable`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def has_key(values: Values, key: Any) -> bool:
 
 @methods.of(dict, names="value? has_value?", returns=bool)
 def has_value(values: Values, wanted: Any) -> bool:
-    """Return whether the value is there under any key."""
+    """Return whether any key has the value."""
     return any(equal(item, wanted) for item in values.values())
 
 
@@ -65,10 +65,10 @@ def value_list(values: Values) -> list[Any]:
 
 @methods.of(dict, names="fetch")
 def fetch(values: Values, key: Any, *default: Any, block: Block | None = None) -> Any:
-    """Return the value of a key, else the default or the block's.
+    """Return the value of a key, else the default or the block's result.
 
     Raises:
-        RubyError: the key is missing and nothing is given for that (KeyError).
+        RubyError: the key is missing and there is no default (KeyError).
     """
     plain = as_key(key)
     if plain in values:
@@ -88,7 +88,7 @@ def values_at(values: Values, *wanted: Any) -> list[Any]:
 
 @methods.of(dict, names="fetch_values", returns=list)
 def fetch_values(values: Values, *wanted: Any) -> list[Any]:
-    """Return the values of several keys, which must be there."""
+    """Return the values of several keys, which must exist."""
     return [fetch(values, key) for key in wanted]
 
 
@@ -124,19 +124,19 @@ def _kept(values: Values, block: Block, *, wanted: bool) -> Values:
 
 @methods.of(dict, names="select filter")
 def select(values: Values, block: Block | None = None) -> Any:
-    """Return the pairs that the block likes."""
+    """Return the pairs for which the block returns true."""
     return waiting(values, "select") if block is None else _kept(values, block, wanted=True)
 
 
 @methods.of(dict, names="reject")
 def reject(values: Values, block: Block | None = None) -> Any:
-    """Return the pairs that the block does not like."""
+    """Return the pairs for which the block returns false."""
     return waiting(values, "reject") if block is None else _kept(values, block, wanted=False)
 
 
 @methods.of(dict, names="any?", returns=bool)
 def any_of(values: Values, *pattern: Any, block: Block | None = None) -> bool:
-    """Return whether the block likes a pair, or there is one."""
+    """Return whether the block returns true for a pair, or there is one."""
     if block is None and not pattern:
         return bool(values)
     BUDGET.spend(len(values))
@@ -146,13 +146,13 @@ def any_of(values: Values, *pattern: Any, block: Block | None = None) -> bool:
 
 @methods.of(dict, names="merge", yields=3, returns=dict)
 def merge(values: Values, *others: Any, block: Callable[[Any, Any, Any], Any] | None = None) -> Values:
-    """Return the pairs with those of others over them; the block settles what both have."""
+    """Return the pairs, updated by those of others; the block resolves conflicts."""
     return _merged(values.copy(), others, block)
 
 
 @methods.of(dict, names="merge! update", yields=3, mutates=True)
 def merge_here(values: Values, *others: Any, block: Callable[[Any, Any, Any], Any] | None = None) -> Values:
-    """Put the pairs of others over the receiver's."""
+    """Update the receiver by the pairs of others."""
     return _merged(values, others, block)
 
 
@@ -169,14 +169,14 @@ def _merged(values: Values, others: tuple[Any, ...], block: Callable[[Any, Any, 
 
 @methods.of(dict, names="transform_values", returns=dict)
 def transform_values(values: Values, block: Block) -> Values:
-    """Return the pairs with what the block makes of each value."""
+    """Return the pairs with each value replaced by the block's result."""
     BUDGET.spend(len(values))
     return {key: block(item) for key, item in values.items()}
 
 
 @methods.of(dict, names="transform_keys", returns=dict)
 def transform_keys(values: Values, names: Any = None, block: Block | None = None) -> Values:
-    """Return the pairs under what the block, or a hash, makes of each key."""
+    """Return the pairs with each key replaced by the result of the block, or by a hash's value."""
     BUDGET.spend(len(values))
     table = names if isinstance(names, dict) else {}
     return {
@@ -187,7 +187,7 @@ def transform_keys(values: Values, names: Any = None, block: Block | None = None
 
 @methods.of(dict, names="each_key")
 def each_key(values: Values, block: Block | None = None) -> Any:
-    """Hand each key to the block."""
+    """Pass each key to the block."""
     if block is None:
         return Enumerator(keys(values), "each", values)
     BUDGET.spend(len(values))
@@ -198,7 +198,7 @@ def each_key(values: Values, block: Block | None = None) -> Any:
 
 @methods.of(dict, names="each_value")
 def each_value(values: Values, block: Block | None = None) -> Any:
-    """Hand each value to the block."""
+    """Pass each value to the block."""
     if block is None:
         return Enumerator(value_list(values), "each", values)
     BUDGET.spend(len(values))
@@ -215,13 +215,13 @@ def to_hash(values: Values) -> Values:
 
 @methods.of(dict, names="default")
 def default_of(values: Values) -> Any:
-    """Return what a missing key gives."""
+    """Return the value of missing keys."""
     return values.default if isinstance(values, DefaultHash) else None
 
 
 @methods.of(dict, names="delete", mutates=True)
 def delete(values: Values, key: Any, block: Block | None = None) -> Any:
-    """Remove a key and return its value; nil or the block's where it is missing."""
+    """Remove a key and return its value; nil or the block's result where it is missing."""
     plain = as_key(key)
     if plain in values or block is None:
         return values.pop(plain, None)
@@ -268,33 +268,33 @@ def compact_here(values: Values) -> Values | None:
 
 @methods.of(dict, names="delete_if", mutates=True)
 def delete_if(values: Values, block: Block) -> Values:
-    """Remove the pairs that the block likes."""
+    """Remove the pairs for which the block returns true."""
     _replaced(values, _kept(values, block, wanted=False))
     return values
 
 
 @methods.of(dict, names="keep_if", mutates=True)
 def keep_if(values: Values, block: Block) -> Values:
-    """Remove the pairs that the block does not like."""
+    """Remove the pairs for which the block returns false."""
     _replaced(values, _kept(values, block, wanted=True))
     return values
 
 
 @methods.of(dict, names="reject!", mutates=True)
 def reject_here(values: Values, block: Block) -> Values | None:
-    """Remove the pairs that the block likes; nil where nothing changed."""
+    """Remove the pairs for which the block returns true; nil where nothing changed."""
     return _replaced(values, _kept(values, block, wanted=False))
 
 
 @methods.of(dict, names="select! filter!", mutates=True)
 def select_here(values: Values, block: Block) -> Values | None:
-    """Remove the pairs that the block does not like; nil where nothing changed."""
+    """Remove the pairs for which the block returns false; nil where nothing changed."""
     return _replaced(values, _kept(values, block, wanted=True))
 
 
 @methods.of(dict, names="transform_values!", mutates=True)
 def transform_values_here(values: Values, block: Block) -> Values:
-    """Put what the block makes of each value in its place."""
+    """Replace each value by the block's result."""
     for key in list(values):
         values[key] = block(values[key])
     return values
@@ -302,7 +302,7 @@ def transform_values_here(values: Values, block: Block) -> Values:
 
 @methods.of(dict, names="transform_keys!", mutates=True)
 def transform_keys_here(values: Values, names: Any = None, block: Block | None = None) -> Values:
-    """Put the values under what the block makes of each key."""
+    """Replace each key by the block's result."""
     _replaced(values, transform_keys(values, names, block))
     return values
 

@@ -25,7 +25,7 @@ base64 bigdecimal cgi cgi/escape cgi/util date digest digest/md5 digest/sha1 dig
 pathname securerandom set socket stringio time uri yajl zlib English active_support active_support/all
 """
 HARMLESS: Final = frozenset(_LIBRARIES.split())
-"""Libraries that `require` may name; what they bring is either here already or refused where it is used."""
+"""Libraries that `require` may name; their contents are either built in or refused where they are used."""
 
 
 @methods.function("", names="format sprintf", returns=str)
@@ -81,7 +81,7 @@ def require(_name: Any) -> bool:
 
 @methods.function("Array", names="new", returns=list)
 def new_array(size: Any = 0, value: Any = None, block: Callable[[Any], Any] | None = None) -> list[Any]:
-    """Return a list of one value so many times, of what the block makes of each place, or a copy."""
+    """Return a list of one value repeated, of the block's result for each place, or a copy."""
     if isinstance(size, list):
         return list(size)
     count = integer_argument(size)
@@ -96,7 +96,7 @@ def new_array(size: Any = 0, value: Any = None, block: Callable[[Any], Any] | No
 
 @methods.function("", names="Array", returns=list)
 def to_array(value: Any) -> list[Any]:
-    """Return an array as it is, nil as an empty one, a hash as pairs, a range's members, all else as the only one."""
+    """Return a value as an array: nil as an empty one, a hash as pairs, a range's members, others as one member."""
     if isinstance(value, MatchData):
         return match_to_a(value)
     if isinstance(value, WALKED):
@@ -106,7 +106,7 @@ def to_array(value: Any) -> list[Any]:
 
 @methods.function("String", names="new", returns=str)
 def new_string(text: Any = "", *_options: Any) -> str:
-    """Return a text of its own."""
+    """Return a new text."""
     return string_argument(text)
 
 
@@ -124,7 +124,7 @@ def no_block(*_args: Any) -> bool:
 
 @methods.function("", names="JSON")
 def json_of(value: Any) -> Any:
-    """Return what a text says, or a value as JSON."""
+    """Return the value of a JSON text, or a value as JSON."""
     from logpipe.expression.runtime.json import parse_json, to_json  # noqa: PLC0415 - rarely used
 
     return parse_json(value) if isinstance(value, str) else to_json(value)

@@ -1,6 +1,6 @@
-"""What arrays, hashes, ranges and enumerators hand out.
+"""The members of arrays, hashes, ranges and enumerators.
 
-A hash hands out pairs `[key, value]`; a block with two parameters takes them apart.
+Those of a hash are pairs `[key, value]`; a block with two parameters gets both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WALKED: Final = (list, dict, Range, Enumerator)
 
 
 def members(value: Any) -> list[Any]:
-    """Return what a value hands out, and take a step of the budget for each."""
+    """Return a value's members, and take a step of the budget for each."""
     if isinstance(value, list):
         BUDGET.spend(len(value))
         return value
@@ -34,7 +34,7 @@ def members(value: Any) -> list[Any]:
 
 
 def waiting(value: Any, name: str) -> Enumerator:
-    """Return the Enumerator that a method without its block gives."""
+    """Return the Enumerator of a method called without its block."""
     return Enumerator(list(members(value)), name, value)
 
 
@@ -47,7 +47,7 @@ def first_members(values: Range, wanted: int) -> list[Any]:
 
 
 def range_members(values: Range) -> list[Any]:
-    """Return what a range runs through.
+    """Return the members of a range.
 
     Raises:
         RubyError: it has no end (RangeError), or its ends cannot be counted (TypeError).
@@ -67,7 +67,7 @@ def range_members(values: Range) -> list[Any]:
 
 
 def text_range(low: str, high: str, *, exclusive: bool) -> list[str]:
-    """Return the texts from one to another as `succ` counts them."""
+    """Return the texts from one to another by `succ`."""
     found: list[str] = []
     text = low
     if len(low) > len(high) or (len(low) == len(high) and low > high):

@@ -37,7 +37,7 @@ def _options(args: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
 
 @methods.function("Time", names="now", returns=RubyTime)
 def now(options: Any = None) -> RubyTime:
-    """Return the time it is."""
+    """Return the current time."""
     _, named = _options((options,) if options else ())
     return RubyTime(clock.time_ns(), zone_of(named.get("in")))
 
@@ -147,7 +147,7 @@ def _date_of(moment: Moment, ruby_class: str) -> RubyDate:
 
 
 def _name_dates(ruby_class: str) -> None:
-    """Name what DateTime and Date offer alike."""
+    """Register the functions common to DateTime and Date."""
 
     def parse_date(value: Any = "-4712-01-01", *_rest: Any) -> RubyDate:
         text = string_argument(value)
@@ -231,7 +231,7 @@ methods.each_of(*_MOMENTS, named={f"{day}?": _is_day(number) for number, day in 
 
 @methods.of(*_MOMENTS, names="zone")
 def zone_name(moment: RubyTime) -> str | None:
-    """Return the zone's abbreviation; nil for a Time that knows only its offset, the offset for a DateTime."""
+    """Return the zone's abbreviation; nil for a Time with only an offset, the offset for a DateTime."""
     if isinstance(moment, RubyDate):
         return moment.format("%:z")
     return moment.wall.name or None
@@ -251,7 +251,7 @@ def to_local(moment: RubyTime, offset: Any = None) -> RubyTime:
 
 @methods.of(RubyTime, names="dst? isdst", returns=bool)
 def is_summer(moment: RubyTime) -> bool:
-    """Return whether the zone's summer time holds; a zone of one offset has none."""
+    """Return whether it is summer time in the zone; a fixed offset has none."""
     if moment.zone is not None:
         return False
     return clock.localtime(moment.nanos // NANOS).tm_isdst > 0

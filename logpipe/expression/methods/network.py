@@ -1,4 +1,4 @@
-"""URI, CGI and IPAddr: taking addresses apart, never opening them."""
+"""URI, CGI and IPAddr: parsing addresses, never opening them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAFE_IN_URI: Final = ";/?:@&=+$,[]-_.!~*'()"
 
 
 class Uri:
-    """An address taken apart."""
+    """A parsed URI."""
 
     __slots__ = ("parts", "ruby_text")
 
@@ -39,10 +39,10 @@ class Uri:
 
 @methods.function("URI", names="parse")
 def parse(value: Any) -> Uri:
-    """Return an address taken apart.
+    """Return a parsed URI.
 
     Raises:
-        RubyError: the text is none (URI::InvalidURIError).
+        RubyError: the text is not a URI (URI::InvalidURIError).
     """
     text = string_argument(value)
     if not _INVALID.search(text):
@@ -105,19 +105,19 @@ def form_escape(text: Any) -> str:
 @methods.function("CGI", names="unescape", returns=str)
 @methods.function("URI", names="decode_www_form_component", returns=str)
 def form_unescape(text: Any) -> str:
-    """Return what a form's text stands for."""
+    """Return the decoded text of a form."""
     return unquote_plus(string_argument(text), errors="surrogateescape")
 
 
 @methods.function("URI", names="encode escape", returns=str)
 def uri_escape(text: Any) -> str:
-    """Return the text with what no address may hold in hexadecimal."""
+    """Return the text with characters that are invalid in URIs in hexadecimal."""
     return quote(string_argument(text), safe=_SAFE_IN_URI, errors="surrogateescape")
 
 
 @methods.function("URI", names="decode unescape decode_uri_component", returns=str)
 def uri_unescape(text: Any) -> str:
-    """Return what an address's text stands for."""
+    """Return the decoded text of a URI."""
     return unquote(string_argument(text), errors="surrogateescape")
 
 
@@ -157,7 +157,7 @@ def parse_query(text: Any) -> dict[str, Any]:
 
 @methods.function("CGI", names="escapeHTML escape_html h", returns=str)
 def escape_html(text: Any) -> str:
-    """Return the text with what HTML would read as markup escaped."""
+    """Return the text with HTML markup escaped."""
     for char, written in (("&", "amp"), ("<", "lt"), (">", "gt"), ('"', "quot"), ("'", "#39")):
         text = string_argument(text).replace(char, f"&{written};")
     return str(text)
@@ -165,7 +165,7 @@ def escape_html(text: Any) -> str:
 
 @methods.function("CGI", names="unescapeHTML unescape_html", returns=str)
 def unescape_html(text: Any) -> str:
-    """Return what HTML's escapes stand for."""
+    """Return the text with HTML's escapes decoded."""
     import html  # noqa: PLC0415 - its table of entities is large
 
     return html.unescape(string_argument(text))
@@ -189,7 +189,7 @@ class Address:
         return hash(self.network)
 
     def covers(self, value: Any) -> bool:
-        """Return whether the network contains an address; what is none is not in it."""
+        """Return whether the network contains an address; False for other values."""
         try:
             return contains(self, value)
         except RubyError:
@@ -201,7 +201,7 @@ def new_address(value: Any) -> Address:
     """Return the address or network that a text names.
 
     Raises:
-        RubyError: it names none (IPAddr::InvalidAddressError).
+        RubyError: it is not one (IPAddr::InvalidAddressError).
     """
     if isinstance(value, Address):
         return value
@@ -253,7 +253,7 @@ def contains(address: Address, other: Any) -> bool:
 
 @methods.of(Address, names="to_range")
 def address_range(address: Address) -> Range:
-    """Return the first and the last address of a network, as a range that can be asked for its ends."""
+    """Return the range from the first to the last address of a network."""
     last = ipaddress.ip_network(address.network.broadcast_address)
     return Range(Address(ipaddress.ip_network(address.network.network_address)), Address(last), exclusive=False)
 

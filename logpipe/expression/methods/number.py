@@ -83,7 +83,7 @@ def is_finite(value: float) -> bool:
 
 @methods.of(float, names="nan?", returns=bool)
 def is_nan(value: float) -> bool:
-    """Return whether the value is no number."""
+    """Return whether the value is NaN."""
     return math.isnan(value)
 
 
@@ -97,7 +97,7 @@ def float_division(value: float, other: Any) -> Any:
 
 @methods.of(int, float, names="pow")
 def raised(value: float, exponent: Any, modulus: Any = None) -> Any:
-    """Return the power, or what remains of it after a division.
+    """Return the power, or its remainder after a division.
 
     Raises:
         RubyError: the modulus is 0 (ZeroDivisionError), or a number is no Integer.
@@ -148,13 +148,13 @@ def floor_division(value: float, other: Any) -> int:
 
 @methods.of(int, float, names="divmod", returns=list)
 def quotient_and_rest(value: float, other: Any) -> list[Any]:
-    """Return the floored quotient and what remains."""
+    """Return the floored quotient and the remainder."""
     return [floor_division(value, other), modulo(value, other)]
 
 
 @methods.of(int, float, names="remainder")
 def remainder(value: float, other: Any) -> Any:
-    """Return what remains, with the sign of the number divided."""
+    """Return the remainder, with the sign of the dividend."""
     if type(value) is float or type(other) is float:
         part = modulo(value, other)
         crossed = part != 0 and (value < 0) != (other < 0) and math.isfinite(other)
@@ -197,7 +197,7 @@ def character(value: int, _encoding: Any = None) -> str:
 
 @methods.of(int, float, names="coerce", returns=list)
 def coerce(value: float, other: Any) -> list[float]:
-    """Return both numbers in one class: as they are where both are Integers, else as Floats."""
+    """Return both numbers in one class: unchanged where both are Integers, else as Floats."""
     return [other, value] if type(other) is int and type(value) is int else [float(other), float(value)]
 
 
@@ -240,7 +240,7 @@ def count_by(value: float, last: Any, step: Any = 1, block: Callable[[Any], Any]
         raise RubyError("ArgumentError", "step can't be 0")
     if type(value) is int and type(last) is int and type(step) is int:
         return _count(value, range(value, last + (1 if step > 0 else -1), step), block)
-    # compat: numeric.c, ruby_float_step_size: a last step that only rounding keeps away is taken
+    # compat: numeric.c, ruby_float_step_size: a last step that is missed by a rounding error only is taken
     error = (abs(value) + abs(last) + abs(last - value)) / abs(step) * sys.float_info.epsilon
     turns = (last - value) / step
     count = max(0, math.floor(turns + min(error, 0.5)) + 1) if math.isfinite(turns) else 0

@@ -1,4 +1,4 @@
-"""What every value answers to, and what nil does."""
+"""The methods of every value, and of nil."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def other_value(value: Any, other: Any) -> bool:
 
 @methods.of(object, names="equal?", returns=bool)
 def same_object(value: Any, other: Any) -> bool:
-    """Return whether the two are one object; the compiler answers for literals, which are made anew each time."""
+    """Return whether the two are one object; the compiler handles literals, which are new objects each time."""
     return value is other or (
         type(value) is type(other) is not str and isinstance(value, (int, Symbol)) and value == other
     )
@@ -102,7 +102,7 @@ def itself(value: Any) -> Any:
 
 @methods.of(object, names="dup clone")
 def duplicate(value: Any, _options: Any = None) -> Any:
-    """Return a copy whose own members can be changed without touching the original's."""
+    """Return a shallow copy."""
     if isinstance(value, DefaultHash):
         copied = DefaultHash(value.default, value.maker)
         copied.update(value)
@@ -112,26 +112,26 @@ def duplicate(value: Any, _options: Any = None) -> Any:
 
 @methods.of(object, names="frozen?", returns=bool)
 def is_frozen(value: Any) -> bool:
-    """Return whether the value can never change: numbers, symbols, nil and ranges."""
+    """Return whether the value is immutable: numbers, symbols, nil and ranges."""
     return not isinstance(value, (str, list, dict))
 
 
 @methods.of(object, names="then yield_self")
 def pass_on(value: Any, block: Callable[[Any], Any]) -> Any:
-    """Return what the block makes of the value."""
+    """Return the result of the block for the value."""
     return block(value)
 
 
 @methods.of(object, names="tap")
 def look_at(value: Any, block: Callable[[Any], Any]) -> Any:
-    """Hand the value to the block and return it."""
+    """Pass the value to the block and return it."""
     block(value)
     return value
 
 
 @methods.of(object, names="hash", returns=int)
 def hash_of(value: Any) -> int:
-    """Return a number that equal values share."""
+    """Return a hash code, the same for equal values."""
     return hash(HashKey(value))
 
 
@@ -149,7 +149,7 @@ def no_match(_value: Any, _pattern: Any) -> None:
 
 @methods.of(object, names="instance_variables methods", returns=list)
 def nothing_to_list(_value: Any) -> list[Any]:
-    """Return an empty list: values have no inside here."""
+    """Return an empty list: values have no instance variables here."""
     return []
 
 
@@ -191,7 +191,7 @@ def is_between(value: Any, low: Any, high: Any) -> bool:
 
 @methods.of(str, int, float, Symbol, RubyTime, RubyDate, names="clamp")
 def clamp(value: Any, low: Any, high: Any = None) -> Any:
-    """Return the value, or the limit that it passes.
+    """Return the value, or the limit that it exceeds.
 
     Raises:
         RubyError: the limits are in the wrong order (ArgumentError).
@@ -227,7 +227,7 @@ def class_text(kind: RubyClass) -> str:
 
 @methods.of(RubyError, names="message to_s full_message", returns=str)
 def message(error: RubyError) -> str:
-    """Return what the exception says."""
+    """Return the exception's message."""
     return str(error)
 
 

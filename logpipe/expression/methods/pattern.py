@@ -48,13 +48,13 @@ def names(value: Any) -> list[Any]:
 
 @methods.of(MatchData, names="pre_match", returns=str)
 def before(data: MatchData) -> str:
-    """Return what is before the match."""
+    """Return the text before the match."""
     return data.match.string[: data.match.start()]
 
 
 @methods.of(MatchData, names="post_match", returns=str)
 def behind(data: MatchData) -> str:
-    """Return what is behind the match."""
+    """Return the text after the match."""
     return data.match.string[data.match.end() :]
 
 
@@ -72,14 +72,14 @@ def pattern_of(data: MatchData) -> Regexp:
 
 @methods.of(MatchData, names="begin")
 def begin(data: MatchData, number: Any) -> int | None:
-    """Return where a group begins, nil where it did not take part."""
+    """Return where a group begins, nil where it did not match."""
     position = data.match.start(_group_key(number))
     return None if position < 0 else position
 
 
 @methods.of(MatchData, names="end")
 def end(data: MatchData, number: Any) -> int | None:
-    """Return where a group ends, nil where it did not take part."""
+    """Return where a group ends, nil where it did not match."""
     position = data.match.end(_group_key(number))
     return None if position < 0 else position
 
@@ -96,7 +96,7 @@ def _group_key(key: Any) -> Any:
 
 @methods.of(MatchData, names="size length", returns=int)
 def size(data: MatchData) -> int:
-    """Return the number of groups and one for the whole."""
+    """Return the number of groups, plus one for the whole match."""
     return data.match.re.groups + 1
 
 
@@ -129,7 +129,7 @@ def new_regexp(text: Any, flags: Any = None) -> Regexp:
     """Return the Regexp of a text.
 
     Raises:
-        RubyError: the text is no regular expression (RegexpError).
+        RubyError: the text is not a regular expression (RegexpError).
     """
     if isinstance(text, Regexp):
         return text
@@ -144,7 +144,7 @@ def new_regexp(text: Any, flags: Any = None) -> Regexp:
 
 @methods.function("Regexp", names="escape quote", returns=str)
 def escape(text: Any) -> str:
-    """Return the text with all that has a meaning in a regular expression escaped."""
+    """Return the text with the special characters of regular expressions escaped."""
     written = re.sub(r"([\\.^$*+?{}\[\]|()\-# ])", r"\\\1", to_s(text))
     for char, letter in (("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r"), ("\f", "\\f"), ("\v", "\\v")):
         written = written.replace(char, letter)
@@ -153,7 +153,7 @@ def escape(text: Any) -> str:
 
 @methods.function("Regexp", names="union")
 def union(*patterns: Any) -> Regexp:
-    """Return the Regexp that matches what one of several does."""
+    """Return the Regexp that matches where one of several does."""
     items = patterns[0] if len(patterns) == 1 and isinstance(patterns[0], list) else patterns
     return dynamic_regexp("|".join(escape(item) if isinstance(item, str) else to_s(as_regexp(item)) for item in items))
 

@@ -37,7 +37,7 @@ def end(values: Range) -> Any:
 
 @methods.of(Range, names="last")
 def last(values: Range, count: Any = None) -> Any:
-    """Return the upper end as it was written, or the last members."""
+    """Return the upper end, even if excluded, or the last members."""
     if count is None:
         return values.high
     members = range_members(values)
@@ -76,7 +76,7 @@ def size(values: Range) -> int:
 
 @methods.of(Range, names="count", returns=int)
 def count(values: Range, *wanted: Any, block: Callable[[Any], Any] | None = None) -> int:
-    """Return the number of members, of those equal to one, or of those that the block likes."""
+    """Return the number of members, of those equal to one, or of those for which the block returns true."""
     return counted(values, *wanted, block=block) if wanted or block is not None else size(values)
 
 
@@ -88,7 +88,7 @@ def excludes_end(values: Range) -> bool:
 
 @methods.of(Range, names="step %")
 def step(values: Range, width: Any, block: Callable[[Any], Any] | None = None) -> Any:
-    """Hand every `width`th member to the block.
+    """Pass every `width`th member to the block.
 
     Raises:
         RubyError: the width is not positive (ArgumentError).

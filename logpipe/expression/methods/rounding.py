@@ -1,4 +1,4 @@
-"""Integer and Float: rounding, as Ruby's own arithmetic does it."""
+"""Integer and Float: rounding by Ruby's own arithmetic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def to_i(value: float, digits: Any = 0) -> int | float:
 
 
 def finite(value: float, cut: Callable[[float], int]) -> int:
-    """Return what `cut` makes of a number.
+    """Return a number converted by `cut`.
 
     Raises:
         RubyError: it is not finite (FloatDomainError).
@@ -37,20 +37,20 @@ def finite(value: float, cut: Callable[[float], int]) -> int:
 
 
 def _is_exact(value: float, places: int) -> bool:
-    """Whether a Float has no digits behind so many places."""
+    """Return whether a Float has no digits after so many places."""
     exponent = math.frexp(value)[1]
     return places >= 17 - (exponent // 4 if exponent > 0 else -(-exponent // 3) - 1)  # compat: float_round_overflow
 
 
 def _is_tiny(value: float, places: int) -> bool:
-    """Whether nothing of a Float is left at so many places."""
+    """Return whether a Float rounds to 0 at so many places."""
     exponent = math.frexp(value)[1]
     return places < -(exponent // 3 + 1 if exponent > 0 else -(-exponent // 4))  # compat: float_round_underflow
 
 
 @methods.of(int, float, names="round")
 def rounded(value: float, digits: Any = 0, options: Any = None) -> int | float:
-    """Return the number rounded half away from zero, `half: :even` and `:down` otherwise.
+    """Return the number rounded half away from zero, or by `half: :even` and `half: :down`.
 
     Raises:
         RubyError: it is not finite (FloatDomainError).
@@ -79,7 +79,7 @@ def _round_integer(value: int, places: int, half: str) -> int:
 
 
 def round_float(value: float, places: int, half: str = "up") -> float:
-    """Round to so many places; `half` says where a 5 goes: up (away from zero), even or down."""
+    """Round to so many places; `half` is the direction of a 5: up (away from zero), even or down."""
     if not math.isfinite(value):
         return value
     if _is_exact(value, places):
@@ -118,7 +118,7 @@ def floor(value: float, digits: Any = 0) -> int | float:
         return 0.0
     shift = 10.0**places
     whole = math.floor(value * shift)
-    above = (whole + 1) / shift  # compat: float.c takes back what multiplying has lost
+    above = (whole + 1) / shift  # compat: float.c corrects the error of the multiplication
     return above if above <= value else whole / shift
 
 

@@ -1,4 +1,4 @@
-"""String: what it holds. Changing it is in `string_edit`, regular expressions are in `string_match`."""
+"""String: its content. Changes are in `string_edit`, regular expressions in `string_match`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ methods.of(str, names="%", returns=str)(modulo)
 
 
 def encoded(text: str) -> bytes:
-    """Return the text's bytes, invalid ones as they came."""
+    """Return the text's bytes, invalid ones unchanged."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -52,7 +52,7 @@ def is_empty(text: str) -> bool:
 
 @methods.of(str, names="include? member?", returns=bool)
 def includes(text: str, part: Any) -> bool:
-    """Return whether `part` stands somewhere in the text."""
+    """Return whether the text contains `part`."""
     return string_argument(part) in text
 
 
@@ -106,7 +106,7 @@ def count(text: str, *sets: Any) -> int:
 
 @methods.of(str, names="casecmp")
 def compare_ignoring_case(text: str, other: Any) -> int | None:
-    """Return the order of the two, ASCII letters folded; nil for what is no String."""
+    """Return the order of the two, ASCII letters folded; nil for other values."""
     if not isinstance(other, str):
         return None
     return compare(_ascii_lower(text), _ascii_lower(other))
@@ -118,10 +118,10 @@ def _ascii_lower(text: str) -> str:
 
 @methods.of(str, names="casecmp?")
 def equal_ignoring_case(text: str, other: Any) -> bool | None:
-    """Return whether the two are equal with case folded; nil for what is no String.
+    """Return whether the two are equal with case folded.
 
     Raises:
-        RubyError: the other is no String (TypeError).
+        RubyError: the other is not a String (TypeError).
     """
     return text.casefold() == string_argument(other).casefold()
 

@@ -1,4 +1,4 @@
-"""String and Symbol: capitals and small letters."""
+"""String and Symbol: upper and lower case."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _of_symbol(change: Callable[..., str]) -> Callable[[Symbol], Symbol]:
 
 
 def _in_place(change: Callable[..., str]) -> Callable[..., tuple[str, str | None]]:
-    """The method with `!`: the changed text, and for a value the same or nil where nothing changed."""
+    """Return the method with `!`: it returns the changed text, and as value the same, or nil where nothing changed."""
 
     def changed(text: str, *options: Symbol) -> tuple[str, str | None]:
         result = change(text, *options)

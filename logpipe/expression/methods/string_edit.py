@@ -1,7 +1,7 @@
 """String: edited copies, and the same with `!`, which change the receiver.
 
-A method that changes its receiver returns the changed text and the value of the call; the compiler puts the text in
-the receiver's place.
+A method that changes its receiver returns the changed text and the value of the call; the compiler replaces the
+receiver by the text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BLANK_OR_NULL: Final = _BLANK + "\0"
 
 
 def _edit(names: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
-    """Name an editing function, and under each name with `!` its changing form."""
+    """Register an editing function, and under each name with `!` its changing form."""
 
     def add(change: Callable[..., str]) -> Callable[..., str]:
         @wraps(change)
@@ -60,7 +60,7 @@ def strip_right(text: str) -> str:
 
 @_edit("chomp")
 def chomp(text: str, ending: Any = "\n") -> str:
-    """Return the text without its last line break, or without another ending; "" takes all line breaks."""
+    """Return the text without its last line break, or without another ending; "" removes all line breaks."""
     if ending is None:
         return text
     if ending == "\n":
@@ -139,7 +139,7 @@ def reverse(text: str) -> str:
 
 @_edit("succ next")
 def successor(text: str) -> str:
-    """Return the text that follows in counting: `az` gives `ba`, `a9` gives `b0`."""
+    """Return the next text in Ruby's order: `ba` for `az`, `b0` for `a9`."""
     chars = list(text)
     counted = [place for place, char in enumerate(chars) if char.isascii() and char.isalnum()]
     if not counted:
@@ -170,21 +170,21 @@ def _repeated(filler: str, length: int) -> str:
 
 @methods.of(str, names="ljust", returns=str)
 def justify_left(text: str, width: Any, pad: Any = " ") -> str:
-    """Return the text filled up on its right."""
+    """Return the text padded on the right."""
     missing, filler = _padding(text, width, pad)
     return text + _repeated(filler, missing)
 
 
 @methods.of(str, names="rjust", returns=str)
 def justify_right(text: str, width: Any, pad: Any = " ") -> str:
-    """Return the text filled up on its left."""
+    """Return the text padded on the left."""
     missing, filler = _padding(text, width, pad)
     return _repeated(filler, missing) + text
 
 
 @methods.of(str, names="center", returns=str)
 def center(text: str, width: Any, pad: Any = " ") -> str:
-    """Return the text filled up on both sides, the odd one on the right."""
+    """Return the text padded on both sides, the odd character on the right."""
     missing, filler = _padding(text, width, pad)
     return _repeated(filler, missing // 2) + text + _repeated(filler, missing - missing // 2)
 
@@ -218,7 +218,7 @@ def prepend(text: str, *others: Any) -> tuple[str, str]:
 
 @methods.of(str, names="insert", mutates=True)
 def insert(text: str, place: Any, other: Any) -> tuple[str, str]:
-    """Add before a place, or behind one that is counted from the end.
+    """Add before a place, or after one that is counted from the end.
 
     Raises:
         RubyError: the text is shorter (IndexError).
@@ -246,7 +246,7 @@ def clear(_text: str) -> tuple[str, str]:
 
 @methods.of(Symbol, names="succ next", returns=Symbol)
 def symbol_successor(symbol: Symbol) -> Symbol:
-    """Return the symbol that follows in counting."""
+    """Return the next symbol in Ruby's order."""
     return Symbol.of(successor(symbol.name))
 
 

@@ -27,7 +27,7 @@ def as_regexp(pattern: Any) -> Regexp:
     """Return a pattern given as Regexp, or as a String with a regular expression's source.
 
     Raises:
-        RubyError: it is neither (TypeError), or no valid source (RegexpError).
+        RubyError: it is neither (TypeError), or not a valid source (RegexpError).
     """
     if isinstance(pattern, Regexp):
         return pattern
@@ -37,7 +37,7 @@ def as_regexp(pattern: Any) -> Regexp:
 
 
 def _text_or_regexp(pattern: Any) -> Regexp:
-    """Return what `sub` and `scan` look for: a String stands for itself."""
+    """Return the pattern of `sub` and `scan`: a String is literal."""
     return literal_regexp(pattern) if isinstance(pattern, str) else as_regexp(pattern)
 
 
@@ -49,7 +49,7 @@ def literal_regexp(text: str) -> Regexp:
 
 @lru_cache(maxsize=256)
 def _template(replacement: str) -> str | Callable[[re.Match[str]], str]:
-    r"""Compile a replacement with `\\1`, `\\k<name>`, `\\&`; a text without any comes back as it is."""
+    r"""Compile a replacement with `\\1`, `\\k<name>`, `\\&`; a text without any is returned unchanged."""
     if "\\" not in replacement:
         return replacement
     parts: list[str | Callable[[re.Match[str]], str]] = []
@@ -79,7 +79,7 @@ def _reference(name: str | None, sign: str) -> str | Callable[[re.Match[str]], s
 
 
 def _replacer(replacement: Any, block: Callable[[Any], Any] | None, pattern: Regexp) -> Any:
-    """Return what `re` takes for a replacement: a text, or a function of the match."""
+    """Return a replacement for `re`: a text, or a function of the match."""
     if isinstance(replacement, str):
         return _template(replacement)
     if isinstance(replacement, dict):
@@ -123,7 +123,7 @@ def substitute(text: str, pattern: Any, replacement: Any, block: Callable[[Any],
 
 @methods.of(str, names="gsub", returns=str)
 def replace_all(text: str, pattern: Any, replacement: Any = None, block: Callable[[Any], Any] | None = None) -> str:
-    """Return the text with every match replaced by a text, a hash's value or the block's."""
+    """Return the text with every match replaced by a text, a hash's value or the block's result."""
     return substitute(text, pattern, replacement, block, 0)
 
 
@@ -180,7 +180,7 @@ def match(text: str, pattern: Any, start: Any = 0, block: Callable[[Any], Any] |
 
 @methods.of(str, names="match?", returns=bool)
 def does_match(text: str, pattern: Any, start: Any = 0) -> bool:
-    """Return whether the pattern matches; `$~` stays as it was."""
+    """Return whether the pattern matches; does not change `$~`."""
     return as_regexp(pattern).search(text, _start(text, start)) is not None
 
 
@@ -209,7 +209,7 @@ def symbol_match(symbol: Symbol, pattern: Any) -> Any:
 
 @methods.of(str, names="scan")
 def scan(text: str, pattern: Any, block: Callable[[Any], Any] | None = None) -> Any:
-    """Return every match: its text, or where there are groups the list of theirs."""
+    """Return every match: its text, or the list of its groups if it has any."""
     regexp = _text_or_regexp(pattern)
     found: list[Any] = []
     last: re.Match[str] | None = None
@@ -227,7 +227,7 @@ def scan(text: str, pattern: Any, block: Callable[[Any], Any] | None = None) -> 
 
 @methods.of(str, names="split", returns=list)
 def split(text: str, pattern: Any = None, limit: Any = 0) -> list[str]:
-    """Return the parts between separators; empty parts at the end go unless `limit` is negative.
+    """Return the parts between separators; empty parts at the end are removed unless `limit` is negative.
 
     Without a separator, or with a single blank, the text is split at runs of white space.
     """
@@ -259,7 +259,7 @@ def _split_at_blanks(text: str, most: int) -> list[str]:
 
 
 def _split_at_matches(text: str, regexp: Regexp, most: int) -> list[str]:
-    """Split as Ruby does: an empty match separates two characters, groups join the result."""
+    """Split as Ruby does: an empty match separates two characters, groups are added to the result."""
     parts: list[str] = []
     begin = 0
     for found in regexp.finditer(text):
@@ -277,7 +277,7 @@ def _split_at_matches(text: str, regexp: Regexp, most: int) -> list[str]:
 
 @methods.of(str, names="partition", returns=list)
 def partition(text: str, pattern: Any) -> list[str]:
-    """Return what is before the first match, the match, and what is behind it."""
+    """Return the text before the first match, the match, and the text after it."""
     if isinstance(pattern, str):
         return list(text.partition(pattern)) if pattern else ["", "", text]
     found = as_regexp(pattern).search(text)
@@ -288,7 +288,7 @@ def partition(text: str, pattern: Any) -> list[str]:
 
 @methods.of(str, names="rpartition", returns=list)
 def partition_at_last(text: str, pattern: Any) -> list[str]:
-    """Return what is before the last match, the match, and what is behind it."""
+    """Return the text before the last match, the match, and the text after it."""
     if isinstance(pattern, str):
         return list(text.rpartition(pattern)) if pattern else [text, "", ""]
     if last_index(text, pattern) is None or LAST_MATCH.data is None:
@@ -299,7 +299,7 @@ def partition_at_last(text: str, pattern: Any) -> list[str]:
 
 @methods.of(str, names="index")
 def index(text: str, pattern: Any, start: Any = 0) -> int | None:
-    """Return where the pattern first stands, nil where it does not."""
+    """Return the first place of the pattern, nil where there is none."""
     position = _start(text, start)
     if not 0 <= position <= len(text):
         return None
@@ -312,7 +312,7 @@ def index(text: str, pattern: Any, start: Any = 0) -> int | None:
 
 @methods.of(str, names="rindex")
 def last_index(text: str, pattern: Any, start: Any = None) -> int | None:
-    """Return where the pattern last stands, nil where it does not."""
+    """Return the last place of the pattern, nil where there is none."""
     most = len(text) if start is None else _start(text, start)
     if isinstance(pattern, str):
         place = text.rfind(pattern, 0, most + len(pattern))
@@ -359,7 +359,7 @@ def regexp_does_match(pattern: Regexp, text: Any, start: Any = 0) -> bool:
 
 @methods.of(str, names="[] slice")
 def part(text: str, key: Any, length: Any = None) -> str | None:
-    """Return a character, a part, a match, a group of one, or the text given if it is there; nil otherwise."""
+    """Return a character, a part, a match, one of its groups, or the given text if it is contained; else nil."""
     return string_part(text, key, length)
 
 

@@ -43,7 +43,7 @@ def characters(text: str) -> list[str]:
 
 @methods.of(str, names="each_char")
 def each_character(text: str, block: Callable[[Any], Any] | None = None) -> Any:
-    """Hand each character to the block."""
+    """Pass each character to the block."""
     return _each(list(text), text, block)
 
 
@@ -55,7 +55,7 @@ def byte_list(text: str) -> list[int]:
 
 @methods.of(str, names="each_byte")
 def each_byte(text: str, block: Callable[[Any], Any] | None = None) -> Any:
-    """Hand each byte to the block."""
+    """Pass each byte to the block."""
     return _each(byte_list(text), text, block)
 
 
@@ -83,7 +83,7 @@ def lines(text: str, separator: Any = "\n", options: Any = None) -> list[str]:
 
 @methods.of(str, names="each_line")
 def each_line(text: str, separator: Any = "\n", block: Callable[[Any], Any] | None = None) -> Any:
-    """Hand each line to the block."""
+    """Pass each line to the block."""
     return _each(lines(text, separator), text, block)
 
 
@@ -107,5 +107,5 @@ def byte_slice(text: str, start: Any, length: Any = None) -> str | None:
 
 @methods.of(str, names="upto")
 def up_to(text: str, last: Any, block: Callable[[Any], Any] | None = None) -> Any:
-    """Hand each text from this one up to `last` to the block."""
+    """Pass each text from this one up to `last` to the block."""
     return _each(text_range(text, string_argument(last), exclusive=False), text, block)

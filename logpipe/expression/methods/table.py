@@ -1,7 +1,7 @@
-"""Which methods exist, on which types, and how a call whose receiver's type is not known finds its function.
+"""The table of all methods by type, and the dispatch of calls whose receiver's type is unknown.
 
-The table is built once, here, of what the modules of this package name, and never changes: whoever can import it sees
-all of it, in whatever order modules are imported. The methods that look others up by their names are here too.
+The table is built here, once, from all modules of this package, and never changes, so that it is complete in whatever
+order modules are imported. The methods that look others up by their names are here, too.
 """
 
 from __future__ import annotations
@@ -133,9 +133,9 @@ _MODULES: Final = (
 _of_types, _of_constants = put_together([methods, *(module.methods for module in _MODULES)])
 
 METHODS: Final = _frozen(_of_types)
-"""By method name, then by the receiver's Python type; the type `object` holds what every value has."""
+"""By method name, then by the receiver's Python type; the type `object` has the methods of every value."""
 FUNCTIONS: Final = _frozen(_of_constants)
-"""By constant (`JSON`, `Digest::MD5`), then by name; the constant "" holds what Kernel offers everywhere."""
+"""By constant (`JSON`, `Digest::MD5`), then by name; the constant "" has Kernel's functions."""
 _WITH_BLOCK: Final = frozenset(
     method.function for found in _of_types.values() for method in found.values() if method.takes_block
 )
@@ -143,12 +143,12 @@ _DISPATCHERS: Final = {name: _dispatcher(name, found) for name, found in _of_typ
 
 
 def dispatcher(name: str) -> Dispatcher:
-    """Return the function that calls method `name` of whatever its first argument is."""
+    """Return the function that calls method `name` of its first argument, by its type."""
     return _DISPATCHERS.get(name) or _missing(name)
 
 
 def _missing(name: str) -> Dispatcher:
-    """Return what refuses every receiver; not kept, since such a name comes from a record."""
+    """Return the function that refuses every receiver; not cached, since such a name comes from a record."""
 
     def call(receiver: Any, *_args: Any, **_block: Any) -> Any:
         no_method(name, describe(receiver))
@@ -157,7 +157,7 @@ def _missing(name: str) -> Dispatcher:
 
 
 def similar(name: str, known: Iterable[str]) -> str:
-    """Return `did you mean "x"?`, or where nothing is near, an empty text."""
+    """Return `did you mean "x"?`, or an empty text where no name is near."""
     import difflib  # noqa: PLC0415 - only mistakes need it
 
     near = difflib.get_close_matches(name, list(known), n=1)

@@ -1,4 +1,4 @@
-r"""Calls of groups, `\g<name>`: a group's pattern is matched once more in their place, and captures once more."""
+r"""Calls of groups, `\g<name>`: the group's pattern is matched, and captures, again at their place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from logpipe.expression.regexp.names import HIDDEN
 
 
 class Piece:
-    """A piece of the translation, and where in the source it came from."""
+    """A piece of the translation, and its place in the source."""
 
     __slots__ = ("call", "place", "text")
 
@@ -17,11 +17,11 @@ class Piece:
         self.place = place
         self.text = text
         self.call = call
-        """The group whose pattern is to stand here once more: `\\g<name>`."""
+        """The group whose pattern is to be repeated here: `\\g<name>`."""
 
 
 class Span(NamedTuple):
-    """A group that is closed: its first and last piece, and the flags that hold in it."""
+    """A closed group: its first and last piece, and the flags in it."""
 
     first: Piece
     last: Piece
@@ -29,12 +29,12 @@ class Span(NamedTuple):
 
 
 def write_calls(pieces: list[Piece], groups: Mapping[str, Span], *, most: int) -> None:
-    """Write the pattern of its group into each piece that calls one; what calls itself stays a call.
+    """Replace each call by the pattern of its group; recursive calls stay calls.
 
-    `regex` has calls of its own, but they capture nothing.
+    `regex` has calls of its own, but they do not capture.
 
     Raises:
-        OverflowError: that is more than `most` characters.
+        OverflowError: the result has more than `most` characters.
     """
     _Calls(pieces, groups, most).write()
 
@@ -50,7 +50,7 @@ class _Calls:
         self._texts = [piece.text for piece in pieces]
         self._calls = [(place, piece.call) for place, piece in enumerate(pieces) if piece.call]
         self._elsewhere = {name for place, name in self._calls if place not in self._spans[name]}
-        """Groups that are called from outside of themselves."""
+        """Groups that are called from outside."""
         self._defined: dict[str, None] = {}
         self._left = most
 
@@ -65,7 +65,7 @@ class _Calls:
         inside = place in self._spans[name]
         if inside and name not in self._elsewhere:
             return f"(?&{name})"
-        # a group that holds itself, or whose number would be taken by what stands before it
+        # a recursive group, or one whose number would be taken by a group before it
         if name in within or inside or (name.startswith(HIDDEN) and place < self._spans[name].start):
             self._defined.setdefault(name)
             return f"(?&{HIDDEN}r_{name})"

@@ -30,7 +30,7 @@ _POSIX_CLASS: Final = re.compile(r"\[:(\^?)(\w+):\]")
 _PROPERTY: Final = re.compile(r"\\[pP]\{\^?[\w ]+\}")
 
 
-class NeedsRegex(Exception):  # noqa: N818 - no error: the class was read and only `regex` can match it
+class NeedsRegex(Exception):  # noqa: N818 - not an error: the class is valid, but only `regex` supports it
     """The class ends at `end` and is spelled `text` for the `regex` package."""
 
     def __init__(self, text: str, end: int) -> None:
@@ -40,7 +40,7 @@ class NeedsRegex(Exception):  # noqa: N818 - no error: the class was read and on
 
 
 def read_class(source: str, start: int, *, mode: str = "d") -> tuple[str, int]:
-    """Translate the class that opens at `start`; returns its text for `re` and the offset behind its bracket.
+    """Translate the class that begins at `start`; returns its text for `re` and the offset after its bracket.
 
     `mode` is `d`, `a` or `u`, as `(?a)` sets it.
 
@@ -56,17 +56,17 @@ def read_class(source: str, start: int, *, mode: str = "d") -> tuple[str, int]:
 
 
 class _Set:
-    """The members of one class: texts for a positive list, and lists that are themselves negated."""
+    """The members of one class: texts for a positive list, and negated lists."""
 
     def __init__(self) -> None:
         self.negated = False
         self.members: list[str] = []
         self.negated_members: list[str] = []
         self.raw: list[str] = []
-        """The same in the spelling of `regex`, version 1."""
+        """The same in the syntax of `regex`, version 1."""
 
     def for_re(self) -> str:
-        """Spell it for `re`, where a negated member needs an alternation."""
+        """Return it in the syntax of `re`, where a negated member needs an alternation."""
         listed = "".join(self.members)
         if not self.negated_members:
             return f"[{'^' if self.negated else ''}{listed}]"
@@ -80,7 +80,7 @@ class _Set:
         return f"(?:(?!{'|'.join(options)})[\\s\\S])"
 
     def for_regex(self) -> str:
-        """Spell it for `regex`, which knows sets."""
+        """Return it in the syntax of `regex`, which supports sets."""
         return f"[{'^' if self.negated else ''}{''.join(self.raw)}]"
 
     def add(self, member: str) -> None:
@@ -146,7 +146,7 @@ class _ClassReader:
         return position + 1
 
     def _is_plain_hyphen(self, position: int) -> bool:
-        """Return whether a hyphen stands for itself: at an end of the class, or beside another such as digits."""
+        """Return whether a hyphen is literal: at an end of the class, or beside a class such as digits."""
         before, after = self._source[max(0, position - 32) : position], self._source[position + 1 : position + 3]
         if after[:1] in ("]", "") or before[-1] in "[^":
             return True
@@ -200,5 +200,5 @@ class _ClassReader:
 
 
 def _member(char: str, *, escaped: bool = False) -> str:
-    """Spell one character inside a class, safe from what `re` or `regex` read as set operations."""
+    """Return one character for a class, escaped where `re` or `regex` would read a set operation."""
     return "\\" + char if char in "\\[]^&~|" or (escaped and char == "-") else char

@@ -1,10 +1,10 @@
 r"""Ruby's regular expressions as compiled Python patterns.
 
-The source is rewritten construct by construct and compiled with `re`; what `re` cannot do (repeated group names,
-look-behind of varying width, class intersections, `\p{…}`, `\K`) is compiled with the `regex` package, whose patterns
-answer to the same methods. Differences that matter: Ruby's `^ $` match at every line, its `m` makes the dot match line
-breaks, `\w \d \s` know ASCII only, `\h` is a hexadecimal digit, `\Z` stands before a final line break, and plain groups
-do not capture where a named one exists.
+The source is rewritten construct by construct and compiled with `re`; unsupported constructs (repeated group names,
+look-behind of varying width, class intersections, `\p{…}`, `\K`) are compiled with the `regex` package, whose patterns
+have the same methods. Important differences: Ruby's `^ $` match at every line, its `m` makes the dot match line breaks,
+`\w \d \s` are ASCII only, `\h` is a hexadecimal digit, `\Z` matches before a final line break, and plain groups do not
+capture where a named one exists.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def compile_regexp(source: str, flags: str = "") -> Pattern:
     r"""Compile Ruby's `/source/flags`; the flags are of `imx`, encodings are ignored.
 
     Raises:
-        ExpressionError: Ruby would refuse it, or it uses what neither `re` nor `regex` can do; `offset` is the place.
+        ExpressionError: Ruby would refuse it, or neither `re` nor `regex` supports it; `offset` is the place.
     """
     return _compile(source, flags)
 
 
 def split_regexp(text: str) -> tuple[str, str]:
-    """Split `/source/flags` as a configuration has it into source and flags; a text without slashes is all source."""
+    """Split `/source/flags` of a configuration into source and flags; a text without slashes is all source."""
     end = text.rfind("/")
     if not text.startswith("/") or end == 0:
         return text, ""
@@ -59,7 +59,7 @@ def _compile(source: str, flags: str) -> Pattern:
 
 
 def _with_re(translation: Translation, options: int) -> Pattern | None:
-    """Compile with `re`; None where only `regex` may know the construct."""
+    """Compile with `re`; None where only `regex` may support the construct."""
     text = translation.text
     try:
         with warnings.catch_warnings():

@@ -40,7 +40,7 @@ _ABSENT: Final = "(?~"
 
 
 class _Group(NamedTuple):
-    """A group that is open: what ends it, and what held before it."""
+    """An open group: its end, and the state to restore after it."""
 
     opening: Piece
     name: str
@@ -50,7 +50,7 @@ class _Group(NamedTuple):
 
 
 class Translation:
-    """One source rewritten for Python; its pieces remember where each came from, so that errors can point."""
+    """One source rewritten for Python; its pieces have their places in the source, for errors."""
 
     def __init__(self, source: str, flags: str = "") -> None:
         self.source = source
@@ -59,7 +59,7 @@ class Translation:
         self.line_start = False
         self._verbose = "x" in flags
         self._mode = "d"
-        """Which characters are words and digits: `d` and `a` know ASCII, `u` Unicode; `a` also for `[[:alpha:]]`."""
+        """The range of words and digits: ASCII for `d` and `a`, Unicode for `u`; `a` also affects `[[:alpha:]]`."""
         self._flags = frozenset(flags) & {"i", "m"}
         self._position = 0
         self._names = _NAMED_GROUP.search(source) is not None
@@ -67,14 +67,14 @@ class Translation:
         self._groups = 0
         self._pieces: list[Piece] = []
         self._open: list[str] = []
-        """What closes each open group: `)`, and one more for each flag group opened in the middle of it."""
+        """The end of each open group: `)`, and one more for each flag group opened in the middle of it."""
         self._item = 0
         """The piece that a quantifier here would repeat."""
         self._quantifier_before = ""
-        """The quantifier that the item has already."""
+        """The quantifier of the item so far."""
         self._starts: list[_Group] = []
         self._named: dict[str, Span] = {}
-        """For each group that is closed its first and last piece, and the flags that hold in it."""
+        """The first and last piece of each closed group, and the flags in it."""
         self._repeated: set[str] = set()
         """Names of several groups."""
         while self._position < len(source):
@@ -89,11 +89,11 @@ class Translation:
 
     @property
     def text_with_strict_line_start(self) -> str:
-        """The text with a `^` that does not match behind the very last line break, for patterns that match nothing."""
+        """The text with a `^` that does not match after the last line break, for patterns with empty matches."""
         return "".join("(?:\\A|(?<=\\n)(?!\\Z))" if piece.text == "^" else piece.text for piece in self._pieces)
 
     def source_offset(self, place: int) -> int:
-        """Return where in the source the text's character at `place` came from."""
+        """Return the place in the source of the text's character at `place`."""
         for piece in self._pieces:
             if place < len(piece.text):
                 return piece.place
@@ -112,7 +112,7 @@ class Translation:
         return piece
 
     def _atom(self, text: str, length: int) -> Piece:
-        """Emit what a quantifier may repeat."""
+        """Emit an item that a quantifier may repeat."""
         self._item = len(self._pieces)
         self._quantifier_before = ""
         return self._emit(text, length)
@@ -192,7 +192,7 @@ class Translation:
             self._atom(f"(?P={python_group(name)})", length)
 
     def _call(self, name: str, length: int) -> None:
-        """Leave a place for the pattern of a group, which is matched here once more and captures once more."""
+        """Emit a placeholder for the pattern of a called group."""
         self.needs_regex = True
         if name.lstrip("+-").isdigit():
             number = int(name)
@@ -213,7 +213,7 @@ class Translation:
         self._atom("", length).call = name
 
     def _write_calls(self) -> None:
-        """Write the pattern of its group in the place of each call."""
+        """Replace each call by the pattern of its group."""
         for piece in self._pieces:
             problem = ""
             if piece.call in self._repeated:
@@ -272,7 +272,7 @@ class Translation:
         self._starts.append(_Group(opening, name, self._mode, self._verbose, self._flags))
 
     def _inline_flags(self, match: re.Match[str]) -> None:
-        """Open `(?i-m:…)`; a bare `(?i)` lasts to the end of the group it stands in."""
+        """Open `(?i-m:…)`; a bare `(?i)` applies to the end of its group."""
         on, off, closer = match[1], match[2] or "", match[3]
         start = (self._mode, self._verbose, self._flags)
         for mode in "adu":
@@ -311,11 +311,11 @@ class Translation:
         self._mode, self._verbose, self._flags = group.mode, group.verbose, group.flags
 
     def _absence(self, opening: Piece, end: str) -> str:
-        """Write `(?~x)`, the longest text that does not hold x: up to where one begins, and all of that but its end."""
+        """Write `(?~x)`, the longest text without x: up to the next x, and that x but for its last character."""
         inner = "".join(piece.text for piece in self._pieces[self._item + 1 :]) + end[1:]
         least, most = _width(inner)
         if least == 0:
-            opening.text = "(?!)(?:"  # compat: what is nowhere absent
+            opening.text = "(?!)(?:"  # compat: an empty x is never absent
             return end
         if least != most or re.search(r"\((?!\?:)|\\[1-9bBAZ]|[$^]", inner):
             raise self._error(
@@ -344,7 +344,7 @@ class Translation:
             text += following
         before = self._quantifier_before
         if text == "*" and before in ("*", "+", "?"):
-            self._pieces[-1].text = "*"  # nothing else can come of it, and a loop in a loop takes for ever
+            self._pieces[-1].text = "*"  # equivalent; a nested loop would take exponential time
             self._position += length
         elif before or self._pieces[self._item].text in _ANCHORS:
             self._pieces.insert(self._item, Piece(position, "(?:"))
@@ -366,7 +366,7 @@ def _literal(char: str) -> str:
 
 
 def _width(text: str) -> tuple[int, int]:
-    """Return how many characters a pattern matches at least and at most; 1 and 2 where that is not known."""
+    """Return the least and most characters that a pattern matches; 1 and 2 where that is unknown."""
     try:
         least, most = re._parser.parse(text).getwidth()  # noqa: SLF001 - `re` tells nobody else
     except (re.error, OverflowError, RecursionError):

@@ -1,5 +1,5 @@
-"""What compiled expressions do while they run: Ruby's values and operators on Python's objects.
+"""The runtime of compiled expressions: Ruby's values and operators on Python's objects.
 
-`values` and `failures` are below all; `text`, `times` and `matches` are types; `arithmetic`, `comparison`, `indexing`,
+`values` and `failures` are the base; `text`, `times` and `matches` are types; `arithmetic`, `comparison`, `indexing`,
 `format` and `json` are operations. Methods by name are in `expression.methods`.
 """

@@ -1,7 +1,7 @@
 """Ruby's arithmetic over every type: `+ - * / % **`, bits and shifts.
 
-The compiler writes Python's own operator where it gives the same answer, and one of these elsewhere. No integer grows
-past 8192 bits and no text or list past the budget.
+The compiler writes Python's own operator where its result is the same, and one of these elsewhere. Integers are limited
+to 8192 bits, texts and lists by the budget.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _MAX_BITS: Final = 8192
 
 
 def _coerced(name: str, left: Any, right: Any) -> NoReturn:
-    """Raise what Ruby raises for an arithmetic operator between types that do not mix."""
+    """Raise Ruby's error for an arithmetic operator between incompatible types."""
     if type(left) is bytes or type(right) is bytes:
-        raise TypeError  # a short form goes the long way, where all texts are `str`: `compiler.fast.NOT_FAST`
+        raise TypeError  # makes the full function run, where all texts are `str`: `compiler.fast.NOT_FAST`
     if is_number(left):
         shown = inspect(right) if right is None or isinstance(right, bool) else class_name(right)
         raise RubyError("TypeError", f"{shown} can't be coerced into {class_name(left)}")
@@ -64,7 +64,7 @@ def minus(left: Any, right: Any) -> Any:
 
 
 def _unit(moment: RubyTime) -> int:
-    """Nanoseconds of one: a Time counts seconds, a DateTime days."""
+    """Return the nanoseconds of a unit: a Time counts seconds, a DateTime days."""
     return 86_400 * NANOS if isinstance(moment, RubyDate) else NANOS
 
 
@@ -136,10 +136,10 @@ def _bounded(value: Any) -> Any:
 
 
 def integer_argument(value: Any) -> int:
-    """Return what a method that wants an Integer takes: floats are cut.
+    """Return the argument of a method that requires an Integer; floats are truncated.
 
     Raises:
-        RubyError: the value is no number (TypeError), or not finite.
+        RubyError: the value is not a number (TypeError), or not finite.
     """
     if type(value) is int:
         return value
@@ -152,10 +152,10 @@ def integer_argument(value: Any) -> int:
 
 
 def string_argument(value: Any) -> str:
-    """Return the argument of a method that wants a String.
+    """Return the argument of a method that requires a String.
 
     Raises:
-        RubyError: it is none (TypeError).
+        RubyError: it is not a String (TypeError).
     """
     if type(value) is str:
         return value
@@ -210,7 +210,7 @@ def shift_right(left: Any, right: Any) -> Any:
 
 
 def shift_left(left: Any, right: Any) -> Any:
-    """Ruby's `<<` of integers; the compiler sends strings and arrays, which change, elsewhere."""
+    """Ruby's `<<` of integers; those of strings and arrays are methods that change the receiver."""
     _both_integers("<<", left, right)
     if right < 0:
         return shift_right(left, -right)

@@ -1,4 +1,4 @@
-"""Equality, order and kinship of Ruby values: `==`, `<=>`, `===`, `is_a?`."""
+"""Equality, order and class of Ruby values: `==`, `<=>`, `===`, `is_a?`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NUMBERS: Final = (int, float)
 
 @runtime_checkable
 class Covering(Protocol):
-    """A value that `case` asks in a way of its own, such as a network for its addresses."""
+    """A value with a `===` of its own, such as a network for its addresses."""
 
     def covers(self, value: Any) -> bool:
         """Return whether the value belongs to it."""
@@ -58,7 +58,7 @@ def eql(left: Any, right: Any) -> bool:
 
 
 def matches(pattern: Any, value: Any) -> bool:
-    """Ruby's `===`, which `case` asks: a class, range, regular expression or lambda is asked whether it covers it."""
+    """Ruby's `===`, used by `case`: whether a class, range, regular expression or lambda matches a value."""
     match pattern:
         case RubyClass():
             return is_a(value, pattern.name)
@@ -97,7 +97,7 @@ def is_a(value: Any, name: str) -> bool:
 
 
 def in_range(values: Range, value: Any) -> bool:
-    """Whether a range covers a value; what cannot be compared is outside."""
+    """Return whether a range covers a value; incomparable values are outside."""
     low = 0 if values.low is None else compare(values.low, value)
     if low is None or low > 0:
         return False
@@ -133,7 +133,7 @@ def ordered(left: Any, right: Any) -> int:
     """Compare for `<`, `sort` and `max`.
 
     Raises:
-        RubyError: the two have no order (ArgumentError), or nil was asked (NoMethodError).
+        RubyError: the two have no order (ArgumentError), or the left one is nil (NoMethodError).
     """
     order = compare(left, right)
     if order is None:
@@ -143,7 +143,7 @@ def ordered(left: Any, right: Any) -> int:
 
 
 def _within(name: str, left: dict[Any, Any], right: dict[Any, Any]) -> bool:
-    """Compare two hashes: `<=` asks whether the left one's pairs are all in the right one."""
+    """Compare two hashes: `<=` is whether all pairs of the left one are in the right one."""
     small, large = (left, right) if name[0] == "<" else (right, left)
     BUDGET.spend(len(small))
     if len(name) == 1 and len(small) == len(large):

@@ -1,4 +1,4 @@
-"""How an expression fails while it runs: Ruby's exceptions, the jumps of blocks, and the budget."""
+"""Exceptions of running expressions: Ruby's own, the jumps of blocks, and the budget's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PARENTS: Final = {
     "Encoding::InvalidByteSequenceError": "EncodingError", "Encoding::CompatibilityError": "EncodingError",
     "Regexp::TimeoutError": "RegexpError", "SocketError": "StandardError",
 }  # fmt: skip
-"""Each exception class that an expression can name or raise, with its superclass."""
+"""The exception classes that an expression can use, with their superclasses."""
 
 EXCEPTION_CLASSES: Final = frozenset({*_PARENTS, "Exception"})
 
@@ -45,7 +45,7 @@ class RubyError(ExpressionError):
         return own is not None
 
 
-class MissingField(RubyError):  # noqa: N818 - named for what happened
+class MissingField(RubyError):  # noqa: N818 - named after the problem
     """A bare name that the record does not have; in an entry of its own it gives nil and a warning."""
 
     def __init__(self, name: str) -> None:
@@ -53,12 +53,12 @@ class MissingField(RubyError):  # noqa: N818 - named for what happened
         self.name = name
 
 
-class BudgetExceeded(ExpressionError):  # noqa: N818 - named for what happened
-    """The expression does more than one event may cost; `rescue` does not catch it."""
+class BudgetExceeded(ExpressionError):  # noqa: N818 - named after the problem
+    """The expression exceeds the budget of an event; `rescue` does not catch it."""
 
 
 class BreakBlock(BaseException):
-    """`break` out of a block: unwinds to the call that the block belongs to, past any `rescue`."""
+    """`break` out of a block: unwinds to the block's call, past any `rescue`."""
 
     def __init__(self, block: int, value: Any) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ _TRANSLATED: Final = (
 
 
 def as_ruby_error(error: Exception) -> ExpressionError:
-    """Return the Ruby exception for what Python raised while an expression ran."""
+    """Return the Ruby exception for a Python exception of a running expression."""
     if isinstance(error, ExpressionError):
         return error
     if isinstance(error, (RecursionError, MemoryError)):
@@ -99,10 +99,10 @@ def as_ruby_error(error: Exception) -> ExpressionError:
 
 
 def rescuable(error: Exception) -> RubyError:
-    """Return what a `rescue` clause sees.
+    """Return the exception for a `rescue` clause.
 
     Raises:
-        BudgetExceeded: the budget is spent, which nothing may catch.
+        BudgetExceeded: the budget is spent, which cannot be rescued.
     """
     translated = as_ruby_error(error)
     if isinstance(translated, RubyError):
@@ -111,9 +111,9 @@ def rescuable(error: Exception) -> RubyError:
 
 
 class Budget:
-    """Steps left for the expression that runs now. Expressions run one at a time on the event loop's thread.
+    """The remaining steps of the running expression. Expressions run one at a time on the event loop's thread.
 
-    Steps alone would not do, since one step may walk through a text of megabytes: time is limited too.
+    Time is limited, too, since one step may process a text of megabytes.
     """
 
     __slots__ = ("_began", "_look", "left")
@@ -123,7 +123,7 @@ class Budget:
     """The longest text or list an expression may build, in characters or items."""
     SECONDS: Final = 2.0
     _EVERY: Final = 64
-    """After how many steps the clock is looked at."""
+    """The number of steps between two checks of the clock."""
 
     def __init__(self) -> None:
         self.left = self.STEPS
@@ -136,7 +136,7 @@ class Budget:
         self._look = self.STEPS - self._EVERY
 
     def spend(self, steps: int = 1) -> None:
-        """Take steps: one per turn of a loop or per element handed to a block.
+        """Take steps: one per iteration of a loop or element passed to a block.
 
         Raises:
             BudgetExceeded: none are left, or the evaluation takes too long.
@@ -173,7 +173,7 @@ def check_size(size: int) -> None:
 
 
 def no_method(name: str, described: str) -> NoReturn:
-    """Raise NoMethodError for a receiver that is described as Ruby 3.2 does.
+    """Raise NoMethodError for a receiver, described as by Ruby 3.2.
 
     Raises:
         RubyError: always.

@@ -45,7 +45,7 @@ def sprintf(template: str, *args: Any) -> str:
 
 
 class _Arguments:
-    """Hands out the arguments in order, by number or by name."""
+    """Returns the arguments in order, by number or by name."""
 
     def __init__(self, args: tuple[Any, ...]) -> None:
         self._args = args
@@ -60,7 +60,7 @@ class _Arguments:
         return self._args[index]
 
     def named(self, name: str) -> Any:
-        """Return what the hash among the arguments holds under a symbol."""
+        """Return the value of a symbol in the hash among the arguments."""
         if len(self._args) != 1 or not isinstance(self._args[0], dict):
             raise RubyError("ArgumentError", "one hash required")
         values: dict[Any, Any] = self._args[0]
@@ -149,10 +149,10 @@ def _float(letter: str, value: float, flags: str, places: int | None) -> str:
 
 
 def _nudged(value: float, places: int, letter: str) -> float:
-    """Return what Python rounds as Ruby rounds the value.
+    """Return the value adjusted so that Python rounds it like Ruby.
 
-    Ruby's quick arithmetic loses some bits on its way to the last digit, and takes for a tie what comes near one; of
-    two neighbours it prefers the even one. So `"%.2f" % 12.345` is 12.34, which is a little below it.
+    Ruby's fast path loses some bits before the last digit, so that values near a tie count as ties, which it rounds to
+    even. So `"%.2f" % 12.345` is 12.34, although 12.345 as a Float is a little above the tie.
     """
     if not _LEAST < value < _MOST:
         return value

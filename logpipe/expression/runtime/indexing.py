@@ -55,7 +55,7 @@ def hash_value(values: dict[Any, Any], key: Any) -> Any:
 
 
 def bounds(values: Range, length: int) -> tuple[int, int] | None:
-    """Return start and count of the part that a range of places means; None where it begins outside."""
+    """Return start and count of a range of places; None where it begins outside."""
     start = 0 if values.low is None else integer_argument(values.low)
     end = length - 1 if values.high is None else integer_argument(values.high)
     start += length if start < 0 else 0
@@ -73,7 +73,7 @@ def _span(key: Any, size: Any, length: int) -> tuple[int, int] | None:
 
 
 def string_part(text: str, key: Any, length: Any = None) -> str | None:
-    """Return a character, a span, a match or one of its groups, or the text given if it is in there; nil otherwise.
+    """Return a character, a span, a match or one of its groups, or the given text if it is contained; else nil.
 
     Raises:
         RubyError: the key's type is wrong (TypeError).
@@ -129,7 +129,7 @@ def group(data: MatchData, key: Any, length: Any = None) -> Any:
 
 
 def dig(receiver: Any, *keys: Any) -> Any:
-    """Return what lies at the end of a path of keys; nil where a step is nil.
+    """Return the value at the end of a path of keys; nil where a step is nil.
 
     Raises:
         RubyError: a step is no hash, array or match (TypeError).
@@ -147,7 +147,7 @@ def dig(receiver: Any, *keys: Any) -> Any:
 
 
 def store(receiver: Any, key: Any, value: Any) -> None:
-    """Do `receiver[key] = value` for a hash or an array, which change; strings are `replace_part`'s.
+    """Do `receiver[key] = value` for a hash or an array; for strings see `replace_part`.
 
     Raises:
         RubyError: the receiver has no such members (NoMethodError), or the place is outside (IndexError).

@@ -1,4 +1,4 @@
-"""JSON as Ruby writes and reads it."""
+"""JSON, written and read as by Ruby."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_PIECES: Final = 1_000_000
 
 
 def to_json(value: Any) -> str:
-    """Return `to_json`: no blanks, no escapes beyond what JSON needs.
+    """Return `to_json`: no blanks, only necessary escapes.
 
     Raises:
         RubyError: NaN, an infinity, invalid bytes, or more than 100 levels (JSON::GeneratorError).
@@ -76,14 +76,14 @@ def pretty_json(value: Any) -> str:
     Raises:
         RubyError: as `to_json`.
     """
-    to_json(value)  # refuses what is too large or nested too deeply
+    to_json(value)  # raises for a value that is too large or nested too deeply
     return _pretty(value, "")
 
 
 def _pretty(value: Any, indent: str) -> str:
     inner = indent + "  "
     if indent and isinstance(value, (list, dict)) and not value:
-        # compat: json 2.6 of Ruby 3.1 breaks the lines of what is empty, but for the whole
+        # compat: json 2.6 of Ruby 3.1 writes nested empty containers on two lines
         return f"[\n\n{indent}]" if isinstance(value, list) else f"{{\n{indent}}}"
     if isinstance(value, list) and value:
         items = (f"{inner}{_pretty(item, inner)}" for item in value)
@@ -95,10 +95,10 @@ def _pretty(value: Any, indent: str) -> str:
 
 
 def parse_json(text: Any, *, symbolize: bool = False) -> Any:
-    """Return what `JSON.parse` reads.
+    """Return the result of `JSON.parse`.
 
     Raises:
-        RubyError: it is no JSON (JSON::ParserError), or no text (TypeError).
+        RubyError: it is not JSON (JSON::ParserError), or not a text (TypeError).
     """
     if not isinstance(text, str):
         shown = "nil" if text is None else type(text).__name__

@@ -1,4 +1,4 @@
-"""Regexp and MatchData as values of an expression, and the match that `$~` and `$1` look back to."""
+"""Regexp and MatchData as values of an expression, and the last match, for `$~` and `$1`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from logpipe.expression.regexp.pattern import compile_regexp, group_names, pytho
 from logpipe.expression.runtime.failures import BudgetExceeded, RubyError
 
 _SECONDS: Final = 0.5
-"""How long one search with a pattern that may explode may take."""
+"""Seconds for one search with a pattern that may take exponential time."""
 
 
 class Regexp:
     """A compiled `/source/flags`.
 
-    Patterns that can take exponential time are run by `regex`, which has a time limit; so are patterns that are made
-    while records flow, since their text may come from a record.
+    Patterns that may take exponential time are run by `regex`, which has a time limit; so are patterns that are
+    compiled per record, since their text may come from the record.
     """
 
     __slots__ = ("finditer", "flags", "names", "pattern", "search", "source")
@@ -45,7 +45,7 @@ class Regexp:
         self.names: tuple[str, ...] = tuple(group_names(self.pattern).values())
 
     def _one_after_another(self, text: str, position: int = 0) -> Iterator[re.Match[str]]:
-        """Yield the matches as Ruby finds them: behind an empty one it goes on a character later, whatever is there."""
+        """Yield the matches as by Ruby: after an empty one the search continues at the next character."""
         while position <= len(text):
             found = self.search(text, position)
             if found is None:
@@ -82,9 +82,9 @@ _EMPTY_FIRST: Final = re.compile(r"[*?}]\?|\(\||\|\||\|\)|:\||>\||^\||\|$")
 
 
 def prefers_empty(text: str) -> bool:
-    """Whether a pattern may match nothing where it could match more: `a*?`, `(|a)`.
+    """Return whether a pattern may match empty text where it could match more: `a*?`, `(|a)`.
 
-    There Python looks for more at the same place the next time, and Ruby does not.
+    After such a match Python searches the same place again, and Ruby does not.
     """
     return _EMPTY_FIRST.search(text) is not None
 
@@ -93,9 +93,9 @@ _REPEAT: Final = re.compile(r"(?:[*+]|\{\d+(?:,\d*)?\}|\{,\d+\})(?!\+)")
 
 
 def may_explode(text: str) -> bool:
-    """Whether a pattern repeats something that itself repeats or offers a choice: `(a+)+`, `(a|b)*`.
+    """Return whether a pattern repeats a repetition or an alternation: `(a+)+`, `(a|b)*`.
 
-    It errs on the safe side: a pattern that is found guilty is only run by a slower matcher.
+    It may be true for harmless patterns, which then only run in the slower matcher.
     """
     depth: list[bool] = []
     position = 0
@@ -127,10 +127,10 @@ def may_explode(text: str) -> bool:
 
 @lru_cache(maxsize=256)
 def dynamic_regexp(source: str, flags: str = "") -> Regexp:
-    """Return the Regexp of a text that is only known while records flow.
+    """Return the Regexp of a text that is computed per record.
 
     Raises:
-        RubyError: the text is no regular expression (RegexpError).
+        RubyError: the text is not a regular expression (RegexpError).
     """
     try:
         return Regexp(source, flags, trusted=False)
@@ -149,7 +149,7 @@ class MatchData:
 
 
 class LastMatch:
-    """What `$~` holds. Expressions run one at a time, so there is one."""
+    """The value of `$~`. Expressions run one at a time, so there is one."""
 
     __slots__ = ("data",)
 
@@ -157,7 +157,7 @@ class LastMatch:
         self.data: MatchData | None = None
 
     def note(self, match: re.Match[str] | None, regexp: Regexp) -> MatchData | None:
-        """Remember a search's result and return it."""
+        """Store a search's result and return it."""
         self.data = None if match is None else MatchData(match, regexp)
         return self.data
 

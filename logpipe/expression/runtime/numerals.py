@@ -1,4 +1,4 @@
-"""Numbers as text, read as Ruby's `Integer()` and `Float()` read them."""
+"""Numbers as text, read as by Ruby's `Integer()` and `Float()`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_DIGITS: Final = 2000
 
 
 def check_digits(digits: str) -> None:
-    """Refuse a number that nobody can need.
+    """Refuse a number of excessive length.
 
     Raises:
         RubyError: it has too many digits (RangeError).
@@ -28,10 +28,10 @@ def check_digits(digits: str) -> None:
 
 
 def integer(text: str, base: int = 10) -> int:
-    """Return the number that the whole text is, as `Integer()` reads it.
+    """Return the number of the whole text, as by `Integer()`.
 
     Raises:
-        RubyError: it is none (ArgumentError).
+        RubyError: it is not one (ArgumentError).
     """
     found = _PREFIXED.fullmatch(text)
     if found is not None:
@@ -47,10 +47,10 @@ def integer(text: str, base: int = 10) -> int:
 
 
 def real(text: str) -> float:
-    """Return the number that the whole text is, as `Float()` reads it.
+    """Return the number of the whole text, as by `Float()`.
 
     Raises:
-        RubyError: it is none (ArgumentError).
+        RubyError: it is not one (ArgumentError).
     """
     if _WHOLE_FLOAT.fullmatch(text):
         return float(text.replace("_", ""))

@@ -1,4 +1,4 @@
-"""What Ruby values look like as text (`to_s`, `inspect`), what class they have, and what they are in a record."""
+"""Ruby values as text (`to_s`, `inspect`), their classes, and their form in a record."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def class_name(value: Any) -> str:
 
 
 def describe(value: Any) -> str:
-    """Name a value as error messages do: `nil:NilClass`, `"x":String`, `an instance of Array` for long ones."""
+    """Describe a value for error messages: `nil:NilClass`, `"x":String`, `an instance of Array` for long ones."""
     if value is None or isinstance(value, bool):
         return f"{inspect(value)}:{class_name(value)}"
     if isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= 60):
@@ -59,7 +59,7 @@ def float_text(value: float) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     text = repr(value)
-    if 1e15 <= abs(value) < 1e16 and text.endswith(".0"):  # Ruby changes to powers of ten one digit earlier than Python
+    if 1e15 <= abs(value) < 1e16 and text.endswith(".0"):  # Ruby uses exponents one digit earlier than Python
         digits, _, fraction = text.lstrip("-").partition(".")
         text = f"{'-' * (value < 0)}{digits[0]}.{(digits[1:] + fraction).rstrip('0')}e+15"
         text = text.replace(".e", ".0e")
@@ -70,9 +70,9 @@ def float_text(value: float) -> str:
 
 
 def to_s(value: Any) -> str:
-    """Return Ruby's `to_s`, which is also what `#{…}` inserts.
+    """Return Ruby's `to_s`, which `#{…}` inserts, too.
 
-    In the text of bytes that are not UTF-8 these are lone surrogates: `logpipe.raw_text` has the ways from there.
+    Bytes that are not UTF-8 are lone surrogates in the text; see `logpipe.raw_text`.
     """
     if type(value) is str:
         return value
@@ -94,7 +94,7 @@ def inspect(value: Any) -> str:
 
 
 class _Inspector:
-    """Writes arrays and hashes; counts, since a small structure that holds itself many times is large as text."""
+    """Writes arrays and hashes; counts members, since a small structure with shared parts may be large as text."""
 
     __slots__ = ("_left",)
 
@@ -133,7 +133,7 @@ _ESCAPED: Final = {
 
 _UNPRINTABLE: Final = frozenset({"Cc", "Cn", "Cs", "Zl", "Zp"})
 _NEXT_LINE: Final = "\x85"
-"""A control character that Onigmo counts as printable all the same."""
+"""A control character that Onigmo counts as printable."""
 
 
 def inspect_string(text: str) -> str:
@@ -214,7 +214,7 @@ _INSPECT: Final[dict[type, Callable[[Any], str]]] = {
 
 
 def join(items: list[Any], separator: str = "", depth: int = 0) -> str:
-    """Return the members' texts in one, nested arrays' members too.
+    """Return the joined texts of the members, nested arrays included.
 
     Raises:
         BudgetExceeded: the text would be too long, or the arrays are nested too deeply.
@@ -230,7 +230,7 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def export(value: Any) -> Any:
-    """Return what a result becomes in a record: symbols, times and all else that JSON lacks as their text.
+    """Return a result for a record: symbols, times and other values unknown to JSON as text.
 
     Raises:
         BudgetExceeded: the value is nested more than 100 deep, or has more than 200,000 members.
@@ -239,7 +239,7 @@ def export(value: Any) -> Any:
 
 
 def export_but_time(value: Any) -> Any:
-    """Return the same, but a time as it is."""
+    """Return the same, but a time unconverted."""
     return value if isinstance(value, RubyTime) else export(value)
 
 

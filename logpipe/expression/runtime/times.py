@@ -25,7 +25,7 @@ _WIDE: Final = re.compile(r"%[-0^#_]*[1-9]\d{3}")
 
 
 class RubyTime:
-    """A point in time, in a zone: None is the machine's own, UTC is Ruby's `utc`, all else a fixed offset."""
+    """A point in time, in a zone: None is the machine's own, UTC is Ruby's `utc`, others are fixed offsets."""
 
     __slots__ = ("nanos", "zone")
 
@@ -46,7 +46,7 @@ class RubyTime:
 
     @property
     def wall(self) -> Wall:
-        """What the clock shows."""
+        """Its wall clock time."""
         return wall_clock(self.nanos // NANOS, self.zone)
 
     def at(self, nanos: int) -> RubyTime:
@@ -57,9 +57,9 @@ class RubyTime:
         """Write it as `strftime` does.
 
         Raises:
-            RubyError: the pattern is absurdly long, or pads by thousands.
+            RubyError: the pattern is too long, or pads by thousands.
         """
-        if "%Q" in pattern and type(self) is RubyTime:  # only a DateTime knows it
+        if "%Q" in pattern and type(self) is RubyTime:  # only a DateTime has it
             pattern = re.sub("%%|%Q", lambda found: "%%Q" if found[0] == "%Q" else found[0], pattern)
         return formatter(pattern, self.zone)(self.nanos)
 
@@ -80,7 +80,7 @@ class RubyTime:
 
 
 class RubyDate(RubyTime):
-    """A DateTime, or a Date at midnight; both live in a fixed offset."""
+    """A DateTime, or a Date at midnight; both have a fixed offset."""
 
     __slots__ = ("ruby_class",)
 
@@ -108,7 +108,7 @@ class RubyDate(RubyTime):
         return self.format("%Y-%m-%d" if self.ruby_class == "Date" else "%Y-%m-%dT%H:%M:%S%:z")
 
     def inspect_text(self) -> str:
-        """Return what `#<DateTime: …>` begins with; the numbers behind it are of no use to anyone."""
+        """Return the beginning of Ruby's `#<DateTime: …>`, without the internal numbers."""
         return f"#<{self.ruby_class}: {self.to_text()}>"
 
     def iso8601(self, digits: int = 0) -> str:
@@ -123,7 +123,7 @@ def formatter(pattern: str, zone: tzinfo | None) -> Callable[[int], str]:
     """Return the compiled writer of a pattern.
 
     Raises:
-        RubyError: the pattern is absurdly long, or pads by thousands.
+        RubyError: the pattern is too long, or pads by thousands.
     """
     return _formatter(pattern, zone, time.tzname if zone is None else None)
 
@@ -136,10 +136,10 @@ def _formatter(pattern: str, zone: tzinfo | None, _local: tuple[str, str] | None
 
 
 def zone_of(value: Any) -> tzinfo | None:
-    """Return the zone that an argument such as "+09:00", "UTC", "Z" or 32400 names.
+    """Return the zone of an argument such as "+09:00", "UTC", "Z" or 32400.
 
     Raises:
-        RubyError: it names none (ArgumentError).
+        RubyError: there is no such zone (ArgumentError).
     """
     if value is None:
         return None
@@ -156,7 +156,7 @@ def zone_of(value: Any) -> tzinfo | None:
 
 
 def from_parts(parts: list[Any], zone: tzinfo | None) -> int:
-    """Return the nanoseconds of year, month, day, hour, minute and second as the clock in `zone` shows them.
+    """Return the nanoseconds since the epoch of year, month, day, hour, minute and second in `zone`.
 
     Raises:
         RubyError: there is no such time (ArgumentError).

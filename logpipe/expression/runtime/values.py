@@ -1,7 +1,7 @@
-"""What Ruby values are in Python, where Python has nothing of its own.
+"""The Python types of Ruby values without a built-in counterpart.
 
-nil is None, true and false are bool, Integer int, Float float, String str (invalid bytes as lone surrogates, as
-`surrogateescape` makes them), Array list, Hash dict. Keys that Python would mix up, such as 1 and true, are wrapped.
+nil is None, true and false are bool, Integer int, Float float, String str (invalid bytes as lone surrogates, as by
+`surrogateescape`), Array list, Hash dict. Keys that Python would confuse, such as 1 and true, are wrapped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Symbol:
         """Return the symbol of that name."""
         found = cls._known.get(name)
         if found is None:
-            if len(cls._known) >= cls._MOST:  # names from records must not fill the memory; constants are kept by code
+            if len(cls._known) >= cls._MOST:  # names from records must not fill the memory; code refers to its own
                 cls._known.clear()
             found = cls._known[name] = cls(name)
         return found
@@ -74,12 +74,12 @@ _PLAIN_KEYS: Final = (str, int, type(None), Symbol)
 
 
 def as_key(value: Any) -> Any:
-    """Return what stands for a Ruby value as a key of a dict."""
+    """Return a Ruby value as a key of a dict."""
     return value if type(value) in _PLAIN_KEYS else HashKey(value)
 
 
 def from_key(key: Any) -> Any:
-    """Return the Ruby value that a key of a dict stands for."""
+    """Return the Ruby value of a key of a dict."""
     return key.value if type(key) is HashKey else key
 
 
@@ -110,13 +110,13 @@ class Range:
 
     @property
     def stop(self) -> int:
-        """The integer behind the last one, for ranges of integers."""
+        """The integer after the last one, for ranges of integers."""
         return int(self.high) + (0 if self.exclusive else 1)
 
 
 @dataclass(slots=True, frozen=True)
 class RubyClass:
-    """A class or module as a value, as `x.class` gives; `name` is its full name."""
+    """A class or module as a value, such as `x.class`; `name` is its full name."""
 
     name: str
 
@@ -132,13 +132,13 @@ class Proc:
         self.is_lambda = is_lambda
 
     def __call__(self, *args: Any) -> Any:
-        """Run it; each call takes a step of the budget, or a lambda could call itself without end."""
+        """Call it; each call takes a step of the budget, which limits recursion."""
         BUDGET.spend()
         return self.function(*args)
 
 
 class Enumerator:
-    """What an iterator without its block gives: the values, and the method that waits for a block."""
+    """The result of an iterator without its block: the values, and the method that waits for a block."""
 
     __slots__ = ("method", "receiver", "values")
 

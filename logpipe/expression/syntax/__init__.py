@@ -1,6 +1,6 @@
-"""Ruby text to a tree of nodes; nothing of what the words mean.
+"""Parses Ruby text to a tree of nodes, without their meaning.
 
 text ─► `lexer` (with `literals`: strings, numbers, patterns) ─► `parser` ─► `nodes`
 
-`tokens` is the parser's place in the text; `calls`, `keywords`, `primary` and `targets` are the forms it reads.
+`tokens` is the parser's state; `calls`, `keywords`, `primary` and `targets` parse single forms.
 """

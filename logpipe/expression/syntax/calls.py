@@ -1,4 +1,4 @@
-"""Calls: words, arguments, blocks, and what follows a value: `.name`, `[…]`, `&.`, `::`."""
+"""Calls: words, arguments, blocks, and suffixes of values: `.name`, `[…]`, `&.`, `::`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NUMBERED: Final = re.compile(r"_[1-9]")
 
 
 def word(parser: TokenReader) -> Node:
-    """Parse a word in the place of a value: a variable, a bare name, a constant, or a call of its own."""
+    """Parse a word as a value: a variable, a bare name, a constant, or a call without a receiver."""
     token = parser.advance()
     name, offset = token.text, token.start
     if parser.at("(") and not parser.token.space:
@@ -110,7 +110,7 @@ def _method(parser: TokenReader, receiver: Node, *, safe: bool) -> Node:
 
 
 def _command(parser: TokenReader, offset: int, receiver: Node | None, name: str) -> Node:
-    """Parse a call whose arguments stand without parentheses."""
+    """Parse a call whose arguments have no parentheses."""
     parser.no_do += 1
     args = [_argument(parser)]
     while parser.accept(","):
@@ -132,7 +132,7 @@ def begins_argument(parser: TokenReader) -> bool:
 
 
 def arguments(parser: TokenReader, closer: str) -> list[Node]:
-    """Parse arguments or items up to `closer`, which is taken; trailing pairs become one Hash without braces."""
+    """Parse arguments or items up to and including `closer`; trailing pairs become one Hash without braces."""
     held, parser.no_do = parser.no_do, 0
     args: list[Node] = []
     parser.skip_newlines()
@@ -166,7 +166,7 @@ def _argument(parser: TokenReader) -> Node:
 
 
 def _gather(args: list[Node]) -> list[Node]:
-    """Join pairs that follow one another to one Hash."""
+    """Join adjacent pairs to one Hash."""
     gathered: list[Node] = []
     for arg in args:
         last = gathered[-1] if gathered else None
@@ -211,7 +211,7 @@ def splat_or_expression(parser: TokenReader) -> Node:
 
 
 def _call(offset: int, receiver: Node | None, name: str, args: list[Node]) -> Call:
-    """Build a call, its `&block` argument moved to its place."""
+    """Build a call, with its `&block` argument as the block."""
     call = Call(offset, receiver, name, args)
     if args and isinstance(args[-1], BlockPass):
         call.block = args.pop()  # type: ignore[assignment]  # narrowed on the line above
@@ -223,7 +223,7 @@ def _block_begins(parser: TokenReader) -> bool:
 
 
 def with_block(parser: TokenReader, call: Call) -> Node:
-    """Take the block that follows a call; `lambda { … }` and `proc { … }` become a Lambda."""
+    """Parse the block after a call; `lambda { … }` and `proc { … }` become a Lambda."""
     if call.args and isinstance(call.args[-1], BlockPass):
         passed = call.args.pop()
         call.block = passed if isinstance(passed, BlockPass) else None
@@ -263,7 +263,7 @@ def _close_block(parser: TokenReader, closer: str) -> None:
 
 
 def _parameters(parser: TokenReader, closer: str) -> tuple[list[Parameter], bool]:
-    """Parse parameters up to `closer`, which is taken; returns them and whether a comma came last."""
+    """Parse parameters up to and including `closer`; returns them and whether a comma came last."""
     parameters: list[Parameter] = []
     trailing = False
     while not parser.at(closer):
@@ -295,7 +295,7 @@ def _parameter(parser: TokenReader, closer: str) -> Parameter:
         raise ExpressionError(
             f"parameter {parser.text[token.start : token.end]!r} is not supported",
             offset=token.start,
-            hint="take plain parameters",
+            hint="use plain parameters",
         )
     name = parser.expect("ident").text
     if name[-1] in "?!":

@@ -136,7 +136,7 @@ def _begin(parser: TokenReader) -> Node:
 
 
 def body_with_rescue(parser: TokenReader, offset: int) -> Node:
-    """Parse statements with their rescue, else and ensure clauses, up to `end`, which is left alone."""
+    """Parse statements with their rescue, else and ensure clauses, up to but not including `end`."""
     body = parser.statements(("rescue", "else", "ensure", "end"))
     rescues: list[Rescue] = []
     while token := parser.accept("rescue"):

@@ -1,8 +1,8 @@
-"""Ruby text to tokens, one at a time and on the parser's demand.
+"""Splits Ruby text into tokens, one at a time on the parser's demand.
 
-Ruby's tokens depend on what came before: `/` divides after a value and opens a regular expression elsewhere, `x -1`
-subtracts when `x` is a local variable and calls otherwise. So the lexer keeps the last token, and the parser tells it
-which names are variables. String-like literals are in `lexer_literals`.
+Ruby's tokens depend on the context: `/` divides after a value and opens a regular expression elsewhere, `x -1`
+subtracts when `x` is a local variable and calls otherwise. So the lexer keeps the last token, and has the names of
+variables from the parser. String-like literals are in `literals`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __method__ __ENCODING__
 KEYWORDS: Final = frozenset(_KEYWORD_LIST.split())
 
 _VALUE_KEYWORDS: Final = frozenset({"end", "self", "true", "false", "nil", "redo", "retry", "__FILE__", "__LINE__"})
-"""Keywords after which an operator, and not a value, is expected."""
+"""Keywords after which an operator rather than a value is expected."""
 
 _OPERATORS: Final = re.compile(
     r"\*\*=|<=>|===|\.\.\.|<<=|>>=|&&=|\|\|=|&\.|\*\*|==|=~|=>|!=|!~|<=|>=|&&|\|\||\.\.|::|->|<<|>>"
@@ -43,20 +43,20 @@ _SYMBOL: Final = re.compile(
 _SPACE: Final = re.compile(r"(?:[ \t\r\f\v]|\\\r?\n|#[^\n]*)+")
 _LEADING_DOT: Final = re.compile(r"(?:\s|#[^\n]*\n)*(?:\.(?!\.)|&\.)")
 _TYPOGRAPHIC: Final = dict(zip("\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019\u201a", '"""""\'\'\'', strict=True))
-"""Quotes that word processors put in place of straight ones."""
+"""Typographic quotes that word processors insert for straight ones."""
 _LABEL_AFTER: Final = frozenset({"{", ",", "(", "|", "[", "ident", "**"})
 
 
 @dataclass(slots=True)
 class Token:
-    """One token: `kind` is a class such as `ident`, or for operators, keywords and ends the text itself."""
+    """One token: `kind` is a class such as `ident`, or the text itself for operators, keywords and ends."""
 
     kind: str
     start: int
     end: int
     value: str | int | float | Parsed = ""
     space: bool = False
-    """Whether white space stands before it."""
+    """Whether there is white space before it."""
 
     @property
     def text(self) -> str:
@@ -194,7 +194,7 @@ class Lexer:
         return Token(match[0], position, match.end(), match[0])
 
     def _expects_value(self) -> bool:
-        """Whether a value, and not an operator, comes next."""
+        """Return whether a value rather than an operator is expected next."""
         kind = self.last.kind
         if kind in ("number", "str", "xstr", "sym", "regexp", "words", "symbols", "ident", "const", "ivar", "gvar"):
             return False
@@ -203,14 +203,14 @@ class Lexer:
         return kind not in (")", "]", "}", ".", "&.")
 
     def _may_be_argument(self, position: int) -> bool:
-        """Whether what stands here after white space can be the first argument of a call without parentheses."""
+        """Return whether the text here, after white space, can be the first argument of a call without parentheses."""
         last = self.last
         if last.kind != "ident" or self._is_local(last.text):
             return False
         return not self.text[position + 1 : position + 2].isspace()
 
     def _label_allowed(self, end: int) -> bool:
-        """Whether `word:` ending here can be a hash key, and not one half of a ternary."""
+        """Return whether `word:` ending here can be a hash key rather than a part of a ternary."""
         if self.text[end : end + 1] == ":":
             return False
         return self.last.kind in _LABEL_AFTER

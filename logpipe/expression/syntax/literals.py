@@ -1,4 +1,4 @@
-"""Ruby's string-like literals: quotes, `%w[…]` and its kin, regular expressions, and the code inside of them."""
+"""Ruby's string-like literals: quotes, `%w[…]` and the like, regular expressions, and code within them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from logpipe.errors import ExpressionError
 from logpipe.expression.syntax.nodes import GlobalVariable, InstanceVariable, Node
 
 ParseCode: TypeAlias = Callable[[int], tuple[Node, int]]
-"""Parses the code that begins at an offset; returns its tree and the offset behind its closing brace."""
+"""Parses the code that begins at an offset; returns its tree and the offset after its closing brace."""
 
 _CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _SIMPLE: Final = {
@@ -39,7 +39,7 @@ class Parsed:
 
 
 class LiteralReader:
-    """Reads literals out of `text`; `parse_code` is called for each `#{`."""
+    """Reads literals in `text`; `parse_code` is called for each `#{`."""
 
     def __init__(self, text: str, parse_code: ParseCode) -> None:
         self._text = text
@@ -52,7 +52,7 @@ class LiteralReader:
         return self._string(kind, position, position + 1, "", quote, escapes=quote != "'")
 
     def enclosed(self, opener: str, closer: str) -> tuple[list[str | Node], int]:
-        """Read the whole text as if it stood behind `opener`, up to what closes it; returns the closer's offset too."""
+        """Read the text as if it followed `opener`, up to its closer; returns the closer's offset, too."""
         parsed = self._string("str", 0, 0, opener, closer, escapes=True)
         return parsed.parts, parsed.end - 1
 
@@ -167,7 +167,7 @@ class LiteralReader:
         return node, match.end()
 
     def _escape(self, position: int) -> tuple[str, int]:
-        """Read the escape at `position` as double quotes know it; returns its text and the next offset."""
+        """Read the escape at `position` by the rules of double quotes; returns its text and the next offset."""
         text, after = self._text, position + 1
         if match := _UNICODE.match(text, after):
             numbers = [int(number, 16) for number in (match[1] or match[2]).split()]
@@ -185,7 +185,7 @@ class LiteralReader:
         return _SIMPLE.get(text[after], text[after]), after + 1
 
     def _plain_escape(self, position: int, opener: str, closer: str) -> tuple[str, int]:
-        """Single quotes know two escapes: the backslash and the delimiter."""
+        """Read an escape in single quotes, which have two: the backslash and the delimiter."""
         following = self._text[position + 1]
         if following == "\\" or following in closer or (opener and following == opener):
             return following, position + 2
@@ -193,12 +193,12 @@ class LiteralReader:
 
 
 def _byte(value: int) -> str:
-    """Return one byte as text: bytes past ASCII as surrogates, joined to characters by `_flush`."""
+    """Return one byte as text: bytes beyond ASCII as surrogates, which `_flush` joins to characters."""
     return chr(value) if value < 128 else chr(0xDC00 + value)
 
 
 def _flush(buffer: list[str], parts: list[str | Node]) -> None:
-    """Move the collected text to `parts`, bytes that form UTF-8 turned into characters."""
+    """Move the collected text to `parts`, with bytes that form UTF-8 decoded."""
     if not buffer:
         return
     text = "".join(buffer)

@@ -1,6 +1,6 @@
 """The syntax tree of a Ruby expression: what `parser` builds and `compiler` reads.
 
-Every node carries `offset`, the place of its first character in the expression's text, so that each error can point.
+Every node has `offset`, the place of its first character in the expression's text, for errors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeAlias, dataclass_transform
 class _Fields:
     """A class's annotations are its fields, in order.
 
-    Real dataclasses would take some 20 ms to make, at the start of every process that has one expression.
+    Dataclasses would take some 20 ms to create, at the start of every process with an expression.
     """
 
     fields: ClassVar[tuple[str, ...]] = ()
@@ -128,7 +128,7 @@ class Local(Node):
 
 
 class Name(Node):
-    """A bare word without arguments that is no local variable: a helper such as `tag`, or 0.12's field of a record."""
+    """A bare word that is not a local variable: a helper such as `tag`, or 0.12's field of a record."""
 
     name: str
 
@@ -146,7 +146,7 @@ class InstanceVariable(Node):
 
 
 class GlobalVariable(Node):
-    """`$~`, `$1`, `$&`: what the last match left. Other globals are refused."""
+    """`$~`, `$1`, `$&`: results of the last match. Other globals are refused."""
 
     name: str
 
@@ -305,7 +305,7 @@ class Jump(Node):
 
 
 class Refused(Node):
-    """What the parser understands but nothing may run, such as backticks; compiling it is an error with `reason`."""
+    """A construct that is parsed but must not run, such as backticks; compiling it is an error with `reason`."""
 
     reason: str
     hint: str

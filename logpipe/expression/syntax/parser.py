@@ -1,6 +1,6 @@
-"""Ruby text to a tree: precedence climbing for operators, one function for each form that begins with a keyword.
+"""Parses Ruby text to a tree: precedence climbing for operators, one function for each form with a keyword.
 
-Only the grammar is known here; which methods, constants and words may be used is the compiler's business.
+This is the grammar only; the compiler determines which methods, constants and words may be used.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ _GROUP_NAME: Final = re.compile(r"\(\?<([a-z_]\w*)>")
 
 
 def parse(text: str, *, start: int = 0, variables: Iterable[str] = ()) -> Node:
-    """Parse a text from `start` on; `variables` are names known from outside, which never take arguments.
+    """Parse a text from `start` on; `variables` are predefined names, which never take arguments.
 
     Raises:
-        ExpressionError: the text is no Ruby that we read; `offset` says where.
+        ExpressionError: the text is not valid or not supported; `offset` is the place.
     """
     with _bounded():
         parser = Parser(text, start=start, variables=variables)
@@ -71,7 +71,7 @@ def parse_interpolated(text: str, *, variables: Iterable[str] = ()) -> Str:
     r"""Parse a text as between double quotes, where every quote is literal: Ruby's `%Q[…]` around it.
 
     Raises:
-        ExpressionError: code in it does not parse, or a bracket has no partner, as in Ruby.
+        ExpressionError: code in it does not parse, or a bracket is unbalanced, as in Ruby.
     """
     parts, end = _between(text, "[", "]", variables)
     if end != len(text):
@@ -111,7 +111,7 @@ def code_end(text: str, start: int) -> int:
 
 @contextmanager
 def _bounded() -> Iterator[None]:
-    """Turn Python's limit of recursion, which `!!!!…` reaches, into an error of the expression."""
+    """Convert Python's RecursionError, which `!!!!…` causes, to an error of the expression."""
     try:
         yield
     except RecursionError:
@@ -166,7 +166,7 @@ class Parser(TokenReader):
                 return node
 
     def alternatives(self) -> Node:
-        """Parse what `and`, `or` and `not` join, and an assignment to several targets."""
+        """Parse operands of `and`, `or` and `not`, and an assignment to several targets."""
         node = self._negation()
         if self.at(",") and _assignable(node) and targets.separates_targets(self):
             node = targets.several(self, node)
@@ -214,7 +214,7 @@ class Parser(TokenReader):
         return OpAssign(left.offset, target, operator.kind[:-1], value)
 
     def target(self, node: Node) -> Node:
-        """Return what an assignment to `node` writes to."""
+        """Return the target of an assignment to `node`."""
         if isinstance(node, Name):
             if node.name[-1] in "?!" or node.name == "self":
                 raise ExpressionError(
@@ -313,7 +313,7 @@ class Parser(TokenReader):
 
 
 def _assignable(node: Node) -> bool:
-    """Whether the node can stand left of an equals sign."""
+    """Return whether the node can be assigned to."""
     if isinstance(node, Call):
         return node.receiver is not None and (node.name == "[]" or (not node.args and node.name[0].isalpha()))
     return isinstance(node, (Name, Local, InstanceVariable))

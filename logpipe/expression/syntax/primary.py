@@ -1,4 +1,4 @@
-"""Values without operators and calls after them: literals, words, brackets, and forms that begin with a keyword."""
+"""Values without operators and calls after them: literals, words, brackets, and forms with a keyword."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ _UP_TO_EQUALS: Final = re.compile(r"[^=;\n]*[^=!<>;\n]=(?![=~>])")
 
 
 def separates_targets(parser: TokenReader) -> bool:
-    """Whether a comma here can only separate targets: `a, b = …` and nothing else follows."""
+    """Return whether a comma here separates targets, since `a, b = …` follows."""
     return (
         re.match(r"[^=;\n]*[^=!<>;\n]=(?![=~>])", parser.text[parser.token.start :]) is not None and parser.no_do == 0
     )
 
 
 def several(parser: TokenReader, first: Node) -> Node:
-    """Parse the targets behind the first, and the values."""
+    """Parse the targets after the first, and the values."""
     targets: list[Node | Parameter] = [parser.target(first)]
     while parser.accept(","):
         if parser.at("="):
@@ -44,7 +44,7 @@ def several_from_splat(parser: TokenReader) -> Node:
 
 
 def _values(parser: TokenReader) -> Node:
-    """Parse what stands right of the equals sign: several values are an array."""
+    """Parse the right side of the equals sign: several values are an array."""
     value = calls.splat_or_expression(parser)
     if not parser.at(",") and not isinstance(value, Splat):
         return value

@@ -1,4 +1,4 @@
-"""Where a parser stands in its text: the tokens, and the variables seen so far."""
+"""The state of a parser: its tokens, and the variables so far."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ MAX_LENGTH: Final = 65_536
 
 
 class TokenReader(ABC):
-    """The tokens of one text, and the variables seen so far.
+    """The tokens of one text, and the variables so far.
 
-    The forms of the grammar are functions of modules of their own, which read what stands in them through the abstract
-    methods.
+    The forms of the grammar are functions in other modules, which parse their parts through the abstract methods.
     """
 
     def __init__(
@@ -64,11 +63,11 @@ class TokenReader(ABC):
         if self.token.kind not in kinds:
             raise self.unexpected(" or ".join(kinds))
         if self.token.kind == "eof" or kinds == ("}",):
-            return self.token  # what follows is not ours to read
+            return self.token  # the following text is not part of the expression
         return self.advance()
 
     def unexpected(self, wanted: str = "") -> ExpressionError:
-        """Describe the current token as out of place."""
+        """Return the error for an unexpected current token."""
         hint = f"{'the end' if wanted == 'eof' else wanted} is expected here" if wanted else "a value is expected here"
         if self.token.kind == "eof":
             return ExpressionError("the expression ends too early", offset=self.token.start, hint=hint)
@@ -76,12 +75,12 @@ class TokenReader(ABC):
         return ExpressionError(f"unexpected {found}", offset=self.token.start, hint=hint)
 
     def skip_newlines(self) -> None:
-        """Pass over line breaks, where they mean nothing."""
+        """Skip line breaks, where they have no meaning."""
         while self.token.kind == "nl":
             self.advance()
 
     def is_local(self, name: str) -> bool:
-        """Whether the name is a variable, so that what follows is no argument."""
+        """Return whether the name is a variable, which takes no arguments."""
         return name in self.variables or self.is_assigned(name)
 
     def is_assigned(self, name: str) -> bool:
@@ -99,11 +98,11 @@ class TokenReader(ABC):
 
     @abstractmethod
     def statements(self, ends: tuple[str, ...]) -> Node:
-        """Parse statements up to one of these tokens, which is left alone."""
+        """Parse statements up to but not including one of these tokens."""
 
     @abstractmethod
     def body(self) -> Node:
-        """Parse the body of `do … end`, which may hold rescue clauses of its own."""
+        """Parse the body of `do … end`, which may have rescue clauses."""
 
     @abstractmethod
     def alternatives(self) -> Node:
@@ -114,12 +113,12 @@ class TokenReader(ABC):
         """Parse an expression with its assignments; no modifiers, no `and`.
 
         Raises:
-            ExpressionError: it is nested too deeply, or is none.
+            ExpressionError: it is nested too deeply or invalid.
         """
 
     @abstractmethod
     def target(self, node: Node) -> Node:
-        """Return what an assignment to `node` writes to; a bare name becomes a variable."""
+        """Return the target of an assignment to `node`; a bare name becomes a variable."""
 
     @abstractmethod
     def primary(self) -> Node:
