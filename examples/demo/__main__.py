@@ -1,7 +1,7 @@
-"""`python -m examples.demo`: the article's pipeline, whole, on one machine without Java, ZooKeeper or Kubernetes.
+"""`python -m examples.demo`: the article's complete pipeline on one machine without Java, ZooKeeper or Kubernetes.
 
-It starts a broker and stand-ins for ZooKeeper and for the Kubernetes API, writes logs as the containers of a node do,
-and runs logpipe on them with the article's file. It ends by itself, with status 0 if every line arrived in its topic.
+It starts a broker and fakes of ZooKeeper and of the Kubernetes API, writes logs like the containers of a node, and runs
+logpipe on them with the article's file. It ends by itself, with status 0 if every line arrived in its topic.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A relay before a stand-in broker that keeps to itself the answers a real Kafka would not send.
+"""A relay before Tansu that drops the responses a real Kafka would not send.
 
-A producer that asks for no acknowledgement (`required_acks 0`) gets no answer from Apache Kafka. Tansu answers all the
-same, and a client that does not expect it takes the connection for broken.
+A producer with `required_acks 0` gets no response from Apache Kafka. Tansu responds, and a client that does not expect
+it takes the connection for broken.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CORRELATION = struct.Struct(">i")
 REQUEST = struct.Struct(">hhi")
 SHORT = struct.Struct(">h")
 
-# The largest request a broker takes by itself; what claims to be larger is not Kafka's protocol.
+# The largest request that a broker accepts by default; a larger length is not Kafka's protocol.
 LARGEST = 104_857_600
 
 
@@ -55,7 +55,7 @@ def unanswered(request: bytes) -> int | None:
 
 
 async def _relay(upstream: int, client_reader: StreamReader, client_writer: StreamWriter) -> None:
-    """Carry one client's connection until the broker ends it, which it does when the client has."""
+    """Relay one client's connection until the broker ends it, which it does after the client."""
     silenced: set[int] = set()
     broker_reader, broker_writer = await asyncio.open_connection("127.0.0.1", upstream)
     with contextlib.closing(broker_writer):
@@ -68,7 +68,7 @@ async def _relay(upstream: int, client_reader: StreamReader, client_writer: Stre
 
 
 async def _requests(client: StreamReader, broker: StreamWriter, silenced: set[int]) -> None:
-    """Carry requests to the broker and note which of its answers nobody waits for."""
+    """Relay requests to the broker and record those whose responses are to be dropped."""
     try:
         while True:
             request = await _read(client)
@@ -76,12 +76,12 @@ async def _requests(client: StreamReader, broker: StreamWriter, silenced: set[in
                 silenced.add(correlation)
             await _write(broker, request)
     except (OSError, asyncio.IncompleteReadError):
-        # The client may leave before the broker has read all: to close now would take what is under way with it.
+        # The client may close before the broker has read all: closing now would lose data in flight.
         broker.write_eof()
 
 
 async def _answers(broker: StreamReader, client: StreamWriter, silenced: set[int]) -> None:
-    """Carry answers to the client, but for the silenced, while there is a client."""
+    """Relay responses to the client, except for the silenced ones, while it is connected."""
     while True:
         answer = await _read(broker)
         (correlation,) = CORRELATION.unpack_from(answer)

@@ -1,4 +1,4 @@
-"""logpipe as the demo runs it: the article's file, with nothing changed but where things are."""
+"""Runs logpipe with the article's file, in which only addresses and paths are replaced."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Agent:
         self._process = process
 
     async def stop(self) -> int:
-        """Ask it to end, wait until it has, and return its exit status."""
+        """Stop it and return its exit status."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         async with asyncio.timeout(STOP_SECONDS):
@@ -43,7 +43,7 @@ async def agent(root: Path, *, zookeeper: str, environment: Mapping[str, str]) -
     """Run logpipe on the logs below the folder while the context is open.
 
     Args:
-        root: what stands for the machine's root: it has a var/log.
+        root: a folder in place of the machine's root, with a var/log.
         zookeeper: address of the server where Kafka's brokers are registered.
         environment: variables to set for it.
     """
@@ -57,7 +57,7 @@ async def agent(root: Path, *, zookeeper: str, environment: Mapping[str, str]) -
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # Ctrl-C is for the demo, which stops it in good order
+            start_new_session=True,  # Ctrl-C goes to the demo, which stops logpipe gracefully
         )
     try:
         yield Agent(process, log)

@@ -1,6 +1,6 @@
-"""A stand-in for the Kubernetes API server: the few requests that look up pods and namespaces.
+"""A fake Kubernetes API server with the few requests that look up pods and namespaces.
 
-It speaks TLS with a certificate authority made for this run and asks for a token, as a real one does.
+It uses TLS with a certificate authority made for this run and requires a token, like a real one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aiohttp import web
 
 from examples.demo.pods import NODE, Pod
 
-TOKEN = "token-of-the-demo"  # noqa: S105 - it opens nothing but this stand-in
+TOKEN = "token-of-the-demo"  # noqa: S105 - valid for this fake only
 VERSION = "1000"
 
 Json = dict[str, Any]
@@ -51,7 +51,7 @@ async def kubernetes_api(pods: Sequence[Pod], secrets: Path) -> AsyncIterator[di
 
 
 def _identity(secrets: Path) -> ssl.SSLContext:
-    """Make an authority and a certificate, and lay what clients need to trust it and to be let in."""
+    """Make an authority and a certificate, and write the files that clients need: the authority and a token."""
     authority = trustme.CA()
     secrets.mkdir(parents=True)
     authority.cert_pem.write_to_path(secrets / "ca.crt")
@@ -103,7 +103,7 @@ async def _authorised(
 
 
 async def _watch(request: web.Request) -> web.StreamResponse:
-    """Hold the stream open without an event, for as long as asked: nothing changes here."""
+    """Keep the stream open without events, for the requested time, since nothing changes here."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
     await asyncio.sleep(float(request.query.get("timeoutSeconds", 300)))

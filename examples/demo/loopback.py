@@ -1,4 +1,4 @@
-"""Servers on 127.0.0.1, each on a port of its own choosing."""
+"""Servers on 127.0.0.1, each on a free port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node's log folders as docker and the kubelet lay them, and what its containers write into them."""
+"""A node's log folders in the layout of docker and the kubelet, and its containers' logs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from examples.demo.pods import Pod
 DEFAULT_TOPIC = "default"
 PAUSE = 0.05
 
-# A log that is no container's, so that nothing knows its namespace.
+# A log that is no container's, and so has no namespace.
 STRAY_LOG = "node-problem-detector.log"
 
 
 class Node:
-    """The log files below one folder, which stands for the machine's root.
+    """The log files below one folder, which is in place of the machine's root.
 
     Attributes:
         containers: the folder of the kubelet's links, one a container.
@@ -41,7 +41,7 @@ class Node:
             await asyncio.sleep(PAUSE)
 
     def write_lines(self, count: int) -> None:
-        """Write this many lines in all, each of a container chosen by chance; one in fifty is no container's."""
+        """Write this many lines, each of a random container; one in fifty is no container's."""
         for _ in range(count):
             if self._random.random() < 0.02:
                 self._append(self.containers / STRAY_LOG, "kernel: TCP: out of memory", DEFAULT_TOPIC)

@@ -1,4 +1,4 @@
-"""The pods of the demo's node: what each logs, and what the cluster's API says of it."""
+"""The pods of the demo's node: their log lines, and their metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Pod:
 
     @property
     def container_id(self) -> str:
-        """What docker calls the container, 64 hexadecimal digits."""
+        """The container's id in docker, 64 hexadecimal digits."""
         return hashlib.sha256(f"{self.namespace}/{self.name}/{self.container}".encode()).hexdigest()
 
     @property

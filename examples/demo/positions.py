@@ -1,4 +1,4 @@
-"""How far logpipe has read, by its own account: the article's pos_file."""
+"""The positions up to which logpipe has read, from the article's pos_file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def lines_behind(pos_file: Path, logs: Path) -> int:
-    """Return how many lines of the folder's logs stand after the positions noted in the file.
+    """Return the number of lines in the folder's logs after the positions in the file.
 
     A log that is not noted counts whole.
     """

@@ -29,7 +29,7 @@ async def run(*, keep: bool) -> int:
     """Run the demo and return its exit status: 0 if every line arrived once, in the topic of its namespace.
 
     Args:
-        keep: go on writing until SIGINT, and not only for ten seconds.
+        keep: write until SIGINT instead of for ten seconds.
     """
     screen = Screen()
     async with contextlib.AsyncExitStack() as running:
@@ -47,7 +47,7 @@ async def run(*, keep: bool) -> int:
 
 
 class _Demo:
-    """What happens once everything is started."""
+    """The demo's run after everything is started."""
 
     def __init__(self, screen: Screen, node: Node, logpipe: Agent, root: Path) -> None:
         self._screen = screen
@@ -73,7 +73,7 @@ class _Demo:
         return self._judge(status)
 
     async def _show(self, *, until: Callable[[], bool]) -> None:
-        """Show the counts until told, or until logpipe ends by itself."""
+        """Show the counts until the condition is true, or until logpipe ends by itself."""
         while not until() and self._logpipe.running:
             self._count()
             await asyncio.sleep(self._screen.interval)
@@ -109,7 +109,7 @@ class _Demo:
         )
 
     def _judge(self, status: int) -> int:
-        """Say what went wrong, if anything did."""
+        """Print what went wrong, if anything did."""
         wrong = []
         if status:
             wrong.append(f"logpipe ended with status {status}")
@@ -134,7 +134,7 @@ def _after(seconds: float) -> Callable[[], bool]:
 
 
 def _interrupted() -> Callable[[], bool]:
-    """Let the first SIGINT end the demo in good order; a second one ends it at once."""
+    """Make the first SIGINT end the demo gracefully; a second one ends it at once."""
     loop, interrupted = asyncio.get_running_loop(), asyncio.Event()
 
     def interrupt() -> None:

@@ -1,4 +1,4 @@
-"""What the demo shows: a line of counts that is drawn again on a terminal, and plain text otherwise."""
+"""The demo's output: a line of counts that is redrawn on a terminal, and plain text otherwise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Screen:
         self._drawn = False
 
     def say(self, text: str = "") -> None:
-        """Show text below whatever was shown."""
+        """Show text below the previous output."""
         self._write(f"\n{text}\n" if self._drawn else f"{text}\n")
         self._drawn = False
 

@@ -1,4 +1,4 @@
-"""Tansu, a broker that speaks Kafka's protocol, is one program without Java, and keeps its topics in memory."""
+"""Runs Tansu, a broker with Kafka's protocol: a single program without Java that keeps its topics in memory."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PAUSE = 0.02
 
 
 class StartError(Exception):
-    """Tansu ended before it served, for one because its port was taken; the message quotes its output."""
+    """Tansu ended before it served, for example because its port was taken; the message quotes its output."""
 
 
 @contextlib.asynccontextmanager
 async def broker() -> AsyncIterator[str]:
-    """Run a broker on loopback that treats producers as Apache Kafka does; yields its address, HOST:PORT.
+    """Run a broker on loopback that responds to producers like Apache Kafka; yields its address, HOST:PORT.
 
     Raises:
         StartError: it did not start to serve.
@@ -38,7 +38,7 @@ async def broker() -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as running:
         for attempt in range(ATTEMPTS):
             port = free_port()
-            # Clients go where the broker's metadata sends them, so that must be the relay.
+            # Clients connect to the address in the broker's metadata, which must be the relay's.
             relay = await running.enter_async_context(ack_relay(port))
             try:
                 await running.enter_async_context(tansu(port, advertised_port=relay))
@@ -55,7 +55,7 @@ async def tansu(port: int, *, advertised_port: int) -> AsyncIterator[None]:
 
     Args:
         port: where it listens.
-        advertised_port: where it tells clients to connect.
+        advertised_port: the port in its metadata.
 
     Raises:
         StartError: it did not start to serve.
@@ -92,7 +92,7 @@ def _program() -> str:
 
 
 async def _serving(process: Process, port: int, output: IO[bytes]) -> None:
-    """Return when the broker answers for itself; its own word "ready" comes before it has its port."""
+    """Return when the broker answers requests; it prints "ready" before it has its port."""
     try:
         async with asyncio.timeout(START_SECONDS):
             while process.returncode is None:
@@ -105,7 +105,7 @@ async def _serving(process: Process, port: int, output: IO[bytes]) -> None:
 
 
 async def _listens(port: int) -> bool:
-    """Whether anybody does; asked before the client is, which logs a refused connection as an error."""
+    """Return whether the port accepts connections; tested first, since the client logs a refused one as an error."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

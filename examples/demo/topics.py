@@ -1,4 +1,4 @@
-"""What arrives at the broker, counted as it comes."""
+"""Counts the events that arrive at the broker."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aiokafka import AIOKafkaConsumer
 
 
 class Topics:
-    """The topics of a broker as a consumer sees them that reads everything.
+    """A consumer of all topics of a broker.
 
     Attributes:
-        arrived: how many lines of the node's logs came, by topic.
-        own: how many lines of logpipe's own log came: the article's last section takes those too.
+        arrived: the number of lines from the node's logs, by topic.
+        own: the number of lines from logpipe's own log, which the article's last section matches, too.
         latest: the last line of each topic, as the record it became.
     """
 
@@ -25,9 +25,9 @@ class Topics:
         self._next: dict[tuple[str, int], int] = {}
 
     async def follow(self, broker: str) -> None:
-        """Read all topics, those too that are made meanwhile, until cancelled."""
+        """Read all topics, including those created meanwhile, until cancelled."""
         consumer = AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest", metadata_max_age_ms=500)
-        # By pattern, because to ask for a topic by its name would make it.
+        # By pattern, because a request for a topic by its name would create it.
         consumer.subscribe(pattern="^[^_]")
         async with consumer:
             async for message in consumer:

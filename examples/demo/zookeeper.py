@@ -1,6 +1,6 @@
-"""A stand-in for ZooKeeper: just enough of its protocol to look up which brokers a cluster has.
+"""A fake ZooKeeper: just enough of its protocol to look up the brokers of a cluster.
 
-The nodes never change, so no watch fires: a cluster whose brokers stay up.
+The nodes never change, so no watch fires.
 """
 
 from __future__ import annotations
