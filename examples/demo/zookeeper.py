@@ -99,7 +99,7 @@ def _answer(nodes: Mapping[str, bytes], operation: int, arguments: bytes) -> tup
 
 
 def _node(nodes: Mapping[str, bytes], operation: int, path: str) -> bytes:
-    """Return what the operation tells of a node that exists."""
+    """Return the operation's result for an existing node."""
     above = path.rstrip("/") + "/"
     children = [node.removeprefix(above) for node in nodes if node.startswith(above) and node != above]
     children = [name for name in children if "/" not in name]

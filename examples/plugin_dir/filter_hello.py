@@ -1,4 +1,4 @@
-"""A whole plugin: `logpipe -p examples/plugin_dir -c FILE` knows `@type hello`."""
+"""A complete plugin: with `logpipe -p examples/plugin_dir -c FILE`, `@type hello` is available."""
 
 from logpipe import Filter, Options, Record, Time, param
 

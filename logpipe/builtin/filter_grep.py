@@ -98,7 +98,7 @@ class Grep(Filter[GrepOptions], type="grep"):
 
         try:
             mask = self._limit.map(self._keeps, batch.records, instead=give_up)
-        except Exception:  # noqa: BLE001 - whatever one record made fail, it is asked again by itself
+        except Exception:  # noqa: BLE001 - each record is then tested by itself
             given_up.clear()
             mask = self._limit.map(self._keeps_safely, batch.records, instead=give_up)
         for place, error in given_up.items():

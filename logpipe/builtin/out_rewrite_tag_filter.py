@@ -188,7 +188,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         found: list[Target | Exception | None]
         try:
             found = self._limit.map(partial(_target, rules), batch.records, instead=_as_result)
-        except Exception:  # noqa: BLE001 - whatever one record made fail, it is asked again by itself
+        except Exception:  # noqa: BLE001 - each record is then tested by itself
             found = self._limit.map(partial(_target_or_error, rules), batch.records, instead=_as_result)
         stays = ("", batch.tag)
         refused = {target: error for target in {*found} if (error := _refusal(target)) is not None}

@@ -194,4 +194,4 @@ class Null(Output[NullOptions], type="null"):
 
     def _fail_if_configured(self) -> None:
         if self.options.never_flush:
-            raise RuntimeError("failed to flush, as never_flush asks")
+            raise RuntimeError("failed to flush, as set by never_flush")

@@ -53,7 +53,7 @@ class Diagnostic:
 
 
 Report: TypeAlias = Callable[[Diagnostic], None]
-"""Whom to tell."""
+"""Receives diagnostics."""
 
 
 def error(code: str, message: str, position: Position, hint: str = "") -> Diagnostic:

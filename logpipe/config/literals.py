@@ -186,7 +186,7 @@ class Literals:
             # compat: config/literal_parser.rb puts the code's text into the JSON unescaped, backslashes included
             return json.dumps(text)[1:-1] if self._evaluation is None else self._text_in_json(text, part)
         if part.type == "JSON_ESCAPE" and part[1] not in _JSON_ESCAPE_LETTERS:
-            # compat: Ruby's JSON drops the backslash of an escape that it does not know
+            # compat: Ruby's JSON drops the backslash of an unknown escape
             message = f"\\{part[1]} is no escape in JSON: the backslash is lost"
             self._report(warning("lost-backslash", message, self.place(part), f"write \\\\{part[1]}"))
             return part[1]

@@ -95,7 +95,7 @@ def evaluate_embedded(
         return compute(dict(env), hostname, worker_id)
     except _Unwind as unwind:
         return unwind.wanted
-    except Exception as error:  # noqa: BLE001 - whatever it is, the user is told as of the code
+    except Exception as error:  # noqa: BLE001 - any error is reported as one of the code
         problem = as_ruby_error(error)
         problem.offset = problem.offset or 0
         if isinstance(problem, RubyError) and problem.is_a("KeyError"):

@@ -181,5 +181,5 @@ def _prepared(text: str | None) -> dict[str, Any]:
     prepare = build("\n".join(writer.lines) + "\n", "prepare", writer.namespace.values, "prepare_value")
     try:
         return dict(zip(names, prepare(), strict=True))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the user is told as of the code
+    except Exception as error:  # noqa: BLE001 - any error is reported as one of the code
         raise as_ruby_error(error) from None

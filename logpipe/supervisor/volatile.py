@@ -33,7 +33,7 @@ def lint_volatile(graph: Graph, config: Path, report: Report) -> None:
 def _why(folder: Path) -> str:
     """Return why a folder is volatile; "" where it is not."""
     real = os.path.realpath(folder)
-    if real == "/tmp" or real.startswith("/tmp/"):  # noqa: S108 - it is asked about
+    if real == "/tmp" or real.startswith("/tmp/"):  # noqa: S108 - only compared
         return "under /tmp"
     within = (mount for mount in _mounts() if real == mount[0] or real.startswith(mount[0].rstrip("/") + "/"))
     _, kind = max(within, default=("", ""), key=lambda mount: len(mount[0]))

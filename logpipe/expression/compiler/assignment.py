@@ -53,7 +53,7 @@ def _note_origin(generator: Generator, name: str, value: nodes.Node) -> None:
 
 def _store(generator: Generator, target: nodes.Call, receiver: Code, keys: list[Code], value: Code) -> None:
     """Write `receiver[key] = value`; a string is replaced by a changed one."""
-    assert target.receiver is not None  # noqa: S101 - the caller asked
+    assert target.receiver is not None  # noqa: S101 - the caller checked
     note_change(generator, target.receiver)
     writer = generator.writer
     if len(keys) != 1:

@@ -47,7 +47,7 @@ def attempt(compute: Callable[[], Any]) -> Any:
     """Return a function's result, or FAILED: the error is then raised where the value is used."""
     try:
         return compute()
-    except Exception:  # noqa: BLE001 - whatever it is, it is raised again for each record that asks
+    except Exception:  # noqa: BLE001 - raised again for each record that uses it
         return FAILED
 
 

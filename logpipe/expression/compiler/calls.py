@@ -234,7 +234,7 @@ def _relabelled(node: nodes.Call) -> list[nodes.Node]:
 
 def _method(generator: Generator, node: nodes.Call) -> Code:
     """Write a call on a value."""
-    assert node.receiver is not None  # noqa: S101 - the caller asked
+    assert node.receiver is not None  # noqa: S101 - the caller checked
     if node.name in ("call", "()", "yield") and node.block is None:
         return _call_value(generator, node)
     table = METHODS.get(node.name)
@@ -307,7 +307,7 @@ def _kind_name(kind: type | None) -> str:
 
 def _call_value(generator: Generator, node: nodes.Call) -> Code:
     """Write `lambda.call(x)`."""
-    assert node.receiver is not None  # noqa: S101 - the caller asked
+    assert node.receiver is not None  # noqa: S101 - the caller checked
     codes = generator.operands([node.receiver, *node.args])
     name = generator.function(call_value, "call_value")
     return Code(f"{name}({', '.join(map(item_text, codes))})")
@@ -348,7 +348,7 @@ def _short(generator: Generator, node: nodes.Call, receiver: Code, args: list[Co
 
 def _changing(generator: Generator, node: nodes.Call, table: Mapping[type, Method]) -> Code:
     """Write a call that may change its receiver: a string's new text replaces the old one."""
-    assert node.receiver is not None  # noqa: S101 - the caller asked
+    assert node.receiver is not None  # noqa: S101 - the caller checked
     writer = generator.writer
     codes = generator.operands([node.receiver, *node.args])
     receiver, args = generator.held(codes[0], "old"), codes[1:]

@@ -368,7 +368,7 @@ def _literal(char: str) -> str:
 def _width(text: str) -> tuple[int, int]:
     """Return the least and most characters that a pattern matches; 1 and 2 where that is unknown."""
     try:
-        least, most = re._parser.parse(text).getwidth()  # noqa: SLF001 - `re` tells nobody else
+        least, most = re._parser.parse(text).getwidth()  # noqa: SLF001 - not available elsewhere
     except (re.error, OverflowError, RecursionError):
         return 1, 2
     return int(least), int(most)

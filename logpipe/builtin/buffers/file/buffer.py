@@ -179,12 +179,12 @@ class StoredBuffer(Buffer[O]):
                 zone=_zone(self.options),
                 limit=self.options.decompression_size_limit,
             )
-        told = found.end or found.start
-        created = (int(found.chunk_id[:16], 16) >> 12) * 1000 if told is None else told.label.created
-        key = ChunkKey() if told is None else told.label.key
+        frame = found.end or found.start
+        created = (int(found.chunk_id[:16], 16) >> 12) * 1000 if frame is None else frame.label.created
+        key = ChunkKey() if frame is None else frame.label.key
         chunk = FileChunk(found.chunk_id, found.path, self, key=key, created=created)
         count = 0 if found.end is None else found.end.count
-        chunk.restore(found.size, count, encoded=told is not None and told.encoded)
+        chunk.restore(found.size, count, encoded=frame is not None and frame.encoded)
         chunk.is_sealed = found.end is None
         return chunk
 

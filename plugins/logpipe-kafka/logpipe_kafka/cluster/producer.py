@@ -21,7 +21,7 @@ LONGEST_BACK_OFF: Final = 5.0
 WATCH_SECONDS: Final = 5.0
 STALL_SECONDS: Final = 60.0
 """Seconds without confirmation while brokers answer, after which aiokafka has lost the batch (aiokafka#1018)."""
-MOST_ASKED: Final = 3
+MOST_DIAGNOSED: Final = 3
 """The most brokers to diagnose."""
 GIVE_UP_SECONDS: Final = 10.0
 """Seconds without a response after which to connect again by the list of brokers: they may have moved."""
@@ -156,7 +156,7 @@ class Cluster:
         """Return the TLS problem of the first broker that has one, "" without one."""
         given = self._settings.security
         context, has_certificate = given.get("ssl_context"), self._settings.has_certificate
-        asked = (diagnose(each, context, has_certificate=has_certificate) for each in addresses[:MOST_ASKED])
+        asked = (diagnose(each, context, has_certificate=has_certificate) for each in addresses[:MOST_DIAGNOSED])
         return next((cause for cause in await asyncio.gather(*asked) if cause), "")
 
     async def _pause(self, seconds: float) -> None:

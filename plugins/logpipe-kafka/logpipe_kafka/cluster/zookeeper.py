@@ -48,7 +48,7 @@ class ZooKeeperBrokers:
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
-        from kazoo.client import KazooClient  # noqa: PLC0415 - only who uses ZooKeeper pays for loading it
+        from kazoo.client import KazooClient  # noqa: PLC0415 - loaded only where ZooKeeper is used
 
         # kazoo warns at each attempt while ZooKeeper is away; this class warns once.
         logging.getLogger("kazoo").addHandler(logging.NullHandler())
