@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logpipe import Chunk, EventBatch, Host, Options, Output, PermanentError
+from logpipe import Chunk, EventBatch, Host, Options, Output, PermanentError, RefusedRecords
 from logpipe.testing import Pipeline, pipeline
 
 TEXT = """
@@ -40,6 +40,7 @@ class Taster(Output[Options], type="taster"):
         self.bad: set[int] = set()
         self.error: Exception = PermanentError("bad taste")
         self.down_after: int | None = None
+        self.names_from = 0
         self.sizes: list[int] = []
         self.weights: list[int] = []
         self.ids: list[str] = []
@@ -58,6 +59,9 @@ class Taster(Output[Options], type="taster"):
             raise OSError("down")
         numbers = self.numbers(chunk)
         if self.bad & set(numbers):
+            if len(numbers) <= self.names_from:
+                self.taken += [n for n in numbers if n not in self.bad]
+                raise RefusedRecords({place: f"{n} is bad" for place, n in enumerate(numbers) if n in self.bad})
             raise self.error
         assert len(numbers) == len(chunk)
         self.taken += numbers
@@ -178,6 +182,21 @@ async def test_a_peer_that_goes_down_during_the_search() -> None:
         assert running.metric("retry_count") >= 1
     assert sorted(taster.taken) == [n for n in range(64) if n != 10]
     assert [letter.record for letter in running.dead_letters()] == [{"n": 10}]
+
+
+async def test_a_part_whose_bad_records_are_named_is_divided_no_further() -> None:
+    """Whoever refuses a large request whole may say of a small one what is wrong with it."""
+    async with pipeline(conf(), Taster) as running:
+        taster: Taster = running.plugin(Taster)
+        taster.bad, taster.names_from = {5, 6}, 4
+        await running.feed("t", *({"n": n} for n in range(16)))
+        await running.wait_for(lambda: len(running.dead_letters()) == 2 and len(taster.taken) == 14)
+    assert sorted(taster.taken) == [n for n in range(16) if n not in {5, 6}]
+    assert {letter.record["n"]: letter.reason for letter in running.dead_letters() if letter.record} == {
+        5: "5 is bad",
+        6: "6 is bad",
+    }
+    assert taster.sizes == [16, 8, 4, 4, 8]
 
 
 async def test_a_secondary_gets_the_whole_chunk() -> None:
