@@ -19,6 +19,7 @@ class Bulk(Output[Options], type="bulk"):
     def __init__(self, options: Options, host: Host) -> None:
         super().__init__(options, host)
         self.how = ""
+        self.error: type[Exception] = PermanentError
         self.bad: set[int] = set()
         self.written: list[int] = []
         self.writes = 0
@@ -37,7 +38,7 @@ class Bulk(Output[Options], type="bulk"):
             if self._is_done(chunk, place):
                 continue
             if n in self.bad:
-                raise PermanentError(f"{n} is bad")
+                raise self.error(f"{n} is bad")
             self.written.append(n)
             self._remember(chunk, place)
 
@@ -158,6 +159,19 @@ async def test_progress_survives_the_division(type_: str, how: str) -> None:
         await running.wait_for(lambda: len(running.dead_letters()) == 2)
         assert sorted(out.written) == [n for n in range(20) if n not in {3, 11}]
         assert sorted(lettered(running)) == [3, 11]
+
+
+@pytest.mark.parametrize("type_", ["bulk", "payload_bulk"])
+@pytest.mark.parametrize("how", ["count", "flags", "set"])
+async def test_what_is_delivered_of_a_chunk_that_is_given_up_is_no_dead_letter(type_: str, how: str) -> None:
+    """As far as the output has said so, in whichever way it does."""
+    async with pipeline(conf(type_, buffer="retry_max_times 1"), Bulk, PayloadBulk) as running:
+        out: Bulk = running.plugin(Bulk)
+        out.bad, out.how, out.error = {3}, how, OSError
+        await running.feed("t", *({"n": n} for n in range(6)))
+        await running.wait_for(lambda: running.graph.outlets[0].staging.waiting == 0)
+        assert out.written == [0, 1, 2]
+        assert lettered(running) == [3, 4, 5]
 
 
 async def test_a_secondary_gets_those_that_are_named() -> None:
