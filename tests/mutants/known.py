@@ -1,4 +1,4 @@
-"""Which tests run what, recorded once for each state of the modules; a file of tests that has changed is run again."""
+"""Which tests run what, recorded once: those are run again that have changed, or that ran a module that has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from tests.mutants.marks import FOLDER, MARKING, MODULE, Marks
 from tests.mutants.processes import Processes
-from tests.mutants.recording import RECORDS, Recorded, content_of, recorded
+from tests.mutants.recording import RECORDS, Recorded, content_of, note, recorded
 from tests.mutants.sites import Mutant
 from tests.mutants.targets import NOT_CHOSEN
 from tests.mutants.trees import ROOT, Tree
@@ -48,8 +48,13 @@ class Known:
         marks = self._folder / "marks"
         for folder in (self._records, marks):
             folder.mkdir(parents=True, exist_ok=True)
+        note(self._records, self._marks)
         done = self._folder / "done.json"
         whole = dict(json.loads(done.read_text())) if done.exists() else {}
+        newest = {each.test: each for each in recorded(self._records)}
+        for each in newest.values():
+            if not each.is_current:
+                whole.pop(each.test.partition("::")[0], None)
         files = [
             str(file) for file in _test_files(places) if whole.get(str(file)) != self._state(file, but_slow=but_slow)
         ]
@@ -64,13 +69,17 @@ class Known:
                 while process.poll() is None:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(SAY_SECONDS)
-                    count = sum(file.read_bytes().count(b"\n") for file in self._records.iterdir())
+                    count = sum(file.read_bytes().count(b"\n") for file in self._records.glob("*.jsonl"))
                     say(f"  {count} tests recorded")
             whole |= {file: self._state(Path(file), but_slow=but_slow) for file in files}
             done.write_text(json.dumps(whole))
         newest = {each.test: each for each in recorded(self._records)}
         current = {str(file): content_of(ROOT / file) for file in _test_files(["tests", "plugins"])}
-        self.tests = [each for each in newest.values() if current.get(each.test.partition("::")[0]) == each.content]
+        self.tests = [
+            each
+            for each in newest.values()
+            if each.is_current and current.get(each.test.partition("::")[0]) == each.content
+        ]
 
     @staticmethod
     def _state(file: Path, *, but_slow: bool) -> str:

@@ -7,6 +7,7 @@ of a test share. So what a test starts, and what it kills, is seen as well, and 
 from __future__ import annotations
 
 import ast
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -41,14 +42,18 @@ class Marks:
     """By file, line and column of a function's statement; a function that is in none has its first statement's."""
     names: dict[tuple[Path, str], set[int]] = field(default_factory=dict)
     """The statements of a file that name something."""
-    of_file: dict[Path, set[int]] = field(default_factory=dict)
+    of_file: dict[Path, range] = field(default_factory=dict)
+    states: dict[Path, str] = field(default_factory=dict)
+    """What tells each file from an older or a newer one."""
     _count: int = 0
 
     def marked(self, file: Path, source: bytes) -> str:
         """Return a file's text in which every statement is marked."""
         tree = ast.parse(source)
-        self.of_file[file] = set()
+        start = self._count
         _Marking(self, file).visit(tree)
+        self.of_file[file] = range(start, self._count)
+        self.states[file] = state_of(source)
         place = 1 + max(
             (n for n, node in enumerate(tree.body) if isinstance(node, ast.ImportFrom) and node.module == "__future__"),
             default=-1 if ast.get_docstring(tree) is None else 0,
@@ -63,7 +68,6 @@ class Marks:
         if self._count > SIZE:
             raise OverflowError(f"more than {SIZE} statements: raise SIZE in {__file__}")
         self.numbers[file, statement.lineno, statement.col_offset] = number
-        self.of_file[file].add(number)
         for node in ast.walk(statement):
             if isinstance(node, (ast.Name, ast.Attribute)):
                 name = node.id if isinstance(node, ast.Name) else node.attr
@@ -85,7 +89,12 @@ class Marks:
             named = [self.names.get((file, ast.unparse(target)), set()) for target in targets]
             if found := set().union(*named):
                 return found
-        return self.of_file[file]
+        return set(self.of_file[file])
+
+
+def state_of(source: bytes) -> str:
+    """Return what tells a file from an older or a newer one."""
+    return hashlib.blake2b(source, digest_size=8).hexdigest()
 
 
 class _Marking(ast.NodeTransformer):

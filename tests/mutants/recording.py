@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import re
@@ -17,10 +16,12 @@ from typing import Final
 
 import pytest
 
-from tests.mutants.marks import MODULE
+from tests.mutants.marks import MODULE, Marks, state_of
 
 RECORDS: Final = "LOGPIPE_MUTANTS_RECORDS"
 """The environment variable that names the folder of what is written down."""
+MARKED: Final = "marked.json"
+"""The file in that folder that says of each module where its marks begin and end, and its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +34,40 @@ class Recorded:
     seconds: float
     passed: bool
     marks: frozenset[int]
+    is_current: bool
+    """Whether the modules that it ran are as they were then."""
+
+
+def note(folder: Path, marks: Marks) -> None:
+    """Say what the numbers of marks mean."""
+    said = {str(file): [each.start, each.stop, marks.states[file]] for file, each in marks.of_file.items()}
+    (folder / MARKED).write_text(json.dumps(said))
 
 
 def recorded(folder: Path) -> Iterator[Recorded]:
     """Yield what is written down in a folder; of a test that was run twice both, the newer last."""
+    marked = json.loads((folder / MARKED).read_text())
     for file in sorted(folder.glob("*.jsonl"), key=lambda each: each.stat().st_mtime):
         for line in file.read_text().splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
                 continue  # somebody ended the run while it was written
-            made = zlib.decompress(base64.b64decode(row["marks"]))
-            marks = frozenset(found.start() for found in re.finditer(rb"[^\0]", made))
-            yield Recorded(row["test"], row["content"], row["seconds"], row["passed"], marks)
+            marks: set[int] = set()
+            is_current = True
+            for module, (state, made) in row["marks"].items():
+                start, _, now = marked.get(module, (0, 0, ""))
+                is_current = is_current and state == now
+                if state == now:
+                    bits = zlib.decompress(base64.b64decode(made))
+                    marks.update(start + found.start() for found in re.finditer(rb"[^\0]", bits))
+            yield Recorded(row["test"], row["content"], row["seconds"], row["passed"], frozenset(marks), is_current)
 
 
 @cache
 def content_of(file: Path) -> str:
     """Return what tells a test's file from an older or a newer one."""
-    return hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
+    return state_of(file.read_bytes())
 
 
 class Recorder:
@@ -59,7 +75,8 @@ class Recorder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known = {(each.test, each.content) for each in recorded(folder)}
+        self._marked = json.loads((folder / MARKED).read_text())
+        self._known = {(each.test, each.content) for each in recorded(folder) if each.is_current}
         self._passed = True
         self._file = (folder / f"{os.getpid()}-{time.time_ns()}.jsonl").open("w")
 
@@ -82,7 +99,11 @@ class Recorder:
             "content": content_of(item.path),
             "seconds": round(time.monotonic() - began, 3),
             "passed": self._passed,
-            "marks": base64.b64encode(zlib.compress(bytes(marks[:]))).decode(),
+            "marks": {
+                module: [state, base64.b64encode(zlib.compress(marks[start:stop])).decode()]
+                for module, (start, stop, state) in self._marked.items()
+                if any(marks[start:stop])
+            },
         }
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()

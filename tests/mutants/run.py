@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import queue
@@ -22,6 +21,7 @@ from tests.mutants.always import always
 from tests.mutants.chosen import CHOSEN, NOTICED
 from tests.mutants.draw import Possible
 from tests.mutants.known import Known
+from tests.mutants.marks import state_of
 from tests.mutants.processes import Processes
 from tests.mutants.recording import Recorded
 from tests.mutants.sites import Mutant
@@ -72,8 +72,7 @@ class Run:
         self._sources = sources
         self._possible = Possible({file: sources[file] for file in files})
         self._reasons = self._possible.reasons()
-        told = b"\n".join([*(str(file).encode() for file in sources), *sources.values()])
-        self._folder = PLACE / hashlib.blake2b(told, digest_size=6).hexdigest()
+        self._folder = PLACE / "known"
         self._known = Known(sources, self._folder)
         self._trees: queue.SimpleQueue[Tree] = queue.SimpleQueue()
         self._processes = Processes()
@@ -108,8 +107,11 @@ class Run:
         if file.exists() and not self._arguments.anew:
             current = {test.test for test in self._known.tests}
             rows = [json.loads(line) for line in file.read_text().splitlines()]
-            by = {row["key"]: row["by"] for row in rows if row["by"].partition(" (")[0] in current}
-            yield from ((each, by[each.key], "") for each in chosen if each.key in by)
+            by = {(row["key"], row["state"]): row["by"] for row in rows if row["by"].partition(" (")[0] in current}
+            yield from ((each, found, "") for each in chosen if (found := by.get((each.key, self._state(each)))))
+
+    def _state(self, mutant: Mutant) -> str:
+        return state_of(self._sources[mutant.file])
 
     def _plant(self, left: list[Mutant]) -> Iterator[Outcome]:
         """Yield what becomes of each."""
@@ -123,7 +125,8 @@ class Run:
                     outcome = future.result()
                     _say(f"[{count}/{len(left)} {(time.monotonic() - began) / 60:.0f} min] {outcome.line}")
                     if outcome.by:
-                        noticed.write(json.dumps({"key": outcome.mutant.key, "by": outcome.by}) + "\n")
+                        row = {"key": outcome.mutant.key, "state": self._state(outcome.mutant), "by": outcome.by}
+                        noticed.write(json.dumps(row) + "\n")
                         noticed.flush()
                     yield outcome
             except BaseException:

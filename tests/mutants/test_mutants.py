@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import sys
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +13,8 @@ import pytest
 
 from tests.mutants.always import ALWAYS, always
 from tests.mutants.draw import LARGEST_SHARE, Possible
-from tests.mutants.marks import MODULE, Marks
+from tests.mutants.marks import MODULE, Marks, state_of
+from tests.mutants.recording import Recorded, note, recorded
 from tests.mutants.sites import mutants
 from tests.mutants.targets import targets
 from tests.mutants.trees import ROOT
@@ -109,3 +113,25 @@ def test_statements_say_that_they_are_run(monkeypatch: pytest.MonkeyPatch) -> No
     assert marks.which(FILE, source, (6, 4)).isdisjoint(made)
     assert marks.which(FILE, source, (9, 4)).isdisjoint(made)
     assert marks.which(FILE, source, (1, 0)) == marks.which(FILE, source, (4, 4))
+
+
+def test_a_test_is_known_until_a_module_changes_that_it_ran(tmp_path: Path) -> None:
+    """Wherever the marks of that module begin by then."""
+    one, other, changed = b"def f():\n    return 1\n", b"def g():\n    return 2\n", b"def f():\n    return 3\n"
+    made = base64.b64encode(zlib.compress(b"\1")).decode()
+    row = {"test": "t", "content": "c", "seconds": 0.1, "passed": True, "marks": {"one.py": [state_of(one), made]}}
+    (tmp_path / "1.jsonl").write_text(json.dumps(row) + '\n{"test": "torn')
+
+    def known(**files: bytes) -> Recorded:
+        marks = Marks()
+        for name, source in files.items():
+            marks.marked(Path(f"{name}.py"), source)
+        note(tmp_path, marks)
+        (found,) = recorded(tmp_path)
+        return found
+
+    assert known(one=one, other=other).marks == {0}
+    assert known(other=other, one=one).marks == {1}
+    assert known(one=one, other=changed).is_current
+    assert not known(one=changed, other=other).is_current
+    assert not known(other=other).is_current
