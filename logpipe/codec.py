@@ -12,6 +12,8 @@ from logpipe.event import size_of as size_of
 from logpipe.event import spans_of as spans_of
 from logpipe.inject import InjectOptions as InjectOptions
 from logpipe.inject import compile_inject as compile_inject
+from logpipe.plugin import LineParser as LineParser
+from logpipe.plugin import RecordFormatter as RecordFormatter
 from logpipe.raw_text import escaped as escaped
 from logpipe.raw_text import holds_bytes as holds_bytes
 from logpipe.raw_text import readable as readable

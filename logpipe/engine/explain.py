@@ -13,7 +13,7 @@ from logpipe.config.element import Element
 from logpipe.config.explained import Explained, Explaining
 from logpipe.config.options import Options
 from logpipe.config.secrets import MASK
-from logpipe.engine.build import COMPAT, set_dialect
+from logpipe.engine.construction import COMPAT, set_dialect
 from logpipe.engine.secrets import KINDS
 from logpipe.registry import Registry, UnknownPluginError
 

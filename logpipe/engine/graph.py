@@ -17,7 +17,8 @@ from typing import Any, Final, Self
 
 from logpipe.config.diagnostic import ConfigError, Diagnostic, Report, error
 from logpipe.config.element import Element
-from logpipe.engine.build import FLUENT_LOG, ROOT, Builder
+from logpipe.engine.build import FLUENT_LOG, Builder
+from logpipe.engine.construction import ROOT
 from logpipe.engine.dead_letter_files import DeadLetterFiles, default_base
 from logpipe.engine.dead_letters import DeadLetterQueue
 from logpipe.engine.delivery import BufferedOutlet

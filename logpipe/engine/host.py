@@ -28,7 +28,7 @@ from logpipe.sockets.endpoint import Endpoints
 T = TypeVar("T")
 
 
-class Builder(Protocol):
+class PartBuilder(Protocol):
     """Builds the outputs that outputs hold."""
 
     def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
@@ -80,7 +80,7 @@ class PluginHost:
         world: World,
         router: Router | None,
         log: logging.LoggerAdapter[Any],
-        builder: Builder,
+        builder: PartBuilder,
         element: Element,
         label: str = "@ROOT",
         in_error_label: bool = False,

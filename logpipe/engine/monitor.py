@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from logpipe.config.element import Unset
-from logpipe.engine.build import ROOT
+from logpipe.engine.construction import ROOT
 from logpipe.engine.delivery import BufferedOutlet
-from logpipe.engine.host import PluginHost
+from logpipe.engine.host import PluginHost, World
+from logpipe.engine.ledger import Ledger
+from logpipe.engine.router import Router
 from logpipe.engine.secrets import masked, secret_finder
-from logpipe.engine.stage import Stage
+from logpipe.engine.stage import Stage, Stages
 from logpipe.engine.system import SystemOptions
 from logpipe.metrics import Measurement, measure
 from logpipe.plugin import PluginState, RetryState
 from logpipe.version import __version__
 
-if TYPE_CHECKING:
-    from logpipe.engine.graph import Graph
+
+class Watched(Protocol):
+    """The graph, as far as it is shown."""
+
+    world: World
+    stages: Stages
+    routers: dict[str, Router]
+    outlets: list[BufferedOutlet]
+    command_line: Mapping[str, Any]
+
+    def ledger(self) -> Ledger:
+        """Return where every byte and every event went so far."""
+        ...
 
 
 class StageState:
@@ -66,7 +79,7 @@ class StageState:
 class GraphMonitor:
     """Implements `logpipe.Monitor`."""
 
-    def __init__(self, graph: Graph, system: SystemOptions) -> None:
+    def __init__(self, graph: Watched, system: SystemOptions) -> None:
         self._graph = graph
         self._system = system
 

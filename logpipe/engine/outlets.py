@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, tzinfo
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import converter
@@ -17,6 +17,7 @@ from logpipe.config.options import PluginConf, describe
 from logpipe.engine.buffer_lint import lint_buffer, lint_placeholders, lint_repeated, lint_secondary
 from logpipe.engine.chunk_keys import Slices, compile_place
 from logpipe.engine.chunking import Staging
+from logpipe.engine.construction import Construction
 from logpipe.engine.counted import EMITS, MISSING, TAKEN
 from logpipe.engine.delivery import SLOW_FLUSH_SECONDS, BufferedOutlet
 from logpipe.engine.edges import UNNAMED, Edge, Passing, Taker, passing
@@ -30,10 +31,6 @@ from logpipe.event import EventBatch
 from logpipe.plugin import Buffer, Outlet, Output, OutputHost
 from logpipe.plugin.failures import failure_of
 from logpipe.time_format import find_zone
-
-if TYPE_CHECKING:
-    from logpipe.engine.build import Builder
-
 
 Replace: TypeAlias = Callable[[PluginConf, OutputHost], Output[Any] | None]
 """Returns what stands in for an output, for tests of a configuration; None to leave it."""
@@ -96,8 +93,8 @@ class PassingOutlet(DirectOutlet):
 class OutletBuilder:
     """Builds the outlets of one graph; `in_memory` keeps every buffer in memory, whatever the configuration says."""
 
-    def __init__(self, builder: Builder, *, in_memory: bool, replace: Replace | None = None) -> None:
-        self._builder = builder
+    def __init__(self, plugins: Construction, *, in_memory: bool, replace: Replace | None = None) -> None:
+        self._plugins = plugins
         self._in_memory = in_memory
         self._replace = replace
         self._is_building_late = False
@@ -107,8 +104,8 @@ class OutletBuilder:
 
     def top(self, element: Element, router: Router) -> tuple[Taker, OutputPluginHost] | None:
         """Build the output of a `<match>`."""
-        conf = self._builder.configured("output", element)
-        return None if conf is None else self._guarded(conf, self._builder.host(conf, router, OutputPluginHost))
+        conf = self._plugins.configured("output", element)
+        return None if conf is None else self._guarded(conf, self._plugins.host(conf, router, OutputPluginHost, self))
 
     def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
         """Build the output of a `<store>`, and say how links call it.
@@ -116,38 +113,38 @@ class OutletBuilder:
         Raises:
             InvalidSetting: it cannot be built, and the graph runs; else that is reported.
         """
-        if not self._builder.world.is_starting or self._is_building_late:
+        if not self._plugins.world.is_starting or self._is_building_late:
             return self._nested(conf, parent)
-        outputs = self._builder.stages.outputs
+        outputs = self._plugins.stages.outputs
         known_outputs, known_buffers = len(outputs), len(self.buffered)
         self._is_building_late = True
         try:
-            outlet, title = self._builder.raising(lambda: self._nested(conf, parent))
+            outlet, title = self._plugins.raising(lambda: self._nested(conf, parent))
         finally:
             self._is_building_late = False
         return LateOutlet(outlet, outputs[known_outputs:], self.buffered[known_buffers:]), title
 
     def _nested(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
-        host = self._builder.host(conf, parent.router or self._builder.routers["@ROOT"], OutputPluginHost)
+        host = self._plugins.host(conf, parent.router or self._plugins.routers["@ROOT"], OutputPluginHost, self)
         built = self._guarded(conf, host)
         return Nowhere() if built is None else built[0], host.title
 
     def _guarded(self, conf: PluginConf, host: OutputPluginHost) -> tuple[Taker, OutputPluginHost] | None:
         """Build an output; what its class's own methods raise is reported."""
-        return self._builder.guarded(conf, lambda: self._build(conf, host))
+        return self._plugins.guarded(conf, lambda: self._build(conf, host))
 
     def router(self, label: str) -> Router | None:
         """Return a label's router."""
-        return self._builder.routers.get(label)
+        return self._plugins.routers.get(label)
 
     def _build(self, conf: PluginConf, host: OutputPluginHost) -> tuple[Taker, OutputPluginHost] | None:
-        lint_repeated(conf, self._builder.report)
+        lint_repeated(conf, self._plugins.report)
         cls: type[Output[Any]] = conf.plugin_class
         written = next(conf.element.sections("buffer"), None)
         buffered = cls.is_buffered() and (written is not None or not cls.is_direct())
         if written is not None and not buffered:
             message = f"{describe(conf.element)}: <buffer> section on a non-buffered plugin"
-            self._builder.report(error("unwanted-section", message, written.position, "remove it"))
+            self._plugins.report(error("unwanted-section", message, written.position, "remove it"))
             return None
         buffer_conf = self._buffer_conf(conf, written, host) if buffered else None
         if buffered and buffer_conf is None:
@@ -158,11 +155,11 @@ class OutletBuilder:
             host.zone_and_keys = lambda: (zone, keys)
         host.passes_to = cls.passes_to
         host.emits_unsaid = cls.keeps_tag and not any(cls.ways(conf.element))
-        output = self._builder.construct(conf, host)
+        output = self._plugins.construct(conf, host)
         if not isinstance(output, Output):
             return None
         replaced = None if self._replace is None else self._replace(conf, host)
-        self._builder.stages.outputs.append(Stage(replaced or output, host))
+        self._plugins.stages.outputs.append(Stage(replaced or output, host))
         if replaced is not None:
             self.by_id[host.plugin_id] = direct = DirectOutlet(replaced, host)
             return direct, host
@@ -171,7 +168,7 @@ class OutletBuilder:
         if buffer_conf is not None:
             if secondary is not None:
                 written = next(conf.element.sections("secondary"))
-                lint_secondary(_options(buffer_conf), output, secondary, written, self._builder.report)
+                lint_secondary(_options(buffer_conf), output, secondary, written, self._plugins.report)
             outlet = self._buffered(conf, buffer_conf, output, host, secondary)
         if outlet is None:
             return None
@@ -188,12 +185,12 @@ class OutletBuilder:
             element.set("@type", DEFAULT_BUFFER, element.position)
         kind = element.type or DEFAULT_BUFFER
         path = "" if host.root_dir is not None else conf.plugin_class.buffer_path(conf.options)
-        if path and "path" not in element.params and self._builder.has_setting("buffer", kind, "path"):
+        if path and "path" not in element.params and self._plugins.has_setting("buffer", kind, "path"):
             element.set("path", path, element.position)
-        found = self._builder.find("buffer", kind, element, self._builder.report)
+        found = self._plugins.find("buffer", kind, element, self._plugins.report)
         if found is not None:
-            lint_buffer(_options(found), element, given, self._builder.report)
-            lint_placeholders(conf, _options(found).chunk_keys, self._builder.report)
+            lint_buffer(_options(found), element, given, self._plugins.report)
+            lint_placeholders(conf, _options(found).chunk_keys, self._plugins.report)
         return found
 
     def _default(self, element: Element, conf: PluginConf, host: OutputPluginHost) -> None:
@@ -214,7 +211,7 @@ class OutletBuilder:
         if element.get("flush_mode", "interval") != "interval":
             defaults.pop("flush_interval", None)  # the user has said when chunks are flushed
         for name, value in defaults.items():
-            if name not in element.params and self._builder.has_setting("buffer", kind, name):
+            if name not in element.params and self._plugins.has_setting("buffer", kind, name):
                 element.set(name, value, element.position)
 
     def _zone(self, buffer_conf: PluginConf) -> tzinfo | None:
@@ -229,7 +226,7 @@ class OutletBuilder:
         except ValueError as problem:
             message = f"{buffer_conf.element.title}: timekey_zone: {problem}"
             place = buffer_conf.element.params["timekey_zone"].value_position
-            self._builder.report(error("invalid-value", message, place))
+            self._plugins.report(error("invalid-value", message, place))
             return UTC
 
     def _secondary(self, conf: PluginConf, host: OutputPluginHost, *, buffered: bool) -> Output[Any] | None:
@@ -240,24 +237,24 @@ class OutletBuilder:
         if any(element.sections("buffer", "secondary")):
             problem = "<secondary> must not hold a <buffer> or <secondary> of its own"
         if problem:
-            self._builder.report(error("invalid-secondary", f"{describe(conf.element)}: {problem}", element.position))
+            self._plugins.report(error("invalid-secondary", f"{describe(conf.element)}: {problem}", element.position))
             return None
         if not element.type:
             element.set("@type", conf.type, element.position)
-        found = self._builder.find("output", element.type, element, self._builder.report)
+        found = self._plugins.find("output", element.type, element, self._plugins.report)
         if found is None:
             return None
         if not found.plugin_class.is_buffered():
             message = f"{describe(conf.element)}: @type {found.type} cannot take chunks, so it is no <secondary>"
-            self._builder.report(error("invalid-secondary", message, element.position))
+            self._plugins.report(error("invalid-secondary", message, element.position))
             return None
-        own = self._builder.host(found, host.router or self._builder.routers["@ROOT"], OutputPluginHost)
+        own = self._plugins.host(found, host.router or self._plugins.routers["@ROOT"], OutputPluginHost, self)
         own.zone_and_keys = host.zone_and_keys
         own.is_secondary = True
-        output = self._builder.construct(found, own)
+        output = self._plugins.construct(found, own)
         if not isinstance(output, Output):
             return None
-        self._builder.stages.outputs.append(Stage(output, own))
+        self._plugins.stages.outputs.append(Stage(output, own))
         return output
 
     def _buffered(
@@ -268,7 +265,7 @@ class OutletBuilder:
         host: OutputPluginHost,
         secondary: Output[Any] | None,
     ) -> BufferedOutlet | None:
-        buffer = self._builder.construct(buffer_conf, host)
+        buffer = self._plugins.construct(buffer_conf, host)
         if not isinstance(buffer, Buffer):
             return None
         options = _options(buffer_conf)
@@ -276,9 +273,9 @@ class OutletBuilder:
         try:
             place = compile_place(options, slices)
         except ValueError as problem:
-            self._builder.report(error("invalid-argument", str(problem), buffer_conf.element.arg_position))
+            self._plugins.report(error("invalid-argument", str(problem), buffer_conf.element.arg_position))
             return None
-        world = self._builder.world
+        world = self._plugins.world
         culprits = (host,) if secondary is None else (host, secondary.host)
         giving_up = GivingUp(
             host,

@@ -7,7 +7,8 @@ of a plugin is: constructed (no I/O), `start`, work, `stop`. Read `stages.py` fi
 from logpipe.files import Files
 from logpipe.plugin.buffers import Buffer, StoredChunk
 from logpipe.plugin.chunk import Chunk, ChunkKey
-from logpipe.plugin.codecs import Formatter, Parsed, Parser
+from logpipe.plugin.codec_protocols import LineParser, Parsed, RecordFormatter
+from logpipe.plugin.codecs import Formatter, Parser
 from logpipe.plugin.host import Clock, FilterHost, Host, InputHost, Outlet, OutputHost
 from logpipe.plugin.monitor import Monitor, PluginState, RetryState
 from logpipe.plugin.stages import AsyncFilter, Filter, FilterBase, Input, Output, Plugin, Way
@@ -26,6 +27,7 @@ __all__ = [
     "Host",
     "Input",
     "InputHost",
+    "LineParser",
     "Monitor",
     "Outlet",
     "Output",
@@ -34,6 +36,7 @@ __all__ = [
     "Parser",
     "Plugin",
     "PluginState",
+    "RecordFormatter",
     "RetryState",
     "StoredChunk",
     "Way",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, LineBatch, Record, Time
+from logpipe.plugin.codec_protocols import Parsed
 from logpipe.plugin.shape import told
 from logpipe.plugin.stages import O, Plugin
 from logpipe.raw_text import escaped, is_utf8, unescape_values
@@ -59,15 +60,6 @@ class Parser(Plugin[O]):
     it, and its `records` are what that would have made. Where this cannot be promised for all of these lines it returns
     None, and `parse_lines` is called. Where the settings never allow it, the constructor sets `self.lines = None`.
     """
-
-
-class Parsed(NamedTuple):
-    """What a parser made of many lines."""
-
-    times: list[Time]
-    records: list[Record]
-    unmatched: list[int]
-    """Numbers of the lines that are not in the format, counted from 0."""
 
 
 class Formatter(Plugin[O]):

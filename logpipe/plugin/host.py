@@ -7,19 +7,17 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from logpipe.config.options import PluginConf
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.files import Files
 from logpipe.metrics import Counter
 from logpipe.plugin.chunk import Chunk
+from logpipe.plugin.codec_protocols import LineParser, RecordFormatter
 from logpipe.plugin.monitor import Monitor
 from logpipe.sockets.address import Address
 from logpipe.sockets.endpoint import Endpoint
-
-if TYPE_CHECKING:
-    from logpipe.plugin.codecs import Formatter, Parser
 
 T = TypeVar("T")
 
@@ -108,11 +106,11 @@ class Host(Protocol):
         """A view of all plugins and of the ledger, from `start` on."""
         ...
 
-    def parser(self, conf: PluginConf) -> Parser[Any]:
+    def parser(self, conf: PluginConf) -> LineParser:
         """Build the parser of a `<parse>` section."""
         ...
 
-    def formatter(self, conf: PluginConf) -> Formatter[Any]:
+    def formatter(self, conf: PluginConf) -> RecordFormatter:
         """Build the formatter of a `<format>` section."""
         ...
 

@@ -35,7 +35,7 @@ class CriParser(FieldParser[CriOptions], type="cri"):
 
     def __init__(self, options: CriOptions, host: Host) -> None:
         super().__init__(options, host)
-        self._message: Parser[Any] | None = host.parser(options.parse) if options.parse is not None else None
+        self._message = host.parser(options.parse) if options.parse is not None else None
         # a time that is not kept may have the name of another field
         self._key = self._time_field = (options.time_key if options.keep_time_key else None) or "time"
 

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 import msgpack
 import orjson
 
-from logpipe import Counter, FormatError, Formatter, Host, Record, RecordTooLarge, Time
-from logpipe.codec import holds_bytes, readable
+from logpipe import Counter, FormatError, Host, Record, RecordTooLarge, Time
+from logpipe.codec import RecordFormatter, holds_bytes, readable
 from logpipe.ruby import to_s
 
 Encode: TypeAlias = Callable[[Any], bytes]
@@ -60,7 +60,7 @@ def for_events(encode: Encode) -> EncodeEvent:
     return lambda _tag, _time, record: encode(record)
 
 
-def by_formatter(formatter: Formatter[Any]) -> EncodeEvent:
+def by_formatter(formatter: RecordFormatter) -> EncodeEvent:
     """Return a formatter as an encoding of events."""
 
     def encode(tag: str, time: Time, record: Record) -> bytes:
