@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from logpipe.builtin.position_file import PositionFile
-from logpipe.engine.letters import decode
+from logpipe.engine.dead_letters.letters import decode
 from tests.builtin.buffers.stages import files
 from tests.services.waiting import slowness, wait_until
 

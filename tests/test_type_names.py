@@ -13,12 +13,12 @@ from logpipe.registry import ELSEWHERE, GROUPS, KINDS, Registry
 ROOT: Final = Path(__file__).parents[1]
 LOOKED_AT: Final = ("engine", "config", "plugin", "supervisor")
 STAYS: Final = {
-    ("engine/outlets.py", "memory"): "the buffer of a section without <buffer>, in fluentd's language",
+    ("engine/building/outlets.py", "memory"): "the buffer of a section without <buffer>, in fluentd's language",
     ("config/element.py", "regexp"): "what @type /…/ of a <parse> means",
     ("config/compat.py", "regexp"): "what 0.12's format /…/ means",
     ("config/secrets.py", "json"): "a word that is part of the names of secrets",
     ("config/yaml_nodes.py", "null"): "YAML's nothing",
-    ("engine/log.py", "json"): "a format of our own log",
+    ("engine/logging/setup.py", "json"): "a format of our own log",
     ("config/reference.py", "regexp"): "a field of the reference, for machines",
     ("engine/system.py", "json"): "a format of our own log",
     ("engine/system.py", "none"): "a level",

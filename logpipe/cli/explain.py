@@ -9,7 +9,7 @@ from logpipe.cli.settings import settings_from
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.explained import Explained
 from logpipe.config.render import render_all
-from logpipe.engine.explain import expressions, routes
+from logpipe.engine.building.explain import expressions, routes
 from logpipe.supervisor import load, registry_of
 
 

@@ -193,7 +193,7 @@ def _umask(text: str) -> int:
 
 
 def _rotation_age(text: str) -> str:
-    from logpipe.engine.log_file import rotation_age
+    from logpipe.engine.logging.file import rotation_age
 
     rotation_age(text)
     return text

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from logpipe.config.conversion import FileMode, Seconds, Size
 from logpipe.config.declare import InvalidSetting, argument, param, section
 from logpipe.config.options import Options
-from logpipe.engine.log_file import Age, rotation_age
+from logpipe.engine.logging.file import Age, rotation_age
 
 _RUBY: Final = "it is about Ruby"
 

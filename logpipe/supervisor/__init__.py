@@ -16,10 +16,10 @@ from functools import partial
 
 from logpipe.config.diagnostic import ConfigError
 from logpipe.config.render import render_all
-from logpipe.engine import malloc
-from logpipe.engine.graph import Graph
+from logpipe.engine.running import malloc
+from logpipe.engine.running.graph import Graph
+from logpipe.engine.running.watchdog import Watchdog
 from logpipe.engine.system import SystemOptions
-from logpipe.engine.watchdog import Watchdog
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
 from logpipe.sockets.inherited import inherited

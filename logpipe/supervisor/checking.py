@@ -14,10 +14,10 @@ from typing import Final
 from logpipe.config.compat import Rewrite
 from logpipe.config.diagnostic import ConfigError, Diagnostic, Position, Report, error
 from logpipe.config.element import Element
-from logpipe.engine.effective import show
-from logpipe.engine.graph import Graph
-from logpipe.engine.log import LogDiagnostics
-from logpipe.engine.workers import first_workers
+from logpipe.engine.building.effective import show
+from logpipe.engine.building.workers import first_workers
+from logpipe.engine.logging.setup import LogDiagnostics
+from logpipe.engine.running.graph import Graph
 from logpipe.registry import Registry, innermost_place, reason
 from logpipe.supervisor.settings import Settings, load
 from logpipe.supervisor.volatile import lint_volatile

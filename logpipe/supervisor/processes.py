@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from logpipe import signals
-from logpipe.engine.log import reopen
+from logpipe.engine.logging.setup import reopen
 from logpipe.engine.system import SystemOptions
 from logpipe.sockets.opening import Here
 from logpipe.sockets.shared import SOCKETS_FD, Share

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from logpipe.engine.graph import Graph
+from logpipe.engine.running.graph import Graph
 
 
 def log_state(graph: Graph, log: logging.Logger) -> None:

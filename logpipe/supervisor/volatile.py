@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from logpipe.config.diagnostic import Position, Report, warning
-from logpipe.engine.graph import Graph
+from logpipe.engine.running.graph import Graph
 
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 _ESCAPES: Final = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}

@@ -17,14 +17,14 @@ from typing import Final
 from logpipe import signals
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
-from logpipe.engine import malloc
-from logpipe.engine.graph import Graph, read_system
-from logpipe.engine.log import reopen, set_up
-from logpipe.engine.log_file import LogFile, Rotation
-from logpipe.engine.log_repeats import Repeats
-from logpipe.engine.starting import StartError
+from logpipe.engine.hosts.starting import StartError
+from logpipe.engine.logging.file import LogFile, Rotation
+from logpipe.engine.logging.repeats import Repeats
+from logpipe.engine.logging.setup import reopen, set_up
+from logpipe.engine.running import malloc
+from logpipe.engine.running.graph import Graph, read_system
+from logpipe.engine.running.watchdog import Watchdog
 from logpipe.engine.system import SystemOptions
-from logpipe.engine.watchdog import Watchdog
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
 from logpipe.sockets.kept import Sockets

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from logpipe.config.options import PluginConf
-from logpipe.engine.counted import DROPPED, MADE
-from logpipe.engine.ledger import Ledger
+from logpipe.engine.accounting.counted import DROPPED, MADE
+from logpipe.engine.running.ledger import Ledger
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Measurement, Metrics
 from logpipe.plugin import Chunk, Clock, Files, Formatter, Monitor, Outlet, Parser, PluginState

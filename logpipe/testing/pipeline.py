@@ -14,9 +14,9 @@ from typing import Any, Final
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.parser import parse_text
-from logpipe.engine.graph import THREADS, Graph, SystemClock
-from logpipe.engine.letters import Letter, decode
-from logpipe.engine.outlets import Replace
+from logpipe.engine.building.outlets import Replace
+from logpipe.engine.dead_letters.letters import Letter, decode
+from logpipe.engine.running.graph import THREADS, Graph, SystemClock
 from logpipe.event import Event, EventBatch, Receipt, Record, Time
 from logpipe.plugin import Clock, Plugin
 from logpipe.registry import Registry

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from logpipe.cli import main
-from logpipe.engine.letters import Culprit, Letter, encode
+from logpipe.engine.dead_letters.letters import Culprit, Letter, encode
 from logpipe.event import Record
 from logpipe.plugin import ChunkKey
 from tests.builtin.buffers.stages import conf, running

@@ -17,8 +17,8 @@ from logpipe import (
 )
 from logpipe.builtin.buffers.file.buffer import FileBuffer
 from logpipe.builtin.buffers.memory import MemoryBuffer, MemoryChunk
-from logpipe.engine import outlets
-from logpipe.engine.delivery import BufferedOutlet
+from logpipe.engine.building import outlets
+from logpipe.engine.delivery.outlet import BufferedOutlet
 from logpipe.testing import pipeline
 from tests.engine.planted import FAULTS, NINE, OWN_LOG, Written, gaps, planted
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logpipe import BufferOptions, ChunkKey
-from logpipe.engine.chunk_queue import ChunkQueue
+from logpipe.engine.buffering.chunk_queue import ChunkQueue
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from logpipe import ConfigError
-from logpipe.engine.lint.circles import lint_circles
+from logpipe.engine.building.lint.circles import lint_circles
 from logpipe.registry import Registry
 from logpipe.testing import parse, pipeline
 

@@ -22,7 +22,7 @@ from logpipe import (
     RetryLater,
     param,
 )
-from logpipe.engine.letters import Culprit
+from logpipe.engine.dead_letters.letters import Culprit
 from logpipe.testing import ManualClock, Pipeline, pipeline, settle
 
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type test\nname quiet\n</match>\n</label>\n"

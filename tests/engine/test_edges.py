@@ -19,11 +19,11 @@ from logpipe import (
     plugin_section,
 )
 from logpipe.builtin.out_routing import Copy
-from logpipe.engine.dead_letters import DeadLetterQueue
-from logpipe.engine.delivery import BufferedOutlet
-from logpipe.engine.edges import UNNAMED, Edge
-from logpipe.engine.outlets import DirectOutlet, PassingOutlet
-from logpipe.engine.router import Router
+from logpipe.engine.accounting.edges import UNNAMED, Edge
+from logpipe.engine.building.outlets import DirectOutlet, PassingOutlet
+from logpipe.engine.dead_letters.queue import DeadLetterQueue
+from logpipe.engine.delivery.outlet import BufferedOutlet
+from logpipe.engine.routing.router import Router
 from logpipe.testing import pipeline
 from tests.engine.planted import FAULTS, NINE, OWN_LOG, Written, gaps, planted, some
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logpipe import BufferFull, Chunk, EventBatch, Filter, Options, Output, PermanentError, Record, RetryLater, Time
-from logpipe.engine.ledger import Ledger, OutputLine, RouteLine
+from logpipe.engine.running.ledger import Ledger, OutputLine, RouteLine
 from logpipe.testing import Pipeline, pipeline
 
 OWN_LOG = "<label @FLUENT_LOG>\n<match **>\n@type test\nname own\n</match>\n</label>\n"

@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 
 from logpipe import EventBatch, Input, Options, Output, param, raw_section
-from logpipe.engine.lint import lint
-from logpipe.engine.lint.routes import covers, lint_routes
+from logpipe.engine.building.lint import lint
+from logpipe.engine.building.lint.routes import covers, lint_routes
 from logpipe.registry import Registry
 from logpipe.testing import parse
 from logpipe.tree import Element

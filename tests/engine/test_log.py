@@ -15,8 +15,8 @@ import pytest
 
 from logpipe.cli import main
 from logpipe.durable import Files
-from logpipe.engine.log import set_up
-from logpipe.engine.log_file import LogFile
+from logpipe.engine.logging.file import LogFile
+from logpipe.engine.logging.setup import set_up
 from tests.e2e.program import Logpipe
 from tests.services.waiting import wait_until
 

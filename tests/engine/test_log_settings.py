@@ -13,9 +13,9 @@ from typing import Literal
 import pytest
 
 from logpipe.durable import Files
-from logpipe.engine.log import set_up
-from logpipe.engine.log_file import LogFile, Rotation
-from logpipe.engine.log_repeats import Repeats
+from logpipe.engine.logging.file import LogFile, Rotation
+from logpipe.engine.logging.repeats import Repeats
+from logpipe.engine.logging.setup import set_up
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from logpipe import BufferOptions
-from logpipe.engine.retry import Retry
+from logpipe.engine.buffering.retry import Retry
 
 
 def options(**given: Any) -> BufferOptions:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from logpipe import Chunk, EventBatch, Input, Options, Output, PluginConf, param, plugin_section
-from logpipe.engine.lint import lint
+from logpipe.engine.building.lint import lint
 from logpipe.registry import Registry
 from logpipe.testing import check_plugin, parse, pipeline
 from logpipe.tree import Element, Way

@@ -9,7 +9,7 @@ import pytest
 
 from logpipe import ConfigError, EventBatch, Input, Options, Output
 from logpipe.config.diagnostic import Diagnostic
-from logpipe.engine.graph import Graph
+from logpipe.engine.running.graph import Graph
 from logpipe.registry import Registry
 from logpipe.testing import parse, pipeline
 

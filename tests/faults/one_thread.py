@@ -5,6 +5,6 @@ strace counts system calls for each thread by itself; so every call of that work
 
 from __future__ import annotations
 
-from logpipe.engine import graph
+from logpipe.engine.running import graph
 
 setattr(graph, "THREADS", 1)  # noqa: B010 - it is a constant for everybody else

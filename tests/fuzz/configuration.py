@@ -12,7 +12,7 @@ from typing import Any, Final
 from logpipe.config.declare import REQUIRED, Setting
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.options import Options, hints, options_class
-from logpipe.engine.graph import Graph
+from logpipe.engine.running.graph import Graph
 from logpipe.plugin import Plugin
 from logpipe.registry import Registry
 from logpipe.testing.collector import Collector

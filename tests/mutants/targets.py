@@ -10,9 +10,9 @@ MODULES: Final = {
     "logpipe": ["durable"],
     "logpipe/engine": [
         *("router", "chain", "gate", "draining", "tag_pattern", "edges", "ledger"),
-        *("delivery", "flush_timer", "attempts", "sending", "verdict", "last_resort", "giving_up"),
+        *("outlet", "flush_timer", "attempts", "sending", "verdict", "last_resort", "giving_up"),
         *("chunk_queue", "retry", "poison", "placeholders"),
-        *("dead_letters", "dead_letter_files", "letters"),
+        *("queue", "files", "letters"),
     ],
     "logpipe/builtin": ["position_file"],
     "logpipe/builtin/in_tail": [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from logpipe import signals
-from logpipe.engine import malloc
+from logpipe.engine.running import malloc
 from logpipe.supervisor import worker
 from tests.supervisor.running import Running
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from logpipe.engine.watchdog import Watchdog
+from logpipe.engine.running.watchdog import Watchdog
 from logpipe.sockets.kept import Sockets
 from logpipe.supervisor import Settings, worker
 from logpipe.supervisor.worker import Loaded, Worker

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from logpipe.engine.graph import Graph
+from logpipe.engine.running.graph import Graph
 from logpipe.supervisor.worker import REST_SECONDS
 from logpipe.testing import wait_for
 from tests.services.ports import free_port

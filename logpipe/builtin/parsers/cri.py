@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from logpipe import Host, Parsed, Parser, PluginConf, Record, Time, param, plugin_section
+from logpipe import Host, Parsed, PluginConf, Record, Time, param, plugin_section
 from logpipe.builtin.parsers.field_parser import FieldParser
 from logpipe.builtin.parsers.parse_options import ParseOptions
-from logpipe.codec import text_or_bytes, texts_or_bytes
+from logpipe.codec import LineParser, text_or_bytes, texts_or_bytes
 
 
 class CriOptions(ParseOptions):
@@ -78,7 +78,7 @@ class CriParser(FieldParser[CriOptions], type="cri"):
         time, stream, logtag, message = parts
         return {"stream": stream, "logtag": logtag, "message": message, self._time_field: time}
 
-    def _parse_messages(self, message: Parser[Any], lines: list[bytes], now: Time) -> Parsed:
+    def _parse_messages(self, message: LineParser, lines: list[bytes], now: Time) -> Parsed:
         rows = [line.split(b" ", 3) for line in lines]
         if any(len(row) < 4 for row in rows):
             return super().parse_lines(lines, now)

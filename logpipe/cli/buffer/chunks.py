@@ -16,7 +16,7 @@ from logpipe.builtin.buffers.file.repair import repair
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.cli.buffer.store import Finding, Item, Row
 from logpipe.durable import Disk
-from logpipe.engine.letters import Culprit, Letter
+from logpipe.engine.dead_letters.letters import Culprit, Letter
 from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch
 from logpipe.files import Files

@@ -13,8 +13,8 @@ from typing import Final
 
 from logpipe.cli.buffer.store import Finding, Item, Row
 from logpipe.durable import Disk
-from logpipe.engine.dead_letter_files import SUFFIX
-from logpipe.engine.letters import Letter, decode
+from logpipe.engine.dead_letters.files import SUFFIX
+from logpipe.engine.dead_letters.letters import Letter, decode
 from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch
 from logpipe.files import Files

@@ -14,8 +14,8 @@ from logpipe.cli.buffer.store import Item, Store
 from logpipe.cli.buffer.targets import build_graph, chosen, letters_of, owned
 from logpipe.cli.settings import settings_from
 from logpipe.config.secrets import masked_text
-from logpipe.engine.graph import Graph
-from logpipe.engine.replay import Replay, run_beside, target_of
+from logpipe.engine.running.graph import Graph
+from logpipe.engine.running.replay import Replay, run_beside, target_of
 from logpipe.errors import LogpipeError
 
 PROGRESS_SECONDS = 5.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from logpipe.engine.letters import Letter
+from logpipe.engine.dead_letters.letters import Letter
 from logpipe.event import EventBatch, Time
 
 

@@ -20,8 +20,8 @@ from logpipe.cli.buffer.store import Item, Store
 from logpipe.cli.settings import settings_from
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.render import render_all
-from logpipe.engine.dead_letter_files import SUFFIX
-from logpipe.engine.graph import Graph, read_system
+from logpipe.engine.dead_letters.files import SUFFIX
+from logpipe.engine.running.graph import Graph, read_system
 from logpipe.errors import LogpipeError
 from logpipe.supervisor import Settings, load, registry_of
 

@@ -32,7 +32,7 @@ def test_nobody_else_pays_for_the_http_library() -> None:
     code = (
         "import sys\n"
         "from logpipe.testing import parse\n"
-        "from logpipe.engine.graph import Graph\n"
+        "from logpipe.engine.running.graph import Graph\n"
         "from logpipe.registry import Registry\n"
         "text = '<source>\\n@type monitor_agent\\n</source>\\n<match **>\\n@type null\\n</match>\\n'\n"
         "Graph.build(parse(text), registry=Registry(), report=print)\n"

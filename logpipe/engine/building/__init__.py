@@ -1,0 +1,6 @@
+"""From elements to a graph, without touching anything.
+
+`build` fills routers, `outlets` builds outputs with their buffers; both make plugins by `construction`. `workers` says
+which sections are whose; `lint` and `buffer_lint` warn; `explain` and `effective` show what came out. `late_outlet` is
+an outlet that a running graph is given.
+"""
