@@ -20,7 +20,7 @@ from logpipe import (
     Record,
     Time,
 )
-from logpipe.testing import Pipeline, pipeline, settle
+from logpipe.testing import Pipeline, pipeline, settle, wait_for
 from tests.engine.planted import NINE, OWN_LOG
 from tests.engine.test_holding_filters import Hold
 
@@ -218,6 +218,36 @@ async def test_inputs_go_on_with_what_they_have() -> None:
     assert Acknowledging.done == ["quiet", "committed", "closed", "stopped"]
 
 
+async def test_a_batch_whose_way_is_long() -> None:
+    """While nothing else moves it is waited for, and delivered."""
+    Acknowledging.done.clear()
+    Waiting.told = asyncio.Event()
+    text = (
+        f"{OWN_LOG}<source>\n@type acknowledging\n</source>\n<filter a>\n@type waiting\n</filter>\n"
+        f"<filter a>\n@type dawdling\n</filter>\n{written('w')}"
+    )
+    async with pipeline(text, Acknowledging, Waiting, Dawdling, Written) as running:
+        await running.wait_for(lambda: _emitting(running), "the batch to be on its way")
+    assert KEPT == {"w": [{"n": 1}]}
+    assert Acknowledging.done == ["quiet", "committed", "stopped"]
+
+
+class HoldForRoom(Hold, type="hold_for_room"):
+    """Lets go of what it holds when an output has delivered something."""
+
+    async def drain(self) -> None:
+        await wait_for(lambda: KEPT or not self.kept, "something to be delivered")
+        await self.let_go()
+
+
+async def test_a_drain_that_waits_for_another() -> None:
+    """Outputs are drained meanwhile, and again with what it lets go of."""
+    text = f"{OWN_LOG}<filter a>\n@type hold_for_room\n</filter>\n{written('w')}"
+    async with pipeline(text, HoldForRoom, Written) as running:
+        await running.feed("a", {"say": "held"}, {"say": "x"})
+    assert KEPT == {"w": [{"say": "x"}, {"say": "held"}]}
+
+
 def _emitting(running: Pipeline) -> int:
     (stage,) = running.graph.stages.inputs
     return stage.host.emitting
@@ -236,13 +266,20 @@ class Failing(Acknowledging, type="failing"):
         raise RuntimeError("never")
 
 
+class Noting(Closing, type="noting"):
+    """Writes down that it was told to flush."""
+
+    async def flush(self) -> None:
+        Acknowledging.done.append("flushed")
+
+
 async def test_an_input_that_cannot_be_quiet_is_cancelled() -> None:
-    """As one that does not say how to."""
+    """As one that does not say how to: before anything is drained."""
     Acknowledging.done.clear()
-    text = f"{OWN_LOG}<source>\n@type failing\n</source>\n<match a>\n@type closing\n@id o\n</match>\n"
-    async with pipeline(text, Failing, Closing) as running:
+    text = f"{OWN_LOG}<source>\n@type failing\n</source>\n<match a>\n@type noting\n@id o\n</match>\n"
+    async with pipeline(text, Failing, Noting) as running:
         pass
-    assert Acknowledging.done == ["cancelled", "closed", "stopped"]
+    assert Acknowledging.done == ["cancelled", "flushed", "closed", "stopped"]
     assert any("unexpected error while delivering" in said for said in running.log.texts("error"))
 
 

@@ -311,6 +311,7 @@ async def test_what_is_held_at_the_end_stays_owed(monkeypatch: pytest.MonkeyPatc
         receipt.release()
     (line,) = [line for line in running.graph.ledger().routes if line.name == "@ROOT"]
     assert (dict(line.held), receipt.holds) == ({"h": 1}, 1)
+    assert running.log.texts("error") == []
 
 
 async def test_who_holds_nothing_back_forwards_nothing() -> None:

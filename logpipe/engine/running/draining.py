@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from logpipe.engine.accounting.counted import TAKEN
@@ -65,7 +66,6 @@ class Draining:
             patient_until = loop.time() + PATIENCE
             while True:
                 before = self._moved
-                self._world.emit_ended.clear()
                 await self._turn(group, self._filters_and_letters())
                 await self._turn(group, self._outputs())
                 if self._moved != before:
@@ -105,12 +105,11 @@ class Draining:
     async def _is_emitting(self, until: float) -> bool:
         """Return whether batches of inputs are on their way, and may be for so long; wait a moment for their end."""
         if not any(stage.host.emitting for stage in self._stages.inputs) or asyncio.get_running_loop().time() >= until:
-            return self._world.emit_ended.is_set()
-        try:
+            return False
+        self._world.emit_ended.clear()
+        with suppress(TimeoutError):
             async with asyncio.timeout(TURN):
                 await self._world.emit_ended.wait()
-        except TimeoutError:
-            pass
         return True
 
 
