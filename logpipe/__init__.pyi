@@ -20,10 +20,8 @@ from logpipe.errors import PermanentError as PermanentError
 from logpipe.errors import RecordTooLarge as RecordTooLarge
 from logpipe.errors import RefusedRecords as RefusedRecords
 from logpipe.errors import RetryLater as RetryLater
-from logpipe.event import Encoded as Encoded
 from logpipe.event import Event as Event
 from logpipe.event import EventBatch as EventBatch
-from logpipe.event import LineBatch as LineBatch
 from logpipe.event import Receipt as Receipt
 from logpipe.event import Record as Record
 from logpipe.event import Time as Time

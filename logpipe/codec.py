@@ -4,6 +4,8 @@ from logpipe.config.time_options import TimeOptions as TimeOptions
 from logpipe.event import Const as Const
 from logpipe.event import Drop as Drop
 from logpipe.event import Edit as Edit
+from logpipe.event import Encoded as Encoded
+from logpipe.event import LineBatch as LineBatch
 from logpipe.event import Payloads as Payloads
 from logpipe.event import joined as joined
 from logpipe.event import lengths_of as lengths_of

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from logpipe import LineBatch
+from logpipe.codec import LineBatch
 from logpipe.testing import pipeline
 from tests.benchmarks.container_log import write_log
 from tests.benchmarks.line_stages import BATCH, PackedInput, PackedOutput, TrustingJson

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logpipe import Chunk, ChunkKey, Filter, Options, Output, Receipt, Record, Time
-from logpipe.engine import dead_letters
+from logpipe.engine.dead_letters import queue
 from logpipe.engine.dead_letters.files import DeadLetterFiles
 from logpipe.engine.dead_letters.letters import Culprit, Letter, decode, encode
 from logpipe.testing import ManualClock, pipeline
@@ -189,7 +189,7 @@ async def test_inputs_wait_while_too_many_letters_do(tmp_path: Path) -> None:
 
 async def test_inputs_wait_while_letters_take_too_much_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However few they are; and no longer than that."""
-    monkeypatch.setattr(dead_letters, "MOST_WAITING_BYTES", 1000)
+    monkeypatch.setattr(queue, "MOST_WAITING_BYTES", 1000)
     (tmp_path / "backup").write_text("a file stands in the way")
     system = f"<system>\nroot_dir {tmp_path}\nshutdown_timeout 0\n</system>\n"
     async with pipeline(f"{system}{TEXT}", Touchy) as running:

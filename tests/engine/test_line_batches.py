@@ -12,11 +12,9 @@ import pytest
 from logpipe import (
     AsyncFilter,
     Chunk,
-    Encoded,
     EventBatch,
     Filter,
     Host,
-    LineBatch,
     Options,
     Output,
     PermanentError,
@@ -25,6 +23,7 @@ from logpipe import (
     param,
 )
 from logpipe.builtin.chunk_payloads import pieces_of
+from logpipe.codec import Encoded, LineBatch
 from logpipe.testing import Pipeline, pipeline
 from tests.event.lines import JUNK, line_batch, of_lines
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgpack
 import orjson
 
-from logpipe import LineBatch, Receipt, Record, Time
-from logpipe.codec import Edit
+from logpipe import Receipt, Record, Time
+from logpipe.codec import Edit, LineBatch
 
 JUNK = b"what stands between two lines"
 

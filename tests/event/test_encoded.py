@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from logpipe import Encoded
-from logpipe.codec import joined, lengths_of, pieces_in, size_of
+from logpipe.codec import Encoded, joined, lengths_of, pieces_in, size_of
 
 PAYLOADS = [b"a", b"", b"ccc", b"dd", b"e" * 300]
 

@@ -8,8 +8,8 @@ import msgpack
 import orjson
 import pytest
 
-from logpipe import LineBatch, Record
-from logpipe.codec import Const, Drop, spans_of
+from logpipe import Record
+from logpipe.codec import Const, Drop, LineBatch, spans_of
 from tests.event.lines import line_batch, of_lines, spans
 
 RECORDS: list[Record] = [{"n": n, "time": "now"} for n in range(4)]

@@ -45,6 +45,7 @@ class Listens(Input[ListenOptions]):
     """What the three have in common."""
 
     several_workers = True
+    listens = "send events"
     limits: ClassVar[Any]
     endpoint: Endpoint
     door: Listener | Datagrams | HttpServer

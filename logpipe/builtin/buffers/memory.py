@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final
 
-from logpipe import Buffer, BufferOptions, ChunkKey, Encoded, EventBatch, StoredChunk
+from logpipe import Buffer, BufferOptions, ChunkKey, EventBatch, StoredChunk
 from logpipe.builtin.buffers.compressed import CompressedChunk
-from logpipe.codec import Payloads, pieces_in
+from logpipe.codec import Encoded, Payloads, pieces_in
 
 
 class MemoryBufferOptions(BufferOptions):
