@@ -276,7 +276,10 @@ async def test_the_limit_of_0_12_is_a_number_of_chunks() -> None:
         sink(running).always = None
 
 
-@pytest.mark.parametrize(("setting", "is_said"), [("", False), ("slow_flush_log_threshold 3", True)])
+SAID = [("", False), ("slow_flush_log_threshold 5", False), ("slow_flush_log_threshold 4.9", True)]
+
+
+@pytest.mark.parametrize(("setting", "is_said"), SAID)
 async def test_a_slow_write_is_said(setting: str, is_said: bool) -> None:  # noqa: FBT001 - a table of cases
     """Past slow_flush_log_threshold, 20 seconds by default."""
     clock = ManualClock()
