@@ -12,7 +12,8 @@ from typing import Any
 import msgpack
 import orjson
 
-from logpipe import EventBatch, Host, Input, LineBatch, Options, Output, Parsed, Parser, Record, Time, param
+from logpipe import EventBatch, Host, Input, Options, Output, Parsed, Parser, Record, Time, param
+from logpipe.codec import LineBatch
 
 SECOND = 1_000_000_000
 BATCH = 1000

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import pytest
 
-from logpipe import Counter, EventBatch, LineBatch, Receipt, Record
+from logpipe import Counter, EventBatch, Receipt, Record
+from logpipe.codec import LineBatch
 from tests.event.lines import line_batch
 
 RECORDS: list[Record] = [{"n": n, "nested": {"a": [n]}} for n in range(5)]

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NoReturn
 import orjson
 import pytest
 
-from logpipe import EventBatch, Host, LineBatch, Options, Parsed, Parser, Time, param
+from logpipe import EventBatch, Host, Options, Parsed, Parser, Time, param
 from logpipe.builtin.in_tail.lines import whole_lines
+from logpipe.codec import LineBatch
 from logpipe.testing import pipeline
 from tests.engine.test_line_batches import OWN_LOG, Passer
 
