@@ -1,7 +1,4 @@
-"""Which chunk a batch goes to, when a chunk is full, and what happens when the whole buffer is.
-
-A batch enters here from the router and leaves in a queued chunk, which delivery.py takes.
-"""
+"""Which chunk a batch of the router goes to, when a chunk is full, and what happens when the whole buffer is."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,6 +27,7 @@ from logpipe.engine.hosts.stage import Stage
 from logpipe.engine.hosts.starting import started
 from logpipe.engine.logging.setup import LogEvents, no_events
 from logpipe.engine.routing.router import Router
+from logpipe.engine.running.clock import SystemClock
 from logpipe.engine.running.draining import Draining
 from logpipe.engine.running.ledger import Ledger, take
 from logpipe.engine.running.left_behind import LeftBehind
@@ -48,26 +48,6 @@ INPUTS_STOP_SECONDS: Final = 1.0
 """How much longer the inputs may take, at least."""
 TODAY: Final = "1"
 """The `compat` that plugins have by themselves."""
-
-
-class SystemClock:
-    """The real time."""
-
-    def now(self) -> int:
-        """Return nanoseconds since the epoch."""
-        return time.time_ns()
-
-    def monotonic(self) -> float:
-        """Return seconds that never jump."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait that long."""
-        await asyncio.sleep(seconds)
-
-    def timeout(self, seconds: float | None) -> asyncio.Timeout:
-        """Return what ends a block after so long."""
-        return asyncio.timeout(seconds)
 
 
 class Graph:
