@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from logpipe import Host
-from logpipe.builtin.in_tail.archive import Archive
-from logpipe.builtin.in_tail.decide import Cut, after_cut
+from logpipe.builtin.in_tail.archive import SUFFIX, Archive
+from logpipe.builtin.in_tail.decide import CLOCK_GRAIN
 from logpipe.builtin.in_tail.disk import survey, who_is
 from logpipe.builtin.in_tail.folders import Found, close
 from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.table import Trail
+
+
+class Cut(NamedTuple):
+    """What to do about a file whose content was cut off, or may have been."""
+
+    own: Found | None
+    """The copy of what was followed."""
+    missed: list[Found]
+    """Copies of what came and went since, oldest first."""
+
+
+def after_cut(since: int, copies: Iterable[tuple[Found, bool]]) -> Cut:
+    """Sort the files that came beside one that was cut, each with whether it holds what was read of that.
+
+    Others are the path's if they came after `since`, when all that was in it was last read.
+    """
+    own: Found | None = None
+    missed: list[Found] = []
+    for found, holds in sorted(copies, key=lambda copy: copy[0].age):
+        if holds:
+            own = own or found
+        elif found.changed >= since - CLOCK_GRAIN:
+            missed.append(found)
+    return Cut(own, missed)
 
 
 class Cuts:
@@ -69,7 +96,7 @@ class Cuts:
         await self._following.look_for_arrivals(trail)
         paths = [each.last for each in trail.arrivals if each.path is not None]
         copies = await self._host.in_thread(lambda: list(looker.copies(paths, content)))
-        known = [each for each, holds in copies if not holds and _has_read(trail, each)]
+        known = [each for each, holds in copies if not holds and _has_read(trail, trail.generations, each)]
         for each in known:
             _forget(trail, each)
         cut = after_cut(since, [copy for copy in copies if copy[0] not in known])
@@ -86,6 +113,35 @@ class Cuts:
         here = await self._host.in_thread(survey, end[0])
         begun = {each.identity for each in trail.generations if each.begun and not _may_be_copy(each, generation)}
         return await self._host.in_thread(self._following.looker.copy, end, generation.content, here.names, begun)
+
+    async def _likely_copy(self, trail: Trail, generation: Generation) -> Found | None:
+        """Open what gzip made of a file that is gone, or another one beside it that begins like it.
+
+        That is for one that held too little to tell its copy by when it was seen last.
+        """
+        content = generation.content
+        if content.telling or not content.head.length:
+            return None
+        await self._following.look_for_arrivals(trail)
+        paths = [generation.inode_path + SUFFIX, *(each.last for each in trail.arrivals if each.path is not None)]
+        there = await self._host.in_thread(
+            lambda: [found for found, _ in self._following.looker.copies(paths, content)]
+        )
+        others = [each for each in trail.generations if each is not generation]
+        likely = [
+            each
+            for each in there
+            if content.head.begins(each.beginning)
+            and each.size >= content.offset
+            and self._table.find(each) is None
+            and not _has_read(trail, others, each)
+        ]
+        own = min(likely, key=lambda each: each.age, default=None)
+        close(each for each in there if each is not own)
+        if own is not None:
+            trail.remember(own.head, own.size)
+            _forget(trail, own)
+        return own
 
     def _read_missed(self, trail: Trail, generation: Generation, cut: Cut) -> None:
         """Read what came and went since, in front of what there is now."""
@@ -139,7 +195,7 @@ class Cuts:
                 who = await self._host.in_thread(who_is, generation.inode_path)
                 if who == (generation.identity, generation.born):
                     return  # it is known by now where it is
-                own = await self._copy_beside(trail, generation)
+                own = await self._copy_beside(trail, generation) or await self._likely_copy(trail, generation)
             if generation.replaced_at is None:
                 self._registry.replace(trail, generation)
             if own is not None:
@@ -159,11 +215,11 @@ def _may_be_copy(other: Generation, cut: Generation) -> bool:
     return other.known_size == cut.size or (bool(cut.mark) and other.known_size > cut.size)
 
 
-def _has_read(trail: Trail, found: Found) -> bool:
-    """Return whether a compressed file holds what is or was read before it was compressed."""
+def _has_read(trail: Trail, generations: Iterable[Generation], found: Found) -> bool:
+    """Return whether a compressed file holds what is or was read before it was compressed, as one of `generations`."""
     if not isinstance(found.file, Archive):
         return False
-    contents = [*trail.contents, *((each.head, each.known_size) for each in trail.generations)]
+    contents = [*trail.contents, *((each.head, each.known_size) for each in generations)]
     return any(head.begins(found.beginning) and size == found.size for head, size in contents if head.length)
 
 

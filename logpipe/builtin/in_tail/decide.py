@@ -194,14 +194,15 @@ def begin(table: Table, beginning: Beginning, rules: Rules, *, at_end: bool) -> 
     actions: list[Action] = []
     rows = [row for row in beginning.rows if row.found is None or table.find(row.found) is None]
     for row in rows:
-        if row.found is None:
-            actions += [] if row.position.whole else [Lost(path, row.position.offset)]
-        elif row.found.identity not in taken:
+        if row.found is not None and row.found.identity not in taken:
             taken.add(row.found.identity)
             actions.append(ReadBefore(path, row.found, row.position.offset))
-    if beginning.known and (own is None or not own.offset):
-        new = [each for each in beginning.place.new if not _is_of_row(each.found, beginning.rows)]
-        actions += _unknown(table, _pasts(path, new, rules), taken)
+    missing = [row.position for row in rows if row.found is None and not row.position.whole]
+    new = [each for each in beginning.place.new if beginning.known and _may_be_past(each.found, own)]
+    new = [each for each in new if not any(_is_read_as(each.found, row) for row in beginning.rows)]
+    pasts = list(_unknown(table, _pasts(path, new, rules, missing), taken))
+    actions += (Lost(path, row.offset) for row in missing if not any(_may_be_of(each.found, row) for each in pasts))
+    actions += pasts
     actions += _unknown(table, _certain(table, beginning.place), taken)
     if own is not None:
         offset = own.offset if own.offset <= now.size else 0
@@ -228,13 +229,33 @@ def _age(action: ReadBefore | PassOver) -> tuple[int, int]:
     return action.found.age
 
 
-def _is_of_row(found: Found, rows: Iterable[Row]) -> bool:
-    """Return whether a file is one for which there is a row: what is to be read of it is known."""
-    heads = ((row.position.inode, Head.parse(row.position.fingerprint)) for row in rows)
-    return any(
-        (inode == found.identity.inode or not found.exact) and head is not None and head.begins(found.beginning)
-        for inode, head in heads
-    )
+def _may_be_past(found: Found, own: Position | None) -> bool:
+    """Return whether a file may be the past of one with a row: its copy before a cut, where something was read of that.
+
+    A cut is seen by the head, but not where that was so short that the file may begin with it again.
+    """
+    if own is None or not own.offset:
+        return True
+    head = Head.parse(own.fingerprint)
+    return head is not None and not head.telling and head.begins(found.beginning)
+
+
+def _may_be_of(found: Found, position: Position) -> bool:
+    """Return whether a file begins like the one of a row, and is as long as that was at least."""
+    head = Head.parse(position.fingerprint)
+    return head is not None and head.begins(found.beginning) and found.size >= position.offset
+
+
+def _is_read_as(found: Found, row: Row) -> bool:
+    """Return whether a file is read already as that of a row: it is that, or what gzip is making of it beside it.
+
+    Nothing is concluded from a row alone: where its file was not found, nothing else reads what that held.
+    """
+    if row.found is None or not found.exact:
+        return (
+            row.found is not None and found.path.startswith(row.found.path) and found.beginning == row.found.beginning
+        )
+    return found.identity.inode == row.position.inode and _may_be_of(found, row.position)
 
 
 def _came_before(live: Generation | None, found: Found) -> bool:
@@ -255,24 +276,27 @@ def _certain(table: Table, place: Place) -> list[ReadBefore]:
     return actions[::-1]
 
 
-def _pasts(path: str, new: Iterable[Doubtful], rules: Rules) -> Iterator[ReadBefore | PassOver]:
-    """Yield what is done with files that may have been a path's, in the order in which they were written."""
+def _pasts(
+    path: str, new: Iterable[Doubtful], rules: Rules, missing: Collection[Position] = ()
+) -> Iterator[ReadBefore | PassOver]:
+    """Yield what is done with files that may have been a path's, oldest first; those of `missing` rows may be."""
     for each in sorted(new, key=lambda each: each.found.age):
         if rules.follows(each.found.path):
             continue
-        why = _doubt(each, rules)
+        why = _doubt(each, rules, missing)
         if why:
             yield PassOver(path, each.found, why)
         elif why is not None:
             yield ReadBefore(path, each.found, 0)
 
 
-def _doubt(each: Doubtful, rules: Rules) -> str | None:
+def _doubt(each: Doubtful, rules: Rules, missing: Iterable[Position]) -> str | None:
     """Return why a file may not be the path's; empty where it is, None where it surely is not."""
     found, since = each.found, each.since - CLOCK_GRAIN
     if not each.listed and (found.born or found.changed) < since:
         return None
-    if not found.exact and found.modified < since:  # compressing keeps the time of what is compressed
+    is_owed = any(_may_be_of(found, row) and row.offset < found.size for row in missing)
+    if not found.exact and found.modified < since and not is_owed:  # compressing keeps the time of what is compressed
         return None
     if rules.excludes(found.path):
         return "exclude_path names it"
@@ -294,30 +318,6 @@ def _now(table: Table, path: str, now: Found, offset: int, leaving: Collection[G
     if owner.path == path or generation.finished:
         yield TakeOver(path, now, owner, generation)
     # else the file stays with its old name until what it held then is read
-
-
-class Cut(NamedTuple):
-    """What to do about a file whose content was cut off, or may have been."""
-
-    own: Found | None
-    """The copy of what was followed."""
-    missed: list[Found]
-    """Copies of what came and went since, oldest first."""
-
-
-def after_cut(since: int, copies: Iterable[tuple[Found, bool]]) -> Cut:
-    """Sort the files that came beside one that was cut, each with whether it holds what was read of that.
-
-    Others are the path's if they came after `since`, when all that was in it was last read.
-    """
-    own: Found | None = None
-    missed: list[Found] = []
-    for found, holds in sorted(copies, key=lambda copy: copy[0].age):
-        if holds:
-            own = own or found
-        elif found.changed >= since - CLOCK_GRAIN:
-            missed.append(found)
-    return Cut(own, missed)
 
 
 class SeveralLooks:

@@ -52,6 +52,11 @@ class Head(NamedTuple):
         known = data[:HEAD_BYTES].rstrip(b"\0")
         return cls(len(known), hashlib.blake2b(known, digest_size=12).hexdigest())
 
+    @property
+    def telling(self) -> bool:
+        """Whether it is enough to tell a copy by."""
+        return self.length >= TELLING
+
     def begins(self, data: bytes) -> bool:
         """Return whether a file that begins with `data` is, or has grown from, the one this was taken of."""
         return len(data) >= self.length and Head.of(data[: self.length]) == self
@@ -83,7 +88,7 @@ class Content(NamedTuple):
     @property
     def telling(self) -> bool:
         """Whether it is enough to tell a copy by."""
-        return bool(self.mark) or self.head.length >= TELLING
+        return bool(self.mark) or self.head.telling
 
     def begins(self, beginning: bytes, size: int) -> bool:
         """Return whether a file of that size with that beginning may hold it.
