@@ -105,6 +105,12 @@ class Running:
         """Wait without moving the clock: what is waited for must come of events alone."""
         await wait_for(lambda: self.balanced() and condition(), what, seconds=60)
 
+    async def until_all(self, count: Callable[[], float], total: int, what: str) -> None:
+        """Wait for a count to come to its total, however long that takes: only one that stands still is an error."""
+        while (before := count()) < total:
+            await wait_for(lambda: count() != before, f"more than {before} of {total} {what}", seconds=60)
+        assert count() == total
+
     async def tick_until(self, condition: Callable[[], object], what: str = "", *, step: float = 0.5) -> None:
         """Move the clock on until something is so."""
         for turn in range(800):

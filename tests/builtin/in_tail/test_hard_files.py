@@ -176,8 +176,9 @@ async def test_ten_thousand_files(tmp_path: Path, follow: Any) -> None:
     for number in range(10_000):
         (tmp_path / f"{number:05}.log").write_text("cold\n")
     async with follow(tmp_path) as run:
-        await wait_for(lambda: len(run.tail.registry.table.by_path) == 10_001, "all files to be followed", seconds=60)
-        await wait_for(lambda: run.host.metric("read_lines") == 60_000, "all lines", seconds=60)
+        paths = run.tail.registry.table.by_path
+        await run.until_all(lambda: len(paths), 10_001, "files followed")
+        await run.until_all(lambda: run.host.metric("read_lines"), 60_000, "lines read")
         assert run.balanced()
         assert len(asyncio.all_tasks()) < 20
         run.append(tmp_path / "07777.log", "more\n")
