@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemons import PATIENCE, Program
+from tests.services.ports import adjacent_ports
 from tests.services.waiting import slowness, wait_until
 
 NOBODY = pwd.getpwnam("nobody")
@@ -199,16 +200,14 @@ def test_the_background_is_told_of_only_when_it_has_started(program: Program, wo
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_background_has_started_when_it_says_so(program: Program, workers: int) -> None:
     """Whoever waits for the command may rely on the server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    first = adjacent_ports(workers)
     last = workers - 1  # a worker's number is added to its port
     program.configure(
-        f"<worker {last}>\n<source>\n@type monitor_agent\nbind 127.0.0.1\nport {port - last}\n</source>\n</worker>",
+        f"<worker {last}>\n<source>\n@type monitor_agent\nbind 127.0.0.1\nport {first}\n</source>\n</worker>",
         system=f"workers {workers}",
     )
     program.start()
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
+    with socket.create_connection(("127.0.0.1", first + last), timeout=PATIENCE):
         pass
 
 
