@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import select
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -21,6 +22,9 @@ HURRY: Final = 1.0
 """Seconds that handshakes have left when the stage stops."""
 PAUSE: Final = 1.0
 """Seconds without accepting where the machine has no descriptor left; and before it is said that others wait."""
+CHANCE: Final = 0.25
+"""Seconds that a new connection has for its first bytes before it may have to make room; and between two attempts to
+make room."""
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -31,6 +35,13 @@ class TaskStarter(Protocol):
     def __call__(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run work beside the stage."""
         ...
+
+
+def has_unread(sock: socket.socket) -> bool:
+    """Return whether bytes have come, or the end, that nobody has read yet."""
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Acceptor:
@@ -71,7 +82,8 @@ class Acceptor:
         self._all_made = asyncio.Event()
         self._all_made.set()
         self._is_waiting = False
-        self._warning: asyncio.TimerHandle | None = None
+        self._full_since: float | None = None
+        """Since when nobody could be accepted for want of room."""
         self._has_warned = False
         self._pause: asyncio.TimerHandle | None = None
         self.count = 0
@@ -101,12 +113,16 @@ class Acceptor:
     def ended(self) -> None:
         """Hear that a connection has ended."""
         self.count -= 1
+        self.try_again()
+
+    def try_again(self) -> None:
+        """Accept those that wait, where there may be room for them now."""
         if self._is_waiting and self._sockets:
             self._resume()
 
     def _resume(self) -> None:
         self._is_waiting = False
-        self._cancel_timers()
+        self._cancel_pause()
         loop = asyncio.get_running_loop()
         for each in self._sockets:
             loop.add_reader(each.fileno(), self._accept, each)
@@ -116,13 +132,12 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         for each in self._sockets:
             loop.remove_reader(each.fileno())
-        self._cancel_timers()
+        self._cancel_pause()
 
-    def _cancel_timers(self) -> None:
-        for timer in (self._pause, self._warning):
-            if timer is not None:
-                timer.cancel()
-        self._pause = self._warning = None
+    def _cancel_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
 
     def _accept(self, listening: socket.socket) -> None:
         for number in range(AT_ONCE):
@@ -130,11 +145,9 @@ class Acceptor:
             if is_full and number:
                 return  # if one waits, this is called again
             if is_full and not self._has_made_room():
-                self._is_waiting = True
-                self._hold()
-                if not self._has_warned:
-                    self._warning = asyncio.get_running_loop().call_later(PAUSE, self._warn)
+                self._wait_for_room()
                 return
+            self._full_since = None
             try:
                 connection, _ = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -147,14 +160,24 @@ class Acceptor:
     def _has_made_room(self) -> bool:
         if self._make_room():
             return True
-        if self._shaking:
-            self._shaking.pop(next(iter(self._shaking))).reschedule(0.0)  # the one that takes longest
-            return True
+        latest = asyncio.get_running_loop().time() + self._limits.handshake - CHANCE
+        for each, scope in self._shaking.items():  # the one that takes longest comes first
+            if (scope.when() or 0.0) <= latest and not has_unread(each):
+                del self._shaking[each]
+                scope.reschedule(0.0)
+                return True
         return False
 
-    def _warn(self) -> None:
-        self._has_warned = True
-        self._log.warning("there are %d connections, as many as there may be: others wait", self.count)
+    def _wait_for_room(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._is_waiting = True
+        self._hold()
+        self._pause = loop.call_later(CHANCE, self._resume)
+        if self._full_since is None:
+            self._full_since = loop.time()
+        if not self._has_warned and loop.time() - self._full_since >= PAUSE:
+            self._has_warned = True
+            self._log.warning("there are %d connections, as many as there may be: others wait", self.count)
 
     def _cannot_accept(self, problem: OSError) -> None:
         level = logging.ERROR if problem.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM} else logging.WARNING
@@ -169,7 +192,11 @@ class Acceptor:
         self.count += 1
         self._unmade += 1
         self._all_made.clear()
-        self._start_task(self._shake(connection), name="handshake")
+        self._start_task(self._make_connection(connection), name="handshake")
+
+    async def _make_connection(self, connection: socket.socket) -> None:
+        # a stage whose tasks are cancelled at a reload has accepted it, and the next one serves it
+        await asyncio.shield(self._shake(connection))
 
     async def _shake(self, connection: socket.socket) -> None:
         """Make a connection of what was accepted."""

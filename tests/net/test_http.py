@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from logpipe.net import HttpLimits
+from logpipe.net import HttpLimits, accepting
+from logpipe.net.http import connection as http_connection
 from logpipe.testing import DEADLINE, Pipeline, check_listener, check_plugin, drive, wait_for
 from logpipe.testing.strangers import connection, until_closed
 from tests.net.certificates import trusting, write
@@ -37,7 +40,7 @@ async def post(running: Pipeline, body: bytes = b"hello") -> None:
 def raw(body: bytes = b"hello", *headers: str, length: int | None = None) -> bytes:
     """Return a request as it goes over the wire."""
     lines = [
-        "POST /a HTTP/1.1", "Host: x", f"Content-Length: {len(body) if length is None else length}", *headers
+        "POST /a HTTP/1.1", "Host: localhost", f"Content-Length: {len(body) if length is None else length}", *headers
     ]  # fmt: skip
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body
 
@@ -69,7 +72,7 @@ async def test_bodies() -> None:
 
 async def test_a_body_in_chunks() -> None:
     """It comes whole."""
-    request = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with drive(Web) as running:
         answer = await exchange(running, request, b"3\r\none\r\n", b"4\r\n two\r\n0\r\n\r\n")
         assert status(answer) == 200
@@ -96,16 +99,16 @@ async def test_many_requests_at_once() -> None:
 @pytest.mark.parametrize(
     ("request_", "expected"),
     [
-        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
-        (b"GET /fails HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 500),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405),
+        (b"GET /fails HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 500),
         (raw(b"x" * 100_001, "Connection: close"), 413),
         (raw(b"", length=10**12), 413),
         (raw(b"", "Expect: 100-continue", length=10**12), 413),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + b"x" * 0x20000, 413),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + b"x" * 0x20000, 413),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 400),
         (b"NOT HTTP\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
     ],
 )
 async def test_what_is_not_taken(request_: bytes, expected: int) -> None:
@@ -150,7 +153,7 @@ async def test_a_client_that_takes_no_answer(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(ConnectionError):  # noqa: PT012 - which request it is does not matter
             async with asyncio.timeout(DEADLINE):
                 while True:
-                    writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+                    writer.write(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
                     await writer.drain()
         await post(running)
 
@@ -206,6 +209,55 @@ async def test_all_are_being_served(monkeypatch: pytest.MonkeyPatch) -> None:
             collector.open.set()
         assert len(running.records()) == 3
         assert running.log.texts("warning") == ["there are 2 connections, as many as there may be: others wait"]
+
+
+async def test_more_clients_than_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them closes its connection, and each is answered: those that have their answers make room, at once."""
+    for module in (accepting, http_connection):
+        monkeypatch.setattr(module, "CHANCE", 10 * DEADLINE)
+    monkeypatch.setattr(Web, "limits", HttpLimits(connections=4))
+    async with drive(Web) as running, AsyncExitStack() as clients, asyncio.timeout(DEADLINE):
+        server, streams = running.plugin(Web).server, []
+        for number in range(40):
+            if number == 4:
+                await wait_for(lambda: len(server._front._served) == 4, "the first")
+            streams.append(await clients.enter_async_context(connection(port(running))))
+            streams[number][1].write(raw(length=50_000))
+        await wait_for(lambda: server._acceptor._is_waiting, "those that there is no room for")
+        for _, writer in streams:
+            writer.write(b"x" * 49_995)
+        for reader, _ in streams:
+            assert status(await reader.readuntil(b"\r\n\r\n")) == 200
+        assert len(running.records()) == 40
+
+
+async def test_a_request_that_outlasts_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused for now: a connection that ends without an answer says nothing."""
+    monkeypatch.setattr(Web, "limits", HttpLimits(stop=0.1))
+    async with drive(Web) as running, connection(port(running)) as (reader, writer):
+        collector = running.collector()
+        collector.open.clear()
+        writer.write(raw())
+        await wait_for(lambda: running.plugin(Web).host.emitting, "the request to be under way")
+        running.graph.request_stop()
+        answer = await until_closed(reader)
+        collector.open.set()
+        assert status(answer) == 503
+        assert b"\r\nRetry-After: 1\r\n" in answer
+
+
+async def test_a_handshake_at_a_reload(tmp_path: Path) -> None:
+    """Tasks of a stage that is stopped are cancelled; a client that was accepted gets through all the same."""
+    async with drive(Web, f"<transport tls>\n{write(tmp_path)}</transport>\n") as running:
+        web = running.plugin(Web)
+        with socket.create_connection(("127.0.0.1", port(running))) as client:
+            await wait_for(lambda: web.server._acceptor._shaking, "the handshake")
+            await web.host.cancel_tasks()
+            client.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=client, ssl=trusting(), server_hostname="127.0.0.1")
+            writer.write(raw(b"hello", "Connection: close"))
+            assert status(await until_closed(reader)) == 200
+            writer.close()
 
 
 async def test_users() -> None:

@@ -28,12 +28,14 @@ LIMITED = (
     test_http.test_a_client_that_takes_no_answer,
     test_http.test_all_are_being_served,
     test_http.test_bodies_that_are_too_much_together,
+    test_http.test_more_clients_than_room,
     test_http.test_strangers,
     test_listener.test_a_peer_that_takes_nothing,
     test_listener.test_silence,
     test_listener.test_too_many,
 )
 WITH_FILES = (
+    test_http.test_a_handshake_at_a_reload,
     test_http.test_https_and_unix_sockets,
     test_listener.test_unix_socket,
     test_transport.test_a_certificate_that_changes,

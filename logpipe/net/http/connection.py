@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 
 from aiohttp import web
 
-from logpipe.net.accepting import Log
+from logpipe.net.accepting import CHANCE, Log, has_unread
 from logpipe.net.http.messages import problem
 from logpipe.net.http.responses import response
 from logpipe.net.limits import HttpLimits
@@ -47,6 +47,10 @@ class Owner(Protocol):
 
     def lost(self, connection: Connection) -> None:
         """Hear that it has ended."""
+        ...
+
+    def rested(self) -> None:
+        """Called when one waits for another request."""
         ...
 
 
@@ -144,6 +148,17 @@ class Connection(web.RequestHandler):
         finally:
             if self._wire is not None:
                 self.enter(Phase.IDLE)
+                self._owner.rested()
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether a request or a part of it has come that was not read, or there was no time yet for what is next."""
+        if self._wire is None or self._messages:
+            return True
+        is_new = asyncio.get_running_loop().time() - self.since < CHANCE
+        if is_new and (self.phase is not Phase.IDLE or self._wire.get_write_buffer_size()):
+            return True
+        return has_unread(self._wire.get_extra_info("socket"))
 
     def leave(self) -> None:
         """Close the connection: at once where nothing is being answered, else behind that."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, cast
 
 from aiohttp import web
 
-from logpipe.net.accepting import Log
+from logpipe.net.accepting import Acceptor, Log
 from logpipe.net.http.connection import Connection, Phase
 from logpipe.net.http.messages import Reply, Request, Route, problem
 from logpipe.net.http.responses import response
@@ -34,11 +33,12 @@ class Front(web.Server):
         self.limits = limits
         self.log: Log = logging.getLogger("logpipe")
         self._site: Site | None = None
-        self._ended: Callable[[], object] = bool
+        self._acceptor: Acceptor | None = None
         self._changed = asyncio.Event()
         self._is_closed = False
         self._all: dict[Connection, None] = {}
-        self._served: set[Connection] = set()
+        self._served: dict[Connection, asyncio.Timeout] = {}
+        """Requests that a site has, and what ends them."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._held = 0
@@ -52,9 +52,9 @@ class Front(web.Server):
         """How many connections there are."""
         return len(self._all)
 
-    def serve(self, site: Site, log: Log, ended: Callable[[], object]) -> None:
-        """Serve a site from now on, and tell of each connection that ends."""
-        self._site, self.log, self._ended = site, log, ended
+    def serve(self, site: Site, log: Log, acceptor: Acceptor) -> None:
+        """Serve a site from now on; the acceptor is told of each connection that ends, or could make room."""
+        self._site, self.log, self._acceptor = site, log, acceptor
         for each in self._all:
             each.logger = cast("logging.Logger", log)
         self._changed.set()
@@ -65,15 +65,18 @@ class Front(web.Server):
         self._changed.clear()
 
     async def pause(self) -> None:
-        """Have new requests wait, and wait for those that are being served; what takes too long is broken off."""
+        """Have new requests wait, and wait for those that are being served; what takes too long is refused."""
         self.quiesce()
-        self._ended = bool
+        self._acceptor = None
         try:
             async with asyncio.timeout(self.limits.stop):
                 await self._idle.wait()
         except TimeoutError:
-            for each in list(self._served):
-                each.abort()
+            pass
+        finally:  # also where there is less time
+            for scope in self._served.values():
+                if not scope.expired():
+                    scope.reschedule(0.0)
 
     async def close(self) -> None:
         """End all connections, each behind what it is being answered."""
@@ -91,18 +94,29 @@ class Front(web.Server):
         """Hear that a connection has ended."""
         if connection in self._all:
             del self._all[connection]
-            self._ended()
+            if self._acceptor is not None:
+                self._acceptor.ended()
+
+    def rested(self) -> None:
+        """Called when a connection waits for another request: it may make room."""
+        if self._acceptor is not None:
+            self._acceptor.try_again()
 
     def make_room(self) -> bool:
         """Close the connection that has waited longest: between two requests, else for the rest of one.
+
+        One that has just begun is not closed, nor one whose bytes have come and are not read yet.
 
         Returns:
             Whether there was one; a connection that is served is not closed.
         """
         for phase in (Phase.IDLE, Phase.HEAD, Phase.BODY):
+            if phase is Phase.BODY and self._site is None:
+                break
             waiting = [each for each in self._all if each.phase is phase and not each.is_leaving]
-            if waiting and (phase is not Phase.BODY or self._site is not None):
-                slowest = min(waiting, key=lambda each: each.since)
+            for slowest in sorted(waiting, key=lambda each: each.since):
+                if slowest.is_on_its_way:
+                    continue
                 slowest.is_leaving = True
                 slowest.abort() if phase is Phase.BODY else slowest.leave()
                 return True
@@ -116,12 +130,16 @@ class Front(web.Server):
         site = self._site
         if site is None:
             return response(problem(503, "Going down", **{"Retry-After": "1"}), {}, close=True)
-        self._served.add(connection)
+        scope = asyncio.timeout(None)
+        self._served[connection] = scope
         self._idle.clear()
         try:
-            return await self._answer(site, request, connection)
+            async with scope:
+                return await self._answer(site, request, connection)
+        except TimeoutError:
+            return response(problem(503, "Stopped meanwhile: come back", **{"Retry-After": "1"}), {}, close=True)
         finally:
-            self._served.discard(connection)
+            del self._served[connection]
             if not self._served:
                 self._idle.set()
 

@@ -86,7 +86,7 @@ class HttpServer:
             make_room=front.make_room,
         )
         self._front = front
-        front.serve(self._site, self._log, acceptor.ended)
+        front.serve(self._site, self._log, acceptor)
         acceptor.start(sockets, front.count)
 
     def urls(self) -> list[str]:
