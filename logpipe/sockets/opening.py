@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
@@ -188,3 +189,8 @@ def names(sockets: Iterable[socket.socket]) -> Iterator[tuple[str, int]]:
     for each in sockets:
         own = each.getsockname()
         yield (str(own), 0) if each.family == socket.AF_UNIX else (own[0], own[1])
+
+
+def is_local(sock: socket.socket) -> bool:
+    """Return whether only this machine reaches a socket, which is not of Unix."""
+    return ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback

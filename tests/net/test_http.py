@@ -9,6 +9,7 @@ import socket
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -258,6 +259,40 @@ async def test_a_handshake_at_a_reload(tmp_path: Path) -> None:
             writer.write(raw(b"hello", "Connection: close"))
             assert status(await until_closed(reader)) == 200
             writer.close()
+
+
+@pytest.mark.parametrize(
+    ("conf", "host", "expected"),
+    [
+        *(("", f"Host: {name}\r\n", 200) for name in ("localhost", "LOCALHOST:80", "localhost.:80", "a.localhost")),
+        *(("", f"Host: {name}\r\n", 200) for name in ("127.0.0.1", "127.0.0.1:80", "[::1]:80", "192.0.2.1")),
+        ("", "", 200),
+        *(("", f"Host: {name}\r\n", 421) for name in ("evil.example", "evil.example:80", "127.0.0.1.example", "x")),
+        *(
+            ("", f"Host: {name}\r\n", 421)
+            for name in ("localhost.example", "xlocalhost", "[evil.example]:80", "[", ":80")
+        ),
+        ("bind box.example", "Host: Box.Example:80\r\n", 200),
+        ("bind box.example", "Host: evil.example\r\n", 421),
+        ("bind 0.0.0.0", "Host: box.example\r\n", 200),
+        ('users {"ann":"x"}', "Host: box.example\r\n", 401),
+    ],
+)
+async def test_names_of_the_host(conf: str, host: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this machine alone comes in, a stranger's page must not, by a name that it has made to stand for it."""
+    look_up = socket.getaddrinfo
+
+    def found(name: str, *rest: Any, **more: Any) -> Any:
+        return look_up("127.0.0.1" if name == "box.example" else name, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    async with drive(Web, conf) as running:
+        request = f"POST /a HTTP/1.{int(bool(host))}\r\n{host}Content-Length: 1\r\nConnection: close\r\n\r\nx"
+        answer = await exchange(running, request.encode())
+        assert status(answer) == expected
+        assert len(running.records()) == (expected == 200)
+        assert b"evil" not in answer
+        assert expected != 421 or b"call it by its address, or localhost" in answer
 
 
 async def test_users() -> None:

@@ -38,7 +38,7 @@ async def test_a_request() -> None:
         collector = running.collector()
         collector.open.clear()
         async with connection(running.plugin(Web).port) as (reader, writer):
-            writer.write(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\none" * 2)
+            writer.write(b"POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\none" * 2)
             await wait_for(lambda: running.plugin(Web).host.emitting, "the first request to be under way")
             running.graph.request_stop()
             await wait_for(lambda: running.plugin(Web).is_quiet, "the order to read no more")

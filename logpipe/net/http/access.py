@@ -1,12 +1,14 @@
-"""Who may use a server: a user's name and password, and pages of other origins."""
+"""Who may use a server: a user's name and password, pages of other origins, and by which names it may be called."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from logpipe.net.http.messages import Reply, Request, problem
 
@@ -42,6 +44,44 @@ class BasicAuth:
         """Return the answer to who is not known."""
         challenge = f'Basic realm="{self._realm}", charset="UTF-8"'
         return problem(401, "Unauthorized: give a user's name and password", **{"WWW-Authenticate": challenge})
+
+
+class HostNames:
+    """By which names requests may call a server that this machine alone can reach.
+
+    A page of another origin whose name is made to stand for 127.0.0.1 (DNS rebinding) may read what is answered, as
+    its browser takes the server for its own; the `Host` header still has that name. An address as such cannot be
+    rebound, and names of `localhost` are not resolved outside. What sends no header is no browser.
+
+    Args:
+        bind: a name that is allowed beside these.
+    """
+
+    def __init__(self, bind: str) -> None:
+        self._bind = bind.lower()
+        self.refusal: Final = problem(
+            421, "Misdirected: this server is for this machine alone: call it by its address, or localhost"
+        )
+
+    def allow(self, host: str) -> bool:
+        """Return whether a `Host` header, which may be empty, names this machine."""
+        name = _without_port(host).lower().removesuffix(".")
+        is_named = name in {self._bind, "localhost.localdomain"} or name.split(".")[-1] == "localhost"
+        return not host or is_named or _is_address(name)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

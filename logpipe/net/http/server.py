@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from logpipe.net.accepting import Acceptor, Log, TaskStarter
-from logpipe.net.http.access import BasicAuth, Cors
+from logpipe.net.http.access import BasicAuth, Cors, HostNames
 from logpipe.net.http.messages import Route
 from logpipe.net.http.site import Site
 from logpipe.net.limits import HttpLimits
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from logpipe.net.http.front import Front
 from logpipe.sockets.address import in_url
 from logpipe.sockets.endpoint import Endpoint
+from logpipe.sockets.opening import is_local
 
 
 class HttpServer:
@@ -34,6 +36,9 @@ class HttpServer:
         limits: what clients can take.
         auth: who may come; None for everybody.
         cors: which pages of other origins may.
+
+    On loopback addresses alone, without `auth` and TLS, a request for another host's name is refused: a page of a
+    stranger could read it, whose name has been made to stand for this machine (DNS rebinding).
     """
 
     def __init__(
@@ -49,7 +54,9 @@ class HttpServer:
         cors: Cors | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._site = Site(routes, auth, cors)
+        self._routes = routes
+        self._auth = auth
+        self._cors = cors
         self._log = log
         self._start_task = start_task
         self._transport = transport or TransportOptions()
@@ -86,8 +93,17 @@ class HttpServer:
             make_room=front.make_room,
         )
         self._front = front
-        front.serve(self._site, self._log, acceptor)
+        front.serve(self._site(sockets), self._log, acceptor)
         acceptor.start(sockets, front.count)
+
+    def _site(self, sockets: list[socket.socket]) -> Site:
+        hosts = None
+        # where TLS is spoken a browser has compared the name with the certificate
+        is_open = self._auth is None and self._transport.protocol != "tls"
+        address = self._endpoint.address
+        if is_open and address.kind != "unix" and all(map(is_local, sockets)):
+            hosts = HostNames(address.host)
+        return Site(self._routes, self._auth, self._cors, hosts)
 
     def urls(self) -> list[str]:
         """Return where it is: `http://127.0.0.1:24220`; of a Unix socket, its path."""

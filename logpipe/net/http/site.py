@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from logpipe.net.http.access import BasicAuth, Cors
+from logpipe.net.http.access import BasicAuth, Cors, HostNames
 from logpipe.net.http.messages import ANY, Reply, Request, Route, problem
 
 
@@ -15,12 +15,16 @@ class Site:
         routes: by path; `ANY` is for all others.
         auth: who may come; None for everybody.
         cors: which pages of other origins may.
+        hosts: by which names it may be called; None for any.
     """
 
-    def __init__(self, routes: Mapping[str, Route], auth: BasicAuth | None, cors: Cors | None) -> None:
+    def __init__(
+        self, routes: Mapping[str, Route], auth: BasicAuth | None, cors: Cors | None, hosts: HostNames | None
+    ) -> None:
         self._routes = dict(routes)
         self._auth = auth
         self._cors = cors
+        self._hosts = hosts
 
     def route(self, path: str) -> Route | None:
         """Return what answers at a path."""
@@ -28,6 +32,8 @@ class Site:
 
     def refused(self, request: Request, route: Route | None) -> tuple[str, Reply | None]:
         """Return who sent a request, and the answer where it is not to be handled; the request has no body yet."""
+        if self._hosts is not None and not self._hosts.allow(request.headers.get("Host", "")):
+            return "", self._hosts.refusal
         if self._cors is not None and (preflight := self._cors.preflight(request, _methods(route))) is not None:
             return "", preflight
         user = ""

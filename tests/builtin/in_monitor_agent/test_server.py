@@ -81,8 +81,8 @@ async def answered(running: Pipeline, request: bytes) -> bytes:
     [
         b"NOT HTTP AT ALL\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-        b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /api/health HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 5000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 5000 + b"\r\n\r\n",
     ],
     ids=["words", "tls", "long path", "long header"],
 )
@@ -100,12 +100,22 @@ async def test_what_is_no_request(request_: bytes) -> None:
 async def test_one_request_a_connection() -> None:
     """It is closed behind the answer, a body that comes with a request is not read."""
     async with pipeline(source() + COLLECT) as running:
-        request = b"GET /api/health HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        request = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
         answer = await exchange(running, request)
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert answer.count(b"HTTP/1.1") == 1
         assert b"\r\nServer: logpipe\r\n" in answer
         assert b"\r\nCache-Control: no-store\r\n" in answer
+
+
+async def test_a_page_of_a_stranger() -> None:
+    """Its name stands for this machine (DNS rebinding): it reads nothing, and the answer says how to be let in."""
+    async with pipeline(source() + COLLECT) as running:
+        request = b"GET /api/plugins.json HTTP/1.1\r\nHost: evil.example:24220\r\nConnection: close\r\n\r\n"
+        answer = await exchange(running, request)
+        assert answer.startswith(b"HTTP/1.1 421 ")
+        assert b"call it by its address, or localhost" in answer
+        assert b"plugin_id" not in answer
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /api/health HTTP/1.1\r\nHost:"])
@@ -121,7 +131,9 @@ async def test_too_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugin, "LIMITS", replace(plugin.LIMITS, connections=2))
     async with pipeline(source() + COLLECT) as running:
         held = [await asyncio.open_connection("127.0.0.1", port(running)) for _ in range(2)]
-        assert b" 200 " in await answered(running, b"GET /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b" 200 " in await answered(
+            running, b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
         async with asyncio.timeout(DEADLINE):
             assert await held[0][0].read() == b""
         for _, writer in held:
