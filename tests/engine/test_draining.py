@@ -145,6 +145,33 @@ async def test_what_fails_is_tried_once() -> None:
     assert Down.tried == ["b", "c"]
 
 
+class Flushed(Output[Options], type="flushed"):
+    """Writes down how much it had taken when it was told to flush."""
+
+    flushed: ClassVar[list[int]] = []
+
+    def __init__(self, options: Options, host: object) -> None:
+        super().__init__(options, host)  # type: ignore[arg-type]
+        self._taken = 0
+
+    async def process(self, batch: EventBatch) -> None:
+        self._taken += len(batch)
+
+    async def flush(self) -> None:
+        self.flushed.append(self._taken)
+
+
+async def test_what_was_flushed_is_flushed_again_only_for_more() -> None:
+    """However many rounds there are: an output may close a file with each flush, or begin a new one."""
+    Flushed.flushed.clear()
+    errors = "<label @ERROR>\n<match **>\n@type flushed\n</match>\n</label>\n"
+    text = f"{OWN_LOG}{errors}<match b>\n@type flushed\n</match>\n{written('first')}"
+    async with pipeline(text, Written, Flushed) as running:
+        await running.feed("b", *NINE)
+        await running.feed("a", {"unlucky": True})
+    assert sorted(Flushed.flushed) == [0, 1, 9]
+
+
 class Waiting(AsyncFilter[Options], type="waiting"):
     """Waits for the order to stop."""
 
