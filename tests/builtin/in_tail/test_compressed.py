@@ -207,6 +207,23 @@ async def test_a_generation_that_nobody_had_read_a_byte_of(tmp_path: Path, follo
         assert await run.lines(21) == [*first, *second, "third"]
 
 
+async def test_a_file_that_has_grown_while_an_output_was_stuck(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """Its row holds more of how it begins than was read: by that it is known once it is compressed."""
+    log = tmp_path / "app.log"
+    log.write_text("a\n")
+    host = scripted()
+    host.stuck.add(f"t.{str(log).replace('/', '.')[1:]}")
+    async with follow(tmp_path, ON, host=host) as run:
+        await run.until(lambda: host.attempts == 1)
+        await run.tick_until(lambda: rows(tmp_path))
+        run.append(log, text(lines("first", 100)))
+    log.rename(tmp_path / "app.log.1")
+    compress(tmp_path / "app.log.1")
+    log.write_text("new\n")
+    async with follow(tmp_path, ON) as run:
+        assert await run.lines(102) == ["a", *lines("first", 100), "new"]
+
+
 async def test_compressed_while_its_folder_is_read(
     tmp_path: Path, follow: Any, append: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from logpipe import LogpipeError
+from logpipe.builtin.in_tail.disk import born
 from logpipe.builtin.position_file import PositionFile
 from tests.builtin.in_tail.harness import rows
 
@@ -227,6 +228,27 @@ async def test_fluentd_writes_rows_for_files_that_were_rotated_meanwhile(tmp_pat
     store(tmp_path, f"{log}\t{4:016x}\t{1:016x}")
     async with follow(tmp_path, "read_from_head false") as run:
         assert await run.lines(1) == ["one"]
+
+
+@pytest.mark.parametrize(("older", "expected"), [(1, ["two", "three"]), (60, ["three"])])
+async def test_a_file_that_no_row_of_fluentd_tells_of(
+    older: int, expected: list[str], tmp_path: Path, follow: Any
+) -> None:
+    """It is the path's if it came since the rows were written, or so shortly before that they may not tell of it."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    store(tmp_path, f"{log}\t{4:016x}\t{log.stat().st_ino:016x}")
+    log.rename(tmp_path / "a.log.2")
+    log.write_text("two\n")
+    if not (came := born(str(log))):
+        pytest.skip("the disk does not know when a file was made")
+    log.rename(tmp_path / "a.log.1")
+    log.write_text("three\n")
+    os.utime(tmp_path / "state" / "tail.pos", ns=(came, came + older * 1_000_000_000))
+    async with follow(tmp_path) as run:
+        await run.lines(len(expected))
+        await run.idle()
+        assert run.host.lines == expected
 
 
 async def test_a_second_process_is_refused(tmp_path: Path, follow: Any) -> None:

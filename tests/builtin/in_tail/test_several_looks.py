@@ -114,3 +114,18 @@ def test_a_file_that_only_an_earlier_look_found() -> None:
     (place,) = found_so_far.result(still=True)
     assert [each.path for each in place.before] == ["gone", "first", "second"]
     close(place.files)
+
+
+def test_what_there_was_no_room_for_is_not_held() -> None:
+    """Files that were closed again count as little as those that could not be opened, in any of the looks."""
+    found_so_far = SeveralLooks()
+    first, second, third, gone = (Found(name, Identity(1, number)) for number, name in enumerate("abcd", 1))
+    for before, now in (first, second), (gone, third):
+        files = [each._replace(file=open_file()) for each in (before, now)]
+        found_so_far.add([Place("p", (), files[1], None, (files[0],))])
+        close(files[:1])
+    unreadable = Found("q", Identity(1, 5))
+    found_so_far.add([Place("q", (), unreadable)])
+    assert found_so_far.held == 2
+    close(found_so_far.result(still=True)[0].files)
+    close([files[1]])

@@ -191,6 +191,26 @@ async def test_positions_of_files_in_a_folder_that_is_not_there_yet(tmp_path: Pa
         assert run.host.lines == ["two"]
 
 
+async def test_an_absence_begins_when_the_file_goes(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """One that is over is not added to the next: the row of a file that was there meanwhile is kept for a day again."""
+    disk, unmounted = tmp_path / "disk", tmp_path / "unmounted"
+    disk.mkdir()
+    (disk / "a.log").write_text("one\n")
+    async with follow(tmp_path, path="disk/a.log") as run:
+        await run.lines(1)
+    for days, line in enumerate(("two", "three")):
+        disk.rename(unmounted)
+        host = scripted()
+        await host.clock.advance(days * 2 * 86_400)
+        async with follow(tmp_path, "refresh_interval 5", path="disk/a.log", host=host) as run:
+            await settled(run)
+            run.append(unmounted / "a.log", f"{line}\n")
+            unmounted.rename(disk)
+            await run.tick_until(lambda: run.host.lines)
+            await run.idle()
+            assert host.lines == [line]
+
+
 async def test_a_file_that_comes_between_two_looks_of_a_search(
     tmp_path: Path, follow: Any, append: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
