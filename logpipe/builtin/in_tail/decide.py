@@ -251,11 +251,11 @@ def _is_read_as(found: Found, row: Row) -> bool:
 
     Nothing is concluded from a row alone: where its file was not found, nothing else reads what that held.
     """
-    if row.found is None or not found.exact:
-        return (
-            row.found is not None and found.path.startswith(row.found.path) and found.beginning == row.found.beginning
-        )
-    return found.identity.inode == row.position.inode and _may_be_of(found, row.position)
+    if row.found is None:
+        return False
+    if found.exact:
+        return found.identity.inode == row.position.inode and _may_be_of(found, row.position)
+    return found.path.startswith(row.found.path) and found.beginning == row.found.beginning
 
 
 def _came_before(live: Generation | None, found: Found) -> bool:

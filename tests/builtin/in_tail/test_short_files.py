@@ -107,3 +107,17 @@ async def test_two_that_begin_as_a_row_says(tmp_path: Path, follow: Any, append:
         await run.tick_until(lambda: run.host.lines[-1:] == ["new"])
         await run.idle()
         assert sorted(run.host.lines) == ["new", "run 1", "run 2", banner.strip()]
+
+
+async def test_what_gzip_is_making_of_a_file_is_not_read_beside_it(tmp_path: Path, follow: Any, append: Any) -> None:
+    """The file is there until gzip is done: what it holds comes once."""
+    log, old = tmp_path / "app.log", tmp_path / "app.log.1"
+    log.write_text("one\n")
+    await leave_short(tmp_path, follow, log)
+    append(log, "two\n")
+    log.rename(old)
+    subprocess.run(["gzip", "--keep", old], check=True)
+    log.write_text("new\n")
+    async with follow(tmp_path, ON) as run:
+        await run.tick_until(lambda: run.host.lines[-1:] == ["new"])
+        assert run.host.lines == ["two", "new"]
