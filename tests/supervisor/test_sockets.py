@@ -19,8 +19,10 @@ import aiohttp
 import pytest
 
 from logpipe.builtin.in_monitor_agent import plugin
+from logpipe.net import accepting
+from logpipe.net.http import connection
 from logpipe.testing import DEADLINE, wait_for
-from tests.services.ports import adjacent_ports, free_port
+from tests.services.ports import adjacent_ports
 from tests.services.waiting import wait_until
 from tests.supervisor.in_process import in_this_process
 from tests.supervisor.running import PATIENCE, Running
@@ -111,7 +113,7 @@ async def steadily(port: int) -> AsyncIterator[Counter[str]]:
 @pytest.mark.usefixtures("own_signals")
 async def test_every_request_is_answered(tmp_path: Path) -> None:
     """Through twenty reloads, by new connections and by old ones."""
-    config, port = tmp_path / "conf", free_port()
+    config, port = tmp_path / "conf", adjacent_ports(1)
     config.write_text(agent(port))
     async with in_this_process(config, tmp_path / "log") as worker, steadily(port) as counts:
         for _ in range(20):
@@ -144,7 +146,7 @@ async def test_a_changed_address(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("own_signals")
 async def test_an_address_that_is_taken(tmp_path: Path) -> None:
     """It is said with the section and a way out; what runs goes on without having been stopped."""
-    config, log, port = tmp_path / "conf", tmp_path / "log", free_port()
+    config, log, port = tmp_path / "conf", tmp_path / "log", adjacent_ports(1)
     config.write_text(agent(port))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -168,7 +170,7 @@ async def test_an_address_that_is_taken(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("own_signals")
 async def test_a_server_with_other_limits(tmp_path: Path) -> None:
     """Connections that were made under other terms are closed, behind what they are being answered."""
-    config, port = tmp_path / "conf", free_port()
+    config, port = tmp_path / "conf", adjacent_ports(1)
     config.write_text(agent(port))
     async with in_this_process(config, tmp_path / "log") as worker, connected(port) as (reader, writer):
         writer.write(HEALTH % b"")
@@ -182,7 +184,7 @@ async def test_a_server_with_other_limits(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("own_signals")
 async def test_requests_between_two_graphs(tmp_path: Path) -> None:
     """They wait, and the next graph answers: what the old one took now, it could not deliver any more."""
-    config, port = tmp_path / "conf", free_port()
+    config, port = tmp_path / "conf", adjacent_ports(1)
     config.write_text(agent(port, "@id before"))
     held = f"<match x>\n@type lines\npath {tmp_path}/out\ntrouble start_held\n</match>\n"
     request = b"GET /api/plugins.json HTTP/1.1\r\nHost: localhost\r\nConnection: %s\r\n\r\n"
@@ -205,9 +207,14 @@ async def test_requests_between_two_graphs(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("own_signals")
 async def test_a_crowd_between_two_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More clients than there may be, which keep their connections, come during a reload: each is answered."""
+    """More clients than there may be, which keep their connections, come during a reload: each is answered.
+
+    Also where only the bytes that have come keep a new connection from making room.
+    """
+    for module in (accepting, connection):
+        monkeypatch.setattr(module, "CHANCE", 0.0)
     monkeypatch.setattr(plugin, "LIMITS", replace(plugin.LIMITS, connections=8))
-    config, port = tmp_path / "conf", free_port()
+    config, port = tmp_path / "conf", adjacent_ports(1)
     config.write_text(agent(port))
     held = f"<match x>\n@type lines\npath {tmp_path}/out\ntrouble start_held\n</match>\n"
     async with in_this_process(config, tmp_path / "log") as worker, AsyncExitStack() as clients:
@@ -227,7 +234,7 @@ async def test_a_crowd_between_two_graphs(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("own_signals")
 async def test_another_kind_of_stage(tmp_path: Path) -> None:
     """It takes the socket over, and connections that it cannot go on with are closed."""
-    config, port = tmp_path / "conf", free_port()
+    config, port = tmp_path / "conf", adjacent_ports(1)
     config.write_text(agent(port))
     async with in_this_process(config, tmp_path / "log") as worker, connected(port) as (reader, writer):
         writer.write(HEALTH % b"")

@@ -155,6 +155,8 @@ class Connection(web.RequestHandler):
         """Whether a request or a part of it has come that was not read, or there was no time yet for what is next."""
         if self._wire is None or self._messages:
             return True
+        if self.phase is Phase.BODY and (self._current_request is None or self._current_request.content.is_eof()):
+            return True
         is_new = asyncio.get_running_loop().time() - self.since < CHANCE
         if is_new and (self.phase is not Phase.IDLE or self._wire.get_write_buffer_size()):
             return True
