@@ -14,7 +14,7 @@ import pytest
 from logpipe.engine.running.graph import Graph
 from logpipe.supervisor.worker import REST_SECONDS
 from logpipe.testing import wait_for
-from tests.services.ports import free_port
+from tests.services.ports import adjacent_ports
 from tests.services.waiting import wait_until
 from tests.supervisor.in_process import in_this_process
 from tests.supervisor.running import Running
@@ -220,7 +220,7 @@ def test_signals_during_the_start(running: Running) -> None:
 @pytest.mark.usefixtures("own_signals")
 async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> None:
     """After fifteen there are as many descriptors, tasks and graphs as after five; a client stays all the while."""
-    port = free_port()
+    port = adjacent_ports(1)
     running.configure(more=f"<source>\n@type monitor_agent\nbind 127.0.0.1\nport {port}\n</source>")
 
     def counted() -> tuple[int, int, int]:

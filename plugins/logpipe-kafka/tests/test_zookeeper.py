@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from kazoo.client import KazooClient
 
-from examples.demo.loopback import free_port
 from examples.demo.zookeeper import broker_nodes, zookeeper
 from logpipe.testing import drive, wait_for
 from logpipe_kafka.cluster.zookeeper import address
 from logpipe_kafka.out_kafka import KafkaOutput
 from tests.services.kafka import Kafka
 from tests.services.mock_kafka import MockKafka
+from tests.services.ports import adjacent_ports
 from tests.services.topics import Message
 
 Read = Callable[[str], Awaitable[list[Message]]]
@@ -116,7 +116,7 @@ async def test_path_does_not_exist_yet(mock: MockKafka) -> None:
 
 async def test_zookeeper_is_away_at_the_start(mock: MockKafka) -> None:
     """Events wait until ZooKeeper can be asked."""
-    port = free_port()
+    port = adjacent_ports(1)
     async with drive(KafkaOutput, conf(f"127.0.0.1:{port}")) as stage:
         await stage.feed("app", {"n": 1})
         await wait_for(lambda: stage.metric("in_flight_bytes") > 0, "the event to be taken")
@@ -140,7 +140,7 @@ async def test_brokers_have_moved(mock: MockKafka, monkeypatch: pytest.MonkeyPat
 
 async def test_stopping_without_zookeeper() -> None:
     """Stopping does not wait for a ZooKeeper that never came."""
-    async with drive(KafkaOutput, conf(f"127.0.0.1:{free_port()}")):
+    async with drive(KafkaOutput, conf(f"127.0.0.1:{adjacent_ports(1)}")):
         pass
 
 
