@@ -404,6 +404,37 @@ async def test_only_so_many_files_are_held_open(tmp_path: Path, follow: Any, mon
         assert run.host.metric("open_file_count") <= 3
 
 
+async def test_a_rotated_file_whose_name_another_takes_stays_open(
+    tmp_path: Path, follow: Any, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever else wants files to be closed while outputs refuse what it holds: there is no way back to it."""
+    monkeypatch.setattr("logpipe.builtin.in_tail.open_files._limit", lambda: 4)
+    log, old, others = tmp_path / "a.log", tmp_path / "a.log.1", tmp_path / "others"
+    log.write_text("one\n")
+    others.mkdir()
+    for number in range(4):
+        (others / f"{number}.log").write_text("other\n")
+    host = scripted()
+    host.refusals = 1_000_000
+    async with follow(tmp_path, host=host) as run:
+        await run.until(lambda: host.attempts == 1)
+        for count, line in enumerate(("two", "three"), 1):
+            log.rename(old)
+            log.write_text(f"{line}\n")
+            rotations = (count, 1)
+            await run.until(
+                lambda: (host.metric("rotated_file_count"), host.metric("tracked_file_count")) == rotations  # noqa: B023 - it is used at once
+            )
+        monkeypatch.undo()
+        async with follow(others) as other:
+            await other.lines(4)
+            tried = host.attempts
+            await run.tick_until(lambda: host.attempts > tried)
+        host.refusals = 0
+        await run.tick_until(lambda: len(host.lines) == 3)
+        assert host.lines == ["one", "two", "three"]
+
+
 async def test_a_hot_file_does_not_starve_the_others(
     tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
