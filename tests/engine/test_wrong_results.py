@@ -7,7 +7,20 @@ from typing import Any, ClassVar
 
 import pytest
 
-from logpipe import AsyncFilter, Chunk, EventBatch, Filter, Formatter, Input, Options, Output, Parser, Record, Time
+from logpipe import (
+    AsyncFilter,
+    Chunk,
+    EventBatch,
+    Filter,
+    Formatter,
+    Input,
+    Options,
+    Output,
+    Parser,
+    Receipt,
+    Record,
+    Time,
+)
 from logpipe.testing import pipeline
 
 CONF = """
@@ -209,3 +222,25 @@ async def test_an_output_that_encodes_too_few() -> None:
         assert [str(error) for *_, error in running.errors] == [
             "encode returned 0 payloads for 1 events: return one for each"
         ]
+
+
+class PoppingOutput(Output[Options], type="popping"):
+    """Takes what it has delivered out of its batch, without its time, and fails."""
+
+    async def process(self, batch: EventBatch) -> None:
+        batch.records.pop()
+        raise ValueError("the peer is odd")
+
+
+async def test_an_output_that_takes_its_batch_apart_and_fails() -> None:
+    """What is left cannot be told, so that none goes to `@ERROR`: the input reads them all again."""
+    settled: list[bool] = []
+    receipt = Receipt(lambda: settled.append(True))
+    conf = CONF[CONF.index("<match app>") :].replace(
+        "@type test\n</match>\n<label @E", "@type popping\n</match>\n<label @E"
+    )
+    async with pipeline(conf, PoppingOutput) as running:
+        with pytest.raises(ValueError, match="the peer is odd"):
+            await running.feed("app", {"n": 1}, {"n": 2}, receipt=receipt)
+        assert running.errors == []
+    assert not settled

@@ -245,7 +245,7 @@ class Router:
                 batch.tag,
                 exc_info=trace_of(chain.host.log, error),
             )
-            if self.is_error_label or not self._dead_letters.has_label:
+            if self.is_error_label or not self._dead_letters.has_label or batch.is_uneven:
                 self.refused.value += count
                 raise error  # noqa: B904 - it is what was raised, or has it for its cause
             chain.host.counter(*REJECTED).add(count)
