@@ -78,6 +78,8 @@ PLACEHOLDERS = [
     ("tag", "${tag[7]}", ""),
     ("tag", "${tag[2]}-${tag[3]}-${tag[-3]}-${tag[-4]}", "c--a-"),
     ("tag", "100%Y", "100%Y"),
+    ("k", "${k}/x", "v/x"),
+    ("tag", "${tag[0]}/x", "a/x"),
     ("k", "${missing}", ""),
     ("absent", "<${absent}>", "<>"),
     ("[]", "${tag}", "${tag}"),
@@ -96,6 +98,19 @@ async def test_placeholders(arg: str, template: str, expected: str) -> None:
         assert running.plugin(Named).names == [expected]
         unknown = "chunk key placeholder" in "".join(running.log.texts("warning"))
         assert unknown == (template == "${missing}")
+
+
+@pytest.mark.parametrize(
+    ("template", "event"), [("${k}/x", {"k": ""}), ("${k}/x", {"k": "/"}), ("a/${k}/x", {"k": ".."})]
+)
+async def test_a_value_does_not_choose_the_folder(template: str, event: dict[str, str]) -> None:
+    """What it would lead to is refused, and not tried again."""
+    text = f"<match **>\n@type named\nname {template}\n<buffer k>\n</buffer>\n</match>\n{QUIET}"
+    async with pipeline(text, Named) as running:
+        await running.feed("a", event)
+        await running.flush()
+        assert running.plugin(Named).names == []
+    assert [letter.record for letter in running.dead_letters()] == [event]
 
 
 async def test_the_chunk_id_is_a_placeholder_always() -> None:
