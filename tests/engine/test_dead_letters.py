@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from logpipe import Chunk, ChunkKey, Filter, Options, Output, Receipt, Record, T
 from logpipe.engine.dead_letters import queue
 from logpipe.engine.dead_letters.files import DeadLetterFiles
 from logpipe.engine.dead_letters.letters import Culprit, Letter, decode, encode
-from logpipe.testing import ManualClock, pipeline
+from logpipe.testing import ManualClock, Pipeline, pipeline, settle
 
 OWN_LOG = "<label @FLUENT_LOG>\n<match **>\n@type test\nname own\n</match>\n</label>\n"
 TEXT = OWN_LOG + "<filter **>\n@type touchy\n@id t\n</filter>\n<match **>\n@type test\n</match>\n"
@@ -203,6 +204,31 @@ async def test_inputs_wait_while_letters_take_too_much_room(tmp_path: Path, monk
             (tmp_path / "backup").unlink()
         await running.wait_for(lambda: len(running.dead_letters()) == 3)
         await running.feed("a", {"bad": 3})
+
+
+async def test_letters_that_cannot_be_written_are_tried_again_ever_later(tmp_path: Path) -> None:
+    """After twice the pause each time, and after ten seconds at most."""
+    clock = ManualClock()
+    (tmp_path / "backup").write_text("a file stands in the way")
+    system = f"<system>\nroot_dir {tmp_path}\n</system>\n"
+    async with pipeline(f"{system}{TEXT}", Touchy, clock=clock) as running:
+        await running.feed("a", {"bad": 1})
+        for count in range(1, 11):
+            await running.wait_for(lambda: len(pauses(running)) >= count)  # noqa: B023 - it is used at once
+            await settle()
+            await clock.advance(10)
+        (tmp_path / "backup").unlink()
+        await running.wait_for(lambda: len(pauses(running)) > 10)
+        assert pauses(running)[:10] == [0, 0, 0, 1, 2, 3, 6, 10, 10, 10]
+        await settle()
+        await clock.advance(10)
+        await running.wait_for(running.dead_letters)
+
+
+def pauses(running: Pipeline) -> list[int]:
+    """Return the seconds, rounded, that letters were said to wait before they are tried again."""
+    said = "".join(running.log.texts("error"))
+    return [int(seconds) for seconds in re.findall(r"tried again in (\d+) seconds", said)]
 
 
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

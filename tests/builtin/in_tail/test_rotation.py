@@ -404,12 +404,18 @@ async def test_only_so_many_files_are_held_open(tmp_path: Path, follow: Any, mon
         assert run.host.metric("open_file_count") <= 3
 
 
-async def test_a_rotated_file_whose_name_another_takes_stays_open(
-    tmp_path: Path, follow: Any, scripted: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_rotated_file_is_closed_for_others_while_it_has_a_name(
+    taken: bool,  # noqa: FBT001 - a parameter of the table
+    tmp_path: Path,
+    follow: Any,
+    scripted: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever else wants files to be closed while outputs refuse what it holds: there is no way back to it."""
+    """Outputs refuse what it holds and others want files: it is closed, unless the next one took its name."""
     monkeypatch.setattr("logpipe.builtin.in_tail.open_files._limit", lambda: 4)
     log, old, others = tmp_path / "a.log", tmp_path / "a.log.1", tmp_path / "others"
+    lines = ["one", "two", "three"] if taken else ["one", "two"]
     log.write_text("one\n")
     others.mkdir()
     for number in range(4):
@@ -418,7 +424,7 @@ async def test_a_rotated_file_whose_name_another_takes_stays_open(
     host.refusals = 1_000_000
     async with follow(tmp_path, host=host) as run:
         await run.until(lambda: host.attempts == 1)
-        for count, line in enumerate(("two", "three"), 1):
+        for count, line in enumerate(lines[1:], 1):
             log.rename(old)
             log.write_text(f"{line}\n")
             rotations = (count, 1)
@@ -430,9 +436,10 @@ async def test_a_rotated_file_whose_name_another_takes_stays_open(
             await other.lines(4)
             tried = host.attempts
             await run.tick_until(lambda: host.attempts > tried)
+            assert host.metric("open_file_count") == (3 if taken else 1)
         host.refusals = 0
-        await run.tick_until(lambda: len(host.lines) == 3)
-        assert host.lines == ["one", "two", "three"]
+        await run.tick_until(lambda: len(host.lines) == len(lines))
+        assert host.lines == lines
 
 
 async def test_a_hot_file_does_not_starve_the_others(

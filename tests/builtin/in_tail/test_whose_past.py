@@ -211,6 +211,22 @@ async def test_an_absence_begins_when_the_file_goes(tmp_path: Path, follow: Any,
             assert host.lines == [line]
 
 
+async def test_an_absence_goes_on_over_restarts(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """The row of a file that was nowhere for more than a day goes, however often there was a restart meanwhile."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "a.log").write_text("one\n")
+    async with follow(tmp_path, path="disk/a.log") as run:
+        await run.lines(1)
+    disk.rename(tmp_path / "unmounted")
+    for days, left in ((0, 1), (0.6, 1), (1.2, 0)):
+        host = scripted()
+        await host.clock.advance(days * 86_400)
+        async with follow(tmp_path, "refresh_interval 5", path="disk/a.log", host=host) as run:
+            await settled(run)
+        assert len(rows(tmp_path)) == left
+
+
 async def test_a_file_that_comes_between_two_looks_of_a_search(
     tmp_path: Path, follow: Any, append: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
