@@ -99,6 +99,19 @@ async def test_a_rename_between_two_looks_of_a_start(
         assert await run.lines(2) == ["two", "three"]
 
 
+async def test_what_came_and_went_while_down_may_begin_like_what_was_read(tmp_path: Path, follow: Any) -> None:
+    """Each file of a program begins with the same line, and the one that was read held no other."""
+    log = tmp_path / "a.log"
+    log.write_text("a line that each file begins with\n")
+    async with follow(tmp_path) as run:
+        first = await run.lines(1)
+    log.rename(tmp_path / "a.log.2")
+    (tmp_path / "a.log.1").write_text(f"{first[0]}\ntwo\n")
+    log.write_text(f"{first[0]}\nthree\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(4) == [*first, "two", *first, "three"]
+
+
 async def test_a_start_does_not_begin_rotate_wait_anew(tmp_path: Path, follow: Any, append: Any) -> None:
     """Reloads that come closer together than rotate_wait must not keep every rotated file open."""
     log = tmp_path / "a.log"
