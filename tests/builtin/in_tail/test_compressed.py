@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail import disk, reader
+from logpipe.builtin.in_tail import disk, reader, table
 from logpipe.builtin.in_tail.disk import Survey
 from logpipe.builtin.position_file import PositionFile
 from logpipe.monitor import SourceAccount
@@ -287,6 +287,41 @@ async def test_copytruncate_that_compresses(tmp_path: Path, follow: Any, scripte
         await run.tick_until(lambda: len(host.lines) == 201)
         assert host.lines == [*lines("first", 100), *lines("second", 100), "new"]
         assert host.metric("abandoned_bytes") == 0
+
+
+async def test_an_archive_of_what_was_read_is_no_copy_of_what_is_cut(
+    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at the first cut after it came, nor at one by which more was read than is remembered."""
+    monkeypatch.setattr(table, "MOST_CONTENTS", 3)
+    log, old, archive = tmp_path / "app.log", tmp_path / "app.log.1", tmp_path / "app.log-old.gz"
+    expected = lines("first", 50)
+    log.write_text(text(expected))
+    async with follow(tmp_path, f"{ON}\nrotate_wait 0\nrefresh_interval 3", path="app.log") as run:
+
+        async def write(content: list[str]) -> None:
+            log.write_text(text(content))
+            expected.extend(content)
+            await run.lines(len(expected))
+            assert run.host.lines == expected
+
+        async def rotate(content: list[str]) -> None:
+            log.rename(old)
+            await write(content)
+            await run.tick_until(lambda: len(list(run.tail.registry.table.generations())) == 1)
+
+        await run.lines(50)
+        await rotate(lines("second", 60))
+        archive.write_bytes(gzip.compress(old.read_bytes()))
+        old.unlink()
+        await run.until(lambda: run.tail.registry.table.by_path[str(log)].arrivals)
+        await write(lines("third", 5))
+        for number in range(3):
+            await rotate(lines(f"rotation {number}", 10))
+        os.utime(archive)
+        await write(lines("last", 5))
+        await run.idle()
+        assert run.host.lines == expected
 
 
 async def test_a_crash_in_the_middle_of_an_archive(
