@@ -13,6 +13,8 @@ import pytest
 
 from logpipe.builtin.in_tail import disk, reader, table
 from logpipe.builtin.in_tail.disk import Survey
+from logpipe.builtin.in_tail.logfile import Head
+from logpipe.builtin.in_tail.table import Trail
 from logpipe.builtin.position_file import PositionFile
 from logpipe.monitor import SourceAccount
 
@@ -322,6 +324,14 @@ async def test_an_archive_of_what_was_read_is_no_copy_of_what_is_cut(
         await write(lines("last", 5))
         await run.idle()
         assert run.host.lines == expected
+
+
+def test_the_last_32_contents_are_remembered() -> None:
+    """Of a file that rotates for years no more is kept than that."""
+    trail = Trail("app.log", "t")
+    for number in range(100):
+        trail.remember(Head.of(b"%d" % number), number)
+    assert trail.contents == tuple((Head.of(b"%d" % number), number) for number in range(68, 100))
 
 
 async def test_a_crash_in_the_middle_of_an_archive(
