@@ -210,8 +210,8 @@ async def test_a_generation_that_nobody_had_read_a_byte_of(tmp_path: Path, follo
 
 
 async def test_a_file_that_has_grown_while_an_output_was_stuck(tmp_path: Path, follow: Any, scripted: Any) -> None:
-    """Its row holds more of how it begins than was read: by that it is known once it is compressed."""
-    log = tmp_path / "app.log"
+    """Its row holds more of how it begins than was read: by that it is told from others once it is compressed."""
+    log, other = tmp_path / "app.log", tmp_path / "app.log.2"
     log.write_text("a\n")
     host = scripted()
     host.stuck.add(f"t.{str(log).replace('/', '.')[1:]}")
@@ -221,9 +221,14 @@ async def test_a_file_that_has_grown_while_an_output_was_stuck(tmp_path: Path, f
         run.append(log, text(lines("first", 100)))
     log.rename(tmp_path / "app.log.1")
     compress(tmp_path / "app.log.1")
+    other.write_text("a\nfile of long ago, that was restored\n")
+    os.utime(other, (LONG_AGO, LONG_AGO))
+    compress(other)
     log.write_text("new\n")
     async with follow(tmp_path, ON) as run:
-        assert await run.lines(102) == ["a", *lines("first", 100), "new"]
+        await run.lines(102)
+        await run.idle()
+        assert run.host.lines == ["a", *lines("first", 100), "new"]
 
 
 async def test_compressed_while_its_folder_is_read(
