@@ -209,8 +209,9 @@ async def test_file_single_and_folders_in_folders(buffer: Run, tmp_path: Path) -
     ]
 
 
-async def test_a_configuration_names_its_buffers(buffer: Run, tmp_path: Path) -> None:
+async def test_a_configuration_names_its_buffers(buffer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every worker's, also under root_dir; outputs without files have none."""
+    monkeypatch.setenv("FLUENT_BACKUP_DIR", str(tmp_path / "backup"))  # where no other test leaves dead letters
     text = f"""
 <system>
   root_dir {tmp_path}/root

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 
 from logpipe import Chunk, EventBatch, Filter, Host, Input, Options, Output, Record, Time
 from logpipe.testing import ManualClock, pipeline, settle
@@ -124,3 +126,26 @@ async def test_what_is_being_written_is_waited_for_and_nothing_else() -> None:
         gate.open.set()
     assert done == ["1 is written", "output stops"]
     assert not any("shutdown_timeout" in text for text in running.log.texts("warning"))
+
+
+class LateTask(Output[Options], type="late_task"):
+    """Starts a task when nothing runs any more."""
+
+    async def process(self, batch: EventBatch) -> None:
+        """Take everything."""
+
+    async def stop(self) -> None:
+        self.host.start_task(self._never(), name="late")
+
+    async def _never(self) -> None:
+        raise AssertionError("it runs")
+
+
+async def test_a_task_that_is_ended_before_it_began() -> None:
+    """Nothing is said of it: Python would warn of a coroutine that nobody awaited."""
+    with warnings.catch_warnings(record=True) as said:
+        async with pipeline("<match **>\n@type late_task\n</match>", LateTask) as running:
+            await running.feed("app", {"n": 1})
+        del running
+        gc.collect()
+    assert [str(warning.message) for warning in said if "never awaited" in str(warning.message)] == []

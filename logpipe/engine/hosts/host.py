@@ -171,6 +171,7 @@ class PluginHost:
         task = group.create_task(self._guard(work, name), name=name_of_task, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _task: work.close())  # it was cancelled before it began
         return task
 
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
