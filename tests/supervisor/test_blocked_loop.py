@@ -30,7 +30,6 @@ def _start(running: Running, way: str, *, when: str = "", shutdown_timeout: str 
     ("way", "number", "seconds"),
     [
         ("loops", signal.SIGTERM, GRACE_SECONDS + 1),
-        ("loops", signal.SIGQUIT, GRACE_SECONDS),
         ("sleeps", signal.SIGINT, GRACE_SECONDS + 1),
         ("waits_for_a_lock", signal.SIGQUIT, GRACE_SECONDS),
     ],
@@ -49,7 +48,7 @@ def test_a_signal_ends_what_never_returns(running: Running, way: str, number: si
 
 def test_a_second_term_is_not_lost_either(running: Running) -> None:
     """It stops at once, whatever the first one would wait for."""
-    _start(running, "loops", shutdown_timeout="1h")
+    _start(running, "sleeps", shutdown_timeout="1h")
 
     def ends() -> bool:
         running.send(signal.SIGTERM)  # the kernel makes one of those that come before the first is handled
@@ -89,7 +88,7 @@ def test_a_call_that_holds_the_lock_of_the_interpreter_ends_too(running: Running
 
 def test_a_supervisor_ends_with_its_stuck_worker(running: Running) -> None:
     """The worker keeps its own deadline, and the other one is not held up."""
-    _start(running, "loops", workers=2)
+    _start(running, "sleeps", workers=2)
     assert running.stop() == 1
     assert "killed" not in running.said
 

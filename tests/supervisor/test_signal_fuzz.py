@@ -11,14 +11,14 @@ import pytest
 
 from tests.supervisor.running import Running
 
-pytestmark = pytest.mark.slow("the program is started twenty times, and the moments of its signals are random")
+pytestmark = pytest.mark.slow("the program is started ten times, and the moments of its signals are random")
 
 HARMLESS = (signal.SIGHUP, signal.SIGUSR2, signal.SIGUSR1, signal.SIGCONT)
 MOST_SECONDS = 2.0
 """The program is up after less than half of that."""
 
 
-@pytest.mark.parametrize(("workers", "runs"), [(1, 20), (2, 10)])
+@pytest.mark.parametrize(("workers", "runs"), [(1, 10), (2, 4)])
 def test_signals_at_random_moments(running: Running, workers: int, runs: int) -> None:
     """Every run ends with status 0; what was stopped gracefully is not delivered twice, and nothing is lost."""
     seed = random.randrange(1 << 32)

@@ -60,7 +60,7 @@ def test_killed_while_it_salvages(point: str, tmp_path: Path) -> None:
 def test_killed_anywhere_again_and_again(tmp_path: Path) -> None:
     """At moments of no choice."""
     machine = Machine(tmp_path, memory="1k")
-    for _ in range(6):
+    for _ in range(3):
         with machine.running() as process:
             end = time.monotonic() + 1.0
             while time.monotonic() < end:

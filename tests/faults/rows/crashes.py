@@ -18,7 +18,7 @@ NAMED: Final = ("buffer.opened", "buffer.written", "buffer.created", "buffer.syn
 @row(1, "kill -9 at any point")
 def killed(lab: Lab) -> None:
     """At system calls, at points with a name, and at moments chosen by chance."""
-    _at_calls(lab, [Point(point.call, point.number) for point in _sample(lab, 40, few=5)])
+    _at_calls(lab, [Point(point.call, point.number) for point in _sample(lab, 40, few=3)])
     for name in NAMED[:: 1 if not lab.short else 3]:
         with lab.trial(f"killed at {name}") as trial:
             trial.may_repeat = True
@@ -36,7 +36,7 @@ def killed(lab: Lab) -> None:
         log.write(10)
         trial.wait_for_all()
         rnd = random.Random(1)
-        for _ in range(lab.repeat(20, few=4)):
+        for _ in range(lab.repeat(20, few=2)):
             end = time.monotonic() + rnd.uniform(0.05, 0.8)
             while time.monotonic() < end:
                 log.write(20)
@@ -51,14 +51,14 @@ def killed(lab: Lab) -> None:
 @row(2, "kill -9 during recovery")
 def killed_again(lab: Lab) -> None:
     """A second kill, at the same kind of call, while the first one is being recovered from."""
-    sample = _sample(lab, 30, few=4)
+    sample = _sample(lab, 30, few=2)
     _at_calls(lab, [Point(point.call, point.number, again=1 + index % 7) for index, point in enumerate(sample)])
 
 
 @row(3, "power loss: what was not synced is gone, or torn")
 def power_cut(lab: Lab) -> None:
     """The calls of a run are replayed up to each sync and rename, and the program goes on with what is left."""
-    cut_power_everywhere(lab, most=lab.repeat(1000, few=8))
+    cut_power_everywhere(lab, most=lab.repeat(1000, few=5))
 
 
 def _at_calls(lab: Lab, points: list[Point]) -> None:

@@ -19,7 +19,7 @@ LINES: Final = 100
 def many_files(lab: Lab) -> None:
     """All are read, those that come too, with memory and descriptors bounded."""
     with lab.trial("many files") as trial:
-        count = lab.repeat(10_000, few=1_500)
+        count = lab.repeat(10_000, few=600)
         trial.most_megabytes = 250
         trial.most_descriptors = 5000
         for number in range(count):
@@ -27,7 +27,7 @@ def many_files(lab: Lab) -> None:
             (trial.folder / f"logs/f{number}.log").write_text(f"{series.next_line()}\n{series.next_line()}\n")
         logpipe = trial.start(_text(trial))
         trial.wait_for_all(seconds=120)
-        deadline = time.monotonic() + lab.repeat(10, few=2)
+        deadline = time.monotonic() + lab.repeat(10, few=1)
         made = 0
         while time.monotonic() < deadline or made <= 100:
             made += 1
