@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 from logpipe.errors import ExpressionError
@@ -14,8 +15,8 @@ from logpipe.expression.regexp.pattern import compile_regexp
 from logpipe.expression.time_limit import call_within
 
 ANYTHING: Final = "**"
-_PLAIN: Final = re.compile(r"[\w.-]+", re.ASCII)
-"""A pattern without any sign: only the tag itself matches it."""
+_PLAIN: Final = re.compile(r"([\w.-]+?)(\.\*\*)?", re.ASCII)
+"""A pattern without any sign, or with `.**` at its end as the only one."""
 
 
 class InvalidPatternError(ValueError):
@@ -38,9 +39,33 @@ def compile_pattern(argument: str) -> Callable[[str], bool]:
     patterns = argument.split() or [ANYTHING]
     if ANYTHING in patterns:
         return lambda _tag: True
-    if all(map(_PLAIN.fullmatch, patterns)):  # most are, and a file may have thousands
-        tags = {pattern.removesuffix(".") for pattern in patterns}
-        return lambda tag: tag in tags or (tag[-1:] == "\n" and tag[:-1] in tags)  # as `_Glob.source` has it
+    if all(plain := [_PLAIN.fullmatch(pattern) for pattern in patterns]):
+        return _compile_plain(argument, [(found[1], found[2] is not None) for found in plain if found])
+    return _compile(argument, patterns)
+
+
+def _compile_plain(argument: str, patterns: list[tuple[str, bool]]) -> Callable[[str], bool]:
+    """Compare as text what most patterns are: a file may have thousands, and each expression takes long to compile.
+
+    Args:
+        argument: all of the patterns as they are written.
+        patterns: each without `.**`, and whether it had one.
+    """
+    tags = {text if is_prefix else text.removesuffix(".") for text, is_prefix in patterns}
+    prefixes = tuple(f"{text}." for text, is_prefix in patterns if is_prefix)
+
+    expression = cache(lambda: _compile(argument, argument.split()))
+
+    def matches(tag: str) -> bool:
+        if "\n" in tag:  # what expressions make of line ends is left to them
+            return expression()(tag)
+        return tag in tags or tag.startswith(prefixes)
+
+    return matches
+
+
+def _compile(argument: str, patterns: list[str]) -> Callable[[str], bool]:
+    """Make one regular expression of the patterns."""
     sources = []
     for pattern in patterns:
         is_regexp = pattern.startswith("/")
