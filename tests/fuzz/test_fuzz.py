@@ -83,7 +83,7 @@ def test_a_stage_that_becomes_registered_joins_by_itself(tmp_path: Path) -> None
     points = (f"[logpipe.{kind}]\nnewcomer = newcomer:New{kind.title()}\n" for kind in kinds)
     (metadata / "entry_points.txt").write_text("\n".join(points))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", "--seed", "1", "--cases", "24"],
+        [sys.executable, "-m", "tests.fuzz", "--seed", "1", "--cases", "40"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,

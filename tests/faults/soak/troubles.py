@@ -118,7 +118,7 @@ class Troubles:
         return self._kafka.start_broker()
 
     def _fill_disk(self) -> None:
-        which = self._random.choice(sorted(self._machine.small))
+        which = min(sorted(self._machine.small), key=lambda name: self.fired[f"{name} full"])
         filler = fill(self._machine.small[which])
         self._pause(self._random.uniform(10, 40))
         filler.unlink()
