@@ -78,6 +78,8 @@ class Options:
     """The settings of one section. Instances are frozen."""
 
     _settings: ClassVar[dict[str, Setting]] = {}
+    _own_settings: ClassVar[dict[str, Setting]] = {}
+    """Those that the class declares itself; `_settings` has its bases' as well."""
     _extra: ClassVar[re.Pattern[str] | None] = None
     """Matches undeclared parameter names that the class handles itself (`format1` … `format20`)."""
     extra: ClassVar[Mapping[str, str]] = {}
@@ -86,7 +88,10 @@ class Options:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Setting)}
-        cls._settings = {**cls._settings, **own}
+        cls._own_settings = own
+        cls._settings = {}
+        for base in reversed(cls.__mro__):
+            cls._settings |= vars(base).get("_own_settings", {})
         for name, each in own.items():
             if each.secret:
                 declared.update(filter(None, (name, each.name, each.alias)))

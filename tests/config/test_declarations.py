@@ -112,6 +112,23 @@ async def test_a_path_that_is_none() -> None:
             pass
 
 
+class Named(Options):
+    """A name, and another field."""
+
+    name: str = param("A name.", default="n")
+    field: RecordAccessor = param("Path of the field to print.", default="$.c")
+
+
+class Both(Named, FieldOptions):
+    """The settings of both."""
+
+
+def test_the_settings_of_two_bases() -> None:
+    """Both bases' settings count, and of one that both have the first base's."""
+    assert (Both().name, Both().field.get({"c": 1})) == ("n", 1)
+    assert set(Both.settings()) == {"field", "name"}
+
+
 class Elsewhere(Output[Options], type="elsewhere"):
     """An output."""
 

@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from logpipe import EventBatch, Host
 from logpipe.codec import compile_formatter
 from logpipe_kafka.cluster.brokers import Brokers, FixedBrokers
 from logpipe_kafka.cluster.zookeeper import ZooKeeperBrokers
 from logpipe_kafka.messages import payload
-from logpipe_kafka.messages.messages import Field, MessageSettings
+from logpipe_kafka.messages.messages import MessageSettings, message_settings
 from logpipe_kafka.messages.options import FlatOptions
-from logpipe_kafka.messages.partitioner import HASHES
 
 
-class FieldNames(NamedTuple):
-    """The fields of a record that address a message."""
-
-    topic: str = "topic"
-    key: str = "message_key"
-    partition_key: str = "partition_key"
-    partition: str = "partition"
-
-
-def message_settings(
-    options: FlatOptions, host: Host, *, names: FieldNames, use_event_time: bool = False
-) -> MessageSettings:
+def flat_messages(options: FlatOptions, host: Host, *, use_event_time: bool = False) -> MessageSettings:
     """Return the settings of messages."""
-    encode, encode_event = _encodings(options, host)
-    if limit := options.max_send_limit_bytes:
-        encode = payload.limited(encode, limit) if encode is not None else None
-        encode_event = payload.limited_event(encode_event, limit)
-    return MessageSettings(
-        topic=Field(names.topic, options.exclude_topic_key, options.default_topic),
-        key=Field(names.key, options.exclude_message_key, options.default_message_key),
-        partition_key=Field(names.partition_key, options.exclude_partition_key, options.default_partition_key),
-        partition=Field(names.partition, options.exclude_partition, options.default_partition),
-        hash=HASHES[options.partitioner_hash_function],
-        encode=encode,
-        encode_event=encode_event,
-        prepare=_including(options),
-        use_event_time=use_event_time,
+    included = (("tag", options.output_include_tag), ("time", options.output_include_time))
+    encodings = payload.encodings(
+        options.output_data_type,
+        options.format,
+        host,
+        limit=options.max_send_limit_bytes,
+        leading=[name for name, wanted in included if wanted],
     )
+    return message_settings(options, encodings, prepare=_including(options), use_event_time=use_event_time)
 
 
 def find_brokers(options: FlatOptions, host: Host) -> Brokers:
@@ -52,18 +33,6 @@ def find_brokers(options: FlatOptions, host: Host) -> Brokers:
     # compat: the message of out_kafka.rb
     host.log.info("brokers has been set directly: %s", options.brokers)
     return FixedBrokers(options.brokers, host)
-
-
-def _encodings(options: FlatOptions, host: Host) -> tuple[payload.Encode | None, payload.EncodeEvent]:
-    leading = [
-        name for name, wanted in (("tag", options.output_include_tag), ("time", options.output_include_time)) if wanted
-    ]
-    encode = payload.own_encoding(options.output_data_type, leading=leading)
-    if encode is not None:
-        return encode, payload.for_events(payload.json_encoding(host) if options.output_data_type == "json" else encode)
-    if options.format is None:
-        raise LookupError(f"output_data_type {options.output_data_type} was read without its formatter")
-    return None, payload.by_formatter(host.formatter(options.format))
 
 
 def _including(options: FlatOptions) -> Callable[[EventBatch], None] | None:

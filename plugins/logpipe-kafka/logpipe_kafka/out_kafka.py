@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
-from logpipe import EventBatch, Output, OutputHost, RetryLater, param
+from logpipe import EventBatch, Host, Output, OutputHost, RetryLater, param
 from logpipe_kafka.cluster_options import NOT_USED
-from logpipe_kafka.delivery.connection import Connection
-from logpipe_kafka.delivery.direct import DirectOwner, DirectSource
-from logpipe_kafka.flat_messages import FieldNames, find_brokers, message_settings
+from logpipe_kafka.delivery.topics import Delivery
+from logpipe_kafka.flat_messages import find_brokers, flat_messages
+from logpipe_kafka.messages.batch import Batch
 from logpipe_kafka.messages.messages import Messages
 from logpipe_kafka.messages.options import FlatOptions
 from logpipe_kafka.messages.topic_guard import guarded
@@ -41,16 +42,16 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
 
     def __init__(self, options: KafkaOptions, host: OutputHost) -> None:
         super().__init__(options, host)
-        self._connection = Connection(options, find_brokers(options, host), host, on_trouble=lambda _error: None)
-        self._delivery = self._connection.delivery
-        self._packer = self._connection.packer(DirectOwner())
-        settings = message_settings(options, host, names=FieldNames())
-        self._messages = Messages(settings, guarded(options, host, self._delivery.queue), host.clock)
+        self._delivery = Delivery(options, find_brokers(options, host), host)
+        self._packer = self._delivery.packer(_Owner())
+        self._messages = Messages(
+            flat_messages(options, host), guarded(options, host, self._delivery.queue), host.clock
+        )
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Begin to connect; does not wait for the brokers."""
-        await self._connection.start()
+        await self._delivery.start()
 
     async def process(self, batch: EventBatch) -> None:
         """Accept a batch, once the budget allows.
@@ -66,7 +67,7 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
         if budget.failing:
             self._check(topics or set())
         await budget.room()
-        self._messages.pack(batch, DirectSource(batch, self.host), self._packer, topics=topics)
+        self._messages.pack(batch, _Source(batch, self.host), self._packer, topics=topics)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._linger_over)
 
@@ -79,7 +80,7 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
         """Close the connection; unconfirmed events are not settled, so that inputs read them again."""
         if self._timer is not None:
             self._timer.cancel()
-        await self._connection.stop()
+        await self._delivery.stop()
 
     def _linger_over(self) -> None:
         self._timer = None
@@ -90,3 +91,40 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
         for topic in topics:
             if (why := self._delivery.full(topic)) is not None:
                 raise RetryLater(f"topic {topic} takes no messages now: {why}", after=FULL_SECONDS)
+
+
+class _Source:
+    """The events of one call of `process`; the batch's receipt is held while any of them is unconfirmed."""
+
+    __slots__ = ("_batch", "_host")
+
+    def __init__(self, batch: EventBatch, host: Host) -> None:
+        self._batch = batch
+        self._host = host
+
+    def hold(self) -> None:
+        """Hold the receipt."""
+        if self._batch.receipt is not None:
+            self._batch.receipt.hold()
+
+    def settle(self, numbers: Sequence[int]) -> None:
+        """Release the receipt."""
+        del numbers
+        if self._batch.receipt is not None:
+            self._batch.receipt.release()
+
+    def refuse(self, number: int, error: Exception) -> None:
+        """Pass an event to `@ERROR`, which holds the receipt from now on."""
+        batch = self._batch
+        self._host.emit_error(batch.tag, batch.times[number], batch.record(number), error, receipt=batch.receipt)
+
+
+class _Owner:
+    """Owns the batches of an output without a buffer; they are retried without limit, since there is no other copy."""
+
+    def troubled(self) -> None:
+        """Do nothing: the batch is sent again until it is confirmed."""
+
+    def refused(self, batch: Batch, error: Exception) -> None:
+        """Pass the events to `@ERROR`."""
+        batch.refuse(error)

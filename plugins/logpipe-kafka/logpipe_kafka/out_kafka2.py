@@ -23,9 +23,8 @@ from logpipe_kafka.cluster.brokers import FixedBrokers
 from logpipe_kafka.cluster_options import NOT_USED, listed, unset_if_empty
 from logpipe_kafka.delivery.buffered import BufferedOutput
 from logpipe_kafka.messages import payload
-from logpipe_kafka.messages.messages import Field, MessageSettings
-from logpipe_kafka.messages.options import MessageOptions
-from logpipe_kafka.messages.partitioner import HASHES
+from logpipe_kafka.messages.messages import MessageSettings, message_settings
+from logpipe_kafka.messages.options import BufferedOptions
 
 
 def _paths(text: str) -> list[RecordAccessor]:
@@ -43,7 +42,7 @@ def _path(text: str) -> RecordAccessor:
         raise ValueError(f"{problem}: write a field's name, or $.a.b") from None
 
 
-class Kafka2Options(MessageOptions):
+class Kafka2Options(BufferedOptions):
     """Settings of `@type kafka2`."""
 
     # compat: of all outputs only out_kafka2.rb refuses to start without brokers
@@ -57,23 +56,14 @@ class Kafka2Options(MessageOptions):
         placeholders=True,
     )
     topic_key: str = param("Chunk key with the topic.", default="topic")
-    message_key_key: str = param("Field with the message's key.", default="message_key")
-    partition_key_key: str = param("Field that is hashed to choose the partition.", default="partition_key")
-    partition_key: str = param("Field with the partition's number.", default="partition")
     record_key: RecordAccessor | None = param(
         "Field to send in place of the whole record, `$.a.b`.", default=None, convert=_optional_path
     )
     exclude_fields: list[RecordAccessor] = param("Fields to leave out, `$.a,$.b.c`.", default=[], convert=_paths)
     headers: dict[str, str] = param("Headers of every message, `name:value,name:value`.", default={})
     headers_from_record: dict[str, str] = param("Headers with the field of their value, `name:$.a.b`.", default={})
-    use_event_time: bool = param(
-        "Whether Kafka's timestamp is the event's time rather than the time of sending.", default=False
-    )
     use_default_for_unknown_topic: bool = param(
         "Send events for a topic that does not exist to `default_topic`.", default=False
-    )
-    discard_kafka_delivery_failed: bool = param(
-        "Discard undelivered events instead of retrying the chunk.", default=False
     )
     ignore_exceptions: list[str] = param(
         "Errors after which a chunk is not retried, by their names in ruby-kafka (Kafka::MessageSizeTooLarge).",
@@ -131,7 +121,7 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
             options,
             host,
             brokers=FixedBrokers(options.brokers, host),
-            messages=_message_settings(options, host),
+            messages=_messages(options, host),
             fallback=fallback or "",
         )
         self._ignored = frozenset(options.ignore_exceptions)
@@ -186,24 +176,11 @@ class Kafka2Output(BufferedOutput[Kafka2Options], type="kafka2"):
             )
 
 
-def _message_settings(options: Kafka2Options, host: OutputHost) -> MessageSettings:
-    encode = payload.own_encoding(options.format.type)
-    if encode is None:
-        encode_event = payload.by_formatter(host.formatter(options.format))
-    else:
+def _messages(options: Kafka2Options, host: OutputHost) -> MessageSettings:
+    return message_settings(
+        options,
         # compat: out_kafka2.rb writes json and ltsv itself, without a newline and other settings of <format>
-        encode_event = payload.for_events(payload.json_encoding(host) if options.format.type == "json" else encode)
-    if limit := options.max_send_limit_bytes:
-        encode = payload.limited(encode, limit) if encode is not None else None
-        encode_event = payload.limited_event(encode_event, limit)
-    return MessageSettings(
-        topic=Field(options.topic_key, options.exclude_topic_key),
-        key=Field(options.message_key_key, options.exclude_message_key, options.default_message_key),
-        partition_key=Field(options.partition_key_key, options.exclude_partition_key, options.default_partition_key),
-        partition=Field(options.partition_key, options.exclude_partition, options.default_partition),
-        hash=HASHES[options.partitioner_hash_function],
-        encode=encode,
-        encode_event=encode_event,
+        payload.encodings(options.format.type, options.format, host, limit=options.max_send_limit_bytes),
         prepare=_injecting(options.inject, host),
         use_event_time=options.use_event_time,
         headers=options.headers,

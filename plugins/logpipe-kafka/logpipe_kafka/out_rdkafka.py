@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from logpipe import Chunk, DeliveryError, PermanentError, Size, param
+from logpipe import Chunk, DeliveryError, Options, PermanentError, Size, param
 from logpipe_kafka.out_kafka2 import Kafka2Options, Kafka2Output
 from logpipe_kafka.out_kafka_buffered import KafkaBufferedOptions, KafkaBufferedOutput
 
@@ -16,10 +16,10 @@ UNUSED = "Accepted for compatibility; a setting of librdkafka."
 HINT = "logpipe does not use librdkafka: remove it, or look for a parameter of the output's own"
 
 
-class RdkafkaOptions(KafkaBufferedOptions):
-    """Settings of `@type rdkafka`."""
+class LibrdkafkaOptions(Options):
+    """The settings that both have beside those of the outputs that they are like."""
 
-    # compat: out_rdkafka.rb has no such parameter and authenticates without TLS too
+    # compat: out_rdkafka.rb and out_rdkafka2.rb have no such parameter and authenticate without TLS too
     sasl_over_ssl: bool = param("Refuse to authenticate without TLS.", default=False)
     rdkafka_buffering_max_ms: int | None = param(UNUSED, default=None, deprecated=HINT)
     rdkafka_buffering_max_messages: int | None = param(UNUSED, default=None, deprecated=HINT)
@@ -31,19 +31,21 @@ class RdkafkaOptions(KafkaBufferedOptions):
     enqueue_retry_backoff: int | None = param(UNUSED, default=None, deprecated=HINT)
 
 
+class RdkafkaOptions(LibrdkafkaOptions, KafkaBufferedOptions):
+    """Settings of `@type rdkafka`."""
+
+
 class RdkafkaOutput(KafkaBufferedOutput, type="rdkafka"):
     """The same as kafka_buffered."""
 
     options_class = RdkafkaOptions
 
 
-class Rdkafka2Options(Kafka2Options):
+class Rdkafka2Options(LibrdkafkaOptions, Kafka2Options):
     """Settings of `@type rdkafka2`."""
 
     without_brokers = "warning"
 
-    # compat: out_rdkafka2.rb has no such parameter and authenticates without TLS too
-    sasl_over_ssl: bool = param("Refuse to authenticate without TLS.", default=False)
     output_data_type: str | None = param("The payload.", default=None, removed="use <format>")
     output_include_tag: bool | None = param("Write the tag.", default=None, removed="use <inject>")
     output_include_time: bool | None = param("Write the time.", default=None, removed="use <inject>")
@@ -62,14 +64,6 @@ class Rdkafka2Options(Kafka2Options):
         default=[],
         deprecated="remove it: a refused topic's chunk goes to <secondary>, a message that is too large to @ERROR",
     )
-    rdkafka_buffering_max_ms: int | None = param(UNUSED, default=None, deprecated=HINT)
-    rdkafka_buffering_max_messages: int | None = param(UNUSED, default=None, deprecated=HINT)
-    rdkafka_message_max_bytes: int | None = param(UNUSED, default=None, deprecated=HINT)
-    rdkafka_message_max_num: int | None = param(UNUSED, default=None, deprecated=HINT)
-    rdkafka_delivery_handle_poll_timeout: int | None = param(UNUSED, default=None, deprecated=HINT)
-    rdkafka_options: dict[str, str] = param(UNUSED, default={}, deprecated=HINT)
-    max_enqueue_retries: int | None = param(UNUSED, default=None, deprecated=HINT)
-    enqueue_retry_backoff: int | None = param(UNUSED, default=None, deprecated=HINT)
     max_enqueue_bytes_per_second: Size | None = param(UNUSED, default=None, deprecated=HINT)
 
 

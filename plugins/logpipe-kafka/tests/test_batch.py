@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from logpipe_kafka.messages.batch import NO_HEADERS, Batch, stamped
+from logpipe_kafka.messages.batch import Batch
 
 
 class Events:
@@ -32,7 +32,7 @@ class Events:
         del error
         self.refusals.append(number)
 
-    def troubled(self, error: Exception) -> None:
+    def troubled(self) -> None:
         """Ignore."""
 
     def refused(self, batch: Batch, error: Exception) -> None:
@@ -42,9 +42,9 @@ class Events:
 def filled(events: Events, count: int, *, codec: int = 0) -> Batch:
     """Return a batch of some messages made of two calls' events."""
     batch = Batch(events, codec=codec, limit=1 << 20, partition=3)
-    assert batch.extend(stamped([b"value-%d" % number for number in range(count - 1)], 1000), [("h", b"x")]) is None
+    assert batch.extend(((1000, b"value-%d" % number) for number in range(count - 1)), [("h", b"x")]) is None
     batch.add_source(events, range(count - 1))
-    assert batch.add(2000, b"key", b"last", NO_HEADERS)
+    assert batch.add(2000, b"key", b"last", [])
     batch.add_source(events, (count - 1,))
     return batch
 
@@ -52,9 +52,9 @@ def filled(events: Events, count: int, *, codec: int = 0) -> Batch:
 def test_extend_stops_when_full() -> None:
     """The row that does not fit is given back, and the first row always fits."""
     batch = Batch(Events(), codec=0, limit=200)
-    rows = stamped([b"x" * 500, b"y"], 1)
+    rows = iter([(1, b"x" * 500), (1, b"y")])
 
-    assert batch.extend(rows, NO_HEADERS) == (1, b"y")
+    assert batch.extend(rows, []) == (1, b"y")
     assert batch.record_count() == 1
 
 
@@ -67,7 +67,7 @@ def test_extend_keeps_what_came_before_an_error() -> None:
 
     batch = Batch(Events(), codec=0, limit=200)
     with pytest.raises(ValueError, match="bad row"):
-        batch.extend(rows(), NO_HEADERS)
+        batch.extend(rows(), [])
     assert batch.record_count() == 1
 
 

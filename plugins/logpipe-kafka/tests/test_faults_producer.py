@@ -47,7 +47,7 @@ async def test_dead_sender_is_replaced(mock: MockKafka, read: Read, monkeypatch:
         feeder = Feeder(stage)
         await feeder.feed({"n": 1})
         await feeder.all_settled()
-        cluster: Cluster = stage.plugin(KafkaOutput)._connection._cluster
+        cluster: Cluster = stage.plugin(KafkaOutput)._delivery._cluster
         session: Any = await cluster.session()
         session._producer._sender.sender_task.cancel()
         await feeder.feed({"n": 2})

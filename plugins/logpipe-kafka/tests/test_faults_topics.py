@@ -156,7 +156,7 @@ async def test_idle_topics_are_forgotten(mock: MockKafka, monkeypatch: pytest.Mo
             await feeder.all_settled()
 
         output = stage.plugin(KafkaOutput)
-        session = await output._connection._cluster.session()
+        session = await output._delivery._cluster.session()
         assert set(output._delivery._queues) == {"d"}
         assert session._client._topics == {"d"}
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from logpipe import Host
 from logpipe_kafka.cluster_options import is_address
@@ -43,7 +42,7 @@ class FixedBrokers:
         self.changed = asyncio.Event()
         self._given = list(addresses)
         self._addresses = [text for text in addresses if is_address(text)]
-        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
+        self._host = host
 
     async def start(self) -> None:
         """Do nothing."""
@@ -51,7 +50,7 @@ class FixedBrokers:
     async def addresses(self) -> Sequence[str]:
         """Return the configured list; without one, wait and repeat a warning."""
         while not self._addresses:
-            self._log.error(
+            self._host.log.error(
                 "brokers names no broker (%s), so that events wait: write host:port and start again",
                 ", ".join(self._given) or "it is empty",
             )

@@ -10,11 +10,12 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from logpipe import Host
+from logpipe_kafka.cluster import security
 from logpipe_kafka.cluster.brokers import Brokers
-from logpipe_kafka.cluster.client_log import ClientLog
 from logpipe_kafka.cluster.diagnosis import diagnose
-from logpipe_kafka.cluster.session import Session, SessionSettings
+from logpipe_kafka.cluster.session import Session
 from logpipe_kafka.cluster.verdict import reason
+from logpipe_kafka.cluster_options import ClusterOptions
 
 FIRST_BACK_OFF: Final = 0.1
 LONGEST_BACK_OFF: Final = 5.0
@@ -26,29 +27,65 @@ MOST_DIAGNOSED: Final = 3
 GIVE_UP_SECONDS: Final = 10.0
 """Seconds without a response after which to connect again by the list of brokers: they may have moved."""
 
+_LIBRARY_LOG: Final = logging.getLogger("aiokafka")
+
+
+class ClientLog(logging.Handler):
+    """Keeps aiokafka's last error as the reason of a failure; forwards messages with `get_kafka_client_log true`.
+
+    aiokafka logs at each attempt that a broker is away, on a logger of its own; this plugin logs it once.
+    """
+
+    def __init__(self, host: Host, *, forward: bool) -> None:
+        super().__init__(logging.INFO)
+        self._host = host
+        self._forward = forward
+        self._last = ""
+
+    def attach(self) -> None:
+        """Begin to receive messages."""
+        _LIBRARY_LOG.addHandler(self)
+        _LIBRARY_LOG.propagate = False
+        # Its debug messages contain whole requests.
+        _LIBRARY_LOG.setLevel(logging.INFO)
+
+    def detach(self) -> None:
+        """Stop receiving messages; safe without `attach`."""
+        _LIBRARY_LOG.removeHandler(self)
+
+    def pop_last(self) -> str:
+        """Return the last error and clear it."""
+        last, self._last = self._last, ""
+        return last
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the last error, and forward the message if configured."""
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR and not text.startswith("Unable to update metadata"):
+            self._last = text
+        if self._forward:
+            self._host.log.log(record.levelno, "%s: %s", record.name, text)
+
 
 class Cluster:
     """The brokers, used through one long-lived producer.
 
     Args:
+        options: the output's.
         brokers: their addresses.
         host: the output's.
-        on_trouble: called when no broker could be reached, with the reason, at each attempt.
+        on_trouble: called when no broker could be reached, at each attempt.
     """
 
     def __init__(
-        self,
-        brokers: Brokers,
-        host: Host,
-        *,
-        on_trouble: Callable[[Exception], None],
+        self, options: ClusterOptions, brokers: Brokers, host: Host, *, on_trouble: Callable[[], None]
     ) -> None:
+        self._options = options
         self._brokers = brokers
         self._host = host
-        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._on_trouble = on_trouble
-        self._settings: SessionSettings
-        self._client_log = ClientLog(host.log)
+        self._security: dict[str, Any] = {}
+        self._client_log = ClientLog(host, forward=options.get_kafka_client_log)
         self._session: Session | None = None
         self._retiring: set[Session] = set()
         self._connected = asyncio.Event()
@@ -58,10 +95,14 @@ class Cluster:
         self.problem: Exception | None = None
         """Why no broker answers; None while one does, as far as is known."""
 
-    async def start(self, settings: SessionSettings, *, log_client: bool) -> None:
-        """Begin to connect; returns at once. Each producer is made with `settings`."""
-        self._settings = settings
-        self._client_log.attach(forward=log_client)
+    async def start(self) -> None:
+        """Begin to connect; returns at once.
+
+        Raises:
+            InvalidSetting: a file for TLS can't be used.
+        """
+        self._security = security.arguments(self._options)
+        self._client_log.attach()
         await self._brokers.start()
         self._host.start_task(self._keep_connected(), name="connect")
         self._host.start_task(self._watch(), name="watch")
@@ -92,7 +133,7 @@ class Cluster:
         """Record that a broker has answered."""
         if self._away_since is not None:
             away = asyncio.get_running_loop().time() - self._away_since
-            self._log.info("brokers answer again after %.1f seconds", away)
+            self._host.log.info("brokers answer again after %.1f seconds", away)
             self._away_since = None
             self.problem = None
 
@@ -114,7 +155,7 @@ class Cluster:
         """Replace the session, if it is still in use; unconfirmed batches are sent again."""
         if session is not self._session or self._closed:
             return
-        self._log.warning("making a new Kafka producer: %s", why)
+        self._host.log.warning("making a new Kafka producer: %s", why)
         self._session = None
         self._connected.clear()
         self._replaced.set()
@@ -127,7 +168,7 @@ class Cluster:
             self._replaced.clear()
             self._connected.set()
             # compat: the message of out_kafka.rb
-            self._log.info("initialized kafka producer: %s", self._settings.client_id)
+            self._host.log.info("initialized kafka producer: %s", self._options.client_id)
             await self._replaced.wait()
             self._host.start_task(self._retire(session), name="retire")
 
@@ -142,7 +183,7 @@ class Cluster:
             addresses = await self._brokers.addresses()
             self._brokers.changed.clear()
             try:
-                return await Session.open(addresses, self._settings)
+                return await Session.open(addresses, self._options, self._security)
             except (KafkaError, OSError) as error:
                 said = self._client_log.pop_last() or reason(error)
                 if self._away_since is None and (cause := await self._cause(addresses)):
@@ -154,8 +195,7 @@ class Cluster:
 
     async def _cause(self, addresses: Sequence[str]) -> str:
         """Return the TLS problem of the first broker that has one, "" without one."""
-        given = self._settings.security
-        context, has_certificate = given.get("ssl_context"), self._settings.has_certificate
+        context, has_certificate = self._security.get("ssl_context"), bool(self._options.ssl_client_cert)
         asked = (diagnose(each, context, has_certificate=has_certificate) for each in addresses[:MOST_DIAGNOSED])
         return next((cause for cause in await asyncio.gather(*asked) if cause), "")
 
@@ -170,9 +210,9 @@ class Cluster:
     def _away(self, error: Exception) -> None:
         if self._away_since is None:
             self._away_since = asyncio.get_running_loop().time()
-            self._log.warning("no broker answers, trying again until one does: %s", reason(error))
+            self._host.log.warning("no broker answers, trying again until one does: %s", reason(error))
         self.problem = error
-        self._on_trouble(error)
+        self._on_trouble()
 
     def _unreachable(self, session: Session, error: Exception) -> None:
         """Handle a session none of whose brokers answers."""
@@ -181,7 +221,7 @@ class Cluster:
         since = self._away_since or 0.0
         silent = asyncio.get_running_loop().time() - since
         # An idempotent producer must stay the same, else the brokers could not detect duplicates.
-        if silent > GIVE_UP_SECONDS and not self._settings.idempotent:
+        if silent > GIVE_UP_SECONDS and not self._options.idempotent:
             self.replace(session, f"no broker has answered for {silent:.0f} seconds")
 
     async def _watch(self) -> None:

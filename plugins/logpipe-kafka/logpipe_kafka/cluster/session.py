@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from logpipe_kafka.cluster.verdict import SessionEnded
+from logpipe_kafka.cluster_options import ClusterOptions
 from logpipe_kafka.messages.batch import Batch
 
 REQUEST_SECONDS: Final = 30.0
@@ -33,21 +33,6 @@ IDEMPOTENT_RETRY_SECONDS: Final = 60.0
 """The same for an idempotent producer: brokers detect duplicates only of the same producer."""
 METADATA_SECONDS: Final = 0.05
 """Seconds between two requests for metadata: aiokafka makes no pause while a partition has no leader."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """The settings of a producer."""
-
-    client_id: str
-    acks: int
-    ack_seconds: float
-    """The time that a broker may wait for its replicas."""
-    idempotent: bool
-    security: Mapping[str, Any]
-    """Arguments of AIOKafkaProducer about TLS and SASL."""
-    has_certificate: bool = False
-    """Whether there is a client certificate."""
 
 
 class Session:
@@ -66,8 +51,10 @@ class Session:
         self._client._metadata_update = _paced(self._client._metadata_update)
 
     @classmethod
-    async def open(cls, addresses: Sequence[str], settings: SessionSettings) -> Self:
+    async def open(cls, addresses: Sequence[str], options: ClusterOptions, security: Mapping[str, Any]) -> Self:
         """Return a session with the first of the brokers that answers.
+
+        `security` are aiokafka's arguments about TLS and SASL.
 
         Raises:
             KafkaError: none does.
@@ -75,16 +62,16 @@ class Session:
         """
         producer = AIOKafkaProducer(
             bootstrap_servers=list(addresses),
-            client_id=settings.client_id,
-            acks=settings.acks,
-            enable_idempotence=settings.idempotent,
+            client_id=options.client_id,
+            acks=options.required_acks,
+            enable_idempotence=options.idempotent,
             request_timeout_ms=round(REQUEST_SECONDS * 1000),
-            **settings.security,
+            **security,
         )
-        producer._message_accumulator._batch_ttl = IDEMPOTENT_RETRY_SECONDS if settings.idempotent else RETRY_SECONDS
-        producer._sender._request_timeout_ms = round(settings.ack_seconds * 1000)
+        producer._message_accumulator._batch_ttl = IDEMPOTENT_RETRY_SECONDS if options.idempotent else RETRY_SECONDS
+        producer._sender._request_timeout_ms = round(options.ack_seconds * 1000)
         session = cls(producer)
-        session._idempotent = settings.idempotent
+        session._idempotent = options.idempotent
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await producer.start()

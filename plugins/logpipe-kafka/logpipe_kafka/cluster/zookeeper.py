@@ -39,7 +39,6 @@ class ZooKeeperBrokers:
         self._path = path
         self._protocol = protocol
         self._host = host
-        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
         self._addresses: list[str] = []
         self._known = asyncio.Event()
         self._stale = asyncio.Event()
@@ -105,7 +104,7 @@ class ZooKeeperBrokers:
     def _warn_once(self, text: str) -> None:
         """Log a problem, once while it lasts."""
         if text != self._last_warning:
-            self._log.warning("%s", text)
+            self._host.log.warning("%s", text)
             self._last_warning = text
 
     async def _sleep(self, seconds: float) -> None:
@@ -131,7 +130,7 @@ class ZooKeeperBrokers:
             try:
                 found.append(address(orjson.loads(data), self._protocol))
             except ValueError as problem:
-                self._log.warning("broker %s is left out: %s", name, problem)
+                self._host.log.warning("broker %s is left out: %s", name, problem)
         if not found:
             # compat: the message of out_kafka.rb
             self._warn_once("No brokers found on Zookeeper")
@@ -139,7 +138,7 @@ class ZooKeeperBrokers:
         self._last_warning = ""
         if found != self._addresses:
             # compat: the message of out_kafka.rb
-            self._log.info("brokers has been refreshed via Zookeeper: %s", found)
+            self._host.log.info("brokers has been refreshed via Zookeeper: %s", found)
             self._addresses = found
             self.changed.set()
         self._known.set()

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from logpipe import Chunk, DeliveryError, EventBatch, Output, OutputHost
 from logpipe_kafka.cluster.brokers import Brokers
 from logpipe_kafka.delivery.chunk_write import ChunkSource, ChunkWrite, Confirmed
-from logpipe_kafka.delivery.connection import Connection
+from logpipe_kafka.delivery.topics import Delivery
 from logpipe_kafka.messages.messages import Messages, MessageSettings
 from logpipe_kafka.messages.options import MessageOptions
 from logpipe_kafka.messages.packer import Packer
@@ -32,19 +32,18 @@ class BufferedOutput(Output[O], Generic[O]):
         self, options: O, host: OutputHost, *, brokers: Brokers, messages: MessageSettings, fallback: str = ""
     ) -> None:
         super().__init__(options, host)
-        self._connection = Connection(options, brokers, host, on_trouble=self._troubled, fallback=fallback)
-        self._delivery = self._connection.delivery
+        self._delivery = Delivery(options, brokers, host, on_trouble=self._troubled, fallback=fallback)
         self._messages = Messages(messages, guarded(options, host, self._delivery.queue), host.clock)
         self._writes: set[ChunkWrite] = set()
         self._discarded = host.counter("discarded_records", "Events discarded by a setting.")
 
     async def start(self) -> None:
         """Begin to connect; does not wait for the brokers."""
-        await self._connection.start()
+        await self._delivery.start()
 
     async def stop(self) -> None:
         """Close the connection."""
-        await self._connection.stop()
+        await self._delivery.stop()
 
     async def write(self, chunk: Chunk) -> None:
         """Deliver a chunk's events and return when all are confirmed; invalid ones went to `@ERROR`.
@@ -80,11 +79,11 @@ class BufferedOutput(Output[O], Generic[O]):
         write = ChunkWrite(
             chunk,
             self.host,
-            timeout=self._connection.timeout,
+            timeout=self._delivery.timeout,
             problem=self._delivery.problem_of,
             on_end=self._delivery.budget.wake,
         )
-        packer = self._connection.packer(write)
+        packer = self._delivery.packer(write)
         self._writes.add(write)
         try:
             first = 0
@@ -124,6 +123,6 @@ class BufferedOutput(Output[O], Generic[O]):
         else:
             self._messages.pack_for(topic, own, source, packer)
 
-    def _troubled(self, error: Exception) -> None:
+    def _troubled(self) -> None:
         for write in list(self._writes):
-            write.troubled(error)
+            write.troubled()

@@ -59,12 +59,11 @@ class ChunkWrite:
 
     def look(self) -> None:
         """Start the timeout where there is a problem already, since the next failure may take a while."""
-        if self._limit is None and self._problem(self) is not None:
-            self._wait_again()
+        if self._problem(self) is not None:
+            self.troubled()
 
-    def troubled(self, error: Exception) -> None:
+    def troubled(self) -> None:
         """Handle a failed attempt: it starts the timeout after which the chunk goes back."""
-        del error
         if self._limit is None:
             self._wait_again()
 

@@ -6,9 +6,8 @@ A topic that fails is retried after growing pauses, and does not delay others.
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from aiokafka.errors import (
     BrokerResponseError,
@@ -20,13 +19,18 @@ from aiokafka.errors import (
 )
 
 from logpipe import Host, LogpipeError, RecordTooLarge, failure_of
+from logpipe_kafka.cluster.brokers import Brokers
 from logpipe_kafka.cluster.producer import Cluster
 from logpipe_kafka.cluster.session import Session
 from logpipe_kafka.cluster.verdict import Verdict, judge, reason
+from logpipe_kafka.cluster_options import ClusterOptions
 from logpipe_kafka.delivery.budget import LIMIT, Budget
 from logpipe_kafka.messages.batch import Batch, Owner
+from logpipe_kafka.messages.packer import Packer
 from logpipe_kafka.messages.topic_queue import TopicQueue
 
+RETRY_SECONDS: Final = 1.0
+"""Seconds between the attempts that `max_send_retries` counts (ruby-kafka's retry_backoff)."""
 FIRST_BACK_OFF: Final = 0.05
 LONGEST_BACK_OFF: Final = 5.0
 LONGEST_LOOK_UP: Final = 30.0
@@ -39,37 +43,36 @@ MANY_TOPICS: Final = 100
 """Above this number, topics that were not used for IDLE_SECONDS are dropped."""
 
 
-_TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-
-
 class RefusedByBroker(LogpipeError):  # noqa: N818 - an event rather than an error
     """The brokers refuse this event permanently."""
 
 
-class InvalidTopicName(LogpipeError):  # noqa: N818 - named after the problem
-    """No topic can have that name."""
-
-    def __init__(self, name: str) -> None:
-        shown = name if len(name) < 60 else f"{name[:50]}… ({len(name)} characters)"
-        super().__init__(f"{shown!r} can't name a topic: letters, digits, '.', '_' and '-' can, 249 at most")
-
-
 class Delivery:
-    """The topics of one output.
+    """The connection of one output, and its topics.
 
     Args:
-        cluster: to send with.
+        options: the output's.
+        brokers: their addresses.
         host: the output's.
-        timeout: seconds of refusals after which a topic's queued batches are refused.
+        on_trouble: called when no broker could be reached, at each attempt.
         fallback: topic to use in place of one that does not exist; "" for none.
     """
 
-    def __init__(self, cluster: Cluster, host: Host, *, timeout: float, fallback: str = "") -> None:
-        self.budget = Budget(LIMIT, lambda: cluster.answers)
-        self._cluster = cluster
+    def __init__(
+        self,
+        options: ClusterOptions,
+        brokers: Brokers,
+        host: Host,
+        *,
+        on_trouble: Callable[[], None] = lambda: None,
+        fallback: str = "",
+    ) -> None:
+        self.timeout = RETRY_SECONDS * (1 + max(0, options.max_send_retries))
+        """Seconds of refusals after which a topic's queued batches are refused, and of failures until a chunk is."""
+        self._options = options
+        self._cluster = Cluster(options, brokers, host, on_trouble=on_trouble)
+        self.budget = Budget(LIMIT, lambda: self._cluster.answers)
         self._host = host
-        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
-        self._timeout = timeout
         self._fallback = fallback
         self._queues: dict[str, TopicQueue] = {}
         self._closed = False
@@ -77,6 +80,25 @@ class Delivery:
         self._delivered = host.counter("emit_records", "Events delivered.")
         self._retried = host.counter("retry_count", "Attempts that failed.")
         host.gauge("in_flight_bytes", lambda: self.budget.size)
+
+    async def start(self) -> None:
+        """Begin to connect; does not wait for the brokers.
+
+        Raises:
+            InvalidSetting: a file for TLS can't be used.
+        """
+        if self._options.required_acks == 0:
+            self._host.log.warning("required_acks 0 can lose events, since brokers do not confirm them: set 1 or -1")
+        await self._cluster.start()
+
+    async def stop(self) -> None:
+        """Close everything, within seconds; receipts of unconfirmed events are not released."""
+        self._closed = True
+        await self._cluster.stop()
+
+    def packer(self, owner: Owner) -> Packer:
+        """Return a packer for an owner's messages."""
+        return Packer(owner, self._options.codec, put=self.put, charge=self.charge)
 
     def queue(self, topic: str) -> TopicQueue:
         """Return a topic's queue, the same one while it is in use.
@@ -86,11 +108,10 @@ class Delivery:
         """
         queue = self._queues.get(topic)
         if queue is None:
-            if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
-                raise InvalidTopicName(topic)
+            queue = TopicQueue(topic)
             if len(self._queues) >= MANY_TOPICS and _now() >= self._forget_at:
                 self._forget_idle(wanted=topic)
-            queue = self._queues[topic] = TopicQueue(topic)
+            self._queues[topic] = queue
         queue.used_at = _now()
         return queue
 
@@ -126,10 +147,6 @@ class Delivery:
             for batch in queue.batches():
                 batch.withdrawn = batch.withdrawn or batch.owner is owner
             queue.put_back(*(batch for batch in queue.remove_queued() if not self._is_dropped(queue, batch)))
-
-    def close(self) -> None:
-        """Start no more workers."""
-        self._closed = True
 
     def _start_workers(self, queue: TopicQueue) -> None:
         """Start the workers of a queue that are not running."""
@@ -185,7 +202,7 @@ class Delivery:
 
     def _divert(self, queue: TopicQueue) -> None:
         # compat: the behaviour and message of out_kafka2.rb
-        self._log.warning("'%s' topic not found. Retry with '%s' topic", queue.topic, self._fallback)
+        self._host.log.warning("'%s' topic not found. Retry with '%s' topic", queue.topic, self._fallback)
         queue.located(())
         fallback = self.queue(self._fallback)
         for batch in queue.remove_queued():
@@ -241,7 +258,7 @@ class Delivery:
         batch.settle()
         queue.resume(partition)
         if queue.problem is not None:
-            self._log.info(
+            self._host.log.info(
                 "topic %s takes messages again after %.1f seconds", queue.topic, _now() - queue.problem_since
             )
             queue.problem = None
@@ -263,7 +280,8 @@ class Delivery:
         if verdict in {Verdict.TOO_LARGE, Verdict.BAD_MESSAGE}:
             queue.resume(partition)
             self._split(queue, batch, error, too_large=verdict is Verdict.TOO_LARGE)
-        elif verdict is Verdict.UNKNOWN_TOPIC and self._has_only_others(session, queue, partition):
+        elif verdict is Verdict.UNKNOWN_TOPIC and partition not in (session.partitions(queue.topic) or {partition}):
+            # the topic exists without this partition, by the metadata that `_attempt` has just requested
             queue.resume(partition)
             self._drop(queue, batch)
             batch.refuse(RefusedByBroker(f"topic {queue.topic} has no partition {partition}"))
@@ -285,17 +303,13 @@ class Delivery:
             queue.partitions = ()
         self._start_workers(queue)
 
-    def _has_only_others(self, session: Session, queue: TopicQueue, partition: int) -> bool:
-        """Return whether a topic exists without this partition, by the metadata that `_attempt` has just requested."""
-        partitions = session.partitions(queue.topic)
-        return bool(partitions) and partition not in partitions
-
     def _split(self, queue: TopicQueue, batch: Batch, error: Exception, *, too_large: bool) -> None:
         """Send the halves of a refused batch, or refuse its only message."""
         size = batch.size()
         self._drop(queue, batch)
         if batch.record_count() == 1:
-            batch.refuse(_refusal(queue, error, size) if too_large else RefusedByBroker(_why(queue, error)))
+            text = f"a message of {size} bytes is too large for topic {queue.topic}: {reason(error)}"
+            batch.refuse(RecordTooLarge(text) if too_large else RefusedByBroker(_why(queue, error)))
             return
         if too_large:
             queue.shrink(size)
@@ -307,7 +321,7 @@ class Delivery:
 
     def _give_up_when_refused(self, queue: TopicQueue, error: Exception) -> None:
         self._note(queue, error)
-        if _now() - queue.problem_since >= self._timeout:
+        if _now() - queue.problem_since >= self.timeout:
             self._give_up(queue, error)
 
     def _give_up(self, queue: TopicQueue, error: Exception) -> None:
@@ -320,14 +334,16 @@ class Delivery:
     def _trouble(self, queue: TopicQueue, error: Exception) -> None:
         self._note(queue, error)
         for owner in queue.owners():
-            owner.troubled(error)
+            owner.troubled()
 
     def _note(self, queue: TopicQueue, error: Exception) -> None:
         if queue.problem is None:
             queue.problem_since = _now()
             if self._cluster.answers:
                 # compat: out_kafka.rb says it so
-                self._log.warning("Send exception occurred: %s: topic %s is tried again", reason(error), queue.topic)
+                self._host.log.warning(
+                    "Send exception occurred: %s: topic %s is tried again", reason(error), queue.topic
+                )
         queue.problem = error
         self.budget.fail(queue)
 
@@ -359,7 +375,3 @@ def _now() -> float:
 
 def _why(queue: TopicQueue, error: Exception) -> str:
     return f"topic {queue.topic} refuses it: {reason(error)}"
-
-
-def _refusal(queue: TopicQueue, error: Exception, size: int) -> RecordTooLarge:
-    return RecordTooLarge(f"a message of {size} bytes is too large for topic {queue.topic}: {reason(error)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -12,8 +11,6 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
 Headers: TypeAlias = list[tuple[str, bytes | None]]
-
-NO_HEADERS: Final[Headers] = []
 
 # The offsets in a record batch (magic 2) of the checksum, of the bytes it covers, and of the producer's state:
 # https://kafka.apache.org/documentation/#recordbatch
@@ -43,7 +40,7 @@ class Source(Protocol):
 class Owner(Protocol):
     """The sender of a batch, called on failures."""
 
-    def troubled(self, error: Exception) -> None:
+    def troubled(self) -> None:
         """Handle a failed attempt with one of its batches, which is retried."""
         ...
 
@@ -174,11 +171,6 @@ class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         with memoryview(self._buffer) as view:
             checksum = calc_crc32c(bytes(view[_CHECKED_PLACE:]))
         _CRC.pack_into(self._buffer, _CRC_PLACE, checksum)
-
-
-def stamped(values: Iterable[bytes], timestamp: int) -> Iterator[tuple[int, bytes]]:
-    """Pair all values with one timestamp."""
-    return zip(repeat(timestamp), values)
 
 
 def _joined(known: Sequence[int], more: Sequence[int]) -> Sequence[int]:

@@ -15,7 +15,9 @@ from typing import Any, Final, NamedTuple
 from logpipe import Clock, EventBatch, LogpipeError, Record
 from logpipe.ruby import RecordAccessor
 from logpipe_kafka.messages.batch import Headers, Message, Source
+from logpipe_kafka.messages.options import MessageOptions
 from logpipe_kafka.messages.packer import Packer
+from logpipe_kafka.messages.partitioner import HASHES
 from logpipe_kafka.messages.payload import Encode, EncodeEvent, to_bytes, to_json, to_text
 from logpipe_kafka.messages.topic_queue import TopicQueue
 
@@ -70,6 +72,23 @@ class MessageSettings:
     headers_from_record: Mapping[str, RecordAccessor] | None = None
     exclude_fields: Sequence[RecordAccessor] = ()
     record_key: RecordAccessor | None = None
+
+
+def message_settings(
+    options: MessageOptions, encodings: tuple[Encode | None, EncodeEvent], **others: Any
+) -> MessageSettings:
+    """Return the settings with the addresses that `options` have; `others` are those that only some outputs have."""
+    topic, key, partition_key, partition = options.names
+    return MessageSettings(
+        topic=Field(topic, options.exclude_topic_key, options.default_topic),
+        key=Field(key, options.exclude_message_key, options.default_message_key),
+        partition_key=Field(partition_key, options.exclude_partition_key, options.default_partition_key),
+        partition=Field(partition, options.exclude_partition, options.default_partition),
+        hash=HASHES[options.partitioner_hash_function],
+        encode=encodings[0],
+        encode_event=encodings[1],
+        **others,
+    )
 
 
 class Messages:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from logpipe import InvalidSetting, PluginConf, param, plugin_section
 from logpipe.tree import Element, Report
 from logpipe_kafka.cluster_options import ClusterOptions, optional_integer, unset_if_empty
 from logpipe_kafka.messages.partitioner import HashName
 from logpipe_kafka.messages.payload import own_encoding
+
+
+class FieldNames(NamedTuple):
+    """The fields of a record that address a message."""
+
+    topic: str = "topic"
+    key: str = "message_key"
+    partition_key: str = "partition_key"
+    partition: str = "partition"
 
 
 class MessageOptions(ClusterOptions):
@@ -39,6 +48,11 @@ class MessageOptions(ClusterOptions):
         default=2000,
     )
 
+    @property
+    def names(self) -> FieldNames:
+        """The fields that address a message."""
+        return FieldNames()
+
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield settings that contradict each other."""
         yield from super().check()
@@ -46,6 +60,26 @@ class MessageOptions(ClusterOptions):
             yield InvalidSetting("max_topics must be 0 or more", param="max_topics")
         if self.default_partition is not None and self.default_partition < 0:
             yield InvalidSetting("default_partition must be 0 or more", param="default_partition")
+
+
+class BufferedOptions(MessageOptions):
+    """Further settings of the outputs with a buffer."""
+
+    topic_key: str = param("Field with the topic.", default="topic")
+    message_key_key: str = param("Field with the message's key.", default="message_key")
+    partition_key_key: str = param("Field that is hashed to choose the partition.", default="partition_key")
+    partition_key: str = param("Field with the partition's number.", default="partition")
+    use_event_time: bool = param(
+        "Whether Kafka's timestamp is the event's time rather than the time of sending.", default=False
+    )
+    discard_kafka_delivery_failed: bool = param(
+        "Discard undelivered events instead of retrying the chunk.", default=False
+    )
+
+    @property
+    def names(self) -> FieldNames:
+        """The fields that address a message."""
+        return FieldNames(self.topic_key, self.message_key_key, self.partition_key_key, self.partition_key)
 
 
 class FlatOptions(MessageOptions):

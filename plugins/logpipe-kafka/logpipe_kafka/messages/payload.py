@@ -9,13 +9,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgpack
 import orjson
 
-from logpipe import Counter, FormatError, Host, Record, RecordTooLarge, Time
-from logpipe.codec import RecordFormatter, holds_bytes, readable
+from logpipe import Counter, FormatError, Host, PluginConf, Record, RecordTooLarge, Time
+from logpipe.codec import holds_bytes, readable
 from logpipe.ruby import to_s
 
 Encode: TypeAlias = Callable[[Any], bytes]
@@ -24,7 +25,6 @@ Encode: TypeAlias = Callable[[Any], bytes]
 EncodeEvent: TypeAlias = Callable[[str, Time, Any], bytes]
 """Tag, time and record to a payload."""
 
-OWN_TYPES: Final = ("json", "ltsv", "msgpack")
 ATTRIBUTES: Final = "attr:"
 
 
@@ -39,42 +39,39 @@ def own_encoding(data_type: str, *, leading: Sequence[str] = ()) -> Encode | Non
     return _ENCODINGS.get(data_type)
 
 
-def limited(encode: Encode, limit: int) -> Encode:
-    """Return `encode` with a limit: a larger payload raises RecordTooLarge."""
-    return lambda record: _checked(encode(record), limit)
+def encodings(
+    data_type: str, section: PluginConf | None, host: Host, *, limit: int | None, leading: Sequence[str] = ()
+) -> tuple[Encode | None, EncodeEvent]:
+    """Return the encoding of records, None where it needs tag or time, and the slower one of events, for all records.
 
+    `section` is of the formatter that `data_type` names, if it does. A payload larger than `limit` raises
+    RecordTooLarge. Texts that are not UTF-8 are counted.
+    """
 
-def limited_event(encode: EncodeEvent, limit: int) -> EncodeEvent:
-    """Return `encode` with a limit: a larger payload raises RecordTooLarge."""
-    return lambda tag, time, record: _checked(encode(tag, time, record), limit)
+    def checked(payload: bytes) -> bytes:
+        if limit and len(payload) > limit:
+            raise RecordTooLarge(f"record size {len(payload)} exceeds max_send_limit_bytes {limit}")
+        return payload
 
+    encode = own_encoding(data_type, leading=leading)
+    if encode is None:
+        if section is None:
+            raise LookupError(f"output_data_type {data_type} was read without its formatter")
+        formatter = host.formatter(section)
 
-def _checked(payload: bytes, limit: int) -> bytes:
-    if len(payload) > limit:
-        raise RecordTooLarge(f"record size {len(payload)} exceeds max_send_limit_bytes {limit}")
-    return payload
+        def format_event(tag: str, time: Time, record: Record) -> bytes:
+            if not isinstance(record, dict):
+                raise FormatError(f"a formatter needs an object, and this is {type(record).__name__}")
+            return checked(formatter.format(tag, time, record))
 
-
-def for_events(encode: Encode) -> EncodeEvent:
-    """Return an encoding of records as an encoding of events."""
-    return lambda _tag, _time, record: encode(record)
-
-
-def by_formatter(formatter: RecordFormatter) -> EncodeEvent:
-    """Return a formatter as an encoding of events."""
-
-    def encode(tag: str, time: Time, record: Record) -> bytes:
-        if not isinstance(record, dict):
-            raise FormatError(f"a formatter needs an object, and this is {type(record).__name__}")
-        return formatter.format(tag, time, record)
-
-    return encode
-
-
-def json_encoding(host: Host) -> Encode:
-    """Return `to_json` with the plugin's counter of texts that are not UTF-8."""
-    replaced = host.counter("replaced_texts", "Texts that are not UTF-8 and are in JSON with U+FFFD.")
-    return lambda record: to_json(record, replaced)
+        return None, format_event
+    slow = encode
+    if data_type == "json":
+        replaced = host.counter("replaced_texts", "Texts that are not UTF-8 and are in JSON with U+FFFD.")
+        slow = partial(to_json, replaced=replaced)
+    return (lambda record: checked(encode(record))) if limit else encode, lambda _tag, _time, record: checked(
+        slow(record)
+    )
 
 
 def to_json(record: Any, replaced: Counter | None = None) -> bytes:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from logpipe import Host, LogpipeError
 from logpipe_kafka.messages.options import MessageOptions
@@ -31,8 +30,7 @@ class TopicGuard:
         self._most = options.max_topics
         self._fallback = options.default_topic
         self._queue = queue
-        self._clock = host.clock
-        self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
+        self._host = host
         self._diverted = host.counter("events_of_too_many_topics", "Times that a topic over max_topics was requested.")
         self._used: dict[str, float] = {}
         self._look_again_at = 0.0
@@ -45,7 +43,7 @@ class TopicGuard:
             TooManyTopics: it would be one too many, and there is no `default_topic`.
             LogpipeError: the name is invalid.
         """
-        now = self._clock.monotonic()
+        now = self._host.clock.monotonic()
         if topic not in self._used and topic != self._fallback and not self._has_room(now):
             return self._other(topic, now)
         queue = self._queue(topic)
@@ -62,7 +60,7 @@ class TopicGuard:
         self._diverted.add(1)
         if now >= self._remind_at:
             self._remind_at = now + REMIND_SECONDS
-            self._log.error(
+            self._host.log.error(
                 "topic %s is one more than max_topics %d; events for such topics go to %s: "
                 "check the source of topic names, or raise max_topics",
                 topic[:250],

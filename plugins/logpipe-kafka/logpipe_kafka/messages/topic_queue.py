@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from logpipe import LogpipeError
 from logpipe_kafka.messages.batch import Batch, Owner
 
 FIRST_LIMIT: Final = 112 << 10
@@ -20,6 +22,16 @@ BACKLOG: Final = 8
 PARALLEL: Final = 4
 """Partitions used at the same time for batches without a fixed one, slow and failing ones not counted."""
 SLOW_SECONDS: Final = 0.5
+
+_TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+class InvalidTopicName(LogpipeError):  # noqa: N818 - named after the problem
+    """No topic can have that name."""
+
+    def __init__(self, name: str) -> None:
+        shown = name if len(name) < 60 else f"{name[:50]}… ({len(name)} characters)"
+        super().__init__(f"{shown!r} can't name a topic: letters, digits, '.', '_' and '-' can, 249 at most")
 
 
 class TopicQueue:
@@ -35,9 +47,14 @@ class TopicQueue:
         problem: why the last attempt failed; None when it did not.
         problem_since: when the attempts began to fail, by the loop's clock.
         used_at: when it was last used, by the loop's clock.
+
+    Raises:
+        InvalidTopicName: no topic can have that name.
     """
 
     def __init__(self, topic: str) -> None:
+        if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
+            raise InvalidTopicName(topic)
         self.topic = topic
         self.partitions: tuple[int, ...] = ()
         self.limit = FIRST_LIMIT
