@@ -24,13 +24,8 @@ class Access:
     api: str
     """The beginning of URLs: `https://HOST:PORT/api/v1`."""
     ca_file: str
-    client_cert: str
-    client_key: str
     token_file: str
-    verify_ssl: bool
-    ssl_partial_chain: bool
-    open_timeout: float
-    read_timeout: float
+    options: KubernetesMetadataOptions
 
 
 def api_url(options: KubernetesMetadataOptions, environ: Mapping[str, str]) -> str:
@@ -51,13 +46,8 @@ def find_access(options: KubernetesMetadataOptions, environ: Mapping[str, str] =
         url=url,
         api=f"{_api_root(url)}/{options.api_version}",
         ca_file=options.ca_file or _if_file(secrets / "ca.crt"),
-        client_cert=options.client_cert or "",
-        client_key=options.client_key or "",
         token_file=options.bearer_token_file or _if_file(secrets / "token"),
-        verify_ssl=options.verify_ssl,
-        ssl_partial_chain=options.ssl_partial_chain,
-        open_timeout=options.open_timeout,
-        read_timeout=options.read_timeout,
+        options=options,
     )
 
 

@@ -14,17 +14,15 @@ from typing import NamedTuple
 from logpipe import AsyncFilter, EventBatch, FilterHost, Record, Time
 from logpipe.ruby import ExpressionError, compile_regexp
 from logpipe_kubernetes.access import find_access
-from logpipe_kubernetes.cache import FOREVER, MetadataCache
+from logpipe_kubernetes.cache import FOREVER, Lru, MetadataCache
 from logpipe_kubernetes.json_log import json_merger
 from logpipe_kubernetes.layout import Layout
 from logpipe_kubernetes.lookup import Lookup
-from logpipe_kubernetes.lru import Lru
 from logpipe_kubernetes.names import Reference, from_fields, journal_reader, name_reader
 from logpipe_kubernetes.options import KubernetesMetadataOptions
-from logpipe_kubernetes.rate_limit import Backoff
 from logpipe_kubernetes.server import ApiServer
 from logpipe_kubernetes.stats import Stats
-from logpipe_kubernetes.watch import SILENCE, PodWatch
+from logpipe_kubernetes.watch import PodWatch
 
 
 class _Known(NamedTuple):
@@ -45,19 +43,11 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
 
     def __init__(self, options: KubernetesMetadataOptions, host: FilterHost) -> None:
         super().__init__(options, host)
-        self._read_tag = name_reader(
-            options.tag_to_kubernetes_name_regexp,
-            param="tag_to_kubernetes_name_regexp",
-            remember=max(options.cache_size, 1),
-        )
-        read_name = name_reader(
-            options.container_name_to_kubernetes_regexp,
-            param="container_name_to_kubernetes_regexp",
-            remember=max(options.cache_size, 1),
+        self._read_tag, read_name = (
+            name_reader(getattr(options, param), param=param, remember=max(options.cache_size, 1))
+            for param in ("tag_to_kubernetes_name_regexp", "container_name_to_kubernetes_regexp")
         )
         self._read_entry = journal_reader(read_name)
-        self._read_fields = from_fields if options.lookup_from_k8s_field else _no_fields
-        self._with_fields = _with_fields if options.lookup_from_k8s_field else _no_records
         self._merge = None
         if options.merge_json_log:
             key = "MESSAGE" if options.use_journal else "log"
@@ -82,24 +72,11 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
             return
         self._layout = Layout(self.options, master_url=access.url, annotations=self._annotations)
         self._server = ApiServer(access, self.host)
-        self._lookup = self._make_lookup(self._server)
+        self._lookup = Lookup(self.options, self.host, self._server, self._cache, self._layout, stats=self._stats)
         if self.options.stats_interval > 0:
             self._next_stats = self.host.clock.monotonic() + self.options.stats_interval
         if self.options.watch:
             self._start_watch(self._server, self._lookup)
-
-    def _make_lookup(self, server: ApiServer) -> Lookup:
-        options = self.options
-        return Lookup(
-            self.host,
-            server,
-            self._cache,
-            self._layout,
-            stats=self._stats,
-            with_namespaces=not options.skip_namespace_metadata and options.include_namespace_metadata is not False,
-            absences_last=not options.ignore_nil,
-            longest_wait=options.open_timeout + options.read_timeout,
-        )
 
     def _start_watch(self, server: ApiServer, lookup: Lookup) -> None:
         node = os.environ.get("K8S_NODE_NAME", "").strip()
@@ -109,18 +86,7 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
                 "their labels seen after cache_ttl; set it to the node's name to watch its pods"
             )
             return
-        watch = PodWatch(
-            self.host,
-            server,
-            self._cache,
-            self._layout,
-            stats=self._stats,
-            node=node,
-            backoff=Backoff(
-                first=self.options.watch_retry_interval, factor=self.options.watch_retry_exponential_backoff_base
-            ),
-            silence=SILENCE,
-        )
+        watch = PodWatch(self.options, self.host, server, self._cache, self._layout, stats=self._stats, node=node)
         lookup.begin_list()
         self.host.start_task(watch.run(first_try=lookup.end_list), name="watch_pods")
 
@@ -146,14 +112,18 @@ class KubernetesMetadata(AsyncFilter[KubernetesMetadataOptions], type="kubernete
         """Add the metadata of the tag's container to all records but those that name another one."""
         reference = self._read_tag(batch.tag)
         metadata = {} if reference is None else await self._metadata_of(reference, batch.times[0])
-        if self._with_fields(batch.records):
-            await self._enrich_each(batch, self._read_fields, metadata)
+        if self.options.lookup_from_k8s_field and _with_fields(batch.records):
+            await self._enrich_each(batch, from_fields, metadata)
         elif metadata:
             _add(batch.records, metadata)
 
     async def _enrich_journal(self, batch: EventBatch) -> None:
         """Add to each record the metadata of the container it names; the tag is not used."""
-        await self._enrich_each(batch, lambda record: self._read_fields(record) or self._read_entry(record), {})
+        read = self._read_entry
+        if self.options.lookup_from_k8s_field:
+            await self._enrich_each(batch, lambda record: from_fields(record) or read(record), {})
+        else:
+            await self._enrich_each(batch, read, {})
 
     async def _enrich_each(
         self, batch: EventBatch, read: Callable[[Record], Reference | None], otherwise: Record
@@ -208,14 +178,6 @@ def _add(records: list[Record], metadata: Record) -> None:
 def _with_fields(records: list[Record]) -> list[Record]:
     """Return the records that may name a container."""
     return [record for record in records if "kubernetes" in record and "docker" in record]
-
-
-def _no_records(records: list[Record]) -> list[Record]:  # noqa: ARG001 - stands in for _with_fields
-    return []
-
-
-def _no_fields(record: Record) -> None:  # noqa: ARG001 - stands in for from_fields
-    return None
 
 
 def _annotation_patterns(options: KubernetesMetadataOptions, host: FilterHost) -> list[re.Pattern[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -30,7 +30,8 @@ def json_merger(key: str, *, preserve: bool) -> Callable[[list[Record]], list[Re
         if not (text.startswith("{") and text.endswith("}")):
             return record
         try:
-            found = _parse(text)
+            exactly = _LONG_NUMBER.search(text) is not None
+            found: Record = json.loads(text, parse_constant=_refuse) if exactly else orjson.loads(text)
         except ValueError:
             return record
         # compat: filter_kubernetes_metadata.rb 0.24, the record's own fields take precedence
@@ -40,21 +41,6 @@ def json_merger(key: str, *, preserve: bool) -> Callable[[list[Record]], list[Re
         return found
 
     return lambda records: [merge(record) for record in records]
-
-
-def _parse(text: str) -> Record:
-    """Return the object in `text`.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
-    read = orjson.loads if _LONG_NUMBER.search(text) is None else _read_exactly
-    found: Record = read(text)
-    return found
-
-
-def _read_exactly(text: str) -> Any:
-    return json.loads(text, parse_constant=_refuse)
 
 
 def _refuse(constant: str) -> float:

@@ -19,6 +19,7 @@ from logpipe import Host, Record, Time
 from logpipe_kubernetes.cache import FOREVER, MetadataCache
 from logpipe_kubernetes.layout import Layout, Namespace, Pod
 from logpipe_kubernetes.names import Reference, is_api_name
+from logpipe_kubernetes.options import KubernetesMetadataOptions
 from logpipe_kubernetes.rate_limit import CircuitBreaker, TokenBucket
 from logpipe_kubernetes.server import ApiFailure, ApiServer
 from logpipe_kubernetes.stats import Stats
@@ -53,15 +54,13 @@ class Lookup:
 
     def __init__(
         self,
+        options: KubernetesMetadataOptions,
         host: Host,
         server: ApiServer,
         cache: MetadataCache,
         layout: Layout,
         *,
         stats: Stats,
-        with_namespaces: bool,
-        absences_last: bool,
-        longest_wait: float,
     ) -> None:
         self._host = host
         self._clock = host.clock
@@ -69,8 +68,9 @@ class Lookup:
         self._cache = cache
         self._layout = layout
         self._stats = stats
-        self._with_namespaces = with_namespaces
-        self._absences_last = absences_last
+        self._with_namespaces = not options.skip_namespace_metadata and options.include_namespace_metadata is not False
+        self._absences_last = not options.ignore_nil
+        longest_wait = options.open_timeout + options.read_timeout
         self._wait_budget = TokenBucket(host.clock, rate=_SHARE_OF_TIME, burst=longest_wait)
         self._breakers: dict[_Kind, CircuitBreaker] = {
             "pod": CircuitBreaker(host.clock),

@@ -62,7 +62,7 @@ class ApiServer:
         Raises:
             ApiFailure: there is no such object (404), or no usable response.
         """
-        async with self._slots, self._request(path, query, self._access.read_timeout) as response:
+        async with self._slots, self._request(path, query, self._access.options.read_timeout) as response:
             try:
                 async with asyncio.timeout(_LONGEST_ANSWER):
                     found = orjson.loads(await _whole(response.content.iter_any()))
@@ -127,7 +127,7 @@ class ApiServer:
                 headers=await self._headers(),
                 query_params=dict(query),
                 _preload_content=False,
-                _request_timeout=(self._access.open_timeout, silence),
+                _request_timeout=(self._access.options.open_timeout, silence),
             )
         except self._errors as problem:
             if self._library is not None and isinstance(problem, self._library.aiohttp.ClientSSLError):
@@ -196,14 +196,14 @@ class _Token:
 async def _make_client(library: client_library.ClientLibrary, access: Access) -> Any:
     configuration = library.configuration()
     configuration.ssl_ca_cert = access.ca_file or None
-    configuration.cert_file = access.client_cert or None
-    configuration.key_file = access.client_key or None
-    configuration.verify_ssl = access.verify_ssl
+    configuration.cert_file = access.options.client_cert or None
+    configuration.key_file = access.options.client_key or None
+    configuration.verify_ssl = access.options.verify_ssl
     # compat: Ruby's OpenSSL has no strict check, as Python before 3.13; many clusters' authorities fail it
     configuration.disable_strict_ssl_verification = True
     configuration.connection_pool_maxsize = _CONNECTIONS + 1
     client = library.rest.RESTClientObject(configuration)
-    if access.ssl_partial_chain:
+    if access.options.ssl_partial_chain:
         await _trust_partial_chains(library, client, access)
     client.pool_manager = _NoRedirectSession(client.pool_manager)
     return client
@@ -230,9 +230,9 @@ async def _trust_partial_chains(library: client_library.ClientLibrary, client: A
 
     context = ssl.create_default_context(cafile=access.ca_file or None)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if access.client_cert:
-        context.load_cert_chain(access.client_cert, keyfile=access.client_key or None)
-    if not access.verify_ssl:
+    if access.options.client_cert:
+        context.load_cert_chain(access.options.client_cert, keyfile=access.options.client_key or None)
+    if not access.options.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     await client.pool_manager.close()

@@ -10,7 +10,6 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import orjson
@@ -100,7 +99,8 @@ class FakeApiServer:
         self.queries: list[dict[str, str]] = []
         """The parameters of each request's URL."""
         self._tls = tls
-        self._port = port
+        self.port = port
+        """The port it listens on, within the block."""
         self._version = 100
         self._expired = 0
         self._pods: dict[tuple[str, str], ApiObject] = {}
@@ -119,27 +119,20 @@ class FakeApiServer:
         application.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}", self._one_pod)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
-        self._port = self._runner.addresses[0][1]
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls).start()
+        self.port = self._runner.addresses[0][1]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         self.release()
         self.end_watches()
         if self._runner is not None:
             await self._runner.cleanup()
 
     @property
-    def port(self) -> int:
-        """The port it listens on, within the block."""
-        return self._port
-
-    @property
     def url(self) -> str:
         """The value for kubernetes_url."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def watchers(self) -> int:

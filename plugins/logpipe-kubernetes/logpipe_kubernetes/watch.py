@@ -16,6 +16,7 @@ from logpipe import Host
 from logpipe_kubernetes.cache import MetadataCache
 from logpipe_kubernetes.layout import Layout, Pod
 from logpipe_kubernetes.lookup import parsed
+from logpipe_kubernetes.options import KubernetesMetadataOptions
 from logpipe_kubernetes.rate_limit import Backoff
 from logpipe_kubernetes.server import ApiFailure, ApiServer
 from logpipe_kubernetes.stats import Stats
@@ -36,6 +37,7 @@ class PodWatch:
 
     def __init__(
         self,
+        options: KubernetesMetadataOptions,
         host: Host,
         server: ApiServer,
         cache: MetadataCache,
@@ -43,8 +45,6 @@ class PodWatch:
         *,
         stats: Stats,
         node: str,
-        backoff: Backoff,
-        silence: float,
     ) -> None:
         self._host = host
         self._server = server
@@ -52,8 +52,8 @@ class PodWatch:
         self._layout = layout
         self._stats = stats
         self._selector = f"spec.nodeName={node}"
-        self._backoff = backoff
-        self._silence = silence
+        first, factor = options.watch_retry_interval, options.watch_retry_exponential_backoff_base
+        self._backoff = Backoff(first=first, factor=factor)
         self._version = ""
         """The resourceVersion to continue from; "" when a list is due."""
         self._list_from = "0"
@@ -98,7 +98,7 @@ class PodWatch:
         started = self._host.clock.monotonic()
         events = self._server.watch(
             "pods",
-            silence=self._silence,
+            silence=SILENCE,
             fieldSelector=self._selector,
             resourceVersion=self._version,
             allowWatchBookmarks="true",

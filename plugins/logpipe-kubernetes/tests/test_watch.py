@@ -297,7 +297,7 @@ async def test_a_silent_watch_is_begun_again(
     shop: FakeApiServer, clock: ManualClock, lapse: TimeLapse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No byte for too long means that the connection is dead, whatever TCP believes."""
-    monkeypatch.setattr("logpipe_kubernetes.filter.SILENCE", 0.1)
+    monkeypatch.setattr("logpipe_kubernetes.watch.SILENCE", 0.1)
     async with drive(KubernetesMetadata, f"kubernetes_url {shop.url}\n{QUIET}", clock=clock):
         await lapse.until(lambda: shop.count("WATCH") >= 3)
     assert shop.count("LIST") == 1
