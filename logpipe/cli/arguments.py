@@ -7,9 +7,12 @@ import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from logpipe.cli import COMMANDS
+
+if TYPE_CHECKING:
+    from logpipe.supervisor import Settings
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,3 +60,22 @@ def plugin_dirs(given: Sequence[str]) -> tuple[Path, ...]:
     default = os.environ.get("FLUENT_PLUGIN") or "/etc/fluent/plugin"
     folders = [*([default] if Path(default).is_dir() else []), *given]
     return tuple(Path(folder) for folder in folders)
+
+
+def settings_from(path: str | Path, given: argparse.Namespace) -> Settings:
+    """Return the settings given with -p and the arguments of `add_config_options`."""
+    from logpipe.supervisor import Settings
+
+    return Settings(
+        Path(path),
+        plugin_dirs=plugin_dirs(given.plugin),
+        load_path=tuple(given.load_path),
+        require=tuple(given.require),
+        inline=given.inline_config,
+        dialect="v0" if given.use_v0_config else "v1",
+        compat=given.compat,
+        file_type=given.config_file_type,
+        encoding=given.conf_encoding,
+        allow_http_include=given.allow_http_include,
+        strict_values=given.strict_config_value,
+    )

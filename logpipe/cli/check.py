@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from logpipe.cli.arguments import file_parser
-from logpipe.cli.settings import settings_from
+from logpipe.cli.arguments import file_parser, settings_from
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.render import render_all
 from logpipe.supervisor import Checked, Settings, check

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from logpipe.cli.arguments import file_parser
-from logpipe.cli.settings import settings_from
+from logpipe.cli.arguments import file_parser, settings_from
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.explained import Explained
 from logpipe.config.render import render_all

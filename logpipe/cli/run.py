@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from logpipe.cli import COMMANDS, print_version
-from logpipe.cli.arguments import Parser, add_config_options
+from logpipe.cli.arguments import Parser, add_config_options, settings_from
 
 T = TypeVar("T")
 
@@ -48,8 +48,6 @@ def main(program: str, arguments: list[str]) -> int:
     if given.inline_config == "-":
         given.inline_config = sys.stdin.read()
         arguments = [*arguments, f"--inline-config={given.inline_config}"]  # workers cannot read it again
-
-    from logpipe.cli.settings import settings_from
 
     ignored = {"-g": given.gemfile, "-G": given.gem_path, "--disable-input-metrics": given.disable_input_metrics}
     settings = replace(

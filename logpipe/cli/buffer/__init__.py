@@ -1,6 +1,6 @@
 """`logpipe buffer`: shows, verifies, repairs and replays the chunks of buffers and dead letters.
 
-    folders, or -c CONFIG ──targets.py──► stores of items (store.py) ──► listing.py, printing.py, verifying.py …
+    folders, or -c CONFIG ──targets.py──► stores of items (store.py) ──► listing.py, printing.py, damage.py …
 
 A store is a folder's chunks (chunks.py) or its dead letters (dead_letters.py).
 """
@@ -16,9 +16,8 @@ from typing import Final
 
 from logpipe.cli import COMMANDS
 from logpipe.cli.arguments import Parser, add_config_options
-from logpipe.cli.buffer import listing, printing, repairing, replaying, verifying
-from logpipe.cli.buffer.output import print_masked
-from logpipe.cli.buffer.store import Store
+from logpipe.cli.buffer import damage, listing, printing, replaying
+from logpipe.cli.buffer.store import Store, print_masked
 from logpipe.cli.buffer.targets import find
 from logpipe.errors import LogpipeError
 
@@ -128,8 +127,8 @@ def _parser(program: str) -> Parser:
     listed.add_argument("--format", choices=["text", "json"], default="text", help="json: one object a line")
     printed = add("cat", printing.main, "print what is in chunks", _CAT)
     printed.add_argument("--limit", metavar="N", type=_count, help="stop after so many events")
-    add("verify", verifying.main, "read all of every chunk, and say what is damaged", _VERIFY)
-    repaired = add("repair", repairing.main, "take damage out of chunks, into the folder corrupt", _REPAIR)
+    add("verify", damage.verify, "read all of every chunk, and say what is damaged", _VERIFY)
+    repaired = add("repair", damage.repair, "take damage out of chunks, into the folder corrupt", _REPAIR)
     repaired.add_argument("--apply", action="store_true", help="do it; without this, only say what would be done")
     replayed = add("replay", replaying.main, "deliver dead letters again", _REPLAY)
     replayed.add_argument("--to", metavar="PLACE", default="", help="the @id of an output, or a label: deliver there")

@@ -14,7 +14,7 @@ from logpipe.builtin.buffers.file.lock import Lock, holder
 from logpipe.builtin.buffers.file.quarantine import CORRUPT
 from logpipe.builtin.buffers.file.repair import repair
 from logpipe.builtin.buffers.file.salvage import Damage
-from logpipe.cli.buffer.store import Finding, Item, Row
+from logpipe.cli.buffer.store import Finding, Item, Row, Store
 from logpipe.durable import Disk
 from logpipe.engine.dead_letters.letters import Culprit, Letter
 from logpipe.errors import LogpipeError
@@ -23,18 +23,14 @@ from logpipe.files import Files
 from logpipe.plugin import ChunkKey
 
 
-class ChunkStore:
+class ChunkStore(Store):
     """The chunks of one place, or some of them."""
 
     def __init__(self, place: Place, only: Path | None = None) -> None:
+        self.folder = place.folder
         self._place = place
         self._only = only
         self._lock = Lock(place.lock_path, Disk(Files(), "buffer"))
-
-    @property
-    def folder(self) -> Path:
-        """Their folder."""
-        return self._place.folder
 
     @property
     def notes(self) -> list[str]:
@@ -71,18 +67,12 @@ class ChunkStore:
         self._lock.release()
 
 
-class _ChunkItem:
+class _ChunkItem(Item):
     def __init__(self, found: Found, *, is_staged: bool) -> None:
+        self.item_id = found.chunk_id
+        self.path = found.path
         self._found = found
         self._is_staged = is_staged if found.fluentd is None else found.fluentd.is_staged
-
-    @property
-    def item_id(self) -> str:
-        return self._found.chunk_id
-
-    @property
-    def path(self) -> Path:
-        return self._found.path
 
     def row(self) -> Row:
         seen = summarize(self._found)
@@ -91,7 +81,7 @@ class _ChunkItem:
         notes = ["fluentd's"] if self._found.fluentd is not None else []
         notes += ["encoded"] if seen.encoded else []
         return Row(
-            self._found.chunk_id,
+            self.item_id,
             "staged" if self._is_staged and not seen.problem else "queued",
             seen.tag,
             {name: value for name, value in shared.items() if value is not None or name not in {"timekey", "tag"}},
@@ -115,21 +105,15 @@ class _ChunkItem:
                 for event in content.events():
                     yield Letter(now, nobody, "", "", content.tag, *event)
 
-    def claim(self) -> None:
-        pass
-
     def remove(self) -> None:
         self.path.unlink()
         self.path.with_name(f"{self.path.name}.meta").unlink(missing_ok=True)
 
-    def give_back(self) -> None:
-        pass
-
     def verify(self) -> Finding:
-        verdict = verify(self._found)
-        if verdict.unreadable:
-            return Finding(0, [f"cannot be read: {verdict.unreadable}"])
-        return Finding(verdict.count, list(map(_in_words, verdict.damages)))
+        count, damages, unreadable = verify(self._found)
+        if unreadable:
+            return Finding(0, [f"cannot be read: {unreadable}"])
+        return Finding(count, list(map(_in_words, damages)))
 
     def repair(self) -> str:
         if self._found.fluentd is not None:
@@ -137,8 +121,8 @@ class _ChunkItem:
                 "fluentd wrote it: logpipe delivers what is intact and keeps the file in corrupt/ when it is started "
                 "on the folder"
             )
-        done = repair(self._found)
-        return f"{done.saved} records kept, what is damaged moved to {done.moved}"
+        saved, moved = repair(self._found)
+        return f"{saved} records kept, what is damaged moved to {moved}"
 
 
 def _in_words(damage: Damage) -> str:

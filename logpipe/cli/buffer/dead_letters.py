@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from logpipe.cli.buffer.store import Finding, Item, Row
+from logpipe.cli.buffer.store import Finding, Item, Row, Store
 from logpipe.durable import Disk
 from logpipe.engine.dead_letters.files import SUFFIX
 from logpipe.engine.dead_letters.letters import Letter, decode
@@ -29,22 +29,17 @@ def letter_stores(folder: Path) -> list[LetterStore]:
     return [store] if store.items() else []
 
 
-class LetterStore:
+class LetterStore(Store):
     """The dead letters of one plugin, or one file of them."""
 
     def __init__(self, folder: Path, only: Path | None = None, config: str = "") -> None:
-        self._folder = folder
+        self.folder = folder
         self._only = only
         self._config = config
 
     def written_by(self, config: str) -> LetterStore:
         """Return those of the configuration with this path, and those that name no configuration."""
-        return LetterStore(self._folder, self._only, config)
-
-    @property
-    def folder(self) -> Path:
-        """Their folder."""
-        return self._folder
+        return LetterStore(self.folder, self._only, config)
 
     @property
     def notes(self) -> list[str]:
@@ -53,7 +48,7 @@ class LetterStore:
 
     def items(self) -> list[Item]:
         """Return the files, oldest first."""
-        paths = [path for path in self._folder.iterdir() if path.name.endswith((SUFFIX, CLAIMED)) and path.is_file()]
+        paths = [path for path in self.folder.iterdir() if path.name.endswith((SUFFIX, CLAIMED)) and path.is_file()]
         if self._only is not None:
             paths = [path for path in paths if path.name == self._only.name]
         found: list[tuple[int, Item]] = []
@@ -64,25 +59,12 @@ class LetterStore:
                     found.append((path.stat().st_mtime_ns, file))
         return [item for _, item in sorted(found, key=lambda each: each[0])]
 
-    def lock(self) -> None:
-        """Do nothing: files are claimed one by one, by renaming."""
 
-    def unlock(self) -> None:
-        """Do nothing."""
-
-
-class _LetterFile:
+class _LetterFile(Item):
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.item_id = path.name.removesuffix(".replaying").removesuffix(SUFFIX)
+        self.path = path
         self._claimed: int | None = None
-
-    @property
-    def item_id(self) -> str:
-        return self._path.name.removesuffix(".replaying").removesuffix(SUFFIX)
-
-    @property
-    def path(self) -> Path:
-        return self._path
 
     @property
     def config(self) -> str:
@@ -98,8 +80,8 @@ class _LetterFile:
                     first = decode(line)
                 except ValueError:
                     problem = f"line {number} is damaged"
-        state = "dead" if self._claimed is None and not self._path.name.endswith(CLAIMED) else "claimed"
-        status = self._path.stat()
+        state = "dead" if self._claimed is None and not self.path.name.endswith(CLAIMED) else "claimed"
+        status = self.path.stat()
         if first is None:
             return Row(self.item_id, state, "", {}, count, status.st_size, status.st_mtime_ns, problem)
         key = {} if first.key is None else {"timekey": first.key.timekey, **dict(first.key.variables)}
@@ -120,7 +102,7 @@ class _LetterFile:
                 yield decode(line)
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             yield from enumerate(file, start=1)
 
     def verify(self) -> Finding:
@@ -137,12 +119,12 @@ class _LetterFile:
 
     def repair(self) -> str:
         self.claim()
-        disk = Disk(Files(stat.S_IMODE(self._path.stat().st_mode)), "letters")
-        bad = self._path.with_name(f"{self.item_id}.damaged")
+        disk = Disk(Files(stat.S_IMODE(self.path.stat().st_mode)), "letters")
+        bad = self.path.with_name(f"{self.item_id}.damaged")
         found = Counter(_is_letter(line) for _, line in self._lines())
         if found[False]:
             disk.append_shared(bad, self._whole(intact=False))
-        disk.replace(self._path, self._whole(intact=True))
+        disk.replace(self.path, self._whole(intact=True))
         self.give_back()
         return f"{found[True]} records kept, {found[False]} lines moved to {bad}"
 
@@ -152,29 +134,29 @@ class _LetterFile:
                 yield line if line.endswith(b"\n") else line + b"\n"
 
     def claim(self) -> None:
-        is_fresh = not self._path.name.endswith(CLAIMED)
+        is_fresh = not self.path.name.endswith(CLAIMED)
         if is_fresh:
-            claimed = self._path.with_name(f"{self._path.name}.replaying")
+            claimed = self.path.with_name(f"{self.path.name}.replaying")
             if claimed.exists():
                 raise LogpipeError(f"{claimed} exists already: replay that one first")
-            self._path.rename(claimed)
-            self._path = claimed
-        self._claimed = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            self.path.rename(claimed)
+            self.path = claimed
+        self._claimed = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:  # an engine that opened the file before the renaming keeps it locked until its letters are complete
             fcntl.flock(self._claimed, fcntl.LOCK_EX if is_fresh else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._release()
-            raise LogpipeError(f"{self._path} is being replayed by another process") from None
+            raise LogpipeError(f"{self.path} is being replayed by another process") from None
 
     def remove(self) -> None:
-        self._path.unlink()
+        self.path.unlink()
         self._release()
 
     def give_back(self) -> None:
-        back = self._path.with_name(self._path.name.removesuffix(".replaying"))
+        back = self.path.with_name(self.path.name.removesuffix(".replaying"))
         if not back.exists():
-            self._path.rename(back)
-            self._path = back
+            self.path.rename(back)
+            self.path = back
         self._release()
 
     def _release(self) -> None:

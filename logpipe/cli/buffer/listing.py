@@ -10,8 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from logpipe.cli.buffer.output import print_masked
-from logpipe.cli.buffer.store import Row, Store
+from logpipe.cli.buffer.store import Row, Store, print_masked
 from logpipe.cli.buffer.targets import chosen
 from logpipe.config.secrets import MASK, is_secret_name, masked_text
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from logpipe.builtin.json_text import dump
-from logpipe.cli.buffer.output import print_masked
-from logpipe.cli.buffer.store import Item, Store
+from logpipe.cli.buffer.store import Item, Store, print_masked
 from logpipe.cli.buffer.targets import chosen
 from logpipe.errors import FormatError
 from logpipe.event import Event, EventBatch, Time

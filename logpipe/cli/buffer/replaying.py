@@ -8,11 +8,10 @@ import logging
 import sys
 from collections import Counter
 
+from logpipe.cli.arguments import settings_from
 from logpipe.cli.buffer import targets
-from logpipe.cli.buffer.output import print_masked
-from logpipe.cli.buffer.store import Item, Store
+from logpipe.cli.buffer.store import Item, Store, print_masked
 from logpipe.cli.buffer.targets import build_graph, chosen, letters_of, owned
-from logpipe.cli.settings import settings_from
 from logpipe.config.secrets import masked_text
 from logpipe.engine.running.graph import Graph
 from logpipe.engine.running.replay import Replay, run_beside, target_of

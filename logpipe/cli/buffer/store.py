@@ -1,12 +1,13 @@
-"""The interface to anything that keeps events in files."""
+"""What the subcommands share: the interface to anything that keeps events in files, and masked output."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
+from logpipe.config.secrets import masked_text
 from logpipe.engine.dead_letters.letters import Letter
 from logpipe.event import EventBatch, Time
 
@@ -41,47 +42,37 @@ class Finding:
 class Item(Protocol):
     """A chunk or a file of dead letters. All methods may raise FileNotFoundError: it was delivered meanwhile."""
 
-    @property
-    def item_id(self) -> str:
-        """The id for `--chunk`."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """Its file."""
-        ...
+    item_id: str
+    """The id for `--chunk`."""
+    path: Path
+    """Its file."""
 
     def row(self) -> Row:
         """Return its row; reads no more of the file than necessary."""
-        ...
 
     def read(self) -> Iterator[EventBatch | bytes]:
         """Yield its intact parts, oldest first: events, or bytes in an output's encoding."""
-        ...
 
     def letters(self) -> Iterator[Letter]:
         """Yield its intact events, oldest first, for `replay`."""
-        ...
 
     def claim(self) -> None:
-        """Reserve it until `remove` or `give_back`; called under the store's lock.
+        """Reserve it until `remove` or `give_back`; called under the store's lock, which is enough for chunks.
 
         Raises:
             LogpipeError: another process has claimed it.
         """
-        ...
+        return
 
     def remove(self) -> None:
         """Delete it after delivery."""
-        ...
 
     def give_back(self) -> None:
         """Undo `claim`; the file stays."""
-        ...
+        return
 
     def verify(self) -> Finding:
         """Read all of it."""
-        ...
 
     def repair(self) -> str:
         """Remove the damaged parts, under the store's lock; returns a description of what was done.
@@ -89,34 +80,33 @@ class Item(Protocol):
         Raises:
             LogpipeError: it cannot be repaired here; the message says what to do.
         """
-        ...
 
 
 class Store(Protocol):
     """A folder of items that belong together, such as the chunks of one buffer."""
 
-    @property
-    def folder(self) -> Path:
-        """The folder."""
-        ...
+    folder: Path
 
     @property
     def notes(self) -> list[str]:
         """Remarks beside the items: the process that uses it, the contents of `corrupt`."""
-        ...
 
     def items(self) -> list[Item]:
         """Return the items, oldest first."""
-        ...
 
     def lock(self) -> None:
-        """Lock it against other processes, until `unlock`.
+        """Lock it against other processes, until `unlock`; files of dead letters are claimed one by one instead.
 
         Raises:
             LogpipeError: a process uses it; the message names the process.
         """
-        ...
+        return
 
     def unlock(self) -> None:
         """Release the lock."""
-        ...
+        return
+
+
+def print_masked(text: str, *, file: TextIO | None = None) -> None:
+    """Print a line with secrets masked as by `logpipe config`: paths, tags and reasons may contain some."""
+    print(masked_text(text), file=file)

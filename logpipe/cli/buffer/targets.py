@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from logpipe.builtin.buffers.file.buffer import StoredBuffer
-from logpipe.builtin.buffers.file.location import Place, places_in
+from logpipe.builtin.buffers.file.location import places_in
 from logpipe.builtin.buffers.file.quarantine import CORRUPT
+from logpipe.cli.arguments import settings_from
 from logpipe.cli.buffer.chunks import ChunkStore
 from logpipe.cli.buffer.dead_letters import CLAIMED, LetterStore, letter_stores
-from logpipe.cli.buffer.output import print_masked
-from logpipe.cli.buffer.store import Item, Store
-from logpipe.cli.settings import settings_from
+from logpipe.cli.buffer.store import Item, Store, print_masked
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.render import render_all
 from logpipe.engine.dead_letters.files import SUFFIX
@@ -36,7 +35,7 @@ def find(given: argparse.Namespace) -> list[Store]:
     if not given.config:
         return [store for target in given.target for store in _target(target)]
     settings = settings_from(given.config, given)
-    return [own for found in _configured(settings) for store in found if (own := owned(store, settings, given))]
+    return [own for store in _configured(settings) if (own := owned(store, settings, given))]
 
 
 def owned(store: Store, settings: Settings, given: argparse.Namespace) -> Store | None:
@@ -60,7 +59,11 @@ def chosen(store: Store, given: argparse.Namespace) -> list[Item]:
 def _target(target: str) -> list[Store]:
     path = Path(target)
     if path.is_dir():
-        stores = [store for folder in _folders(path) for store in (*_stores(places_in(folder)), *letter_stores(folder))]
+        stores = [
+            store
+            for folder in _folders(path)
+            for store in (*map(ChunkStore, places_in(folder)), *letter_stores(folder))
+        ]
         if not stores:
             print_masked(f"no chunks in {target}", file=sys.stderr)
         return stores
@@ -85,21 +88,17 @@ def _folders(root: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _stores(places: list[Place]) -> list[Store]:
-    return list(map(ChunkStore, places))
-
-
 def letters_of(settings: Settings) -> list[Store]:
     """Return the stores of a configuration's dead letters."""
-    return [store for stores in _configured(settings) for store in stores if isinstance(store, LetterStore)]
+    return [store for store in _configured(settings) if isinstance(store, LetterStore)]
 
 
-def _configured(settings: Settings) -> Iterator[list[Store]]:
+def _configured(settings: Settings) -> Iterator[Store]:
     """Yield the stores of each buffer, of every worker."""
     found: list[Diagnostic] = []
     workers = read_system(load(settings, found.append), found.append).workers
     seen: set[tuple[Path, str]] = set()
-    is_any = False
+    any_letters = False
     for worker_id in range(workers):
         graph = build_graph(replace(settings, worker_id=worker_id), workers)
         for outlet in graph.outlets:
@@ -109,14 +108,12 @@ def _configured(settings: Settings) -> Iterator[list[Store]]:
             places = [*location.own, *([] if location.beside is None else [location.beside])]
             new = [place for place in places if (place.folder, place.prefix) not in seen and place.folder.is_dir()]
             seen.update((place.folder, place.prefix) for place in new)
-            yield _stores(new)
+            yield from map(ChunkStore, new)
         folder = graph.world.dead_letters.files.folder_of_all
-        letters: list[Store] = []
-        if folder.is_dir():
-            letters += (store for below in _folders(folder) for store in letter_stores(below))
-        is_any = is_any or bool(letters)
-        yield letters
-    if not seen and not is_any:
+        letters = [store for below in _folders(folder) for store in letter_stores(below)] if folder.is_dir() else []
+        any_letters = any_letters or bool(letters)
+        yield from letters
+    if not seen and not any_letters:
         print_masked(
             f"no output of {settings.config} keeps chunks in files, and there are no dead letters", file=sys.stderr
         )

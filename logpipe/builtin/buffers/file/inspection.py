@@ -45,17 +45,6 @@ class Summary:
     """What is wrong with it, as far as that is visible; empty where nothing is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The result of reading all of a chunk."""
-
-    count: int
-    """The number of intact records."""
-    damages: list[Damage]
-    unreadable: str = ""
-    """Why it cannot be read at all; empty where it can."""
-
-
 def summarize(found: Found) -> Summary:
     """Return a chunk's summary. Of our own chunks only the end is read, if it is intact.
 
@@ -85,8 +74,8 @@ def _summarize_fluentd(found: Found) -> Summary:
     return Summary(chunk.key, chunk.tag, moment, len(chunk), chunk.encoded, problem)
 
 
-def verify(found: Found) -> Verdict:
-    """Read all of a chunk.
+def verify(found: Found) -> tuple[int, list[Damage], str]:
+    """Read all of a chunk; return the number of intact records, the damages, and why it cannot be read, "" if it can.
 
     Raises:
         OSError: it cannot be read, or it is gone.
@@ -94,9 +83,9 @@ def verify(found: Found) -> Verdict:
     if found.fluentd is not None:
         chunk = _fluentd(found)
         damages = chunk.check()
-        return Verdict(len(chunk), damages, chunk.unreadable)
+        return len(chunk), damages, chunk.unreadable
     seen = _scan(found)
-    return Verdict(sum(part.count for part in seen.parts), seen.damages)
+    return sum(part.count for part in seen.parts), seen.damages, ""
 
 
 def read(found: Found) -> Iterator[EventBatch | bytes]:

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from logpipe.builtin.buffers.file.chunk_files import Found
 from logpipe.builtin.buffers.file.frame import Content, Index, Kind, encode_frame, pack_times
@@ -17,19 +16,11 @@ from logpipe.builtin.buffers.file.salvage import Extent, Fragment, scan
 from logpipe.durable import Disk, Files
 
 
-class Repaired(NamedTuple):
-    """The result of a repair."""
-
-    saved: int
-    """The number of records in the repaired file."""
-    moved: Path
-    """The file with the damaged parts; a report is beside it."""
-
-
-def repair(found: Found) -> Repaired:
+def repair(found: Found) -> tuple[int, Path]:
     """Keep only the intact parts in one of our files; the rest goes to the folder `corrupt`, with a report.
 
-    The caller holds the lock of its place. A crash at any moment leaves the file unchanged or repaired.
+    Returns the number of records that are kept, and the file with the damaged parts. The caller holds the lock of its
+    place. A crash at any moment leaves the file unchanged or repaired.
 
     Raises:
         OSError: it cannot be read or written, and is unchanged.
@@ -55,7 +46,7 @@ def repair(found: Found) -> Repaired:
         disk.remove(path)
     else:
         move(disk, folder, path)
-    return Repaired(saved, moved)
+    return saved, moved
 
 
 def _frames(chunk_id: bytes, frames: Iterable[tuple[Extent | Fragment, Index, bytes]]) -> Iterator[bytes]:

@@ -1,17 +1,33 @@
-"""`logpipe buffer repair`."""
+"""`logpipe buffer verify` and `repair`."""
 
 from __future__ import annotations
 
 import argparse
 
-from logpipe.cli.buffer.output import print_masked
-from logpipe.cli.buffer.store import Finding, Item, Store
+from logpipe.cli.buffer.store import Finding, Item, Store, print_masked
 from logpipe.cli.buffer.targets import chosen
-from logpipe.cli.buffer.verifying import verified
 from logpipe.errors import LogpipeError
 
 
-def main(stores: list[Store], given: argparse.Namespace) -> int:
+def verify(stores: list[Store], given: argparse.Namespace) -> int:
+    """Read everything; 1 if something is damaged."""
+    chunks = records = damaged = 0
+    for store in stores:
+        for item in chosen(store, given):
+            found = _verified(item)
+            if found is None:
+                continue
+            chunks += 1
+            records += found.records
+            damaged += bool(found.damages)
+            print_masked(f"{item.path}: {'DAMAGED' if found.damages else 'ok'}, {found.records} records intact")
+            for damage in found.damages:
+                print_masked(f"  {damage}")
+    print_masked(f"{chunks} chunks, {records} records intact, {damaged} chunks damaged")
+    return 1 if damaged else 0
+
+
+def repair(stores: list[Store], given: argparse.Namespace) -> int:
     """Repair each store under its lock, or print what that would do; 1 if damage is left.
 
     Raises:
@@ -22,7 +38,7 @@ def main(stores: list[Store], given: argparse.Namespace) -> int:
         store.lock()
         try:
             for item in chosen(store, given):
-                found = verified(item)
+                found = _verified(item)
                 if found is not None and found.damages:
                     damaged += 1
                     left += not (_repair(item) if given.apply else _announce(item, found))
@@ -50,3 +66,13 @@ def _repair(item: Item) -> bool:
         return False
     print_masked(f"{item.path}: {done}")
     return True
+
+
+def _verified(item: Item) -> Finding | None:
+    """Return the result of reading all of an item; None where it was delivered meanwhile."""
+    try:
+        return item.verify()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Finding(0, [f"cannot be read: {error.strerror or error}"])
