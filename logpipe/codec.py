@@ -23,6 +23,9 @@ from logpipe.raw_text import text_or_bytes as text_or_bytes
 from logpipe.raw_text import texts_or_bytes as texts_or_bytes
 from logpipe.raw_text import unescape_values as unescape_values
 from logpipe.raw_text import unescaped as unescaped
+from logpipe.record_json import dump_record as dump_record
+from logpipe.record_json import dump_records as dump_records
+from logpipe.record_json import replaced_texts as replaced_texts
 from logpipe.time_format import TimeType as TimeType
 from logpipe.time_format import compile_formatter as compile_formatter
 from logpipe.time_format import compile_typed_formatter as compile_typed_formatter

@@ -23,11 +23,9 @@ class HasMembers(Protocol):
     @property
     def encoded(self) -> bool:
         """Whether it holds payloads."""
-        ...
 
     def members(self, compression: Compression) -> Iterator[bytes]:
         """Yield the payloads as compressed members; those already compressed so are not touched."""
-        ...
 
 
 @runtime_checkable
@@ -37,11 +35,9 @@ class HasPieces(Protocol):
     @property
     def encoded(self) -> bool:
         """Whether it holds payloads."""
-        ...
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the payloads, joined pieces as they are."""
-        ...
 
 
 def payloads_of(chunk: Chunk, encode: Encode) -> list[bytes]:

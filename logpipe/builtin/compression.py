@@ -6,7 +6,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 Compression: TypeAlias = Literal["gzip", "zstd"]
 
@@ -17,33 +17,6 @@ _FAST: Final = 1
 
 class CorruptError(Exception):
     """Bytes are not valid compressed content."""
-
-
-class Decompressor(Protocol):
-    """Reads one member."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether no more output is available without further input."""
-        ...
-
-    @property
-    def eof(self) -> bool:
-        """Whether the end of the member was reached."""
-        ...
-
-    @property
-    def unused_data(self) -> bytes:
-        """Input after the end of the member."""
-        ...
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return available output, `max_length` bytes at most.
-
-        Raises:
-            CorruptError: the data are damaged.
-        """
-        ...
 
 
 def compressor(compression: Compression) -> Callable[[bytes], bytes]:
@@ -58,7 +31,7 @@ def decompressor(compression: Compression) -> Decompressor:
     """Return a decompressor of one member; gzip includes the zlib format."""
     if compression == "zstd":
         library = _zstd()
-        return _Member(library.ZstdDecompressor(), library.ZstdError)
+        return Decompressor(library.ZstdDecompressor(), library.ZstdError)
     return _Gunzip()
 
 
@@ -67,8 +40,8 @@ def _gzip(data: bytes) -> bytes:
     return stream.compress(data) + stream.flush()
 
 
-class _Member:
-    """A library's stream; converts its exception to CorruptError."""
+class Decompressor:
+    """Reads one member by a library's stream."""
 
     def __init__(self, stream: Any, error: type[Exception]) -> None:
         self._stream = stream
@@ -76,20 +49,28 @@ class _Member:
 
     @property
     def needs_input(self) -> bool:
+        """Whether no more output is available without further input."""
         needs: bool = self._stream.needs_input
         return needs
 
     @property
     def eof(self) -> bool:
+        """Whether the end of the member was reached."""
         ended: bool = self._stream.eof
         return ended
 
     @property
     def unused_data(self) -> bytes:
+        """Input after the end of the member."""
         rest: bytes = self._stream.unused_data
         return rest
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
+        """Return available output, `max_length` bytes at most.
+
+        Raises:
+            CorruptError: the data are damaged.
+        """
         try:
             found: bytes = self._stream.decompress(data, max_length)
         except self._error as error:
@@ -97,7 +78,7 @@ class _Member:
         return found
 
 
-class _Gunzip(_Member):
+class _Gunzip(Decompressor):
     """zlib returns unconsumed input, where the others keep it."""
 
     def __init__(self) -> None:

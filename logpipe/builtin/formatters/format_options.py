@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Final, Generic, Literal, TypeVar
 
-from logpipe import param
-from logpipe.codec import TimeOptions, TimeType
+from logpipe import EventBatch, Formatter, Host, Record, Time, param
+from logpipe.codec import TimeOptions, TimeType, dump_record, dump_records, replaced_texts
 
 _BREAKS: Final = {
     **{place: f"\\x{place:02x}" for place in (*range(32), *range(127, 160))},
@@ -37,3 +38,34 @@ class FormatOptions(TimeOptions):
     def line_end(self) -> str:
         """The characters that end a line."""
         return "\n" if self.newline == "lf" else "\r\n"
+
+
+O = TypeVar("O", bound=FormatOptions)  # noqa: E741 - the one letter that reads as "options"
+
+
+class LineFormatter(Formatter[O], Generic[O]):
+    """Writes a line for each event: its time, its tag, its record as JSON."""
+
+    def __init__(self, options: O, host: Host, write_time: Callable[[Time], str], end: bytes) -> None:
+        super().__init__(options, host)
+        self._replaced = replaced_texts(host)
+        self._write_time = write_time
+        self._end = end
+
+    def _tag(self, tag: str) -> bytes:
+        """Return what stands between time and record."""
+        raise NotImplementedError
+
+    def format(self, tag: str, time: Time, record: Record) -> bytes:
+        """Return one event's line."""
+        return self._write_time(time).encode() + self._tag(tag) + dump_record(record, self._replaced) + self._end
+
+    def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
+        """Return each event's line."""
+        write, tag = self._write_time, self._tag(batch.tag)
+        try:
+            heads = [write(time).encode() + tag for time in batch.times]
+        except (ValueError, OverflowError):  # a time that cannot be formatted: find it one by one
+            return super().format_batch(batch, failed)
+        bodies = dump_records(batch.records, failed, newline=self._end, replaced=self._replaced)
+        return [body and head + body for head, body in zip(heads, bodies, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, param
 from logpipe.builtin.formatters.format_options import FormatOptions
-from logpipe.builtin.json_text import dump, dump_all, replaced_texts
+from logpipe.codec import dump_record, dump_records, replaced_texts
 
 
 class JsonOptions(FormatOptions):
@@ -27,8 +27,8 @@ class JsonFormatter(Formatter[JsonOptions], type="json"):
     def format(self, tag: str, time: Time, record: Record) -> bytes:
         """Return one record's JSON."""
         del tag, time
-        return dump(record, self._replaced) + self._end
+        return dump_record(record, self._replaced) + self._end
 
     def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
         """Return each record's JSON."""
-        return dump_all(batch.records, failed, newline=self._end, replaced=self._replaced)
+        return dump_records(batch.records, failed, newline=self._end, replaced=self._replaced)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from logpipe import EventBatch, Formatter, Host, Record, Time, param
-from logpipe.builtin.formatters.format_options import FormatOptions, on_one_line
-from logpipe.builtin.json_text import dump, dump_all, replaced_texts
+from logpipe import Host, Time, param
+from logpipe.builtin.formatters.format_options import FormatOptions, LineFormatter, on_one_line
 from logpipe.codec import compile_typed_formatter
 
 
@@ -25,28 +24,11 @@ class OutFileOptions(FormatOptions):
     delimiter: str = param("The separator of the parts: SPACE, COMMA, or else a tab.", default="\t", convert=_delimiter)
 
 
-class OutFileFormatter(Formatter[OutFileOptions], type="out_file"):
+class OutFileFormatter(LineFormatter[OutFileOptions], type="out_file"):
     """Writes `TIME<tab>TAG<tab>JSON`; without a `time_format` the time is ISO 8601."""
 
     def __init__(self, options: OutFileOptions, host: Host) -> None:
-        super().__init__(options, host)
-        self._replaced = replaced_texts(host)
-        self._time = _time_writer(options)
-        self._end = options.line_end.encode()
-
-    def format(self, tag: str, time: Time, record: Record) -> bytes:
-        """Return one event's line."""
-        return self._time(time).encode() + self._tag(tag) + dump(record, self._replaced) + self._end
-
-    def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
-        """Return each event's line."""
-        write, tag = self._time, self._tag(batch.tag)
-        try:
-            heads = [write(time).encode() + tag for time in batch.times]
-        except (ValueError, OverflowError):  # a time that cannot be formatted: find it one by one
-            return super().format_batch(batch, failed)
-        bodies = dump_all(batch.records, failed, newline=self._end, replaced=self._replaced)
-        return [body and head + body for head, body in zip(heads, bodies, strict=True)]
+        super().__init__(options, host, _time_writer(options), options.line_end.encode())
 
     def _tag(self, tag: str) -> bytes:
         return on_one_line(tag) + self.options.delimiter.encode() if self.options.output_tag else b""

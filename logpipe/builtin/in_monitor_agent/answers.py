@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from logpipe import InputHost, Record
 from logpipe.builtin.in_monitor_agent import prometheus
 from logpipe.builtin.in_monitor_agent.states import Shown, show
-from logpipe.builtin.json_text import dump
+from logpipe.codec import dump_record
 from logpipe.monitor import Monitor, PluginState
 from logpipe.net import Handler, Reply, Request, Route
 
@@ -24,7 +24,7 @@ Page: TypeAlias = Callable[[Query], Reply]
 def to_json(document: Record, query: Query) -> Reply:
     """Answer with JSON, on several lines with ?debug=."""
     # compat: in_monitor_agent.rb indents with any value of debug
-    body = json.dumps(document, indent=2).encode() if query.get("debug") else dump(document)
+    body = json.dumps(document, indent=2).encode() if query.get("debug") else dump_record(document)
     return Reply(body)
 
 

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from logpipe.builtin.json_text import dump
 from logpipe.cli.buffer.store import Item, Store, print_masked
 from logpipe.cli.buffer.targets import chosen
 from logpipe.errors import FormatError
 from logpipe.event import Event, EventBatch, Time
+from logpipe.record_json import dump_record
 
 _SECOND = 1_000_000_000
 
@@ -60,9 +60,9 @@ def _lines(batch: EventBatch) -> Iterator[bytes]:
 def _line(tag: str, event: Event) -> bytes:
     line = {"time": _moment(event.time), "tag": tag, "record": event.record}
     try:
-        return dump(line) + b"\n"
+        return dump_record(line) + b"\n"
     except FormatError:  # nested too deep for JSON
-        return dump({**line, "record": repr(event.record)}) + b"\n"
+        return dump_record({**line, "record": repr(event.record)}) + b"\n"
 
 
 def _moment(time: Time) -> str | int:

@@ -40,38 +40,17 @@ def _including(options: FlatOptions) -> Callable[[EventBatch], None] | None:
 
     compat: out_kafka.rb does so before it reads the topic, and replaces existing fields.
     """
-    steps: list[Callable[[EventBatch], None]] = []
-    if options.output_include_time:
-        steps.append(_include_time(options.time_format))
-    if options.output_include_tag:
-        steps.append(_include_tag)
-    if not steps:
+    if not (options.output_include_time or options.output_include_tag):
         return None
+    form = None if options.time_format is None else compile_formatter(options.time_format)
 
     def include(batch: EventBatch) -> None:
-        for step in steps:
-            step(batch)
+        if options.output_include_time:
+            shown = [time // 1_000_000_000 for time in batch.times] if form is None else map(form, batch.times)
+            for time, record in zip(shown, batch.records, strict=True):
+                record["time"] = time
+        if options.output_include_tag:
+            for record in batch.records:
+                record["tag"] = batch.tag
 
     return include
-
-
-def _include_tag(batch: EventBatch) -> None:
-    for record in batch.records:
-        record["tag"] = batch.tag
-
-
-def _include_time(time_format: str | None) -> Callable[[EventBatch], None]:
-    if time_format is None:
-
-        def include_seconds(batch: EventBatch) -> None:
-            for time, record in zip(batch.times, batch.records, strict=True):
-                record["time"] = time // 1_000_000_000
-
-        return include_seconds
-    form = compile_formatter(time_format)
-
-    def include_text(batch: EventBatch) -> None:
-        for time, record in zip(batch.times, batch.records, strict=True):
-            record["time"] = form(time)
-
-    return include_text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from logpipe import (
     Chunk,
@@ -25,6 +25,8 @@ from logpipe_kafka.delivery.buffered import BufferedOutput
 from logpipe_kafka.messages import payload
 from logpipe_kafka.messages.messages import MessageSettings, message_settings
 from logpipe_kafka.messages.options import BufferedOptions
+
+_NO_IAM: Final = "use SCRAM or TLS: logpipe does not speak AWS's IAM"
 
 
 def _paths(text: str) -> list[RecordAccessor]:
@@ -84,14 +86,12 @@ class Kafka2Options(BufferedOptions):
     )
     resolve_seed_brokers: bool = param("Accepted for compatibility; each address of a host is tried.", default=False)
     sasl_aws_msk_iam_access_key_id: str | None = param(
-        "Key for IAM at MSK.", default=None, secret=True, removed="use SCRAM or TLS: logpipe does not speak AWS's IAM"
+        "Key for IAM at MSK.", default=None, secret=True, removed=_NO_IAM
     )
     sasl_aws_msk_iam_secret_key_id: str | None = param(
-        "Key for IAM at MSK.", default=None, secret=True, removed="use SCRAM or TLS: logpipe does not speak AWS's IAM"
+        "Key for IAM at MSK.", default=None, secret=True, removed=_NO_IAM
     )
-    sasl_aws_msk_iam_aws_region: str | None = param(
-        "Region for IAM at MSK.", default=None, removed="use SCRAM or TLS: logpipe does not speak AWS's IAM"
-    )
+    sasl_aws_msk_iam_aws_region: str | None = param("Region for IAM at MSK.", default=None, removed=_NO_IAM)
     format: PluginConf = plugin_section("The payload.", kind="formatter", default_type="json")
     inject: InjectOptions | None = section("Fields to add.")
 

@@ -12,15 +12,14 @@ from typing import ClassVar, TypeAlias, TypeVar
 from logpipe import Buffer, ChunkKey, EventBatch, Host, InvalidSetting, LogpipeError, StoredChunk
 from logpipe.builtin.buffers.file.chunk import FileChunk
 from logpipe.builtin.buffers.file.chunk_files import Found, end_of, find, find_in
-from logpipe.builtin.buffers.file.commit import Committer
+from logpipe.builtin.buffers.file.commit import Committer, TransientRetry
 from logpipe.builtin.buffers.file.fluentd import FluentdChunk
-from logpipe.builtin.buffers.file.location import META, Location, Place, is_prefix, locate
+from logpipe.builtin.buffers.file.location import Location, Place, is_prefix, locate
 from logpipe.builtin.buffers.file.lock import Lock
 from logpipe.builtin.buffers.file.options import FileBufferOptions, FileSingleBufferOptions, StoredOptions
 from logpipe.builtin.buffers.file.quarantine import CORRUPT, copy_damages, move
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.builtin.buffers.file.space import Space
-from logpipe.builtin.buffers.file.transient import TransientRetry
 from logpipe.codec import find_zone
 from logpipe.durable import Disk, fault
 
@@ -350,6 +349,4 @@ def _zone(options: StoredOptions) -> tzinfo | None:
 
 
 def _files(chunk: AnyChunk) -> tuple[Path, ...]:
-    return (
-        (chunk.path, chunk.path.with_name(chunk.path.name + META)) if isinstance(chunk, FluentdChunk) else (chunk.path,)
-    )
+    return (chunk.path, chunk.meta_path) if isinstance(chunk, FluentdChunk) else (chunk.path,)

@@ -31,19 +31,15 @@ class ChunkOwner(Protocol):
 
     def commit(self, chunk: FileChunk) -> None:
         """Begin to write a chunk's groups, until `next_group` has no more."""
-        ...
 
     def take_memory(self, size: int) -> bool:
         """Reserve so many bytes of memory; returns False where they are not available."""
-        ...
 
     def give_memory(self, size: int) -> None:
         """Return memory taken by `take_memory`."""
-        ...
 
     def refuse(self, batch: EventBatch, index: int, error: Exception) -> None:
         """Pass an event that cannot be stored to `@ERROR`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,7 @@ class _Scanner:
         tail = following.index if following is not None and following.marker == TAIL else None
         end = stop if tail is None else self._behind(stop + tail.size, tail)
         saved, known = 0, 0
-        if head is not None and tail is not None and _is_same(head, tail):
+        if head is not None and head == tail:
             fragments = [self._fragment(head, floor, stop, from_start=True, from_end=True)]
             known = head.count
         else:
@@ -241,7 +241,7 @@ class _Scanner:
         if head is not None:
             tail_at = place + head.body_size
             tail = self._block(tail_at, TAIL) if tail_at < self._window.end else None
-            if tail is not None and _is_same(head, tail):
+            if head == tail:
                 return _Block(tail_at, TAIL, tail)
         while (place := self._window.find(MARK, place)) < self._window.end:
             for marker in (HEAD, TAIL):
@@ -268,10 +268,6 @@ class _Scanner:
         if from_end:
             ways.append(len(body) - index.whole_size)
         return Fragment(index, start, stop, tuple(_intact(index, memoryview(body), ways)))
-
-
-def _is_same(one: Index, other: Index) -> bool:
-    return one == other
 
 
 def _intact(index: Index, body: memoryview, ways: list[int]) -> Iterator[tuple[int, int, int]]:

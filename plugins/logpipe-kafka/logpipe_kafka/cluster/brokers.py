@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -10,6 +11,13 @@ from logpipe import Host
 from logpipe_kafka.cluster_options import is_address
 
 REMIND_SECONDS: Final = 60.0
+
+
+async def wait_at_most(seconds: float, event: asyncio.Event) -> None:
+    """Wait for an event, so many seconds at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 class Brokers(Protocol):
@@ -20,19 +28,15 @@ class Brokers(Protocol):
 
     async def start(self) -> None:
         """Begin to find the addresses."""
-        ...
 
     async def addresses(self) -> Sequence[str]:
         """Return the list, once there is one."""
-        ...
 
     def refresh(self) -> None:
         """Find the addresses again, because none could be reached; returns at once."""
-        ...
 
     async def stop(self) -> None:
         """Close all connections; safe without `start`, and twice."""
-        ...
 
 
 class FixedBrokers:

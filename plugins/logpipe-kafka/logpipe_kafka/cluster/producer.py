@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from logpipe import Host
 from logpipe_kafka.cluster import security
-from logpipe_kafka.cluster.brokers import Brokers
+from logpipe_kafka.cluster.brokers import Brokers, wait_at_most
 from logpipe_kafka.cluster.diagnosis import diagnose
 from logpipe_kafka.cluster.session import Session
 from logpipe_kafka.cluster.verdict import reason
@@ -190,7 +190,7 @@ class Cluster:
                     said = f"{said.rstrip(': ')}: {cause}"
                 self._away(KafkaError(said))
             self._brokers.refresh()
-            await self._pause(back_off)
+            await wait_at_most(back_off, self._brokers.changed)
             back_off = min(LONGEST_BACK_OFF, back_off * 2)
 
     async def _cause(self, addresses: Sequence[str]) -> str:
@@ -198,14 +198,6 @@ class Cluster:
         context, has_certificate = self._security.get("ssl_context"), bool(self._options.ssl_client_cert)
         asked = (diagnose(each, context, has_certificate=has_certificate) for each in addresses[:MOST_DIAGNOSED])
         return next((cause for cause in await asyncio.gather(*asked) if cause), "")
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait so many seconds, or until the list of brokers has changed."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._brokers.changed.wait()
-        except TimeoutError:
-            return
 
     def _away(self, error: Exception) -> None:
         if self._away_since is None:

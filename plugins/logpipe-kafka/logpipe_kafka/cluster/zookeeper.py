@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from logpipe import Host
+from logpipe_kafka.cluster.brokers import wait_at_most
 
 CONNECT_SECONDS: Final = 3.0
 """Seconds for the first connection before a warning is logged."""
@@ -82,7 +83,9 @@ class ZooKeeperBrokers:
     async def _follow(self, on_change: Callable[[object], None]) -> None:
         """Read the registrations whenever they may have changed; retry while that fails."""
         pause = FIRST_PAUSE
-        await self._sleep(CONNECT_SECONDS)  # kazoo does not allow requests before; its listener ends the wait
+        await wait_at_most(
+            CONNECT_SECONDS, self._stale
+        )  # kazoo does not allow requests before; its listener ends the wait
         self._stale.set()
         while True:
             await self._stale.wait()
@@ -97,7 +100,7 @@ class ZooKeeperBrokers:
             if found_any:
                 pause = FIRST_PAUSE
             else:
-                await self._sleep(pause)
+                await wait_at_most(pause, self._stale)
                 pause = min(LONGEST_PAUSE, pause * 2)
                 self._stale.set()
 
@@ -106,13 +109,6 @@ class ZooKeeperBrokers:
         if text != self._last_warning:
             self._host.log.warning("%s", text)
             self._last_warning = text
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stale.wait()
-        except TimeoutError:
-            return
 
     def _read(self, on_change: Any) -> dict[str, bytes]:
         """Return every registration by broker id; called in a thread."""

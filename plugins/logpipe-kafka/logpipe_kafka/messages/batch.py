@@ -26,15 +26,12 @@ class Source(Protocol):
 
     def hold(self) -> None:
         """Hold the receipts; called once for each batch that has any of the events."""
-        ...
 
     def settle(self, numbers: Sequence[int]) -> None:
         """Undo one `hold`; these events were confirmed."""
-        ...
 
     def refuse(self, number: int, error: Exception) -> None:
         """Pass one event to `@ERROR`, since it can never be delivered; does not affect `hold`."""
-        ...
 
 
 class Owner(Protocol):
@@ -42,11 +39,9 @@ class Owner(Protocol):
 
     def troubled(self) -> None:
         """Handle a failed attempt with one of its batches, which is retried."""
-        ...
 
     def refused(self, batch: Batch, error: Exception) -> None:
         """Handle a batch that the brokers have refused repeatedly for its topic."""
-        ...
 
 
 class Message(NamedTuple):

@@ -13,12 +13,13 @@ from itertools import repeat
 from typing import Any, Final, NamedTuple
 
 from logpipe import Clock, EventBatch, LogpipeError, Record
+from logpipe.codec import dump_record
 from logpipe.ruby import RecordAccessor
 from logpipe_kafka.messages.batch import Headers, Message, Source
 from logpipe_kafka.messages.options import MessageOptions
 from logpipe_kafka.messages.packer import Packer
 from logpipe_kafka.messages.partitioner import HASHES
-from logpipe_kafka.messages.payload import Encode, EncodeEvent, to_bytes, to_json, to_text
+from logpipe_kafka.messages.payload import Encode, EncodeEvent, to_bytes, to_text
 from logpipe_kafka.messages.topic_queue import TopicQueue
 
 # brokers and consumers convert Kafka's timestamps to dates
@@ -111,13 +112,14 @@ class Messages:
         self._take_partition = _taker(settings.partition)
         self._hash = settings.hash
         self._encode_event = settings.encode_event
-        self._shape = _shape_function(settings)
+        self._excluded = settings.exclude_fields
+        self._record_key = settings.record_key
         self._headers: Headers = [(name, _to_bytes(value)) for name, value in (settings.headers or {}).items()]
         self._headers_of = _headers_function(self._headers, settings.headers_from_record or {})
         self._use_event_time = settings.use_event_time
         address = (settings.key, settings.partition_key, settings.partition)
         self._names = [field.name for field in address]
-        self._encode: Encode = settings.encode or to_json
+        self._encode: Encode = settings.encode or dump_record
         self._has_short_way = settings.encode is not None and _is_plain(settings, address)
         self.changes_records = bool(settings.prepare or settings.exclude_fields) or any(
             field.exclude for field in (settings.topic, *address)
@@ -227,7 +229,10 @@ class Messages:
                 partition_key = _to_bytes(self._take_partition_key(record))
                 key = _to_bytes(self._take_key(record))
                 headers = self._headers_of(record)
-                value = self._encode_event(batch.tag, batch.times[number], self._shape(record))
+                for accessor in self._excluded:
+                    accessor.delete(record)
+                sent = record if self._record_key is None else self._record_key.get(record)
+                value = self._encode_event(batch.tag, batch.times[number], sent)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - a bad record must not stop its batch, whatever it broke
@@ -287,18 +292,6 @@ def _taker(field: Field) -> Callable[[Record], Any]:
         return default if value is None or value is False else value
 
     return take if exclude else look
-
-
-def _shape_function(settings: MessageSettings) -> Callable[[Record], Any]:
-    """Return the function from a record to the part to send."""
-    excluded, record_key = tuple(settings.exclude_fields), settings.record_key
-
-    def shape(record: Record) -> Any:
-        for accessor in excluded:
-            accessor.delete(record)
-        return record if record_key is None else record_key.get(record)
-
-    return shape
 
 
 def _headers_function(fixed: Headers, from_record: Mapping[str, RecordAccessor]) -> Callable[[Record], Headers]:

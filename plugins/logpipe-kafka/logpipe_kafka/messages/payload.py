@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,8 +13,8 @@ from typing import Any, Final, TypeAlias
 import msgpack
 import orjson
 
-from logpipe import Counter, FormatError, Host, PluginConf, Record, RecordTooLarge, Time
-from logpipe.codec import holds_bytes, readable
+from logpipe import FormatError, Host, PluginConf, Record, RecordTooLarge, Time
+from logpipe.codec import dump_record, holds_bytes, readable, replaced_texts
 from logpipe.ruby import to_s
 
 Encode: TypeAlias = Callable[[Any], bytes]
@@ -35,7 +33,9 @@ def own_encoding(data_type: str, *, leading: Sequence[str] = ()) -> Encode | Non
     """
     if data_type.startswith(ATTRIBUTES):
         names = [name.strip() for name in data_type.removeprefix(ATTRIBUTES).split(",")]
-        return _attributes([*leading, *filter(None, names)])
+        # compat: out_kafka.rb always joins with a tab, since it never reads field_separator
+        fields = [*leading, *filter(None, names)]
+        return lambda record: b"\t".join(to_bytes(record.get(name)) for name in fields)
     return _ENCODINGS.get(data_type)
 
 
@@ -67,42 +67,10 @@ def encodings(
         return None, format_event
     slow = encode
     if data_type == "json":
-        replaced = host.counter("replaced_texts", "Texts that are not UTF-8 and are in JSON with U+FFFD.")
-        slow = partial(to_json, replaced=replaced)
+        slow = partial(dump_record, replaced=replaced_texts(host), to_text=to_text)
     return (lambda record: checked(encode(record))) if limit else encode, lambda _tag, _time, record: checked(
         slow(record)
     )
-
-
-def to_json(record: Any, replaced: Counter | None = None) -> bytes:
-    """Return JSON, also for values that orjson refuses: large integers, lone surrogates, bytes, keys that are not text.
-
-    Raises:
-        FormatError: it is nested too deep.
-    """
-    try:
-        return orjson.dumps(record)
-    except TypeError:
-        pass
-    try:
-        text = json.dumps(_plain(record, replaced), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (RecursionError, ValueError) as problem:
-        raise FormatError(f"the record cannot be written as JSON: {problem}") from None
-    # Only lone surrogates cannot be encoded, and their backslash form is JSON's escape.
-    return text.encode("utf-8", "backslashreplace")
-
-
-def _plain(value: Any, replaced: Counter | None) -> Any:
-    """Return a value with its parts replaced that JSON cannot represent."""
-    if isinstance(value, dict):
-        return {key if isinstance(key, str) else to_text(key): _plain(item, replaced) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, replaced) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if type(value) is bytes and replaced is not None:
-        replaced.add(1)
-    return value if value is None or isinstance(value, (str, bool, int)) else to_text(value)
 
 
 def to_text(value: Any) -> str:
@@ -134,14 +102,6 @@ def _to_msgpack(record: Any) -> bytes:
 
 _BINARY: Final = re.compile(rb"[\xc4-\xc6]")
 """The marker at the beginning of a value of bytes; it may also occur in another value."""
-
-
-def _attributes(names: Sequence[str]) -> Encode:
-    # compat: out_kafka.rb always joins with a tab, since it never reads field_separator
-    def encode(record: Any) -> bytes:
-        return b"\t".join(to_bytes(record.get(name)) for name in names)
-
-    return encode
 
 
 _ENCODINGS: Final[dict[str, Encode]] = {"json": orjson.dumps, "ltsv": _to_ltsv, "msgpack": _to_msgpack}
