@@ -5,7 +5,7 @@ compiled once; the results are called per event and cache what repeats within a 
 """
 
 from logpipe.time_format.moment import Moment
-from logpipe.time_format.parsing import TimeParser, compile_free_parser, compile_parser, compile_time_parser
+from logpipe.time_format.parsing import TimeParser, compile_free_parser, compile_time_parser
 from logpipe.time_format.strftime import compile_formatter
 from logpipe.time_format.strptime import compile_moment_parser
 from logpipe.time_format.typed import TimeType, compile_typed_formatter, compile_typed_parser
@@ -18,7 +18,6 @@ __all__ = [
     "compile_formatter",
     "compile_free_parser",
     "compile_moment_parser",
-    "compile_parser",
     "compile_time_parser",
     "compile_typed_formatter",
     "compile_typed_parser",

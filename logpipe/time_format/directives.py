@@ -24,6 +24,19 @@ MONTHS: Final = (
 WEEKDAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 """From Sunday on, as in `%w`."""
 
+COMPOSITES: Final = {
+    "c": "%a %b %e %H:%M:%S %Y",
+    "D": "%m/%d/%y",
+    "x": "%m/%d/%y",
+    "F": "%Y-%m-%d",
+    "T": "%H:%M:%S",
+    "X": "%H:%M:%S",
+    "R": "%H:%M",
+    "r": "%I:%M:%S %p",
+    "v": "%e-%^b-%Y",
+}
+"""The directives that stand for several; the flag in the last counts only where a time is written."""
+
 _DIRECTIVE: Final = re.compile(
     r"%(?P<flags>[-0^#_]*)(?P<width>\d*)(?P<colons>:{0,3})(?P<locale>[EO]?)(?P<letter>[A-Za-z%+])", re.ASCII
 )

@@ -12,7 +12,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from logpipe.errors import ParseError
-from logpipe.time_format.moment import Moment, Parts, month_number, zone_offset
+from logpipe.time_format.moment import Moment, Parts, month_number, nanos_of, zone_offset
 
 _MONTH: Final = r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 _YEAR: Final = r"(?P<year>'?-?\d+)"
@@ -112,7 +112,7 @@ def _take_time(parts: Parts, found: re.Match[str]) -> None:
     parts.hour = hour
     parts.minute = _number(found["minute"] or found["minute_h"])
     parts.second = _number(found["second"] or found["second_h"])
-    parts.nanos = _nanos(found["fraction"])
+    parts.nanos = nanos_of(found["fraction"])
     parts.offset = _offset(found["zone"])
 
 
@@ -160,7 +160,7 @@ def _take_digits(parts: Parts, found: re.Match[str]) -> None:
     for name, start in zip(("hour", "minute", "second"), range(0, len(time), 2), strict=False):
         setattr(parts, name, int(time[start : start + 2]))
     if found["fraction"]:
-        parts.nanos = _nanos(found["fraction"])
+        parts.nanos = nanos_of(found["fraction"])
     if found["zone"]:
         parts.offset = _offset(found["zone"])
 
@@ -171,7 +171,3 @@ def _offset(text: str | None) -> int | None:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text else None
-
-
-def _nanos(digits: str | None) -> int:
-    return int((digits or "0")[:9].ljust(9, "0"))

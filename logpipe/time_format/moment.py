@@ -44,15 +44,15 @@ class Moment(NamedTuple):
 class Parts:
     """The parts of a time, each None where the text did not give it."""
 
-    epoch: int | None = None
-    nanos: int = 0
     year: int | None = None
     month: int | None = None
     day: int | None = None
-    yday: int | None = None
     hour: int | None = None
     minute: int | None = None
     second: int | None = None
+    nanos: int = 0
+    yday: int | None = None
+    epoch: int | None = None
     offset: int | None = None
 
     def moment(self, zone: tzinfo | None, clock: Callable[[], float]) -> Moment:
@@ -93,7 +93,8 @@ class Parts:
             year = today.moment.year
             month = today.moment.month if largest > 1 else month
             day = today.moment.day if largest > 2 else day
-            self._take_time_of_day(today.moment.hour, today.moment.minute, largest)
+            self.hour = today.moment.hour if largest > 3 else self.hour
+            self.minute = today.moment.minute if largest > 4 else self.minute
         assert year is not None  # noqa: S101 - either given or today's
         if self.yday is not None:
             return days_since_epoch(year, 1, self.yday)
@@ -101,11 +102,10 @@ class Parts:
             raise ParseError(f"no such day: {day}")
         return days_since_epoch(year, month, day)
 
-    def _take_time_of_day(self, hour: int, minute: int, largest: int) -> None:
-        if largest > 3:
-            self.hour = hour
-        if largest > 4:
-            self.minute = minute
+
+def nanos_of(digits: str | None) -> int:
+    """Return the nanoseconds of a fraction's digits, of which the first nine count."""
+    return int((digits or "0")[:9].ljust(9, "0"))
 
 
 def month_number(name: str) -> int:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -45,25 +45,17 @@ class TimeParser:
     """
 
 
-def compile_parser(
-    pattern: str, *, zone: tzinfo | None = None, clock: Callable[[], float] = time.time
-) -> Callable[[Any], int]:
-    """Return the function that reads a text as Ruby's Time.strptime does, as nanoseconds since the epoch.
-
-    A text without a zone is in `zone`, None being the machine's own. `clock` gives the date for formats without one.
-    The function raises ParseError for a text in another format and for other values.
-    """
-    return compile_time_parser(pattern, zone=zone, clock=clock).one
-
-
 def compile_time_parser(
     pattern: str, *, zone: tzinfo | None = None, clock: Callable[[], float] = time.time
 ) -> TimeParser:
-    """Return `compile_parser`'s function with its variant for many texts."""
+    """Return the parser that reads texts as Ruby's Time.strptime does.
+
+    A text without a zone is in `zone`, None being the machine's own. `clock` gives the date for formats without one.
+    """
     read = compile_moment_parser(pattern, zone=zone, clock=clock)
     separator = "" if pattern == ISO8601 else _separator(tokens_of(pattern))
-    parser = _split_parser(read, separator, otherwise=read) if separator else _whole_parser(read)
-    return _of_today(parser, clock) if needs_today(pattern) else parser.parser
+    parser, forget = _split_parser(read, separator, otherwise=read) if separator else _whole_parser(read)
+    return _of_today(parser, forget, clock) if needs_today(pattern) else parser
 
 
 def compile_free_parser(*, zone: tzinfo | None = None, clock: Callable[[], float] = time.time) -> TimeParser:
@@ -78,20 +70,16 @@ def compile_free_parser(*, zone: tzinfo | None = None, clock: Callable[[], float
             raise ParseError("unusual")
         return read(text)
 
-    return _of_today(_split_parser(read_iso8601, ".", otherwise=read), clock)
+    return _of_today(*_split_parser(read_iso8601, ".", otherwise=read), clock)
+
+
+_Remembering: TypeAlias = tuple[TimeParser, Callable[[], None]]
+"""A parser, and the function that clears its cache."""
 
 
 def one_by_one(one: Callable[[Any], int]) -> Callable[[Sequence[Any]], list[int]]:
     """Return a `many` that calls `one` for each value."""
     return lambda values: [one(value) for value in values]
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembering:
-    """A parser, and the function that clears its cache."""
-
-    parser: TimeParser
-    forget: Callable[[], None]
 
 
 def _separator(tokens: list[Token]) -> str:
@@ -122,7 +110,7 @@ def _whole_parser(read: Callable[[Any], Moment]) -> _Remembering:
         except TypeError:
             raise ParseError("a value is not a string") from None
 
-    return _Remembering(TimeParser(one, many), times.clear)
+    return TimeParser(one, many), times.clear
 
 
 def _split_parser(read: Callable[[Any], Moment], separator: str, *, otherwise: Callable[[Any], Moment]) -> _Remembering:
@@ -158,7 +146,7 @@ def _split_parser(read: Callable[[Any], Moment], separator: str, *, otherwise: C
         except (AttributeError, ValueError, IndexError, TypeError):
             raise ParseError("the texts are not alike") from None
 
-    return _Remembering(TimeParser(one, many), by_suffix.clear)
+    return TimeParser(one, many), by_suffix.clear
 
 
 def _read_alike(texts: Sequence[Any], separator: str, by_suffix: Memo[str, Memo[str, int]]) -> list[int]:
@@ -185,7 +173,7 @@ def _read_alike(texts: Sequence[Any], separator: str, by_suffix: Memo[str, Memo[
     return [second + number * scale[len(tail)] for second, number, tail in zip(seconds, numbers, tails, strict=True)]
 
 
-def _of_today(remembering: _Remembering, clock: Callable[[], float]) -> TimeParser:
+def _of_today(parser: TimeParser, forget: Callable[[], None], clock: Callable[[], float]) -> TimeParser:
     """Return a parser that clears its cache whenever the date may have changed."""
     quarter = -1.0
 
@@ -193,14 +181,14 @@ def _of_today(remembering: _Remembering, clock: Callable[[], float]) -> TimePars
         nonlocal quarter
         if quarter != (now := clock() // _QUARTER):
             quarter = now
-            remembering.forget()
+            forget()
 
     def one(text: Any) -> int:
         check()
-        return remembering.parser.one(text)
+        return parser.one(text)
 
     def many(texts: Sequence[Any]) -> list[int]:
         check()
-        return remembering.parser.many(texts)
+        return parser.many(texts)
 
     return TimeParser(one, many)

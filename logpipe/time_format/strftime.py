@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final, TypeAlias
 
-from logpipe.time_format.directives import MONTHS, WEEKDAYS, Directive, Token, split
+from logpipe.time_format.directives import COMPOSITES, MONTHS, WEEKDAYS, Directive, Token, split
 from logpipe.time_format.memo import Memo
 from logpipe.time_format.zones import Wall, wall_clock
 
@@ -54,20 +54,8 @@ _NAMES: Final[dict[str, tuple[_Render, bool]]] = {
     "%": (lambda _: "%", False),
 }
 
-_COMPOSITES: Final = {
-    "c": "%a %b %e %H:%M:%S %Y",
-    "D": "%m/%d/%y",
-    "x": "%m/%d/%y",
-    "F": "%Y-%m-%d",
-    "T": "%H:%M:%S",
-    "X": "%H:%M:%S",
-    "R": "%H:%M",
-    "r": "%I:%M:%S %p",
-    "v": "%e-%^b-%Y",
-}
-
 _SUBSECONDS: Final = {"N": 9, "L": 3, "Q": 3}
-_KNOWN: Final = frozenset({*_NUMBERS, *_NAMES, *_COMPOSITES, *_SUBSECONDS, "z"})
+_KNOWN: Final = frozenset({*_NUMBERS, *_NAMES, *COMPOSITES, *_SUBSECONDS, "z"})
 
 
 def compile_formatter(pattern: str | None, *, zone: tzinfo | None = None) -> Callable[[int], str]:
@@ -158,7 +146,7 @@ def _render(token: Token) -> _Render:
         text, swaps_to_lower = _NAMES[token.letter]
         return _styled(text, token, swaps_to_lower=swaps_to_lower)
     composite = replace(token, flags=token.flags.replace("#", ""))
-    return _styled(_joined(split(_COMPOSITES[token.letter], _KNOWN)), composite, swaps_to_lower=False)
+    return _styled(_joined(split(COMPOSITES[token.letter], _KNOWN)), composite, swaps_to_lower=False)
 
 
 def _number(directive: Directive) -> _Render:

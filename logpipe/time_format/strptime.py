@@ -12,8 +12,8 @@ from datetime import date, tzinfo
 from typing import Any, Final
 
 from logpipe.errors import ParseError
-from logpipe.time_format.directives import MONTHS, WEEKDAYS, Directive, Token, split
-from logpipe.time_format.moment import Moment, Parts, date_of_week, known_offset, month_number, zone_offset
+from logpipe.time_format.directives import COMPOSITES, MONTHS, WEEKDAYS, Directive, Token, split
+from logpipe.time_format.moment import Moment, Parts, date_of_week, known_offset, month_number, nanos_of, zone_offset
 
 _MONTH_NAMES: Final = "|".join([*MONTHS, *(name[:3] for name in MONTHS)])
 _WEEKDAY_NAMES: Final = "|".join([*WEEKDAYS, *(name[:3] for name in WEEKDAYS)])
@@ -24,49 +24,29 @@ _ZONE: Final = (
 
 # possessive quantifiers, since neither of the two backtracks
 _PATTERNS: Final = {
-    "Y": r"[-+]?\d{1,4}+",
+    **dict.fromkeys("YG", r"[-+]?\d{1,4}+"),
     "C": r"[-+]?\d{1,2}+",
-    "y": r"\d{1,2}+",
-    "m": r"\d{1,2}+",
-    "B": f"(?i:{_MONTH_NAMES})",
-    "d": r"(?:\ \d|\d{1,2}+)",
+    **dict.fromkeys("ymMSVUW", r"\d{1,2}+"),
+    **dict.fromkeys("dHI", r"(?:\ \d|\d{1,2}+)"),
     "j": r"\d{1,3}+",
-    "H": r"(?:\ \d|\d{1,2}+)",
-    "I": r"(?:\ \d|\d{1,2}+)",
-    "p": r"(?i:[ap]\.?m\b\.?)",
-    "M": r"\d{1,2}+",
-    "S": r"\d{1,2}+",
     "N": r"\d++",
-    "A": f"(?i:{_WEEKDAY_NAMES})",
-    "G": r"[-+]?\d{1,4}+",
-    "V": r"\d{1,2}+",
-    "U": r"\d{1,2}+",
-    "W": r"\d{1,2}+",
     "u": r"[1-7]",
     "w": r"[0-6]",
-    "s": r"-?\d++",
-    "Q": r"-?\d++",
-    "z": f"(?i:{_ZONE})",
-    "Z": f"(?i:{_ZONE})",
+    **dict.fromkeys("sQ", r"-?\d++"),
+    "p": r"(?i:[ap]\.?m\b\.?)",
+    "B": f"(?i:{_MONTH_NAMES})",
+    "A": f"(?i:{_WEEKDAY_NAMES})",
+    **dict.fromkeys("zZ", f"(?i:{_ZONE})"),
 }
 _SAME: Final = {"b": "B", "h": "B", "e": "d", "k": "H", "l": "I", "P": "p", "L": "N", "a": "A"}
 _COMPOSITES: Final = {
-    "c": "%a %b %e %H:%M:%S %Y",
-    "D": "%m/%d/%y",
-    "x": "%m/%d/%y",
-    "F": "%Y-%m-%d",
-    "T": "%H:%M:%S",
-    "X": "%H:%M:%S",
-    "R": "%H:%M",
-    "r": "%I:%M:%S %p",
-    "v": "%e-%b-%Y",
+    **COMPOSITES,
     "+": "%a %b %e %H:%M:%S %Z %Y",
     "n": " ",
     "t": " ",
     "%": "%",
 }
 _KNOWN: Final = frozenset({*_PATTERNS, *_SAME, *_COMPOSITES})
-_DIGITS: Final = {"N": 9, "L": 3, "Y": 4, "G": 4}
 _NUMERIC: Final = frozenset(_KNOWN - {*"BbhAapPzZ", *_COMPOSITES})
 
 ISO8601: Final = "%iso8601"
@@ -85,7 +65,9 @@ def tokens_of(pattern: str) -> list[Token]:
             written_out = _COMPOSITES[token.letter]
             tokens += [written_out] if token.letter in "nt%" else tokens_of(written_out)
         elif isinstance(token, Directive):
-            tokens.append(Directive(_SAME.get(token.letter, token.letter), width=_width(token)))
+            # L and N differ only in the number of digits they take where digits follow
+            width = token.width or (3 if token.letter == "L" else None)
+            tokens.append(Directive(_SAME.get(token.letter, token.letter), width=width))
         else:
             tokens.append(token)
     return tokens
@@ -100,7 +82,7 @@ def needs_today(pattern: str) -> bool:
 def compile_moment_parser(pattern: str, *, zone: tzinfo | None, clock: Callable[[], float]) -> Callable[[Any], Moment]:
     """Return the function that reads a text by `pattern`, in `zone` unless the text names its own.
 
-    The function raises ParseError. It takes a few microseconds; `compile_parser` adds a cache.
+    The function raises ParseError. It takes a few microseconds; `compile_time_parser` adds a cache.
     """
     if pattern == ISO8601:
         return lambda text: _read_iso8601(text, zone, clock)
@@ -120,11 +102,6 @@ def compile_moment_parser(pattern: str, *, zone: tzinfo | None, clock: Callable[
             raise ParseError(f'invalid time format: "{text}": {problem}') from None
 
     return read
-
-
-def _width(token: Directive) -> int | None:
-    # L and N differ only in the number of digits they take where digits follow
-    return token.width or (3 if token.letter == "L" else None)
 
 
 def _expression(tokens: list[Token]) -> str:
@@ -156,7 +133,7 @@ def _parts(letters: list[str], texts: tuple[str, ...]) -> Parts:
         hour=_hour(numbers, read.get("p", "")),
         minute=numbers.get("M"),
         second=numbers.get("S"),
-        nanos=int(read["N"][:9].ljust(9, "0")) if "N" in read else 0,
+        nanos=nanos_of(read.get("N")),
         offset=_offset(read),
         epoch=numbers.get("s"),
     )
@@ -222,16 +199,7 @@ def _read_iso8601(text: Any, zone: tzinfo | None, clock: Callable[[], float]) ->
     found = _ISO8601.fullmatch(text)
     if found is None:
         raise ParseError(f'invalid time format: "{text}" is not an ISO 8601 date and time')
-    numbers = [None if group is None else int(group) for group in found.groups()[:6]]
+    year, month, day, hour, minute, second = (None if group is None else int(group) for group in found.groups()[:6])
     zone_text = found[8] or found[9]
-    parts = Parts(
-        year=numbers[0],
-        month=numbers[1],
-        day=numbers[2],
-        hour=numbers[3],
-        minute=numbers[4],
-        second=numbers[5],
-        nanos=int((found[7] or "0")[:9].ljust(9, "0")),
-        offset=zone_offset(zone_text) if zone_text else None,
-    )
-    return parts.moment(zone, clock)
+    offset = zone_offset(zone_text) if zone_text else None
+    return Parts(year, month, day, hour, minute, second, nanos_of(found[7]), offset=offset).moment(zone, clock)

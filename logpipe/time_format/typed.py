@@ -12,6 +12,7 @@ from datetime import tzinfo
 from typing import Any, Final, Literal, TypeAlias
 
 from logpipe.errors import ParseError
+from logpipe.time_format.moment import nanos_of
 from logpipe.time_format.parsing import TimeParser, compile_free_parser, compile_time_parser, one_by_one
 from logpipe.time_format.strftime import compile_formatter
 
@@ -93,7 +94,7 @@ def parse_float(value: Any) -> int:
         seconds_of(int(value))
         return int(value * _NANOS)
     whole, _, fraction = digits.partition(".")
-    return int(whole) * _NANOS + int(fraction[:9].ljust(9, "0"))
+    return int(whole) * _NANOS + nanos_of(fraction)
 
 
 def _leading_integer(text: str) -> int:

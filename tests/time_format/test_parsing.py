@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,6 @@ from logpipe.errors import ParseError
 from logpipe.time_format import (
     compile_free_parser,
     compile_moment_parser,
-    compile_parser,
     compile_time_parser,
     compile_typed_parser,
     find_zone,
@@ -25,6 +24,11 @@ from logpipe.time_format.memo import Memo
 DOCKER = "%Y-%m-%dT%H:%M:%S.%NZ"
 NOON = 1465992000
 NANOS = 1_000_000_000
+
+
+def compile_parser(pattern: str, **how: Any) -> Callable[[Any], int]:
+    """Return the function for one text."""
+    return compile_time_parser(pattern, **how).one
 
 
 def at(text: str) -> int:
