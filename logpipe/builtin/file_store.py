@@ -91,7 +91,8 @@ def create_first_free(path: str, pieces: Iterable[bytes], *, placeholder: str, n
     """
     first = Path(path.replace(placeholder, "_0", 1))
     disk.make_folder(first.parent)
-    _check_name(first)
+    with contextlib.suppress(FileNotFoundError):
+        first.lstat()  # fails, before its bytes are written, where a file cannot have this name
     # must not be longer than the final name, which may have the largest possible length
     hidden = first.with_name(f".{name}.tmp")
     os.close(disk.fill(hidden, pieces))
@@ -106,16 +107,6 @@ def create_first_free(path: str, pieces: Iterable[bytes], *, placeholder: str, n
                     left.unlink()
         raise
     return final
-
-
-def _check_name(path: Path) -> None:
-    """Check, before its bytes are written, that a file can have this name.
-
-    Raises:
-        OSError: it cannot.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        path.lstat()
 
 
 def _take_first_free(path: str, placeholder: str, disk: Disk) -> Path:

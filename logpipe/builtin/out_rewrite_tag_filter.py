@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import ClassVar, Final, Literal, TypeAlias
 
 from logpipe import EventBatch, InvalidSetting, LogpipeError, Options, Output, OutputHost, Record, param, section
@@ -26,7 +26,7 @@ Fill: TypeAlias = Callable[[re.Match[str] | None], str]
 Emit: TypeAlias = Callable[[EventBatch], Awaitable[None]]
 
 _MOST_TAGS: Final = 4096
-"""The number of tags whose filled rules are cached; the cache is cleared when it is full."""
+"""The number of tags whose filled rules are cached."""
 LONGEST_TAG: Final = 4096
 """Characters; routes are cached by tag, and the content of log lines may determine tags."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -174,7 +174,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             label: RetryingSender(emit, host, label or "an output behind it") for label, emit in self._emits.items()
         }
         self._split = _in_order if options.emit_mode == "record" else _by_target
-        self._filled: dict[str, list[_Rule]] = {}
+        self._filled = lru_cache(_MOST_TAGS)(self._fill)
         self._unknown: set[str] = set()
         self._limit = TimeLimit()
 
@@ -184,7 +184,7 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
         Raises:
             Exception: a later output's, if no other has events of the batch, or if its source does not send it again.
         """
-        rules = self._filled.get(batch.tag) or self._fill(batch.tag)
+        rules = self._filled(batch.tag)
         found: list[Target | Exception | None]
         try:
             found = self._limit.map(partial(_target, rules), batch.records, instead=_as_result)
@@ -224,10 +224,8 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
 
     def _fill(self, tag: str) -> list[_Rule]:
         """Return the rules with all placeholders filled that depend on the tag only."""
-        if len(self._filled) >= _MOST_TAGS:
-            self._filled.clear()
         values = self._values(tag)
-        self._filled[tag] = [
+        return [
             _Rule(
                 RecordAccessor(rule.key).get,
                 rule.pattern.search,
@@ -237,7 +235,6 @@ class RewriteTagFilter(Output[RewriteTagFilterOptions], type="rewrite_tag_filter
             )
             for rule in self._rules
         ]
-        return self._filled[tag]
 
     def _values(self, tag: str) -> dict[str, str]:
         if self._removed is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from logpipe import EventBatch, Host, InvalidSetting
 from logpipe.ruby import ExpressionError, RecordTemplate, TemplateError, Transform
 from logpipe.tree import Element, Explained, Position
 
 _MOST_TAGS = 4096
-"""The number of tags whose bound function is cached; the cache is cleared when it is full."""
+"""The number of tags whose bound function is cached."""
 
 
 def entries_of(sections: list[Element]) -> dict[str, str | None]:
@@ -72,17 +73,19 @@ class RecordLoop:
     """A compiled section: bound once for each tag, run once for each batch."""
 
     def __init__(self, template: RecordTemplate, host: Host) -> None:
-        self._template = template
         self._host = host
-        self._env = dict(os.environ)
-        self._bound: dict[str, Transform] = {}
+        env = dict(os.environ)
+
+        def bind(tag: str) -> Transform:
+            return template.bind(tag, hostname=host.hostname, env=env, missing=self._missing)
+
+        self._bound = lru_cache(_MOST_TAGS)(bind)
         self._misses: dict[str, int] = {}
         self._expansions_failed = host.counter("expansions_failed", "Values that became null because they failed.")
 
     def run(self, batch: EventBatch) -> EventBatch:
         """Return the batch with its records changed, without those whose expressions failed."""
-        transform = self._bound.get(batch.tag) or self._bind(batch.tag)
-        failures = transform(batch.records, batch.times)
+        failures = self._bound(batch.tag)(batch.records, batch.times)
         if not failures:
             return batch
         mask = [True] * len(batch)
@@ -90,13 +93,6 @@ class RecordLoop:
             mask[place] = False
             self._host.emit_error(batch.tag, batch.times[place], batch.records[place], error, receipt=batch.receipt)
         return batch.keep(mask, errors=len(failures))
-
-    def _bind(self, tag: str) -> Transform:
-        if len(self._bound) >= _MOST_TAGS:
-            self._bound.clear()
-        bound = self._template.bind(tag, hostname=self._host.hostname, env=self._env, missing=self._missing)
-        self._bound[tag] = bound
-        return bound
 
     def _missing(self, text: str, error: ExpressionError) -> None:
         """Log a value that became null by 0.12's rule: the first time, the tenth, the hundredth …."""

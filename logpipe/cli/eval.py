@@ -138,15 +138,12 @@ def _print(shown: Callable[[Record], str], record: Record, place: str, dialect: 
         print(shown(record), flush=True)
     except ExpressionError as problem:
         class_of_error = f"{problem.class_name}: " if isinstance(problem, RubyError) else ""
-        outcome = "; in a <record> the value is null and its event goes on" if _is_null(problem, dialect) else ""
+        # record_transformer turns such a failure into null rather than an error of the event
+        is_null = dialect is Dialect.V0_12 or isinstance(problem, MissingField)
+        outcome = "; in a <record> the value is null and its event goes on" if is_null else ""
         print(f"{place}: {class_of_error}{problem}{outcome}", file=sys.stderr)
         return False
     return True
-
-
-def _is_null(problem: ExpressionError, dialect: Dialect) -> bool:
-    """Return whether record_transformer turns such a failure into null rather than an error of the event."""
-    return dialect is Dialect.V0_12 or isinstance(problem, MissingField)
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A compressed chunk in memory: the frames of a buffer file, without the file."""
+"""Chunks in memory: their common part, and the compressed one, which has the frames of a buffer file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,40 @@ Refuse: TypeAlias = Callable[[EventBatch, int, Exception], None]
 """Passes an event that cannot be stored to `@ERROR`."""
 
 
-class CompressedChunk:
+class HeldChunk:
+    """A chunk in memory. That does not survive a kill -9, so the receipts are held until the chunk is delivered."""
+
+    is_sealed: Final = False
+    created: Final = 0
+
+    def __init__(self, key: ChunkKey) -> None:
+        self.id = uuid.uuid4().hex
+        self.key = key
+        self.size = 0
+        self.count = 0
+        self.progress: Any = None
+        self._receipts: list[Receipt] = []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def hold(self, receipt: Receipt | None) -> None:
+        """Keep a receipt."""
+        if receipt is not None:
+            receipt.hold()
+            self._receipts.append(receipt)
+
+    async def sync(self) -> None:
+        """Do nothing."""
+
+    def release(self) -> None:
+        """Release the receipts."""
+        receipts, self._receipts = self._receipts, []
+        for receipt in receipts:
+            receipt.release()
+
+
+class CompressedChunk(HeldChunk):
     """Events, or payloads encoded by their output; about a frame for each batch.
 
     Args:
@@ -26,24 +59,13 @@ class CompressedChunk:
         refuse: receives the events that cannot be stored in a frame.
     """
 
-    is_sealed: Final = False
-    created: Final = 0
-
     def __init__(self, key: ChunkKey, *, compression: Compression, refuse: Refuse) -> None:
-        self.id = uuid.uuid4().hex
-        self.key = key
-        self.size = 0
+        super().__init__(key)
         self.encoded = False
         """Whether it holds payloads."""
-        self.progress: Any = None
         self._compression = compression
         self._refuse = refuse
-        self._count = 0
         self._frames: list[tuple[bytes, bytes]] = []
-        self._receipts: list[Receipt] = []
-
-    def __len__(self) -> int:
-        return self._count
 
     def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
         """Compress the events, or the payloads, and keep the receipt."""
@@ -54,13 +76,11 @@ class CompressedChunk:
             contents = encode_events(batch, size, lambda index, error: self._refuse(batch, index, error))
         label = encode_label(Label(batch.tag, self.key, self.created))
         for content in contents:
-            frame = encode_frame(bytes.fromhex(self.id), self._count, label, content, compression=self._compression)
+            frame = encode_frame(bytes.fromhex(self.id), self.count, label, content, compression=self._compression)
             self._frames.append(frame[:2])
             self.size += sum(map(len, frame[:2]))
-            self._count += len(content.records)
-        if batch.receipt is not None:
-            batch.receipt.hold()
-            self._receipts.append(batch.receipt)
+            self.count += len(content.records)
+        self.hold(batch.receipt)
 
     def batches(self) -> Iterator[EventBatch]:
         """Yield the events, oldest first."""
@@ -91,11 +111,7 @@ class CompressedChunk:
                 raise RuntimeError("a frame in memory cannot be read")
             yield index, body
 
-    async def sync(self) -> None:
-        """Do nothing: memory does not survive a kill -9, so the receipts are held instead."""
-
     def release(self) -> None:
         """Release the receipts and drop the events."""
-        receipts, self._receipts, self._frames = self._receipts, [], []
-        for receipt in receipts:
-            receipt.release()
+        self._frames = []
+        super().release()

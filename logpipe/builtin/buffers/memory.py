@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Final
 
 from logpipe import Buffer, BufferOptions, ChunkKey, EventBatch, StoredChunk
-from logpipe.builtin.buffers.compressed import CompressedChunk
+from logpipe.builtin.buffers.compressed import CompressedChunk, HeldChunk
 from logpipe.codec import Encoded, Payloads, pieces_in
 
 
@@ -16,25 +14,13 @@ class MemoryBufferOptions(BufferOptions):
     """The common settings only."""
 
 
-class MemoryChunk:
+class MemoryChunk(HeldChunk):
     """Batches of events, or payloads encoded by their output."""
 
-    __slots__ = ("_batches", "_payloads", "count", "id", "key", "progress", "size")
-
-    is_sealed: Final = False
-    created: Final = 0
-
     def __init__(self, key: ChunkKey) -> None:
-        self.id = uuid.uuid4().hex
-        self.key = key
-        self.size = 0
-        self.count = 0
-        self.progress: Any = None
+        super().__init__(key)
         self._batches: list[EventBatch] = []
         self._payloads: list[Payloads] = []
-
-    def __len__(self) -> int:
-        return self.count
 
     @property
     def encoded(self) -> bool:
@@ -55,8 +41,7 @@ class MemoryChunk:
 
     def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
         """Keep the batch, or its payloads and receipt."""
-        if batch.receipt is not None:
-            batch.receipt.hold()
+        self.hold(batch.receipt)
         if payloads is None:
             self._batches.append(batch)
         else:
@@ -74,15 +59,10 @@ class MemoryChunk:
         else:
             self._payloads.append([*payloads])  # the list is the output's, and this one grows
 
-    async def sync(self) -> None:
-        """Do nothing: memory does not survive a kill -9, so the receipts are held instead."""
-
     def release(self) -> None:
         """Release the receipts and drop the events."""
-        batches, self._batches, self._payloads = self._batches, [], []
-        for batch in batches:
-            if batch.receipt is not None:
-                batch.receipt.release()
+        self._batches, self._payloads = [], []
+        super().release()
 
 
 class MemoryBuffer(Buffer[MemoryBufferOptions], type="memory"):
@@ -96,7 +76,7 @@ class MemoryBuffer(Buffer[MemoryBufferOptions], type="memory"):
 
     async def purge(self, chunk: StoredChunk) -> None:
         """Release the receipts of a chunk that was delivered or abandoned."""
-        if isinstance(chunk, (MemoryChunk, CompressedChunk)):
+        if isinstance(chunk, HeldChunk):
             chunk.release()
 
     def _refuse(self, batch: EventBatch, index: int, error: Exception) -> None:

@@ -16,16 +16,13 @@ from logpipe.net import Handler, Reply, Request, Route
 LTSV: Final = "text/plain; charset=utf-8"
 
 Query: TypeAlias = Mapping[str, str]
-
-
 Page: TypeAlias = Callable[[Query], Reply]
 
 
 def to_json(document: Record, query: Query) -> Reply:
     """Answer with JSON, on several lines with ?debug=."""
     # compat: in_monitor_agent.rb indents with any value of debug
-    body = json.dumps(document, indent=2).encode() if query.get("debug") else dump_record(document)
-    return Reply(body)
+    return Reply(json.dumps(document, indent=2).encode() if query.get("debug") else dump_record(document))
 
 
 class Answers:
@@ -88,11 +85,8 @@ def _is_wanted(query: Query, name: str) -> bool:
 
 
 def _ltsv(records: Iterable[Record]) -> Reply:
-    return Reply("".join(map(_line, records)).encode("utf-8", "replace"), LTSV)
-
-
-def _line(record: Record) -> str:
-    return "\t".join(_fields(record)) + "\n"
+    lines = ("\t".join(_fields(record)) + "\n" for record in records)
+    return Reply("".join(lines).encode("utf-8", "replace"), LTSV)
 
 
 def _fields(record: Record) -> Iterator[str]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from logpipe.cli.buffer.store import Item, Store, print_masked
 from logpipe.cli.buffer.targets import chosen
 from logpipe.errors import FormatError
-from logpipe.event import Event, EventBatch, Time
+from logpipe.event import EventBatch, Time
 from logpipe.record_json import dump_record
 
 _SECOND = 1_000_000_000
@@ -53,16 +53,12 @@ def _print(item: Item, most: int) -> int:
 
 
 def _lines(batch: EventBatch) -> Iterator[bytes]:
-    for event in batch.events():
-        yield _line(batch.tag, event)
-
-
-def _line(tag: str, event: Event) -> bytes:
-    line = {"time": _moment(event.time), "tag": tag, "record": event.record}
-    try:
-        return dump_record(line) + b"\n"
-    except FormatError:  # nested too deep for JSON
-        return dump_record({**line, "record": repr(event.record)}) + b"\n"
+    for time, record in batch.events():
+        line = {"time": _moment(time), "tag": batch.tag, "record": record}
+        try:
+            yield dump_record(line) + b"\n"
+        except FormatError:  # nested too deep for JSON
+            yield dump_record({**line, "record": repr(record)}) + b"\n"
 
 
 def _moment(time: Time) -> str | int:

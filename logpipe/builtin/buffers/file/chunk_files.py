@@ -21,7 +21,7 @@ from logpipe.builtin.buffers.file.frame import (
     end_block_size,
     parse_block,
 )
-from logpipe.builtin.buffers.file.location import FluentdName, Location, Place
+from logpipe.builtin.buffers.file.location import META, FluentdName, Location, Place
 
 MOST_PEEKED: Final = 1000
 """The number of newest files that are read to see whether they can take more events: others are delivered at once."""
@@ -68,8 +68,10 @@ def find(location: Location) -> list[Found]:
     for each in everything:
         if each.size:
             found.append(each)
-        else:  # a crash came right after its creation
-            _delete_empty(each.path)
+            continue
+        with contextlib.suppress(OSError):  # a crash came right after its creation
+            each.path.unlink()
+            each.path.with_name(each.path.name + META).unlink(missing_ok=True)
     found.sort(key=lambda each: each.chunk_id)
     return found[:-MOST_PEEKED] + [_peeked(each) for each in found[-MOST_PEEKED:]]
 
@@ -91,12 +93,6 @@ def find_in(place: Place) -> Iterator[Found]:
             with contextlib.suppress(FileNotFoundError):  # delivered meanwhile
                 size = entry.stat(follow_symlinks=False).st_size
                 yield Found(chunk_id or (fluentd.chunk_id if fluentd else ""), Path(entry.path), size, fluentd)
-
-
-def _delete_empty(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
-        path.with_name(path.name + ".meta").unlink(missing_ok=True)
 
 
 def _delete_unfinished(place: Place) -> None:

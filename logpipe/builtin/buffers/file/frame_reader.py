@@ -24,9 +24,8 @@ class ChangedError(Exception):
 def read_payloads(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[bytes]:
     """Yield the payloads of some parts of a file; events are skipped."""
     for part, index, body in read_frames(path, parts):
-        if index.kind is not Kind.PAYLOADS:
-            continue
-        yield from payloads_in(part, index, body)
+        if index.kind is Kind.PAYLOADS:
+            yield from payloads_in(part, index, body)
 
 
 def read_pieces(path: Path, parts: Iterable[Extent | Fragment]) -> Iterator[bytes]:

@@ -77,13 +77,12 @@ def holder(path: Path) -> str | None:
     """
     try:
         found = path.stat(follow_symlinks=False)
-        pid = path.read_text(encoding="ascii", errors="replace").strip()
         locks = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
     except OSError:
         return None
     inode = f":{found.st_ino} "
     is_held = any("FLOCK" in line and inode in line for line in locks.splitlines())
-    return (pid or "unknown") if is_held else None
+    return _owner(path) if is_held else None
 
 
 def _owner(path: Path) -> str:
