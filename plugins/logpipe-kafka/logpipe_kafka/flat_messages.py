@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from logpipe import EventBatch, Host
 from logpipe.codec import compile_formatter
-from logpipe_kafka.cluster.brokers import Brokers, FixedBrokers
-from logpipe_kafka.cluster.zookeeper import ZooKeeperBrokers
+from logpipe_kafka.cluster.brokers import Brokers, FixedBrokers, ZooKeeperBrokers
 from logpipe_kafka.messages import payload
 from logpipe_kafka.messages.messages import MessageSettings, message_settings
 from logpipe_kafka.messages.options import FlatOptions

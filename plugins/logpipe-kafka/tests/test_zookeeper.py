@@ -13,7 +13,7 @@ from kazoo.client import KazooClient
 
 from examples.demo.zookeeper import broker_nodes, zookeeper
 from logpipe.testing import drive, wait_for
-from logpipe_kafka.cluster.zookeeper import address
+from logpipe_kafka.cluster.brokers import address
 from logpipe_kafka.out_kafka import KafkaOutput
 from tests.services.kafka import Kafka
 from tests.services.mock_kafka import MockKafka

@@ -28,17 +28,12 @@ class Access:
     options: KubernetesMetadataOptions
 
 
-def api_url(options: KubernetesMetadataOptions, environ: Mapping[str, str]) -> str:
-    """Return the API server's URL for records, "" where none is configured."""
-    if options.kubernetes_url is not None:
-        return options.kubernetes_url
-    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "")
-    return f"https://{_bracketed(host)}:{port}/api" if host and port else ""
-
-
 def find_access(options: KubernetesMetadataOptions, environ: Mapping[str, str] = os.environ) -> Access | None:
     """Return how to reach the API server, None where none is configured. Checks files, so it may block."""
-    url = api_url(options, environ)
+    url = options.kubernetes_url
+    if url is None:
+        host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
+        url = f"https://{_bracketed(host)}:{port}/api" if host and port else ""
     if not url:
         return None
     secrets = Path(options.secret_dir or environ.get("LOGPIPE_KUBERNETES_SECRET_DIR") or _SECRETS)

@@ -145,11 +145,8 @@ class Layout:
             kubernetes.update(pod.fields)
         if more:
             kubernetes.update(more)
-        return (
-            {"docker": {"container_id": container_id}, "kubernetes": kubernetes}
-            if container_id
-            else {"kubernetes": kubernetes}
-        )
+        docker = {"docker": {"container_id": container_id}} if container_id else {}
+        return {**docker, "kubernetes": kubernetes}
 
     def _add_container(self, kubernetes: Record, reference: Reference, pod: Pod) -> str:
         """Add the container's image; returns its id."""
@@ -185,14 +182,8 @@ class Layout:
 
 def _renamer(options: KubernetesMetadataOptions) -> Callable[[Labels], Labels]:
     """Return the function that renames the keys of labels."""
-    changes = [
-        (character, separator)
-        for wanted, character, separator in (
-            (options.de_dot, ".", options.de_dot_separator),
-            (options.de_slash, "/", options.de_slash_separator),
-        )
-        if wanted
-    ]
+    changes = [(".", options.de_dot_separator)] if options.de_dot else []
+    changes += [("/", options.de_slash_separator)] if options.de_slash else []
 
     def rename(labels: Labels) -> Labels:
         for character, separator in changes:

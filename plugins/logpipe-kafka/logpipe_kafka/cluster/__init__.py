@@ -1,5 +1,5 @@
 """The brokers, and one producer connected to them.
 
-`brokers` (a list, or `zookeeper`) ─► `producer` keeps one `session` alive, with `security`; `verdict` classifies
+`brokers` (a list, or from ZooKeeper) ─► `producer` keeps one `session` alive, with `security`; `verdict` classifies
 errors, `diagnosis` finds why a broker disconnects.
 """

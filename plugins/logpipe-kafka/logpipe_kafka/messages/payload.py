@@ -14,7 +14,7 @@ import msgpack
 import orjson
 
 from logpipe import FormatError, Host, PluginConf, Record, RecordTooLarge, Time
-from logpipe.codec import dump_record, holds_bytes, readable, replaced_texts
+from logpipe.codec import RecordFormatter, dump_record, holds_bytes, readable, replaced_texts
 from logpipe.ruby import to_s
 
 Encode: TypeAlias = Callable[[Any], bytes]
@@ -47,30 +47,42 @@ def encodings(
     `section` is of the formatter that `data_type` names, if it does. A payload larger than `limit` raises
     RecordTooLarge. Texts that are not UTF-8 are counted.
     """
+    encode = own_encoding(data_type, leading=leading)
+    encode_event: EncodeEvent
+    if encode is not None:
+        is_json = data_type == "json"
+        slow = partial(dump_record, replaced=replaced_texts(host), to_text=to_text) if is_json else encode
+        encode_event = for_events(slow)
+    elif section is not None:
+        encode_event = by_formatter(host.formatter(section))
+    else:
+        raise LookupError(f"output_data_type {data_type} was read without its formatter")
+    if not limit:
+        return encode, encode_event
 
     def checked(payload: bytes) -> bytes:
-        if limit and len(payload) > limit:
+        if len(payload) > limit:
             raise RecordTooLarge(f"record size {len(payload)} exceeds max_send_limit_bytes {limit}")
         return payload
 
-    encode = own_encoding(data_type, leading=leading)
-    if encode is None:
-        if section is None:
-            raise LookupError(f"output_data_type {data_type} was read without its formatter")
-        formatter = host.formatter(section)
+    limited = None if encode is None else lambda record: checked(encode(record))
+    return limited, lambda tag, time, record: checked(encode_event(tag, time, record))
 
-        def format_event(tag: str, time: Time, record: Record) -> bytes:
-            if not isinstance(record, dict):
-                raise FormatError(f"a formatter needs an object, and this is {type(record).__name__}")
-            return checked(formatter.format(tag, time, record))
 
-        return None, format_event
-    slow = encode
-    if data_type == "json":
-        slow = partial(dump_record, replaced=replaced_texts(host), to_text=to_text)
-    return (lambda record: checked(encode(record))) if limit else encode, lambda _tag, _time, record: checked(
-        slow(record)
-    )
+def for_events(encode: Encode) -> EncodeEvent:
+    """Return an encoding of records as an encoding of events."""
+    return lambda _tag, _time, record: encode(record)
+
+
+def by_formatter(formatter: RecordFormatter) -> EncodeEvent:
+    """Return a formatter as an encoding of events."""
+
+    def encode(tag: str, time: Time, record: Record) -> bytes:
+        if not isinstance(record, dict):
+            raise FormatError(f"a formatter needs an object, and this is {type(record).__name__}")
+        return formatter.format(tag, time, record)
+
+    return encode
 
 
 def to_text(value: Any) -> str:
