@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgpack
@@ -49,10 +48,10 @@ def encodings(
     """
     encode = own_encoding(data_type, leading=leading)
     encode_event: EncodeEvent
-    if encode is not None:
-        is_json = data_type == "json"
-        slow = partial(dump_record, replaced=replaced_texts(host), to_text=to_text) if is_json else encode
-        encode_event = for_events(slow)
+    if data_type == "json":
+        encode_event = json_encoding(host)
+    elif encode is not None:
+        encode_event = for_events(encode)
     elif section is not None:
         encode_event = by_formatter(host.formatter(section))
     else:
@@ -67,6 +66,12 @@ def encodings(
 
     limited = None if encode is None else lambda record: checked(encode(record))
     return limited, lambda tag, time, record: checked(encode_event(tag, time, record))
+
+
+def json_encoding(host: Host) -> EncodeEvent:
+    """Return the encoding as JSON that counts the texts that are not UTF-8."""
+    replaced = replaced_texts(host)
+    return lambda _tag, _time, record: dump_record(record, replaced, to_text)
 
 
 def for_events(encode: Encode) -> EncodeEvent:
