@@ -2,6 +2,6 @@
 
 from logpipe.metrics import Measurement as Measurement
 from logpipe.metrics import SourceAccount as SourceAccount
-from logpipe.plugin.monitor import Monitor as Monitor
-from logpipe.plugin.monitor import PluginState as PluginState
-from logpipe.plugin.monitor import RetryState as RetryState
+from logpipe.plugin.host import Monitor as Monitor
+from logpipe.plugin.host import PluginState as PluginState
+from logpipe.plugin.host import RetryState as RetryState

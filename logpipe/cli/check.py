@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from logpipe.cli.arguments import file_parser, settings_from
-from logpipe.config.diagnostic import Diagnostic
-from logpipe.config.render import render_all
+from logpipe.config.diagnostic import Diagnostic, render_all
 from logpipe.supervisor import Checked, Settings, check
 
 

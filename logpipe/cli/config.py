@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 
 from logpipe.cli.arguments import file_parser, settings_from
-from logpipe.config.diagnostic import Diagnostic
-from logpipe.config.render import render_all
+from logpipe.config.diagnostic import Diagnostic, render_all
 from logpipe.supervisor import effective
 
 

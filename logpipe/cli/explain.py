@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 
 from logpipe.cli.arguments import file_parser, settings_from
-from logpipe.config.diagnostic import Diagnostic
-from logpipe.config.explained import Explained
-from logpipe.config.render import render_all
+from logpipe.config.declare import Explained
+from logpipe.config.diagnostic import Diagnostic, render_all
 from logpipe.engine.building.explain import expressions, routes
 from logpipe.supervisor import load, registry_of
 

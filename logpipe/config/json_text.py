@@ -17,7 +17,7 @@ def load_json(text: str) -> Any:
         raise ValueError(_too_deep()) from None
     except json.JSONDecodeError as problem:
         place = f"at line {problem.lineno}, column {problem.colno}"
-        raise ValueError(f"this is not JSON: {_lower_first(problem.msg)} {place}") from None
+        raise ValueError(f"this is not JSON: {problem.msg[:1].lower()}{problem.msg[1:]} {place}") from None
     if not _nests_within(value, MAX_NESTING):
         raise ValueError(_too_deep())
     return value
@@ -34,10 +34,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _too_deep() -> str:
     return f"this JSON nests deeper than {MAX_NESTING} levels: flatten it"
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _nests_within(value: Any, levels: int) -> bool:

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from lark import Token
 
-from logpipe.config.context import Evaluation
-from logpipe.config.diagnostic import Position, Report, error, warning
+from logpipe.config.diagnostic import TYPOGRAPHIC_QUOTES, Position, Report, error, warning
 from logpipe.config.element import USE_DEFAULT, Piece, Value
+from logpipe.config.includes import Evaluation
 from logpipe.config.json_text import MAX_NESTING, dump_json, load_json
-from logpipe.config.quotes import TYPOGRAPHIC_QUOTES
 from logpipe.config.syntax import Code, JsonContainer, JsonItem, JsonPair, JsonValue, Quoted, Word
 from logpipe.errors import ExpressionError
 

@@ -14,9 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Self, TypeAlias, dataclass_transform
 
-from logpipe.config.ambiguous import ambiguity
 from logpipe.config.compat import section_of
-from logpipe.config.conversion import converter
+from logpipe.config.conversion import ambiguity, converter
 from logpipe.config.declare import (
     REQUIRED,
     InvalidSetting,
@@ -26,26 +25,15 @@ from logpipe.config.declare import (
     plugin_section,
     raw_section,
     section,
+    verify,
 )
-from logpipe.config.diagnostic import Diagnostic, Position, Report, error, warning
+from logpipe.config.diagnostic import Diagnostic, Position, Report, did_you_mean, error, warning
 from logpipe.config.element import Element, Param, Unset
 from logpipe.config.secrets import declared
-from logpipe.config.suggestion import did_you_mean
 from logpipe.config.values import InvalidRegexpError
-from logpipe.config.verify import verify
 
 ENGINE_PARAMS: Final = frozenset(
-    {
-        "@type",
-        "@id",
-        "@label",
-        "@log_level",
-        "type",
-        "id",
-        "log_level",
-        "slow_flush_log_threshold",
-        "time_as_integer",
-    }
+    {"@type", "@id", "@label", "@log_level", "type", "id", "log_level", "slow_flush_log_threshold", "time_as_integer"}
 )
 """Parameters that every plugin section may hold and that the engine reads."""
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from logpipe.config.context import Evaluation, Fetch, ParseContext
 from logpipe.config.diagnostic import Position, Report, error
 from logpipe.config.element import Element
-from logpipe.config.includes import Origin
+from logpipe.config.includes import Evaluation, Fetch, Origin, ParseContext
 from logpipe.config.sources import UnreadableError, read_text
 
 if TYPE_CHECKING:

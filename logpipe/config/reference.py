@@ -7,7 +7,7 @@ import json
 import types
 import typing
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -76,13 +76,13 @@ def page(cls: PluginClass) -> str:
 
 def sections(options: type[Options], path: str = "") -> Iterator[tuple[str, list[Row]]]:
     """Yield the settings of a class and of its sections, each with the section's path."""
-    nested: list[tuple[str, Setting, type[Options]]] = []
+    nested: list[tuple[str, type[Options]]] = []
     rows: list[Row] = []
     for name, setting in options.settings().items():
         word = setting.name or name
         hint = hints(options)[name]
         if setting.role == "section":
-            nested.append((word, setting, options_class(hint)))
+            nested.append((word, options_class(hint)))
             many = "any number" if setting.many else "one"
             rows.append(
                 Row(f"<{word}>", f"section, {many}", "required" if setting.required else "", setting.doc, False)
@@ -96,7 +96,7 @@ def sections(options: type[Options], path: str = "") -> Iterator[tuple[str, list
             shown = "*argument*" if setting.role == "argument" else word
             rows.append(Row(shown, type_word(hint), default_text(setting), _doc(setting), setting.secret))
     yield path, rows
-    for word, _, cls in nested:
+    for word, cls in nested:
         yield from sections(cls, f"{path} <{word}>".strip())
 
 
@@ -160,10 +160,7 @@ def _json(cls: PluginClass) -> dict[str, Any]:
         "sections": [
             {
                 "path": path,
-                "settings": [
-                    {"name": row.name, "type": row.type, "default": row.default, "doc": row.doc, "secret": row.secret}
-                    for row in rows
-                ],
+                "settings": list(map(asdict, rows)),
             }
             for path, rows in sections(cls.options_class)
         ],

@@ -14,7 +14,7 @@ from typing import Final
 
 from lark import Token, UnexpectedInput, UnexpectedToken
 
-from logpipe.config.quotes import TYPOGRAPHIC_QUOTES
+from logpipe.config.diagnostic import TYPOGRAPHIC_QUOTES
 
 _LINE_BREAK: Final = re.compile(r"[\r\n]")
 _JSON_LINES: Final = frozenset('"[]{},:#-0123456789') | {""}

@@ -12,10 +12,9 @@ from typing import Final
 
 from lark import Token
 
-from logpipe.config.context import ParseContext
 from logpipe.config.diagnostic import Position, error, warning
 from logpipe.config.element import Element, Param
-from logpipe.config.includes import Included, Includes, Origin
+from logpipe.config.includes import Included, Includes, Origin, ParseContext
 from logpipe.config.literals import Literals
 from logpipe.config.recovery import read_nodes
 from logpipe.config.sources import is_url, local_path

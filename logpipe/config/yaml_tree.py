@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from logpipe.config import yaml_nodes
-from logpipe.config.context import ParseContext
 from logpipe.config.diagnostic import Position, error, warning
 from logpipe.config.element import USE_DEFAULT, Element, Param, Piece
-from logpipe.config.includes import Included, Includes, Origin
+from logpipe.config.includes import Included, Includes, Origin, ParseContext
 from logpipe.config.json_text import dump_json
 from logpipe.config.yaml_nodes import Mapping, Node, Pair, Scalar, Sequence, YamlError, plain, read_nodes
 from logpipe.errors import ExpressionError

@@ -1,11 +1,12 @@
 """What moves between stages: a batch of events, and the receipt that says what is owed for it.
 
-`batch` is what every stage is given, `lines` the batch whose events are still bytes, `encoded` what an output makes of
-either for its buffer, `receipt` the count of who owes something.
+`batch` is what every stage is given, with the receipt that counts who owes something; `lines` is the batch whose events
+are still bytes, `encoded` what an output makes of either for its buffer.
 """
 
 from logpipe.event.batch import Event as Event
 from logpipe.event.batch import EventBatch as EventBatch
+from logpipe.event.batch import Receipt as Receipt
 from logpipe.event.batch import Record as Record
 from logpipe.event.batch import Time as Time
 from logpipe.event.encoded import Encoded as Encoded
@@ -19,4 +20,3 @@ from logpipe.event.lines import Drop as Drop
 from logpipe.event.lines import Edit as Edit
 from logpipe.event.lines import LineBatch as LineBatch
 from logpipe.event.lines import spans_of as spans_of
-from logpipe.event.receipt import Receipt as Receipt

@@ -14,9 +14,8 @@ from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
 
 import orjson
 
-from logpipe.event.batch import EventBatch, Record, Time
+from logpipe.event.batch import EventBatch, Receipt, Record, Time
 from logpipe.event.encoded import Encoded
-from logpipe.event.receipt import Receipt
 from logpipe.raw_text import texts_or_bytes, unescape_values
 
 Form: TypeAlias = Literal["json", "cri", "msgpack"]
@@ -31,7 +30,6 @@ class Edit(Protocol):
 
     def apply(self, records: list[Record]) -> None:
         """Change the records in place."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,17 +73,14 @@ class StoredChunk(Chunk, Protocol):
     @property
     def created(self) -> Time:
         """When it was begun; read of chunks that `Buffer.resume` returned."""
-        ...
 
     @property
     def is_sealed(self) -> bool:
         """Whether it takes no more events; read before each `append`."""
-        ...
 
     @property
     def encoded(self) -> bool:
         """Whether it holds payloads instead of events."""
-        ...
 
     def append(self, batch: EventBatch, payloads: Payloads | None, size: int) -> None:
         """Add the events of a batch, with their payloads where the output makes them; `size` is their bytes.
@@ -92,7 +89,6 @@ class StoredChunk(Chunk, Protocol):
 
         A persistent chunk must be safe before `sync` returns, not before `append` does.
         """
-        ...
 
     async def sync(self) -> None:
         """Return when all that was appended survives a kill -9; at once where nothing can.
@@ -100,4 +96,3 @@ class StoredChunk(Chunk, Protocol):
         An exception means that it does not and that the chunk has forgotten it: the input makes it again. Called by
         each who appended, also concurrently.
         """
-        ...

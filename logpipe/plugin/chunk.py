@@ -64,15 +64,12 @@ class Chunk(Protocol):
 
     def __len__(self) -> int:
         """Return the number of events."""
-        ...
 
     def batches(self) -> Iterator[EventBatch]:
         """Yield the events, oldest first; the output owns nothing of them and changes nothing in them.
 
         A batch's receipt is for handing to `host.emit_error`, with an event that can never be delivered.
         """
-        ...
 
     def payloads(self) -> Iterator[bytes]:
         """Yield what `Output.encode` made, in order."""
-        ...

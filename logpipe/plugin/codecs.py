@@ -7,8 +7,8 @@ from typing import Any
 
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, LineBatch, Record, Time
-from logpipe.plugin.codec_protocols import Parsed
-from logpipe.plugin.shape import told
+from logpipe.plugin.failures import told
+from logpipe.plugin.host import Parsed
 from logpipe.plugin.stages import O, Plugin
 from logpipe.raw_text import escaped, is_utf8, unescape_values
 

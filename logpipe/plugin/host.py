@@ -4,20 +4,108 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from logpipe.config.options import PluginConf
-from logpipe.event import EventBatch, Receipt, Record, Time
+from logpipe.event import EventBatch, LineBatch, Receipt, Record, Time
 from logpipe.files import Files
-from logpipe.metrics import Counter
+from logpipe.metrics import Counter, Measurement
 from logpipe.plugin.chunk import Chunk
-from logpipe.plugin.codec_protocols import LineParser, RecordFormatter
-from logpipe.plugin.monitor import Monitor
 from logpipe.sockets.address import Address
 from logpipe.sockets.endpoint import Endpoint
+
+
+class Parsed(NamedTuple):
+    """What a parser made of many lines."""
+
+    times: list[Time]
+    records: list[Record]
+    unmatched: list[int]
+    """Numbers of the lines that are not in the format, counted from 0."""
+
+
+class LineParser(Protocol):
+    """A `Parser`, to the stage whose `<parse>` section it is of."""
+
+    @property
+    def options(self) -> Any:
+        """Its settings."""
+
+    @property
+    def lines(self) -> Callable[[bytes, int, int, Time], tuple[LineBatch, list[int]] | None] | None:
+        """The method that takes lines undecoded, None where there is none; see `Parser.lines`."""
+
+    def parse(self, line: str) -> list[tuple[Time | None, Record]]:
+        """Return the events of one line; see `Parser.parse`."""
+
+    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+        """Return the events of many lines; see `Parser.parse_lines`."""
+
+
+class RecordFormatter(Protocol):
+    """A `Formatter`, to the stage whose `<format>` section it is of."""
+
+    def format(self, tag: str, time: Time, record: Record) -> bytes:
+        """Return one event's bytes; see `Formatter.format`."""
+
+    def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:
+        """Return each event's bytes; see `Formatter.format_batch`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """How far an output that fails has come with its retries."""
+
+    start: Time
+    """When it failed first."""
+    steps: int
+    next_time: Time
+
+
+class PluginState(Protocol):
+    """One input, filter or output."""
+
+    plugin_id: str
+    kind: str
+    """input, filter or output."""
+    type: str
+    """Its `@type`, as it was written."""
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Return its counters and gauges as they are now; NaN for what cannot be read."""
+
+    def config(self) -> Mapping[str, str | None]:
+        """Return the parameters of its own section, without those of nested sections; secrets are masked."""
+
+    def retry(self) -> RetryState | None:
+        """Return how a failing output is tried again; None while nothing fails."""
+
+    def timekeys(self) -> Sequence[int] | None:
+        """Return the time slices in its buffer, seconds since the epoch in order; None where there is no buffer."""
+
+
+class Monitor(Protocol):
+    """The running graph of one worker, to be read only."""
+
+    def plugins(self) -> Sequence[PluginState]:
+        """Return all inputs, then the outputs and filters of the root, then those of each label."""
+
+    def output_of(self, tag: str) -> PluginState | None:
+        """Return the output that events of that tag go to outside of labels, None where there is none."""
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Return what is counted of routes, dead letters and the ledger, and of no plugin."""
+
+    def ledger(self) -> Mapping[str, Any]:
+        """Return where every byte and every event of this run went so far, as JSON has it."""
+
+    def process(self) -> Mapping[str, Any]:
+        """Return pid, ppid, version, and what the command line and `<system>` say about files, by fluentd's names."""
+
 
 T = TypeVar("T")
 
@@ -27,19 +115,15 @@ class Clock(Protocol):
 
     def now(self) -> Time:
         """Return the wall clock's time."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds that never jump; for durations."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait that long."""
-        ...
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[asyncio.Timeout]:
         """Do what `asyncio.timeout` does: end the block with a TimeoutError after so long; None never does."""
-        ...
 
 
 class Outlet(Protocol):
@@ -47,7 +131,6 @@ class Outlet(Protocol):
 
     async def process(self, batch: EventBatch) -> None:
         """Accept a batch; returns when it is accepted, raises when it is not."""
-        ...
 
 
 class Host(Protocol):
@@ -72,15 +155,12 @@ class Host(Protocol):
     @property
     def root_dir(self) -> Path | None:
         """`<system> root_dir`/workerN/PLUGIN_ID where it is configured: the plugin's own folder."""
-        ...
 
     def counter(self, name: str, doc: str) -> Counter:
         """Return a counter of this plugin, to be added to once per batch."""
-        ...
 
     def gauge(self, name: str, read: Callable[[], float]) -> None:
         """Register a number that the monitor reads when asked."""
-        ...
 
     def claim(self, kind: str, name: str) -> None:
         """Reserve a thing that two plugins must not share (a position file, a buffer path).
@@ -88,31 +168,25 @@ class Host(Protocol):
         Raises:
             InvalidSetting: another plugin has it.
         """
-        ...
 
     def start_task(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run `work` beside the plugin until it ends or the plugin stops; from `start` on.
 
         A task that raises is logged, counted and not restarted: loop inside.
         """
-        ...
 
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run a blocking call in a bounded pool of threads."""
-        ...
 
     @property
     def monitor(self) -> Monitor:
         """A view of all plugins and of the ledger, from `start` on."""
-        ...
 
     def parser(self, conf: PluginConf) -> LineParser:
         """Build the parser of a `<parse>` section."""
-        ...
 
     def formatter(self, conf: PluginConf) -> RecordFormatter:
         """Build the formatter of a `<format>` section."""
-        ...
 
     def emit_error(
         self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None
@@ -121,7 +195,6 @@ class Host(Protocol):
 
         The receipt is held until the dead letter was accepted.
         """
-        ...
 
 
 class InputHost(Host, Protocol):
@@ -134,7 +207,6 @@ class InputHost(Host, Protocol):
         caller is still responsible for the source and makes the batch again later; it never re-sends the object.
         The batch's receipt is not released: that is its creator's to do after `emit` returned.
         """
-        ...
 
     def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
         """Return what sends a batch into another label than `@label` names, on the terms of `emit`.
@@ -142,7 +214,6 @@ class InputHost(Host, Protocol):
         Raises:
             InvalidSetting: there is no such label.
         """
-        ...
 
     def endpoint(self, address: Address) -> Endpoint:
         """Declare, in a constructor, that the plugin listens there; `logpipe.net` has what to start at it.
@@ -150,7 +221,6 @@ class InputHost(Host, Protocol):
         Raises:
             InvalidSetting: another plugin listens there.
         """
-        ...
 
 
 class FilterHost(Host, Protocol):
@@ -158,11 +228,9 @@ class FilterHost(Host, Protocol):
 
     def dropped(self, count: int) -> None:
         """Say that so many events were dropped on purpose, where neither `filter` nor `EventBatch.keep` did it."""
-        ...
 
     def made(self, count: int) -> None:
         """Say that so many events were made of others: one that was split in three has made two."""
-        ...
 
     async def forward(self, batch: EventBatch) -> None:
         """Send events that were held back into the rules after this filter, as those for the batch's tag.
@@ -174,7 +242,6 @@ class FilterHost(Host, Protocol):
         One hold of the batch's receipt goes with it: the filter has held the receipt when it kept the event, or it was
         born held, as `Receipt.joint` is, and the engine releases it.
         """
-        ...
 
 
 class OutputHost(InputHost, Protocol):
@@ -183,12 +250,10 @@ class OutputHost(InputHost, Protocol):
     @property
     def is_secondary(self) -> bool:
         """Whether it stands in a `<secondary>`: its chunks are cut, and may be encoded, for another output."""
-        ...
 
     @property
     def chunk_keys(self) -> tuple[str, ...]:
         """The ARG of its `<buffer ARG>`, or the default; empty for a direct output."""
-        ...
 
     def expand(self, template: str, chunk: Chunk) -> str:
         """Fill `${tag}`, `${tag[1]}`, `${key}`, `${chunk_id}` and `%Y…` from what the chunk's events share.
@@ -196,7 +261,6 @@ class OutputHost(InputHost, Protocol):
         Raises:
             PermanentError: a value holds a path component that would leave the folder (`..`, a NUL).
         """
-        ...
 
     def outlet(self, conf: PluginConf) -> Outlet:
         """Build the output of a `<store>` section, with its buffer; the engine starts and stops it.
@@ -207,8 +271,6 @@ class OutputHost(InputHost, Protocol):
         Raises:
             InvalidSetting: it cannot be built; while the configuration is read this is reported instead.
         """
-        ...
 
     def dropped(self, count: int) -> None:
         """Say that so many events were thrown away because the output's settings say so."""
-        ...

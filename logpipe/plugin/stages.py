@@ -13,9 +13,8 @@ from logpipe.config.options import Options
 from logpipe.event import EventBatch, Payloads, Record, Time
 from logpipe.metrics import SourceAccount
 from logpipe.plugin.chunk import Chunk
-from logpipe.plugin.failures import failure_of
+from logpipe.plugin.failures import check_shape, failure_of, told
 from logpipe.plugin.host import FilterHost, Host, InputHost, OutputHost
-from logpipe.plugin.shape import check_shape, told
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that reads as "options"
 

@@ -7,15 +7,17 @@ signals. It never runs a plugin itself.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
+from pathlib import Path
+from typing import Final
 
-from logpipe.config.diagnostic import ConfigError
-from logpipe.config.render import render_all
+from logpipe.config.diagnostic import ConfigError, render_all
 from logpipe.engine.running import malloc
 from logpipe.engine.running.graph import Graph
 from logpipe.engine.running.watchdog import Watchdog
@@ -26,12 +28,10 @@ from logpipe.sockets.inherited import inherited
 from logpipe.sockets.kept import Sockets
 from logpipe.sockets.opening import Here
 from logpipe.sockets.shared import opener
-from logpipe.supervisor.account import Account
 from logpipe.supervisor.checking import Checked, check, effective, registry_of
-from logpipe.supervisor.daemon import Daemon
+from logpipe.supervisor.daemon import Account, Daemon
 from logpipe.supervisor.processes import Supervisor, report_started
 from logpipe.supervisor.settings import Settings, load
-from logpipe.supervisor.title import set_title
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE, Loaded, Worker, log_failure, set_up_log
 
 __all__ = ["Checked", "Settings", "check", "effective", "load", "registry_of", "run"]
@@ -74,7 +74,7 @@ def _run(settings: Settings) -> int:
         for flag in settings.ignored_flags if not is_worker else ():
             log.warning("%s has no effect on logpipe", flag)
         _set_title(system, settings.worker_id, is_supervisor=is_supervisor)
-        started = daemon.started if daemon is not None else _nothing
+        started: Callable[[], object] = daemon.started if daemon is not None else bool
         if graph is None:
             return Supervisor(settings, system, log, started, Here(given)).run()
         started = partial(report_started, settings) if is_worker else started
@@ -95,10 +95,6 @@ def _set_title(system: SystemOptions, worker_id: int | None, *, is_supervisor: b
         # compat: supervisor.rb, main_process
         number = "" if worker_id is None else str(worker_id)
         set_title(f"supervisor:{system.process_name}" if is_supervisor else f"worker:{system.process_name}{number}")
-
-
-def _nothing() -> None:
-    """Do nothing when all has started."""
 
 
 def _build(settings: Settings, loaded: Loaded, log: logging.Logger) -> Graph | None:
@@ -130,7 +126,7 @@ def _work(
     graph: Graph,
     log: logging.Logger,
     *,
-    started: Callable[[], None],
+    started: Callable[[], object],
     sockets: Sockets,
 ) -> int:
     """Run a worker here."""
@@ -158,3 +154,20 @@ def _runner() -> asyncio.Runner:
     except ImportError:
         return asyncio.Runner()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+_PR_SET_NAME: Final = 15
+_ARG_START: Final = 48
+"""The field of /proc/PID/stat with the address where the command line begins; the next one has its end."""
+
+
+def set_title(title: str) -> None:
+    """Set the title that `ps` and `top` show, cut to the length of the command line; works on Linux only."""
+    text = title.encode("utf-8", "replace").replace(b"\0", b" ")
+    with suppress(OSError, ValueError, IndexError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, ctypes.c_char_p(text), 0, 0, 0)
+        # the third field follows the name in parentheses, which may contain anything
+        fields = Path("/proc/self/stat").read_bytes().rpartition(b") ")[2].split()
+        start, end = int(fields[_ARG_START - 3]), int(fields[_ARG_START - 2])
+        room = end - start
+        ctypes.memmove(start, text[: room - 1].ljust(room, b"\0"), room)

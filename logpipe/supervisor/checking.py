@@ -1,26 +1,29 @@
-"""Builds the graph of a configuration, to check or to run it, and collects the diagnostics."""
+"""Builds the graph of a configuration, to check or to run it, and collects the diagnostics.
+
+`check` also warns about buffers and dead letters in folders that a restart of the machine empties.
+"""
 
 from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from logpipe.config.compat import Rewrite
-from logpipe.config.diagnostic import ConfigError, Diagnostic, Position, Report, error
+from logpipe.config.diagnostic import ConfigError, Diagnostic, Position, Report, error, warning
 from logpipe.config.element import Element
-from logpipe.engine.building.effective import show
+from logpipe.engine.building.explain import show
 from logpipe.engine.building.workers import first_workers
 from logpipe.engine.logging.setup import LogDiagnostics
 from logpipe.engine.running.graph import Graph
 from logpipe.registry import Registry, innermost_place, reason
 from logpipe.supervisor.settings import Settings, load
-from logpipe.supervisor.volatile import lint_volatile
 
 IN_VALUES: Final = frozenset({"bad-code", "bad-escape", "bad-json", "reserved-name"})
 """Errors that leave the sections intact, so that the rest can still be checked."""
@@ -99,27 +102,6 @@ def registry_of(settings: Settings, report: Report, log: logging.Logger | None =
     return registry
 
 
-def build(settings: Settings, root: Element, found: list[Diagnostic], log: logging.Logger) -> Graph:
-    """Build the graph to run.
-
-    Args:
-        settings: the command line's.
-        root: the configuration's tree.
-        found: the diagnostics of reading it; those of building are added.
-        log: the graph's.
-
-    Raises:
-        ConfigError: it cannot run; the reasons are in `found`.
-    """
-    registry = registry_of(settings, found.append, log)
-    if any(diagnostic.severity == "error" for diagnostic in found):
-        raise ConfigError(found)
-    graph = make_graph(settings, root, registry, found.append, log)
-    if settings.strict and any(diagnostic.severity != "hint" for diagnostic in found):
-        raise ConfigError(found)
-    return graph
-
-
 def make_graph(settings: Settings, root: Element, registry: Registry, report: Report, log: logging.Logger) -> Graph:
     """Build the graph.
 
@@ -148,3 +130,42 @@ def make_graph(settings: Settings, root: Element, registry: Registry, report: Re
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+_IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "devtmpfs"})
+_ESCAPES: Final = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
+
+
+def lint_volatile(graph: Graph, config: Path, report: Report) -> None:
+    """Report the file buffers in volatile folders, and dead letters there if an output has a buffer."""
+    for (kind, path), owner in graph.world.claims.items():
+        if kind.endswith("buffer path") and (why := _why(Path(path))):
+            extra = getattr(owner.log, "extra", None) or {}
+            message = f"{extra.get('section', owner.plugin_id)}: the buffer {path} is {why}: a restart loses it"
+            place = extra.get("place", Position(str(config)))
+            report(warning("volatile-folder", message, place, "give path a folder that lasts, /var/lib/logpipe/buffer"))
+    folder = graph.world.dead_letters.files.base
+    if graph.outlets and (why := _why(folder)):
+        message = f"dead letters go to {folder}, which is {why}: a restart loses them"
+        hint = "write root_dir /var/lib/logpipe in <system>, or set FLUENT_BACKUP_DIR"
+        report(warning("volatile-folder", message, Position(str(config)), hint))
+
+
+def _why(folder: Path) -> str:
+    """Return why a folder is volatile; "" where it is not."""
+    real = os.path.realpath(folder)
+    if real == "/tmp" or real.startswith("/tmp/"):  # noqa: S108 - only compared
+        return "under /tmp"
+    within = (mount for mount in _mounts() if real == mount[0] or real.startswith(mount[0].rstrip("/") + "/"))
+    _, kind = max(within, default=("", ""), key=lambda mount: len(mount[0]))
+    return f"in memory ({kind})" if kind in _IN_MEMORY else ""
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Yield the mount points of file systems, with their types; later ones cover earlier ones."""
+    with suppress(OSError):
+        for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
+            place, kind = line.split()[1:3]
+            for escape, char in _ESCAPES.items():
+                place = place.replace(escape, char)
+            yield place, kind

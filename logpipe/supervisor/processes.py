@@ -57,7 +57,7 @@ class Supervisor:
         settings: Settings,
         system: SystemOptions,
         log: logging.Logger,
-        started: Callable[[], None],
+        started: Callable[[], object],
         opener: Here,
     ) -> None:
         self._share = None if system.disable_shared_socket else Share(opener)
@@ -78,10 +78,10 @@ class Supervisor:
         Returns:
             0; 2 where a worker could not run at all; 1 where one failed to end as it should.
         """
-        with _open_signal_pipe() as received:
+        with _open_signal_pipe() as pipe:
             while self._is_active():
                 self._start_due()
-                for number in received.read(self._seconds_to_wait(), [*self._reports(), *self._channels()]):
+                for number in _received(pipe, self._seconds_to_wait(), [*self._reports(), *self._channels()]):
                     self._react(number)
                 self._read_reports()
                 self._send_sockets()
@@ -204,21 +204,15 @@ class Supervisor:
                 worker.process.wait()
 
 
-class _SignalPipe:
-    """The pipe into which Python writes the numbers of received signals, so that none is lost between reads."""
+def _received(pipe: socket.socket, seconds: float | None, others: Sequence[int]) -> list[int]:
+    """Wait for a signal, for so many seconds or without limit, or until one of the `others` is readable.
 
-    def __init__(self, receiver: socket.socket) -> None:
-        self._receiver = receiver
-
-    def read(self, seconds: float | None, others: Sequence[int] = ()) -> list[int]:
-        """Wait for a signal, for so many seconds or without limit, or until one of the `others` is readable.
-
-        Returns all pending signals in order, each number once.
-        """
-        select.select([self._receiver.fileno(), *others], [], [], seconds)
-        with suppress(BlockingIOError):
-            return list(dict.fromkeys(self._receiver.recv(4096)))
-        return []
+    Returns all pending signals in order, each number once.
+    """
+    select.select([pipe.fileno(), *others], [], [], seconds)
+    with suppress(BlockingIOError):
+        return list(dict.fromkeys(pipe.recv(4096)))
+    return []
 
 
 def report_started(settings: Settings) -> None:
@@ -233,7 +227,8 @@ def report_started(settings: Settings) -> None:
 
 
 @contextmanager
-def _open_signal_pipe() -> Iterator[_SignalPipe]:
+def _open_signal_pipe() -> Iterator[socket.socket]:
+    """Give the pipe into which Python writes the numbers of received signals, so that none is lost between reads."""
     receiver, sender = socket.socketpair()
     with receiver, sender:
         receiver.setblocking(False)
@@ -243,7 +238,7 @@ def _open_signal_pipe() -> Iterator[_SignalPipe]:
             signal.signal(number, lambda _number, _frame: None)
         signals.release()
         try:
-            yield _SignalPipe(receiver)
+            yield receiver
         finally:
             signals.ignore()
             signal.set_wakeup_fd(-1)

@@ -8,16 +8,16 @@ import gc
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from logpipe import signals
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
-from logpipe.engine.hosts.starting import StartError
+from logpipe.engine.hosts.host import StartError
 from logpipe.engine.logging.file import LogFile, Rotation
 from logpipe.engine.logging.repeats import Repeats
 from logpipe.engine.logging.setup import reopen, set_up
@@ -28,10 +28,9 @@ from logpipe.engine.system import SystemOptions
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
 from logpipe.sockets.kept import Sockets
-from logpipe.supervisor import checking
-from logpipe.supervisor.account import Account
+from logpipe.supervisor.checking import make_graph, registry_of
+from logpipe.supervisor.daemon import Account
 from logpipe.supervisor.settings import Settings, load
-from logpipe.supervisor.state import log_state
 
 UNRECOVERABLE: Final = 2
 """A worker's exit status when a restart cannot help; fluentd's number."""
@@ -61,12 +60,18 @@ class Loaded:
         return cls(root, read_system(root, lambda _diagnostic: None), found)  # building the graph reports its errors
 
     def build(self, settings: Settings, log: logging.Logger) -> Graph:
-        """Build the graph.
+        """Build the graph to run; its diagnostics are added to those of reading.
 
         Raises:
             ConfigError: it cannot run; the reasons are in `found`.
         """
-        return checking.build(settings, self.root, self.found, log)
+        registry = registry_of(settings, self.found.append, log)
+        if any(diagnostic.severity == "error" for diagnostic in self.found):
+            raise ConfigError(self.found)
+        graph = make_graph(settings, self.root, registry, self.found.append, log)
+        if settings.strict and any(diagnostic.severity != "hint" for diagnostic in self.found):
+            raise ConfigError(self.found)
+        return graph
 
 
 def set_up_log(settings: Settings, system: SystemOptions, account: Account | None = None) -> logging.Logger:
@@ -318,3 +323,25 @@ def log_failure(log: logging.Logger, failure: Exception) -> None:
     for each in failure.exceptions if isinstance(failure, ExceptionGroup) else (failure,):
         is_expected = each.is_expected if isinstance(each, StartError) else isinstance(each, LogpipeError)
         log.critical("cannot run: %s", each, exc_info=None if is_expected else (each.__cause__ or each))
+
+
+def log_state(graph: Graph, log: logging.Logger) -> None:
+    """Write each output's buffer, then each task with the place it waits at, a line each."""
+    for outlet in graph.outlets:
+        staging = outlet.staging
+        log.info(
+            "state: buffer of %s: bytes=%d queued_chunks=%d is_empty=%s",
+            outlet.host.plugin_id,
+            staging.size,
+            len(staging.queue),
+            staging.is_empty,
+        )
+    for task in sorted(asyncio.all_tasks(), key=asyncio.Task.get_name):
+        log.info("state: task %s: %s", task.get_name(), " > ".join(_places(task.get_coro())))
+
+
+def _places(waiting: Any) -> Iterator[str]:
+    """Yield the functions at which a coroutine is suspended, the innermost last, with the line in each."""
+    while (frame := getattr(waiting, "cr_frame", None)) is not None:
+        yield f"{frame.f_code.co_qualname}:{frame.f_lineno}"
+        waiting = waiting.cr_await

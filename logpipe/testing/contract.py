@@ -9,7 +9,7 @@ from logpipe.config.compat import convert
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
 from logpipe.config.options import Options, PluginConf
-from logpipe.engine.accounting.counted import DROPPED, MADE
+from logpipe.engine.accounting import DROPPED, MADE
 from logpipe.event import EventBatch, Receipt, Record
 from logpipe.plugin import AsyncFilter, Filter, Formatter, Input, Output, Parser, Plugin
 from logpipe.registry import Registry

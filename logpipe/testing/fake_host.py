@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from logpipe.config.options import PluginConf
-from logpipe.engine.accounting.counted import DROPPED, MADE
+from logpipe.engine.accounting import DROPPED, MADE
 from logpipe.engine.running.ledger import Ledger
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Measurement, Metrics

@@ -16,7 +16,7 @@ from logpipe.config.element import Element
 from logpipe.config.parser import parse_text
 from logpipe.engine.building.outlets import Replace
 from logpipe.engine.dead_letters.letters import Letter, decode
-from logpipe.engine.running.clock import SystemClock
+from logpipe.engine.hosts.host import SystemClock
 from logpipe.engine.running.graph import THREADS, Graph
 from logpipe.event import Event, EventBatch, Receipt, Record, Time
 from logpipe.plugin import Clock, Plugin

@@ -11,14 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logpipe.config import values
-from logpipe.config.ambiguous import ambiguity
 from logpipe.config.compat import convert
-from logpipe.config.context import Evaluation, ParseContext
-from logpipe.config.conversion import Seconds, Size, converter
-from logpipe.config.diagnostic import Diagnostic
+from logpipe.config.conversion import Seconds, Size, ambiguity, converter
+from logpipe.config.diagnostic import Diagnostic, render
 from logpipe.config.element import Element
+from logpipe.config.includes import Evaluation, ParseContext
 from logpipe.config.parser import Dialect, parse_text
-from logpipe.config.render import render
 from logpipe.config.yaml_tree import fill_from_yaml
 
 PIECES = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from logpipe.config.diagnostic import Position, error
-from logpipe.config.render import render
+from logpipe.config.diagnostic import Position, error, render
 
 
 def test_a_caret_stands_under_the_place(load: Any) -> None:

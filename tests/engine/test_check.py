@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logpipe.config.render import render
+from logpipe.config.diagnostic import render
 from logpipe.registry import Registry
 from logpipe.supervisor import Settings, check
 

@@ -19,7 +19,7 @@ from logpipe import (
     plugin_section,
 )
 from logpipe.builtin.out_routing import Copy
-from logpipe.engine.accounting.edges import UNNAMED, Edge
+from logpipe.engine.accounting import UNNAMED, Edge
 from logpipe.engine.building.outlets import DirectOutlet, PassingOutlet
 from logpipe.engine.dead_letters.queue import DeadLetterQueue
 from logpipe.engine.delivery.outlet import BufferedOutlet

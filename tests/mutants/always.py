@@ -75,7 +75,7 @@ ALWAYS: Final = [
     ),
     Always(
         "filters are started before outputs",
-        "Graph._in_start_order",
+        "Graph._start",
         "(*self.stages.outputs, *self.stages.filters)",
         "(*self.stages.filters, *self.stages.outputs)",
     ),

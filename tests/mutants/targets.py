@@ -9,10 +9,10 @@ from typing import Final
 MODULES: Final = {
     "logpipe": ["durable"],
     "logpipe/engine": [
-        *("router", "chain", "gate", "draining", "tag_pattern", "edges", "ledger"),
-        *("outlet", "flush_timer", "attempts", "sending", "verdict", "last_resort", "giving_up"),
+        *("router", "chain", "gate", "draining", "tag_pattern", "accounting", "ledger"),
+        *("outlet", "attempts", "sending", "outcome"),
         *("chunk_queue", "retry", "poison", "placeholders"),
-        *("queue", "files", "letters"),
+        *("queue", "letters"),
     ],
     "logpipe/builtin": ["position_file"],
     "logpipe/builtin/in_tail": [

@@ -8,7 +8,7 @@ import pwd
 import pytest
 
 from logpipe import LogpipeError
-from logpipe.supervisor.account import Account
+from logpipe.supervisor.daemon import Account
 
 NOBODY = pwd.getpwnam("nobody")
 

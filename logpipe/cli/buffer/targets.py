@@ -17,9 +17,8 @@ from logpipe.cli.arguments import settings_from
 from logpipe.cli.buffer.chunks import ChunkStore
 from logpipe.cli.buffer.dead_letters import CLAIMED, LetterStore, letter_stores
 from logpipe.cli.buffer.store import Item, Store, print_masked
-from logpipe.config.diagnostic import ConfigError, Diagnostic
-from logpipe.config.render import render_all
-from logpipe.engine.dead_letters.files import SUFFIX
+from logpipe.config.diagnostic import ConfigError, Diagnostic, render_all
+from logpipe.engine.dead_letters.letters import SUFFIX
 from logpipe.engine.running.graph import Graph, read_system
 from logpipe.errors import LogpipeError
 from logpipe.supervisor import Settings, load, registry_of

@@ -11,12 +11,10 @@ from itertools import chain
 from typing import Any, Final
 
 from logpipe.config.buffer_options import BufferOptions
-from logpipe.engine.accounting.coming_through_error import comes_through_error
-from logpipe.engine.accounting.counted import ERRORS, TAKEN
+from logpipe.engine.accounting import ERRORS, TAKEN, comes_through_error
 from logpipe.engine.buffering.chunk_keys import Place, Slices, when_due
 from logpipe.engine.buffering.chunk_queue import ChunkQueue
-from logpipe.engine.buffering.encoding import Encode, encode_all, encode_each
-from logpipe.engine.buffering.sizes import estimate_size, halves
+from logpipe.engine.buffering.encoding import Encode, encode_all, encode_each, estimate_size, halves
 from logpipe.engine.syncing import Piece, Syncing
 from logpipe.errors import BufferFull, PermanentError, RecordTooLarge
 from logpipe.event import EventBatch, Payloads, Receipt, size_of

@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from logpipe.config.diagnostic import Position, Report, error, warning
+from logpipe.config.diagnostic import Position, Report, did_you_mean, error, warning
 from logpipe.config.element import Element
-from logpipe.config.suggestion import did_you_mean
 from logpipe.engine.building.construction import ERROR, ROOT, Construction
 from logpipe.engine.building.lint import lint
 from logpipe.engine.building.outlets import OutletBuilder, Replace
 from logpipe.engine.building.workers import report_workers, sections_of
-from logpipe.engine.delivery.outlet import BufferedOutlet
 from logpipe.engine.hosts.host import PluginHost, World
-from logpipe.engine.hosts.kinds import FilterPluginHost, InputPluginHost
-from logpipe.engine.hosts.stage import Stage
+from logpipe.engine.hosts.kinds import FilterPluginHost, InputPluginHost, Stage
 from logpipe.engine.routing.chain import Rule
 from logpipe.engine.routing.router import Router
 from logpipe.engine.routing.tag_pattern import InvalidPatternError, compile_pattern
-from logpipe.plugin import AsyncFilter, Filter, Input, Outlet
+from logpipe.plugin import AsyncFilter, Filter, Input
 from logpipe.registry import Registry
 
 FLUENT_LOG: Final = "@FLUENT_LOG"
@@ -42,17 +39,7 @@ class Builder(Construction):
         replace: Replace | None = None,
     ) -> None:
         super().__init__(registry, world, report, log=log, strict=strict, compat=compat)
-        self._outlets = OutletBuilder(self, in_memory=in_memory, replace=replace)
-
-    @property
-    def buffered_outlets(self) -> list[BufferedOutlet]:
-        """Every buffered output, in the order they were built."""
-        return self._outlets.buffered
-
-    @property
-    def outlets_by_id(self) -> dict[str, Outlet]:
-        """Every output's way in, but for secondaries', by the output's id."""
-        return self._outlets.by_id
+        self.outlets = OutletBuilder(self, in_memory=in_memory, replace=replace)
 
     def build(self, root: Element, *, with_sources: bool = True) -> None:
         """Build everything in the order of fluentd's root_agent.rb: labels, `@ERROR`, root, sources."""
@@ -106,7 +93,7 @@ class Builder(Construction):
                 place = Position(start.file, start.line, start.column + problem.offset)
                 self.report(error("invalid-pattern", f"{element.title}: {problem}", place))
                 continue
-            found = self._outlets.top(element, router) if element.name == "match" else self._filter(element, router)
+            found = self.outlets.top(element, router) if element.name == "match" else self._filter(element, router)
             if found is not None:
                 stage, host = found
                 router.add(Rule(matches, stage, host))
@@ -115,7 +102,7 @@ class Builder(Construction):
         conf = self.configured("filter", element)
         if conf is None:
             return None
-        host = self.host(conf, router, FilterPluginHost, self._outlets)
+        host = self.host(conf, router, FilterPluginHost, self.outlets)
         plugin = self.construct(conf, host)
         if not isinstance(plugin, (Filter, AsyncFilter)):
             return None
@@ -126,7 +113,7 @@ class Builder(Construction):
         conf = self.configured("input", element)
         if conf is None:
             return
-        host = self.host(conf, self.routers[ROOT], InputPluginHost, self._outlets)
+        host = self.host(conf, self.routers[ROOT], InputPluginHost, self.outlets)
         plugin = self.construct(conf, host)
         if isinstance(plugin, Input):
             self.stages.inputs.append(Stage(plugin, host))

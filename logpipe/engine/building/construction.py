@@ -10,13 +10,12 @@ from typing import Any, Final, TypeVar
 
 from logpipe.config.compat import Rewrite, convert, is_spelled_as_before
 from logpipe.config.declare import InvalidSetting
-from logpipe.config.diagnostic import Diagnostic, Position, Report, error
+from logpipe.config.diagnostic import Diagnostic, Position, Report, did_you_mean, error
 from logpipe.config.element import Element
 from logpipe.config.options import Options, PluginConf, as_diagnostic, describe
-from logpipe.config.suggestion import did_you_mean
 from logpipe.engine.building.workers import is_shared
 from logpipe.engine.hosts.host import PartBuilder, PluginHost, World
-from logpipe.engine.hosts.stage import Stages
+from logpipe.engine.hosts.kinds import Stages
 from logpipe.engine.logging.setup import LEVELS, PluginLog
 from logpipe.engine.routing.router import Router
 from logpipe.plugin import Output, Plugin

@@ -1,5 +1,6 @@
-"""What a configuration makes of itself, for `logpipe explain`: the way of events, and the code of its expressions.
+"""What a configuration makes of itself: for `logpipe explain` the way of events and the code of its expressions.
 
+For `logpipe config` its text, secrets masked, with the defaults of what is not written.
 Nothing is built: a plugin's class is looked up only to read its settings.
 """
 
@@ -8,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from logpipe.config.compat import is_spelled_as_before
+from logpipe.config.conversion import default_words
+from logpipe.config.declare import REQUIRED, Explained, Explaining
 from logpipe.config.diagnostic import Diagnostic, Report
 from logpipe.config.element import Element
-from logpipe.config.explained import Explained, Explaining
 from logpipe.config.options import Options
+from logpipe.config.printer import print_tree
 from logpipe.config.secrets import MASK
 from logpipe.engine.building.construction import COMPAT, set_dialect
-from logpipe.engine.secrets import KINDS
-from logpipe.registry import Registry, UnknownPluginError
+from logpipe.engine.secrets import KINDS, options_classes, secret_finder
+from logpipe.registry import Registry
 
 
 def expressions(root: Element, registry: Registry, report: Report) -> Iterator[Explained]:
@@ -60,10 +63,8 @@ def _options_class(section: Element, registry: Registry) -> type[Options] | None
     kind = KINDS.get(section.name)
     if not kind or not section.type:
         return None
-    try:
-        return registry.find(kind, section.type).options_class
-    except UnknownPluginError:
-        return None
+    cls = registry.get(kind, section.type)
+    return None if cls is None else cls.options_class
 
 
 def routes(root: Element) -> Iterator[str]:
@@ -90,3 +91,23 @@ def _stages(group: Element, depth: int) -> Iterator[str]:
 
 def _line(depth: int, word: str, what: str, section: Element, target: str) -> str:
     return f"{'  ' * depth}{word:7} {what:30} {section.type}{target}  ({section.position})"
+
+
+def show(root: Element, registry: Registry, *, defaults: bool = False) -> str:
+    """Return the text of a configuration with secrets masked, and with the defaults of what is not written."""
+    found = options_classes(root, registry)
+    if defaults:
+        _write_defaults(root, found)
+    return print_tree(root, is_secret=secret_finder(found))
+
+
+def _write_defaults(element: Element, found: dict[int, type[Options]]) -> None:
+    for name, setting in found[id(element)].settings().items() if id(element) in found else ():
+        word = setting.name or name
+        given = word in element.params or setting.alias in element.params
+        if setting.role != "param" or given or setting.default is REQUIRED or setting.removed or setting.deprecated:
+            continue
+        if (words := default_words(setting.default)) is not None:
+            element.set(word, words, element.position)
+    for each in element.elements:
+        _write_defaults(each, found)

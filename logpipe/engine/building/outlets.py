@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -14,19 +14,17 @@ from logpipe.config.declare import InvalidSetting
 from logpipe.config.diagnostic import error
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf, describe
-from logpipe.engine.accounting.counted import EMITS, MISSING, TAKEN
-from logpipe.engine.accounting.edges import UNNAMED, Edge, Passing, Taker, passing
+from logpipe.engine.accounting import EMITS, MISSING, TAKEN, UNNAMED, Edge, Passing, Taker, passing
 from logpipe.engine.buffering.chunk_keys import Slices, compile_place
 from logpipe.engine.buffering.chunking import Staging
 from logpipe.engine.building.buffer_lint import lint_buffer, lint_placeholders, lint_repeated, lint_secondary
 from logpipe.engine.building.construction import Construction
-from logpipe.engine.building.late_outlet import LateOutlet
-from logpipe.engine.delivery.giving_up import GivingUp
 from logpipe.engine.delivery.outlet import SLOW_FLUSH_SECONDS, BufferedOutlet
-from logpipe.engine.hosts.host import PluginHost
-from logpipe.engine.hosts.kinds import OutputPluginHost
-from logpipe.engine.hosts.stage import Stage
+from logpipe.engine.delivery.sending import GivingUp
+from logpipe.engine.hosts.host import PluginHost, StartError, started
+from logpipe.engine.hosts.kinds import OutputPluginHost, Stage
 from logpipe.engine.routing.router import Router
+from logpipe.errors import RetryLater
 from logpipe.event import EventBatch
 from logpipe.plugin import Buffer, Outlet, Output, OutputHost
 from logpipe.plugin.failures import failure_of
@@ -100,7 +98,9 @@ class OutletBuilder:
         self._is_building_late = False
         """Whether an outlet is being built whose parts start with its first batch."""
         self.buffered: list[BufferedOutlet] = []
+        """Every buffered output, in the order they were built."""
         self.by_id: dict[str, Outlet] = {}
+        """Every output's way in, but for secondaries', by the output's id."""
 
     def top(self, element: Element, router: Router) -> tuple[Taker, OutputPluginHost] | None:
         """Build the output of a `<match>`."""
@@ -301,3 +301,43 @@ def _options(buffer_conf: PluginConf) -> BufferOptions:
         message = f"@type {buffer_conf.type} does not extend BufferOptions: report it to its authors"
         raise InvalidSetting(message, param="@type")
     return buffer_conf.options
+
+
+class LateOutlet:
+    """Starts what was built with its first batch; the graph stops it with all others.
+
+    Args:
+        outlet: the way in.
+        stages: the outputs that were built.
+        buffers: theirs.
+    """
+
+    def __init__(self, outlet: Taker, stages: Sequence[Stage[Any]], buffers: Sequence[BufferedOutlet]) -> None:
+        self._outlet = outlet
+        self._starts = [(stage.plugin.start, stage.host) for stage in stages]
+        self._starts += [(buffer.start, buffer.host) for buffer in buffers]
+        self._one_at_a_time = asyncio.Lock()
+
+    async def process(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
+        """Accept a batch.
+
+        Raises:
+            RetryLater: something could not start, which is tried again with the next batch.
+        """
+        if self._starts:
+            try:
+                async with self._one_at_a_time:
+                    await self._start()
+            except RetryLater:
+                edge.taken += len(batch.times)  # what is refused was taken
+                raise
+        await self._outlet.process(batch, edge)
+
+    async def _start(self) -> None:
+        while self._starts:
+            start, host = self._starts[0]
+            try:
+                await started(start(), host)
+            except StartError as problem:
+                raise RetryLater(str(problem)) from problem
+            del self._starts[0]

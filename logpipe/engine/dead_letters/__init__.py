@@ -1,1 +1,1 @@
-"""Events that failed: the `queue` to `@ERROR`, `letters` as lines of JSON, and the `files` they are kept in."""
+"""Events that failed: the `queue` to `@ERROR`, and `letters` as lines of JSON, with the files they are kept in."""

@@ -16,12 +16,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from logpipe.engine.accounting.coming_through_error import comes_through_error, coming_through_error
-from logpipe.engine.accounting.edges import UNNAMED, Edge
-from logpipe.engine.dead_letters.files import DeadLetterFiles
-from logpipe.engine.dead_letters.letters import Culprit, Letter, encode
+from logpipe.engine.accounting import UNNAMED, Edge, comes_through_error, coming_through_error
+from logpipe.engine.dead_letters.letters import Culprit, DeadLetterFiles, Letter, encode
+from logpipe.engine.logging.repeats import trace_of
 from logpipe.engine.logging.setup import OWN_TAGS, no_events
-from logpipe.engine.logging.traces import trace_of
 from logpipe.engine.poison import DATA_ERRORS
 from logpipe.engine.routing.router import Router
 from logpipe.errors import PermanentError
@@ -70,7 +68,8 @@ class DeadLetterQueue:
         self._moved = asyncio.Event()
         self.is_full = False
         """Whether who emits should wait for `room`."""
-        self._waiting = 0
+        self.waiting = 0
+        """Events that are neither in `@ERROR` nor in a file yet."""
         self._bytes = 0
         self._owed: Tally[Host] = Tally()
         self._said: dict[tuple[str, str], int] = {}
@@ -83,12 +82,7 @@ class DeadLetterQueue:
     @property
     def unexplained(self) -> int:
         """How many events came here and are nowhere; below zero where there are more than came."""
-        return self.count.value - self.rescued.value - self.filed.value - self._waiting
-
-    @property
-    def waiting(self) -> int:
-        """Events that are neither in `@ERROR` nor in a file yet."""
-        return self._waiting
+        return self.count.value - self.rescued.value - self.filed.value - self.waiting
 
     def add(
         self,
@@ -110,7 +104,7 @@ class DeadLetterQueue:
         letter = _Letter(tag, receipt, time, record, culprit, who)
         if receipt is not None:
             receipt.hold()
-        self._waiting += 1
+        self.waiting += 1
         self._owed[culprit] += 1
         if self.label is None or again:
             self._add_for_file(letter, error)
@@ -122,7 +116,7 @@ class DeadLetterQueue:
         self._arrived.set()
 
     def _look_for_room(self) -> None:
-        self.is_full = self._waiting >= MOST_WAITING or self._bytes >= MOST_WAITING_BYTES
+        self.is_full = self.waiting >= MOST_WAITING or self._bytes >= MOST_WAITING_BYTES
 
     def _add_for_file(self, letter: _Letter, error: Exception) -> None:
         tag, time, record, who = letter.tag, letter.time, letter.record, letter.who
@@ -162,7 +156,7 @@ class DeadLetterQueue:
                 self._log.error(
                     "%d error events went neither to @ERROR nor to a file: they stay owed to their sources, and those "
                     "that no source brings again are in this log alone",
-                    self._waiting,
+                    self.waiting,
                 )
 
     async def _work(
@@ -176,7 +170,7 @@ class DeadLetterQueue:
             await asyncio.sleep(0)  # a label whose stages never wait would leave nobody else a turn
 
     def _arrived_safely(self, letters: list[_Letter]) -> None:
-        self._waiting -= len(letters)
+        self.waiting -= len(letters)
         for letter in letters:
             self._owed[letter.culprit] -= 1
             if not self._owed[letter.culprit]:

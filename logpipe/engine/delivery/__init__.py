@@ -1,5 +1,5 @@
 """From chunks to an output.
 
-`outlet` puts four parts together: `flush_timer` (when), `attempts` (one try, by `sending`), `verdict` (what it has
-shown), `last_resort` (what is not tried again, by `giving_up`).
+`outlet` puts three parts together: `attempts` (when, and one try), `sending` (its way to the output, and of what no
+output takes to the dead letters), `outcome` (what a try has shown, and what becomes of what is not tried again).
 """

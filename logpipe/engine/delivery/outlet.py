@@ -1,24 +1,18 @@
 """An output behind its buffer: what comes goes into chunks (chunking.py), and these are delivered by tasks of its own.
 
-flush_timer.py      when chunks are queued and tried
-attempts.py         one attempt, by way of sending.py
-verdict.py          delivered, or tried again, or no more
-last_resort.py      what is not tried again: `<secondary>`, `@ERROR`, dead letters
+attempts.py         when chunks are queued and tried, and one attempt, by way of sending.py
+outcome.py          delivered, or tried again, or no more: `<secondary>`, `@ERROR`, dead letters
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from logpipe.engine.accounting.counted import EMITS
-from logpipe.engine.accounting.edges import UNNAMED, Edge
+from logpipe.engine.accounting import EMITS, UNNAMED, Edge
 from logpipe.engine.buffering.chunking import Staging
-from logpipe.engine.delivery.attempts import Attempts
-from logpipe.engine.delivery.flush_timer import FlushTimer
-from logpipe.engine.delivery.giving_up import GivingUp
-from logpipe.engine.delivery.last_resort import LastResort
-from logpipe.engine.delivery.sending import Sending
-from logpipe.engine.delivery.verdict import Verdict
+from logpipe.engine.delivery.attempts import Attempts, FlushTimer
+from logpipe.engine.delivery.outcome import Outcome
+from logpipe.engine.delivery.sending import GivingUp, Sending
 from logpipe.event import EventBatch
 from logpipe.plugin import Buffer, ChunkKey, Host, Output
 
@@ -47,8 +41,7 @@ class BufferedOutlet:
         self.host = host
         self.giving_up = giving_up
         sending = Sending(host, buffer, staging, giving_up, secondary)
-        verdict = Verdict(host, staging, sending, slow_flush_seconds)
-        self._attempts = Attempts(output, LastResort(host, staging, sending, verdict, giving_up))
+        self._attempts = Attempts(output, Outcome(host, staging, sending, giving_up, slow_flush_seconds))
         self._timer = FlushTimer(staging, host)
         self._last_tries: LastTries | None = None
         """What was tried while draining; None before that."""

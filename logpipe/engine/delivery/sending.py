@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 from logpipe.engine.buffering.chunking import Staging
-from logpipe.engine.delivery.giving_up import GivingUp
+from logpipe.engine.dead_letters.letters import Culprit, DeadLetterFiles
 from logpipe.engine.poison import DATA_ERRORS, Part, PoisonHunt
 from logpipe.errors import PermanentError, RefusedRecords
 from logpipe.plugin import Buffer, Chunk, Host, Output, StoredChunk
@@ -127,3 +128,57 @@ class Sending:
 
 def _is_divisible(output: Output[Any], chunk: StoredChunk) -> bool:
     return len(chunk) > 1 and not (chunk.encoded and output.encode is None)
+
+
+class GivingUp:
+    """The end of one output's events that are not delivered.
+
+    Args:
+        host: the output's.
+        files: take the dead letters.
+        culprit: how they name the output.
+        has_label: tells whether its errors go to `@ERROR`.
+        settle_errors: waits until the errors of the output, and of its `<secondary>`, are there or in a file.
+        is_thrown_away: whether nothing is kept, `disable_chunk_backup`.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        files: DeadLetterFiles,
+        culprit: Culprit,
+        *,
+        has_label: Callable[[], bool],
+        settle_errors: Callable[[], Awaitable[None]],
+        is_thrown_away: bool,
+    ) -> None:
+        self.saved = host.counter("given_up_records", "Events saved as dead letters: no output takes them.")
+        self.thrown_away = host.counter("thrown_away_records", "Events given up where disable_chunk_backup is true.")
+        self._host = host
+        self._files = files
+        self._culprit = culprit
+        self._has_label = has_label
+        self.settle_errors = settle_errors
+        self._is_thrown_away = is_thrown_away
+
+    async def refuse(self, part: Chunk, reason: Exception, *, encoded: bool, is_divided: bool) -> int:
+        """Let go of events that can never be delivered; returns how many of them are not errors of the output."""
+        # without @ERROR the events of a whole chunk go to a file of their own, and single ones to one together
+        is_single = is_divided and len(part) == 1 and not self._is_thrown_away
+        if encoded or not (self._has_label() or is_single):
+            return await self.save(part, reason, encoded=encoded)
+        for batch in part.batches():
+            for time, record in batch.events():
+                self._host.emit_error(batch.tag, time, record, reason, receipt=batch.receipt)
+        return 0
+
+    async def save(self, chunk: Chunk, error: Exception, *, encoded: bool) -> int:
+        """Make dead letters of a chunk, or throw it away where the settings say so; returns how many events it had."""
+        count = len(chunk)
+        if self._is_thrown_away:
+            self.thrown_away.add(count)
+            self._host.log.error("disable_chunk_backup is true: chunk %s with %d records is lost", chunk.id, count)
+        elif count:
+            await self._files.save(chunk, self._host, error, culprit=self._culprit, encoded=encoded)
+            self.saved.add(count)
+        return count

@@ -1,1 +1,1 @@
-"""What the engine offers to plugins: `host` for all, `kinds` for each kind; `stage` is a plugin with its host."""
+"""What the engine offers to plugins: `host` for all, `kinds` for each kind, with the plugins that they belong to."""

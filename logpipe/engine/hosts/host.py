@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
-from logpipe.engine.accounting.counted import ERRORS
-from logpipe.engine.accounting.edges import Edges, Taker
+from logpipe.engine.accounting import ERRORS, Edges, Taker
 from logpipe.engine.dead_letters.letters import Culprit
 from logpipe.engine.dead_letters.queue import DeadLetterQueue
 from logpipe.engine.routing.router import Router
+from logpipe.errors import LogpipeError
 from logpipe.event import Receipt, Record, Time
 from logpipe.metrics import Counter, Metrics
-from logpipe.plugin import Clock, Files, Formatter, Monitor, Parser
+from logpipe.plugin import Clock, Files, Formatter, Host, Monitor, Parser
 from logpipe.plugin.failures import failure_of
+from logpipe.registry import innermost_place, reason
 from logpipe.sockets.endpoint import Endpoints
+
+
+class SystemClock:
+    """The real time."""
+
+    now = staticmethod(time.time_ns)
+    monotonic = staticmethod(time.monotonic)
+    timeout = staticmethod(asyncio.timeout)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that long."""
+        await asyncio.sleep(seconds)
+
 
 T = TypeVar("T")
 
@@ -33,11 +49,9 @@ class PartBuilder(Protocol):
 
     def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
         """Build a `<store>`'s output with its buffer, and say how links call it."""
-        ...
 
     def router(self, label: str) -> Router | None:
         """Return a label's router, None where there is no such label."""
-        ...
 
 
 @dataclass(slots=True)
@@ -69,7 +83,7 @@ class World:
 
 
 class PluginHost:
-    """What the hosts of all kinds have in common; kind_hosts.py has the rest."""
+    """What the hosts of all kinds have in common; kinds.py has the rest."""
 
     def __init__(
         self,
@@ -217,3 +231,41 @@ class PluginHost:
         if self._world.monitor is None:
             raise RuntimeError(f"{self.plugin_id} asked for the monitor before the graph was built")
         return self._world.monitor
+
+
+_HINTS: Final = {
+    errno.EADDRINUSE: ": stop what uses it, or give another port",
+    errno.EACCES: ": let the user that logpipe runs as do it, or give another",
+    errno.EADDRNOTAVAIL: ": give an address of this machine",
+}
+
+
+class StartError(LogpipeError):
+    """A plugin could not start. `is_expected` tells a reason in the world from a mistake in the plugin."""
+
+    def __init__(self, message: str, *, is_expected: bool = True) -> None:
+        super().__init__(message)
+        self.is_expected = is_expected
+
+
+async def started(starting: Awaitable[None], host: Host) -> None:
+    """Wait until a plugin has started.
+
+    Raises:
+        StartError: it could not; what it raised is the cause.
+    """
+    who = getattr(host, "described", host.plugin_id)
+    try:
+        await starting
+    except LogpipeError as problem:
+        raise StartError(f"{who}: {problem}") from problem
+    except OSError as problem:
+        said = problem.strerror or str(problem)
+        said = f"{problem.filename}: {said}" if problem.filename else said
+        raise StartError(f"{who}: {said}{_HINTS.get(problem.errno or 0, '')}") from problem
+    except BaseException as raised:
+        error = failure_of(raised)
+        if error is None:
+            raise
+        said = f"{who}: the plugin failed: {reason(error)} ({innermost_place(raised)})"
+        raise StartError(said, is_expected=False) from raised

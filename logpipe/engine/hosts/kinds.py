@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from logpipe.config.declare import InvalidSetting
 from logpipe.config.options import PluginConf
-from logpipe.engine.accounting.coming_through_error import comes_through_error, coming_through_error
-from logpipe.engine.accounting.counted import DROPPED, MADE
-from logpipe.engine.accounting.edges import Edge, LinkedOutlet, passing_of
+from logpipe.engine.accounting import (
+    DROPPED,
+    MADE,
+    Edge,
+    LinkedOutlet,
+    comes_through_error,
+    coming_through_error,
+    passing_of,
+)
 from logpipe.engine.buffering.placeholders import expand
 from logpipe.engine.hosts.host import PluginHost
 from logpipe.engine.routing.router import Router
 from logpipe.errors import RoutingCircle
 from logpipe.event import EventBatch, Receipt, Record, Time
-from logpipe.plugin import Chunk, Outlet
+from logpipe.plugin import Chunk, Outlet, Plugin
 from logpipe.sockets.address import Address
 from logpipe.sockets.endpoint import Endpoint
 
@@ -181,3 +188,23 @@ async def _give(router: Router, batch: EventBatch, edge: Edge) -> None:
     """Emit a batch, counting it when that begins: a task that is cancelled before has given nothing."""
     edge.given += len(batch.times)
     await router.emit(batch, edge)
+
+
+K_co = TypeVar("K_co", bound=PluginHost, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[K_co]):
+    """A plugin with its host."""
+
+    plugin: Plugin[Any]
+    host: K_co
+
+
+@dataclass(slots=True)
+class Stages:
+    """Every plugin of a graph, in the order they were built."""
+
+    inputs: list[Stage[InputPluginHost]] = field(default_factory=list)
+    filters: list[Stage[FilterPluginHost]] = field(default_factory=list)
+    outputs: list[Stage[OutputPluginHost]] = field(default_factory=list)

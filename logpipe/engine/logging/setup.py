@@ -54,27 +54,25 @@ class FluentdFormatter(logging.Formatter):
 
     def __init__(self, *, worker: int | None = None, time_format: str = "%Y-%m-%d %H:%M:%S %z") -> None:
         super().__init__()
-        self._worker = "" if worker is None else f"#{worker} "
+        self._worker = worker
         self._time_format = time_format
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, or several where there is a traceback."""
-        stamp = datetime.fromtimestamp(record.created).astimezone().strftime(self._time_format)
-        return f"{stamp} [{level_name(record.levelno)}]: {self._worker}{describe(record)}"
+        worker = "" if self._worker is None else f"#{self._worker} "
+        return f"{self._stamp(record)} [{level_name(record.levelno)}]: {worker}{describe(record)}"
+
+    def _stamp(self, record: logging.LogRecord) -> str:
+        return datetime.fromtimestamp(record.created).astimezone().strftime(self._time_format)
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(FluentdFormatter):
     """One JSON object a line."""
-
-    def __init__(self, *, worker: int | None = None, time_format: str = "%Y-%m-%d %H:%M:%S %z") -> None:
-        super().__init__()
-        self._worker = {} if worker is None else {"worker_id": worker}
-        self._time_format = time_format
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
-        stamp = datetime.fromtimestamp(record.created).astimezone().strftime(self._time_format)
-        line = {"time": stamp, "level": level_name(record.levelno), "message": describe(record), **self._worker}
+        worker = {} if self._worker is None else {"worker_id": self._worker}
+        line = {"time": self._stamp(record), "level": level_name(record.levelno), "message": describe(record), **worker}
         return orjson.dumps(line).decode()
 
 

@@ -1,5 +1,5 @@
 """From a tag to its outlet.
 
-`router` keeps one compiled `chain` of filters for each tag, found by `tag_pattern`; `checked` looks at what a filter
-returned, `gate` keeps the order behind a filter that holds events back.
+`router` keeps one compiled `chain` of filters for each tag, found by `tag_pattern`, and looks at
+what filters return; `gate` keeps the order behind a filter that holds events back.
 """

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from logpipe.engine.accounting.counted import DROPPED, ERRORS, MADE, PASSED, TAKEN
-from logpipe.engine.accounting.edges import UNNAMED, Edge, Edges, Taker
-from logpipe.event import EventBatch
+from logpipe.engine.accounting import DROPPED, ERRORS, MADE, PASSED, TAKEN, UNNAMED, Edge, Edges, Taker
+from logpipe.event import EventBatch, LineBatch
 from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.metrics import Counter
 from logpipe.plugin import AsyncFilter, Filter, Host
@@ -19,7 +19,6 @@ class Passage(Protocol):
 
     async def pass_on(self, batch: EventBatch, chain: Chain, *, is_own: bool) -> None:
         """Send on what the filter has returned, with its own receipt or the input's; returns when it is accepted."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +136,31 @@ def _step(stage: Filter[Any] | AsyncFilter[Any], process: Callable[[EventBatch],
     taken, passed, dropped = host.counter(*TAKEN), host.counter(*PASSED), host.counter(*DROPPED)
     made, errors = host.counter(*MADE), host.counter(*ERRORS)
     return Step(process, host, edge, taken, passed, dropped, made, errors, cls.__name__, is_checked)
+
+
+def problem_of(passed: Any, stage: str) -> TypeError | None:
+    """Return what is wrong with what a filter's `process` returned; None where nothing is."""
+    if not isinstance(passed, EventBatch):
+        if inspect.iscoroutine(passed):
+            passed.close()
+        return TypeError(f"{stage}.process returned a {type(passed).__name__}: return an EventBatch")
+    if passed.is_uneven:
+        lengths = f"{len(passed.times)} times and {len(passed.records)} records"
+        return TypeError(f"{stage}.process returned a batch of {lengths}: both must be as many")
+    if isinstance(passed, LineBatch) and passed.is_unread:
+        return None
+    if passed.records and not {*map(type, passed.records)} <= {dict}:
+        records: list[Any] = passed.records
+        odd = {type(each).__name__ for each in records if not isinstance(each, dict)}
+        if odd:
+            return TypeError(f"{stage}.process returned a {odd.pop()} in the place of a record: records are dicts")
+    return None
+
+
+def mended(batch: EventBatch) -> EventBatch:
+    """Return the events of a batch that a filter has changed in place before it failed, as far as they are events."""
+    given: list[Any] = batch.records
+    records = [each if isinstance(each, dict) else {"message": str(each)} for each in given]
+    times = [*batch.times[: len(records)]]
+    times += [times[-1] if times else 0] * (len(records) - len(times))
+    return EventBatch(batch.tag, times, records, batch.receipt)

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final, Protocol
 
-from logpipe.engine.accounting.coming_through_error import comes_through_error, coming_through_error
-from logpipe.engine.accounting.counted import PASSED
+from logpipe.engine.accounting import PASSED, comes_through_error, coming_through_error
 from logpipe.engine.routing.chain import Chain
 from logpipe.errors import BufferFull, RetryLater
 from logpipe.event import EventBatch
@@ -32,7 +31,6 @@ class Route(Protocol):
 
     async def run(self, chain: Chain, batch: EventBatch) -> None:
         """Run a batch through a chain."""
-        ...
 
 
 class Rejecting(Protocol):
@@ -40,7 +38,6 @@ class Rejecting(Protocol):
 
     def reject(self, batch: EventBatch, error: Exception, *, culprit: Host) -> None:
         """Send every event of a batch to `@ERROR`, or to the log where there is none."""
-        ...
 
 
 class _Order:

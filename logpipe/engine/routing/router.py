@@ -11,11 +11,9 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from logpipe.engine.accounting.counted import DROPPED, MADE, PASSED, REJECTED, TAKEN
-from logpipe.engine.accounting.edges import UNNAMED, Edge, Edges
-from logpipe.engine.logging.traces import trace_of
-from logpipe.engine.routing.chain import Chain, Rule, Step, compile_chain, title_of
-from logpipe.engine.routing.checked import mended, problem_of
+from logpipe.engine.accounting import DROPPED, MADE, PASSED, REJECTED, TAKEN, UNNAMED, Edge, Edges
+from logpipe.engine.logging.repeats import trace_of
+from logpipe.engine.routing.chain import Chain, Rule, Step, compile_chain, mended, problem_of, title_of
 from logpipe.engine.routing.gate import Gate
 from logpipe.errors import BufferFull, RetryLater
 from logpipe.event import EventBatch
@@ -37,21 +35,17 @@ class DeadLetters(Protocol):
 
     def reject(self, batch: EventBatch, error: Exception, *, culprit: Host) -> None:
         """Send every event of a batch to `@ERROR`, or to the log where there is none."""
-        ...
 
     @property
     def is_full(self) -> bool:
         """Whether there are so many waiting that who emits should wait for `room`."""
-        ...
 
     async def room(self) -> None:
         """Return when there are not too many waiting; this is their back-pressure."""
-        ...
 
     @property
     def has_label(self) -> bool:
         """Whether there is a `<label @ERROR>` with a place for them."""
-        ...
 
 
 class Router:

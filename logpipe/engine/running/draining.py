@@ -12,10 +12,10 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-from logpipe.engine.accounting.counted import TAKEN
+from logpipe.engine.accounting import TAKEN
 from logpipe.engine.delivery.outlet import BufferedOutlet
 from logpipe.engine.hosts.host import World
-from logpipe.engine.hosts.stage import Stages
+from logpipe.engine.hosts.kinds import Stages
 from logpipe.plugin import FilterBase, Input, Output
 from logpipe.plugin.failures import failure_of
 
@@ -45,7 +45,7 @@ class Draining:
         self._outlets = outlets
         self._world = world
         self._log = log
-        self._begun: dict[object, asyncio.Task[None]] = {}
+        self._begun: dict[object, asyncio.Task[bool]] = {}
         self._flushed: dict[object, int] = {}
         """How many events each output had taken when it was told to flush."""
 
@@ -83,7 +83,7 @@ class Draining:
         tasks = []
         for key, log, work in works:
             if key not in self._begun or self._begun[key].done():
-                self._begun[key] = group.create_task(_drained(work(), log), name="drain")
+                self._begun[key] = group.create_task(_is_done(work(), log), name="drain")
             tasks.append(self._begun[key])
         if tasks:
             await asyncio.wait(tasks, timeout=TURN)
@@ -111,10 +111,6 @@ class Draining:
             async with asyncio.timeout(TURN):
                 await self._world.emit_ended.wait()
         return True
-
-
-async def _drained(work: Coroutine[Any, Any, None], log: Log) -> None:
-    await _is_done(work, log)
 
 
 async def _is_done(work: Coroutine[Any, Any, None], log: Log) -> bool:

@@ -19,20 +19,16 @@ from logpipe.config.element import Element
 from logpipe.engine.building.build import FLUENT_LOG, Builder
 from logpipe.engine.building.construction import ROOT
 from logpipe.engine.building.outlets import Replace
-from logpipe.engine.dead_letters.files import DeadLetterFiles, default_base
+from logpipe.engine.dead_letters.letters import DeadLetterFiles, default_base
 from logpipe.engine.dead_letters.queue import DeadLetterQueue
-from logpipe.engine.delivery.outlet import BufferedOutlet
-from logpipe.engine.hosts.host import PluginHost, World
-from logpipe.engine.hosts.stage import Stage
-from logpipe.engine.hosts.starting import started
+from logpipe.engine.hosts.host import PluginHost, SystemClock, World, started
+from logpipe.engine.hosts.kinds import Stage
 from logpipe.engine.logging.setup import LogEvents, no_events
 from logpipe.engine.routing.router import Router
-from logpipe.engine.running.clock import SystemClock
 from logpipe.engine.running.draining import Draining
 from logpipe.engine.running.ledger import Ledger, take
-from logpipe.engine.running.left_behind import LeftBehind
+from logpipe.engine.running.left_behind import Left, LeftBehind, left_in
 from logpipe.engine.running.monitor import GraphMonitor
-from logpipe.engine.running.reloading import Left, left_in
 from logpipe.engine.system import SystemOptions
 from logpipe.event import EventBatch
 from logpipe.plugin import Clock, Files, Input
@@ -53,18 +49,12 @@ TODAY: Final = "1"
 class Graph:
     """A built configuration. `run` starts it, and stops it after `request_stop`."""
 
-    def __init__(
-        self,
-        builder: Builder,
-        outlets: list[BufferedOutlet],
-        system: SystemOptions,
-        left_behind: LeftBehind | None = None,
-    ) -> None:
+    def __init__(self, builder: Builder, system: SystemOptions, left_behind: LeftBehind | None) -> None:
         self.world = builder.world
         self.stages = builder.stages
         self.routers = builder.routers
-        self.outlets = outlets
-        self.outlets_by_id = builder.outlets_by_id
+        self.outlets = builder.outlets.buffered
+        self.outlets_by_id = builder.outlets.by_id
         self.rewrites = builder.rewrites
         self.started: asyncio.Event = asyncio.Event()
         self.command_line: Mapping[str, Any] = {}
@@ -147,7 +137,7 @@ class Graph:
             raise ConfigError(errors)
         is_looked_after = config_path is not None and not in_memory
         left_behind = LeftBehind(base / "backup", world, registry, log) if is_looked_after else None
-        return cls(builder, builder.buffered_outlets, system, left_behind)
+        return cls(builder, system, left_behind)
 
     def ledger(self) -> Ledger:
         """Return where every byte and every event of this run went so far; of a stopped graph, for good."""
@@ -230,7 +220,7 @@ class Graph:
     async def _start(self) -> None:
         built = list(self.outlets)  # what outputs build while they start begins with its first batch
         self.world.is_starting = True
-        for stage in self._in_start_order():
+        for stage in (*self.stages.outputs, *self.stages.filters):
             await started(stage.plugin.start(), stage.host)
         for outlet in built:
             await started(outlet.start(), outlet.host)
@@ -242,9 +232,6 @@ class Graph:
             assert isinstance(stage.plugin, Input)  # noqa: S101 - the builder put only inputs there
             await started(stage.plugin.start(), stage.host)
             stage.host.start_running(self._keep_running(stage.plugin, stage))
-
-    def _in_start_order(self) -> Iterable[Stage[PluginHost]]:
-        return (*self.stages.outputs, *self.stages.filters)
 
     async def _keep_running(self, plugin: Input[Any], stage: Stage[PluginHost]) -> None:
         """Run an input, again after a back-off when it fails."""
@@ -270,7 +257,7 @@ class Graph:
         group = self.world.group
         assert group is not None  # noqa: S101 - run has set it
         delivering = group.create_task(self._deliver_rest(), name="drain")
-        aborted = group.create_task(self._wait_for_abort(), name="abort")
+        aborted = group.create_task(self._aborted.wait(), name="abort")
         timeout = float(self._system.shutdown_timeout)
         _, pending = await asyncio.wait((delivering, aborted), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if delivering in pending and aborted in pending:
@@ -285,9 +272,6 @@ class Graph:
         if self._watched is not None and self._system.log_event_verbose:  # compat: engine.rb, stop_phase
             await self._emit_kept(*self._watched)  # before the outputs are drained
         await draining.run()
-
-    async def _wait_for_abort(self) -> None:
-        await self._aborted.wait()
 
     async def _stop(self) -> None:
         if self._left_behind is not None:

@@ -11,18 +11,18 @@ lost in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
-from logpipe.engine.accounting.counted import MISSING
-from logpipe.engine.accounting.edges import Edge
+from logpipe.engine.accounting import MISSING, Edge
 from logpipe.engine.delivery.outlet import BufferedOutlet
 from logpipe.engine.hosts.host import World
-from logpipe.engine.hosts.kinds import FilterPluginHost, InputPluginHost, OutputPluginHost
-from logpipe.engine.hosts.stage import Stage, Stages
+from logpipe.engine.hosts.kinds import FilterPluginHost, InputPluginHost, OutputPluginHost, Stage, Stages
 from logpipe.engine.routing.router import Router
-from logpipe.engine.running.reloading import Left, reload_edges
+from logpipe.engine.running.left_behind import Left, reload_edges
 from logpipe.metrics import SourceAccount
 from logpipe.plugin import FilterBase, Input
 
@@ -83,20 +83,6 @@ class OutputLine:
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeLine:
-    """The events that went over one link."""
-
-    giver: str
-    taker: str
-    given: int
-    """As the giver has counted them."""
-    taken: int
-    """As the taker has."""
-    lost: int
-    """The difference; below zero where more came than were given."""
-
-
-@dataclass(frozen=True, slots=True)
 class Ledger:
     """All lines of one worker."""
 
@@ -104,7 +90,7 @@ class Ledger:
     inputs: tuple[InputLine, ...]
     routes: tuple[RouteLine, ...]
     outputs: tuple[OutputLine, ...]
-    edges: tuple[EdgeLine, ...] = ()
+    edges: tuple[Edge, ...] = ()
     errors_unexplained: int = 0
     """Error events that are neither in `@ERROR` nor in a file nor on their way there."""
 
@@ -132,7 +118,7 @@ class Ledger:
             "inputs": list(map(asdict, self.inputs)),
             "routes": list(map(asdict, self.routes)),
             "outputs": list(map(asdict, self.outputs)),
-            "edges": list(map(asdict, self.edges)),
+            "edges": [{**asdict(edge), "lost": edge.lost} for edge in self.edges],
             "gaps": self.gaps(),
             "sums": self.sums(),
             "unexplained": self.unexplained,
@@ -140,20 +126,18 @@ class Ledger:
 
     def lines(self) -> list[str]:
         """Return it as text for people: what is not zero, the sums in the last line."""
-        shown = [f"ledger of source {source.name}: {_numbers(_source(source))}" for source in self._odd_sources()]
-        shown += [f"ledger of input {line.plugin_id}: {_numbers(_input(line))}" for line in self.inputs]
+        # of the sources those that somebody should look at: there may be thousands of others
+        odd = (source for source in self.sources if source.abandoned or source.unexplained)
+        shown = [f"ledger of source {source.name}: {_numbers(_source(source))}" for source in odd]
+        shown += [f"ledger of input {line.plugin_id}: {_numbers(_counts(line))}" for line in self.inputs]
         shown += [f"ledger of route {line.name}: {_numbers(_route(line))}" for line in self.routes if line.emitted]
-        shown += [f"ledger of output {line.plugin_id}: {_numbers(_output(line))}" for line in self.outputs]
+        shown += [f"ledger of output {line.plugin_id}: {_numbers(_counts(line))}" for line in self.outputs]
         shown += [
             f"ledger of edge {line.giver} to {line.taker}: given={line.given} taken={line.taken} lost={line.lost}"
             for line in self.edges
             if line.lost
         ]
         return [*shown, f"ledger: {_numbers(self.sums())} unexplained={self.unexplained}"]
-
-    def _odd_sources(self) -> Iterable[SourceAccount]:
-        """Return the sources that somebody should look at: there may be thousands of others."""
-        return (source for source in self.sources if source.abandoned or source.unexplained)
 
     def sums(self) -> dict[str, int]:
         """Return the numbers that matter, over all lines."""
@@ -166,7 +150,7 @@ class Ledger:
             for name, count in _source(source).items():
                 totals[f"{name}_bytes"] = totals.get(f"{name}_bytes", 0) + count
         for line in self.outputs:
-            for name, count in _output(line).items():
+            for name, count in _counts(line).items():
                 totals[name] = totals.get(name, 0) + count
         totals["filtered"] = sum(sum(line.filtered.values()) for line in self.routes)
         totals["filter_errors"] = sum(sum(line.errors.values()) for line in self.routes)
@@ -194,8 +178,9 @@ def _numbers(numbers: Mapping[str, int]) -> str:
     return " ".join(f"{name}={count}" for name, count in numbers.items() if count) or "nothing"
 
 
-def _input(line: InputLine) -> dict[str, int]:
-    return {"emitted": line.emitted, "errors": line.errors, "unmatched": line.unmatched}
+def _counts(line: InputLine | OutputLine) -> dict[str, int]:
+    """Return the numbers of a line by their names."""
+    return {name: count for name, count in asdict(line).items() if name != "plugin_id"}
 
 
 def _source(source: SourceAccount) -> dict[str, int]:
@@ -207,28 +192,10 @@ def _source(source: SourceAccount) -> dict[str, int]:
 
 def _route(line: RouteLine) -> dict[str, int]:
     numbers = {"in": line.emitted}
-    numbers.update((f"filtered.{name}", count) for name, count in line.filtered.items())
-    numbers.update((f"errors.{name}", count) for name, count in line.errors.items())
-    numbers.update((f"held.{name}", count) for name, count in line.held.items())
-    numbers.update((f"lost.{name}", count) for name, count in line.lost.items())
+    for what in ("filtered", "errors", "held", "lost"):
+        numbers.update((f"{what}.{name}", count) for name, count in getattr(line, what).items())
     rest = {"unmatched": line.unmatched, "passed": line.passed, "refused": line.refused}
     return {**numbers, **rest, "unexplained": line.unexplained}
-
-
-def _output(line: OutputLine) -> dict[str, int]:
-    return {
-        "taken": line.taken,
-        "resumed": line.resumed,
-        "delivered": line.delivered,
-        "errors": line.errors,
-        "dead_letters": line.dead_letters,
-        "dropped": line.dropped,
-        "thrown_away": line.thrown_away,
-        "damaged": line.damaged,
-        "refused_by_disk": line.refused_by_disk,
-        "waiting": line.waiting,
-        "unexplained": line.unexplained,
-    }
 
 
 def take(
@@ -248,13 +215,11 @@ def take(
         elif not stage.host.is_secondary:
             outputs.append(_direct_line(stage))
     return Ledger(
-        sources=tuple(account for plugin in _inputs(stages) for account in plugin.accounts()),
+        sources=tuple(chain(*(each.plugin.accounts() for each in stages.inputs if isinstance(each.plugin, Input)))),
         inputs=tuple(map(_input_line, stages.inputs)),
         routes=tuple(_route_line(router, stages.filters) for router in routers),
         outputs=tuple(outputs),
-        edges=tuple(
-            _edge_line(edge) for edge in (*world.edges, _errors(stages, world), *reload_edges(before, outlets))
-        ),
+        edges=tuple(map(copy, (*world.edges, _errors(stages, world), *reload_edges(before, outlets)))),
         errors_unexplained=world.dead_letters.unexplained,
     )
 
@@ -263,14 +228,6 @@ def _errors(stages: Stages, world: World) -> Edge:
     """Return the link from all stages to what takes their errors."""
     given = sum(stage.host.errors.value for stage in (*stages.inputs, *stages.filters, *stages.outputs))
     return Edge("stages", "errors", given, world.dead_letters.count.value)
-
-
-def _edge_line(edge: Edge) -> EdgeLine:
-    return EdgeLine(edge.giver, edge.taker, edge.given, edge.taken, edge.lost)
-
-
-def _inputs(stages: Stages) -> Iterator[Input[Any]]:
-    return (stage.plugin for stage in stages.inputs if isinstance(stage.plugin, Input))
 
 
 def _count(stage: Stage[Any], name: str) -> int:

@@ -2,6 +2,7 @@
 
 Each run writes down where its buffers keep chunks, beside the dead letters. What a later run of the same file does not
 use any more (a changed path, `@type memory`, an `@id` of another name, fewer workers) is looked at, and nothing else.
+What the next run in the same process finds in a place that it does use is a link of its ledger.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from logpipe.durable import Disk
+from logpipe.engine.accounting import Edge
+from logpipe.engine.delivery.outlet import BufferedOutlet
 from logpipe.engine.hosts.host import World
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Buffer
@@ -108,3 +112,27 @@ def _read(file: Path) -> list[Kept]:
         return [Kept(str(type_), str(place)) for type_, place in rows]
     except (OSError, ValueError, TypeError):
         return []
+
+
+Left: TypeAlias = Mapping[str, int]
+"""Events by the place of the buffer that holds them, as `Buffer.place` says it."""
+
+
+def left_in(outlets: Iterable[BufferedOutlet]) -> Left:
+    """Return what buffers hold that survive this run, but for those that hold chunks which nobody has counted."""
+    return {
+        outlet.buffer.place: outlet.staging.waiting
+        for outlet in outlets
+        if outlet.buffer.place and not outlet.staging.uncounted
+    }
+
+
+def reload_edges(before: Left, outlets: Iterable[BufferedOutlet]) -> Iterator[Edge]:
+    """Yield the links from the run before to the outputs whose buffers are where its were: left = resumed.
+
+    What is in other places has no taker here, and is said by left_behind.py.
+    """
+    for outlet in outlets:
+        if outlet.buffer.place in before and not outlet.staging.uncounted:
+            title = f"output {outlet.host.plugin_id}"
+            yield Edge(f"{title} before", title, before[outlet.buffer.place], outlet.staging.resumed.value)

@@ -10,7 +10,7 @@ from logpipe.config.element import Unset
 from logpipe.engine.building.construction import ROOT
 from logpipe.engine.delivery.outlet import BufferedOutlet
 from logpipe.engine.hosts.host import PluginHost, World
-from logpipe.engine.hosts.stage import Stage, Stages
+from logpipe.engine.hosts.kinds import Stage, Stages
 from logpipe.engine.routing.router import Router
 from logpipe.engine.running.ledger import Ledger
 from logpipe.engine.secrets import masked, secret_finder
@@ -31,7 +31,6 @@ class Watched(Protocol):
 
     def ledger(self) -> Ledger:
         """Return where every byte and every event went so far."""
-        ...
 
 
 class StageState:

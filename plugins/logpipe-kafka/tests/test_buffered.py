@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from logpipe import ChunkKey, DeliveryError, EventBatch, PermanentError, Record
-from logpipe.engine.running.clock import SystemClock
+from logpipe.engine.hosts.host import SystemClock
 from logpipe.testing import FakeHost, Pipeline, build, drive, wait_for
 from logpipe_kafka.out_kafka_buffered import KafkaBufferedOutput
 from tests.services.mock_kafka import Error, MockKafka, Request

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from logpipe.engine.running.clock import SystemClock
+from logpipe.engine.hosts.host import SystemClock
 from logpipe.testing import pipeline, wait_for
 from tests.faults import texts
 from tests.faults.outcome import Impossible

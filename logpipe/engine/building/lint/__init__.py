@@ -5,10 +5,8 @@ from __future__ import annotations
 from logpipe.config.diagnostic import Report
 from logpipe.config.element import Element
 from logpipe.engine.building.lint.circles import lint_circles
-from logpipe.engine.building.lint.listeners import lint_listeners
-from logpipe.engine.building.lint.quotes import lint_quotes
 from logpipe.engine.building.lint.routes import lint_routes
-from logpipe.engine.building.lint.secrets import lint_secrets
+from logpipe.engine.building.lint.sections import lint_listeners, lint_quotes, lint_secrets
 from logpipe.engine.building.lint.tags import lint_tags
 from logpipe.registry import Registry
 

@@ -16,8 +16,7 @@ from typing import Final, NamedTuple
 from logpipe.config.diagnostic import Diagnostic, Report, error, warning
 from logpipe.config.element import Element
 from logpipe.config.options import describe
-from logpipe.engine.building.lint.pattern_index import PatternIndex
-from logpipe.engine.building.lint.traits import input_class, output_class, stores
+from logpipe.engine.building.lint.lookup import PatternIndex, input_class, output_class, stores
 from logpipe.engine.routing.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.plugin import Way

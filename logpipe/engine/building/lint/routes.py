@@ -9,7 +9,7 @@ from typing import Final
 from logpipe.config.diagnostic import Diagnostic, Report, remark, warning
 from logpipe.config.element import Element
 from logpipe.config.options import describe
-from logpipe.engine.building.lint.pattern_index import parts_of
+from logpipe.engine.building.lint.lookup import parts_of
 
 OWN_LABELS: Final = frozenset({"@ERROR", "@FLUENT_LOG"})
 _OWN_TAGS: Final = "fluent.info"
@@ -18,14 +18,11 @@ _OWN_TAGS: Final = "fluent.info"
 def lint_routes(elements: list[Element], report: Report) -> None:
     """Report what looks like a mistake in the routes of a root's sections; nothing here keeps it from running."""
     labels = [element for element in elements if element.name == "label"]
-    for group in (elements, *(label.elements for label in labels)):
-        for diagnostic in _lint_order(group):
-            report(diagnostic)
-    for diagnostic in _lint_labels(labels, elements):
-        report(diagnostic)
+    found = [*map(_lint_order, (elements, *(label.elements for label in labels))), _lint_labels(labels, elements)]
     if not any(label.arg == "@FLUENT_LOG" for label in labels):
-        for diagnostic in _lint_own_log(elements):
-            report(diagnostic)
+        found.append(_lint_own_log(elements))
+    for diagnostic in chain.from_iterable(found):
+        report(diagnostic)
 
 
 def _lint_order(elements: list[Element]) -> Iterator[Diagnostic]:

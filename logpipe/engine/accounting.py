@@ -1,4 +1,4 @@
-"""The links of a graph: who gives events to whom, counted at both ends.
+"""What the ledger adds up: the counters of stages, and the links of a graph, counted at both ends.
 
 Whoever gives counts before the call, whoever takes on entry, and neither looks at the other's number: a difference is
 an event that was lost, doubled or invented on the way, and says between whom. What is refused was given and taken, and
@@ -8,11 +8,22 @@ is given again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from logpipe.event import EventBatch
+from logpipe.event import EventBatch, Receipt
+
+# names that a monitor sees, too, each with what it says
+TAKEN: Final = ("taken_records", "Events that came to it and that it accepted.")
+EMITS: Final = ("emit_count", "Batches that came to it.")
+PASSED: Final = ("passed_records", "Events that it let pass.")
+ERRORS: Final = ("error_records", "Events of it that went to @ERROR or the dead letters.")
+DROPPED: Final = ("filtered_records", "Events that it dropped on purpose.")
+MADE: Final = ("made_records", "Events that it made of others.")
+MISSING: Final = ("missing_records", "Events that it was to pass on, and neither did nor said why.")
+REJECTED: Final = ("rejected_records", "Events of batches that it could not take and that went to @ERROR whole.")
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +66,6 @@ class Taker(Protocol):
 
     async def process(self, batch: EventBatch, edge: Edge = UNNAMED) -> None:
         """Accept a batch; returns when it is accepted, raises when it is not."""
-        ...
 
 
 @dataclass(slots=True)
@@ -102,3 +112,21 @@ class LinkedOutlet:
         await self.taker.process(batch, edge)
         if found is not None:
             found.left -= given
+
+
+_through_error: Final[ContextVar[bool]] = ContextVar("through_error", default=False)
+
+
+@contextmanager
+def coming_through_error() -> Iterator[None]:
+    """Say of what is emitted in this block that it has been in `@ERROR`, whatever receipts it has."""
+    token = _through_error.set(True)
+    try:
+        yield
+    finally:
+        _through_error.reset(token)
+
+
+def comes_through_error(receipt: Receipt | None = None) -> bool:
+    """Return whether what is being emitted, or what a receipt is for, has been in `@ERROR`."""
+    return _through_error.get() or (receipt is not None and receipt.came_through_error)
