@@ -125,21 +125,16 @@ class Books:
             return
         generation.ledger.departed += count
         if generation.blank:  # space that its writer had reserved
-            generation.ledger.skip(count, "nul")
+            generation.ledger.skipped["nul"] += count
         else:
             self._lose(trail, generation, count, "truncated")
 
     def pass_over(self, trail: Trail, path: str, count: int, why: str) -> None:
         """Count a file that may have been a path's and is not read; said once, since it is known from then on."""
-        self._host.log.warning(
-            "%s (%d bytes) came while nobody looked and may have been %s: it is not read, since %s",
-            shown(path),
-            count,
-            trail.name,
-            why,
-        )
+        text = "%s (%d bytes) came while nobody looked and may have been %s: it is not read, since %s"
+        self._host.log.warning(text, shown(path), count, trail.name, why)
         trail.ledger.departed += count
-        trail.ledger.skip(count, "doubtful")
+        trail.ledger.skipped["doubtful"] += count
 
     def miss(self, path: str, count: int) -> None:
         """Count files that had a followed name and were gone before they could be opened: how long, nobody knows.
@@ -157,19 +152,14 @@ class Books:
             return
         self._damaged.add(1)
         generation.size += file.missing
-        self._host.log.error(
-            "%s, which was %s, is damaged (%s): what it held after byte %d is lost",
-            shown(generation.inode_path),
-            trail.name,
-            file.damage,
-            generation.offset,
-        )
+        text = "%s, which was %s, is damaged (%s): what it held after byte %d is lost"
+        self._host.log.error(text, shown(generation.inode_path), trail.name, file.damage, generation.offset)
         self._lose(trail, generation, generation.behind, "damaged")
 
     def _lose(self, trail: Trail, generation: Generation, count: int, reason: str) -> None:
         if not count:
             return
-        generation.ledger.abandon(count, reason)
+        generation.ledger.abandoned[reason] += count
         self._lost += count
         self._host.log.error(
             "%d bytes of %s could not be read: the file is %s. They are lost", count, trail.name, reason
@@ -193,12 +183,10 @@ class Books:
     def accounts(self, trails: Iterable[Trail]) -> Iterator[SourceAccount]:
         """Yield the books of each path, and those of all that are followed no longer."""
         for trail in trails:
-            size = sum(each.known_size for each in trail.generations)
-            waiting = sum(each.waiting for each in trail.generations)
             total = Ledger()
-            total.absorb(trail.ledger, 0)
-            for generation in trail.generations:
-                total.absorb(generation.ledger, 0)
-            yield total.account(trail.name, size=size, waiting=waiting)
+            for ledger in (trail.ledger, *(each.ledger for each in trail.generations)):
+                total.absorb(ledger, 0)
+            size = sum(each.known_size for each in trail.generations)
+            yield total.account(trail.name, size=size, waiting=sum(each.waiting for each in trail.generations))
         if self._past.departed:
             yield self._past.account(UNFOLLOWED)

@@ -39,11 +39,6 @@ class Archive(LogFile):
     __slots__ = ("_beginning", "_start", "_stream", "_window", "damage", "missing")
 
     def __init__(self, path: str) -> None:
-        """Open `path`.
-
-        Raises:
-            OSError: it cannot be opened or read, or is no regular file.
-        """
         super().__init__(path)
         self.damage = ""
         self.missing = 0
@@ -62,11 +57,7 @@ class Archive(LogFile):
         self._start = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the mark and up to `size` bytes that stand at `place`; only the mark on a long way there.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return the mark and up to `size` bytes that stand at `place`; only the mark on a long way there."""
         begin = self.place - len(self.mark)
         if begin < self._start:
             self._restart()
@@ -101,11 +92,7 @@ class Archive(LogFile):
         return not content.mark
 
     def next_text(self, place: int) -> int | None:
-        """Return where, from `place` on, the first byte stands that is no NUL; None where there is none.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return where, from `place` on, the first byte stands that is no NUL; None where there is none."""
         while True:
             self._go_to(place)
             self._fill(place + _PIECE)
@@ -171,15 +158,14 @@ class _Stream:
         """Why it ended too early."""
 
     def more(self) -> bytes:
-        """Return the next piece, empty at the end.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return the next piece, empty at the end."""
         while not self.ended:
             raw = self._raw()
-            if self._decoder.eof and not self._begin_member(raw):
-                break
+            if self._decoder.eof:
+                if raw[:1] != b"\x1f":  # nothing follows a member, or padding
+                    self.ended = True
+                    break
+                self._decoder = zlib.decompressobj(_GZIP)
             try:
                 piece = self._decoder.decompress(raw, _PIECE)
             except zlib.error as error:
@@ -199,14 +185,6 @@ class _Stream:
             raw = os.pread(self._descriptor, _RAW, self._consumed)
             self._consumed += len(raw)
         return raw
-
-    def _begin_member(self, raw: bytes) -> bool:
-        """Begin with what follows a member; returns False where that is nothing, or padding."""
-        if raw[:1] != b"\x1f":
-            self.ended = True
-            return False
-        self._decoder = zlib.decompressobj(_GZIP)
-        return True
 
     def fail(self, damage: str) -> None:
         """End here."""

@@ -17,20 +17,20 @@ from logpipe.builtin.in_tail.table import Table, Trail
 from logpipe.builtin.position_file import Position
 
 
-class Doubtful(NamedTuple):
-    """A file whose name is that of a rotated one, and that was not there at the last look."""
+class Candidate(NamedTuple):
+    """The path of a file whose name is that of a rotated one, and that was not there at the last look."""
 
-    found: Found
+    path: str
     since: int
     """When that look was, nanoseconds since the epoch."""
     listed: bool
     """Whether it is known what lay there then; else only when it was."""
 
 
-class Candidate(NamedTuple):
-    """A file that may have had a path's name, as in `Doubtful`."""
+class Doubtful(NamedTuple):
+    """Such a file."""
 
-    path: str
+    found: Found
     since: int
     listed: bool
 

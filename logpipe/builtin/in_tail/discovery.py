@@ -7,7 +7,8 @@ machine's disk) is found by looking: every second at some files, or at all where
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -54,53 +55,37 @@ class Discovery:
     async def run(self) -> None:
         """Look after files until cancelled."""
         self._compacted_at = self._host.clock.monotonic()
+        if self.searches or not self._options.skip_refresh_on_startup:
+            self._search_wanted.set()
+        sleep, refresh = self._host.clock.sleep, float(self._options.refresh_interval)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_searching(), name="tail.search")
-            group.create_task(self._keep_asking(), name="tail.refresh")
-            group.create_task(self._keep_listening(), name="tail.listen")
-            group.create_task(self._keep_ticking(), name="tail.tick")
+            group.create_task(self._keep(self._search_wanted.wait, self._search_soon), name="tail.search")
+            group.create_task(self._keep(partial(sleep, refresh), self._refresh), name="tail.refresh")
+            group.create_task(self._keep(self._watch.changed.wait, self._following.catch_up), name="tail.listen")
+            group.create_task(self._keep(partial(sleep, TICK), self.tick), name="tail.tick")
+
+    async def _keep(self, due: Callable[[], Awaitable[object]], work: Callable[[], Awaitable[None]]) -> None:
+        """Do something whenever it is due; no error stops that, or files would silently be followed no longer."""
+        while True:
+            await due()
+            try:
+                await work()
+            except Exception:
+                self._host.log.exception("unexpected error while looking after files; the next turn tries again")
 
     def want_search(self) -> None:
         """Search for files soon; before the first search is due nothing is looked for."""
         if self.searches:
             self._search_wanted.set()
 
-    async def _keep_searching(self) -> None:
-        """Search for files at once, then whenever it is asked for."""
-        if self.searches or not self._options.skip_refresh_on_startup:
-            self._search_wanted.set()
-        while True:
-            await self._search_wanted.wait()
-            if self.searches:
-                await asyncio.sleep(SEARCH_PACE)
-            self._search_wanted.clear()
-            await self._guarded(self.search())
+    async def _search_soon(self) -> None:
+        if self.searches:
+            await asyncio.sleep(SEARCH_PACE)
+        self._search_wanted.clear()
+        await self.search()
 
-    async def _keep_asking(self) -> None:
-        """Ask for a search every refresh_interval."""
-        while True:
-            await self._host.clock.sleep(float(self._options.refresh_interval))
-            self._search_wanted.set()
-
-    async def _keep_listening(self) -> None:
-        """Act on what inotify reports."""
-        while True:
-            await self._watch.changed.wait()
-            await self._guarded(self._following.catch_up())
-
-    async def _keep_ticking(self) -> None:
-        """Make a round every second."""
-        while True:
-            await self._host.clock.sleep(TICK)
-            if self.searches:
-                await self._guarded(self.tick())
-
-    async def _guarded(self, work: Awaitable[None]) -> None:
-        """Finish one turn whatever happens: what stops a loop here would silently stop the following of files."""
-        try:
-            await work
-        except Exception:
-            self._host.log.exception("unexpected error while looking after files; the next turn tries again")
+    async def _refresh(self) -> None:
+        self._search_wanted.set()
 
     async def search(self) -> None:
         """Find every file that is meant; what has come is followed, what is not meant any more is let go."""
@@ -171,7 +156,9 @@ class Discovery:
                 self._registry.moved()
 
     async def tick(self) -> None:
-        """Make one round."""
+        """Make one round, every second from the first search on."""
+        if not self.searches:
+            return
         self._registry.messages.sum_up()
         await self._following.catch_up()
         await self._attend_replaced()
@@ -238,9 +225,8 @@ class Discovery:
 
     async def _changed_unnoticed(self) -> list[str]:
         """Return the folders that have changed, or may have, of those of which nobody tells."""
-        unwatched = {
-            base: each for base, each in self._following.folders.by_base.items() if not self._watch.covers(base)
-        }
+        by_base = self._following.folders.by_base
+        unwatched = {base: each for base, each in by_base.items() if not self._watch.covers(base)}
         times = await in_one_visit(self._host, changed_at, unwatched)
         return [
             base

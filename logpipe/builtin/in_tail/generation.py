@@ -7,6 +7,7 @@ that a new file never inherits the offset of an old one.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
@@ -32,35 +33,25 @@ class Ledger:
     before: int = 0
     """Where reading began; what is before it was read by an earlier run, or was there before the first one."""
     read: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
     """Bytes passed over on purpose, by reason: `long_line`, `nul`, `unended`, `elsewhere`, `doubtful`."""
-    abandoned: dict[str, int] = field(default_factory=dict)
+    abandoned: Counter[str] = field(default_factory=Counter)
     """Bytes that could not be read any more, by reason: `truncated`, `gone`, `unreadable`, `damaged`."""
     departed: int = 0
     """Bytes that were there and are not looked at any more: files that were let go, and ends that were cut off."""
 
-    def skip(self, count: int, reason: str) -> None:
-        """Count bytes that were passed over."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + count
-
     def pass_over(self, count: int, reason: str) -> None:
         """Count bytes as passed over that were counted as read."""
-        if count:
-            self.read -= count
-            self.skip(count, reason)
-
-    def abandon(self, count: int, reason: str) -> None:
-        """Count bytes that are lost."""
-        self.abandoned[reason] = self.abandoned.get(reason, 0) + count
+        self.read -= count
+        self.skipped[reason] += count
 
     def regain(self, most: int) -> int:
         """Count bytes no longer as lost: the file that was given up with them is there again. Returns how many."""
         found = 0
         for reason in GIVEN_UP:
-            count = min(most - found, self.abandoned.get(reason, 0))
-            if count:
-                self.abandoned[reason] -= count
-                found += count
+            count = min(most - found, self.abandoned[reason])
+            self.abandoned[reason] -= count
+            found += count
         return found
 
     def absorb(self, other: Ledger, size: int) -> None:
@@ -68,10 +59,8 @@ class Ledger:
         self.before += other.before
         self.read += other.read
         self.departed += other.departed + size
-        for reason, count in other.skipped.items():
-            self.skip(count, reason)
-        for reason, count in other.abandoned.items():
-            self.abandon(count, reason)
+        self.skipped += other.skipped
+        self.abandoned += other.abandoned
 
     def account(self, name: str, *, size: int = 0, waiting: int = 0) -> SourceAccount:
         """Return the books of a source whose files have `size` bytes, `waiting` of them still to be read."""
@@ -80,8 +69,8 @@ class Ledger:
             written=self.departed + size,
             before=self.before,
             read=self.read,
-            skipped={reason: count for reason, count in self.skipped.items() if count},
-            abandoned={reason: count for reason, count in self.abandoned.items() if count},
+            skipped=dict(+self.skipped),
+            abandoned=dict(+self.abandoned),
             waiting=waiting,
         )
 
@@ -233,8 +222,9 @@ class Generation:
         self.seen_size = 0
         self.checked_at, self.read_at = self.read_at, began
 
-    def look_at(self) -> tuple[LogFile | None, str, Identity, Head]:
-        """Return what `Look.at` takes."""
+    @property
+    def known(self) -> tuple[LogFile | None, str, Identity, Head]:
+        """What `Look.at` takes."""
         return self.file, self.inode_path, self.identity, self.head
 
     @property
@@ -256,7 +246,7 @@ class Generation:
 
     def skip(self, count: int, reason: str) -> None:
         """Move on by `count` bytes that are passed over on purpose."""
-        self.ledger.skip(count, reason)
+        self.ledger.skipped[reason] += count
         self.offset += count
         self.ahead = 0
         self.blank = False

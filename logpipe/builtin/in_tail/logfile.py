@@ -108,6 +108,9 @@ class LogFile(io.FileIO):
 
     `place`, `mark` and `head` say what is expected; `size`, `changed` and `head` what the last visit saw. They belong
     to whoever awaits the read: one at a time.
+
+    Raises:
+        OSError: it cannot be opened, is no regular file, or, from any method, cannot be read.
     """
 
     exact: ClassVar[bool] = True
@@ -119,11 +122,6 @@ class LogFile(io.FileIO):
     __slots__ = ("changed", "head", "identity", "mark", "place", "size")
 
     def __init__(self, path: str) -> None:
-        """Open `path`.
-
-        Raises:
-            OSError: it cannot be opened, or is no regular file.
-        """
         super().__init__(path, "r", opener=_open)
         status = os.fstat(self.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -145,7 +143,6 @@ class LogFile(io.FileIO):
 
         Raises:
             Rewritten: head or mark are no longer there, or the file ends before `place`.
-            OSError: the file cannot be read.
         """
         descriptor = self.fileno()
         status = os.fstat(descriptor)
@@ -172,11 +169,7 @@ class LogFile(io.FileIO):
             self.head = Head.of(beginning)
 
     def rewind(self) -> bytes:
-        """Expect nothing of the file any more, and return its beginning as it is now.
-
-        Raises:
-            OSError: it cannot be read.
-        """
+        """Expect nothing of the file any more, and return its beginning as it is now."""
         self.place, self.mark = 0, b""
         beginning = self.beginning()
         self.head = Head.of(beginning)
@@ -189,11 +182,7 @@ class LogFile(io.FileIO):
         return os.pread(self.fileno(), HEAD_BYTES, 0)
 
     def holds(self, content: Content) -> bool:
-        """Return whether what was read of a file stands here.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return whether what was read of a file stands here."""
         start = content.offset - len(content.mark)
         return (
             self.size >= content.offset
@@ -202,19 +191,11 @@ class LogFile(io.FileIO):
         )
 
     def length(self) -> int:
-        """Return how much it holds now; a look at it that no read has to wait for.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return how much it holds now; a look at it that no read has to wait for."""
         return os.fstat(self.fileno()).st_size
 
     def next_text(self, place: int) -> int | None:
-        """Return where, from `place` on, the first byte stands that is no NUL; None where there is none yet.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return where, from `place` on, the first byte stands that is no NUL; None where there is none yet."""
         while True:
             try:
                 place = os.lseek(self.fileno(), place, os.SEEK_DATA)

@@ -127,12 +127,12 @@ class Reader:
 
     async def _read(self, trail: Trail, generation: Generation) -> bytes:
         block = max(SMALLEST_BLOCK, min(BLOCK, POOL // (self._emitting + 1)))
-        block = self._throttle.bytes_left(trail, block)
+        block, _ = self._throttle.left(trail, size=block, lines=0)
         size = generation.size
         data = await self._reads.read(generation, trail.path, max(generation.want, block))
         if generation.size < size and generation.form.exact:
             self._cuts.books.shorten(trail, generation, size)
-        self._throttle.spend_bytes(trail, len(data))
+        self._throttle.spend(trail, size=len(data))
         return data
 
     def _rewritten(self, trail: Trail) -> float:
@@ -190,7 +190,7 @@ class Reader:
         """Emit lines whose last one ends at `end` of the block, in batches; returns None where all were accepted."""
         done = 0
         while done < len(lines):
-            limit = self._throttle.lines_left(block.trail, self._lines_limit)
+            _, limit = self._throttle.left(block.trail, size=0, lines=self._lines_limit)
             if limit == 0:
                 return 0.0  # the next turn finds out how long to wait
             part = lines if done == 0 and len(lines) <= limit else lines[done : done + limit]
@@ -221,7 +221,7 @@ class Reader:
             long_bytes = size - sum(map(len, kept)) - ends * len(kept)
             self._say_long(trail, len(lines) - len(kept), long_bytes)
             generation.ledger.pass_over(long_bytes, "long_line")
-        self._throttle.spend_lines(trail, len(lines))
+        self._throttle.spend(trail, lines=len(lines))
         return None
 
     async def _hand_on(

@@ -24,6 +24,11 @@ LONGEST_ABSENCE: Final = 60.0
 """Seconds that a path may lead nowhere before it is forgotten what it led to."""
 
 
+_LOST: Final = (
+    "%s was rotated while it was not followed, and the older file is gone: what it held after byte %d was not read"
+)
+
+
 class Registry:
     """The followed paths of one `<source>` and their files."""
 
@@ -74,12 +79,7 @@ class Registry:
                 case PassOver(_, file, why):
                     self.books.pass_over(trail, file.path, file.size, why)
                 case Lost(_, offset):
-                    self._host.log.warning(
-                        "%s was rotated while it was not followed, and the older file is gone: what it held after "
-                        "byte %d was not read",
-                        trail.name,
-                        offset,
-                    )
+                    self._host.log.warning(_LOST, trail.name, offset)
             if trail.generations:
                 self.settled(trail)
                 self.wake(trail)
@@ -171,7 +171,7 @@ class Registry:
         called.
         """
         asked = list(files)
-        looks = await in_one_visit(self._host, Look.at, [generation.look_at() for _, generation in asked])
+        looks = await in_one_visit(self._host, Look.at, [generation.known for _, generation in asked])
         seen = [(trail, generation, look) for (trail, generation), look in zip(asked, looks, strict=True)]
         for trail, generation, look in seen:
             if look is not None and look.head.length > generation.head.length:

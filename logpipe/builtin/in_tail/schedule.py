@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 from logpipe import Clock, Host
-from logpipe.builtin.in_tail.options import RuleOptions, TailOptions
+from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.table import State, Trail
 from logpipe.ruby import group_names
 
@@ -25,38 +27,28 @@ FEWEST_BYTES: Final = 8192
 
 @dataclass(slots=True)
 class _Window:
-    """What was read since a time."""
+    """What was read since a time, and how much may be."""
 
     length: float
     since: float
+    limit: Callable[[], float]
     count: int = 0
 
-    def pause(self, limit: int, now: float) -> float:
+    @property
+    def left(self) -> float:
+        """How much more may be read now; less than 0 where too much was."""
+        return self.limit() - self.count
+
+    def pause(self, now: float) -> float:
         """Return how long to wait before more may be read, 0.0 where some may be read now."""
         if now - self.since >= self.length:
             self.since, self.count = now, 0
-        return self.since + self.length - now if self.count >= limit else 0.0
+        return self.since + self.length - now if self.left <= 0 else 0.0
 
 
-@dataclass(slots=True, weakref_slot=True)
-class _Group:
-    """The files that share a rule's limit."""
-
-    rule: RuleOptions
-    members: WeakSet[Trail] = field(default_factory=WeakSet)
-
-    @property
-    def share(self) -> int:
-        """Lines that each file may have."""
-        return self.rule.limit // max(1, len(self.members))
-
-
-@dataclass(slots=True)
-class _Use:
+class _Use(NamedTuple):
     """What was read of one file lately."""
 
-    group: _Group | None
-    """None where no rule limits its lines."""
     bytes: _Window
     lines: _Window
 
@@ -67,14 +59,14 @@ class Throttle:
     def __init__(self, options: TailOptions, host: Host) -> None:
         self._clock = host.clock
         limit = int(options.read_bytes_limit_per_second)
-        self._bytes = max(limit, FEWEST_BYTES) if limit > 0 else None
+        self._bytes = max(limit, FEWEST_BYTES) if limit > 0 else math.inf
         self._group = options.group
         rules = [] if options.group is None else options.group.rule
-        self._groups = [_Group(rule) for rule in sorted(rules, key=lambda rule: -len(rule.match))]
-        """Those first that name more groups of the pattern."""
+        self._members = [(rule, WeakSet[Trail]()) for rule in sorted(rules, key=lambda rule: -len(rule.match))]
+        """The files that share a rule's limit; those rules first that name more groups of the pattern."""
         self._uses: WeakKeyDictionary[Trail, _Use] = WeakKeyDictionary()
         self._throttled = host.counter("throttled_log_count", "Times that reading a file had to wait for its limit.")
-        self.active = self._bytes is not None or bool(self._groups)
+        self.active = limit > 0 or bool(rules)
         """Whether there is any limit."""
 
     def join(self, trail: Trail) -> None:
@@ -86,57 +78,49 @@ class Throttle:
         """Return how long a file has to wait before more may be read of it, 0.0 where some may be read now."""
         if not self.active:
             return 0.0
-        now, use, pause = self._clock.monotonic(), self._use(trail), 0.0
-        if self._bytes is not None:
-            pause = use.bytes.pause(self._bytes, now)
-        if use.group is not None:
-            pause = max(pause, use.lines.pause(use.group.share, now))
+        now, use = self._clock.monotonic(), self._use(trail)
+        pause = max(use.bytes.pause(now), use.lines.pause(now))
         if pause:
             self._throttled.add(1)
         return pause
 
-    def bytes_left(self, trail: Trail, most: int) -> int:
-        """Return how many bytes may be read of a file now, at most `most`."""
-        return most if self._bytes is None else max(1, min(most, self._bytes - self._use(trail).bytes.count))
-
-    def lines_left(self, trail: Trail, most: int) -> int:
-        """Return how many lines may be read of a file now, at most `most`."""
-        if not self._groups:
-            return most
+    def left(self, trail: Trail, *, size: int, lines: int) -> tuple[int, int]:
+        """Return how many bytes and lines may be read of a file now, at most `size` and `lines`."""
+        if not self.active:
+            return size, lines
         use = self._use(trail)
-        return most if use.group is None else max(0, min(most, use.group.share - use.lines.count))
+        return max(1, int(min(size, use.bytes.left))), max(0, int(min(lines, use.lines.left)))
 
-    def spend_bytes(self, trail: Trail, count: int) -> None:
-        """Count bytes that were read of a file."""
-        if self._bytes is not None:
-            self._use(trail).bytes.count += count
-
-    def spend_lines(self, trail: Trail, count: int) -> None:
-        """Count lines of a file whose events were accepted."""
-        if self._groups:
-            self._use(trail).lines.count += count
+    def spend(self, trail: Trail, *, size: int = 0, lines: int = 0) -> None:
+        """Count bytes that were read of a file, and lines whose events were accepted."""
+        if self.active:
+            use = self._use(trail)
+            use.bytes.count += size
+            use.lines.count += lines
 
     def _use(self, trail: Trail) -> _Use:
         use = self._uses.get(trail)
         if use is None:
             now = self._clock.monotonic()
             period = float(self._group.rate_period) if self._group is not None else 1.0
-            use = _Use(self._find_group(trail), _Window(1.0, now), _Window(period, now))
-            self._uses[trail] = use
+            lines = _Window(period, now, self._share_of(trail))
+            use = self._uses[trail] = _Use(_Window(1.0, now, lambda: self._bytes), lines)
         return use
 
-    def _find_group(self, trail: Trail) -> _Group | None:
-        """Return the group that limits a file; None where no rule does."""
-        if self._group is None:
-            return None
-        found = self._group.pattern.search(trail.name)
-        names = {} if found is None else {shown: found[name] or "" for name, shown in group_names(found.re).items()}
-        for group in self._groups:
-            wanted = group.rule.match.items()
-            if found is not None and all(regexp.search(names.get(name, "")) for name, regexp in wanted):
-                group.members.add(trail)
-                return group if group.rule.limit >= 0 else None
-        return None
+    def _share_of(self, trail: Trail) -> Callable[[], float]:
+        """Return what tells a file's part of the lines that its rule lets through; no end of them where none does."""
+        found = self._group.pattern.search(trail.name) if self._group is not None else None
+        if found is not None:
+            names = {shown: found[name] or "" for name, shown in group_names(found.re).items()}
+            for rule, members in self._members:
+                if all(regexp.search(names.get(name, "")) for name, regexp in rule.match.items()):
+                    members.add(trail)
+                    return partial(_share, rule.limit, members) if rule.limit >= 0 else lambda: math.inf
+        return lambda: math.inf
+
+
+def _share(limit: int, members: WeakSet[Trail]) -> float:
+    return limit // max(1, len(members))
 
 
 MOST_WORKERS: Final = 256
