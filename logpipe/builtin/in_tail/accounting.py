@@ -98,7 +98,6 @@ class Counts:
 UNFOLLOWED: Final = "(files no longer followed)"
 """The account of all paths that were let go: files come and go for weeks, and names take memory."""
 
-
 _GONE: Final = "gone before it could be opened"
 
 
@@ -161,9 +160,8 @@ class Books:
             return
         generation.ledger.abandoned[reason] += count
         self._lost += count
-        self._host.log.error(
-            "%d bytes of %s could not be read: the file is %s. They are lost", count, trail.name, reason
-        )
+        text = "%d bytes of %s could not be read: the file is %s. They are lost"
+        self._host.log.error(text, count, trail.name, reason)
 
     def regain(self, trail: Trail, generation: Generation) -> None:
         """Count as still to be read what a file holds that was given up and is there again."""

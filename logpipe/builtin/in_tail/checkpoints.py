@@ -346,11 +346,8 @@ class Checkpoints:
                 break
             except OSError as error:
                 if is_first:
-                    self._host.log.error(  # noqa: TRY400 - the message says it all, the traceback nothing
-                        "pos_file %s cannot be read (%s): no file is followed until it can be, trying again",
-                        self.file.path,
-                        error.strerror,
-                    )
+                    text = "pos_file %s cannot be read (%s): no file is followed until it can be, trying again"
+                    self._host.log.error(text, self.file.path, error.strerror)  # noqa: TRY400 - the message says it all
                 is_first = False
                 await self._host.clock.sleep(AFTER_ERROR)
         for complaint in loaded.complaints:
@@ -387,11 +384,8 @@ class Checkpoints:
         if self._failing:
             return
         self._failing = True
-        self._host.log.warning(
-            "pos_file %s cannot be written: %s. Events go on; after a crash those since the last write come twice",
-            self.file.path,
-            error,
-        )
+        text = "pos_file %s cannot be written: %s. Events go on; after a crash those since the last write come twice"
+        self._host.log.warning(text, self.file.path, error)
 
     async def stop(self) -> None:
         """Write a last time and let the file go; safe to call twice, and without `load`."""

@@ -19,9 +19,6 @@ from logpipe.builtin.in_tail.logfile import Head, Identity, LogFile
 MOST_HALVES: Final = 64
 """Renames whose other half is waited for: one of a file that was moved out of sight has none."""
 
-MOST_MOVED: Final = 1024
-"""Files that are remembered as moved while it is not sure that they were found."""
-
 _COUNTED: Final = r"[.-][0-9][0-9T:._-]*"
 _DATED: Final = r"[._-][0-9]{4}-?[0-9]{2}-?[0-9]{2}[0-9T:._-]*"
 _NUMBER_WITHIN: Final = re.compile(r"[._-][0-9]", re.ASCII)
@@ -259,9 +256,7 @@ class Folders:
                 if displaced is not None:
                     displaced.there = False
                     new.moved[displaced] = None
-                arrived = self._moving.pop(cookie, None) if kind is Kind.CAME else None
-                if arrived is None:
-                    arrived = Member(base, name)
+                arrived = (self._moving.pop(cookie, None) if kind is Kind.CAME else None) or Member(base, name)
                 arrived.move(base, name)
                 names[name] = arrived
                 new.moved[arrived] = None

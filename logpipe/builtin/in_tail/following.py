@@ -13,21 +13,11 @@ from itertools import islice
 from typing import Final
 
 from logpipe import Host
+from logpipe.builtin.in_tail import disk
 from logpipe.builtin.in_tail.checkpoints import FolderLooks
 from logpipe.builtin.in_tail.decide import Ask, Candidate, Place, Rules, SeveralLooks, begin, decide
-from logpipe.builtin.in_tail.disk import (
-    MOST_LOOKS,
-    Looker,
-    Status,
-    changed_at,
-    hops_of,
-    in_one_visit,
-    look,
-    survey,
-    who_is,
-)
+from logpipe.builtin.in_tail.disk import Looker, Status, in_one_visit
 from logpipe.builtin.in_tail.folders import (
-    MOST_MOVED,
     Folders,
     Happened,
     Hops,
@@ -47,6 +37,9 @@ from logpipe.builtin.in_tail.watch import Watch
 
 _AT_ONCE: Final = 64
 """Paths looked at in one visit to a thread."""
+
+MOST_MOVED: Final = 1024
+"""Files that are remembered as moved while it is not sure that they were found."""
 
 
 class Following:
@@ -105,7 +98,7 @@ class Following:
         listed = dict.fromkeys(folders)
         asked = {**dict.fromkeys(paths), **self._paths_at(happened)}
         written: dict[Trail, Generation | None] = {}
-        for turn in range(MOST_LOOKS):
+        for turn in range(disk.MOST_LOOKS):
             told, touched = self._take(happened)
             again = {**asked, **self._paths_at(told)} if turn == 0 else self._affected(told, ends)
             stale = dict.fromkeys(listed) if turn == 0 else await self._changed(listed, told)
@@ -171,7 +164,7 @@ class Following:
                 paths.update({trail.path: None for trail in self.watch.followers(base, name) if trail.wanted})
                 path = base + name
                 is_new = (folder, name) in happened.arrived and path not in self.table.by_path
-                if is_new and self.watch.is_searched(base) and self.rules.wants(path):
+                if is_new and base in self.watch.searched and self.rules.wants(path):
                     paths[path] = None
         return paths
 
@@ -184,7 +177,7 @@ class Following:
 
     async def _changed(self, listed: Collection[str], told: Happened) -> dict[str, None]:
         """Return the folders in which something came or went since they were listed, or that never were."""
-        times = await in_one_visit(self._host, changed_at, listed)
+        times = await in_one_visit(self._host, disk.changed_at, listed)
         left = {base for base, _ in told.left}
         known = ((base, time, self.folders.by_base[base]) for base, time in zip(listed, times, strict=True))
         return {base: None for base, time, at in known if not at.looked_at or base in left or time != at.changed}
@@ -196,7 +189,7 @@ class Following:
         all is known: nobody told what happened there, or it may be new for a path of an earlier run what lies there.
         """
         asked = list(paths)
-        hops = await in_one_visit(self._host, hops_of, asked)
+        hops = await in_one_visit(self._host, disk.hops_of, asked)
         bases = {base for each in hops for base, _ in each}
         told = {base for base in bases if self.watch.covers(base)}
         self.watch.cover(bases)
@@ -212,7 +205,7 @@ class Following:
     async def _list(self, bases: Collection[str]) -> dict[str, list[Candidate]]:
         """See what lies in folders; returns what is new there and may be the past of paths that are followed."""
         found: dict[str, list[Candidate]] = defaultdict(list)
-        for base, seen in zip(bases, await in_one_visit(self._host, survey, bases), strict=True):
+        for base, seen in zip(bases, await in_one_visit(self._host, disk.survey, bases), strict=True):
             fresh = self.looks.note(base, seen)
             for name in () if fresh.first else fresh.files:
                 self._note_arrival(self.folders.by_base[base].names[name])
@@ -282,7 +275,7 @@ class Following:
         """Note where files are now, known ones and those that are nobody's."""
         known = {member for member in happened.moved if member.who is not None}
         strangers = [each for each in happened.moved if each.who is None and each.there and looks_rotated(each.name)]
-        births = await in_one_visit(self._host, who_is, [member.last for member in strangers])
+        births = await in_one_visit(self._host, disk.who_is, [member.last for member in strangers])
         known |= {member.became for member in known if member.became is not None and not self._is_unexplained(member)}
         for member, who in zip(strangers, births, strict=True):
             member.who = who
@@ -376,7 +369,7 @@ class Following:
     async def statuses(self, trails: Iterable[Trail]) -> list[tuple[Trail, Status]]:
         """Return what paths lead to now."""
         asked = list(trails)
-        return list(zip(asked, await in_one_visit(self._host, look, [trail.path for trail in asked]), strict=True))
+        return list(zip(asked, await in_one_visit(self._host, disk.look, [trail.path for trail in asked]), strict=True))
 
     def _see(self, seen: Iterable[tuple[Trail, Status]]) -> list[Trail]:
         """Wake what was written to, and return the paths that lead elsewhere."""

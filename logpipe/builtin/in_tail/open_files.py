@@ -13,6 +13,7 @@ import time
 import weakref
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from logpipe import Host
@@ -151,20 +152,18 @@ LONG: Final = 10_000_000
 """Nanoseconds after which a visit ends with the read it is at."""
 
 
+@dataclass(slots=True)
 class _Read:
     """One read of one file."""
 
-    __slots__ = ("began", "data", "error", "file", "future", "generation", "most", "path")
-
-    def __init__(self, generation: Generation, path: str, most: int) -> None:
-        self.generation = generation
-        self.path = path
-        self.most = most
-        self.file: LogFile | None = None
-        self.began = 0
-        self.data = b""
-        self.error: Exception | None = None
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    generation: Generation
+    path: str
+    most: int
+    future: asyncio.Future[None]
+    file: LogFile | None = None
+    began: int = 0
+    data: bytes = b""
+    error: Exception | None = None
 
     def run(self) -> None:
         """Read, in a thread; open the file before that where it was closed."""
@@ -197,11 +196,12 @@ class Reads:
             OSError: it cannot be opened or read, or is nowhere to be found.
         """
         self._files.wake(generation)
-        read = _Read(generation, path, most)
+        loop = asyncio.get_running_loop()
+        read = _Read(generation, path, most, loop.create_future())
         device = generation.identity.device
         waiting = self._waiting[device]
         if not waiting:  # others may come until it is its turn
-            asyncio.get_running_loop().call_soon(self._start, device)
+            loop.call_soon(self._start, device)
         waiting.append(read)
         await read.future
         if read.error is not None:
@@ -231,15 +231,12 @@ class Reads:
         self._visits[device].discard(task)
         self._waiting[device].extendleft(reversed(reads[done:]))
         for read in reads[:done]:
-            self._hand_over(read)
+            if read.future.done():  # who wanted it was cancelled; what was opened for it closes itself
+                continue
+            if read.generation.file is None and read.file is not None:
+                self._files.attach(read.generation, read.file)
+            read.future.set_result(None)
         self._start(device)
-
-    def _hand_over(self, read: _Read) -> None:
-        if read.future.done():  # who wanted it was cancelled; what was opened for it closes itself
-            return
-        if read.generation.file is None and read.file is not None:
-            self._files.attach(read.generation, read.file)
-        read.future.set_result(None)
 
 
 def _read_some(reads: Sequence[_Read], most_opened: int) -> int:

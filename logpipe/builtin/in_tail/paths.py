@@ -21,7 +21,6 @@ from logpipe.codec import compile_formatter, find_zone
 _MAGIC: Final = re.compile(r"[*?\[\\]")
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 
-
 _ANY_FOLDERS: Final = "**"
 """The component that stands for any number of folders."""
 
@@ -100,15 +99,12 @@ def _part(name: str) -> str | re.Pattern[str]:
 def _whole(parts: list[str | re.Pattern[str]]) -> str:
     """Return one regular expression for whole paths."""
     pieces: list[str] = []
-    for number, part in enumerate(parts):
-        slash = "/" if number < len(parts) - 1 else ""
+    for part in parts:
         if part == _ANY_FOLDERS:
             pieces.append(r"(?:(?!\.)[^/]+/)*")
-        elif isinstance(part, str):
-            pieces.append(re.escape(part) + slash)
         else:
-            pieces.append(part.pattern + slash)
-    return f"(?s:{''.join(pieces)})"
+            pieces.append((re.escape(part) if isinstance(part, str) else part.pattern) + "/")
+    return f"(?s:{''.join(pieces)[:-1]})"  # the last part is no folder
 
 
 def _translate(name: str) -> str:
@@ -191,9 +187,8 @@ class Selection:
 
     def wants(self, path: str) -> bool:
         """Return whether a path is meant, by its name alone."""
-        if self._leaves_out(path):
-            return False
-        return path in self.fixed or any(glob.matches(path) for glob in self.globs)
+        is_meant = path in self.fixed or any(glob.matches(path) for glob in self.globs)
+        return is_meant and not self._leaves_out(path)
 
     def excludes(self, path: str) -> bool:
         """Return whether exclude_path names a path."""
@@ -260,14 +255,6 @@ class Targets:
             excluded_globs, excluded = self._sort(texts[len(self._paths) + 1 :])
             self._selection = Selection(globs, fixed, excluded_globs, self._never.union(excluded), self._archive_suffix)
         return self._selection
-
-    def wants(self, path: str) -> bool:
-        """Return whether a path is meant now, by its name alone."""
-        return self.now.wants(path)
-
-    def excludes(self, path: str) -> bool:
-        """Return whether exclude_path names a path now."""
-        return self.now.excludes(path)
 
     def _sort(self, paths: Iterable[str]) -> tuple[tuple[Glob, ...], tuple[str, ...]]:
         """Return the paths that have wildcards, and the others.

@@ -38,7 +38,7 @@ class Tail(Input[TailOptions], type="tail"):
         self._checkpoints = Checkpoints(options.pos_file, host, self._written)
         self._throttle = Throttle(options, host)
         self._targets = Targets(options, host.clock, never=self._checkpoints.file.companions)
-        rules = Rules(self._targets.wants, self._targets.excludes, _is_followed)
+        rules = Rules(self.follows, self._excludes, _is_followed)
         self.registry = Registry(options, host, wake=self._wake, moved=self._checkpoints.due.set)
         self.following = Following(options, host, self.registry, rules, search=self._search)
         self.discovery = Discovery(options, host, self.following, self._targets)
@@ -61,11 +61,8 @@ class Tail(Input[TailOptions], type="tail"):
         if options.encoding is not None and options.encoding == options.from_encoding:
             log.warning("'encoding' and 'from_encoding' are same encoding. No effect")
         if 0 < options.read_bytes_limit_per_second < FEWEST_BYTES:
-            log.warning(
-                "Should specify greater equal than %d. Use %d for read_bytes_limit_per_second",
-                FEWEST_BYTES,
-                FEWEST_BYTES,
-            )
+            text = "Should specify greater equal than %d. Use %d for read_bytes_limit_per_second"
+            log.warning(text, FEWEST_BYTES, FEWEST_BYTES)
         if options.multiline_flush_interval is not None:
             log.debug("multiline_flush_interval matters to parsers of several lines only")
 
@@ -79,7 +76,8 @@ class Tail(Input[TailOptions], type="tail"):
             self._discovering = group.create_task(self.discovery.run(), name="tail.discovery")
             group.create_task(self._checkpoints.run(), name="tail.checkpoints")
             for trail in self.registry.table.by_path.values():  # of an earlier run that failed
-                trail.read_again()
+                for generation in trail.generations:
+                    generation.pending = not generation.finished
                 self._schedule.restart(trail)
 
     async def quiesce(self) -> None:
@@ -111,9 +109,12 @@ class Tail(Input[TailOptions], type="tail"):
     def _search(self) -> None:
         self.discovery.want_search()
 
+    def _excludes(self, path: str) -> bool:
+        return self._targets.now.excludes(path)
+
     def follows(self, path: str) -> bool:
         """Return whether a path is meant for itself."""
-        return self._targets.wants(path)
+        return self._targets.now.wants(path)
 
 
 _running: weakref.WeakSet[Tail] = weakref.WeakSet()

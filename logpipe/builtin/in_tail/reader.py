@@ -58,6 +58,11 @@ AT_ONCE: Final = 0.5
 CALM: Final = 10.0
 """Seconds without that after which a file that was put off is read as any other one."""
 
+_NEVER_STILL: Final = (
+    "%s is written anew all the time: it is read once in a while until it stands still for %d seconds. "
+    "Name it in exclude_path if it is no log"
+)
+
 
 @dataclass(slots=True)
 class _Slice:
@@ -142,12 +147,7 @@ class Reader:
         pause = _pause(trail.rewritten - OFTEN)
         trail.rewritten = trail.rewritten + 1 if since < (pause + CALM if pause else AT_ONCE) else 1
         if trail.rewritten == OFTEN:
-            self._host.log.warning(
-                "%s is written anew all the time: it is read once in a while until it stands still for %d seconds. "
-                "Name it in exclude_path if it is no log",
-                trail.name,
-                int(CALM),
-            )
+            self._host.log.warning(_NEVER_STILL, trail.name, int(CALM))
         return _pause(trail.rewritten - OFTEN)
 
     async def _deliver(self, block: _Slice) -> float | None:
@@ -262,13 +262,8 @@ class Reader:
         self._counts.refusals.add(1)
         if self._messages.allowed(trail.name, "refused", 1):
             reason = "the buffer is full" if isinstance(error, BufferFull) else repr(error)
-            self._host.log.warning(
-                "events of %s were not accepted (%s): reading again from byte %d in %.1f seconds",
-                trail.name,
-                reason,
-                generation.offset,
-                pause,
-            )
+            text = "events of %s were not accepted (%s): reading again from byte %d in %.1f seconds"
+            self._host.log.warning(text, trail.name, reason, generation.offset, pause)
         return pause
 
     async def _partial(self, block: _Slice, rest: bytes, *, alone: bool) -> float | None:
@@ -321,12 +316,8 @@ class Reader:
         self._counts.cut_lines.add(1)
         self._counts.long_line_bytes.add(ahead + taken - len(line))
         if self._messages.allowed(block.trail.name, "line was cut", 1):
-            self._host.log.warning(
-                "a line of %s has %d bytes and was cut after %d: set max_line_size to leave such lines out",
-                block.trail.name,
-                ahead + taken,
-                len(line),
-            )
+            text = "a line of %s has %d bytes and was cut after %d: set max_line_size to leave such lines out"
+            self._host.log.warning(text, block.trail.name, ahead + taken, len(line))
         return None
 
     def _skip_long_line(self, block: _Slice, taken: int) -> None:
@@ -354,12 +345,9 @@ class Reader:
         """Return how long to wait after a read that failed, or give the generation up."""
         no_room = error.errno in {errno.EMFILE, errno.ENFILE}
         generation.failures += not no_room
-        lost = isinstance(error, FileNotFoundError) or (
-            generation.replaced_at is not None and generation.failures >= MOST_FAILURES
-        )
-        if lost:
-            reason = "gone" if isinstance(error, FileNotFoundError) else "unreadable"
-            await self._cuts.give_up(trail, generation, reason)
+        is_gone = isinstance(error, FileNotFoundError)
+        if is_gone or (generation.replaced_at is not None and generation.failures >= MOST_FAILURES):
+            await self._cuts.give_up(trail, generation, "gone" if is_gone else "unreadable")
             return 0.0
         if self._messages.allowed(trail.name, "cannot be read", 1):
             self._host.log.warning("%s cannot be read, trying again: %s", trail.name, error.strerror)

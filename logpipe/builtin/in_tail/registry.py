@@ -194,9 +194,9 @@ class Registry:
 
         Returns the rows of those whose files are still there under the path, and may be followed again.
         """
-        over = trail.forget_finished(but=but)
+        over = trail.done[: max(0, len(trail.done) - but)]
         if over:
-            self.table.disown(over)
+            self.table.remove(trail, *over)
             for generation in over:
                 self.books.close(trail, generation)
                 trail.remember(generation.head, generation.size)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -97,21 +97,10 @@ class Trail:
         """Return the oldest generation that may have something to read: a newer one waits for it."""
         return next((each for each in self.generations if each.pending and not each.finished), None)
 
-    def read_again(self) -> None:
-        """Note that every unfinished generation may have something to read."""
-        for generation in self.generations:
-            generation.pending = not generation.finished
-
-    def forget_finished(self, *, but: int) -> list[Generation]:
-        """Let go of generations whose every receipt has settled, the oldest first and all `but` so many.
-
-        Returns them; their rows leave the position file.
-        """
-        finished = [each for each in self.generations if each.finished and each.settlement.complete]
-        over = finished[: max(0, len(finished) - but)]
-        if over:
-            self.generations = [each for each in self.generations if each not in over]
-        return over
+    @property
+    def done(self) -> list[Generation]:
+        """The generations that are read and of which every receipt has settled, the oldest first."""
+        return [each for each in self.generations if each.finished and each.settlement.complete]
 
     @property
     def entry(self) -> Entry:
@@ -248,13 +237,9 @@ class Table:
         generation.pending = False
         self.replaced.pop(generation, None)
 
-    def remove(self, trail: Trail, generation: Generation) -> None:
-        """Take a generation out whose file goes on as another one."""
-        trail.generations.remove(generation)
-        self.disown([generation])
-
-    def disown(self, generations: Iterable[Generation]) -> None:
-        """Let the inodes of generations that were taken from their path be other files'."""
+    def remove(self, trail: Trail, *generations: Generation) -> None:
+        """Take generations out, and let their inodes be other files'."""
+        trail.generations = [each for each in trail.generations if each not in generations]
         for generation in generations:
             self.replaced.pop(generation, None)
             owner = self.owners.get((generation.identity, generation.born))

@@ -34,6 +34,9 @@ IN_IGNORED: Final = 0x8000
 IN_ONLYDIR: Final = 0x1000000
 IN_ISDIR: Final = 0x40000000
 
+_NAMES: Final = IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
+_WATCHED: Final = _NAMES | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
+
 _EVENT: Final = struct.Struct("iIII")
 _BUFFER: Final = 256 * 1024
 
@@ -75,10 +78,7 @@ class Inotify:
         Raises:
             OSError: it is no folder, cannot be read, or there are too many watches (ENOSPC).
         """
-        mask = (
-            IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
-        )
-        watch: int = self._add(self.descriptor, os.fsencode(folder), mask)
+        watch: int = self._add(self.descriptor, os.fsencode(folder), _WATCHED)
         if watch < 0:
             raise _last_error(folder)
         return watch
@@ -89,7 +89,11 @@ class Inotify:
 
     def read(self) -> Iterator[Event]:
         """Yield what happened since the last call, in its order; of writes one event for each name."""
-        while data := self._read():
+        while True:
+            try:
+                data = os.read(self.descriptor, _BUFFER)
+            except BlockingIOError:
+                return
             written: set[tuple[int, bytes]] = set()
             place = 0
             while place < len(data):
@@ -101,12 +105,6 @@ class Inotify:
                         continue
                     written.add(key)
                 yield Event(watch, mask, os.fsdecode(key[1].rstrip(b"\0")), cookie)
-
-    def _read(self) -> bytes:
-        try:
-            return os.read(self.descriptor, _BUFFER)
-        except BlockingIOError:
-            return b""
 
     def close(self) -> None:
         """Close the instance; safe to call twice."""
@@ -152,10 +150,6 @@ class Changes:
     search: bool = False
     """Whether everything has to be looked for again: folders came or went, or events were lost."""
 
-    def __bool__(self) -> bool:
-        """Return whether anything happened."""
-        return bool(self.written or self.steps or self.void or self.search)
-
 
 class Watch:
     """Watches the folders of trails."""
@@ -167,7 +161,8 @@ class Watch:
         self._inotify: Inotify | None = None
         self._folders: dict[str, int] = {}
         self._bases: dict[int, dict[str, None]] = defaultdict(dict)
-        self._searched: set[str] = set()
+        self.searched: set[str] = set()
+        """Folders in which files may appear."""
         self._followers: dict[str, dict[str, tuple[Trail, ...]]] = defaultdict(dict)
         self._warned = False
         self._changes = Changes()
@@ -198,7 +193,7 @@ class Watch:
 
         A folder is the text before its names: empty, or ending in a slash.
         """
-        self._searched = bases
+        self.searched = bases
         new = [self._watch(base) for base in bases.union(self._followers) if base not in self._folders]
         for base in [base for base in self._folders if base not in bases and base not in self._followers]:
             self._unwatch(base)
@@ -223,10 +218,6 @@ class Watch:
         """Return every name of a folder."""
         number = self._folders.get(folder)
         return (folder,) if number is None else tuple(self._bases[number])
-
-    def is_searched(self, base: str) -> bool:
-        """Return whether files may appear in a folder."""
-        return base in self._searched
 
     def followers(self, base: str, name: str) -> tuple[Trail, ...]:
         """Return the trails that lead through a name, or end there."""
@@ -300,11 +291,8 @@ class Watch:
             return
         self._warned = True
         why = _WHY.get(error.errno or 0, os.strerror(error.errno or 0))
-        self._log.warning(
-            "inotify does not watch %s: %s. Files are looked at once a second instead",
-            error.filename or "any folder",
-            why,
-        )
+        text = "inotify does not watch %s: %s. Files are looked at once a second instead"
+        self._log.warning(text, error.filename or "any folder", why)
 
     def _read(self) -> None:
         """Take what inotify has, then let it gather for a moment."""
@@ -332,7 +320,7 @@ class Watch:
                     self._folders.pop(base, None)
         if event.name and (bases := self._bases.get(event.watch)):
             self._note_name(event, bases)
-        if changes:
+        if changes.written or changes.steps or changes.void or changes.search:
             self.changed.set()
 
     def _note_name(self, event: Event, bases: Iterable[str]) -> None:
@@ -343,7 +331,7 @@ class Watch:
         if kind is None:
             return
         if event.mask & IN_ISDIR:
-            if kind in {Kind.MADE, Kind.CAME} and any(base in self._searched for base in bases):
+            if kind in {Kind.MADE, Kind.CAME} and not self.searched.isdisjoint(bases):
                 changes.search = True
         else:
             changes.steps.append(Step(next(iter(bases)), event.name, kind, event.cookie))
