@@ -90,7 +90,7 @@ class PositionFile:
         self._lock: int | None = None
         self._saved: bytes | None = None
         self._saved_heads: bytes | None = None
-        self._saved_looks: bytes | None = None
+        self._saved_looks = b""
         self.forgets = path == os.devnull
         """Whether it is the null device, where nothing is kept."""
         self._saving = threading.Lock()  # a cancelled caller leaves its thread at work
@@ -204,12 +204,10 @@ class PositionFile:
             return self._save(b"".join(each.rows for each in kept), b"".join(each.heads for each in kept), looks)
 
     def _save(self, content: bytes, heads: bytes, looks: bytes) -> bool:
-        if self.forgets:
-            return False
-        if (content, heads, looks) == (self._saved, self._saved_heads, self._saved_looks or b""):
+        if self.forgets or (content, heads, looks) == (self._saved, self._saved_heads, self._saved_looks):
             return False
         self.open()
-        if looks != (self._saved_looks or b""):
+        if looks != self._saved_looks:
             self._replace(_beside(self._real, ".looks"), looks)
             self._saved_looks = looks
         if content != self._saved:
@@ -282,7 +280,8 @@ def is_storable(path: str) -> bool:
 def entry(positions: Iterable[Position]) -> Entry:
     """Return positions as they are written, those left out whose paths fit in no row."""
     rows = [position for position in positions if is_storable(position.path)]
-    return Entry(encode(rows), b"".join(b"%b\t%016x\t%b\n" % _head_row(row) for row in rows if row.fingerprint))
+    heads = ((os.fsencode(row.path), row.inode, row.fingerprint.encode("ascii")) for row in rows if row.fingerprint)
+    return Entry(encode(rows), b"".join(b"%b\t%016x\t%b\n" % head for head in heads))
 
 
 def encode(positions: Iterable[Position]) -> bytes:
@@ -313,10 +312,6 @@ def decode(content: bytes, complain: Callable[[str], None]) -> list[Position]:
         if offset != UNWATCHED:
             rows[path, inode] = Position(path, offset, inode)
     return list(rows.values())
-
-
-def _head_row(position: Position) -> tuple[bytes, int, bytes]:
-    return os.fsencode(position.path), position.inode, position.fingerprint.encode("ascii")
 
 
 def _shown(line: bytes) -> str:

@@ -79,11 +79,8 @@ class Saved:
 
     def lines(self, rows: Iterable[Position]) -> bytes:
         """Return what is to stand beside the rows of the next run: which are missing, and which of these are whole."""
-        missing = (
-            b"R\t%b\t%016x\t%d\n" % (os.fsencode(path), inode, since)
-            for (path, inode), since in self._missing.items()
-            if is_storable(path)
-        )
+        known = ((*key, since) for key, since in self._missing.items() if is_storable(key[0]))
+        missing = (b"R\t%b\t%016x\t%d\n" % (os.fsencode(path), inode, since) for path, inode, since in known)
         whole = (each for each in (*self.unclaimed(), *rows) if each.whole and is_storable(each.path))
         return b"".join((*missing, *(b"E\t" + encode([each]) for each in whole)))
 
@@ -222,12 +219,8 @@ class FolderLooks:
                 (self._lines if files.isdisjoint(owed) else lines)[base] = line
         lines |= self._lines
         unseen = (earlier.line(base) for base, earlier in self.saved.folders.items() if base not in lines)
-        finished = (
-            each.saved_as(trail.path)
-            for trail in self._table.by_path.values()
-            for each in trail.generations
-            if each.finished
-        )
+        trails = self._table.by_path.values()
+        finished = (each.saved_as(trail.path) for trail in trails for each in trail.generations if each.finished)
         return b"".join((*lines.values(), *unseen, self.saved.lines(finished)))
 
     def changed(self, base: str) -> None:
@@ -238,23 +231,21 @@ class FolderLooks:
     def note(self, base: str, seen: Survey) -> Fresh:
         """Take what lies in a folder for what is known of it; returns what is new there since the survey before."""
         folder = self._folders.by_base[base]
-        first, since, listed = not folder.looked_at, folder.looked_at, True
-        known = self._folders.known(base)
+        first = not folder.looked_at
+        before, listed = FolderLook(folder.looked_at, frozenset(self._folders.known(base))), True
         if first:
-            earlier = self.saved.folders.pop(base, None)
-            since, listed = (earlier.looked_at, True) if earlier else (self.saved.written_at, False)
-            known = set(earlier.files) if earlier is not None else set()
+            listed = base in self.saved.folders
+            before = self.saved.folders.pop(base, FolderLook(self.saved.written_at, frozenset()))
         files = {
             name: identity
             for name, (identity, born) in seen.rotated.items()
-            if (identity.inode, born) not in known and not self._table.has(identity, born)
+            if (identity.inode, born) not in before.files and not self._table.has(identity, born)
         }
-        new = Fresh(files, since, listed, first)
-        before = self._undecided.get(base, new)
-        undecided = {*before.files.values(), *files.values()}
-        self._undecided[base] = before._replace(
-            files={name: identity for name, (identity, _) in seen.rotated.items() if identity in undecided}
-        )
+        new = Fresh(files, before.looked_at, listed, first)
+        older = self._undecided.get(base, new)
+        undecided = {*older.files.values(), *files.values()}
+        left = {name: identity for name, (identity, _) in seen.rotated.items() if identity in undecided}
+        self._undecided[base] = older._replace(files=left)
         old = {member.who: member for member in folder.names.values()}
         folder.names = {}
         for name, who in seen.rotated.items():
@@ -339,11 +330,10 @@ class Checkpoints:
 
         To go on without it would be to read what was delivered once more, or to pass over what was not.
         """
-        is_first = True
-        while True:
+        is_first, loaded = True, None
+        while loaded is None:
             try:
                 loaded = await self._host.in_thread(self.file.load)
-                break
             except OSError as error:
                 if is_first:
                     text = "pos_file %s cannot be read (%s): no file is followed until it can be, trying again"

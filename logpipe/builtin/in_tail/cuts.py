@@ -94,8 +94,7 @@ class Cuts:
         """Open the copies that were made of a file; its own may be any, others came after `since`."""
         looker, content = self._following.looker, generation.content
         await self._following.look_for_arrivals(trail)
-        paths = [each.last for each in trail.arrivals if each.path is not None]
-        copies = await self._host.in_thread(lambda: list(looker.copies(paths, content)))
+        copies = await self._host.in_thread(looker.copies, trail.arrived, content)
         known = [each for each, holds in copies if not holds and _has_read(trail, trail.generations, each)]
         for each in known:
             _forget(trail, each)
@@ -123,19 +122,11 @@ class Cuts:
         if content.telling or not content.head.length:
             return None
         await self._following.look_for_arrivals(trail)
-        paths = [generation.inode_path + SUFFIX, *(each.last for each in trail.arrivals if each.path is not None)]
-        there = await self._host.in_thread(
-            lambda: [found for found, _ in self._following.looker.copies(paths, content)]
-        )
+        paths = [generation.inode_path + SUFFIX, *trail.arrived]
+        there = [found for found, _ in await self._host.in_thread(self._following.looker.copies, paths, content)]
         others = [each for each in trail.generations if each is not generation]
-        likely = [
-            each
-            for each in there
-            if content.head.begins(each.beginning)
-            and each.size >= content.offset
-            and self._table.find(each) is None
-            and not _has_read(trail, others, each)
-        ]
+        alike = (each for each in there if content.head.begins(each.beginning) and each.size >= content.offset)
+        likely = [each for each in alike if self._table.find(each) is None and not _has_read(trail, others, each)]
         own = min(likely, key=lambda each: each.age, default=None)
         close(each for each in there if each is not own)
         if own is not None:

@@ -173,7 +173,9 @@ def decide(table: Table, places: Iterable[Place], rules: Rules) -> list[Action]:
         kept = live is not None and live not in leaving
         new = [each for each in place.new if not kept or _came_before(live, each.found)]
         actions = [*_certain(table, place), *_pasts(place.path, new, rules)]
-        before += _unknown(table, sorted(actions, key=_age) if place.new else actions, taken, taken_here)
+        if place.new:
+            actions.sort(key=lambda each: each.found.age)
+        before += _unknown(table, actions, taken, taken_here)
     for place in all_places:
         if place.now is not None and place.error is None and place.now.identity not in taken:
             after += _now(table, place.path, place.now, 0, leaving)
@@ -191,13 +193,9 @@ def begin(table: Table, beginning: Beginning, rules: Rules, *, at_end: bool) -> 
     if now is None or beginning.place.error is not None:
         return []
     taken = {now.identity}
-    actions: list[Action] = []
-    rows = [row for row in beginning.rows if row.found is None or table.find(row.found) is None]
-    for row in rows:
-        if row.found is not None and row.found.identity not in taken:
-            taken.add(row.found.identity)
-            actions.append(ReadBefore(path, row.found, row.position.offset))
-    missing = [row.position for row in rows if row.found is None and not row.position.whole]
+    here = [ReadBefore(path, row.found, row.position.offset) for row in beginning.rows if row.found is not None]
+    actions: list[Action] = [*_unknown(table, here, taken)]
+    missing = [row.position for row in beginning.rows if row.found is None and not row.position.whole]
     new = [each for each in beginning.place.new if beginning.known and _may_be_past(each.found, own)]
     new = [each for each in new if not any(_is_read_as(each.found, row) for row in beginning.rows)]
     pasts = list(_unknown(table, _pasts(path, new, rules, missing), taken))
@@ -223,10 +221,6 @@ def _unknown(
         if identity not in taken and identity not in but and table.find(action.found) is None:
             taken.add(identity)
             yield action
-
-
-def _age(action: ReadBefore | PassOver) -> tuple[int, int]:
-    return action.found.age
 
 
 def _may_be_past(found: Found, own: Position | None) -> bool:
@@ -345,8 +339,9 @@ class SeveralLooks:
         return sum(each.file is not None and not each.file.closed for each in (*files, *earlier))
 
     def _keep(self, place: Place) -> None:
-        self._led_to.update([place.now.identity] if place.now is not None else [])
-        found = [*place.before, *([place.now] if place.now is not None else [])]
+        now = [place.now] if place.now is not None else []
+        self._led_to.update(each.identity for each in now)
+        found = [*place.before, *now]
         self._earlier[place.path], twice = _merged(self._earlier.get(place.path, ()), found)
         close(twice)
 
@@ -358,9 +353,8 @@ class SeveralLooks:
         for path, earlier in list(self._earlier.items()):
             place = self._last[path]
             if still:
-                last = {each.identity for each in place.files}
-                there = [each for each in earlier if each.identity in self._led_to and each.identity not in last]
-                lost = [each for each in there if each.size]
+                known = self._led_to - {each.identity for each in place.files}
+                lost = [each for each in earlier if each.identity in known and each.size]
                 close(each for each in earlier if each not in lost)
                 before = [*place.before]
                 for each in lost:

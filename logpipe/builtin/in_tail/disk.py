@@ -124,25 +124,13 @@ def who_is(path: str) -> Who | None:
 
 
 def open_file(path: str, *, archive: bool = False) -> Found:
-    """Open a file and read its head.
-
-    Raises:
-        OSError: it cannot be opened or read, or is no regular file.
-    """
+    """Open a file and read its head; raises OSError where that cannot be, or it is no regular file."""
     file: LogFile = Archive(path) if archive else LogFile(path)
     try:
-        beginning = file.beginning()
-        status = os.fstat(file.fileno())
-        return Found(
-            path,
-            file.identity,
-            born(file.fileno()),
-            sound_size(file.size, beginning) if file.exact else file.size,
-            file.changed,
-            status.st_ctime_ns,
-            beginning,
-            file,
-        )
+        beginning, birth = file.beginning(), born(file.fileno())
+        size = sound_size(file.size, beginning) if file.exact else file.size
+        changed = os.fstat(file.fileno()).st_ctime_ns
+        return Found(path, file.identity, birth, size, file.changed, changed, beginning, file)
     except OSError:
         file.close()
         raise
@@ -180,10 +168,10 @@ class Looker:
         places: list[Place] = []
         room = self._room() - held
         for ask in asks:
-            place = self._place(ask)
-            places.append(place)
-            close(place.files[max(0, room) :])
-            room -= len(place.files)
+            places.append(self._place(ask))
+            files = places[-1].files
+            close(files[max(0, room) :])
+            room -= len(files)
         return places
 
     def _place(self, ask: Ask) -> Place:
@@ -219,17 +207,14 @@ class Looker:
         self, row: Position, end: Key, surveys: dict[str, Survey], taken: Collection[Identity]
     ) -> Found | None:
         """Open the file of a row; what is renamed or compressed meanwhile is looked for again."""
-        base, _ = end
+        base, found = end[0], None
         here = surveys.get(base) or survey(base)
         for _ in range(MOST_LOOKS):
             surveys[base] = here
             found = self._find(row, end, here, taken)
-            if found is not None:
-                return found
-            here = survey(base)
-            if here.names == surveys[base].names:
+            if found is not None or (here := survey(base)).names == surveys[base].names:
                 break
-        return None
+        return found
 
     def _find(self, row: Position, end: Key, here: Survey, taken: Collection[Identity]) -> Found | None:
         """Open the file of a row under whatever name it has in its folder, or its copy."""
@@ -251,21 +236,23 @@ class Looker:
         base, name = end
         if not content.telling:
             return None
-        for found, holds in self.copies((base + other for other in _beside(name, names)), content):
-            if holds and found.identity not in taken:
-                return found
-            close([found])
+        for other in _beside(name, names):
+            for found, holds in self.copies([base + other], content):
+                if holds and found.identity not in taken:
+                    return found
+                close([found])
         return None
 
-    def copies(self, paths: Iterable[str], content: Content) -> Iterator[tuple[Found, bool]]:
-        """Open files one by one, each with whether it holds what was read of another one."""
-        for path in paths:
-            if (found := self.open(path)) is not None:
-                holds = False
-                if found.file is not None and content.telling:
-                    with contextlib.suppress(OSError):
-                        holds = found.file.holds(content)
-                yield found, holds
+    def copies(self, paths: Iterable[str], content: Content) -> list[tuple[Found, bool]]:
+        """Open files, each with whether it holds what was read of another one."""
+        copies: list[tuple[Found, bool]] = []
+        for found in filter(None, map(self.open, paths)):
+            holds = False
+            if found.file is not None and content.telling:
+                with contextlib.suppress(OSError):
+                    holds = found.file.holds(content)
+            copies.append((found, holds))
+        return copies
 
 
 def _beside(name: str, names: Sequence[str]) -> Iterator[str]:
@@ -281,8 +268,7 @@ def _beside(name: str, names: Sequence[str]) -> Iterator[str]:
 def reopen(form: type[LogFile], name: str, path: str, identity: Identity, birth: int) -> LogFile:
     """Open a file that was closed while it had nothing to read: by the name it had, or by whatever name it has now.
 
-    Raises:
-        OSError: it is gone, or cannot be opened.
+    Raises OSError where it is gone, or cannot be opened.
     """
     for candidate in _candidates(name, path, identity.inode):
         with contextlib.suppress(FileNotFoundError):
@@ -296,12 +282,8 @@ def reopen(form: type[LogFile], name: str, path: str, identity: Identity, birth:
 def _candidates(name: str, path: str, inode: int) -> Iterator[str]:
     """Yield the name that a file had, then, searching the folder only now, those that lead to its inode."""
     yield name
-    folder = os.path.dirname(os.path.realpath(path))
-    try:
-        with os.scandir(folder) as entries:
-            yield from [entry.path for entry in entries if entry.inode() == inode]
-    except OSError:
-        return
+    with contextlib.suppress(OSError), os.scandir(os.path.dirname(os.path.realpath(path))) as entries:
+        yield from [entry.path for entry in entries if entry.inode() == inode]
 
 
 _AT_FDCWD: Final = -100
@@ -323,10 +305,10 @@ def born(target: str | int) -> int:
         return 0
     buffer = ctypes.create_string_buffer(256)
     if isinstance(target, int):
-        failed = _statx(target, b"", _AT_EMPTY_PATH, _STATX_BTIME, buffer)
+        where = target, b"", _AT_EMPTY_PATH
     else:
-        failed = _statx(_AT_FDCWD, os.fsencode(target), _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, buffer)
-    if failed:
+        where = _AT_FDCWD, os.fsencode(target), _AT_SYMLINK_NOFOLLOW
+    if _statx(*where, _STATX_BTIME, buffer):
         return 0
     mask, seconds, nanoseconds = _MASK_AND_BIRTH.unpack_from(buffer)
     return int(seconds * 1_000_000_000 + nanoseconds) if mask & _STATX_BTIME else 0

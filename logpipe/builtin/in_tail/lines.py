@@ -48,14 +48,6 @@ HOLE: Final = 512
 of a write, a sector at the least. Fewer belong to their line, but at the beginning of a file that was cut."""
 
 
-class Cleaned(NamedTuple):
-    """Lines as a parser takes them."""
-
-    lines: list[bytes]
-    nul_bytes: int
-    """NULs that stood at the start of lines and are left out."""
-
-
 class Lines:
     """How the lines of a file are written: UTF-8, and whatever else parsers take as it is; the fast one."""
 
@@ -73,10 +65,11 @@ class Lines:
                 lines[0] = lines[0][half:]
         return lines
 
-    def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> Cleaned:
-        """Return lines of `data` in UTF-8, without carriage return and hole; the very list where there are none.
+    def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> tuple[list[bytes], int]:
+        """Return lines of `data` in UTF-8, without carriage return and hole, and the size of the holes.
 
-        `after_cut` says that the first of them is the first of a file that was cut: NULs there are a hole, however few.
+        It is the very list where there are none. `after_cut` says that the first of them is the first of a file that
+        was cut: NULs there are a hole, however few.
         """
         nul_bytes = 0
         if _NUL in data:
@@ -87,7 +80,7 @@ class Lines:
             nul_bytes = before - sum(map(len, lines))
         if b"\r" in data:
             lines = [line.removesuffix(b"\r") for line in lines]
-        return Cleaned(lines, nul_bytes)
+        return lines, nul_bytes
 
 
 class TranscodedLines(Lines):
@@ -116,7 +109,7 @@ class TranscodedLines(Lines):
         lines.append(data[begin:])
         return lines
 
-    def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> Cleaned:
+    def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> tuple[list[bytes], int]:
         """Return the lines in UTF-8, but for those that are in no encoding."""
         del data
         codec = self._codec
@@ -131,14 +124,11 @@ class TranscodedLines(Lines):
                     continue
                 text = line.decode(codec, "replace")
             stripped = text.lstrip("\ufeff").lstrip("\0")
-            hole = (len(text) - len(stripped)) * self._width
-            if hole >= HOLE or (after_cut and not cleaned):
-                nul_bytes += hole
-            else:
+            if (len(text) - len(stripped)) * self._width < HOLE and (cleaned or not after_cut):
                 stripped = text.lstrip("\ufeff")
-                nul_bytes += (len(text) - len(stripped)) * self._width
+            nul_bytes += (len(text) - len(stripped)) * self._width
             cleaned.append(stripped.removesuffix("\r").encode("utf-8", "replace"))
-        return Cleaned(cleaned, nul_bytes)
+        return cleaned, nul_bytes
 
 
 def without_hole(line: bytes) -> bytes:

@@ -162,10 +162,8 @@ class TailOptions(Options):
         elif not self.path.replace(delimiter, "").strip():
             yield InvalidSetting("path names no file", param="path")
         if self.glob_policy == "always" and delimiter == ",":
-            yield InvalidSetting(
-                'glob_policy always needs another path_delimiter than ",": it separates what stands in braces',
-                param="glob_policy",
-            )
+            problem = 'glob_policy always needs another path_delimiter than ",": it separates what stands in braces'
+            yield InvalidSetting(problem, param="glob_policy")
         if self.glob_policy == "extended" and re.search(r"\{.*,.*\}", self.path):
             yield InvalidSetting("braces need glob_policy always", param="path")
         if self.path_timezone is not None:

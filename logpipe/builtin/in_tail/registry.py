@@ -181,8 +181,8 @@ class Registry:
 
     async def finish(self, generations: Iterable[tuple[Trail, Generation]]) -> None:
         """Let go of generations that are read to their end; not of those to which something has come meanwhile."""
-        done = [(trail, each) for trail, each in generations if each.replaced_at is not None]
-        done = [(trail, each) for trail, each in done if not each.pending and (each.damage or not each.behind)]
+        done = [(trail, each) for trail, each in generations if each.replaced_at is not None and not each.pending]
+        done = [(trail, each) for trail, each in done if each.damage or not each.behind]
         for trail, generation in done:
             self.books.damaged(trail, generation)
             self.table.finish(generation)

@@ -89,6 +89,11 @@ class Trail:
         while len(self.arrivals) > MOST_ARRIVALS:
             del self.arrivals[next(iter(self.arrivals))]
 
+    @property
+    def arrived(self) -> list[str]:
+        """The paths that those of them had last that are not gone."""
+        return [each.last for each in self.arrivals if each.path is not None]
+
     def remember(self, head: Head, size: int) -> None:
         """Remember how something began that was read, and how long it was."""
         self.contents = (*self.contents[1 - MOST_CONTENTS :], (head, size))

@@ -42,14 +42,12 @@ _BUFFER: Final = 256 * 1024
 
 
 class Event(NamedTuple):
-    """What happened to a name in a watched folder."""
+    """What happened to a name in a watched folder, as in inotify(7); the name is empty for the folder itself."""
 
     watch: int
     """What `Inotify.add` returned; -1 for IN_Q_OVERFLOW."""
     mask: int
-    """What happened to the name, as bits."""
     name: str
-    """Empty for the folder itself."""
     cookie: int = 0
     """The same for both halves of a rename, else 0."""
 

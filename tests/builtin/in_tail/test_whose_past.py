@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from logpipe import LogpipeError
-from logpipe.builtin.in_tail import discovery
+from logpipe.builtin.in_tail import plugin
 from logpipe.builtin.in_tail.disk import Status
 from logpipe.builtin.position_file import PositionFile
 
@@ -239,7 +239,7 @@ async def test_a_file_that_comes_between_two_looks_of_a_search(
     async with follow(tmp_path) as run:
         await run.lines(1)
     log.rename(old)
-    look = discovery.look
+    look = plugin.look
 
     def come(path: str) -> Status:
         if not log.exists():
@@ -247,7 +247,7 @@ async def test_a_file_that_comes_between_two_looks_of_a_search(
             log.write_text("two\n")
         return look(path)
 
-    monkeypatch.setattr(discovery, "look", come)
+    monkeypatch.setattr(plugin, "look", come)
     async with follow(tmp_path, "enable_stat_watcher false") as run:
         await run.tick_until(lambda: len(run.host.lines) >= 2)
         await run.idle()
