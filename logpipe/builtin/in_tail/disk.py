@@ -14,8 +14,10 @@ import os
 import stat
 import struct
 import sys
+import threading
 import time
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
@@ -265,25 +267,56 @@ def _beside(name: str, names: Sequence[str]) -> Iterator[str]:
         place += 1
 
 
-def reopen(form: type[LogFile], name: str, path: str, identity: Identity, birth: int) -> LogFile:
-    """Open a file that was closed while it had nothing to read: by the name it had, or by whatever name it has now.
+class Reopening:
+    """Opens files again that were closed while they had nothing to read; used by several threads at a time.
 
-    Raises OSError where it is gone, or cannot be opened.
+    A folder is listed once for all that are looked for in it, be they thousands.
     """
-    for candidate in _candidates(name, path, identity.inode):
-        with contextlib.suppress(FileNotFoundError):
-            file = form(candidate)
-            if file.identity == identity and (not birth or born(file.fileno()) in {0, birth}):
-                return file
-            file.close()
-    raise FileNotFoundError(errno.ENOENT, "the file is gone", name)
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listed: dict[str, tuple[int, dict[int, list[str]]]] = {}
+        """When each folder was listed, on the monotonic clock in nanoseconds, and its paths by inode."""
 
-def _candidates(name: str, path: str, inode: int) -> Iterator[str]:
-    """Yield the name that a file had, then, searching the folder only now, those that lead to its inode."""
-    yield name
-    with contextlib.suppress(OSError), os.scandir(os.path.dirname(os.path.realpath(path))) as entries:
-        yield from [entry.path for entry in entries if entry.inode() == inode]
+    def forget(self) -> None:
+        """Forget what lay in the folders: nobody looks for anything."""
+        self._listed.clear()
+
+    def open(self, form: type[LogFile], name: str, path: str, identity: Identity, birth: int, *, asked: int) -> LogFile:
+        """Open a file by the name it had, or by whatever name it has now, in the folder that `path` leads to.
+
+        Where no listing made since `asked` (nanoseconds, monotonic) has it, it is gone. Raises OSError where it is
+        gone, or cannot be opened.
+        """
+        for candidate in self._candidates(name, path, identity.inode, asked):
+            with contextlib.suppress(FileNotFoundError):
+                file = form(candidate)
+                if file.identity == identity and (not birth or born(file.fileno()) in {0, birth}):
+                    return file
+                file.close()
+        raise FileNotFoundError(errno.ENOENT, "the file is gone", name)
+
+    def _candidates(self, name: str, path: str, inode: int, asked: int) -> Iterator[str]:
+        """Yield the name that a file had, then those that lead to its inode; its folder is searched only now."""
+        yield name
+        folder = os.path.dirname(os.path.realpath(path))
+        if folder in self._listed:
+            yield from self._names(folder, 0).get(inode, ())
+        if names := self._names(folder, asked).get(inode):
+            yield from names
+            yield from self._names(folder, time.monotonic_ns()).get(inode, ())  # it was renamed since that listing
+
+    def _names(self, folder: str, since: int) -> dict[int, list[str]]:
+        """Return paths by inode, as they were at that time or later."""
+        with self._lock:
+            when, names = self._listed.get(folder, (-1, {}))
+            if when < since:
+                when, names = time.monotonic_ns(), defaultdict(list)
+                with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                    for entry in entries:
+                        names[entry.inode()].append(entry.path)
+                self._listed[folder] = when, names
+            return names
 
 
 _AT_FDCWD: Final = -100

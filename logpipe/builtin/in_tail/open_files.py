@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from logpipe import Host
-from logpipe.builtin.in_tail.disk import in_one_visit, reopen
+from logpipe.builtin.in_tail.disk import Reopening, in_one_visit
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import LogFile
 
@@ -159,7 +159,9 @@ class _Read:
     generation: Generation
     path: str
     most: int
+    reopening: Reopening
     future: asyncio.Future[None]
+    asked: int
     file: LogFile | None = None
     began: int = 0
     data: bytes = b""
@@ -170,13 +172,15 @@ class _Read:
         generation = self.generation
         self.began = time.time_ns()
         try:
-            self.file = generation.file or reopen(
-                generation.form, generation.inode_path, self.path, generation.identity, generation.born
-            )
+            self.file = generation.file or self._open(generation)
             generation.expect(self.file)
             self.data = self.file.read(self.most)
         except Exception as error:  # noqa: BLE001 - whoever awaits the read gets it
             self.error = error
+
+    def _open(self, generation: Generation) -> LogFile:
+        form, name, identity = generation.form, generation.inode_path, generation.identity
+        return self.reopening.open(form, name, self.path, identity, generation.born, asked=self.asked)
 
 
 class Reads:
@@ -187,6 +191,7 @@ class Reads:
         self._files = files
         self._waiting: dict[int, deque[_Read]] = defaultdict(deque)
         self._visits: dict[int, set[asyncio.Task[None]]] = defaultdict(set)
+        self._reopening = Reopening()
 
     async def read(self, generation: Generation, path: str, most: int) -> bytes:
         """Return what follows a generation's `offset` and `ahead`, after its mark.
@@ -197,7 +202,7 @@ class Reads:
         """
         self._files.wake(generation)
         loop = asyncio.get_running_loop()
-        read = _Read(generation, path, most, loop.create_future())
+        read = _Read(generation, path, most, self._reopening, loop.create_future(), time.monotonic_ns())
         device = generation.identity.device
         waiting = self._waiting[device]
         if not waiting:  # others may come until it is its turn
@@ -217,6 +222,8 @@ class Reads:
             reads = [waiting.popleft() for _ in range(min(MOST, len(waiting)))]
             visit = asyncio.get_running_loop().create_task(self._visit(device, reads), name="tail.read")
             visits.add(visit)
+        if not any(self._visits.values()):
+            self._reopening.forget()
 
     async def _visit(self, device: int, reads: list[_Read]) -> None:
         """Make one visit, and give everybody what was read for them."""
