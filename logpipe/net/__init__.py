@@ -1,4 +1,4 @@
-"""A door for stages that listen: sockets that outlive a configuration, TLS, limits, an HTTP server.
+"""A door for stages that listen: sockets that outlive a configuration, TLS, limits, an HTTP server; and an HTTP client.
 
 A stage declares where it listens when it is made, `host.endpoint(Address.tcp(bind, port))`, and starts one of
 `Listener`, `Datagrams` and `HttpServer` there.
@@ -7,10 +7,22 @@ transport.py    the settings of `<transport>`; tls.py: certificates that change
 accepting.py    connections, so many and so fast; limits.py
 listener.py     streams; datagrams.py: datagrams
 http/           the HTTP server, on aiohttp, which is imported when one starts
+client/         the HTTP client, on aiohttp as well, which is imported with the first request
 
 The sockets themselves are in `logpipe/sockets`.
 """
 
+from logpipe.net.client.answers import AGAIN as AGAIN
+from logpipe.net.client.answers import Answer as Answer
+from logpipe.net.client.answers import RequestFailedError as RequestFailedError
+from logpipe.net.client.answers import Verdict as Verdict
+from logpipe.net.client.client import HttpClient as HttpClient
+from logpipe.net.client.client import check_header as check_header
+from logpipe.net.client.credentials import AwsCredentials as AwsCredentials
+from logpipe.net.client.proxy import environment_proxy as environment_proxy
+from logpipe.net.client.settings import ClientSettings as ClientSettings
+from logpipe.net.client.settings import ClientTls as ClientTls
+from logpipe.net.client.sigv4 import AwsSigner as AwsSigner
 from logpipe.net.datagrams import Datagrams as Datagrams
 from logpipe.net.http.access import BasicAuth as BasicAuth
 from logpipe.net.http.access import Cors as Cors

@@ -11,11 +11,12 @@ from typing import Any, Final
 from logpipe.errors import LogpipeError
 from logpipe.net.transport import TransportOptions
 
-_VERSIONS: Final = {
+VERSIONS: Final = {
     "1": ssl.TLSVersion.TLSv1_1,
     "2": ssl.TLSVersion.TLSv1_2,
     "3": ssl.TLSVersion.TLSv1_3,
 }
+"""By the last character of fluentd's names, `TLSv1_2` and `TLS1_2`."""
 
 _State = tuple[tuple[int, int, int, int], ...]
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -72,7 +73,7 @@ def make_context(transport: TransportOptions) -> ssl.SSLContext:
     oldest = transport.min_version or transport.version or "TLSv1_2"
     newest = transport.max_version or transport.version or "TLSv1_3"
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # whoever writes TLSv1_1 means it
-        context.minimum_version, context.maximum_version = _VERSIONS[oldest[-1]], _VERSIONS[newest[-1]]
+        context.minimum_version, context.maximum_version = VERSIONS[oldest[-1]], VERSIONS[newest[-1]]
     try:
         context.set_ciphers(transport.ciphers)
     except ssl.SSLError:
