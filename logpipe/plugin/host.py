@@ -255,8 +255,10 @@ class OutputHost(InputHost, Protocol):
     def chunk_keys(self) -> tuple[str, ...]:
         """The ARG of its `<buffer ARG>`, or the default; empty for a direct output."""
 
-    def expand(self, template: str, chunk: Chunk) -> str:
+    def expand(self, template: str, chunk: Chunk, *, quote: Callable[[str], str] | None = None) -> str:
         """Fill `${tag}`, `${tag[1]}`, `${key}`, `${chunk_id}` and `%Y…` from what the chunk's events share.
+
+        `quote` is given each value that comes from an event, to write it as the place wants it, in a URL say.
 
         Raises:
             PermanentError: a value holds a path component that would leave the folder (`..`, a NUL).

@@ -139,9 +139,9 @@ class FakeHost:
         self.outlets.append(Collector(CollectorOptions(), self))
         return self.outlets[-1]
 
-    def expand(self, template: str, chunk: Chunk) -> str:
+    def expand(self, template: str, chunk: Chunk, *, quote: Callable[[str], str] | None = None) -> str:
         """Return the template as it is."""
-        del chunk
+        del chunk, quote
         return template
 
     @property

@@ -20,10 +20,11 @@ from logpipe import Event, Receipt
 from logpipe.config.diagnostic import ConfigError
 from logpipe.errors import BufferFull
 from logpipe.testing import Pipeline, pipeline, wait_for
+from logpipe.testing.http_peer import HttpPeer
 from tests.fuzz import hostile
 from tests.fuzz.configuration import Writer, mended
 from tests.fuzz.judge import Account, judge
-from tests.fuzz.place import BROKERS, Place
+from tests.fuzz.place import BROKERS, SERVER, Place
 from tests.fuzz.tap import Tap
 from tests.fuzz.writes import Writes
 from tests.services.mock_kafka import MockKafka
@@ -141,7 +142,10 @@ class Case:
 
     async def _round(self, text: str, account: Account, number: int) -> None:
         unsettled: set[int] = set()
-        async with pipeline(text, Tap) as running:
+        async with (
+            HttpPeer().serving() as server,
+            pipeline(text.replace(SERVER, f"http://127.0.0.1:{server.port}"), Tap) as running,
+        ):
             watch = _Errors()
             running.graph.world.dead_letters.files.base.mkdir(parents=True, exist_ok=True)
             logger = running.graph._log
@@ -154,6 +158,7 @@ class Case:
             )
             await wait_for(partial(_all_delivered, running), "the buffers to empty", seconds=SECONDS)
         account.add(running, watch.problems)
+        account.add_requests(server)
         if unsettled:
             account.problems.append(f"receipts of batches {sorted(unsettled)} were never settled")
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 from logpipe import Event
 from logpipe.testing import Pipeline
 from logpipe.testing.collector import Collector
+from logpipe.testing.http_peer import HttpPeer
 from tests.fuzz.place import Place
 from tests.fuzz.tap import Tap, marks_in
 from tests.services import topics
@@ -66,6 +67,13 @@ class Account:
                 self.counted["to null"] += int(stage.host.metrics.snapshot().get("taken_records", 0))
         self._count_stages(running)
         self.problems += problems
+
+    def add_requests(self, server: HttpPeer) -> None:
+        """Take what an HTTP server was sent, by the first part of the path, which is an output's."""
+        for request in server.requests:
+            sink = self.sinks.setdefault(f"requests to {request.path.split('/')[1]}", Counter())
+            # a record may hold its mark in several fields, and nothing need stand between two records
+            sink.update(mark.decode() for mark, _ in groupby(_MARK_BYTES.findall(request.body)))
 
     async def read_topics(self) -> None:
         """Take what every topic holds."""

@@ -11,6 +11,8 @@ from typing import Final
 
 BROKERS: Final = "localhost:1"
 """What stands for the brokers of a case until there are some."""
+SERVER: Final = "http://localhost:2"
+"""What stands for the HTTP server of a case until there is one."""
 
 
 @dataclass
@@ -73,6 +75,11 @@ class Place:
         """Return a path below `state` that nobody else has."""
         self._named += 1
         return str(self.state / f"{name}{self._named}")
+
+    def endpoint(self) -> str:
+        """Return a URL that no other output has."""
+        self._named += 1
+        return f"{SERVER}/{self._named}/{self.random.choice(('', '${k}', '${tag}/x?a=${k}', '%Y'))}"
 
     def topic(self, name: str) -> str:
         """Return the name of a topic."""

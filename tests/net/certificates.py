@@ -35,3 +35,12 @@ def trusting(authority: trustme.CA = AUTHORITY, *, shown: trustme.CA | None = No
     if shown is not None:
         shown.issue_cert("client@example.com", common_name="client").configure_cert(context)
     return context
+
+
+def server_context(folder: Path) -> ssl.SSLContext:
+    """Return a server's context with the certificate that was written there; clients must show one by the CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    AUTHORITY.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from datetime import tzinfo
 from functools import lru_cache
 from typing import Any, Final
@@ -28,10 +29,12 @@ def expand(
     zone: tzinfo | None,
     keys: tuple[str, ...],
     log: logging.Logger | logging.LoggerAdapter[Any],
+    quote: Callable[[str], str] | None = None,
 ) -> str:
     """Return the template filled; a placeholder that is no chunk key becomes nothing, with a warning.
 
-    Values become text as Ruby's `to_s` writes them, and bytes that are no UTF-8 as `surrogateescape` does.
+    Values become text as Ruby's `to_s` writes them, and bytes that are no UTF-8 as `surrogateescape` does; `quote`
+    is given each before it is filled in.
 
     Raises:
         PermanentError: a tag or a field would leave its folder, or is no text that a name can hold.
@@ -56,7 +59,7 @@ def expand(
         if tag is None and name not in variables:
             log.warning("chunk key placeholder %r not replaced. template:%s", name, template)
             continue
-        filled.add_value(name, _text(name, variables[name] if tag is None else tag))
+        filled.add_value(name, _text(name, variables[name] if tag is None else tag), quote)
     filled.add_literal(template[end:])
     return filled.text()
 
@@ -72,13 +75,13 @@ class _Filled:
     def add_literal(self, text: str) -> None:
         self._add(text, [])
 
-    def add_value(self, name: str, value: str) -> None:
+    def add_value(self, name: str, value: str, quote: Callable[[str], str] | None) -> None:
         if "\0" in value:
             raise PermanentError(f"invalid path component in placeholder {name}: {value!r} holds a NUL")
         if value.startswith("/"):
             # compat: output.rb refuses it, since a path that begins with a value would name any file
             raise PermanentError(f"invalid path component in placeholder {name}: {value!r} begins with /")
-        self._add(value, [name])
+        self._add(value if quote is None else quote(value), [name])
 
     def _add(self, text: str, names: list[str]) -> None:
         self._names += names

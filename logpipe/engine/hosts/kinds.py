@@ -178,10 +178,10 @@ class OutputPluginHost(InputPluginHost):
         """The chunk keys of the output's buffer."""
         return () if self.zone_and_keys is None else self.zone_and_keys()[1]
 
-    def expand(self, template: str, chunk: Chunk) -> str:
+    def expand(self, template: str, chunk: Chunk, *, quote: Callable[[str], str] | None = None) -> str:
         """Fill a template's placeholders from what the chunk's events share."""
         zone, keys = (None, ()) if self.zone_and_keys is None else self.zone_and_keys()
-        return expand(template, chunk, zone=zone, keys=keys, log=self.log)
+        return expand(template, chunk, zone=zone, keys=keys, log=self.log, quote=quote)
 
 
 async def _give(router: Router, batch: EventBatch, edge: Edge) -> None:
