@@ -18,6 +18,7 @@ STAYS: Final = {
     ("config/compat.py", "regexp"): "what 0.12's format /…/ means",
     ("config/secrets.py", "json"): "a word that is part of the names of secrets",
     ("config/yaml_nodes.py", "null"): "YAML's nothing",
+    ("config/remote.py", "http"): "a scheme of URLs",
     ("engine/logging/setup.py", "json"): "a format of our own log",
     ("config/reference.py", "regexp"): "a field of the reference, for machines",
     ("engine/system.py", "json"): "a format of our own log",

@@ -16,7 +16,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import aiohttp
+
 from logpipe import Event, Receipt
+from logpipe.builtin.in_http import HttpInput
 from logpipe.config.diagnostic import ConfigError
 from logpipe.errors import BufferFull
 from logpipe.testing import Pipeline, pipeline, wait_for
@@ -62,6 +65,7 @@ class Case:
         self.names = [f"{self._random.choice(names)}{number}.log" for number in range(2)]
         self.rounds = [self._lines(writer.parser) for _ in range(rounds)]
         self.fed = [self._batch() for _ in range(self._random.randrange(4))]
+        self.posted = self._bodies(writer.posted) if "@type http\n  bind" in self.text else []
 
     def _mark(self) -> int:
         self._next += 1
@@ -75,6 +79,10 @@ class Case:
             )
             for _ in range(self._random.randrange(1, 20))
         ]
+
+    def _bodies(self, parser: str) -> list[bytes]:
+        """Return what is posted, a line each."""
+        return [hostile.line(self._random, self._mark(), parser, is_tame=number < 2) for number in range(6)]
 
     def _batch(self) -> tuple[str, list[Event]]:
         events = []
@@ -126,7 +134,7 @@ class Case:
             if account.bootstrap:
                 asyncio.run(account.read_topics())
         account.problems += writes.problems
-        account.lines = [line for each in self.rounds for _, line in each]
+        account.lines = [*(line for each in self.rounds for _, line in each), *self.posted]
         account.fed = [event for _, events in self.fed for event in events]
         account.taps = list(Tap.seen)
         found.problems = judge(account)
@@ -152,15 +160,30 @@ class Case:
             logger.addHandler(watch)
             if number == 0:
                 await self._feed(running, account, unsettled)
+            posting = asyncio.create_task(self._post(running, account, number))  # noqa: TID251 - a client
             await wait_for(lambda: _all_read(running, self.place.root), "the files to be read", seconds=SECONDS)
             await wait_for(
                 lambda: len(running.events(name="witness")) >= WITNESSES, "the other source to arrive", seconds=SECONDS
             )
-            await wait_for(partial(_all_delivered, running), "the buffers to empty", seconds=SECONDS)
+            await wait_for(lambda: _all_delivered(running) and posting.done(), "the buffers to empty", seconds=SECONDS)
+            await posting
         account.add(running, watch.problems)
         account.add_requests(server)
         if unsettled:
             account.problems.append(f"receipts of batches {sorted(unsettled)} were never settled")
+
+    async def _post(self, running: Pipeline, account: Account, number: int) -> None:
+        """Post to the first HTTP input, in the first round; what is answered with an error its client still has."""
+        inputs = [stage.plugin for stage in running.graph.stages.inputs if isinstance(stage.plugin, HttpInput)]
+        if not inputs or number:
+            return
+        async with aiohttp.ClientSession() as session:
+            for body in self.posted:
+                headers = {"Content-Type": "application/x-ndjson"}
+                async with session.post(
+                    f"http://127.0.0.1:{inputs[0].port}/in.http", data=body, headers=headers
+                ) as got:
+                    account.counted["answered with errors"] += got.status >= 300
 
     async def _feed(self, running: Pipeline, account: Account, unsettled: set[int]) -> None:
         for number, (tag, events) in enumerate(self.fed):

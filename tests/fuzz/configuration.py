@@ -79,6 +79,8 @@ class Writer:
         self._lines: list[str] = []
         self.parser = ""
         """The type of the tail's parser."""
+        self.posted = "in_http"
+        """The type of the parser of what is posted."""
 
     def write(self) -> str:
         """Return the text of a configuration; see `mended`."""
@@ -237,6 +239,8 @@ class Writer:
         name = self._random.choice(types(kind))
         if kind == "parser" and full == "input tail.parse":
             self.parser = name
+        if kind == "parser" and full == "input http.parse":
+            self.posted = name
         if kind == "parser" and full.startswith("parser"):
             name = "json"
         self._lines.append(f"<{word}>")

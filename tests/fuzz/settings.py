@@ -87,6 +87,11 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "input tail.group.rate_period": one_of("1s"),
     "input tail.group.rule.match": one_of('{"namespace": "/./"}', '{"podname": "/x/", "namespace": "/.*/"}'),
     "input tail.group.rule.limit": one_of("-1", "1000"),
+    "input http.bind": one_of("127.0.0.1"),
+    "input http.port": one_of("0"),
+    "input http.add_tag_prefix": one_of("in"),
+    "input http.body_size_limit": one_of("200", "1m"),
+    "input http.cors_allow_origins": one_of('["*"]', '["http://a"]'),
     "input *.tag": one_of("in.other"),
     "input sample.size": one_of("1", "3"),
     "input sample.rate": one_of("1", "2"),  # so that there are moments in which nothing is on its way
@@ -178,6 +183,7 @@ _LOSES: Final = "is asked to lose events"
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "input monitor_agent.*": "it makes no events",
+    "input http.transport*": _NEEDS_PEER,
     "input sample.storage": "accepted for fluentd's sake",
     "output null.never_flush": "fails for ever by its own word",
     "output *.discard_kafka_delivery_failed*": _LOSES,
@@ -199,7 +205,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 ALWAYS: Final = frozenset(
     {
         "output rewrite_tag_filter.rule", "input tail.pos_file", "input tail.read_from_head",
-        "formatter single_value.message_key",
+        "formatter single_value.message_key", "input http.bind", "input http.port",
         "buffer file.path", "buffer file_single.path",
         "buffer file.flush_at_shutdown", "buffer file_single.flush_at_shutdown",
         "output kafka.brokers", "output kafka2.brokers", "output kafka_buffered.brokers", "output rdkafka.brokers",

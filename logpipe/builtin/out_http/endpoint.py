@@ -106,4 +106,5 @@ def _hidden(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    return repr(re.sub(r"(?<=://)[^/?#@]*@", "", text))
+    """Return it for a message, without what may be secret."""
+    return repr(re.sub(r"(?<=://)[^/?#@]*@", "", text).partition("?")[0])

@@ -25,7 +25,8 @@ _ESCAPE: Final = re.compile(
 )
 """An escape in JSON; a lone surrogate is the group."""
 
-_NOT_JSON: Final = object()
+NOT_JSON: Final = object()
+"""What is read of a line that is no JSON."""
 
 
 class JsonOptions(ParseOptions):
@@ -108,8 +109,20 @@ def _objects_among(values: list[Any]) -> tuple[list[Record], list[int], list[int
     return records, numbers, unmatched[::-1]
 
 
+def read_json(lines: list[bytes]) -> list[Any]:
+    """Return the value of each line as the parser reads it, `NOT_JSON` where it has none."""
+    values = _read_all(lines)
+    try:
+        may_hold_huge = bool(_types_within(values) & _NESTING)
+    except TypeError:  # some are not objects
+        may_hold_huge = True
+    if may_hold_huge:
+        _restore_huge_numbers(values, lines)
+    return values
+
+
 def _read_all(lines: list[bytes]) -> list[Any]:
-    """Return the value of each line, `_NOT_JSON` where it has none."""
+    """Return the value of each line, `NOT_JSON` where it has none."""
     values: list[Any] = []
     rest = iter(lines)
     while True:
@@ -130,14 +143,14 @@ def _bytes_of(line: str) -> bytes:
 
 
 def _read_slowly(line: bytes) -> Any:
-    """Return a line's value by Python's parser, which is more lenient and exact; `_NOT_JSON` where it has none."""
+    """Return a line's value by Python's parser, which is more lenient and exact; `NOT_JSON` where it has none."""
     try:
         try:
             return json.loads(line.decode(), strict=False)
         except UnicodeDecodeError:
             return unescape_values(json.loads(_ESCAPE.sub(_surrogate_as_bytes, escaped(line)), strict=False))
     except (ValueError, RecursionError):
-        return _NOT_JSON
+        return NOT_JSON
 
 
 def _surrogate_as_bytes(found: re.Match[str]) -> str:

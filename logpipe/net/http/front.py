@@ -145,7 +145,7 @@ class Front(web.Server):
 
     async def _answer(self, site: Site, raw: web.BaseRequest, connection: Connection) -> web.StreamResponse:
         try:
-            request = Request(raw.method, raw.path, raw.query, raw.headers, b"", raw.remote or "")
+            request = Request(raw.method, raw.path, raw.query, raw.headers, b"", raw.remote or "", target=raw.raw_path)
         except ValueError:
             return response(problem(400, "Bad request"), {}, close=True)
         marks = site.marks(request)

@@ -27,6 +27,8 @@ class Request:
     """The client's address; empty where it came by a Unix socket."""
     user: str = ""
     """Who it is, where the server asks for it."""
+    target: str = ""
+    """Path and query as they were sent, nothing decoded."""
 
 
 @dataclass(frozen=True, slots=True)

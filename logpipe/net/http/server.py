@@ -36,6 +36,7 @@ class HttpServer:
         limits: what clients can take.
         auth: who may come; None for everybody.
         cors: which pages of other origins may.
+        backlog: how many connections may wait to be accepted; None for as many as all listeners have.
 
     On loopback addresses alone, without `auth` and TLS, a request for another host's name is refused: a page of a
     stranger could read it, whose name has been made to stand for this machine (DNS rebinding).
@@ -52,6 +53,7 @@ class HttpServer:
         limits: HttpLimits | None = None,
         auth: BasicAuth | None = None,
         cors: Cors | None = None,
+        backlog: int | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._routes = routes
@@ -59,6 +61,7 @@ class HttpServer:
         self._cors = cors
         self._log = log
         self._start_task = start_task
+        self._backlog = backlog
         self._transport = transport or TransportOptions()
         self._limits = limits or HttpLimits()
         self._front: Front | None = None
@@ -75,6 +78,9 @@ class HttpServer:
 
         contexts = Contexts(self._transport, self._log) if self._transport.protocol == "tls" else None
         sockets = await self._endpoint.open()
+        if self._backlog is not None:
+            for each in sockets:
+                each.listen(self._backlog)  # of a socket that listens already this changes the number
         terms = (vars(self._transport), self._limits)
         before = self._endpoint.found()
         if isinstance(before, Front) and before.terms == terms:
