@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import configuration, expressions, growth, lines
+from tests.benchmarks import configuration, expressions, growth, lines, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import broker, compare
 from tests.benchmarks.idle import measure_idle
@@ -32,6 +32,7 @@ def main() -> int:
         sys.stderr.write(f"failed: {error}\n")
         return 1
     sys.stdout.write("\n".join(["", *lines.report(lines=given.lines, rounds=given.rounds), ""]))
+    sys.stdout.write("\n".join(["", *posted.report(lines=given.lines, rounds=given.rounds), ""]))
     sys.stdout.write("\n".join(["", *configuration.report(), "", *expressions.report(), ""]))
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from logpipe.supervisor import Settings, check
-from tests.benchmarks import configuration, expressions, growth, lines
+from tests.benchmarks import configuration, expressions, growth, lines, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import AnyKafka, compare
 from tests.benchmarks.container_log import write_log
@@ -104,6 +104,13 @@ def test_undecoded_events_stand_beside_decoded_ones() -> None:
     assert len(rows) == 5
     assert all("events/CPU s decoded" in row for row in rows[1::2])
     assert all(row.endswith("at least 1.5") for row in rows[2::2])
+
+
+def test_posted_lines_arrive_at_both_servers() -> None:
+    """All of them, before the cost is looked at."""
+    rows = posted.report(lines=2000, rounds=1)
+    assert "events/CPU s" in rows[1]
+    assert rows[2].endswith("at least 0.8")
 
 
 def test_packed_events_come_out_as_they_came() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgpack
 
@@ -60,9 +60,9 @@ def found_in(parameters: Mapping[str, bytes]) -> Found:
     if (packed := parameters.get("msgpack")) is not None:
         return _from_msgpack(packed)
     if (document := parameters.get("json")) is not None:
-        return _from_json([document])
+        return _from_json([document], document)
     if (lines := parameters.get("ndjson")) is not None:
-        return _from_json(_lines_of(lines))
+        return _from_json(_lines_of(lines), lines)
     # compat: the message of in_http.rb
     raise RefusedError("'json', 'ndjson' or 'msgpack' parameter is required")
 
@@ -81,20 +81,22 @@ def found_by(parser: LineParser, body: bytes) -> Found:
 
 
 def _lines_of(text: bytes) -> list[bytes]:
-    lines = text.split(b"\n") if text.count(b"\n") <= MOST_VALUES else _refuse_many()
+    if len(text) > MOST_VALUES and text.count(b"\n") > MOST_VALUES:
+        _refuse_many()
+    lines = text.split(b"\n")
     if b"\r" in text:
         lines = [line.removesuffix(b"\r") for line in lines]
     return list(filter(None, lines))
 
 
-def _refuse_many() -> list[bytes]:
+def _refuse_many() -> NoReturn:
     raise RefusedError(f"there are more than {MOST_VALUES} values: send less at a time")
 
 
-def _from_json(texts: list[bytes]) -> Found:
-    if sum(text.count(b"{") + text.count(b"[") for text in texts) > MOST_VALUES:
+def _from_json(texts: list[bytes], body: bytes) -> Found:
+    if len(body) > MOST_VALUES and body.count(b"{") + body.count(b"[") > MOST_VALUES:
         _refuse_many()
-    values = read_json(texts)
+    values = read_json(texts, body)
     if set(map(type, values)) <= {dict}:
         return Found(values)
     found = Found()
@@ -217,21 +219,31 @@ def timed(found: Found, key: str | None, now: Time, timer: Timer, *, keep: bool)
         keep: whether it stays in the record.
     """
     records = found.records
-    if not found.times:
-        if key is None or not any(key in record for record in records):
-            return [now] * len(records)
-        found.times = [None] * len(records)
+    given: list[Time | None] = found.times or [None] * len(records)
+    if key is None:
+        return [now if time is None else time for time in given]
+    values: list[Any]
+    if keep:
+        values = [record.get(key) for record in records]
+    elif found.times:  # the parser has taken the field of the others already
+        values = [record.pop(key, None) if time is None else None for record, time in zip(records, given, strict=True)]
+    else:
+        values = [record.pop(key, None) for record in records]
+    kinds = set(map(type, values))
+    if not found.times and kinds <= {int} and timer is seconds:
+        return [value * _NANOS for value in values]
+    if kinds <= {type(None)}:
+        return [now if time is None else time for time in given]
     times: list[Time] = []
     kept: list[Record] = []
-    for record, given in zip(records, found.times, strict=True):
-        time = given
+    for record, value, known in zip(records, values, given, strict=True):
+        time = known
         if time is None:
-            value = record.get(key) if keep else record.pop(key, None)  # type: ignore[arg-type]  # None is in no record
             try:
                 # compat: in_http.rb takes false for a missing time, as null
                 time = now if value is None or value is False else timer(value)
             except (ParseError, OverflowError) as problem:
-                found.is_bad({**record, str(key): value}, str(problem))
+                found.is_bad({**record, key: value}, str(problem))
                 continue
         times.append(time)
         kept.append(record)

@@ -15,6 +15,7 @@ from logpipe.builtin.parsers.parse_options import ParseOptions
 from logpipe.codec import TimeType, escaped, unescape_values
 
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG: Final = b"0" * 19
 _HUGE: Final = b"0" * 20
 _HUGE_NEGATIVE: Final = b"-" + b"0" * 19
 _NESTING: Final = frozenset({float, dict, list})
@@ -109,14 +110,10 @@ def _objects_among(values: list[Any]) -> tuple[list[Record], list[int], list[int
     return records, numbers, unmatched[::-1]
 
 
-def read_json(lines: list[bytes]) -> list[Any]:
-    """Return the value of each line as the parser reads it, `NOT_JSON` where it has none."""
+def read_json(lines: list[bytes], text: bytes) -> list[Any]:
+    """Return the value of each line of a text as the parser reads it, `NOT_JSON` where it has none."""
     values = _read_all(lines)
-    try:
-        may_hold_huge = bool(_types_within(values) & _NESTING)
-    except TypeError:  # some are not objects
-        may_hold_huge = True
-    if may_hold_huge:
+    if _may_hold_huge(text):
         _restore_huge_numbers(values, lines)
     return values
 
@@ -169,4 +166,4 @@ def _restore_huge_numbers(values: list[Any], lines: list[bytes]) -> None:
 
 def _may_hold_huge(text: bytes) -> bool:
     digits = text.translate(_ZEROS)
-    return _HUGE in digits or _HUGE_NEGATIVE in digits
+    return _LONG in digits and (_HUGE in digits or _HUGE_NEGATIVE in digits)
