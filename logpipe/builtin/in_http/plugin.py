@@ -25,6 +25,7 @@ _LARGE: Final = 256 * 1024
 _SLOWEST: Final = 256 * 1024
 """Bytes a second at which a body may come, on average."""
 _GIF: Final = bytes.fromhex("4749463839610100010080ff00ffffff0000002c00000000010001000002024401003b")
+_TOO_LARGE: Final = Reply(b"Too large", TEXT, 413)
 _DEFAULTS: Final = HttpLimits()
 
 
@@ -62,7 +63,7 @@ class HttpInput(Input[HttpOptions], type="http"):
         self._taken = _taken(options)
         self._server = HttpServer(
             host.endpoint(Address.tcp(options.bind, options.port)),
-            {ANY: Route(self._answer, METHODS, body_limit=options.body_size_limit)},
+            {ANY: Route(self._answer, METHODS, body_limit=options.body_size_limit, too_large=_TOO_LARGE)},
             log=host.log,
             start_task=host.start_task,
             transport=options.transport,

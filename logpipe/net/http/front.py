@@ -161,7 +161,7 @@ class Front(web.Server):
         body = bytearray()
         try:
             if route.body_limit:
-                refusal = await self._read(body, route.body_limit, raw)
+                refusal = await self._read(body, route, raw)
                 if refusal is not None:
                     return refusal
                 request = replace(request, body=bytes(body))
@@ -174,9 +174,10 @@ class Front(web.Server):
         finally:
             self._held -= len(body)
 
-    async def _read(self, body: bytearray, limit: int, raw: web.BaseRequest) -> Reply | None:
+    async def _read(self, body: bytearray, route: Route, raw: web.BaseRequest) -> Reply | None:
         """Read a request's body; returns the answer to one that is not taken."""
-        too_large = problem(413, f"The body is larger than {limit} bytes")
+        limit = route.body_limit
+        too_large = route.too_large or problem(413, f"The body is larger than {limit} bytes")
         if raw.content_length is not None and raw.content_length > limit:
             return too_large
         if raw.headers.get("Expect", "").lower() == "100-continue":

@@ -53,6 +53,8 @@ class Route:
     methods: frozenset[str] = frozenset({"GET"})
     body_limit: int = 0
     """Bytes; a longer body is refused with 413. With 0 the body is not read, and its connection ends."""
+    too_large: Reply | None = None
+    """The answer to a longer body; None for one that says how long it may be."""
 
 
 ANY: Final = "*"
