@@ -16,10 +16,10 @@ from logpipe.net.client.answers import AGAIN as AGAIN
 from logpipe.net.client.answers import Answer as Answer
 from logpipe.net.client.answers import RequestFailedError as RequestFailedError
 from logpipe.net.client.answers import Verdict as Verdict
+from logpipe.net.client.aws_keys import AwsKeys as AwsKeys
 from logpipe.net.client.client import HttpClient as HttpClient
 from logpipe.net.client.client import check_header as check_header
 from logpipe.net.client.credentials import AwsCredentials as AwsCredentials
-from logpipe.net.client.credentials import find_credentials as find_credentials
 from logpipe.net.client.proxy import environment_proxy as environment_proxy
 from logpipe.net.client.settings import ClientSettings as ClientSettings
 from logpipe.net.client.settings import ClientTls as ClientTls

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from logpipe import Chunk, OutputHost, PermanentError
-from logpipe.builtin.out_http.options import CONTENT_TYPES, AuthOptions, HttpOptions
-from logpipe.net import AwsSigner, check_header, find_credentials
+from logpipe.builtin.out_http.options import CONTENT_TYPES, HttpOptions
+from logpipe.net import AwsCredentials, AwsKeys, AwsSigner, check_header
 
 _JSON: Final = "application/json"
 
@@ -38,7 +38,12 @@ class Headers:
             user = (auth.username or "", auth.password or "")
         if user is not None and (auth is None or auth.method == "basic"):
             self._after["Authorization"] = f"Basic {base64.b64encode(':'.join(user).encode()).decode()}"
-        self._signer = _signer(auth)
+        self._signer: AwsSigner | None = None
+        self._keys: AwsKeys | None = None
+        if auth is not None and auth.method == "aws_sigv4":
+            region = auth.aws_region or ""
+            self._signer = AwsSigner(auth.aws_service or "", region)
+            self._keys = AwsKeys(os.environ, Path.home(), region, host.clock.now, auth.aws_role_arn or "")
 
     def of(self, chunk: Chunk) -> dict[str, str]:
         """Return the headers of a chunk, without a signature.
@@ -59,25 +64,25 @@ class Headers:
             found[name.lower()] = (name, value)
         return dict(found.values())
 
-    def signature(self, method: str, url: str, body: Sequence[bytes]) -> dict[str, str]:
-        """Return the headers that sign a request; none where nobody asks for it. Reads files, and so blocks.
+    async def keys(self) -> AwsCredentials | None:
+        """Return the keys of AWS; None where requests are not signed.
 
         Raises:
-            NoCredentialsError: there are no keys.
+            NoCredentialsError: there are none.
         """
-        if self._signer is None:
+        return None if self._keys is None else await self._keys.current()
+
+    def signature(
+        self, method: str, url: str, body: Sequence[bytes], credentials: AwsCredentials | None
+    ) -> dict[str, str]:
+        """Return the headers that sign a request; none without keys."""
+        if self._signer is None or credentials is None:
             return {}
         return self._signer.sign(
             method,
             url,
             {"Content-Type": self._content_type},
             body,
-            credentials=find_credentials(os.environ, Path.home()),
+            credentials=credentials,
             now=self._host.clock.now(),
         )
-
-
-def _signer(auth: AuthOptions | None) -> AwsSigner | None:
-    if auth is None or auth.method != "aws_sigv4":
-        return None
-    return AwsSigner(auth.aws_service or "", auth.aws_region or "")

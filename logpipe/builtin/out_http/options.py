@@ -36,7 +36,7 @@ class AuthOptions(Options):
     password: str | None = param("The user's password.", default=None, secret=True)
     aws_service: str | None = param("The service's name in signatures, `es` or `aps` say.", default=None)
     aws_region: str | None = param("The service's region, `eu-west-1` say.", default=None)
-    aws_role_arn: str | None = param("A role to assume; refused: give logpipe the role's own keys.", default=None)
+    aws_role_arn: str | None = param("A role to assume.", default=None)
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what is missing."""
@@ -47,12 +47,6 @@ class AuthOptions(Options):
         for name in ("aws_service", "aws_region"):
             if not getattr(self, name):
                 yield InvalidSetting(f"{name} is required for aws_sigv4 auth: add it", param="method")
-        if self.aws_role_arn is not None:
-            yield InvalidSetting(
-                "aws_role_arn: logpipe does not ask AWS for a role's keys: have them in AWS_ACCESS_KEY_ID, "
-                "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or in a profile",
-                param="aws_role_arn",
-            )
 
 
 class HttpOptions(Options):

@@ -11,7 +11,7 @@ from logpipe.builtin.compression import compressor
 from logpipe.builtin.out_http.endpoint import EndpointTemplate
 from logpipe.builtin.out_http.headers import Headers
 from logpipe.builtin.out_http.options import HttpOptions
-from logpipe.net import ClientSettings, ClientTls, HttpClient, Verdict, environment_proxy
+from logpipe.net import AwsCredentials, ClientSettings, ClientTls, HttpClient, Verdict, environment_proxy
 
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 _SECONDS: Final = 60
@@ -74,7 +74,8 @@ class HttpOutput(Output[HttpOptions], type="http"):
             body = list(pieces_of(chunk, self.encode))
         else:
             body = await self.host.in_thread(lambda: list(pieces_of(chunk, self.encode)))
-        body, signature = await self.host.in_thread(self._finished, method, url, body)
+        keys = await self._headers.keys()
+        body, signature = await self.host.in_thread(self._finished, method, url, body, keys)
         answer = await self._client.request(method, url, headers={**headers, **signature}, body=body)
         verdict = answer.verdict(self._again)
         if verdict is Verdict.REFUSED and not self.options.error_response_as_unrecoverable:
@@ -86,7 +87,9 @@ class HttpOutput(Output[HttpOptions], type="http"):
         answer.check(self._again)
         self.host.log.debug("%s", answer)
 
-    def _finished(self, method: str, url: str, body: list[bytes]) -> tuple[list[bytes], dict[str, str]]:
+    def _finished(
+        self, method: str, url: str, body: list[bytes], keys: AwsCredentials | None
+    ) -> tuple[list[bytes], dict[str, str]]:
         """Return the bytes that are sent, and the headers of their signature."""
         if self._end:
             if body:
@@ -94,7 +97,7 @@ class HttpOutput(Output[HttpOptions], type="http"):
             body = [b"[", *body, b"]"]
         if self.options.compress == "gzip":
             body = [compressor("gzip")(b"".join(body))]
-        return body, self._headers.signature(method, url, body)
+        return body, self._headers.signature(method, url, body, keys)
 
 
 def _client_settings(options: HttpOptions) -> ClientSettings:

@@ -11,10 +11,22 @@ import pytest
 from logpipe import ConfigError, Record
 from logpipe.builtin.out_http import HttpOutput
 from logpipe.testing import Front, check_plugin, configure, drive
-from logpipe.testing.http_peer import HttpPeer, Request
+from logpipe.testing.http_peer import Answer, HttpPeer, Request
 from tests.net.certificates import AUTHORITY, server_context, write
 
 NOW = "flush_mode immediate\nretry_wait 0.1\n"
+
+
+class Sts(HttpPeer):
+    """Gives keys out for a role."""
+
+    def answer(self, request: Request) -> Answer:
+        assert b"RoleArn=arn%3Ar" in request.body
+        body = (
+            "<R><AccessKeyId>ROLE</AccessKeyId><SecretAccessKey>S</SecretAccessKey>"
+            "<SessionToken>T</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></R>"
+        )
+        return Answer(200, body.encode())
 
 
 async def sent(
@@ -165,10 +177,6 @@ async def test_what_an_event_must_not_choose(conf: str, record: Record, why: str
         ("endpoint http://a/\nread_timeout 0", "more than 0"),
         ("endpoint http://a/\n<auth>\n</auth>", "add username"),
         ("endpoint http://a/\n<auth>\nmethod aws_sigv4\naws_region x\n</auth>", "aws_service is required"),
-        (
-            "endpoint http://a/\n<auth>\nmethod aws_sigv4\naws_region x\naws_service y\naws_role_arn z\n</auth>",
-            "AWS_SESSION_TOKEN",
-        ),
         ("endpoint https://a/\ntls_private_key_path k", "needs its certificate"),
     ],
 )
@@ -193,6 +201,18 @@ async def test_signatures_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     request = await one("<auth>\nmethod aws_sigv4\naws_service es\naws_region eu-west-1\n</auth>", {"a": 1})
     signed = "content-type;host;x-amz-content-sha256;x-amz-date"
     assert f"/eu-west-1/es/aws4_request, SignedHeaders={signed}, Signature=" in request.headers["Authorization"]
+
+
+async def test_a_role_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are signed with the keys that STS gives out for it."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SK")
+    auth = "<auth>\nmethod aws_sigv4\naws_service es\naws_region eu-west-1\naws_role_arn arn:r\n</auth>"
+    async with Sts().serving() as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{sts.port}")
+        request = await one(auth, {"a": 1})
+    assert "Credential=ROLE/" in request.headers["Authorization"]
+    assert request.headers["X-Amz-Security-Token"] == "T"
 
 
 async def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
