@@ -16,16 +16,18 @@ import msgpack
 from logpipe import ParseError, Record, Time
 from logpipe.builtin.in_http.content import RefusedError
 from logpipe.builtin.parsers.json import NOT_JSON, read_json
-from logpipe.codec import LineParser, escaped, text_or_bytes, unescape_values
+from logpipe.codec import LineParser, compile_typed_parser, escaped, text_or_bytes, unescape_values
 
 MOST_VALUES: Final = 2_097_152
 """Arrays and objects in one request: each is a few bytes, and some sixty when it is read."""
 MOST_SINGLE: Final = 100
 """Bad records of a request that are error events of their own; those beyond are one together."""
 _NANOS: Final = 1_000_000_000
+_MOST_SECONDS: Final = 10**30
 _NUMBER: Final = re.compile(rb"\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)")
 _SMALL_CONTAINERS: Final = bytes(range(0x80, 0xA0))
 _EXTENSION: Final = 8
+_FLOAT: Final = compile_typed_parser("float", None)
 
 Timer = Callable[[Any], Time]
 """A field's value to a time; ParseError where it is none."""
@@ -186,7 +188,8 @@ def time_of_parameter(text: bytes | None) -> Time | None:
     if number is None:
         return None
     try:
-        return seconds(float(number[1])) or None
+        # compat: in_http.rb reads the parameter as a number, whose digits are then taken as they are written
+        return _FLOAT.one(float(number[1])) or None
     except ParseError:  # it is without end
         return None
 
@@ -197,7 +200,7 @@ def seconds(value: Any) -> Time:
     Raises:
         ParseError: it is none.
     """
-    if type(value) is int:
+    if type(value) is int and -_MOST_SECONDS < value < _MOST_SECONDS:
         return value * _NANOS
     if type(value) is float:
         try:
@@ -230,7 +233,7 @@ def timed(found: Found, key: str | None, now: Time, timer: Timer, *, keep: bool)
     else:
         values = [record.pop(key, None) for record in records]
     kinds = set(map(type, values))
-    if not found.times and kinds <= {int} and timer is seconds:
+    if not found.times and kinds == {int} and timer is seconds and max(map(abs, values)) < _MOST_SECONDS:
         return [value * _NANOS for value in values]
     if kinds <= {type(None)}:
         return [now if time is None else time for time in given]

@@ -68,6 +68,7 @@ async def test_bodies(name: str) -> None:
 @pytest.mark.parametrize(
     ("conf", "target", "body", "times"),
     [
+        ("", "/t?time=1293974055.123", b'{"time":5}', [1_293_974_055_123_000_000]),
         ("", "/t?time=1293974055.25", b'{"time":5}', [1_293_974_055_250_000_000]),
         ("", "/t", b'[{"time":1293974055},{"time":1293974055.5}]', [1293974055 * 10**9, 12939740555 * 10**8]),
         ("<parse>\ntime_key t\n</parse>", "/t", b'{"t":7,"time":1}', [7 * 10**9]),
@@ -124,6 +125,7 @@ async def test_other_parsers(parser: str, body: bytes, expected: list[Any]) -> N
         (JSON, b'[{"a":1},"x",{"a":2}]', TWO, [{"message": "x"}]),
         (JSON, b'[{"a":1},{"time":"soon","b":1},{"a":2}]', TWO, [{"b": 1, "time": "soon"}]),
         (PACKED, msgpack.packb([{"a": 1}, 7, {"a": 2}]), TWO, [{"message": 7}]),
+        (JSON, b'[{"a":1},{"time":1%b},{"a":2}]' % (b"0" * 40), TWO, [{"time": 10**40}]),
         (JSON, b'[{"a":1},{"time":1e400},{"a":2}]', TWO, [{"time": float("inf")}]),
     ],
 )

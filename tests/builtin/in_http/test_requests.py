@@ -176,7 +176,7 @@ async def test_the_backlog() -> None:
 
 async def test_connections_are_kept_for_a_while() -> None:
     """For keepalive_timeout, and no longer."""
-    async with pipeline(SOURCE.format("keepalive_timeout 0.1s")) as running:
+    async with pipeline(SOURCE.format("keepalive_timeout 0.1")) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", port(running))
         for _ in range(2):
             writer.write(b"POST /t?json={} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")

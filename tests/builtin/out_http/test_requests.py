@@ -35,7 +35,8 @@ async def sent(
     """Feed records as one batch; return the requests that came of it, and the pipeline's trace."""
     async with HttpPeer().serving() as peer:
         text = conf.replace("PORT", str(peer.port))
-        async with drive(HttpOutput, f"{text}\n<buffer {buffer}>\n{NOW}</buffer>") as running:
+        arg, _, more = buffer.partition("\n")
+        async with drive(HttpOutput, f"{text}\n<buffer {arg}>\n{NOW}{more}</buffer>") as running:
             await running.feed(tag, *records, times=times)
             await running.flush()
         return peer.requests, running
@@ -71,6 +72,12 @@ async def test_bodies(conf: str, content_type: str, body: bytes) -> None:
     request = await one(conf, {"a": 1}, {"a": 2})
     assert (request.method, request.path) == ("POST", "/in")
     assert (request.headers["Content-Type"], request.body) == (content_type, body)
+
+
+async def test_a_compressed_buffer() -> None:
+    """What is sent is compressed by `compress` alone."""
+    request = await one("", {"a": 1}, {"a": 2}, buffer="\ncompress gzip\n")
+    assert (request.body, "Content-Encoding" in request.headers) == (b'{"a":1}\n{"a":2}\n', False)
 
 
 async def test_put_and_gzip() -> None:
