@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -110,6 +111,28 @@ async def test_a_peer_that_takes_nothing() -> None:
     for writer in writers:
         writer.transport.abort()
     server.close()
+
+
+async def test_connections_that_are_not_made() -> None:
+    """Who takes no connection is not waited for."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as stack:
+        port = full.getsockname()[1]
+        for _ in range(3):  # what the kernel takes though nobody accepts
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            with suppress(BlockingIOError):
+                one.connect(("127.0.0.1", port))
+        async with client(ClientSettings(open_seconds=0.1, read_seconds=60)) as http:
+            with pytest.raises(RequestFailedError):
+                await http.request("POST", f"http://127.0.0.1:{port}/")
+
+
+async def test_a_handshake_without_an_answer() -> None:
+    """It is given up."""
+    async with Peer().serving() as peer, client(ClientSettings(open_seconds=0.1, tls_seconds=0.1)) as http:
+        await peer.become(Mood.SILENT)
+        with pytest.raises(RequestFailedError):
+            await http.request("POST", f"https://127.0.0.1:{peer.port}/")
 
 
 @pytest.mark.parametrize(

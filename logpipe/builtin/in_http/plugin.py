@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ _TAG: Final = re.compile(r"[!-~]*")
 _SHOWN: Final = 200
 _LARGE: Final = 256 * 1024
 """Bytes of a body that is read in a thread, so that others get a turn."""
+_LINE: Final = 32 * 1024
+"""Bytes of a request's line, where events may stand in parameters, and of each header."""
 _SLOWEST: Final = 256 * 1024
 """Bytes a second at which a body may come, on average."""
 _GIF: Final = bytes.fromhex("4749463839610100010080ff00ffffff0000002c00000000010001000002024401003b")
@@ -69,12 +72,16 @@ class HttpInput(Input[HttpOptions], type="http"):
             transport=options.transport,
             limits=HttpLimits(
                 connections=1024,
+                line_bytes=_LINE,
+                head_bytes=2 * _LINE,
                 idle=options.keepalive_timeout,
                 body=_DEFAULTS.body + options.body_size_limit / _SLOWEST,
                 held_bytes=max(_DEFAULTS.held_bytes, 2 * options.body_size_limit),
             ),
             backlog=options.backlog,
         )
+        self._silent_until = -math.inf
+        self._unsaid = 0
         self._refused = host.counter("refused_requests", "Requests of which nothing was taken.")
 
     @property
@@ -126,17 +133,27 @@ class HttpInput(Input[HttpOptions], type="http"):
                 batch, found = self._read(request, query, tag)
         except RefusedError as problem:
             self._refused.add(1)
-            if self.options.dump_error_log:
-                self.host.log.error("failed to process request: %s", str(problem)[:_SHOWN])  # noqa: TRY400
+            self._say(f"failed to process request: {str(problem)[:_SHOWN]}")
             return _problem(400, "Bad Request", str(problem))
         try:
             await self._emit(batch, found)
         except Exception as error:  # noqa: BLE001 - whatever an output says, the client sends it again
-            if self.options.dump_error_log:
-                self.host.log.error("failed to emit data: %r", error)  # noqa: TRY400 - the outputs say more
+            self._say(f"failed to emit data: {error!r}")
             text = str(error) if isinstance(error, LogpipeError) else "no output has taken it"
             return _problem(500, "Internal Server Error", text)
         return self._taken
+
+    def _say(self, text: str) -> None:
+        """Log what is wrong with a request, once a second: whoever sends them must not fill the log."""
+        if not self.options.dump_error_log:
+            return
+        now = self.host.clock.monotonic()
+        if now < self._silent_until:
+            self._unsaid += 1
+            return
+        more = f"; and {self._unsaid} other requests since the last message" if self._unsaid else ""
+        self._silent_until, self._unsaid = now + 1.0, 0
+        self.host.log.error("%s%s", text, more)
 
     def _tag(self, path: str) -> str:
         # compat: in_http.rb splits the path as it was sent, and Ruby forgets empty parts at the end

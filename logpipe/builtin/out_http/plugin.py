@@ -34,7 +34,7 @@ class HttpOutput(Output[HttpOptions], type="http"):
         self._end = b"," if options.json_array else b""
         codes = options.retryable_response_codes
         self._again = _AGAIN if codes is None else frozenset(codes)
-        self._client = HttpClient(_client_settings(options))
+        self._client = HttpClient(client_settings(options))
 
     async def start(self) -> None:
         """Read the files of TLS.
@@ -100,7 +100,8 @@ class HttpOutput(Output[HttpOptions], type="http"):
         return body, self._headers.signature(method, url, body, keys)
 
 
-def _client_settings(options: HttpOptions) -> ClientSettings:
+def client_settings(options: HttpOptions) -> ClientSettings:
+    """Return what the client is told."""
     proxy = options.proxy
     if proxy is None:
         # compat: out_http.rb takes these for https as well; no_proxy is ours

@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from logpipe.errors import DeliveryError, PermanentError, RetryLater
@@ -61,6 +60,8 @@ class Answer:
         text = self.headers.get("Retry-After", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", text):
             return min(MOST_PATIENCE, float(text))
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few answers have a date
+
         try:
             moment = parsedate_to_datetime(text)
         except (ValueError, OverflowError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +52,8 @@ def find_credentials(environ: Mapping[str, str], home: Path) -> AwsCredentials:
 
 
 def _read(path: Path, section: str) -> AwsCredentials | None:
+    import configparser  # noqa: PLC0415 - only who has keys in files needs it
+
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(path.read_text("utf-8"))

@@ -13,7 +13,7 @@ import pytest
 
 from logpipe import BufferFull, Chunk, ConfigError, EventBatch, Options, Output
 from logpipe.builtin.in_http import HttpInput, InHttpParser
-from logpipe.testing import build, check_listener, check_plugin, configure, parse, pipeline
+from logpipe.testing import ManualClock, build, check_listener, check_plugin, configure, parse, pipeline
 from tests.builtin.in_http.client import SOURCE, port, post
 from tests.net.certificates import AUTHORITY, write
 
@@ -198,7 +198,20 @@ async def test_outputs_that_take_nothing() -> None:
             reply = await post(running, "/t", b'[{"a":1},5]')
             assert (reply.status, reply.text.startswith(f"500 Internal Server Error\n{text}")) == (500, True)
         assert running.errors == []
-        assert len(running.log.texts("error")) == 2
+        (said,) = running.log.texts("error")
+        assert said == "failed to emit data: BufferFull('the buffer is full')"
+
+
+async def test_the_log_is_not_filled() -> None:
+    """What is wrong with requests is said once a second, with how often."""
+    clock = ManualClock()
+    async with pipeline(SOURCE.format(""), clock=clock) as running:
+        for _ in range(3):
+            await post(running, "/t", b"x")
+        await clock.advance(1)
+        await post(running, "/t", b"x")
+        first, second = running.log.texts("error")
+        assert second == f"{first}; and 2 other requests since the last message"
 
 
 async def test_answers_when_settled() -> None:
