@@ -6,8 +6,6 @@ The client is a process of its own; both servers run in turn in this one, whose 
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -17,12 +15,10 @@ from aiohttp import web
 
 from logpipe.builtin.in_http import HttpInput
 from logpipe.testing import pipeline, wait_for
+from tests.benchmarks.posting import LINES
 from tests.benchmarks.report import aim
 
 LEAST_RATIO = 0.8
-LINES = 1000
-"""In one request."""
-
 TEXT = """
 <source>
   @type http
@@ -38,43 +34,6 @@ TEXT = """
   </match>
 </label>
 """
-
-_CLIENT = "import sys; from tests.benchmarks.posted import post; post(int(sys.argv[1]), int(sys.argv[2]))"
-
-
-def body() -> bytes:
-    """Return what is posted: lines as applications log them."""
-    return b"".join(
-        json.dumps(
-            {
-                "time": 1466000000 + number,
-                "level": "info",
-                "message": f'10.0.0.{number % 255} - "GET /orders/{number} HTTP/1.1" 200 {number * 7919 % 20_000}',
-                "service": {"name": "shop", "version": "1.2.3"},
-                "duration": number / 7,
-                "ok": True,
-            }
-        ).encode()
-        + b"\n"
-        for number in range(LINES)
-    )
-
-
-def post(port: int, requests: int) -> None:
-    """Send so many requests over one connection, each when the one before is answered."""
-    lines = body()
-    head = (
-        f"POST /app HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: {len(lines)}"
-    )
-    request = f"{head}\r\n\r\n".encode() + lines
-    with socket.create_connection(("127.0.0.1", port)) as sock:
-        for _ in range(requests):
-            sock.sendall(request)
-            answer = b""
-            while b"\r\n\r\n" not in answer:
-                answer += sock.recv(65536)
-            if not answer.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(answer.decode())
 
 
 def report(*, lines: int = 300_000, rounds: int = 3) -> list[str]:
@@ -104,7 +63,9 @@ async def _measured(port: int, requests: int, arrived: Callable[[], Awaitable[No
 
 
 async def _posted(port: int, requests: int) -> None:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _CLIENT, str(port), str(requests))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.benchmarks.posting", str(port), str(requests)
+    )
     if await process.wait():
         raise RuntimeError("the client has failed")
 

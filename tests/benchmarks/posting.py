@@ -1,0 +1,49 @@
+"""`python -m tests.benchmarks.posting PORT REQUESTS` posts lines of JSON, as fast as they are taken."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+
+LINES = 1000
+"""In one request."""
+
+
+def body() -> bytes:
+    """Return what is posted: lines as applications log them."""
+    return b"".join(
+        json.dumps(
+            {
+                "time": 1466000000 + number,
+                "level": "info",
+                "message": f'10.0.0.{number % 255} - "GET /orders/{number} HTTP/1.1" 200 {number * 7919 % 20_000}',
+                "service": {"name": "shop", "version": "1.2.3"},
+                "duration": number / 7,
+                "ok": True,
+            }
+        ).encode()
+        + b"\n"
+        for number in range(LINES)
+    )
+
+
+def post(port: int, requests: int) -> None:
+    """Send so many requests over one connection, each when the one before is answered."""
+    lines = body()
+    head = (
+        f"POST /app HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: {len(lines)}"
+    )
+    request = f"{head}\r\n\r\n".encode() + lines
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        for _ in range(requests):
+            sock.sendall(request)
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += sock.recv(65536)
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(answer.decode())
+
+
+if __name__ == "__main__":
+    post(int(sys.argv[1]), int(sys.argv[2]))
