@@ -74,6 +74,8 @@ class HttpOutput(Output[HttpOptions], type="http"):
             body = list(pieces_of(chunk, self.encode))
         else:
             body = await self.host.in_thread(lambda: list(pieces_of(chunk, self.encode)))
+        if not body:
+            return  # none of its records could be written
         keys = await self._headers.keys()
         body, signature = await self.host.in_thread(self._finished, method, url, body, keys)
         answer = await self._client.request(method, url, headers={**headers, **signature}, body=body)
@@ -92,9 +94,7 @@ class HttpOutput(Output[HttpOptions], type="http"):
     ) -> tuple[list[bytes], dict[str, str]]:
         """Return the bytes that are sent, and the headers of their signature."""
         if self._end:
-            if body:
-                body[-1] = body[-1].removesuffix(self._end)
-            body = [b"[", *body, b"]"]
+            body = [b"[", *body[:-1], body[-1].removesuffix(self._end), b"]"]
         if self.options.compress == "gzip":
             body = [compressor("gzip")(b"".join(body))]
         return body, self._headers.signature(method, url, body, keys)

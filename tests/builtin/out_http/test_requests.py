@@ -97,6 +97,8 @@ async def test_a_bad_record_does_not_cost_the_others() -> None:
     requests, running = await sent("endpoint http://127.0.0.1:PORT/\njson_array true", {"a": 1}, deep, {"a": 2}, deep)
     assert [json.loads(request.body) for request in requests] == [[{"a": 1}, {"a": 2}]]
     assert len(running.errors) == 2
+    requests, running = await sent("endpoint http://127.0.0.1:PORT/", deep)
+    assert (requests, len(running.errors)) == ([], 1)
 
 
 async def test_headers() -> None:
