@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -16,9 +17,14 @@ MOST_FIELDS: Final = 1_000
 MOST_RATIO: Final = 300
 """A body may be so many times as large decompressed, if it is larger than `SMALL`: what is alike compresses well."""
 SMALL: Final = 16 * 1024 * 1024
-_PIECE: Final = 256 * 1024
+MOST_ODD: Final = 1024 * 1024
+"""Bytes of a form that is not encoded as it should be."""
+MOST_MEMBERS: Final = 1_000
+"""Of a body in gzip."""
+_PIECE: Final = 64 * 1024
 
 _BOUNDARY: Final = re.compile(r'boundary=(?:"([^"]+)"|([^\s;]+))', re.IGNORECASE)
+_NO_CODE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NAME: Final = re.compile(rb'\r?\ncontent-disposition:[^\r\n]*\bname="?([^"\r\n;]*)', re.IGNORECASE)
 
 BY_TYPE: Final = {
@@ -63,7 +69,19 @@ def _pairs(text: bytes) -> Iterator[tuple[str, bytes]]:
     for pair in text.replace(b"+", b" ").split(b"&"):
         name, _, value = pair.partition(b"=")
         if name:
-            yield unquote_to_bytes(name).decode("utf-8", "replace"), unquote_to_bytes(value)
+            yield _unquoted(name).decode("utf-8", "replace"), _unquoted(value)
+
+
+def _unquoted(text: bytes) -> bytes:
+    """Return a part of a form without its percent-encoding; what is none of that stays."""
+    if b"%" not in text:
+        return text
+    if _NO_CODE.search(text) is not None:
+        if len(text) > MOST_ODD:
+            raise RefusedError("a % that stands for itself must be written %25")
+        return unquote_to_bytes(text)
+    # the same in C, as quoted-printable writes it: of a large form the other makes millions of objects
+    return binascii.a2b_qp(text.replace(b"=", b"=3D").replace(b"%", b"="))
 
 
 def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
@@ -96,16 +114,20 @@ def unpacked(request: Request, most: int) -> bytes:
 
 def _inflated(data: bytes, most: int, *, has_members: bool) -> bytes:
     found = bytearray()
-    while data:
+    place = 0
+    for _ in range(MOST_MEMBERS if has_members else 1):
         stream = decompressor("gzip")
-        rest = data
         while not stream.eof:
-            piece = stream.decompress(rest, _PIECE)
-            found += piece
+            piece = data[place : place + _PIECE] if stream.needs_input else b""
+            if not piece and stream.needs_input:
+                raise CorruptError("it ends in the middle")
+            place += len(piece)
+            found += stream.decompress(piece, most + 1 - len(found))
             if len(found) > most:
                 raise RefusedError(f"the body decompressed is larger than {most} bytes")
-            if not piece and not rest:
-                raise CorruptError("it ends in the middle")
-            rest = b""
-        data = stream.unused_data if has_members else b""
+        place -= len(stream.unused_data)
+        if place == len(data):
+            return bytes(found)
+    if has_members:
+        raise RefusedError(f"the body has more than {MOST_MEMBERS} members")
     return bytes(found)

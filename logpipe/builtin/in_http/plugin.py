@@ -82,6 +82,7 @@ class HttpInput(Input[HttpOptions], type="http"):
         )
         self._silent_until = -math.inf
         self._unsaid = 0
+        self._turn = asyncio.Lock()
         self._refused = host.counter("refused_requests", "Requests of which nothing was taken.")
 
     @property
@@ -128,7 +129,8 @@ class HttpInput(Input[HttpOptions], type="http"):
             path, _, query = _path_and_query(request.target)
             tag = self._tag(path)
             if len(request.body) > _LARGE or "Content-Encoding" in request.headers:
-                batch, found = await self.host.in_thread(self._read, request, query, tag)
+                async with self._turn:  # one at a time, for each may become large
+                    batch, found = await self.host.in_thread(self._read, request, query, tag)
             else:
                 batch, found = self._read(request, query, tag)
         except RefusedError as problem:

@@ -47,6 +47,12 @@ BODIES = {
     "packed maps and arrays of them": (PACKED, msgpack.packb(TWO) + msgpack.packb({"b": None}), [*TWO, {"b": None}]),
     "a form": (FORM, b"json=" + quote('{"a":"x y+é"}').encode(), [{"a": "x y+é"}]),
     "a form that is not encoded": (FORM, 'json={"a":"é"}'.encode(), [{"a": "é"}]),
+    "a form with signs": (FORM, b"json=" + quote('{"a":"=%+&\\n=\u00e9 =3D"}').encode(), [{"a": "=%+&\n=é =3D"}]),
+    "a form with signs that are not encoded": (
+        FORM,
+        b'json={"a":"100%25 =","b":"5% %zz"}',
+        [{"a": "100% =", "b": "5% %zz"}],
+    ),
     "a form of lines": (FORM, b"ndjson=%7B%22a%22:1%7D%0A%7B%22a%22:2%7D", TWO),
     "a packed form": (FORM, b"msgpack=" + quote(msgpack.packb(TWO)).encode(), TWO),
     "several parts": ("multipart/form-data; boundary=b", MULTIPART, [{"a": "\r\né"}]),
@@ -201,6 +207,8 @@ async def test_encodings(name: str) -> None:
         ("deflate", zlib.compress(b'{"a":1}')[:-5], "ends in the middle"),
         ("br", b"x", "must be gzip or deflate"),
         ("gzip", gzip.compress(b" " * 70_000), "larger than 65536 bytes"),
+        ("gzip", gzip.compress(b"1") * 1001, "more than 1000 members"),
+        ("gzip", gzip.compress(b"1") + b"\0", "no gzip"),
     ],
 )
 async def test_encodings_that_cannot_be_undone(encoding: str, body: bytes, why: str) -> None:
