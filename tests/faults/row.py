@@ -20,6 +20,7 @@ _MODULES: Final = (
     "kafka",
     "network",
     "outputs",
+    "http",
     "kubernetes",
 )
 

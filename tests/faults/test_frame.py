@@ -181,6 +181,7 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     """It shows rows by their numbers; what waits is no failure."""
     from tests.faults.__main__ import main  # noqa: PLC0415 - a program
 
-    monkeypatch.setattr(sys, "argv", ["faults", "matrix", "41", "45"])
+    numbers = [str(row.number) for row in rows() if row.show is None][:2]
+    monkeypatch.setattr(sys, "argv", ["faults", "matrix", *numbers])
     assert main() == 0
-    assert "2 rows: 0 survived, 0 FAILED, 0 skipped, 2 waiting" in capsys.readouterr().out
+    assert f"{len(numbers)} rows: 0 survived, 0 FAILED, 0 skipped, {len(numbers)} waiting" in capsys.readouterr().out

@@ -72,7 +72,6 @@ def _complete(trial: Trial, log: Log) -> bool:
     return log.series.complete
 
 
-waiting(41, "HTTP 400 to 503, Retry-After, half answers", waits_for="outputs over HTTP")
 waiting(45, "hostile msgpack", waits_for="the forward input")
 waiting(46, "forward: too large, bombs, bad keys", waits_for="the forward input")
 waiting(47, "slow, idle and endless HTTP clients", waits_for="the http input")

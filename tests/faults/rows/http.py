@@ -1,0 +1,124 @@
+"""Row 41: what an HTTP server may answer to a chunk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from logpipe.testing.front import Link
+from logpipe.testing.http_peer import Answer, HttpPeer, Request
+from tests.faults import texts
+from tests.faults.row import row
+from tests.faults.trial import Lab, Trial
+from tests.services.in_thread import in_thread
+
+LINES = 500
+
+PASSING = (
+    Answer(503),
+    Answer(429, headers={"Retry-After": "1"}),
+    Answer(502, b"<html>bad gateway</html>"),
+    Answer(504),
+    Answer(503, b"x" * 1_000_000, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+)
+
+MATCH = """\
+<match t>
+  @type http
+  endpoint http://127.0.0.1:{port}/in
+  read_timeout 5
+  <format>
+    @type single_value
+  </format>
+  <buffer>
+    @type file
+    path {folder}/buffer
+    flush_mode immediate
+    retry_forever true
+    retry_wait 0.2
+    retry_max_interval 1
+    overflow_action block
+  </buffer>
+</match>
+<system>
+  root_dir {folder}/root
+</system>
+"""
+
+
+class _Server(HttpPeer):
+    """Answers with what it is told, then well; may cut connections in place of answers, and refuse one line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.script: deque[Answer] = deque()
+        self.bodies: deque[bytes] = deque()
+        self.poison = b""
+        self.refused = self.to_cut = self.cut = 0
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request."""
+        if self.poison and self.poison in request.body:
+            self.refused += 1
+            return Answer(400, b"there is a line that is not liked")
+        if self.script:
+            return self.script.popleft()
+        self.bodies.append(request.body)
+        return Answer()
+
+    def numbers(self, body: bytes) -> Iterable[int]:
+        """Lines have none."""
+        del body
+        return ()
+
+    def answered(self, link: Link, piece: bytes) -> None:
+        """Cut a connection in the place of an answer."""
+        del link, piece
+        if self.to_cut:
+            self.to_cut -= 1
+            self.cut += 1
+            raise EOFError
+
+
+def _enter(trial: Trial, server: _Server) -> bool:
+    """Enter what has arrived since the last time."""
+    is_any = False
+    while server.bodies:
+        is_any = True
+        for line in server.bodies.popleft().decode().splitlines():
+            trial.account.arrived(line)
+    return is_any
+
+
+@row(41, "HTTP 400 to 504, Retry-After, answers lost")
+def answers(lab: Lab) -> None:
+    """What passes is tried again; an answer that is lost may repeat lines; of a refused chunk one line stays behind."""
+    with lab.trial("answers of all kinds") as trial, in_thread(lambda: _Server().serving()) as server:
+        trial.read = lambda: _enter(trial, server)
+        log = trial.log()
+        logpipe = trial.start(texts.tail(trial.folder) + MATCH.format(port=server.port, folder=trial.folder))
+        log.write(LINES)
+        trial.wait_for_all()
+        assert not trial.account.duplicates
+        for answer in PASSING:
+            server.script.append(answer)
+            log.write(LINES)
+            trial.wait_for_all()
+            trial.fired(str(answer.status), when=not server.script)
+        trial.may_repeat = True
+        server.to_cut = 1
+        log.write(LINES)
+        trial.wait_for_all()
+        trial.fired("an answer lost", when=server.cut)
+        server.poison = log.path.read_bytes().splitlines()[0]
+        log.write_bytes(server.poison + b"\n")
+        log.write(LINES)
+        trial.wait_for_all()
+        trial.wait(lambda: _dead(trial), "a dead letter")
+        trial.fired("a line refused", when=server.refused)
+        assert _dead(trial) == 1, "more than the line to blame is given up"
+        trial.end(logpipe)
+
+
+def _dead(trial: Trial) -> int:
+    return sum(len(path.read_bytes().splitlines()) for path in (trial.folder / "root").rglob("*.jsonl"))
