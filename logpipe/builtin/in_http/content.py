@@ -14,7 +14,7 @@ from logpipe.net import Request
 
 MOST_FIELDS: Final = 1_000
 """In a form, or in a URL."""
-MOST_RATIO: Final = 300
+MOST_RATIO: Final = 100
 """A body may be so many times as large decompressed, if it is larger than `SMALL`: what is alike compresses well."""
 SMALL: Final = 16 * 1024 * 1024
 MOST_ODD: Final = 1024 * 1024

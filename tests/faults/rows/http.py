@@ -1,9 +1,15 @@
-"""Row 41: what an HTTP server may answer to a chunk."""
+"""Rows 41 and 47: what an HTTP server may answer to a chunk, and what HTTP clients may send."""
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
+import socket
+import urllib.request
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 
 from logpipe.testing.front import Link
 from logpipe.testing.http_peer import Answer, HttpPeer, Request
@@ -44,6 +50,36 @@ MATCH = """\
   root_dir {folder}/root
 </system>
 """
+
+
+SOURCE = """\
+<source>
+  @type http
+  bind 127.0.0.1
+  port 0
+  answer_when settled
+</source>
+"""
+
+HEAD = b"POST /t HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+BOMB = gzip.compress(b" " * (300 << 20))
+HARM = (
+    b"",
+    HEAD,
+    HEAD + b"X: " + b"a" * 1_000_000,
+    HEAD + b"X: a\r\n" * 10_000,
+    HEAD + b"Content-Length: 30000000\r\n\r\n[",
+    HEAD + b"Content-Length: 99999999999\r\n\r\n[",
+    HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    CHUNKED + b"100000\r\n" + b"[" * 1_048_576 + b"\r\n",
+    CHUNKED + b"zz\r\n",
+    HEAD + b"Content-Type: application/msgpack\r\nContent-Length: 5\r\n\r\n\xdd\xff\xff\xff\xff",
+    HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB,
+    HEAD + b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000,
+)
+"""What is sent by who means harm, and then stays."""
+CROWD = 400
 
 
 class _Server(HttpPeer):
@@ -122,3 +158,41 @@ def answers(lab: Lab) -> None:
 
 def _dead(trial: Trial) -> int:
     return sum(len(path.read_bytes().splitlines()) for path in (trial.folder / "root").rglob("*.jsonl"))
+
+
+@row(47, "slow, idle and endless HTTP clients")
+def clients(lab: Lab) -> None:
+    """They are let go of within their limits, and whoever means well is served all the while."""
+    with lab.trial("a crowd that means harm") as trial:
+        trial.most_megabytes = 256  # bodies that are under way, up to HttpLimits.held_bytes, and one decompressed
+        trial.most_descriptors = CROWD + 100
+        log = trial.log()
+        logpipe = trial.start(SOURCE + texts.to_file(trial.folder))
+        trial.wait_for("listening at http://")
+        port = int(re.findall(r"listening at http://127\.0\.0\.1:(\d+)", trial.said)[-1])
+        _post(port, log.lines(LINES))
+        with ExitStack() as stay:
+            for number, sent in enumerate(_much(lab.repeat(CROWD, few=60))):
+                sock = stay.enter_context(socket.create_connection(("127.0.0.1", port)))
+                sock.settimeout(1)
+                with suppress(OSError):
+                    sock.sendall(sent)
+                if not number % 20:
+                    _post(port, log.lines(LINES // 10))
+            trial.fired("a crowd")
+            _post(port, log.lines(LINES))
+        trial.wait_for_all()
+        trial.end(logpipe)
+
+
+def _much(count: int) -> Iterator[bytes]:
+    return (HARM[number % len(HARM)] for number in range(count))
+
+
+def _post(port: int, lines: str) -> None:
+    """Post lines, and be told that they are safe."""
+    body = "".join(json.dumps({"message": line}) + "\n" for line in lines.splitlines()).encode()
+    headers = {"Content-Type": "application/x-ndjson"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/t", body, headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        assert answer.status == 200
