@@ -63,7 +63,7 @@ SOURCE = """\
 
 HEAD = b"POST /t HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-BOMB = gzip.compress(b" " * (300 << 20))
+BOMB = gzip.compress(b" " * (1 << 20)) * 300
 HARM = (
     b"",
     HEAD,
