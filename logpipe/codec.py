@@ -12,6 +12,7 @@ from logpipe.event import lengths_of as lengths_of
 from logpipe.event import pieces_in as pieces_in
 from logpipe.event import size_of as size_of
 from logpipe.event import spans_of as spans_of
+from logpipe.event import unpack_records as unpack_records
 from logpipe.inject import InjectOptions as InjectOptions
 from logpipe.inject import compile_inject as compile_inject
 from logpipe.plugin import LineParser as LineParser

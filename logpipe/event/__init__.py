@@ -20,3 +20,4 @@ from logpipe.event.lines import Drop as Drop
 from logpipe.event.lines import Edit as Edit
 from logpipe.event.lines import LineBatch as LineBatch
 from logpipe.event.lines import spans_of as spans_of
+from logpipe.event.packed import unpack_records as unpack_records

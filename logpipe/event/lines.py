@@ -7,8 +7,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
 from itertools import chain, compress, pairwise
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
 
@@ -16,7 +14,8 @@ import orjson
 
 from logpipe.event.batch import EventBatch, Receipt, Record, Time
 from logpipe.event.encoded import Encoded
-from logpipe.raw_text import texts_or_bytes, unescape_values
+from logpipe.event.packed import unpack_records
+from logpipe.raw_text import texts_or_bytes
 
 Form: TypeAlias = Literal["json", "cri", "msgpack"]
 """What a line is: a JSON object; `TIME STREAM LOGTAG MESSAGE`, as container runtimes write; a map in MessagePack."""
@@ -229,17 +228,8 @@ def _cri_record(line: bytes) -> Record:
     return {"stream": stream, "logtag": logtag, "message": message, "time": time}
 
 
-def _from_msgpack(lines: list[bytes]) -> list[Record]:
-    unpack = import_module("msgpack").unpackb  # only who has such lines imports it
-    try:
-        return [unpack(line, strict_map_key=False) for line in lines]
-    except UnicodeDecodeError:
-        read = partial(unpack, strict_map_key=False, unicode_errors="surrogateescape")
-        return list(map(unescape_values, map(read, lines)))
-
-
 _DECODERS: Final[dict[Form, Callable[[list[bytes]], list[Record]]]] = {
     "json": _from_json,
     "cri": _from_cri,
-    "msgpack": _from_msgpack,
+    "msgpack": unpack_records,
 }

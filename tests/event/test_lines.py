@@ -68,7 +68,7 @@ def test_one_record_is_decoded_alone() -> None:
         ("json", b'{"a":[1,null]}', {"a": [1, None]}),
         ("cri", b"2016-06-15T14:13:20Z stdout F a b  c", {"time": "2016-06-15T14:13:20Z", "message": "a b  c"}),
         ("cri", b"2016 stderr P \xff", {"time": "2016", "stream": "stderr", "logtag": "P", "message": b"\xff"}),
-        ("msgpack", msgpack.packb({"a": b"\x00", 1: "b"}), {"a": b"\x00", 1: "b"}),
+        ("msgpack", msgpack.packb({"a": b"\xff", 1: b"b"}), {"a": b"\xff", "1": "b"}),
         ("msgpack", b"\x81\xa1a\xa2\xffx", {"a": b"\xffx"}),
     ],
 )
