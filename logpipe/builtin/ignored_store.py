@@ -67,7 +67,7 @@ class IgnoredStore:
                 receipt.release()
 
         self._owed.add(release)
-        return Receipt(release)
+        return Receipt(release, is_awaited=receipt.is_awaited)
 
     def _release_receipts(self) -> None:
         for release in list(self._owed):

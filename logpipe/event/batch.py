@@ -16,15 +16,24 @@ class Receipt:
     Whoever keeps events beyond the return of the call that brought them (a chunk, an output that waits for its peer)
     holds the receipt once more and releases it when they are past a kill -9, were handed to a dead letter, or were
     dropped on purpose. The last release settles it and calls `settled` exactly once, on the event loop's thread.
+
+    Args:
+        settled: what it tells.
+        came_through_error: whether the events have been in `<label @ERROR>`.
+        is_awaited: whether a peer waits for it, and sends all again where it takes long: a buffer in memory delivers
+            such events within about a second, whatever its `flush_interval`.
     """
 
-    __slots__ = ("_holds", "_settled", "came_through_error")
+    __slots__ = ("_holds", "_settled", "came_through_error", "is_awaited")
 
-    def __init__(self, settled: Callable[[], None], *, came_through_error: bool = False) -> None:
+    def __init__(
+        self, settled: Callable[[], None], *, came_through_error: bool = False, is_awaited: bool = False
+    ) -> None:
         self._holds = 1
         self._settled = settled
         self.came_through_error = came_through_error
         """Whether the events have been in `<label @ERROR>`: those that fail again are dead letters."""
+        self.is_awaited = is_awaited
 
     @classmethod
     def joint(cls, parts: Iterable[Receipt | None]) -> Receipt | None:
@@ -39,7 +48,13 @@ class Receipt:
             for part in owed:
                 part.release()
 
-        return cls(settled, came_through_error=any(part.came_through_error for part in owed)) if owed else None
+        if not owed:
+            return None
+        return cls(
+            settled,
+            came_through_error=any(part.came_through_error for part in owed),
+            is_awaited=any(part.is_awaited for part in owed),
+        )
 
     @property
     def holds(self) -> int:

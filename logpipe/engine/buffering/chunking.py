@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.engine.accounting import ERRORS, TAKEN, comes_through_error
+from logpipe.engine.buffering.awaited import Awaited
 from logpipe.engine.buffering.chunk_keys import Place, Slices, when_due
 from logpipe.engine.buffering.chunk_queue import ChunkQueue
 from logpipe.engine.buffering.encoding import Encode, encode_all, encode_each, estimate_size, halves
@@ -53,7 +54,7 @@ class Staging:
         self._buffer = buffer
         self._encode: Encode | None = output.encode
         self._place = place
-        self._is_due = when_due(options, slices, host.clock)
+        self._awaited = Awaited(when_due(options, slices, host.clock), host.clock, is_settled=buffer.persistent)
         self._host = host
         self._clock: Clock = host.clock
         self._log: logging.Logger | logging.LoggerAdapter[Any] = host.log
@@ -186,7 +187,7 @@ class Staging:
                 self.uncounted.add(chunk.id)
             self._enqueue_staged(chunk.key)
             if chunk.is_sealed or not self._suits(chunk):
-                self._enqueue(chunk)
+                self.queue.append(chunk)
                 continue
             age = max(0, self._clock.now() - chunk.created) / 1_000_000_000
             self._staged[chunk.key] = (chunk, self._clock.monotonic() - age)
@@ -237,6 +238,7 @@ class Staging:
                 self.taken.add(count)
                 self.left_out.add(self._errors.value - errors)
                 self._weigh(chunk)
+                self._awaited.staged(key, part.receipt)
                 yield Piece(chunk, key, part, part_payloads, part_size)
                 self._after_append(key, chunk)
             elif len(part) > 1:
@@ -271,15 +273,13 @@ class Staging:
     def _enqueue_staged(self, key: ChunkKey) -> None:
         staged = self._staged.pop(key, None)
         if staged is not None:
-            self._enqueue(staged[0])
-
-    def _enqueue(self, chunk: StoredChunk) -> None:
-        self.queue.append(chunk)
+            self._awaited.queued(key)
+            self.queue.append(staged[0])
 
     def enqueue_due(self) -> None:
         """Queue the staged chunks whose time has come; called by the delivery's timer."""
         chunks = ((key, created) for key, (_, created) in self._staged.items())
-        self._due = deque((key, created) for key, created in chunks if self._is_due(key, created))
+        self._due = deque((key, created) for key, created in chunks if self._awaited.is_due(key, created))
         self._enqueue_next()
 
     def _enqueue_next(self) -> None:

@@ -229,7 +229,8 @@ class DeadLetterQueue:
         """Emit letters into the label once; returns what it raised."""
         assert self.label is not None  # noqa: S101 - without a label nothing is queued
         # outputs hold this receipt, not the letters': it settles when @ERROR has let go of the events
-        receipt = Receipt(lambda: _release(letters), came_through_error=True)
+        is_awaited = any(letter.receipt is not None and letter.receipt.is_awaited for letter in letters)
+        receipt = Receipt(lambda: _release(letters), came_through_error=True, is_awaited=is_awaited)
         records = [dict(letter.record) for letter in letters]
         batch = EventBatch(letters[0].tag, [letter.time for letter in letters], records, receipt)
         try:
