@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from logpipe.net.accepting import Log
@@ -56,6 +57,15 @@ class Datagrams:
             each.setblocking(False)
             self._transport.set_up(each)
         self.resume()
+
+    def answer(self, data: bytes, address: Any) -> None:
+        """Send a datagram to who has sent one; it is lost where it cannot be sent at once, as any may be."""
+        family = socket.AF_INET6 if len(address) > 2 else socket.AF_INET
+        for each in self._sockets:
+            if each.family == family:
+                with suppress(OSError):
+                    each.sendto(data, address)
+                return
 
     def resume(self) -> None:
         """Read on after `pause`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -72,6 +73,16 @@ class Connection:
         except TimeoutError:
             raise IdleError(f"{self.peer} has taken nothing for {self._idle:g} seconds") from None
 
+    def send(self, data: bytes) -> None:
+        """Send without waiting, for short answers between two calls of `write`; nothing happens where it has broken."""
+        if not self._writer.is_closing():
+            self._writer.write(data)
+
+    def probe(self) -> None:
+        """Have the kernel ask now and then whether the peer is still there (SO_KEEPALIVE)."""
+        sock: socket.socket = self._writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
     def quiesce(self) -> None:
         """Read no more than what has come already, which is `read` yet; the peer may still be answered."""
         if not self._is_quiet:
@@ -107,6 +118,7 @@ class Listener:
         start_task: `host.start_task`.
         transport: `<transport>`.
         limits: what peers can take.
+        backlog: how many may wait in the kernel to be accepted; None for as many as listeners have.
     """
 
     def __init__(
@@ -118,6 +130,7 @@ class Listener:
         start_task: TaskStarter,
         transport: TransportOptions | None = None,
         limits: Limits | None = None,
+        backlog: int | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._serve = serve
@@ -125,6 +138,7 @@ class Listener:
         self._start_task = start_task
         self._transport = transport or TransportOptions()
         self._limits = limits or Limits()
+        self._backlog = backlog
         self._acceptor: Acceptor | None = None
         self._open: set[Connection] = set()
         self._is_quiet = False
@@ -140,6 +154,8 @@ class Listener:
         sockets = await self._endpoint.open()
         for each in sockets:
             self._transport.set_up(each)
+            if self._backlog is not None:
+                each.listen(self._backlog)
         self._acceptor = Acceptor(
             self._make,
             transport=self._transport,

@@ -40,8 +40,7 @@ ROUTES = {
 }
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("is_awaited", [True, False])
+@pytest.mark.parametrize(("route", "is_awaited"), [*((route, True) for route in ROUTES), ("by age", False)])
 async def test_chunks_that_somebody_waits_for_go_at_once(route: str, is_awaited: bool) -> None:  # noqa: FBT001
     """Within a second or two, by whatever way they come; others keep their time."""
     clock, settled = ManualClock(), []

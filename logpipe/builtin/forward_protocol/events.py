@@ -21,7 +21,9 @@ _USUAL: Final = b"\x92" + HEAD
 """What nearly all events begin with: an array of two, and an EventTime."""
 _PARTS: Final = struct.Struct(f">{len(_USUAL)}xII")
 _MAPS: Final = bytes(first for first in range(256) if is_map(first))
-_SHOWN: Final = 64
+SHOWN: Final = 100
+"""How many that are none are kept of one message; the others are counted."""
+_SHOWN_BYTES: Final = 64
 _UNREADABLE: Final = re.compile(
     rb"\xff(?:(?<=[\xd4-\xd8]\xff)|(?<=\xc7.\xff)|(?<=\xc8.{2}\xff)|(?<=\xc9.{4}\xff)|(?<=\xc9\xff)\xff{3})", re.DOTALL
 )
@@ -49,6 +51,8 @@ class Events(NamedTuple):
     records: list[Record] | None = None
     """The records, where there is no block."""
     refused: Sequence[Refused] = ()
+    """What was none, `SHOWN` of them at most."""
+    refused_count: int = 0
 
 
 def read_events(
@@ -59,12 +63,13 @@ def read_events(
     Raises:
         ProtocolError: it is not MessagePack.
     """
-    ends, problem = _ends(block, start, stop, count)
+    ends, problem = _ends(block, start, stop, count, limits.events)
     found = _usual(block, ends)
     if found is None:
         found = _any(block, ends, now)
     if problem:
-        found = found._replace(refused=[*found.refused, Refused(problem, _shown(block, ends[-1], stop))])
+        rest = Refused(problem, _shown(block, ends[-1], stop))
+        found = found._replace(refused=[*found.refused, rest], refused_count=found.refused_count + 1)
     times, spans = found.times, found.spans
     if times and min(times) < SECOND:
         times[:] = [time if time >= SECOND or time < 0 else now for time in times]
@@ -74,8 +79,12 @@ def read_events(
     return found, ends[-1]
 
 
-def _ends(block: bytes, start: int, stop: int, count: int | None) -> tuple[list[int], str]:
-    """Return where the first value begins and where each ends, and what is wrong with the rest."""
+def _ends(block: bytes, start: int, stop: int, count: int | None, most: int) -> tuple[list[int], str]:
+    """Return where the first value begins and where each ends, and what is wrong with the rest.
+
+    Raises:
+        ProtocolError: it is not MessagePack, or more values than there may be.
+    """
     unpacker = msgpack.Unpacker(read_size=1, max_buffer_size=max(stop - start, 1))
     with memoryview(block) as view:
         unpacker.feed(view[start:stop])
@@ -83,13 +92,11 @@ def _ends(block: bytes, start: int, stop: int, count: int | None) -> tuple[list[
     add, skip, tell = ends.append, unpacker.skip, unpacker.tell
     problem = ""
     try:
-        if count is None:
-            while True:
-                skip()
-                add(start + tell())
-        for _ in range(count):
+        for _ in range(most if count is None else min(count, most)):
             skip()
             add(start + tell())
+        if count is None or count > most:
+            raise ProtocolError(f"more than {most} events in one message")
     except msgpack.OutOfData:
         if count is not None or ends[-1] != stop:
             problem = "the end is missing"
@@ -124,11 +131,12 @@ def _any(block: bytes, ends: list[int], now: Time) -> Events:
         try:
             time, record, stop = _event(block, start, end, now)
         except ValueError as problem:
-            refused.append(Refused(str(problem), _shown(block, start, end)))
+            if len(refused) < SHOWN:
+                refused.append(Refused(str(problem), _shown(block, start, end)))
         else:
             times.append(time)
             spans.extend((record, stop))
-    return Events(times, block, spans, refused=refused)
+    return Events(times, block, spans, refused=refused, refused_count=len(ends) - 1 - len(times))
 
 
 def _event(block: bytes, start: int, end: int, now: Time) -> tuple[Time, int, int]:
@@ -173,12 +181,14 @@ def _checked(found: Events, limits: FrameLimits) -> Events:
             if _UNREADABLE.search(block, start, stop):
                 unpack_records([block[start:stop]])
         except ValueError as problem:
-            refused.append(Refused(str(problem), _shown(block, start, stop)))
+            if len(refused) < SHOWN:
+                refused.append(Refused(str(problem), _shown(block, start, stop)))
         else:
             times.append(time)
             spans.extend((start, stop))
-    return Events(times, block, spans, refused=refused)
+    count = found.refused_count + len(found.times) - len(times)
+    return Events(times, block, spans, refused=refused, refused_count=count)
 
 
 def _shown(block: bytes, start: int, stop: int) -> str:
-    return repr(block[start : min(stop, start + _SHOWN)])
+    return repr(block[start : min(stop, start + _SHOWN_BYTES)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
+_OPTIONS: Final = 1024
 Form: TypeAlias = Literal["msgpack", "json"]
 
 
@@ -12,6 +13,11 @@ class Frame(NamedTuple):
 
     data: bytes
     form: Form = "msgpack"
+
+    @property
+    def may_be_compressed(self) -> bool:
+        """Whether it says so in its last bytes, where options are; a text there may look the same."""
+        return b"compressed" in self.data[-_OPTIONS:]
 
 
 class Oversized(NamedTuple):

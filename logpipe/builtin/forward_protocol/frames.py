@@ -28,6 +28,19 @@ class FrameReader:
         """Bytes of a frame of which the rest is still to come."""
         return len(self._cutter.held) if self._cutter is not None else 0
 
+    @property
+    def announced(self) -> int:
+        """Bytes that this frame will have, as far as it says so; those that are held, where it does not."""
+        return self._cutter.announced if self._cutter is not None else 0
+
+    def rest(self) -> bytes:
+        """Return what is held, and hold it no more: for another reader, after the last frame that this one is for."""
+        if self._cutter is None:
+            return b""
+        rest = bytes(self._cutter.held)
+        self._cutter.held.clear()
+        return rest
+
     def feed(self, data: bytes) -> Iterator[Frame | Oversized]:
         """Take bytes, and yield each frame that they complete; all are to be taken before more is fed.
 

@@ -30,6 +30,11 @@ class JsonCutter:
         self._gone = 0
         """Bytes of the frame that are not in `held` any more, since it is too large."""
 
+    @property
+    def announced(self) -> int:
+        """Bytes that have come of the frame."""
+        return len(self.held)
+
     def next(self) -> Frame | Oversized | None:
         """Return the next frame; None where it is not complete.
 

@@ -25,6 +25,8 @@ class FrameLimits:
     """Bytes of what stands behind the events."""
     tag: int = 1_024
     """Bytes of a tag."""
+    events: int = 4_194_304
+    """In one message."""
     values: int = 262_144
     """Values in one record, those within others too: an empty map is one byte, and 64 when it is read."""
     json: int = 16 * 1024 * 1024

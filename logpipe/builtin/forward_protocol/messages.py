@@ -11,7 +11,7 @@ import orjson
 
 from logpipe import Record, Time
 from logpipe.builtin.forward_protocol.event_times import time_of
-from logpipe.builtin.forward_protocol.events import Events, Refused, read_events
+from logpipe.builtin.forward_protocol.events import SHOWN, Events, Refused, read_events
 from logpipe.builtin.forward_protocol.frame import Frame
 from logpipe.builtin.forward_protocol.heads import NIL, Span, array_at, is_array, string_at
 from logpipe.builtin.forward_protocol.inflating import inflate
@@ -78,7 +78,8 @@ def _forward(tag: str, data: bytes, place: int, count: int, *, now: Time, limits
 
 def _single(tag: str, data: bytes, place: int, count: int, *, now: Time, limits: FrameLimits) -> Message:
     if count < 3:
-        return Message(tag, Events([], b"", (), refused=[Refused("no record", repr(data[place : place + 64]))]))
+        refused = [Refused("no record", repr(data[place : place + 64]))]
+        return Message(tag, Events([], b"", (), refused=refused, refused_count=1))
     event = _PAIR + data[place:]  # as it stands among others
     events, stop = read_events(event, 0, len(event), now, limits, count=1)
     return Message(tag, events, _option(event, stop) if count > 3 else NONE)
@@ -122,11 +123,13 @@ def _from_json(data: bytes, now: Time) -> Message:
         reason = _problem(pair)
         time = None if reason else time_of(pair[0], now)
         if time is None:
-            refused.append(Refused(reason or "no time", str(pair)[:64]))
+            if len(refused) < SHOWN:
+                refused.append(Refused(reason or "no time", str(pair)[:64]))
             continue
         times.append(time)
         records.append(pair[1])
-    return Message(tag, Events(times, b"", (), records, refused), read_option(rest[0]) if rest else NONE)
+    events = Events(times, b"", (), records, refused, len(pairs) - len(times))
+    return Message(tag, events, read_option(rest[0]) if rest else NONE)
 
 
 def _problem(pair: Any) -> str:

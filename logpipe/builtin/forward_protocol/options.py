@@ -10,6 +10,7 @@ Chunk: TypeAlias = str | bytes | int
 """What a sender calls a chunk, in the form that it came in: it is sent back as an acknowledgement."""
 Compressed: TypeAlias = Literal["gzip", "zstd"]
 
+_LONGEST_CHUNK: Final = 1024
 _COMPRESSIONS: Final[dict[Any, Compressed | None]] = {None: None, "text": None, "gzip": "gzip", "zstd": "zstd"}
 
 
@@ -46,6 +47,8 @@ def read_option(value: Any) -> Option:
         raise ProtocolError(f"the options of a message are no map, but {str(value)[:64]!r}")
     chunk, size, signal = value.get("chunk"), value.get("size"), value.get("fluent_signal")
     compressed = value.get("compressed")
+    if isinstance(chunk, str | bytes) and len(chunk) > _LONGEST_CHUNK:
+        raise ProtocolError(f"the chunk has a name of {len(chunk)} characters: {_LONGEST_CHUNK} are the most")
     if not isinstance(compressed, str | None) or compressed not in _COMPRESSIONS:
         raise ProtocolError(f"compressed is {str(compressed)[:64]!r}: write gzip or zstd")
     return Option(

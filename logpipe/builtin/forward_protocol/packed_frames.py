@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from logpipe.builtin.forward_protocol.frame import Frame, Oversized
-from logpipe.builtin.forward_protocol.heads import NIL, IncompleteError, array_at, is_array, string_at
+from logpipe.builtin.forward_protocol.heads import NIL, IncompleteError, array_at, is_container, string_at
 from logpipe.builtin.forward_protocol.limits import FrameLimits, ProtocolError
 from logpipe.codec import readable
 
@@ -33,6 +33,14 @@ class PackedCutter:
         """Where in `held` that ends which the scanner was given."""
         self._left = 0
         """How many values it has to skip."""
+
+    @property
+    def announced(self) -> int:
+        """Bytes of the frame that has begun: as its events say it, or those that have come."""
+        head = self._head
+        if head is None or head.body > self._limits.frame:
+            return len(self.held)
+        return max(head.body, len(self.held))
 
     def next(self) -> Frame | Oversized | None:
         """Return the next frame; None where it is not complete.
@@ -68,7 +76,7 @@ class PackedCutter:
         held = self.held
         if not held:
             return None
-        if not is_array(held[0]) and held[0] != NIL:
+        if not is_container(held[0]) and held[0] != NIL:
             start = bytes(held[:16])
             hint = ", an HTTP request" if start.startswith((b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ")) else ""
             hint = ", which is TLS: write <transport tls>" if start.startswith(b"\x16\x03") else hint

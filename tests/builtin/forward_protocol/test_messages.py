@@ -339,6 +339,12 @@ def test_acknowledgements(chunk: Any) -> None:
     assert acknowledged(answer) == chunk
 
 
+def test_acknowledgements_are_frames() -> None:
+    """A map, which an output reads as an input reads messages."""
+    answers = [acknowledgement("a"), acknowledgement("b")]
+    assert [frame.data for frame in frames(b"".join(answers), step=3) if isinstance(frame, Frame)] == answers
+
+
 def test_acknowledgements_in_json() -> None:
     assert acknowledgement("c", "json") == b'{"ack":"c"}'
 

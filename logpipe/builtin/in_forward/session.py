@@ -1,0 +1,253 @@
+"""One connection: its handshake, its messages, and their acknowledgements."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from logpipe import InputHost
+from logpipe.builtin.forward_protocol import (
+    HANDSHAKE_LIMITS,
+    Frame,
+    FrameLimits,
+    FrameReader,
+    Message,
+    Oversized,
+    ProtocolError,
+    RefusedError,
+    acknowledgement,
+    read_message,
+)
+from logpipe.builtin.in_forward.gate import Gate
+from logpipe.builtin.in_forward.intake import Intake, NotTakenError, Peer
+from logpipe.builtin.in_forward.names import Names
+from logpipe.builtin.in_forward.room import Room
+from logpipe.net import Connection
+
+HANDSHAKE: Final = 10.0
+"""Seconds for HELO, PING and PONG."""
+STALLED: Final = 60.0
+"""Seconds without a byte in the middle of a message; between two of them a sender may be silent for ever."""
+LINGER: Final = 30.0
+"""Seconds that acknowledgements are still sent to a sender which has nothing more to say."""
+MOST_OWED: Final = 1024
+"""Messages of a connection that wait for their acknowledgement, beyond which no more are read."""
+SMALL: Final = 256 * 1024
+"""Bytes of a frame that is read in the loop; a larger one, or one that is compressed, in a thread."""
+LARGE_AT_ONCE: Final = 2
+EVENT_BYTES: Final = 64
+"""Bytes that an event takes beside those that came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for all connections of an input.
+
+    Attributes:
+        limits: what one can make of us.
+        warn_above: bytes of a message that are worth a warning.
+        gate: who may send; None for everybody.
+        names: looks up names, where they are wanted.
+        is_single: whether a connection ends behind its first message.
+        is_probed: whether the kernel is to find out that a peer is gone.
+    """
+
+    limits: FrameLimits
+    warn_above: int | None = None
+    gate: Gate | None = None
+    names: Names | None = None
+    is_single: bool = False
+    is_probed: bool = False
+
+
+class Sessions:
+    """Serves the connections of an input."""
+
+    def __init__(self, host: InputHost, terms: Terms, intake: Intake, room: Room) -> None:
+        self.host = host
+        self.terms = terms
+        self.intake = intake
+        self.room = room
+        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self.is_quiet = False
+        self.broken = host.counter("broken_connections", "Connections that were closed for what came over them.")
+        self.denied = host.counter("denied_connections", "Connections whose handshake failed.")
+        self.oversized = host.counter("oversized_messages", "Messages that were dropped for their size.")
+
+    def quiesce(self) -> None:
+        """Hear that nothing more is read."""
+        self.is_quiet = True
+        self.intake.quiesce()
+
+    async def serve(self, connection: Connection) -> None:
+        """Serve one connection to its end."""
+        terms = self.terms
+        if terms.is_probed and connection.peer:
+            connection.probe()
+        address = connection.peer
+        name = await terms.names.of(address) if terms.names is not None and address else address
+        peer = Peer(address, name or "a local process")
+        session = _Session(self, connection, peer)
+        try:
+            await session.run()
+        except RefusedError as problem:
+            self.denied.add(1)
+            self.host.log.warning("%s is not let in: %s", peer.name, problem)
+        except ProtocolError as problem:
+            self.broken.add(1)
+            self.host.log.warning("unreadable data from %s, its connection is closed: %s", peer.name, problem)
+        except NotTakenError as problem:
+            self.host.log.warning("%s: %s", peer.name, problem)
+
+
+class _Session:
+    """A connection while it is served."""
+
+    def __init__(self, sessions: Sessions, connection: Connection, peer: Peer) -> None:
+        self._sessions = sessions
+        self._terms = sessions.terms
+        self._host = sessions.host
+        self._connection = connection
+        self._peer = peer
+        self._share = sessions.room.share()
+        self._owed = 0
+        """Messages that wait for their acknowledgement."""
+        self._answered = asyncio.Event()
+        """Set where one is not owed any more."""
+        self._is_json = False
+
+    async def run(self) -> None:
+        """Serve it.
+
+        Raises:
+            ProtocolError: it was closed for what came over it.
+            NotTakenError: events have to be sent again.
+            ConnectionError: it has broken.
+        """
+        try:
+            rest = await self._shake(self._terms.gate) if self._terms.gate is not None else b""
+            await self._read_all(rest)
+            await self._answer_all()
+        finally:
+            self._share.leave()
+
+    async def _shake(self, gate: Gate) -> bytes:
+        """Let the client in; returns what has come behind its PING.
+
+        Raises:
+            ProtocolError: it is not let in.
+            ConnectionError: it has gone.
+        """
+        connection = self._connection
+        reader = FrameReader(HANDSHAKE_LIMITS, json=False)
+        try:
+            async with self._host.clock.timeout(HANDSHAKE):
+                handshake = gate.handshake()
+                await connection.write(handshake.helo())
+                frame = None
+                while frame is None:
+                    data = await connection.read()
+                    if not data:
+                        raise ConnectionError("it has gone before the handshake")
+                    frame = next(reader.feed(data), None)
+                if not isinstance(frame, Frame):
+                    raise ProtocolError("invalid ping message")
+                try:
+                    pong = handshake.answer(frame.data, gate.client(self._peer.address))
+                except RefusedError as problem:
+                    await connection.write(handshake.refusal(str(problem)))
+                    raise
+                await connection.write(pong)
+        except TimeoutError:
+            raise ProtocolError(f"no handshake within {HANDSHAKE:g} seconds") from None
+        return reader.rest()
+
+    async def _read_all(self, data: bytes) -> None:
+        """Take what comes until the end, or until the first message where there is to be one."""
+        reader = FrameReader(self._terms.limits)
+        while True:
+            if data and await self._take(reader, data) and self._terms.is_single:
+                return
+            while self._owed >= MOST_OWED:
+                await self._wait_for_answer()
+            await self._share.cover(reader.announced)
+            data = await self._read(is_within=reader.held > 0)
+            if not data:
+                if reader.held and not self._sessions.is_quiet:
+                    raise ProtocolError(f"the connection ended within a message, after {reader.held} bytes of it")
+                return
+
+    async def _read(self, *, is_within: bool) -> bytes:
+        try:
+            async with self._host.clock.timeout(STALLED if is_within else None):
+                return await self._connection.read()
+        except TimeoutError:
+            raise ProtocolError(f"a message went on with nothing for {STALLED:g} seconds") from None
+
+    async def _take(self, reader: FrameReader, data: bytes) -> bool:
+        """Take the messages that some bytes complete; returns whether there were any.
+
+        Raises:
+            ProtocolError: what comes behind them cannot be read.
+            NotTakenError: events have to be sent again.
+        """
+        messages: list[Message] = []
+        problem: ProtocolError | None = None
+        try:
+            for frame in reader.feed(data):
+                message = await self._message(frame)
+                if message is not None:
+                    messages.append(message)
+        except ProtocolError as raised:
+            problem = raised
+        if messages:
+            self._owed += sum(message.option.chunk is not None for message in messages)
+            await self._sessions.intake.take(messages, self._peer, self._acknowledge)
+        if problem is not None:
+            raise problem
+        self._share.leave()
+        return bool(messages)
+
+    async def _message(self, frame: Frame | Oversized) -> Message | None:
+        log, peer = self._host.log, self._peer.name
+        if isinstance(frame, Oversized):
+            self._sessions.oversized.add(1)
+            limit = self._terms.limits.frame
+            message = "Input chunk size is larger than 'chunk_size_limit', dropped: tag=%r host=%s limit=%d size=%d"
+            log.warning(message, frame.tag, peer, limit, frame.size)
+            return None
+        self._is_json = frame.form == "json"
+        size, limits, now = len(frame.data), self._terms.limits, self._host.clock.now()
+        if size <= SMALL and not frame.may_be_compressed:
+            found = read_message(frame, now, limits)
+        else:
+            async with self._sessions.large:
+                found = await self._host.in_thread(read_message, frame, now, limits)
+                if found is not None:
+                    await self._share.cover(len(found.events.block) + EVENT_BYTES * len(found.events.times))
+        if self._terms.warn_above is not None and size > self._terms.warn_above:
+            message = "Input chunk size is larger than 'chunk_size_warn_limit': tag=%r host=%s limit=%d size=%d"
+            log.warning(message, found.tag if found is not None else "", peer, self._terms.warn_above, size)
+        return found
+
+    def _acknowledge(self, chunks: Sequence[Any]) -> None:
+        for chunk in chunks:
+            self._connection.send(acknowledgement(chunk, "json" if self._is_json else "msgpack"))
+        self._owed -= len(chunks)
+        self._answered.set()
+
+    async def _wait_for_answer(self) -> None:
+        self._answered.clear()
+        await self._answered.wait()
+
+    async def _answer_all(self) -> None:
+        """Wait for what is owed, so that its acknowledgements are sent."""
+        try:
+            async with self._host.clock.timeout(None if self._sessions.is_quiet else LINGER):
+                while self._owed:
+                    await self._wait_for_answer()
+                await self._connection.write(b"")
+        except TimeoutError:
+            raise ConnectionError("it has gone before its events were safe") from None
