@@ -62,12 +62,12 @@ class ServerHandshake:
         }
         return _packed(["HELO", options])
 
-    def answer(self, ping: bytes, client: Client | None) -> bytes:
+    def answer(self, ping: bytes, client: Client) -> bytes:
         """Return the PONG that lets a client in.
 
         Args:
             ping: the frame that it has sent.
-            client: what it has to prove; None where nobody of its address is let in.
+            client: what it has to prove.
 
         Raises:
             RefusedError: it does not; `refusal` makes what it is sent of the message.
@@ -75,8 +75,6 @@ class ServerHandshake:
         """
         fields = _fields(ping, b"PING", _PING)
         hostname, salt, digest, username, password = fields
-        if client is None:
-            raise RefusedError("anonymous source denied")
         # both are worked out whatever the first says, so that the time tells nothing
         has_key = _same(digest, _digest(salt, hostname, self._nonce, client.shared_key.encode()))
         if not has_key:

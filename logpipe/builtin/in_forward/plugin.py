@@ -14,6 +14,7 @@ The protocol itself is in `builtin/forward_protocol`; `builtin/in_unix.py` serve
 from __future__ import annotations
 
 import copy
+import ipaddress
 from typing import Any, ClassVar, Final
 
 from logpipe import Input, InputHost
@@ -71,6 +72,7 @@ class Forward(Input[ForwardOptions], type="forward"):
         self._sessions = Sessions(host, terms, intake, Room(ROOM))
         self._endpoint = host.endpoint(Address.tcp(options.bind, options.port))
         transport = _transport(options)
+        self._is_plain = transport.protocol == "tcp"
         self._listener = Listener(
             self._endpoint,
             self._sessions.serve,
@@ -96,6 +98,10 @@ class Forward(Input[ForwardOptions], type="forward"):
             self.host.start_task(self._gate.look_up_again(self.host), name="look up clients")
         await self._listener.start()
         await self._heartbeats.start()
+        if self._gate is not None and self._is_plain and not all(map(_is_local, self._endpoint.names())):
+            self.host.log.warning(
+                "<security> without <transport tls>: whoever can listen on the way reads all events, and can try keys"
+            )
         for address, port in self._endpoint.names():
             self.host.log.info("listening port port=%d bind=%s", port, address)
 
@@ -116,6 +122,10 @@ class Forward(Input[ForwardOptions], type="forward"):
     def _beat(self, found: list[tuple[bytes, Any]]) -> None:
         for _, address in found:
             self._heartbeats.answer(_HEARTBEAT, address)
+
+
+def _is_local(name: tuple[str, int]) -> bool:
+    return ipaddress.ip_address(name[0].partition("%")[0]).is_loopback
 
 
 def _transport(options: ForwardOptions) -> TransportOptions:

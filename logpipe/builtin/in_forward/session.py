@@ -154,8 +154,11 @@ class _Session:
                     frame = next(reader.feed(data), None)
                 if not isinstance(frame, Frame):
                     raise ProtocolError("invalid ping message")
+                client = gate.client(self._peer.address)
                 try:
-                    pong = handshake.answer(frame.data, gate.client(self._peer.address))
+                    if client is None:
+                        raise RefusedError(f"anonymous source host '{self._peer.address}' denied")  # noqa: TRY301
+                    pong = handshake.answer(frame.data, client)
                 except RefusedError as problem:
                     await connection.write(handshake.refusal(str(problem)))
                     raise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -22,6 +22,8 @@ from logpipe.builtin.forward_protocol import (
     single_message,
 )
 from logpipe.testing import DEADLINE, Pipeline
+
+T = TypeVar("T")
 
 NOW = 1_466_000_000_000_000_000
 QUIET = "<label @FLUENT_LOG>\n<match **>\n@type null\n</match>\n</label>\n"
@@ -79,6 +81,11 @@ async def connected(port: int | str, context: ssl.SSLContext | None = None) -> A
         yield Sender(reader, writer)
     finally:
         writer.transport.abort()
+
+
+def beside(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Run something while the test goes on."""
+    return asyncio.ensure_future(work)  # noqa: TID251 - a test has no host
 
 
 def port_of(running: Pipeline, kind: str = "tcp") -> int:
