@@ -5,7 +5,8 @@ https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1
 limits.py        what a peer can make of us, and the error for what is no protocol
 frames.py        bytes in, frames out; packed_frames.py and json_frames.py cut them, heads.py looks ahead
 messages.py      a frame in, a message out; options.py: what stands behind its events
-events.py        packed events, which are not decoded: their times, and where their records are
+events.py        packed events, which are not decoded: their times, and where their records are; singles.py: those of
+                 messages with one each
 event_times.py   times; inflating.py: compressed events
 encoding.py      messages and acknowledgements, as bytes
 handshake.py     HELO, PING and PONG, of both sides
@@ -34,4 +35,5 @@ from logpipe.builtin.forward_protocol.limits import FrameLimits as FrameLimits
 from logpipe.builtin.forward_protocol.limits import ProtocolError as ProtocolError
 from logpipe.builtin.forward_protocol.messages import Message as Message
 from logpipe.builtin.forward_protocol.messages import read_message as read_message
+from logpipe.builtin.forward_protocol.messages import read_messages as read_messages
 from logpipe.builtin.forward_protocol.options import Option as Option

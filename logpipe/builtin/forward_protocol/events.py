@@ -20,11 +20,11 @@ from logpipe.codec import unpack_records
 _USUAL: Final = b"\x92" + HEAD
 """What nearly all events begin with: an array of two, and an EventTime."""
 _PARTS: Final = struct.Struct(f">{len(_USUAL)}xII")
-_MAPS: Final = bytes(first for first in range(256) if is_map(first))
+MAPS: Final = bytes(first for first in range(256) if is_map(first))
 SHOWN: Final = 100
 """How many that are none are kept of one message; the others are counted."""
 _SHOWN_BYTES: Final = 64
-_UNREADABLE: Final = re.compile(
+UNREADABLE: Final = re.compile(
     rb"\xff(?:(?<=[\xd4-\xd8]\xff)|(?<=\xc7.\xff)|(?<=\xc8.{2}\xff)|(?<=\xc9.{4}\xff)|(?<=\xc9\xff)\xff{3})", re.DOTALL
 )
 """What may be a Timestamp, extension -1, of another length than there is, or an extension of four billion bytes.
@@ -74,7 +74,7 @@ def read_events(
     if times and min(times) < SECOND:
         times[:] = [time if time >= SECOND or time < 0 else now for time in times]
     is_large = any(end - begin > limits.values for begin, end in zip(spans[::2], spans[1::2], strict=True))
-    if is_large or _UNREADABLE.search(block, start, stop):
+    if is_large or UNREADABLE.search(block, start, stop):
         found = _checked(found, limits)
     return found, ends[-1]
 
@@ -112,7 +112,7 @@ def _usual(block: bytes, ends: list[int]) -> Events | None:
     if {block[place : place + size] for place in starts} - {_USUAL}:
         return None
     maps = [place + _PARTS.size for place in starts]
-    if bytes([block[place] for place in maps]).translate(None, _MAPS):
+    if bytes([block[place] for place in maps]).translate(None, MAPS):
         return None
     unpack = _PARTS.unpack_from
     times = [seconds * SECOND + rest for seconds, rest in [unpack(block, place) for place in starts]]
@@ -178,7 +178,7 @@ def _checked(found: Events, limits: FrameLimits) -> Events:
         try:
             if stop - start > limits.values and not has_at_most(limits.values, block, start):
                 raise ValueError(f"more than {limits.values} values")  # noqa: TRY301 - one record's
-            if _UNREADABLE.search(block, start, stop):
+            if UNREADABLE.search(block, start, stop):
                 unpack_records([block[start:stop]])
         except ValueError as problem:
             if len(refused) < SHOWN:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from logpipe.builtin.forward_protocol.heads import array_at, string_at
+from logpipe.codec import readable
+
 _OPTIONS: Final = 1024
 Form: TypeAlias = Literal["msgpack", "json"]
 
@@ -13,6 +16,13 @@ class Frame(NamedTuple):
 
     data: bytes
     form: Form = "msgpack"
+
+    @property
+    def tag(self) -> str:
+        """What it begins with; empty where that is no tag, or in JSON. For messages, and the frame may be none."""
+        found = array_at(self.data, 0) if self.form == "msgpack" else None
+        tag = string_at(self.data, found[1]) if found is not None and found[0] else None
+        return str(readable(self.data[slice(*tag)])) if tag is not None else ""
 
     @property
     def may_be_compressed(self) -> bool:

@@ -35,11 +35,7 @@ class FrameReader:
 
     def rest(self) -> bytes:
         """Return what is held, and hold it no more: for another reader, after the last frame that this one is for."""
-        if self._cutter is None:
-            return b""
-        rest = bytes(self._cutter.held)
-        self._cutter.held.clear()
-        return rest
+        return self._cutter.rest() if self._cutter is not None else b""
 
     def feed(self, data: bytes) -> Iterator[Frame | Oversized]:
         """Take bytes, and yield each frame that they complete; all are to be taken before more is fed.

@@ -35,6 +35,12 @@ class JsonCutter:
         """Bytes that have come of the frame."""
         return len(self.held)
 
+    def rest(self) -> bytes:
+        """Return what nobody has been given, and hold it no more."""
+        rest = bytes(self.held)
+        self.held.clear()
+        return rest
+
     def next(self) -> Frame | Oversized | None:
         """Return the next frame; None where it is not complete.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -17,6 +18,7 @@ from logpipe.builtin.forward_protocol.heads import NIL, Span, array_at, is_array
 from logpipe.builtin.forward_protocol.inflating import inflate
 from logpipe.builtin.forward_protocol.limits import FrameLimits, ProtocolError
 from logpipe.builtin.forward_protocol.options import NONE, Option, read_option
+from logpipe.builtin.forward_protocol.singles import read_singles
 from logpipe.codec import escaped, readable, unescape_values
 
 _PAIR: Final = b"\x92"
@@ -52,6 +54,8 @@ def read_message(frame: Frame, now: Time, limits: FrameLimits) -> Message | None
     tag = string_at(data, place)
     if tag is None:
         raise ProtocolError(f"the tag is no text: {data[:32]!r}")
+    if tag.stop - tag.start > limits.tag:
+        raise ProtocolError(f"a tag of {tag.stop - tag.start} bytes: {limits.tag} are the most")
     name = str(readable(data[slice(*tag)]))
     entries = string_at(data, tag.stop)
     if entries is not None:
@@ -61,8 +65,27 @@ def read_message(frame: Frame, now: Time, limits: FrameLimits) -> Message | None
     return _single(name, data, tag.stop, count, now=now, limits=limits)
 
 
+def read_messages(frames: Sequence[Frame], now: Time, limits: FrameLimits) -> Iterator[Message]:
+    """Yield the messages in frames that came together; those of one event and one tag that follow each other are one.
+
+    Raises:
+        ProtocolError: a frame is none; those before it have been yielded.
+    """
+    number = 0
+    while number < len(frames):
+        run = read_singles(frames, number, now)
+        if run is None:
+            message = read_message(frames[number], now, limits)
+            number += 1
+        else:
+            message = Message(*run)
+            number += len(message.events.times)
+        if message is not None:
+            yield message
+
+
 def _packed(tag: str, data: bytes, entries: Span, count: int, *, now: Time, limits: FrameLimits) -> Message:
-    option = _option(data, entries.stop) if count > 2 else NONE
+    option = _option(data, entries.stop, limits) if count > 2 else NONE
     if option.compressed is None:
         return Message(tag, read_events(data, *entries, now, limits)[0], option)
     block = inflate(data[slice(*entries)], option.compressed, limits)
@@ -73,7 +96,7 @@ def _forward(tag: str, data: bytes, place: int, count: int, *, now: Time, limits
     entries = array_at(data, place)
     assert entries is not None  # noqa: S101 - the caller has looked
     events, stop = read_events(data, entries[1], len(data), now, limits, count=entries[0])
-    return Message(tag, events, _option(data, stop) if count > 2 else NONE)
+    return Message(tag, events, _option(data, stop, limits) if count > 2 else NONE)
 
 
 def _single(tag: str, data: bytes, place: int, count: int, *, now: Time, limits: FrameLimits) -> Message:
@@ -82,10 +105,12 @@ def _single(tag: str, data: bytes, place: int, count: int, *, now: Time, limits:
         return Message(tag, Events([], b"", (), refused=refused, refused_count=1))
     event = _PAIR + data[place:]  # as it stands among others
     events, stop = read_events(event, 0, len(event), now, limits, count=1)
-    return Message(tag, events, _option(event, stop) if count > 3 else NONE)
+    return Message(tag, events, _option(event, stop, limits) if count > 3 else NONE)
 
 
-def _option(data: bytes, place: int) -> Option:
+def _option(data: bytes, place: int, limits: FrameLimits) -> Option:
+    if len(data) - place > limits.option:
+        raise ProtocolError(f"more than {limits.option} bytes behind the events")
     unpacker = msgpack.Unpacker(
         read_size=1,
         max_buffer_size=max(1, len(data) - place),

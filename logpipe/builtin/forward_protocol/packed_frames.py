@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, NamedTuple
 
 import msgpack
@@ -22,6 +23,8 @@ class PackedCutter:
     def __init__(self, limits: FrameLimits) -> None:
         self.held = bytearray()
         self._limits = limits
+        self._whole: deque[Frame | Oversized] = deque()
+        """Frames that are cut, and not in `held` any more."""
         self._head: _Head | None = None
         self._gone = 0
         """Bytes of the frame that are not in `held` any more, since it is too large."""
@@ -42,13 +45,25 @@ class PackedCutter:
             return len(self.held)
         return max(head.body, len(self.held))
 
+    def rest(self) -> bytes:
+        """Return what nobody has been given, and hold it no more."""
+        rest = b"".join([*(each.data for each in self._whole if isinstance(each, Frame)), self.held])
+        self._whole.clear()
+        self.held.clear()
+        return rest
+
     def next(self) -> Frame | Oversized | None:
         """Return the next frame; None where it is not complete.
 
         Raises:
             ProtocolError: it is none.
         """
+        if self._whole:
+            return self._whole.popleft()
         if self._head is None:
+            self._cut_whole()
+            if self._whole:
+                return self._whole.popleft()
             self._head = self._begun()
         head = self._head
         if head is None or (self._scanner is None and not self._is_past_events(head)):
@@ -57,6 +72,34 @@ class PackedCutter:
         if end is None:
             return None
         return self._taken(head, end)
+
+    def _cut_whole(self) -> None:
+        """Cut all frames that have come as a whole, in one go: loggers send many small ones."""
+        held = self.held
+        if not held or not self._is_frame(held[0]):
+            return
+        scanner = msgpack.Unpacker(read_size=1, max_buffer_size=len(held))
+        ends: list[int] = []
+        try:
+            scanner.feed(held)
+            while True:
+                scanner.skip()
+                ends.append(scanner.tell())
+        except (ValueError, msgpack.UnpackException):
+            pass  # the rest is not whole, or none: that is found out by itself
+        data = bytes(memoryview(held)[: ends[-1]]) if ends else b""
+        start = 0
+        for end in ends:
+            if not self._is_frame(data[start]):
+                break
+            whole = end - start <= self._limits.frame
+            self._whole.append(Frame(data[start:end]) if whole else Oversized(Frame(data[start:end]).tag, end - start))
+            start = end
+        del held[:start]
+
+    @staticmethod
+    def _is_frame(first: int) -> bool:
+        return first == NIL or is_container(first)
 
     def _taken(self, head: _Head, end: int) -> Frame | Oversized:
         size = self._gone + end
@@ -76,7 +119,7 @@ class PackedCutter:
         held = self.held
         if not held:
             return None
-        if not is_container(held[0]) and held[0] != NIL:
+        if not self._is_frame(held[0]):
             start = bytes(held[:16])
             hint = ", an HTTP request" if start.startswith((b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ")) else ""
             hint = ", which is TLS: write <transport tls>" if start.startswith(b"\x16\x03") else hint

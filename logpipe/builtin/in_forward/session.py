@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from logpipe.builtin.forward_protocol import (
     RefusedError,
     acknowledgement,
     read_message,
+    read_messages,
 )
 from logpipe.builtin.in_forward.gate import Gate
 from logpipe.builtin.in_forward.intake import Intake, NotTakenError, Peer
@@ -117,6 +118,7 @@ class _Session:
         self._answered = asyncio.Event()
         """Set where one is not owed any more."""
         self._is_json = False
+        self._warn_above = sessions.terms.warn_above
 
     async def run(self) -> None:
         """Serve it.
@@ -199,10 +201,7 @@ class _Session:
         messages: list[Message] = []
         problem: ProtocolError | None = None
         try:
-            for frame in reader.feed(data):
-                message = await self._message(frame)
-                if message is not None:
-                    messages.append(message)
+            await self._read_frames(reader.feed(data), messages)
         except ProtocolError as raised:
             problem = raised
         if messages:
@@ -213,27 +212,52 @@ class _Session:
         self._share.leave()
         return bool(messages)
 
-    async def _message(self, frame: Frame | Oversized) -> Message | None:
-        log, peer = self._host.log, self._peer.name
-        if isinstance(frame, Oversized):
-            self._sessions.oversized.add(1)
-            limit = self._terms.limits.frame
-            message = "Input chunk size is larger than 'chunk_size_limit', dropped: tag=%r host=%s limit=%d size=%d"
-            log.warning(message, frame.tag, peer, limit, frame.size)
-            return None
-        self._is_json = frame.form == "json"
-        size, limits, now = len(frame.data), self._terms.limits, self._host.clock.now()
-        if size <= SMALL and not frame.may_be_compressed:
-            found = read_message(frame, now, limits)
-        else:
-            async with self._sessions.large:
-                found = await self._host.in_thread(read_message, frame, now, limits)
-                if found is not None:
-                    await self._share.cover(len(found.events.block) + EVENT_BYTES * len(found.events.times))
-        if self._terms.warn_above is not None and size > self._terms.warn_above:
-            message = "Input chunk size is larger than 'chunk_size_warn_limit': tag=%r host=%s limit=%d size=%d"
-            log.warning(message, found.tag if found is not None else "", peer, self._terms.warn_above, size)
-        return found
+    async def _read_frames(self, frames: Iterator[Frame | Oversized], messages: list[Message]) -> None:
+        """Read frames, and add what they hold to the messages; before a ProtocolError, what came before its cause."""
+        small: list[Frame] = []
+        try:
+            for frame in frames:
+                if isinstance(frame, Oversized):
+                    self._say_too_large(frame)
+                    continue
+                self._is_json = frame.form == "json"
+                if len(frame.data) <= SMALL and not frame.may_be_compressed:
+                    small.append(frame)
+                    continue
+                self._read_small(small, messages)
+                await self._read_large(frame, messages)
+        finally:
+            self._read_small(small, messages)
+
+    def _read_small(self, frames: list[Frame], messages: list[Message]) -> None:
+        """Read frames, and take them off the list."""
+        if not frames:
+            return
+        read, frames[:] = frames[:], []
+        if self._warn_above is not None:
+            for frame in read:
+                if len(frame.data) > self._warn_above:
+                    self._say_large(frame)
+        messages.extend(read_messages(read, self._host.clock.now(), self._terms.limits))
+
+    async def _read_large(self, frame: Frame, messages: list[Message]) -> None:
+        """Read a frame in a thread, since it takes a while."""
+        if self._warn_above is not None and len(frame.data) > self._warn_above:
+            self._say_large(frame)
+        async with self._sessions.large:
+            found = await self._host.in_thread(read_message, frame, self._host.clock.now(), self._terms.limits)
+            if found is not None:
+                await self._share.cover(len(found.events.block) + EVENT_BYTES * len(found.events.times))
+                messages.append(found)
+
+    def _say_too_large(self, frame: Oversized) -> None:
+        self._sessions.oversized.add(1)
+        message = "Input chunk size is larger than 'chunk_size_limit', dropped: tag=%r host=%s limit=%d size=%d"
+        self._host.log.warning(message, frame.tag, self._peer.name, self._terms.limits.frame, frame.size)
+
+    def _say_large(self, frame: Frame) -> None:
+        message = "Input chunk size is larger than 'chunk_size_warn_limit': tag=%r host=%s limit=%d size=%d"
+        self._host.log.warning(message, frame.tag, self._peer.name, self._warn_above, len(frame.data))
 
     def _acknowledge(self, chunks: Sequence[Any]) -> None:
         for chunk in chunks:

@@ -98,7 +98,7 @@ async def test_senders_wait_where_outputs_do() -> None:
 
 async def test_only_so_many_are_owed(tmp_path: Path) -> None:
     """A sender that never waits has its connection read no further than some messages beyond what is safe."""
-    clock, count = ManualClock(), 20_000
+    clock, count = ManualClock(), 12_000
     text = BUFFERED.format(path=tmp_path, settings="flush_interval 60s") + QUIET
     async with pipeline(text, clock=clock) as running, connected(port_of(running)) as sender:
         sender.send(b"".join(single({"n": number}, chunk=str(number)) for number in range(count)))
