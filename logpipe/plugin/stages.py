@@ -97,7 +97,7 @@ class Input(Plugin[O]):
     listens: ClassVar[str] = ""
     """What anybody can do who reaches its settings `bind` and `port` ("send events"); "" for what does not listen."""
     protected_by: ClassVar[Mapping[str, str]] = {}
-    """The sections that say who may come, with how each is written; `check` advises the first."""
+    """The sections or parameters that say who may come, with how each is written; `check` advises the first."""
 
     async def run(self) -> None:
         """Emit until cancelled. Called once after `start`.

@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set what the examples expect."""
     monkeypatch.setenv("KAFKA_BROKERS", "kafka:9092")
+    monkeypatch.setenv("FORWARD_KEY", "secret")
 
 
 @pytest.mark.parametrize("config", sorted(EXAMPLES.rglob("*.conf")), ids=lambda path: path.name)

@@ -34,7 +34,9 @@ SHARES: Final = {"inject": 0.8}
 
 KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer")
 
-_WITHOUT_ALIASES: Final = frozenset({("input", "dummy"), ("input", "forward"), ("input", "monitor_agent")})
+_WITHOUT_ALIASES: Final = frozenset(
+    ("input", name) for name in ("dummy", "forward", "monitor_agent", "secure_forward", "unix")
+)
 INTO_ROUTER: Final = frozenset({"relabel", "copy", "rewrite_tag_filter"})
 """Outputs with a way of their own to be written below."""
 

@@ -22,6 +22,8 @@ def lint_listeners(elements: Iterable[Element], registry: Registry, report: Repo
         cls = input_class(element, registry) if element.name == "source" else None
         if cls is None or not cls.listens or any(map(_protects, element.sections(*cls.protected_by))):
             continue
+        if any(element.get(name) for name in cls.protected_by):
+            continue
         settings = cls.options_class.settings()
         bind, port = (element.get(name) or str(settings[name].default) for name in ("bind", "port"))
         if _is_local(bind):
