@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from tests.benchmarks import configuration, expressions, growth, lines, posted
+from tests.benchmarks import configuration, expressions, forward, growth, lines
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import broker, compare
 from tests.benchmarks.idle import measure_idle
@@ -24,7 +25,8 @@ def main() -> int:
     given = arguments.parse_args()
     try:
         with broker() as kafka:
-            sys.stdout.write(compare(kafka, lines=given.lines, rounds=given.rounds).text() + "\n\n")
+            flagship = compare(kafka, lines=given.lines, rounds=given.rounds)
+            sys.stdout.write(flagship.text() + "\n\n")
             buffers = measure_buffers(kafka, lines=given.lines, rounds=given.rounds, megabytes=given.left)
             sys.stdout.write(buffers.text() + "\n\n")
         sys.stdout.write("\n".join([*measure_idle().rows(), "", *growth.report(), ""]))
@@ -33,6 +35,9 @@ def main() -> int:
         return 1
     sys.stdout.write("\n".join(["", *lines.report(lines=given.lines, rounds=given.rounds), ""]))
     sys.stdout.write("\n".join(["", *posted.report(lines=given.lines, rounds=given.rounds), ""]))
+    yardstick = flagship.comparisons[0].yardstick_rate
+    rows = forward.report(yardstick, lines=given.lines, rounds=given.rounds)
+    sys.stdout.write("\n".join(["", *rows, ""]))
     sys.stdout.write("\n".join(["", *configuration.report(), "", *expressions.report(), ""]))
     return 0
 

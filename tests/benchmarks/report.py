@@ -38,6 +38,12 @@ class Comparison:
         return yardstick / (best(self.logpipe).cpu_seconds - self.start.cpu_seconds)
 
     @property
+    def yardstick_rate(self) -> float:
+        """Events per CPU second of the yardstick, without what it takes to begin."""
+        seconds: float = min(json.loads(cost.output)["cpu_seconds"] for cost in self.yardstick)
+        return self.lines / seconds
+
+    @property
     def megabytes(self) -> float:
         """The most memory that logpipe had in any round."""
         return max(cost.peak_bytes for cost in self.logpipe) / 1e6

@@ -53,7 +53,7 @@ def read_singles(frames: Sequence[Frame], first: int, now: Time) -> tuple[str, E
             seconds, rest = int.from_bytes(data[size + 1 : record], "big"), 0
         else:
             break
-        if data[record] not in MAPS:
+        if data[record] not in MAPS or UNREADABLE.search(data, record):
             break
         times.append(seconds * SECOND + rest if seconds else now)
         parts.append(data)
@@ -61,7 +61,5 @@ def read_singles(frames: Sequence[Frame], first: int, now: Time) -> tuple[str, E
         place += len(data)
     if not times:
         return None
-    block = b"".join(parts)
-    if UNREADABLE.search(block):
-        return None
-    return str(readable(head[tag.start :])), Events(times, block, array("I", chain.from_iterable(ends)))
+    spans = array("I", chain.from_iterable(ends))
+    return str(readable(head[tag.start :])), Events(times, b"".join(parts), spans)

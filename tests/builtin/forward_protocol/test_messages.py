@@ -26,6 +26,7 @@ from logpipe.builtin.forward_protocol import (
     pack_time,
     packed_message,
     read_message,
+    read_messages,
     single_message,
 )
 from logpipe.codec import LineBatch, unpack_records
@@ -370,3 +371,31 @@ def test_times_that_are_packed(time: Time) -> None:
     """Those that an EventTime cannot hold are whole seconds."""
     (found,) = one(["t", b"\x92" + pack_time(time) + b"\x80"]).events.times
     assert found == (time or NOW)
+
+
+def test_messages_of_one_event_are_read_together() -> None:
+    """As many as have one tag, a usual time and no options; one that has not stands for itself."""
+    bad = msgpack.packb(["a", 2**31, {"k": 1}])[:-1] + b"\xd4\xff\0"
+    parts = [
+        msgpack.packb(["a", 2**31, {"n": 1}]),
+        single_message("a", 0, {"n": 2}),
+        msgpack.packb(["a", 2**31 + 1, {"n": 3}]),
+        bad,
+        single_message("a", TIME, {"n": 4}),
+        single_message("b", TIME, {"n": 5}),
+        single_message("b", TIME, {"n": 6}, Option(chunk="c")),
+        msgpack.packb(["b", 7, "no record"]),
+        msgpack.packb(["b", 8]),
+        msgpack.packb(["b", 1.5, {"n": 9}]),
+    ]
+    found = list(read_messages([Frame(part) for part in parts], NOW, LIMITS))
+    assert [(message.tag, events_of(message), message.events.refused_count) for message in found] == [
+        ("a", [(2**31 * 10**9, {"n": 1}), (NOW, {"n": 2}), ((2**31 + 1) * 10**9, {"n": 3})], 0),
+        ("a", [], 1),
+        ("a", [(TIME, {"n": 4})], 0),
+        ("b", [(TIME, {"n": 5})], 0),
+        ("b", [(TIME, {"n": 6})], 0),
+        ("b", [], 1),
+        ("b", [], 1),
+        ("b", [(1_500_000_000, {"n": 9})], 0),
+    ]
