@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-from logpipe.net.accepting import Acceptor, Log, TaskStarter
+from logpipe.net.accepting import Acceptor, Log, TaskStarter, has_unread
 from logpipe.net.limits import Limits
 from logpipe.net.tls import Contexts
 from logpipe.net.transport import TransportOptions
@@ -82,6 +82,11 @@ class Connection:
         """Have the kernel ask now and then whether the peer is still there (SO_KEEPALIVE)."""
         sock: socket.socket = self._writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes have come, or the end, that are still in the kernel."""
+        return has_unread(self._writer.get_extra_info("socket"))
 
     def quiesce(self) -> None:
         """Read no more than what has come already, which is `read` yet; the peer may still be answered."""
@@ -171,14 +176,18 @@ class Listener:
         """How many there are; for a gauge."""
         return len(self._open)
 
+    def accept_no_more(self) -> None:
+        """Let who connects wait in the kernel, for the next graph; open connections go on until `quiesce`."""
+        if self._acceptor is not None:
+            self._acceptor.quiesce()
+
     async def quiesce(self) -> None:
         """Accept no more, and read no more: connections come to an end behind what has come and its answers.
 
         For `Input.quiesce`. Who connects now waits in the kernel, for the next graph.
         """
         self._is_quiet = True
-        if self._acceptor is not None:
-            self._acceptor.quiesce()
+        self.accept_no_more()
         for each in self._open:
             each.quiesce()
 

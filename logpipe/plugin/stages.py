@@ -111,6 +111,8 @@ class Input(Plugin[O]):
     async def quiesce(self) -> None:
         """Read nothing new from now on, and return at once; what is read is still emitted, acknowledged, committed.
 
+        It may take a second to read the rest of what is under way and would be lost.
+
         Called once when the worker is to stop, while `run` and all tasks go on until everything is drained. An input
         that does not override it has its `run` cancelled instead. After an exception it is treated so, too.
         """

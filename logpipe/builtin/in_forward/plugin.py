@@ -109,8 +109,9 @@ class Forward(Input[ForwardOptions], type="forward"):
         """Do nothing: each connection has a task."""
 
     async def quiesce(self) -> None:
-        """Read nothing more; what has come is emitted, and acknowledged."""
-        self._sessions.quiesce()
+        """Read nothing new; what is under way is emitted, and acknowledged."""
+        self._listener.accept_no_more()
+        await self._sessions.quiesce()
         await self._listener.quiesce()
         await self._heartbeats.quiesce()
 

@@ -29,6 +29,9 @@ from logpipe.net import Connection
 
 HANDSHAKE: Final = 10.0
 """Seconds for HELO, PING and PONG."""
+HURRY: Final = 1.0
+"""Seconds that messages which are under way have at a stop."""
+TICK: Final = 0.01
 STALLED: Final = 60.0
 """Seconds without a byte in the middle of a message; between two of them a sender may be silent for ever."""
 LINGER: Final = 30.0
@@ -73,13 +76,27 @@ class Sessions:
         self.room = room
         self.large = asyncio.Semaphore(LARGE_AT_ONCE)
         self.is_quiet = False
+        self._open: set[_Session] = set()
         self.broken = host.counter("broken_connections", "Connections that were closed for what came over them.")
         self.denied = host.counter("denied_connections", "Connections whose handshake failed.")
         self.oversized = host.counter("oversized_messages", "Messages that were dropped for their size.")
 
-    def quiesce(self) -> None:
-        """Hear that nothing more is read."""
+    async def quiesce(self) -> None:
+        """Read no more: what is under way of a message, and what the kernel has, is waited for, a second at most.
+
+        A sender that does not wait for acknowledgements takes for sent what it has written.
+        """
         self.is_quiet = True
+        loop = asyncio.get_running_loop()
+        latest, left = loop.time() + HURRY, set(self._open)
+        while left:
+            for session in list(left):
+                if session.is_settled or loop.time() >= latest:
+                    session.connection.quiesce()
+                    left.discard(session)
+            left &= self._open
+            if left:
+                await asyncio.sleep(TICK)
         self.intake.quiesce()
 
     async def serve(self, connection: Connection) -> None:
@@ -91,6 +108,7 @@ class Sessions:
         name = await terms.names.of(address) if terms.names is not None and address else address
         peer = Peer(address, name or "a local process")
         session = _Session(self, connection, peer)
+        self._open.add(session)
         try:
             await session.run()
         except RefusedError as problem:
@@ -101,6 +119,8 @@ class Sessions:
             self.host.log.warning("unreadable data from %s, its connection is closed: %s", peer.name, problem)
         except NotTakenError as problem:
             self.host.log.warning("%s: %s", peer.name, problem)
+        finally:
+            self._open.discard(session)
 
 
 class _Session:
@@ -110,15 +130,22 @@ class _Session:
         self._sessions = sessions
         self._terms = sessions.terms
         self._host = sessions.host
-        self._connection = connection
+        self.connection = connection
         self._peer = peer
         self._share = sessions.room.share()
+        self._is_busy = False
+        """Whether a message is under way, from its first byte until its events are taken."""
         self._owed = 0
         """Messages that wait for their acknowledgement."""
         self._answered = asyncio.Event()
         """Set where one is not owed any more."""
         self._is_json = False
         self._warn_above = sessions.terms.warn_above
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to wait for before it is closed, beside acknowledgements."""
+        return not self._is_busy and not self.connection.has_unread
 
     async def run(self) -> None:
         """Serve it.
@@ -142,7 +169,7 @@ class _Session:
             ProtocolError: it is not let in.
             ConnectionError: it has gone.
         """
-        connection = self._connection
+        connection = self.connection
         reader = FrameReader(HANDSHAKE_LIMITS, json=False)
         try:
             async with self._host.clock.timeout(HANDSHAKE):
@@ -173,8 +200,10 @@ class _Session:
         """Take what comes until the end, or until the first message where there is to be one."""
         reader = FrameReader(self._terms.limits)
         while True:
+            self._is_busy = True
             if data and await self._take(reader, data) and self._terms.is_single:
                 return
+            self._is_busy = reader.held > 0
             while self._owed >= MOST_OWED:
                 await self._wait_for_answer()
             await self._share.cover(reader.announced)
@@ -187,7 +216,7 @@ class _Session:
     async def _read(self, *, is_within: bool) -> bytes:
         try:
             async with self._host.clock.timeout(STALLED if is_within else None):
-                return await self._connection.read()
+                return await self.connection.read()
         except TimeoutError:
             raise ProtocolError(f"a message went on with nothing for {STALLED:g} seconds") from None
 
@@ -261,7 +290,7 @@ class _Session:
 
     def _acknowledge(self, chunks: Sequence[Any]) -> None:
         for chunk in chunks:
-            self._connection.send(acknowledgement(chunk, "json" if self._is_json else "msgpack"))
+            self.connection.send(acknowledgement(chunk, "json" if self._is_json else "msgpack"))
         self._owed -= len(chunks)
         self._answered.set()
 
@@ -275,6 +304,6 @@ class _Session:
             async with self._host.clock.timeout(None if self._sessions.is_quiet else LINGER):
                 while self._owed:
                     await self._wait_for_answer()
-                await self._connection.write(b"")
+                await self.connection.write(b"")
         except TimeoutError:
             raise ConnectionError("it has gone before its events were safe") from None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from logpipe.builtin.in_forward import Forward
+import pytest
+
+from logpipe.builtin.in_forward import Forward, session
 from logpipe.testing import ManualClock, drive, pipeline
 from tests.builtin.in_forward.sender import QUIET, beside, connected, packed, port_of, several, single
 
@@ -52,6 +54,33 @@ async def test_a_stop_delivers_and_acknowledges(tmp_path: Path) -> None:
     writer.close()
 
 
+async def test_a_stop_waits_for_what_is_under_way() -> None:
+    """The rest of a message, and what the kernel has: a sender without acknowledgements takes it for sent."""
+    async with drive(Forward, LOCAL) as running, connected(port_of(running)) as sender:
+        plugin, message = running.plugin(Forward), several({"k": 1})
+        async with connected(port_of(running)) as idle:
+            sender.send(message[:-5])
+            await running.wait_for(lambda: any(each._is_busy for each in plugin._sessions._open))
+            stopping = beside(plugin.quiesce())
+            assert await idle.ended() == b""
+        assert not stopping.done()
+        sender.send(message[-5:] + several({"k": 2}))
+        await stopping
+        assert running.records() == [{"k": 1}, {"k": 2}]
+
+
+async def test_a_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second, for a sender that does not go on."""
+    monkeypatch.setattr(session, "HURRY", 0.05)
+    async with drive(Forward, LOCAL) as running, connected(port_of(running)) as sender:
+        plugin = running.plugin(Forward)
+        sender.send(several({"k": 1})[:-5])
+        await running.wait_for(lambda: any(each._is_busy for each in plugin._sessions._open))
+        await plugin.quiesce()
+        assert await sender.ended() == b""
+    assert running.records() == []
+
+
 async def test_what_is_not_taken_is_sent_again() -> None:
     """Its connection is closed without an acknowledgement; what it does not wait for is tried again."""
     clock = ManualClock()
@@ -71,8 +100,9 @@ async def test_what_is_not_taken_is_sent_again() -> None:
         assert any("it has to send them again" in text for text in running.log.texts("warning"))
 
 
-async def test_what_nobody_waits_for_is_lost_at_a_stop() -> None:
+async def test_what_nobody_waits_for_is_lost_at_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """And counted, and said."""
+    monkeypatch.setattr(session, "HURRY", 0.05)
     async with drive(Forward, LOCAL, clock=ManualClock()) as running, connected(port_of(running)) as sender:
         running.collector().refuse = ValueError("full")
         sender.send(several({"k": 1}, {"k": 2}))
