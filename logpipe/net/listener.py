@@ -80,13 +80,17 @@ class Connection:
 
     def probe(self) -> None:
         """Have the kernel ask now and then whether the peer is still there (SO_KEEPALIVE)."""
-        sock: socket.socket = self._writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock: socket.socket | None = self._writer.get_extra_info("socket")
+        if sock is not None and not self._writer.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     @property
     def has_unread(self) -> bool:
         """Whether bytes have come, or the end, that are still in the kernel."""
-        return has_unread(self._writer.get_extra_info("socket"))
+        if self._writer.is_closing():
+            return False
+        sock = self._writer.get_extra_info("socket")
+        return sock is not None and has_unread(sock)
 
     def quiesce(self) -> None:
         """Read no more than what has come already, which is `read` yet; the peer may still be answered."""

@@ -21,6 +21,7 @@ _MODULES: Final = (
     "network",
     "outputs",
     "http",
+    "forward",
     "kubernetes",
 )
 

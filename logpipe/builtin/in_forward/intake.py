@@ -100,8 +100,11 @@ class Intake:
                 continue
             if receipt is not None:
                 receipt.release()
-        if problem is not None:
-            raise problem
+        try:
+            if problem is not None:
+                raise problem
+        finally:
+            del problem  # else it holds this frame by its traceback, and the events with it, until the collector runs
 
     def _tag_of(self, tag: str) -> str:
         return self._prefix + (tag if self._tag is None else self._tag)

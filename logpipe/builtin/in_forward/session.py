@@ -236,8 +236,13 @@ class _Session:
         if messages:
             self._owed += sum(message.option.chunk is not None for message in messages)
             await self._sessions.intake.take(messages, self._peer, self._acknowledge)
-        if problem is not None:
-            raise problem
+        try:
+            if problem is not None:
+                raise problem
+        finally:
+            del (
+                problem
+            )  # else it holds this frame by its traceback, and what has come with it, until the collector runs
         self._share.leave()
         return bool(messages)
 

@@ -186,6 +186,18 @@ def test_a_message_with_what_is_no_event(what: str) -> None:
         assert message.option.chunk == "c"
 
 
+def test_many_events() -> None:
+    """They are read some at a time, with those that are none among them; what holds none at all is no message."""
+    good, bad = msgpack.packb([7, {"k": "v"}]), b"\x01"
+    message = one(["t", good * 20_000 + bad * 20_000 + good])
+    assert events_of(message) == [(7 * 10**9, {"k": "v"})] * 20_001
+    assert (len(message.events.refused), message.events.refused_count) == (100, 20_000)
+    with pytest.raises(ProtocolError, match="no event in"):
+        one(["t", bad * 20_000])
+    with pytest.raises(ProtocolError, match="more than 50 events"):
+        read(msgpack.packb(["t", good * 60]), limits=FrameLimits(events=50))
+
+
 def test_packed_events_that_are_cut_off() -> None:
     """The whole ones are taken."""
     message = one(["t", b"".join(PACKED)[:-3]])
