@@ -88,23 +88,20 @@ class Intake:
         Raises:
             NotTakenError: some of them are not taken, and their senders wait; all others are.
         """
-        problem: NotTakenError | None = None
+        not_taken = ""
         for group in _groups(messages):
             chunks = [message.option.chunk for message in group if message.option.chunk is not None]
             receipt = Receipt(partial(safe, chunks), is_awaited=True) if chunks else None
             events = group[0].events if len(group) == 1 else _merged([message.events for message in group])
             try:
                 await self._emit(_Group(self._tag_of(group[0].tag), events, peer, receipt))
-            except NotTakenError as raised:
-                problem = raised
+            except NotTakenError as problem:
+                not_taken = str(problem)
                 continue
             if receipt is not None:
                 receipt.release()
-        try:
-            if problem is not None:
-                raise problem
-        finally:
-            del problem  # else it holds this frame by its traceback, and the events with it, until the collector runs
+        if not_taken:
+            raise NotTakenError(not_taken)
 
     def _tag_of(self, tag: str) -> str:
         return self._prefix + (tag if self._tag is None else self._tag)

@@ -140,6 +140,10 @@ class _Session:
         self._answered = asyncio.Event()
         """Set where one is not owed any more."""
         self._is_json = False
+        self._has_taken = False
+        """Whether there was a message."""
+        self._not_taken = ""
+        """Why events have to be sent again."""
         self._warn_above = sessions.terms.warn_above
 
     @property
@@ -228,23 +232,26 @@ class _Session:
             NotTakenError: events have to be sent again.
         """
         messages: list[Message] = []
-        problem: ProtocolError | None = None
         try:
             await self._read_frames(reader.feed(data), messages)
-        except ProtocolError as raised:
-            problem = raised
-        if messages:
-            self._owed += sum(message.option.chunk is not None for message in messages)
-            await self._sessions.intake.take(messages, self._peer, self._acknowledge)
-        try:
-            if problem is not None:
-                raise problem
-        finally:
-            del (
-                problem
-            )  # else it holds this frame by its traceback, and what has come with it, until the collector runs
+        finally:  # also what comes before data that cannot be read
+            await self._emit(messages)
+        if self._not_taken:
+            raise NotTakenError(self._not_taken)
         self._share.leave()
-        return bool(messages)
+        return self._has_taken
+
+    async def _emit(self, messages: list[Message]) -> None:
+        """Emit the events of messages, and take these off the list."""
+        if not messages:
+            return
+        read, messages[:] = messages[:], []
+        self._has_taken = True
+        self._owed += sum(message.option.chunk is not None for message in read)
+        try:
+            await self._sessions.intake.take(read, self._peer, self._acknowledge)
+        except NotTakenError as problem:  # what comes behind may be of who does not wait for it
+            self._not_taken = str(problem)
 
     async def _read_frames(self, frames: Iterator[Frame | Oversized], messages: list[Message]) -> None:
         """Read frames, and add what they hold to the messages; before a ProtocolError, what came before its cause."""
@@ -260,6 +267,7 @@ class _Session:
                     continue
                 self._read_small(small, messages)
                 await self._read_large(frame, messages)
+                await self._emit(messages)  # so that one such message is held at a time
         finally:
             self._read_small(small, messages)
 

@@ -117,7 +117,7 @@ def paused(lab: Lab) -> None:
         logpipe = trial.start(_text(trial, more=limits))
         series = trial.account.open("sent")
         with _sender(_port(trial)) as sender:
-            sender.sock.settimeout(2.0 if lab.short else 5.0)
+            sender.sock.settimeout(0.5 if lab.short else 5.0)
             rest = b""
             try:
                 for number in range(1000):
