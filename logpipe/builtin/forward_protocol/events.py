@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -77,7 +78,9 @@ def read_events(
     if times and min(times) < SECOND:
         times[:] = [time if time >= SECOND or time < 0 else now for time in times]
     is_large = any(end - begin > limits.values for begin, end in zip(spans[::2], spans[1::2], strict=True))
-    if is_large or UNREADABLE.search(block, start, stop):
+    # what stands between records are times, whose bytes may look so
+    is_odd = any(bisect_right(spans, mark.start()) % 2 for mark in UNREADABLE.finditer(block, start, stop))
+    if is_large or is_odd:
         found = _checked(found, limits)
     return found, ends[-1]
 

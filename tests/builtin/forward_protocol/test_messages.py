@@ -328,6 +328,12 @@ def test_extensions_that_nobody_can_read(bad: bytes) -> None:
     assert len(message.events.refused) == 1
 
 
+def test_times_that_look_like_what_nobody_can_read() -> None:
+    """Their bytes are no values: the events are as any others."""
+    events = [(0xD6FF_D4FF * 10**9 + 0x0055_D5FF, {"n": number}) for number in range(3)]
+    assert events_of(one(["t", b"".join(pack_event(*event) for event in events)])) == events
+
+
 def test_odd_values() -> None:
     """Text that is none stays bytes, byte strings that are text become it, keys are always text."""
     record = b"\x87\xa1a\xa2\xff\xfe\xc4\x01b\xc4\x02ok\x01\x02\xc0\x03\x90\x04"
