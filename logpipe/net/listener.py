@@ -29,6 +29,8 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle: float | None) -> None:
         self._reader = reader
         self._is_quiet = False
+        self._is_silent = False
+        """Whether the peer was told that no answer comes any more."""
         self._writer = writer
         self._idle = idle
 
@@ -66,7 +68,8 @@ class Connection:
             IdleError: it took nothing for too long.
             ConnectionError: the connection has broken.
         """
-        self._writer.write(data)
+        if data and not self._is_silent:
+            self._writer.write(data)
         try:
             async with asyncio.timeout(self._idle):
                 await self._writer.drain()
@@ -75,7 +78,7 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         """Send without waiting, for short answers between two calls of `write`; nothing happens where it has broken."""
-        if not self._writer.is_closing():
+        if not self._is_silent and not self._writer.is_closing():
             self._writer.write(data)
 
     def probe(self) -> None:
@@ -83,6 +86,20 @@ class Connection:
         sock: socket.socket | None = self._writer.get_extra_info("socket")
         if sock is not None and not self._writer.is_closing():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def end_answers(self) -> bool:
+        """Tell the peer that no answer comes any more, while what it still sends is read; returns whether that works.
+
+        It does not with TLS, nor where the connection is closed.
+        """
+        if self._writer.is_closing() or not self._writer.can_write_eof():
+            return False
+        try:
+            self._writer.write_eof()
+        except (OSError, RuntimeError):
+            return False
+        self._is_silent = True
+        return True
 
     @property
     def has_unread(self) -> bool:

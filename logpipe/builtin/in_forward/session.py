@@ -31,6 +31,8 @@ HANDSHAKE: Final = 10.0
 """Seconds for HELO, PING and PONG."""
 HURRY: Final = 1.0
 """Seconds that messages which are under way have at a stop."""
+NOTICE: Final = 0.1
+"""Seconds without a byte that a sender has to notice that its connection ends."""
 TICK: Final = 0.01
 STALLED: Final = 60.0
 """Seconds without a byte in the middle of a message; between two of them a sender may be silent for ever."""
@@ -84,14 +86,23 @@ class Sessions:
     async def quiesce(self) -> None:
         """Read no more: what is under way of a message, and what the kernel has, is waited for, a second at most.
 
-        A sender that does not wait for acknowledgements takes for sent what it has written.
+        A sender that does not wait for acknowledgements takes for sent what it has written. It is told first that the
+        connection ends, so that it writes nothing more, and what it has written meanwhile is read.
         """
         self.is_quiet = True
         loop = asyncio.get_running_loop()
-        latest, left = loop.time() + HURRY, set(self._open)
+        latest = loop.time() + HURRY
+        told: dict[_Session, float] = {}
+        left = set(self._open)
         while left:
+            now = loop.time()
             for session in list(left):
-                if session.is_settled or loop.time() >= latest:
+                if now < latest and not session.is_settled:
+                    if session in told:
+                        told[session] = now + NOTICE
+                elif now < latest and session not in told and session.ends_answers():
+                    told[session] = now + NOTICE
+                elif now >= min(latest, told.get(session, now)):
                     session.connection.quiesce()
                     left.discard(session)
             left &= self._open
@@ -150,6 +161,10 @@ class _Session:
     def is_settled(self) -> bool:
         """Whether there is nothing to wait for before it is closed, beside acknowledgements."""
         return not self._is_busy and not self.connection.has_unread
+
+    def ends_answers(self) -> bool:
+        """Tell the sender that the connection ends, if it waits for nothing; returns whether it was told."""
+        return not self._owed and self.connection.end_answers()
 
     async def run(self) -> None:
         """Serve it.

@@ -69,6 +69,20 @@ async def test_a_stop_waits_for_what_is_under_way() -> None:
         assert running.records() == [{"k": 1}, {"k": 2}]
 
 
+async def test_a_stop_is_told_before_the_connection_ends() -> None:
+    """What a sender has written before it noticed is read, though nothing of it is acknowledged any more."""
+    async with drive(Forward, LOCAL) as running, connected(port_of(running)) as sender:
+        plugin = running.plugin(Forward)
+        await running.wait_for(lambda: plugin._sessions._open)
+        stopping = beside(plugin.quiesce())
+        assert await sender.reader.read() == b""
+        sender.send(several({"k": 1}), several({"k": 2}, chunk="c"))
+        sender.writer.write_eof()
+        await stopping
+        assert running.records() == [{"k": 1}, {"k": 2}]
+        assert not running.log.texts("error")
+
+
 async def test_a_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second, for a sender that does not go on."""
     monkeypatch.setattr(session, "HURRY", 0.05)
