@@ -130,8 +130,9 @@ def paused(lab: Lab) -> None:
             (trial.folder / "out").unlink()
             sender.sock.settimeout(60)
             sender.sock.sendall(rest)
-            for count in range(number + 1):
-                assert acknowledged(sender.frame()) == f"c{count}"
+            owed = {f"c{each}" for each in range(number + 1)}
+            found = {acknowledged(sender.frame()) for _ in owed}
+            assert found == owed, f"acknowledged: {sorted(found)}"
         trial.wait_for_all()
         trial.end(logpipe)
 
