@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import configuration, expressions, growth, lines, posted
-from tests.benchmarks import configuration, expressions, forward, growth, lines
+from tests.benchmarks import configuration, expressions, forward, growth, lines, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import broker, compare
 from tests.benchmarks.idle import measure_idle

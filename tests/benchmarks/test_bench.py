@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from logpipe.supervisor import Settings, check
-from tests.benchmarks import configuration, expressions, growth, lines, posted
-from tests.benchmarks import configuration, expressions, forward, growth, lines
+from tests.benchmarks import configuration, expressions, forward, growth, lines, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import AnyKafka, compare
 from tests.benchmarks.container_log import write_log
@@ -112,6 +111,8 @@ def test_posted_lines_arrive_at_both_servers() -> None:
     rows = posted.report(lines=2000, rounds=1)
     assert "events/CPU s" in rows[1]
     assert rows[2].endswith("at least 0.8")
+
+
 def test_events_of_a_connection_stand_beside_the_yardstick() -> None:
     """Each form of message brings its events."""
     rows = forward.report(250_000.0, lines=1000, rounds=1)

@@ -72,9 +72,5 @@ def _complete(trial: Trial, log: Log) -> bool:
     return log.series.complete
 
 
-waiting(45, "hostile msgpack", waits_for="the forward input")
-waiting(46, "forward: too large, bombs, bad keys", waits_for="the forward input")
-waiting(41, "HTTP 400 to 503, Retry-After, half answers", waits_for="outputs over HTTP")
-waiting(47, "slow, idle and endless HTTP clients", waits_for="the http input")
 waiting(48, "TLS clients without or with wrong certificates", waits_for="inputs that listen with TLS")
 waiting(49, "a flood of UDP", waits_for="inputs that take datagrams")
