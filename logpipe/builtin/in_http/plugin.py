@@ -212,7 +212,7 @@ class HttpInput(Input[HttpOptions], type="http"):
         settled: asyncio.Future[None] | None = None
         if self.options.answer_when == "settled":
             settled = asyncio.get_running_loop().create_future()
-            batch.receipt = Receipt(lambda: None if settled.done() else settled.set_result(None))
+            batch.receipt = Receipt(lambda: None if settled.done() else settled.set_result(None), is_awaited=True)
         receipt = batch.receipt
         tag = batch.tag
         if len(batch):
