@@ -1,4 +1,7 @@
-"""TLS for listeners: what is offered comes from files, which are read again when they have changed."""
+"""TLS: certificates come from files, which are read again when they have changed; what listeners offer.
+
+What stages that connect trust and show is in client_tls.py.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import logging
 import os
 import ssl
 import warnings
+from collections.abc import Iterable
 from typing import Any, Final
 
 from logpipe.errors import LogpipeError
@@ -26,24 +30,43 @@ class TlsError(LogpipeError):
     """A certificate, a key or a CA cannot be used."""
 
 
+class WatchedFiles:
+    """Certificates in files, which are looked at by identity, size and time."""
+
+    def __init__(self, paths: Iterable[str | None]) -> None:
+        self._paths = tuple(filter(None, paths))
+        self._state = self._look()
+
+    def have_changed(self) -> bool:
+        """Return whether they are others than at the last look."""
+        before, self._state = self._state, self._look()
+        return self._state != before
+
+    def _look(self) -> _State:
+        """Return what tells the files from later ones; nothing where one is missing."""
+        try:
+            found = [os.stat(path) for path in self._paths]  # noqa: PTH116 - done at each handshake
+        except OSError:
+            return ()
+        return tuple((each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
+
+
 class Contexts:
     """Gives the context for the next handshake.
 
-    Files are looked at by identity, size and time. While they cannot be used, a certificate that is not its key's
-    because one of them was written first say, what was read before goes on being offered.
+    While the files cannot be used, a certificate that is not its key's because one of them was written first say, what
+    was read before goes on being offered.
     """
 
     def __init__(self, transport: TransportOptions, log: Log) -> None:
         self._transport = transport
         self._log = log
-        self._state = self._look()
+        self._files = WatchedFiles((transport.cert_path, transport.private_key_path, transport.ca_path))
         self._current = make_context(transport)
 
     def current(self) -> ssl.SSLContext:
         """Return the context; reads the files if they have changed."""
-        state = self._look()
-        if state != self._state:
-            self._state = state
+        if self._files.have_changed():
             try:
                 self._current = make_context(self._transport)
             except TlsError as problem:
@@ -51,16 +74,6 @@ class Contexts:
             else:
                 self._log.info("offering the certificate that is in %s now", self._transport.cert_path)
         return self._current
-
-    def _look(self) -> _State:
-        """Return what tells the files from later ones; nothing where one is missing."""
-        transport = self._transport
-        paths = filter(None, (transport.cert_path, transport.private_key_path, transport.ca_path))
-        try:
-            found = [os.stat(path) for path in paths]  # noqa: PTH116 - done at each handshake
-        except OSError:
-            return ()
-        return tuple((each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
 
 
 def make_context(transport: TransportOptions) -> ssl.SSLContext:
@@ -84,18 +97,14 @@ def make_context(transport: TransportOptions) -> ssl.SSLContext:
         try:
             context.load_verify_locations(transport.ca_path)
         except (OSError, ssl.SSLError) as problem:
-            raise TlsError(f"ca_path {transport.ca_path}: {_reason(problem, 'holds no certificate')}") from problem
+            raise TlsError(f"ca_path {transport.ca_path}: {reason_of(problem, 'holds no certificate')}") from problem
     return context
 
 
 def _load_certificate(context: ssl.SSLContext, transport: TransportOptions) -> None:
     cert, key = transport.cert_path or "", transport.private_key_path
-    for name, path in (("cert_path", cert), ("private_key_path", key or "")):
-        try:
-            with open(path, "rb"):  # noqa: PTH123 - whether it can be read: load_cert_chain does not say which cannot
-                pass
-        except OSError as problem:
-            raise TlsError(f"{name} {path}: {_reason(problem, '')}") from problem
+    can_be_read("cert_path", cert)
+    can_be_read("private_key_path", key or "")
     try:
         # without a passphrase OpenSSL would read one from the terminal
         context.load_cert_chain(cert, key, transport.private_key_passphrase or "")
@@ -105,7 +114,21 @@ def _load_certificate(context: ssl.SSLContext, transport: TransportOptions) -> N
         raise TlsError(f"cert_path {cert} and private_key_path {key}: {text}") from problem
 
 
-def _reason(problem: OSError, otherwise: str) -> str:
+def can_be_read(name: str, path: str) -> None:
+    """Look whether a file can be read: `load_cert_chain` does not say which cannot.
+
+    Raises:
+        TlsError: it cannot.
+    """
+    try:
+        with open(path, "rb"):  # noqa: PTH123 - nothing but that
+            pass
+    except OSError as problem:
+        raise TlsError(f"{name} {path}: {reason_of(problem, '')}") from problem
+
+
+def reason_of(problem: OSError, otherwise: str) -> str:
+    """Return why a file cannot be used; `otherwise` where OpenSSL has no words for it."""
     if isinstance(problem, ssl.SSLError):
         return otherwise
     return (problem.strerror or str(problem)).lower()

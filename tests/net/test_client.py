@@ -18,8 +18,8 @@ from logpipe import DeliveryError, PermanentError, RetryLater
 from logpipe.net import (
     Answer,
     ClientSettings,
-    ClientTls,
     HttpClient,
+    HttpClientTls,
     RequestFailedError,
     TlsError,
     Verdict,
@@ -195,7 +195,7 @@ async def test_tls(tmp_path: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ca)
     context.load_cert_chain(cert, key)
     context.verify_mode = ssl.CERT_REQUIRED
-    shown = ClientTls(ca_path=ca, cert_path=cert, key_path=key)
+    shown = HttpClientTls(ca_path=ca, cert_path=cert, key_path=key)
     rows = [(shown, ""), (replace(shown, cert_path=None), "no answer"), (replace(shown, ca_path=None), "certificate")]
     rows.append((replace(shown, ca_path=None, verify=False), ""))
     rows.append((replace(shown, max_version="TLSv1_2", ciphers="AES128-SHA"), "no answer"))
@@ -216,11 +216,11 @@ def test_files_of_tls_that_cannot_be_used(tmp_path: Path) -> None:
     ca, cert, key = files(tmp_path)
     (tmp_path / "empty").touch()
     rows = {
-        ClientTls(ca_path=f"{tmp_path}/none"): "none: no such file",
-        ClientTls(ca_path=f"{tmp_path}/empty"): "empty: holds no certificate",
-        ClientTls(cert_path=f"{tmp_path}/none", key_path=key): "none: no such file",
-        ClientTls(cert_path=cert, key_path=ca): "no certificate and key in PEM",
-        ClientTls(ciphers="nonsense"): "ciphers nonsense",
+        HttpClientTls(ca_path=f"{tmp_path}/none"): "none: no such file",
+        HttpClientTls(ca_path=f"{tmp_path}/empty"): "empty: holds no certificate",
+        HttpClientTls(cert_path=f"{tmp_path}/none", key_path=key): "none: no such file",
+        HttpClientTls(cert_path=cert, key_path=ca): "no certificate and key in PEM",
+        HttpClientTls(ciphers="nonsense"): "ciphers nonsense",
     }
     for settings, problem in rows.items():
         with pytest.raises(TlsError, match=problem):

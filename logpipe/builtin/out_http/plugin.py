@@ -11,7 +11,7 @@ from logpipe.builtin.compression import compressor
 from logpipe.builtin.out_http.endpoint import EndpointTemplate
 from logpipe.builtin.out_http.headers import Headers
 from logpipe.builtin.out_http.options import HttpOptions
-from logpipe.net import AwsCredentials, ClientSettings, ClientTls, HttpClient, Verdict, environment_proxy
+from logpipe.net import AwsCredentials, ClientSettings, HttpClient, HttpClientTls, Verdict, environment_proxy
 
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 _SECONDS: Final = 60
@@ -108,7 +108,7 @@ def client_settings(options: HttpOptions) -> ClientSettings:
         proxy = environment_proxy(options.endpoint, os.environ, ("HTTP_PROXY", "http_proxy"))
     version = options.tls_version
     return ClientSettings(
-        tls=ClientTls(
+        tls=HttpClientTls(
             ca_path=options.tls_ca_cert_path,
             cert_path=options.tls_client_cert_path,
             key_path=options.tls_private_key_path,

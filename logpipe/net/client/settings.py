@@ -10,7 +10,7 @@ MOST_ANSWER: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ClientTls:
+class HttpClientTls:
     """TLS, as a client speaks it. Files are read again when they have changed."""
 
     ca_path: str | None = None
@@ -32,7 +32,7 @@ class ClientTls:
 class ClientSettings:
     """Of one client, and so of one pool of connections."""
 
-    tls: ClientTls = field(default_factory=ClientTls)
+    tls: HttpClientTls = field(default_factory=HttpClientTls)
     proxy: str | None = field(default=None, repr=False)
     """Its URL, `http://user:password@host:port`; None for none."""
     open_seconds: float = 60.0

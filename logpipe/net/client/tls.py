@@ -6,7 +6,7 @@ import os
 import ssl
 import warnings
 
-from logpipe.net.client.settings import ClientTls
+from logpipe.net.client.settings import HttpClientTls
 from logpipe.net.tls import VERSIONS, TlsError
 
 _State = tuple[tuple[int, int, int, int], ...]
@@ -19,7 +19,7 @@ class ClientContexts:
     written one after the other.
     """
 
-    def __init__(self, settings: ClientTls) -> None:
+    def __init__(self, settings: HttpClientTls) -> None:
         self._settings = settings
         self._state: _State = ()
         self._current: ssl.SSLContext | None = None
@@ -50,7 +50,7 @@ class ClientContexts:
         return tuple((each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
 
 
-def make_client_context(settings: ClientTls) -> ssl.SSLContext:
+def make_client_context(settings: HttpClientTls) -> ssl.SSLContext:
     """Return a context for clients.
 
     Raises:
