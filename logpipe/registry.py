@@ -20,7 +20,7 @@ from typing import Any, Final
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Plugin
 
-KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer")
+KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer", "service_discovery")
 GROUPS: Final = {kind: f"logpipe.{kind}" for kind in KINDS}
 
 ELSEWHERE: Final = {
@@ -40,6 +40,7 @@ FLUENTD: Final = {
     "parser": "apache apache2 apache_error csv json ltsv msgpack multiline nginx none regexp syslog tsv",
     "formatter": "csv hash json ltsv msgpack out_file single_value stdout tsv",
     "buffer": "file file_single memory",
+    "service_discovery": "file srv static",
 }
 """The types that ship with fluentd."""
 

@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import importlib, importlib.metadata, pkgutil
-points = [e for k in ("input", "filter", "output", "parser", "formatter", "buffer")
+points = [e for k in ("input", "filter", "output", "parser", "formatter", "buffer", "service_discovery")
           for e in importlib.metadata.entry_points(group=f"logpipe.{k}")]
 for name in sorted({"logpipe", *(point.module.partition(".")[0] for point in points)}):
     package = importlib.import_module(name)

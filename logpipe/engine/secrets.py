@@ -12,7 +12,12 @@ from logpipe.config.secrets import MASK, is_secret_name, masked_text
 from logpipe.registry import Registry
 
 KINDS: Final = {"source": "input", "filter": "filter", "match": "output", "store": "output", "secondary": "output"}
-NESTED_KINDS: Final = {"parse": "parser", "format": "formatter", "buffer": "buffer"}
+NESTED_KINDS: Final = {
+    "parse": "parser",
+    "format": "formatter",
+    "buffer": "buffer",
+    "service_discovery": "service_discovery",
+}
 
 
 def options_classes(root: Element, registry: Registry) -> dict[int, type[Options]]:

@@ -15,6 +15,7 @@ from logpipe.event import EventBatch, LineBatch, Receipt, Record, Time
 from logpipe.files import Files
 from logpipe.metrics import Counter, Measurement
 from logpipe.plugin.chunk import Chunk
+from logpipe.plugin.service import Discovery
 from logpipe.sockets.address import Address
 from logpipe.sockets.endpoint import Endpoint
 
@@ -137,7 +138,7 @@ class Host(Protocol):
     """What every plugin may reach of the engine; parsers, formatters and buffers share the host of their owner.
 
     In a constructor only the attributes and `counter`, `gauge`, `claim`, and of the hosts below `emitter`, `endpoint`,
-    `parser`, `formatter`, `outlet` may be used.
+    `parser`, `formatter`, `discovery`, `outlet` may be used.
     """
 
     plugin_id: str
@@ -187,6 +188,9 @@ class Host(Protocol):
 
     def formatter(self, conf: PluginConf) -> RecordFormatter:
         """Build the formatter of a `<format>` section."""
+
+    def discovery(self, conf: PluginConf) -> Discovery:
+        """Build what finds the services of a `<service_discovery>` section; its owner starts and stops it."""
 
     def emit_error(
         self, tag: str, time: Time, record: Record, error: Exception, *, receipt: Receipt | None = None

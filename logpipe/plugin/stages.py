@@ -26,7 +26,7 @@ class Plugin(Generic[O]):
     """
 
     kind: ClassVar[str] = ""
-    """input, filter, output, parser, formatter or buffer; set by the base classes below."""
+    """input, filter, output, parser, formatter, buffer or service_discovery; set by the base classes below."""
     types: ClassVar[tuple[str, ...]] = ()
     """The `@type` names."""
     options_class: ClassVar[type[Options]] = Options

@@ -14,6 +14,7 @@ from logpipe.engine.running.ledger import Ledger
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Measurement, Metrics
 from logpipe.plugin import Chunk, Clock, Files, Formatter, Monitor, Outlet, Parser, PluginState
+from logpipe.plugin.discovery import ServiceDiscovery
 from logpipe.sockets.address import Address
 from logpipe.sockets.endpoint import Endpoint, Endpoints
 from logpipe.testing.clock import ManualClock
@@ -132,6 +133,11 @@ class FakeHost:
         """Build a formatter."""
         formatter: Formatter[Any] = conf.plugin_class(conf.options, self)
         return formatter
+
+    def discovery(self, conf: PluginConf) -> ServiceDiscovery[Any]:
+        """Build what finds services."""
+        discovery: ServiceDiscovery[Any] = conf.plugin_class(conf.options, self)
+        return discovery
 
     def outlet(self, conf: PluginConf) -> Outlet:
         """Return a collector."""

@@ -24,6 +24,7 @@ from logpipe.errors import LogpipeError
 from logpipe.event import Receipt, Record, Time
 from logpipe.metrics import Counter, Metrics
 from logpipe.plugin import Clock, Files, Formatter, Host, Monitor, Parser
+from logpipe.plugin.discovery import ServiceDiscovery
 from logpipe.plugin.failures import failure_of
 from logpipe.registry import innermost_place, reason
 from logpipe.sockets.endpoint import Endpoints
@@ -224,6 +225,11 @@ class PluginHost:
         """Build the formatter of a `<format>` section."""
         formatter: Formatter[Any] = conf.plugin_class(conf.options, self)
         return formatter
+
+    def discovery(self, conf: PluginConf) -> ServiceDiscovery[Any]:
+        """Build what finds the services of a `<service_discovery>` section."""
+        discovery: ServiceDiscovery[Any] = conf.plugin_class(conf.options, self)
+        return discovery
 
     @property
     def monitor(self) -> Monitor:

@@ -1,0 +1,1 @@
+"""Finds services: the plugins of `<service_discovery>`."""
