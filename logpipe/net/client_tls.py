@@ -41,21 +41,26 @@ class ClientTls:
 class ClientContexts:
     """Gives the context for the next connection; the files are read again when they have changed.
 
-    While they cannot be used, what was read before goes on being used.
-
-    Raises:
-        TlsError: a file cannot be read, or is not what it should be.
+    While they cannot be used, what was read before goes on being used. To make one touches no file.
     """
 
     def __init__(self, tls: ClientTls, log: Log) -> None:
         self._tls = tls
         self._log = log
-        self._files = WatchedFiles((*tls.ca_paths, tls.cert_path, tls.private_key_path))
-        self._current = client_context(tls)
+        self._files: WatchedFiles | None = None
+        self._current: ssl.SSLContext | None = None
 
     def current(self) -> ssl.SSLContext:
-        """Return the context."""
-        if self._files.have_changed():
+        """Return the context.
+
+        Raises:
+            TlsError: it is the first time, and a file cannot be read, or is not what it should be.
+        """
+        if self._files is None or self._current is None:
+            tls = self._tls
+            self._files = WatchedFiles((*tls.ca_paths, tls.cert_path, tls.private_key_path))
+            self._current = client_context(tls)
+        elif self._files.have_changed():
             try:
                 self._current = client_context(self._tls)
             except TlsError as problem:

@@ -16,8 +16,6 @@ from logpipe.sockets.address import Address, in_url
 
 CONNECT_SECONDS: Final = 30.0
 WRITE_SECONDS: Final = 60.0
-WRITE_AHEAD: Final = 256 * 1024
-"""Bytes that are written before `write` waits for the peer."""
 
 Deadline: TypeAlias = Callable[[float | None], AbstractAsyncContextManager[Any]]
 """`host.clock.timeout`, or `asyncio.timeout`."""
@@ -43,6 +41,12 @@ class ClientStream:
         """The peer's address; empty for a Unix socket."""
         name = self._writer.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) else ""
+
+    @property
+    def unread(self) -> int:
+        """Bytes that have come and were not read."""
+        protocol = self._writer.transport.get_protocol()
+        return protocol.received - self._taken if isinstance(protocol, _Protocol) else 0
 
     @property
     def is_quiet(self) -> bool:
@@ -71,7 +75,7 @@ class ClientStream:
         return found
 
     async def write(self, data: bytes) -> None:
-        """Send, and wait while the peer does not take it.
+        """Send, and wait until the kernel has taken all of it.
 
         Raises:
             IdleError: it took nothing for too long.
@@ -173,7 +177,7 @@ class Dialer:
         else:
             made = await loop.create_connection(lambda: _Protocol(reader, loop=loop), host, port, **tls)
         transport, protocol = made
-        transport.set_write_buffer_limits(high=WRITE_AHEAD)
+        transport.set_write_buffer_limits(high=0)  # so that `write` returns when the kernel has it all
         if self._keepalive and address.kind == "tcp":
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -222,7 +222,7 @@ async def test_files_are_read_again(tmp_path: Path, caplog: pytest.LogCaptureFix
 )
 def test_what_cannot_be_used(tls: ClientTls, said: str) -> None:
     with pytest.raises(TlsError, match=said):
-        ClientContexts(tls, LOG)
+        ClientContexts(tls, LOG).current()
 
 
 async def test_pool() -> None:

@@ -18,6 +18,7 @@ from logpipe.builtin.forward_protocol.encoding import forward_message as forward
 from logpipe.builtin.forward_protocol.encoding import pack_event as pack_event
 from logpipe.builtin.forward_protocol.encoding import pack_events as pack_events
 from logpipe.builtin.forward_protocol.encoding import pack_record as pack_record
+from logpipe.builtin.forward_protocol.encoding import packed_frame as packed_frame
 from logpipe.builtin.forward_protocol.encoding import packed_message as packed_message
 from logpipe.builtin.forward_protocol.encoding import single_message as single_message
 from logpipe.builtin.forward_protocol.event_times import pack_time as pack_time

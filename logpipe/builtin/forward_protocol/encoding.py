@@ -11,7 +11,7 @@ import orjson
 
 from logpipe import EventBatch, Record, Time
 from logpipe.builtin.compression import compressor
-from logpipe.builtin.forward_protocol.event_times import pack_time
+from logpipe.builtin.forward_protocol.event_times import pack_seconds, pack_time
 from logpipe.builtin.forward_protocol.frame import Form
 from logpipe.builtin.forward_protocol.limits import ProtocolError
 from logpipe.builtin.forward_protocol.options import NONE, Chunk, Option
@@ -43,8 +43,12 @@ def pack_event(time: Time, record: Record) -> bytes:
     return _PAIR + pack_time(time) + pack_record(record)
 
 
-def pack_events(batch: EventBatch) -> list[bytes]:
+def pack_events(batch: EventBatch, *, whole_seconds: bool = False) -> list[bytes]:
     """Return each event of a batch as by `pack_event`; what came packed and was not read is not decoded for it.
+
+    Args:
+        batch: the events.
+        whole_seconds: whether times are integers, as before fluentd 0.14.
 
     Raises:
         ValueError, TypeError, OverflowError: one of them cannot be packed.
@@ -53,7 +57,8 @@ def pack_events(batch: EventBatch) -> list[bytes]:
         records: Iterable[bytes] = batch.lines()
     else:
         records = map(pack_record, batch.records)
-    return [_PAIR + pack_time(time) + record for time, record in zip(batch.times, records, strict=True)]
+    pack = pack_seconds if whole_seconds else pack_time
+    return [_PAIR + pack(time) + record for time, record in zip(batch.times, records, strict=True)]
 
 
 def packed_message(tag: str, events: Iterable[bytes], option: Option = NONE) -> bytes:
@@ -65,11 +70,20 @@ def packed_message(tag: str, events: Iterable[bytes], option: Option = NONE) -> 
     body = b"".join(events)
     if option.compressed is not None:
         body = compressor(option.compressed)(body)
-    if len(body) > _LONGEST:
-        raise ProtocolError(f"{len(body)} bytes are more than one message can have")
+    head, tail = packed_frame(tag, len(body), option)
+    return b"".join((head, body, tail))
+
+
+def packed_frame(tag: str, size: int, option: Option = NONE) -> tuple[bytes, bytes]:
+    """Return what stands before and behind so many bytes of packed events, compressed or not.
+
+    Raises:
+        ProtocolError: they are more than four gigabytes.
+    """
+    if size > _LONGEST:
+        raise ProtocolError(f"{size} bytes are more than one message can have")
     # compat: out_forward.rb writes a text of 32 bits' length, whatever it holds
-    head = _array(2, option) + _pack(tag) + b"\xdb" + len(body).to_bytes(4, "big")
-    return b"".join((head, body, _tail(option)))
+    return _array(2, option) + _pack(tag) + b"\xdb" + size.to_bytes(4, "big"), _tail(option)
 
 
 def forward_message(tag: str, events: Sequence[bytes], option: Option = NONE) -> bytes:

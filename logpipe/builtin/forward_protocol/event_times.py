@@ -25,7 +25,12 @@ def pack_time(time: Time) -> bytes:
     seconds, nanoseconds = divmod(time, SECOND)
     if 0 <= seconds <= _MOST:
         return HEAD + _PARTS.pack(seconds, nanoseconds)
-    packed: bytes = msgpack.packb(seconds)
+    return pack_seconds(time)
+
+
+def pack_seconds(time: Time) -> bytes:
+    """Return a time as whole seconds."""
+    packed: bytes = msgpack.packb(time // SECOND)
     return packed
 
 

@@ -1,0 +1,164 @@
+"""Sends events to other forwarders. Settings and rules: fluentd's plugin/out_forward.rb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import ClassVar, Final, Generic, TypeVar
+
+from logpipe import Chunk, EventBatch, InvalidSetting, Output, OutputHost
+from logpipe.builtin.chunk_payloads import compressed_of, pieces_of
+from logpipe.builtin.discovery.static import StaticDiscovery, StaticOptions
+from logpipe.builtin.forward_protocol import ProtocolError, pack_events
+from logpipe.builtin.out_forward.heartbeats import Heartbeats
+from logpipe.builtin.out_forward.message import message_of
+from logpipe.builtin.out_forward.node import Means, SendError
+from logpipe.builtin.out_forward.nodes import Nodes
+from logpipe.builtin.out_forward.options import ForwardOptions
+from logpipe.codec import Payloads
+from logpipe.discovery import Services
+from logpipe.net import ClientContexts, Dialer, Pool
+
+PURGE_SECONDS: Final = 5.0
+"""Between two looks for connections that have waited too long."""
+
+F = TypeVar("F", bound=ForwardOptions)
+
+
+class NoNodesError(ConnectionError):
+    """No server is there now."""
+
+
+class Forwarding(Output[F], Generic[F]):
+    """What sends chunks by the forward protocol; the outputs of that kind differ in their settings."""
+
+    compat: ClassVar = frozenset({"buffer"})
+    buffer_argument = "tag"
+
+    def __init__(self, options: F, host: OutputHost) -> None:
+        super().__init__(options, host)
+        if "tag" not in host.chunk_keys:
+            raise InvalidSetting("buffer chunk key must include 'tag' for forward output: write <buffer tag>")
+        self._content = _content_function(options, self.encode)
+        static = StaticOptions(service=options.all_servers())
+        discoveries = [StaticDiscovery(static, host), *map(host.discovery, options.service_discovery)]
+        pool = Pool(host.clock.monotonic, idle_seconds=options.keepalive_timeout) if options.keepalive else None
+        self._pool = pool
+        self._contexts = ClientContexts(options.client_tls(), host.log) if options.transport == "tls" else None
+        dialer = Dialer(
+            contexts=self._contexts,
+            connect_seconds=options.hard_timeout if options.connect_timeout is None else options.connect_timeout,
+            write_seconds=options.send_timeout,
+            keepalive=options.send_keepalive_packet,
+            deadline=host.clock.timeout,
+        )
+        self._nodes = Nodes(Means(options, host, dialer, pool))
+        self._services = Services(discoveries, host, self._nodes.become)
+        self._heartbeats: Heartbeats | None = None
+        host.gauge("healthy_nodes_count", lambda: self._nodes.healthy)
+        host.gauge("registered_nodes_count", lambda: len(self._nodes))
+
+    async def start(self) -> None:
+        """Find the servers, and begin to ask whether they are there.
+
+        Raises:
+            OSError, TlsError: a server's name or a certificate is wrong, or a server cannot be reached where the
+                settings ask for that.
+        """
+        options, host = self.options, self.host
+        if self._contexts is not None:
+            self._contexts.current()
+        await self._services.start()
+        await self._look_up_names()
+        if options.verify_connection_at_startup:
+            for node in self._nodes:
+                try:
+                    await node.probe()
+                except (OSError, ProtocolError) as problem:
+                    raise ConnectionError(f"forward's connection setting error: {problem}") from problem
+        if options.heartbeat_type != "none":
+            over_udp = options.heartbeat_type == "udp"
+            self._heartbeats = Heartbeats(self._nodes, host, options.heartbeat_interval, over_udp=over_udp)
+            host.start_task(self._heartbeats.run(), name="heartbeats")
+        if self._pool is not None:
+            host.start_task(self._purge(self._pool), name="connections")
+
+    async def _look_up_names(self) -> None:
+        if self.options.heartbeat_type == "none":
+            return
+        for node in self._nodes:
+            try:
+                await node.address()
+            except OSError as problem:
+                if not self.options.ignore_network_errors_at_startup:
+                    message = f"server {node.title}: {problem.strerror or problem}: name one that can be looked up"
+                    raise ConnectionError(f"{message}, or write ignore_network_errors_at_startup true") from problem
+                self.host.log.warning("failed to resolve node name when configured: %s: %s", node.title, problem)
+                node.disable()
+        self._nodes.rebalance()
+
+    async def _purge(self, pool: Pool) -> None:
+        while True:
+            await self.host.clock.sleep(PURGE_SECONDS)
+            pool.purge()
+
+    def encode(self, batch: EventBatch) -> Payloads:
+        """Return each event as it stands in a message."""
+        return pack_events(batch, whole_seconds=self.options.time_as_integer)
+
+    async def write(self, chunk: Chunk) -> None:
+        """Send a chunk to a server; to the next one where that has not got it.
+
+        Raises:
+            SendError: none has got it.
+            NoNodesError: none is there.
+        """
+        if not len(chunk):
+            return
+        options = self.options
+        message = await message_of(
+            chunk,
+            chunk.key.tag or "",
+            partial(self._content, chunk),
+            self.host,
+            compressed=None if options.compress == "text" else options.compress,
+            with_chunk=options.require_ack_response,
+        )
+        last: SendError | None = None
+        for node in self._nodes.for_chunk():
+            try:
+                await node.send(message)
+            except SendError as problem:
+                if last is not None:
+                    self.host.log.warning("%s; the next server is tried", last)
+                last = problem
+                self._nodes.rebalance()  # a standby may have to take its place
+            else:
+                return
+        raise last or NoNodesError("no nodes are available")
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        await self._services.stop()
+        if self._heartbeats is not None:
+            self._heartbeats.close()
+        if self._pool is not None:
+            self._pool.close()
+
+
+class ForwardOutput(Forwarding[ForwardOptions], type="forward"):
+    """Sends chunks to other forwarders, Fluentd's, Fluent Bit's, or logpipe's.
+
+    A server that is away is passed over, and used again when it is back; what none takes waits in the buffer. With
+    `require_ack_response` nothing is lost, and what is not answered may come twice.
+    """
+
+
+def _content_function(
+    options: ForwardOptions, encode: Callable[[EventBatch], Payloads]
+) -> Callable[[Chunk], Iterator[bytes]]:
+    """Return what yields the bytes of a chunk's events."""
+    compression = options.compress
+    if compression == "text":
+        return lambda chunk: pieces_of(chunk, encode)
+    return lambda chunk: compressed_of(chunk, encode, compression)
