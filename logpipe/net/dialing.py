@@ -7,7 +7,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, TypeAlias
 
 from logpipe.net.client_tls import ClientContexts
@@ -55,6 +55,15 @@ class ClientStream:
         if not isinstance(protocol, _Protocol) or protocol.has_ended or self._given_up or self._writer.is_closing():
             return False
         return self._taken == protocol.received
+
+    async def wait_unasked(self, seconds: float) -> bool:
+        """Return whether the peer says something within so long, or has said it; nothing of it is read."""
+        protocol = self._writer.transport.get_protocol()
+        if not self.unread and isinstance(protocol, _Protocol):
+            with suppress(TimeoutError):
+                async with self._deadline(seconds):
+                    await protocol.arrival.wait()
+        return self.unread > 0
 
     async def read(self, size: int = READ_AHEAD, *, seconds: float | None) -> bytes:
         """Return what has come, `size` bytes at most, and nothing at the end.
@@ -190,22 +199,27 @@ class _Protocol(asyncio.StreamReaderProtocol):
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(reader, loop=loop)
         self.received = 0
+        self.arrival = asyncio.Event()
+        """Set when anything has come, or nothing can come any more."""
         self.has_ended = False
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         self.received += len(data)
+        self.arrival.set()
         super().data_received(data)
 
     def eof_received(self) -> bool | None:
         """Take the end."""
         self.has_ended = True
+        self.arrival.set()
         super().eof_received()
         return False  # a peer that has closed its side takes nothing either
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of both directions."""
         self.has_ended = True
+        self.arrival.set()
         super().connection_lost(exc)
 
 

@@ -16,6 +16,8 @@ from logpipe.discovery import Service
 from logpipe.net import Address, ClientStream, Dialer, Pool, resolve
 
 FOR_EVER: Final = float("inf")
+QUESTION_SECONDS: Final = 0.5
+"""How long a server has to ask who we are, on the first connection to it: what is sent without an answer is lost."""
 
 
 class Means(NamedTuple):
@@ -52,6 +54,8 @@ class Node:
         self._recovers_at = options.recover_wait / options.heartbeat_interval
         self._address = ""
         self._looked_up = 0.0
+        self._asks_nothing = options.require_ack_response
+        """Whether the server is known to have no `<security>`, or would be found out otherwise."""
 
     @property
     def is_available(self) -> bool:
@@ -183,6 +187,9 @@ class Node:
         """Shake hands where that is asked for; returns whether the server takes more than one message."""
         security = self._options.security
         if security is None:
+            if not self._asks_nothing:
+                await look_for_questions(stream, QUESTION_SECONDS)
+                self._asks_nothing = True
             return True
         service = self.service
         handshake = ClientHandshake(

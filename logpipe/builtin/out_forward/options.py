@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from logpipe import InvalidSetting, Options, PluginConf, Seconds, Size, param, plugin_section, section
+from logpipe import InvalidSetting, Options, PluginConf, Seconds, Size, argument, param, plugin_section, section
 from logpipe.builtin.discovery.service_options import PORT, ServiceOptions
 from logpipe.builtin.out_forward.tls import TlsOptions
 
@@ -25,7 +25,13 @@ class BufferPart(Options):
 
     _extra: ClassVar = re.compile(".*")
 
+    chunk_keys: list[str] = argument("What the events of a chunk have in common.", default=["tag"])
     compress: Literal["text", "gzip", "zstd"] = param("Compression of chunks.", default="text")
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield that messages would have no tag."""
+        if "tag" not in self.chunk_keys:
+            yield "buffer chunk key must include 'tag' for forward output: write <buffer tag>"
 
 
 class ForwardOptions(TlsOptions):

@@ -37,7 +37,7 @@ class Forwarding(Output[F], Generic[F]):
 
     def __init__(self, options: F, host: OutputHost) -> None:
         super().__init__(options, host)
-        if "tag" not in host.chunk_keys:
+        if host.is_secondary and "tag" not in host.chunk_keys:
             raise InvalidSetting("buffer chunk key must include 'tag' for forward output: write <buffer tag>")
         self._content = _content_function(options, self.encode)
         static = StaticOptions(service=options.all_servers())

@@ -81,13 +81,13 @@ async def wait_for_ack(stream: ClientStream, chunk: str, seconds: float) -> None
         raise AnswerError(f"ack in response and chunk id in sent data are different: {str(found)[:64]!r}")
 
 
-async def look_for_questions(stream: ClientStream) -> None:
-    """Look whether the server has said anything, where it has nothing to say.
+async def look_for_questions(stream: ClientStream, seconds: float = 0.0) -> None:
+    """Look whether the server says anything within so long, where it has nothing to say.
 
     Raises:
         AnswerError: it has.
     """
-    if stream.unread:
+    if stream.unread or (seconds and await stream.wait_unasked(seconds)):
         said = await stream.read(LARGEST_ACK, seconds=1)
         hint = "the server asks who we are: write <security>" if said.startswith(_HELO) else f"it said {said[:32]!r}"
         raise AnswerError(hint)

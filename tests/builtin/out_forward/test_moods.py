@@ -1,4 +1,4 @@
-"""The forward output with a server that is down, slow, silent, resets, or answers nonsense: the suite of all outputs."""
+"""The forward output with a server that is down, slow, silent, resets or answers nonsense: the suite of all."""
 
 from __future__ import annotations
 
