@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from logpipe import Host
 from logpipe.builtin.forward_protocol import ProtocolError
-from logpipe.builtin.out_forward.node import Node
+from logpipe.builtin.out_forward.node import Node, reason_of
 from logpipe.builtin.out_forward.nodes import Nodes
 
 BEAT: Final = b"\0"
@@ -65,7 +65,7 @@ class Heartbeats:
                 await node.probe()
                 self._answered(node)
         except (OSError, ProtocolError) as problem:
-            self._host.log.debug("no heartbeat from %s: %s", node.title, problem)
+            self._host.log.debug("no heartbeat from %s: %s", node.title, reason_of(problem))
         finally:
             node.is_beating = False
 

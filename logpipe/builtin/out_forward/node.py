@@ -34,6 +34,11 @@ class SendError(ConnectionError):
     """A server has not got a chunk, or has not said that it has."""
 
 
+def reason_of(problem: Exception) -> str:
+    """Return why a server cannot be reached, as a person says it."""
+    return (isinstance(problem, OSError) and problem.strerror) or str(problem)
+
+
 class Node:
     """A server."""
 
@@ -87,7 +92,7 @@ class Node:
                 if self._options.require_ack_response:
                     self.disable()
             self._address = ""
-            raise SendError(f"{self.title}: {problem}") from problem
+            raise SendError(f"{self.title}: {reason_of(problem)}") from problem
         except BaseException:  # cancelled in the middle of a message, which nothing can follow
             if stream is not None:
                 stream.abort()

@@ -12,7 +12,7 @@ from logpipe.builtin.discovery.static import StaticDiscovery, StaticOptions
 from logpipe.builtin.forward_protocol import ProtocolError, pack_events
 from logpipe.builtin.out_forward.heartbeats import Heartbeats
 from logpipe.builtin.out_forward.message import message_of
-from logpipe.builtin.out_forward.node import Means, SendError
+from logpipe.builtin.out_forward.node import Means, SendError, reason_of
 from logpipe.builtin.out_forward.nodes import Nodes
 from logpipe.builtin.out_forward.options import ForwardOptions
 from logpipe.codec import Payloads
@@ -75,7 +75,8 @@ class Forwarding(Output[F], Generic[F]):
                 try:
                     await node.probe()
                 except (OSError, ProtocolError) as problem:
-                    raise ConnectionError(f"forward's connection setting error: {problem}") from problem
+                    message = f"forward's connection setting error: {node.title}: {reason_of(problem)}"
+                    raise ConnectionError(message) from problem
         if options.heartbeat_type != "none":
             over_udp = options.heartbeat_type == "udp"
             self._heartbeats = Heartbeats(self._nodes, host, options.heartbeat_interval, over_udp=over_udp)
@@ -91,9 +92,11 @@ class Forwarding(Output[F], Generic[F]):
                 await node.address()
             except OSError as problem:
                 if not self.options.ignore_network_errors_at_startup:
-                    message = f"server {node.title}: {problem.strerror or problem}: name one that can be looked up"
+                    message = f"server {node.title}: {reason_of(problem)}: name one that can be looked up"
                     raise ConnectionError(f"{message}, or write ignore_network_errors_at_startup true") from problem
-                self.host.log.warning("failed to resolve node name when configured: %s: %s", node.title, problem)
+                self.host.log.warning(
+                    "failed to resolve node name when configured: %s: %s", node.title, reason_of(problem)
+                )
                 node.disable()
         self._nodes.rebalance()
 
