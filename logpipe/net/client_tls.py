@@ -15,10 +15,12 @@ SELF_SIGNED_CHECK: Final = 0x4000
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """How a stage speaks TLS to its peers. Nobody is trusted who is not in the system's store or in `ca_paths`."""
+    """How a stage speaks TLS to its peers. Nobody is trusted who is in none of its stores, unless it says so."""
 
     ca_paths: tuple[str, ...] = ()
-    """CAs, or certificates of their own, that are trusted beside those of the system."""
+    """CAs, or certificates of their own, that are trusted."""
+    trusts_system: bool = True
+    """Whether the system's CAs are trusted, too."""
     verify: bool = True
     """False trusts anybody, whatever certificate is shown."""
     verify_hostname: bool = True
@@ -87,7 +89,8 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
     context.check_hostname = tls.verify and tls.verify_hostname
     context.verify_mode = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
     if tls.verify:
-        context.load_default_certs()
+        if tls.trusts_system:
+            context.load_default_certs()
         if tls.check_self_signed:
             context.verify_flags |= SELF_SIGNED_CHECK
     for path in tls.ca_paths:

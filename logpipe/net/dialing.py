@@ -186,7 +186,8 @@ class Dialer:
         else:
             made = await loop.create_connection(lambda: _Protocol(reader, loop=loop), host, port, **tls)
         transport, protocol = made
-        transport.set_write_buffer_limits(high=0)  # so that `write` returns when the kernel has it all
+        # so that `write` returns when the kernel has it all; with 0, asyncio's TLS would wait for less than nothing
+        transport.set_write_buffer_limits(high=1, low=0)
         if self._keepalive and address.kind == "tcp":
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)

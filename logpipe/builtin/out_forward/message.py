@@ -41,7 +41,14 @@ class Message:
 
 
 async def message_of(
-    chunk: Chunk, tag: str, content: Content, host: Host, *, compressed: Compression | None, with_chunk: bool
+    chunk: Chunk,
+    tag: str,
+    content: Content,
+    host: Host,
+    *,
+    compressed: Compression | None,
+    with_chunk: bool,
+    has_options: bool,
 ) -> Message:
     """Return a chunk's message.
 
@@ -52,12 +59,13 @@ async def message_of(
         host: the output's.
         compressed: gzip, zstd, or None.
         with_chunk: whether the server is asked to acknowledge it.
+        has_options: whether it has any options.
     """
     # compat: out_forward.rb's Base64 ends with a newline, and the newline comes back
     name = base64.encodebytes(bytes.fromhex(chunk.id)).decode()
     held, size = await host.in_thread(_measured, content)
     option = Option(chunk=name if with_chunk else None, size=len(chunk), compressed=compressed)
-    message = Message(host, content, packed_frame(tag, size, option), name)
+    message = Message(host, content, packed_frame(tag, size, option if has_options else Option()), name)
     message.held = held
     return message
 

@@ -28,6 +28,8 @@ class Means(NamedTuple):
     dialer: Dialer
     pool: Pool | None
     """None where a connection is for one chunk."""
+    is_named_first: bool = False
+    """Whether a server's name, where it has one, counts for TLS though its host is a name."""
 
 
 class SendError(ConnectionError):
@@ -167,6 +169,8 @@ class Node:
     @property
     def _server_name(self) -> str:
         """Who must answer, by TLS: the host's name, and where it is an address the name that it is given."""
+        if self._means.is_named_first and self.service.name:
+            return self.service.name
         try:
             ipaddress.ip_address(self.service.host)
         except ValueError:

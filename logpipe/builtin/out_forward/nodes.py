@@ -52,8 +52,14 @@ class Nodes:
         self._turns.rebuild(turns_of(nodes, self._seed))
 
     def for_chunk(self) -> Iterator[Node]:
-        """Yield the nodes that a chunk may be sent to, in their turn."""
-        return iter(self._turns)
+        """Yield the nodes that a chunk may be sent to, each in its turn; then standbys, in the place of all others."""
+        tried = []
+        for node in self._turns:
+            tried.append(node)
+            yield node
+        for node in self:
+            if node.standby and node.weight > 0 and node.is_available and node not in tried:
+                yield node
 
     def _added(self, service: Service) -> Node:
         node = Node(service, self._means)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import ClassVar, Final, Generic, TypeVar
 
-from logpipe import Chunk, EventBatch, InvalidSetting, Output, OutputHost
+from logpipe import Chunk, EventBatch, InvalidSetting, Options, Output, OutputHost
 from logpipe.builtin.chunk_payloads import compressed_of, pieces_of
 from logpipe.builtin.discovery.static import StaticDiscovery, StaticOptions
 from logpipe.builtin.forward_protocol import ProtocolError, pack_events
@@ -17,42 +17,64 @@ from logpipe.builtin.out_forward.nodes import Nodes
 from logpipe.builtin.out_forward.options import ForwardOptions
 from logpipe.codec import Payloads
 from logpipe.discovery import Services
-from logpipe.net import ClientContexts, Dialer, Pool
+from logpipe.net import ClientContexts, ClientTls, Dialer, Pool
 
 PURGE_SECONDS: Final = 5.0
 """Between two looks for connections that have waited too long."""
 
-F = TypeVar("F", bound=ForwardOptions)
+O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that reads as "options"
 
 
 class NoNodesError(ConnectionError):
     """No server is there now."""
 
 
-class Forwarding(Output[F], Generic[F]):
-    """What sends chunks by the forward protocol; the outputs of that kind differ in their settings."""
+class Forwarding(Output[O], Generic[O]):
+    """What sends chunks by the forward protocol; the outputs of that kind differ in their settings.
+
+    Args:
+        options: the output's.
+        host: the output's.
+        settings: what they mean.
+        tls: whom it trusts; as `settings` say without it.
+        is_named_first: whether a server's name, where it has one, counts for TLS though its host is a name.
+        has_options: whether messages have options.
+    """
 
     compat: ClassVar = frozenset({"buffer"})
     buffer_argument = "tag"
 
-    def __init__(self, options: F, host: OutputHost) -> None:
+    def __init__(
+        self,
+        options: O,
+        host: OutputHost,
+        settings: ForwardOptions,
+        *,
+        tls: ClientTls | None = None,
+        is_named_first: bool = False,
+        has_options: bool = True,
+    ) -> None:
         super().__init__(options, host)
         if host.is_secondary and "tag" not in host.chunk_keys:
             raise InvalidSetting("buffer chunk key must include 'tag' for forward output: write <buffer tag>")
-        self._content = _content_function(options, self.encode)
-        static = StaticOptions(service=options.all_servers())
-        discoveries = [StaticDiscovery(static, host), *map(host.discovery, options.service_discovery)]
-        pool = Pool(host.clock.monotonic, idle_seconds=options.keepalive_timeout) if options.keepalive else None
-        self._pool = pool
-        self._contexts = ClientContexts(options.client_tls(), host.log) if options.transport == "tls" else None
+        self._settings = settings
+        self._has_options = has_options
+        self._content = _content_function(settings, self.encode)
+        static = StaticOptions(service=settings.all_servers())
+        discoveries = [StaticDiscovery(static, host), *map(host.discovery, settings.service_discovery)]
+        self._pool = pool = (
+            Pool(host.clock.monotonic, idle_seconds=settings.keepalive_timeout) if settings.keepalive else None
+        )
+        speaks_tls = settings.transport == "tls"
+        self._contexts = ClientContexts(tls or settings.client_tls(), host.log) if speaks_tls else None
         dialer = Dialer(
             contexts=self._contexts,
-            connect_seconds=options.hard_timeout if options.connect_timeout is None else options.connect_timeout,
-            write_seconds=options.send_timeout,
-            keepalive=options.send_keepalive_packet,
+            connect_seconds=settings.hard_timeout if settings.connect_timeout is None else settings.connect_timeout,
+            write_seconds=settings.send_timeout,
+            keepalive=settings.send_keepalive_packet,
             deadline=host.clock.timeout,
         )
-        self._nodes = Nodes(Means(options, host, dialer, pool))
+        self._nodes = Nodes(Means(settings, host, dialer, pool, is_named_first=is_named_first))
         self._services = Services(discoveries, host, self._nodes.become)
         self._heartbeats: Heartbeats | None = None
         host.gauge("healthy_nodes_count", lambda: self._nodes.healthy)
@@ -65,33 +87,33 @@ class Forwarding(Output[F], Generic[F]):
             OSError, TlsError: a server's name or a certificate is wrong, or a server cannot be reached where the
                 settings ask for that.
         """
-        options, host = self.options, self.host
+        settings, host = self._settings, self.host
         if self._contexts is not None:
             self._contexts.current()
         await self._services.start()
         await self._look_up_names()
-        if options.verify_connection_at_startup:
+        if settings.verify_connection_at_startup:
             for node in self._nodes:
                 try:
                     await node.probe()
                 except (OSError, ProtocolError) as problem:
                     message = f"forward's connection setting error: {node.title}: {reason_of(problem)}"
                     raise ConnectionError(message) from problem
-        if options.heartbeat_type != "none":
-            over_udp = options.heartbeat_type == "udp"
-            self._heartbeats = Heartbeats(self._nodes, host, options.heartbeat_interval, over_udp=over_udp)
+        if settings.heartbeat_type != "none":
+            over_udp = settings.heartbeat_type == "udp"
+            self._heartbeats = Heartbeats(self._nodes, host, settings.heartbeat_interval, over_udp=over_udp)
             host.start_task(self._heartbeats.run(), name="heartbeats")
         if self._pool is not None:
             host.start_task(self._purge(self._pool), name="connections")
 
     async def _look_up_names(self) -> None:
-        if self.options.heartbeat_type == "none":
+        if self._settings.heartbeat_type == "none":
             return
         for node in self._nodes:
             try:
                 await node.address()
             except OSError as problem:
-                if not self.options.ignore_network_errors_at_startup:
+                if not self._settings.ignore_network_errors_at_startup:
                     message = f"server {node.title}: {reason_of(problem)}: name one that can be looked up"
                     raise ConnectionError(f"{message}, or write ignore_network_errors_at_startup true") from problem
                 self.host.log.warning(
@@ -107,7 +129,7 @@ class Forwarding(Output[F], Generic[F]):
 
     def encode(self, batch: EventBatch) -> Payloads:
         """Return each event as it stands in a message."""
-        return pack_events(batch, whole_seconds=self.options.time_as_integer)
+        return pack_events(batch, whole_seconds=self._settings.time_as_integer)
 
     async def write(self, chunk: Chunk) -> None:
         """Send a chunk to a server; to the next one where that has not got it.
@@ -118,14 +140,15 @@ class Forwarding(Output[F], Generic[F]):
         """
         if not len(chunk):
             return
-        options = self.options
+        settings = self._settings
         message = await message_of(
             chunk,
             chunk.key.tag or "",
             partial(self._content, chunk),
             self.host,
-            compressed=None if options.compress == "text" else options.compress,
-            with_chunk=options.require_ack_response,
+            compressed=None if settings.compress == "text" else settings.compress,
+            with_chunk=settings.require_ack_response,
+            has_options=self._has_options,
         )
         last: SendError | None = None
         for node in self._nodes.for_chunk():
@@ -155,6 +178,9 @@ class ForwardOutput(Forwarding[ForwardOptions], type="forward"):
     A server that is away is passed over, and used again when it is back; what none takes waits in the buffer. With
     `require_ack_response` nothing is lost, and what is not answered may come twice.
     """
+
+    def __init__(self, options: ForwardOptions, host: OutputHost) -> None:
+        super().__init__(options, host, options)
 
 
 def _content_function(

@@ -47,10 +47,15 @@ class TlsOptions(Options):
             if getattr(self, name):
                 yield InvalidSetting(f"{name} is for Windows only: write tls_ca_cert_path", param=name)
 
-    def client_tls(self) -> ClientTls:
-        """Return it as connections are made by it."""
+    def client_tls(self, *, trusts_system: bool = True) -> ClientTls:
+        """Return it as connections are made by it.
+
+        Args:
+            trusts_system: whether the system's CAs are trusted, too.
+        """
         return ClientTls(
             tuple(self.tls_cert_path or self.tls_ca_cert_path or ()),
+            trusts_system=trusts_system,
             verify=not self.tls_insecure_mode,
             verify_hostname=self.tls_verify_hostname,
             check_self_signed=self.tls_allow_self_signed_cert,
