@@ -27,9 +27,10 @@ from logpipe.testing.http_peer import HttpPeer
 from tests.fuzz import hostile
 from tests.fuzz.configuration import Writer, mended
 from tests.fuzz.judge import Account, judge
-from tests.fuzz.place import BROKERS, SERVER, Place
+from tests.fuzz.place import BROKERS, FORWARD_PORT, SERVER, Place
 from tests.fuzz.tap import Tap
 from tests.fuzz.writes import Writes
+from tests.services.forward_server import ForwardServer, ack
 from tests.services.mock_kafka import MockKafka
 
 SECONDS = 60
@@ -151,8 +152,11 @@ class Case:
     async def _round(self, text: str, account: Account, number: int) -> None:
         unsettled: set[int] = set()
         async with (
-            HttpPeer().serving() as server,
-            pipeline(text.replace(SERVER, f"http://127.0.0.1:{server.port}"), Tap) as running,
+            HttpPeer().serving() as web,
+            ForwardServer(ack).standing() as server,
+            pipeline(
+                text.replace(SERVER, f"http://127.0.0.1:{web.port}").replace(f"'{FORWARD_PORT}'", str(server.port)), Tap
+            ) as running,
         ):
             watch = _Errors()
             running.graph.world.dead_letters.files.base.mkdir(parents=True, exist_ok=True)
@@ -168,7 +172,8 @@ class Case:
             await wait_for(lambda: _all_delivered(running) and posting.done(), "the buffers to empty", seconds=SECONDS)
             await posting
         account.add(running, watch.problems)
-        account.add_requests(server)
+        account.add_requests(web)
+        account.add_forwarded(record for _, _, record in server.events)
         if unsettled:
             account.problems.append(f"receipts of batches {sorted(unsettled)} were never settled")
 

@@ -32,10 +32,15 @@ NESTED: Final = 0.5
 SHARES: Final = {"inject": 0.8}
 """Sections of more settings than others have turns."""
 
-KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer")
+KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer", "service_discovery")
 
 _WITHOUT_ALIASES: Final = frozenset(
-    ("input", name) for name in ("dummy", "forward", "monitor_agent", "secure_forward", "unix")
+    {
+        *(("input", name) for name in ("dummy", "forward", "monitor_agent", "secure_forward", "unix")),
+        ("output", "secure_forward"),  # forward's code, behind TLS and a handshake
+        ("service_discovery", "file"),
+        ("service_discovery", "srv"),
+    }
 )
 INTO_ROUTER: Final = frozenset({"relabel", "copy", "rewrite_tag_filter"})
 """Outputs with a way of their own to be written below."""
@@ -179,6 +184,8 @@ class Writer:
             written = " ".join(line for line in lines if line.startswith(("  path", "  path_suffix")))
             keys = [key for key in ("tag", "k", "a") if f"${{{key}" in written]
             keys += ["time"] if "%" in written or "*" in written or not keys else []
+        elif output == "forward":
+            keys = sorted({*keys, "tag"})
         elif output in {"kafka2", "rdkafka2"}:
             keys = sorted({*keys, "k", "tag"})
         return ",".join(keys)

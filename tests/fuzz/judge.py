@@ -26,6 +26,7 @@ from tests.services import topics
 
 zstd: Any = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
+FORWARDED: Final = "what was forwarded"
 _MARK_BYTES: Final = re.compile(rb"zq\d{6}qz")
 
 
@@ -75,6 +76,11 @@ class Account:
             # a record may hold its mark in several fields, and nothing need stand between two records
             sink.update(mark.decode() for mark, _ in groupby(_MARK_BYTES.findall(request.body)))
 
+    def add_forwarded(self, records: Iterable[Any]) -> None:
+        """Take what the forward server was sent."""
+        sink = self.sinks.setdefault(FORWARDED, Counter())
+        sink.update(mark for record in records for mark in marks_in(repr(record))[:1])
+
     async def read_topics(self) -> None:
         """Take what every topic holds."""
         for name in await asyncio.to_thread(topics.topic_names, self.bootstrap):
@@ -109,8 +115,10 @@ def judge(account: Account) -> list[str]:
     seen: Counter[str] = Counter()
     # a record's field may name the topic, so that outputs share it
     several = sum(count for name, count in account.place.stages.items() if "kafka" in name)
+    forwards = account.place.stages["output forward"]
     for name, sink in account.sinks.items():
-        twice = [mark for mark, count in sink.items() if count > (several if name.startswith("topic") else 1)]
+        most = several if name.startswith("topic") else forwards if name == FORWARDED else 1
+        twice = [mark for mark, count in sink.items() if count > most]
         if twice:
             problems.append(f"more than once in {name}: {twice[:5]}")
         unknown = [mark for mark in sink if mark not in given]

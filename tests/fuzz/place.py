@@ -14,6 +14,9 @@ BROKERS: Final = "localhost:1"
 SERVER: Final = "http://localhost:2"
 """What stands for the HTTP server of a case until there is one."""
 
+FORWARD_PORT: Final = "24299"
+"""What stands for the port of a case's forward server until there is one."""
+
 
 @dataclass
 class Place:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from logpipe.config.conversion import Seconds, Size
 from tests.fuzz.hostile import FIELDS
-from tests.fuzz.place import BROKERS, Place
+from tests.fuzz.place import BROKERS, FORWARD_PORT, Place
 
 Choose = Callable[[Place], str]
 
@@ -128,6 +128,12 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "output http.headers_from_placeholders": one_of('{"x":"${k}"}', '{"x":"${tag}"}'),
     "output http.retryable_response_codes": one_of("503", "429,503"),
     "output http.content_type": one_of("a/b"),
+    "* (forward.server|static.service).host": one_of("127.0.0.1", "localhost"),
+    "* (forward.server|static.service).port": one_of(FORWARD_PORT),
+    "output forward.heartbeat_type": one_of("transport", "none"),
+    "output forward.*_timeout": one_of("30", "60"),
+    "output forward.phi_threshold": one_of("16", "1000"),
+    "output forward.expire_dns_cache": one_of("0", "1"),
     "output kafka*.brokers": one_of(BROKERS),
     "output rdkafka*.brokers": one_of(BROKERS),
     "output *.required_acks": one_of("-1", "1"),
@@ -191,6 +197,9 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "filter kubernetes_metadata.(kubernetes_url|client_*|*_file|secret_dir|verify_ssl|ssl_*|*_timeout)": _NEEDS_PEER,
     "output http.(allowed_hosts|proxy|tls_*|*_timeout|auth*)": _NEEDS_PEER,
     "output http.error_response_as_unrecoverable": _LOSES,
+    "output forward.(security*|transport|tls_*|verify_connection_at_startup)": _NEEDS_PEER,
+    "output forward.(read_*|send_keepalive_packet)": "needs keepalive, or has no effect",
+    "output forward.buffer*": "is the buffer's",
     "output *.(ssl_*|principal|keytab|service_name|username|password|scram_mechanism|sasl_*|zookeeper*)": _NEEDS_PEER,
     "output *.active_support_notification_regex": "accepted for fluentd's sake",
     "output *.rdkafka_*": "accepted for fluentd's sake",
@@ -206,6 +215,8 @@ ALWAYS: Final = frozenset(
     {
         "output rewrite_tag_filter.rule", "input tail.pos_file", "input tail.read_from_head",
         "formatter single_value.message_key", "input http.bind", "input http.port",
+        "output forward.server", "service_discovery static.service",
+        "service_discovery static.service.port", "output forward.server.port",
         "buffer file.path", "buffer file_single.path",
         "buffer file.flush_at_shutdown", "buffer file_single.flush_at_shutdown",
         "output kafka.brokers", "output kafka2.brokers", "output kafka_buffered.brokers", "output rdkafka.brokers",

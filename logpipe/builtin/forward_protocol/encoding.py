@@ -132,5 +132,8 @@ def _tail(option: Option) -> bytes:
 
 
 def _pack(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value, unicode_errors="surrogateescape")
+    try:
+        packed: bytes = msgpack.packb(value, unicode_errors="surrogateescape")
+    except UnicodeEncodeError:  # a tag with half a character, from JSON
+        packed = msgpack.packb(value, unicode_errors="surrogatepass")
     return packed

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import ClassVar, Final, Generic, TypeVar
 
-from logpipe import Chunk, EventBatch, InvalidSetting, Options, Output, OutputHost
+from logpipe import Chunk, EventBatch, InvalidSetting, Options, Output, OutputHost, PermanentError
 from logpipe.builtin.chunk_payloads import compressed_of, pieces_of
 from logpipe.builtin.discovery.static import StaticDiscovery, StaticOptions
 from logpipe.builtin.forward_protocol import ProtocolError, pack_events
@@ -135,21 +135,25 @@ class Forwarding(Output[O], Generic[O]):
         """Send a chunk to a server; to the next one where that has not got it.
 
         Raises:
+            PermanentError: it is larger than a message can be.
             SendError: none has got it.
             NoNodesError: none is there.
         """
         if not len(chunk):
             return
         settings = self._settings
-        message = await message_of(
-            chunk,
-            chunk.key.tag or "",
-            partial(self._content, chunk),
-            self.host,
-            compressed=None if settings.compress == "text" else settings.compress,
-            with_chunk=settings.require_ack_response,
-            has_options=self._has_options,
-        )
+        try:
+            message = await message_of(
+                chunk,
+                chunk.key.tag or "",
+                partial(self._content, chunk),
+                self.host,
+                compressed=None if settings.compress == "text" else settings.compress,
+                with_chunk=settings.require_ack_response,
+                has_options=self._has_options,
+            )
+        except ProtocolError as problem:
+            raise PermanentError(str(problem)) from problem
         last: SendError | None = None
         for node in self._nodes.for_chunk():
             try:

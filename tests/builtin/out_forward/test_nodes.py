@@ -18,7 +18,7 @@ from logpipe.builtin.out_forward.balance import MOST_PLACES, in_use, turns_of
 from logpipe.builtin.out_forward.failure_detector import FailureDetector
 from logpipe.testing import ManualClock, Mood, Pipeline, drive, wait_for
 from tests.builtin.out_forward.peers import BUFFER, ForwardPeer, conf, peer
-from tests.builtin.out_forward.scripted import Scripted, ack
+from tests.services.forward_server import ForwardServer, ack
 
 pytestmark = pytest.mark.usefixtures("quick")
 ACKS = "require_ack_response true\n"
@@ -239,7 +239,7 @@ async def test_who_is_refused(theirs: str, ours: str, server: str, said: str) ->
 async def test_a_server_without_security() -> None:
     """It never says HELO; after `hard_timeout` that is said, and the connection given up."""
     clock = ManualClock()
-    async with Scripted(ack).standing() as server:
+    async with ForwardServer(ack).standing() as server:
         ours = SECURITY.format("client", "secret", "")
         text = conf(server.server(), more=f"{ACKS}hard_timeout 7\n{ours}", buffer="retry_max_times 0")
         async with drive(ForwardOutput, text, clock=clock) as running:

@@ -13,7 +13,7 @@ from logpipe.builtin.out_forward import ForwardOutput
 from logpipe.builtin.out_forward import message as message_module
 from logpipe.testing import ManualClock, check_plugin, drive, pipeline, wait_for
 from tests.builtin.out_forward.peers import conf, peer
-from tests.builtin.out_forward.scripted import Scripted, ack
+from tests.services.forward_server import ForwardServer, ack
 
 ACKS = "require_ack_response true"
 pytestmark = pytest.mark.usefixtures("quick")
@@ -35,7 +35,7 @@ async def test_contract() -> None:
 )
 async def test_a_message(more: str, time: float, option: dict[str, object]) -> None:
     """Tag, packed events, options."""
-    async with Scripted().standing() as server, drive(ForwardOutput, conf(server.server(), more=more)) as running:
+    async with ForwardServer().standing() as server, drive(ForwardOutput, conf(server.server(), more=more)) as running:
         await running.feed("app.x", {"n": 1}, {"s": "ä", "b": b"\xff", "l": [None, True, 1.5]}, times=[TIME, TIME])
         await running.flush()
         await wait_for(lambda: server.messages)
@@ -47,7 +47,7 @@ async def test_a_message(more: str, time: float, option: dict[str, object]) -> N
 async def test_a_buffer_that_is_compressed_already(tmp_path: Path) -> None:
     """It is sent as it is, or unpacked where the output does not say so."""
     for more, compressed in (("compress gzip", b"gzip"), ("", None)):
-        async with Scripted().standing() as server:
+        async with ForwardServer().standing() as server:
             buffer = f"@type file\npath {tmp_path}/{compressed!r}\ncompress gzip"
             async with drive(ForwardOutput, conf(server.server(), more=more, buffer=buffer)) as running:
                 await running.feed("app", *({"n": n} for n in range(50)))
@@ -59,7 +59,10 @@ async def test_a_buffer_that_is_compressed_already(tmp_path: Path) -> None:
 
 async def test_the_first_bytes_are_fluentds() -> None:
     """An array of three, tag, a text of 32 bits' length: what out_forward.rb has written for ten years."""
-    async with Scripted(ack).standing() as server, drive(ForwardOutput, conf(server.server(), more=ACKS)) as running:
+    async with (
+        ForwardServer(ack).standing() as server,
+        drive(ForwardOutput, conf(server.server(), more=ACKS)) as running,
+    ):
         await running.feed("app", {"n": 1}, times=[TIME])
         await running.flush()
         chunk = server.messages[0][2]["chunk"].decode()
@@ -71,7 +74,7 @@ async def test_a_large_chunk_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_
     """What is more than may be held in memory is sent piece by piece, to the next server too."""
     monkeypatch.setattr(message_module, "LARGEST", 1000)
     monkeypatch.setattr("logpipe.builtin.chunk_payloads.PIECE", 1000)
-    async with Scripted(lambda _: b"\x01").standing() as bad, Scripted(ack).standing() as good:
+    async with ForwardServer(lambda _: b"\x01").standing() as bad, ForwardServer(ack).standing() as good:
         text = conf(bad.server(), good.server(), more=ACKS, buffer=f"@type file\npath {tmp_path}/b")
         async with drive(ForwardOutput, text) as running:
             for first in (0, 200):
@@ -81,9 +84,19 @@ async def test_a_large_chunk_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_
         assert [record["n"] for _, _, record in good.events] == list(range(400))
 
 
+@pytest.mark.parametrize("tag", [chr(0xD800), chr(0xDCFF), "ä"])  # halves of a character, a byte, and a letter
+async def test_any_tag(tag: str) -> None:
+    """Text that no UTF-8 is made of is sent all the same."""
+    async with ForwardServer(ack).standing() as server:
+        async with drive(ForwardOutput, conf(server.server(), more=ACKS)) as running:
+            await running.feed(tag, {"n": 1})
+            await running.flush()
+        assert [record for _, _, record in server.events] == [{"n": 1}]
+
+
 async def test_a_record_that_cannot_be_packed() -> None:
     """It goes to `@ERROR`, and the rest of its batch is sent."""
-    async with Scripted().standing() as server, drive(ForwardOutput, conf(server.server())) as running:
+    async with ForwardServer().standing() as server, drive(ForwardOutput, conf(server.server())) as running:
         await running.feed("app", {"n": 1}, {"n": 2**70}, {"n": 3})
         await running.flush()
         await wait_for(lambda: server.messages)
@@ -105,7 +118,7 @@ async def test_a_record_that_cannot_be_packed() -> None:
 )
 async def test_no_acknowledgement(answer: object, said: str) -> None:
     """What is answered is bounded, and not trusted: the chunk is sent again, under its name, on a new connection."""
-    async with Scripted(answer, ack).standing() as server:  # type: ignore[arg-type]  # a lambda of a row
+    async with ForwardServer(answer, ack).standing() as server:  # type: ignore[arg-type]  # a lambda of a row
         text = conf(server.server(), more=f"{ACKS}\nkeepalive true")
         async with drive(ForwardOutput, text) as running:
             await running.feed("app", {"n": 1})
@@ -119,7 +132,7 @@ async def test_no_acknowledgement(answer: object, said: str) -> None:
 async def test_an_answer_that_is_lost() -> None:
     """After `ack_response_timeout` the chunk is sent again; until then its receipt is held."""
     clock = ManualClock()
-    async with Scripted(None, ack).standing() as server:
+    async with ForwardServer(None, ack).standing() as server:
         text = conf(server.server(), more=f"{ACKS}\nack_response_timeout 30")
         async with drive(ForwardOutput, text, clock=clock) as running:
             await running.feed("app", {"n": 1})
@@ -137,7 +150,7 @@ async def test_connections_are_kept() -> None:
     """With `keepalive`, for as long as `keepalive_timeout` says; without, each chunk has one."""
     clock = ManualClock()
     for more, connections in (("keepalive true\nkeepalive_timeout 60", 2), ("", 4)):
-        async with Scripted(ack).standing() as server:
+        async with ForwardServer(ack).standing() as server:
             text = conf(server.server(), more=f"{ACKS}\n{more}")
             async with drive(ForwardOutput, text, clock=clock) as running:
                 for n, pause in enumerate((1, 1, 70, 1)):
@@ -152,7 +165,7 @@ async def test_connections_are_kept() -> None:
 
 async def test_without_acknowledgements_a_question_is_no_delivery() -> None:
     """A server that asks who we are takes nothing: the chunk is kept."""
-    server = Scripted(greeting=b"\x92\xa4HELO\x80")
+    server = ForwardServer(greeting=b"\x92\xa4HELO\x80")
     async with server.standing(), drive(ForwardOutput, conf(server.server())) as running:
         await running.feed("app", {"n": 1})
         running.graph.flush()
@@ -166,7 +179,7 @@ async def test_without_acknowledgements_a_question_is_no_delivery() -> None:
 
 async def test_secondary(tmp_path: Path) -> None:
     """What no server takes goes there in the end."""
-    async with Scripted(lambda _: b"\x01").standing() as server:
+    async with ForwardServer(lambda _: b"\x01").standing() as server:
         more = f"{ACKS}\n<secondary>\n@type file\npath {tmp_path}/out\n</secondary>\n"
         text = conf(server.server(), more=more, buffer="retry_max_times 1")
         async with drive(ForwardOutput, text) as running:
@@ -177,7 +190,7 @@ async def test_secondary(tmp_path: Path) -> None:
 
 async def test_it_is_a_secondary() -> None:
     """What the first servers do not take the others get."""
-    async with Scripted(ack).standing() as good, Scripted(lambda _: b"\x01").standing() as bad:
+    async with ForwardServer(ack).standing() as good, ForwardServer(lambda _: b"\x01").standing() as bad:
         secondary = f"<secondary>\nheartbeat_type none\n{ACKS}\n{good.server()}</secondary>\n"
         text = conf(bad.server(), more=f"{ACKS}\n{secondary}", buffer="retry_max_times 1")
         async with drive(ForwardOutput, text) as running:
@@ -196,7 +209,7 @@ async def test_it_is_a_secondary() -> None:
 )
 async def test_spelled_for_0_12(text: str) -> None:
     """Flat parameters of the buffer, and a single server without a section."""
-    async with Scripted().standing() as server, pipeline(text.format(port=server.port)) as running:
+    async with ForwardServer().standing() as server, pipeline(text.format(port=server.port)) as running:
         await running.feed("app", {"n": 1})
         await running.flush()
         await wait_for(lambda: server.messages)

@@ -22,7 +22,7 @@ def ack(chunk: str) -> bytes:
     return packed
 
 
-class Scripted:
+class ForwardServer:
     """A server; the next connections meet `greeting` and `answers`, the last of which stays."""
 
     def __init__(self, *answers: Answer | None, greeting: bytes = b"") -> None:
@@ -74,7 +74,7 @@ class Scripted:
             body = gzip.decompress(body)
         if option.get("compressed") == b"zstd":
             body = zstd.decompress(body)
-        self.messages.append((message[0].decode(), body, option))
+        self.messages.append((message[0].decode(errors="surrogateescape"), body, option))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         said = None if answer is None else answer(option.get("chunk", b"").decode())
         if said is not None:
@@ -83,6 +83,10 @@ class Scripted:
 
 def unpacked(entries: bytes) -> list[tuple[Any, Any]]:
     """Return times and records of packed events."""
-    unpacker = msgpack.Unpacker(ext_hook=lambda _code, data: int.from_bytes(data[:4]) + int.from_bytes(data[4:]) / 1e9)
+    unpacker = msgpack.Unpacker(
+        ext_hook=lambda _code, data: int.from_bytes(data[:4]) + int.from_bytes(data[4:]) / 1e9,
+        unicode_errors="surrogatepass",
+        strict_map_key=False,
+    )
     unpacker.feed(entries)
     return [(time, record) for time, record in unpacker]
