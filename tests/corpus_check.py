@@ -34,6 +34,9 @@ ENVIRONMENT: Final = {
 
 _OPENSHIFT: Final = "wild/openshift+origin-aggregated-logging__fluentd_configs.d_openshift_filter-"
 _GUIDE: Final = "post-installation-guide"
+_SECURE: Final = "docs/readme__fluent-plugin-secure-forward__README.md__"
+_OLD: Final = ("docs/old__docs__v0.10__", "docs/old__docs__v0.12__")
+_SECURE_EXAMPLES: Final = "wild/tagomoris+fluent-plugin-secure-forward__example_"
 REFUSED_HERE: Final = {
     "File.open in an expression of record_transformer would open the file for each record": (
         f"{_OPENSHIFT}k8s-record-transform.conf",
@@ -43,6 +46,21 @@ REFUSED_HERE: Final = {
     ),
     "an endpoint without a host, as its variable is not set, leads nowhere": (
         "wild/leads-su+haproxy-tdagent-sentry__td-agent_td-agent.conf",
+    ),
+    "a certificate that is made at the start": (
+        *(f"{old}in_secure_forward.txt__{number}.conf" for old in _OLD for number in (1, 2, 3)),
+        *(f"{old}out_secure_forward.txt__6.conf" for old in _OLD),
+        *(f"{_SECURE}{number}.conf" for number in (5, 7, 9, 10, 11, 12)),
+        *(
+            f"{_SECURE_EXAMPLES}{name}.conf"
+            for name in ("auth_server", "cert_copy_server_a", "cert_copy_server_b", "insecure_server", "server")
+        ),
+        "fluentd-examples/in_forward_tls.conf",
+    ),
+    "no proxy is spoken to": (f"{_SECURE}17.conf", f"{_SECURE_EXAMPLES}client_proxy.conf"),
+    "secure_forward of today refuses it, by its code; it was not installed where the verdicts were recorded": (
+        *(f"{old}forwarding-over-ssl.txt__{number}.conf" for old in _OLD for number in (1, 2)),
+        *(f"{_SECURE}{number}.conf" for number in (13, 14, 15, 16)),
     ),
 }
 """The files that fluentd accepts and logpipe refuses on purpose, by the reason."""
@@ -57,6 +75,20 @@ ACCEPTED_HERE: Final = {
         "docs/old__docs__v0.10__out_rewrite_tag_filter.txt__1.conf",
         "docs/old__docs__v0.10__out_rewrite_tag_filter.txt__3.conf",
         f"{_OPENSHIFT}retag-journal.conf",
+        *(
+            f"wild/innossh+docker-fluentd-multiprocess__fluentd-multi_etc_fluent{number}.d_in-forward.conf"
+            for number in (1, 2)
+        ),
+    ),
+    "files of certificates and of services are looked for at the start, and not by a check": (
+        "docs/input__forward.md__8.conf",
+        "docs/old__docs__v1.0__out_forward.txt__2.conf",
+        "docs/output__forward.md__5.conf",
+        "docs/plugin-helper-overview__api-plugin-helper-server.md__5.conf",
+        "fluentd-examples/out_forward_sd.conf",
+        "wild/canit00+fluentd__td-agent.conf",
+        "wild/fluent-plugins-nursery+fluentd-benchmark-azure-environment__in_syslog_bench_ansible_config_"
+        "fluent-collector.conf",
     ),
     "a hyphen behind \\w in a class of characters is itself, as it was in older Rubies": (
         "wild/doitintl+fluentbq__conf.d_haproxy.conf",
