@@ -75,7 +75,7 @@ async def test_a_large_chunk_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(message_module, "LARGEST", 1000)
     monkeypatch.setattr("logpipe.builtin.chunk_payloads.PIECE", 1000)
     async with ForwardServer(lambda _: b"\x01").standing() as bad, ForwardServer(ack).standing() as good:
-        text = conf(bad.server(), good.server(), more=ACKS, buffer=f"@type file\npath {tmp_path}/b")
+        text = conf(bad.server(), good.server("standby true"), more=ACKS, buffer=f"@type file\npath {tmp_path}/b")
         async with drive(ForwardOutput, text) as running:
             for first in (0, 200):
                 await running.feed("app", *({"n": n} for n in range(first, first + 200)))
