@@ -212,6 +212,8 @@ class FolderLooks:
         for base, folder in self._folders.by_base.items():
             if folder.looked_at and base not in self._lines:
                 undecided = self._undecided.get(base)
+                if undecided is not None and not undecided.listed:
+                    continue  # a list that was never complete must not look so to the next run
                 files = self._folders.known(base, but=undecided.files if undecided is not None else ())
                 since = undecided.since if undecided is not None else folder.looked_at
                 looked_at = min([since, *(born for _, born in files & owed)])

@@ -333,13 +333,16 @@ class Following:
         self.registry.settled(trail)
         self.registry.wake(trail)
 
-    def forget(self) -> None:
-        """Let go of what is finished and settled; called after a look at all paths has found what was renamed."""
-        for trail in list(self.table.by_path.values()):
-            self._forget(trail, but=self.registry.may_come_again(trail))
+    def forget(self, awaited: Collection[Identity]) -> None:
+        """Let go of what is finished and settled; called after a look at all paths has found what was renamed.
 
-    def _forget(self, trail: Trail, *, but: int) -> None:
-        for row in self.registry.forget(trail, but=but):
+        Files that are `awaited` at paths of their own stay known until these are followed.
+        """
+        for trail in list(self.table.by_path.values()):
+            self._forget(trail, but=self.registry.may_come_again(trail), awaited=awaited)
+
+    def _forget(self, trail: Trail, *, but: int, awaited: Collection[Identity] = ()) -> None:
+        for row in self.registry.forget(trail, but=but, awaited=awaited):
             self.looks.saved.add(row)
         if not trail.generations:
             self.watch.forget(trail)

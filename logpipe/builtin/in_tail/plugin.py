@@ -119,7 +119,7 @@ class Discovery:
             if trail.path not in scan.files and trail.wanted and not selection.wants(trail.path):
                 self._let_go(trail)
         await self._following.compare([(trail, scan.files.get(trail.path)) for trail in known], audit=not first)
-        self._following.forget()
+        self._following.forget({Identity.of(scan.files[path]) for path in new if path not in by_path})
         await self._expire()
         self._following.awaited.update(dict.fromkeys(scan.awaited))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from logpipe import Host
@@ -189,12 +189,14 @@ class Registry:
             self.moved()
         await self.files.close(generation for _, generation in done)
 
-    def forget(self, trail: Trail, *, but: int) -> list[Position]:
-        """Let go of a path's generations that are finished and settled, all but some.
+    def forget(self, trail: Trail, *, but: int, awaited: Collection[Identity] = ()) -> list[Position]:
+        """Let go of a path's generations that are finished and settled, all but some and those that another path takes.
 
-        Returns the rows of those whose files are still there under the path, and may be followed again.
+        Returns the rows of those whose files may be followed again: they are still there under the path, or it leads
+        nowhere, as where a disk is away.
         """
-        over = trail.done[: max(0, len(trail.done) - but)]
+        over = [each for each in trail.done[: max(0, len(trail.done) - but)] if each.identity not in awaited]
+        away = over[-1] if over and not but and trail.wanted and trail.live is None else None
         if over:
             self.table.remove(trail, *over)
             for generation in over:
@@ -204,7 +206,7 @@ class Registry:
         if not trail.generations and self.table.by_path.pop(trail.path, None) is not None:
             self.books.drop(trail)
             self._refused.discard(trail.path)
-        return [each.saved_as(trail.path) for each in over if each.kept and not each.gone]
+        return [each.saved_as(trail.path) for each in over if (each.kept or each is away) and not each.gone]
 
     def may_come_again(self, trail: Trail) -> bool:
         """Return whether a path leads nowhere since a short time: its last file tells what came and went unnoticed."""
