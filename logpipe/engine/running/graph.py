@@ -141,7 +141,8 @@ class Graph:
 
     def ledger(self) -> Ledger:
         """Return where every byte and every event of this run went so far; of a stopped graph, for good."""
-        return take(self.stages, self.routers.values(), self.outlets, self.world, self._before)
+        before = self._before if self._outputs_started else {}  # nobody has looked yet for what that has left
+        return take(self.stages, self.routers.values(), self.outlets, self.world, before)
 
     def left(self) -> Left:
         """Return what this run's buffers hold that a later one finds again."""
