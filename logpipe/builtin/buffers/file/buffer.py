@@ -34,8 +34,8 @@ class StoredBuffer(Buffer[O]):
     Args:
         options: its settings.
         host: the output's.
-        fdatasync: syncs written bytes.
-        fsync: syncs a folder's entries.
+        fdatasync: syncs written bytes, `os.fdatasync` unless given.
+        fsync: syncs a folder's entries, `os.fsync` unless given.
         statvfs: returns the free space of the disk.
     """
 
@@ -48,8 +48,8 @@ class StoredBuffer(Buffer[O]):
         options: O,
         host: Host,
         *,
-        fdatasync: Callable[[int], None] = os.fdatasync,
-        fsync: Callable[[int], None] = os.fsync,
+        fdatasync: Callable[[int], None] | None = None,
+        fsync: Callable[[int], None] | None = None,
         statvfs: Callable[[Path], os.statvfs_result] = os.statvfs,
     ) -> None:
         super().__init__(options, host)
