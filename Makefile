@@ -8,7 +8,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # Is this a Python that logpipe runs on?
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 
-.PHONY: demo test test-newest test-oldest test-python static check bench docs faults kills soak fuzz mutants lock
+.PHONY: demo test test-newest test-oldest test-python static check bench docs faults kills soak fuzz simulate mutants lock
 
 # Bytecode is written when a package is installed, but for an editable one by whoever runs it first, if he may.
 COMPILE := $(RUN) -m compileall -q logpipe $(filter-out %.egg-info,$(wildcard plugins/*/logpipe_*))
@@ -73,6 +73,12 @@ kills: $(DEV)
 fuzz: $(DEV)
 	@$(COMPILE)
 	@$(RUN) -m tests.fuzz $(ARGS)
+
+# The engine in simulated time: WORLD=memory, SEED=7, SECONDS=60, or ARGS="--every" for all short orders of events.
+simulate: $(DEV)
+	@$(COMPILE)
+	@$(RUN) -m tests.simulation $(addprefix --world ,$(WORLD)) $(addprefix --seed ,$(SEED)) \
+	  $(addprefix --seconds ,$(if $(SECONDS),$(SECONDS),$(if $(findstring --,$(ARGS)),,60))) $(ARGS)
 
 # Mistakes are planted one by one, and those named that no test notices: ARGS="--seed 7 --count 120 --jobs 2".
 mutants: $(DEV)

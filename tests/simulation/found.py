@@ -1,0 +1,18 @@
+"""Schedules that once failed; each is tried again by the tests."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.trial import Schedule
+
+FOUND: Final = (
+    # a folder that was away for longer than a minute: all of the file came once more
+    ("absent", Schedule(("away", "wait:70"), 3.0)),
+    # a rotated file that is followed by its own name was forgotten before that name was followed
+    ("glob", Schedule(("rotate", "crash", "stop", "rotate"), 0.6, 161)),
+    # the list of a folder that was written before it was complete made a stranger's file a rotated one
+    ("sibling", Schedule(("rotate", "crash:7"), 0.6, 35)),
+    # a start that is stopped has not looked for what the graph before it left: its ledger did not add up
+    ("stores", Schedule(("crash", "wait", "append", "restart", "reload", "restart"), 0.05, 147)),
+)

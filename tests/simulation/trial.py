@@ -1,0 +1,488 @@
+"""One schedule, carried out: what happened, and what was wrong with it."""
+
+from __future__ import annotations
+
+import gc
+import random
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from logpipe.builtin.position_file import PositionFile
+from tests.simulation import outputs
+from tests.simulation.disk import Disk
+from tests.simulation.engine import MOST_LETTERS, Engine, tail_sees
+from tests.simulation.outputs import Peer
+from tests.simulation.timeline import Crash, Timeline
+from tests.simulation.world import PLACE, World
+from tests.simulation.writer import PADDING, Line, Writer
+
+SETTLING: Final = 2.5
+"""Seconds in which a program that nobody disturbs has looked at everything and written down where it is."""
+
+PATIENCE: Final = 8.0
+"""Seconds within which a program comes to the turn, or to the step on its disk, at which it is to end."""
+
+DAY: Final = 86_400_000_000_000
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What happens in a world, in this order."""
+
+    actions: tuple[str, ...]
+    pace: float = 0.0
+    """Seconds that pass after each."""
+    seed: int | None = None
+    """Decides how long threads take and what survives a power cut; nothing is left to chance without it."""
+
+    def __str__(self) -> str:
+        seed = "" if self.seed is None else f" --dice {self.seed}"
+        return f"--pace {self.pace:g}{seed} --schedule '{' '.join(self.actions)}'"
+
+
+@dataclass
+class Outcome:
+    """What came of a schedule."""
+
+    faults: list[str] = field(default_factory=list)
+    diary: list[str] = field(default_factory=list)
+    """Written only where there are faults."""
+
+
+class Trial:
+    """A schedule while it is carried out.
+
+    Args:
+        world: where.
+        schedule: what happens.
+        place: an empty folder.
+    """
+
+    def __init__(self, world: World, schedule: Schedule, place: Path) -> None:
+        self.world = world
+        self.schedule = schedule
+        self.timeline = Timeline()
+        self.rng = random.Random(schedule.seed)
+        if schedule.seed is not None:
+            self.timeline.thread_delay = self._delay
+        logs, state = place / "logs", place / "state"
+        logs.mkdir()
+        state.mkdir()
+        follows = partial(self._follows, world)
+        self.writer = Writer(logs, follows, world.leaves_out, self.timeline)
+        self.writer.from_end = world.from_end
+        self.disk = Disk(state, self.timeline)
+        self.engine = Engine(world.config.replace(PLACE, str(place)), self.timeline, self.disk)
+        names = (*world.outputs, *world.rescue)
+        self.peers = {name: Peer(name, self.timeline) for name in names}
+        self.faults: list[str] = []
+        self.events: list[tuple[float, str]] = []
+        self._crashes: list[float] = []
+        """Ends of the program at which it owed something: those that nobody asked for, and those in trouble."""
+        self._sealed: dict[str, float] = {}
+        """Since when no crash may repeat a line."""
+        self._quiet_since = 0.0
+        self._trouble = False
+
+    def _follows(self, world: World, name: str) -> bool:
+        return world.wants(name, self.timeline.now())
+
+    def _delay(self) -> tuple[float, float]:
+        seconds = self.rng.choice((0.0, 0.0, 0.0, 0.001, 0.02, 0.4))
+        return (seconds, 0.0) if self.rng.random() < 0.5 else (0.0, seconds)
+
+    def run(self) -> Outcome:
+        """Carry it out, and look at what came of it."""
+        random.seed(self.schedule.seed or 0)  # the engine's, for pauses between attempts
+        outputs.peers.clear()
+        outputs.peers.update(self.peers)
+        with ExitStack() as stack:
+            stack.enter_context(self.timeline.installed())
+            stack.enter_context(self.disk.installed())
+            stack.enter_context(tail_sees(self.writer.births, self.writer.changes, self.timeline))
+            try:
+                for action in self.world.opening:
+                    self.act(action)
+                for action in self.schedule.actions:
+                    self.act(action)
+                    self.pass_time(self.schedule.pace)
+                self.finish()
+            finally:
+                if self.engine.runs:
+                    self.engine.crash()
+        self.judge()
+        faults = [fault.replace(f" {PADDING}", "") for fault in self.faults]
+        return Outcome(faults, self.diary() if self.faults else [])
+
+    # ---- actions
+
+    def act(self, action: str) -> None:
+        """Do what an action says: its name, and after colons what it takes."""
+        if self.timeline.is_stuck:
+            return
+        name, *rest = action.split(":")
+        self.events.append((self.timeline.elapsed, action))
+        getattr(self, f"do_{name}")(*rest)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the program run, if it does, and note that it came to rest."""
+        if not seconds or self.timeline.is_stuck:
+            return
+        ended = self._ends(lambda: self.engine.run(seconds))
+        if "letters" not in self.world.slack and self.engine.letters_waiting > 2 * MOST_LETTERS:
+            self.faults.append("too many error events wait in memory")
+        if ended:
+            self._down()
+        elif seconds >= SETTLING and self.engine.runs:
+            self.writer.settled()
+            self._seal()
+
+    def do_append(self, name: str = "app.log", count: str = "1") -> None:
+        self.writer.append(name, int(count))
+
+    def do_poison(self, name: str = "app.log", count: str = "1") -> None:
+        self.writer.append(name, int(count), suffix=f" {outputs.POISON}")
+
+    def do_sibling(self) -> None:
+        """Append to the file that nobody asked for, whatever it is called now."""
+        name = next(name for name, file in self.writer.by_name.items() if file.never)
+        self.writer.append(name)
+
+    def do_today(self) -> None:
+        """Append to the file of this day."""
+        self.writer.append(f"app-{datetime.fromtimestamp(self.timeline.now() / 1e9, UTC):%Y%m%d}.log")
+
+    def do_when(self, seconds: str) -> None:
+        """Append a line of JSON with this time."""
+        self.writer.append(form=lambda text: f'{{"message":"{text}","time":{seconds}}}')
+
+    def do_half(self, name: str = "app.log") -> None:
+        self.writer.half(name)
+
+    def do_rotate(self, name: str = "app.log") -> None:
+        self.writer.rotate(name)
+
+    def do_move(self, name: str = "app.log") -> None:
+        self.writer.rotate(name, create=False)
+
+    def do_create(self, name: str = "app.log") -> None:
+        self.writer.create(name)
+
+    def do_cut(self, name: str = "app.log") -> None:
+        self.writer.copytruncate(name)
+
+    def do_delete(self, name: str = "app.log") -> None:
+        self.writer.delete(name)
+
+    def do_away(self) -> None:
+        self.writer.leave()
+
+    def do_back(self) -> None:
+        self.writer.come_back()
+
+    def do_wait(self, seconds: str = "3") -> None:
+        self.pass_time(float(seconds))
+
+    def do_tick(self) -> None:
+        self.pass_time(0.3)
+
+    def do_day(self) -> None:
+        """Set the wall clock on to the next midnight."""
+        self.timeline.offset += DAY - self.timeline.now() % DAY
+        self.writer.set_clock()
+
+    def do_yesterday(self) -> None:
+        """Set it back by a day."""
+        self.timeline.offset -= DAY
+        self.writer.set_clock()
+
+    def do_start(self) -> None:
+        if not self.engine.runs:
+            self.writer.started()
+            self.engine.start()
+
+    def do_stop(self) -> None:
+        if self.engine.runs:
+            self._note_trouble()
+            self._quietly(self.engine.stop)
+            self._look_at_positions()
+            self.writer.went_down(crashed=False)
+
+    def do_restart(self) -> None:
+        self.do_stop()
+        self.do_start()
+
+    def do_reload(self) -> None:
+        if self.engine.runs:
+            self._note_trouble()
+            self._quietly(self.engine.reload)
+            self.writer.went_down(crashed=False)
+
+    def do_flush(self) -> None:
+        if self.engine.graph is not None:
+            self.engine.graph.flush()
+
+    def do_crash(self, turns: str = "0", then: str = "start") -> None:
+        """End the program after so many turns of its loop, and start it again."""
+        if self.engine.runs:
+            if int(turns):
+                self.timeline.crash_at = self.timeline.turns + int(turns)
+                self._quietly(lambda: self.engine.run(PATIENCE))
+            self._down()
+        if then == "start":
+            self.do_start()
+
+    def do_die(self, steps: str = "1", then: str = "start") -> None:
+        """End the program before the N-th step on its disk from now on, torn where it is a write."""
+        if self.engine.runs:
+            self.disk.crash_at, self.disk.torn = self.disk.steps + int(steps), True
+            self._quietly(lambda: self.engine.run(PATIENCE))
+            self._down()
+        if then == "start":
+            self.do_start()
+
+    def do_power(self, steps: str = "0") -> None:
+        """The same by a power cut: what was not synced is gone."""
+        self.disk.is_sure = False
+        if self.schedule.seed is not None:
+            self.disk.rng = self.rng
+        self.do_die(steps) if int(steps) else self.do_crash()
+
+    def do_out(self, mood: str, name: str = "") -> None:
+        """Change a peer's mood."""
+        for each in [self.peers[name]] if name else self.peers.values():
+            each.mood = mood
+
+    def do_full(self, *paths: str) -> None:
+        self.disk.full = paths or ("",)
+        self._trouble = True
+
+    def do_space(self) -> None:
+        self.disk.full = ()
+
+    def do_eio(self, call: str = "fdatasync") -> None:
+        self.disk.failing = call
+        self._trouble = True
+
+    def _quietly(self, work: Callable[[], object]) -> None:
+        if self._ends(work):
+            self._down()
+
+    @staticmethod
+    def _ends(work: Callable[[], object]) -> bool:
+        """Return whether the program ends meanwhile; the exception, which holds parts of it, is gone then."""
+        try:
+            work()
+        except Crash:
+            return True
+        return False
+
+    def _note_trouble(self) -> None:
+        """Note an end at which not everything can be delivered or written: the rest is read again."""
+        if self.disk.full or any(peer.mood != "ok" for peer in self.peers.values()):
+            self._crashes.append(self.timeline.elapsed)
+
+    def _down(self) -> None:
+        if not self.engine.runs:
+            return
+        self.engine.crash()
+        if self.timeline.is_stuck:
+            self.faults.append("it does not come to rest")
+        self.events.append((self.timeline.elapsed, "the program is gone"))
+        self._crashes.append(self.timeline.elapsed)
+        self._look_at_positions()
+        self.writer.went_down(crashed=True)
+
+    # ---- the end
+
+    def finish(self) -> None:
+        """Have everything in order again, wait until all has arrived, and stop."""
+        if self.timeline.is_stuck:
+            return
+        self.events.append((self.timeline.elapsed, "--- all is well again"))
+        self.do_back()
+        self.do_space()
+        self.disk.failing = ""
+        self.timeline.crash_at = self.disk.crash_at = -1
+        for peer in self.peers.values():
+            peer.mood = "ok"
+        for name, file in list(self.writer.by_name.items()):
+            if file.half and self.world.wants(name, self.timeline.now()):
+                self.writer.append(name)
+        self.do_start()
+        until = self.timeline.elapsed + self.world.patience
+        while self.timeline.elapsed < until and self.missing() and not self.timeline.is_stuck:
+            self.pass_time(1.0)
+        self.pass_time(SETTLING)
+        self.do_stop()
+
+    def missing(self) -> list[Line]:
+        """Return what must arrive and is not there."""
+        arrived = [{each.text for each in self.peers[name].taken} for name in self.world.outputs]
+        rescued = {each.text for name in self.world.rescue for each in self.peers[name].taken}
+        every = set.intersection(*arrived) | rescued
+        lines = [line for line in self.writer.expected() if line.text not in every]
+        if lines:
+            letters = self.letters()
+            lines = [line for line in lines if line.text not in letters]
+        return lines
+
+    def letters(self) -> Counter[str]:
+        """Return the texts of the dead letters, and how often each is there; what is no letter has no text."""
+        found: Counter[str] = Counter()
+        for path in (self.disk.folder / "letters").rglob("*.jsonl"):
+            for line in path.read_bytes().splitlines():
+                try:
+                    found[str(orjson.loads(line)["record"].get("message"))] += 1
+                except orjson.JSONDecodeError:
+                    found[""] += 1
+        return found
+
+    def judge(self) -> None:
+        """Say what is wrong."""
+        self.faults += dict.fromkeys(self.engine.problems)
+        self.faults += [f"it says: {text}" for _, _, text in self.engine.said.lines if "unexpected error" in text]
+        if lost := self.missing():
+            self.faults.append(f"lost: {[line.text for line in lost]}")
+        for name, peer in self.peers.items():
+            self.faults += self._wrong(name, peer)
+        self.faults += self._wrong_letters()
+
+    def _wrong_letters(self) -> Iterator[str]:
+        """Say what is wrong with dead letters: torn though nothing crashed, too many, or of what nobody refused."""
+        letters = self.letters()
+        if letters.pop("", 0) and not self._crashes:
+            yield "a dead letter is torn"
+        if "repeats" not in self.world.slack:
+            again = {text: count for text, count in letters.items() if count > self._allowed(None, text)}
+            if again:
+                yield f"more dead letters than promised: {again}"
+        for text in letters:
+            failures = sum(
+                text in called and mood.startswith("fail")
+                for peer in self.peers.values()
+                for _, mood, called in peer.calls
+            )
+            is_refused = any(text in peer.refused for peer in self.peers.values()) or outputs.POISON in text
+            if not is_refused and failures < self.world.attempts and text.startswith("app"):
+                yield f"{text!r} was given up after {failures} attempts"
+
+    def _wrong(self, name: str, peer: Peer) -> Iterator[str]:
+        counts: Counter[str] = Counter()
+        newest: dict[int, int] = {}
+        disorder: list[str] = []
+        for each in peer.taken:
+            line = self.writer.lines.get(each.text)
+            if line is None:
+                if not any(each.text == text for text in self.writer.fragments):
+                    yield f"{name}: nobody wrote {each.text!r}"
+                continue
+            if line.wanted == "never":
+                yield f"{name}: nobody asked for {each.text!r}"
+            if each.path and not self._is_name_of(each.path, line):
+                yield f"{name}: {each.text!r} came as a line of {each.path}"
+            counts[each.text] += 1
+            if counts[each.text] == 1:
+                if line.number < newest.get(line.file.inode, -1):
+                    disorder.append(each.text)
+                newest[line.file.inode] = line.number
+        if self.world.ordered and disorder:
+            yield f"{name}: out of order: {disorder}"
+        if "repeats" not in self.world.slack:
+            again = {text: count for text, count in counts.items() if count > self._allowed(peer, text)}
+            if again:
+                yield f"{name}: more than promised: {again}"
+
+    def _allowed(self, peer: Peer | None, text: str) -> int:
+        if text not in self.writer.lines:
+            return 1
+        written, sealed = self.writer.lines[text].at, self._sealed.get(text)
+        crashes = [moment for moment in self._crashes if moment >= written and (sealed is None or moment < sealed)]
+        calls = [] if peer is None else peer.calls
+        unsure = sum(text in called and mood in {"lost", "part"} for _, mood, called in calls)
+        return 1 + len(crashes) + unsure
+
+    def _is_name_of(self, path: str, line: Line) -> bool:
+        name = path.rpartition("/")[2]
+        return not self.world.leaves_out(name) and name in line.file.origins
+
+    def _seal(self) -> None:
+        """Note which lines have arrived for good: all before them have, and there was time to write that down."""
+        if self._trouble:
+            return
+        arrived = [{each.text for each in self.peers[name].taken} for name in self.world.outputs]
+        every = set.intersection(*arrived)
+        early = self.timeline.elapsed - 2.0
+        late = {each.text for peer in self.peers.values() for each in peer.taken if each.at > early}
+        # a slow disk is written to less often: then only what it holds counts
+        rows = None if self.schedule.seed is None else self._rows()
+        for file in self.writer.files:
+            for line in file.lines:
+                if line.text not in every or line.text in late:
+                    break
+                if rows is not None and rows.get(file.inode, 0) < line.end:
+                    break
+                if not line.sealed and not self._is_unsure(line.text):
+                    line.sealed = True
+                    self._sealed[line.text] = self.timeline.elapsed
+
+    def _is_unsure(self, text: str) -> bool:
+        return any(text in peer.unsure for peer in self.peers.values())
+
+    def _look_at_positions(self) -> None:
+        """Check that no position is ahead of what is safe, where nothing but the peers and the letters makes it so."""
+        if self.world.keeps:
+            return
+        rows = self._rows()
+        if not rows:
+            return
+        arrived = [{each.text for each in self.peers[name].taken} for name in self.world.outputs]
+        safe = set.intersection(*arrived)
+        for peer in self.peers.values():
+            safe |= {each.text for each in peer.taken} if peer.name in self.world.rescue else set()
+        letters: Counter[str] | None = None
+        for file in self.writer.files:
+            for line in () if file.cut else file.lines:
+                if line.end > rows.get(file.inode, 0) or line.wanted != "must" or line.text in safe:
+                    continue
+                letters = self.letters() if letters is None else letters
+                if line.text not in letters:
+                    self.faults.append(f"the position of {file.names} is {rows[file.inode]}, past {line.text!r}")
+
+    def _rows(self) -> dict[int, int]:
+        """Return the offsets in the position file by inode."""
+        path = self.disk.folder / "pos"
+        return {row.inode: row.offset for row in PositionFile(str(path)).load().positions} if path.exists() else {}
+
+    def diary(self) -> list[str]:
+        """Return what happened, in order."""
+        told = [(at, 0, f"* {what}") for at, what in self.events]
+        told += [(at, 1, f"    {level}: {text}") for at, level, text in self.engine.said.lines]
+        for name, peer in self.peers.items():
+            told += [(at, 2, f"    {name} ({mood}) is given: {what}") for at, mood, what in peer.calls]
+        told.sort(key=lambda each: each[0])
+        return [f"{at - 1000:8.3f} {what.replace(PADDING, '')}" for at, _, what in told]
+
+
+def carry_out(world: World, schedule: Schedule, place: Path) -> Outcome:
+    """Carry a schedule out in a folder, which is emptied."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a crash leaves coroutines that have not begun
+            return Trial(world, schedule, place).run()
+    finally:
+        gc.enable()
+        gc.collect(0)
