@@ -80,8 +80,10 @@ def _append_to_special(path: Path, pieces: Iterable[bytes]) -> None:
         os.close(descriptor)
 
 
-def create_first_free(path: str, pieces: Iterable[bytes], *, placeholder: str, name: str, disk: Disk) -> Path:
-    """Write a file with the first free number, from `_0` on, in place of `placeholder`; return its path.
+def create_first_free(
+    path: str, pieces: Iterable[bytes], *, placeholder: str, name: str, disk: Disk, mark: str = "_"
+) -> Path:
+    """Write a file with the first free number, from 0 on and behind `mark`, in place of `placeholder`; return its path.
 
     The bytes are written under a hidden name that contains `name`, and renamed when they are on the disk. An empty
     file of the final name reserves the number against other processes.
@@ -89,7 +91,7 @@ def create_first_free(path: str, pieces: Iterable[bytes], *, placeholder: str, n
     Raises:
         OSError: it could not be written; no file remains.
     """
-    first = Path(path.replace(placeholder, "_0", 1))
+    first = Path(path.replace(placeholder, f"{mark}0", 1))
     disk.make_folder(first.parent)
     with contextlib.suppress(FileNotFoundError):
         first.lstat()  # fails, before its bytes are written, where a file cannot have this name
@@ -98,7 +100,7 @@ def create_first_free(path: str, pieces: Iterable[bytes], *, placeholder: str, n
     os.close(disk.fill(hidden, pieces))
     final: Path | None = None
     try:
-        final = _take_first_free(path, placeholder, disk)
+        final = _take_first_free(path, placeholder, mark, disk)
         disk.move(hidden, final)
     except BaseException:
         for left in (hidden, final):
@@ -109,9 +111,9 @@ def create_first_free(path: str, pieces: Iterable[bytes], *, placeholder: str, n
     return final
 
 
-def _take_first_free(path: str, placeholder: str, disk: Disk) -> Path:
+def _take_first_free(path: str, placeholder: str, mark: str, disk: Disk) -> Path:
     for number in itertools.count():
-        candidate = Path(path.replace(placeholder, f"_{number}", 1))
+        candidate = Path(path.replace(placeholder, f"{mark}{number}", 1))
         with contextlib.suppress(FileExistsError):
             disk.take_name(candidate)
             return candidate

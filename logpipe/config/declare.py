@@ -70,6 +70,7 @@ class Setting:
     defaults: Mapping[str, str] | None = None
     convert: Callable[[str], Any] | None = None
     placeholders: bool = False
+    owned: type[Any] | None = None
 
 
 def param(
@@ -136,12 +137,15 @@ def plugin_section(
     many: bool = False,
     required: bool = False,
     defaults: Mapping[str, str] | None = None,
+    owned: type[Any] | None = None,
 ) -> Any:
     """Declare a section that holds another plugin (`<parse>`, `<format>`, `<store>`).
 
     The value is a `PluginConf` to hand to `host.parser`, `host.formatter` or `host.outlet`; with `many` a list of
     them; None where the section is absent and there is no `default_type`. `defaults` are parameters that this
-    section has unless the user wrote them.
+    section has unless the user wrote them. `owned` is an Options class for parameters of this section that are not the
+    nested plugin's but the owner's (`weight` of roundrobin's `<store>`): they are read into `PluginConf.owned`, and the
+    nested plugin never sees them.
     """
     return Setting(
         "plugin",
@@ -152,6 +156,7 @@ def plugin_section(
         plugin_kind=kind,
         default_type=default_type,
         defaults=defaults,
+        owned=owned,
     )
 
 

@@ -51,6 +51,8 @@ class PluginConf:
     plugin_class: PluginClass
     options: Options
     element: Element
+    owned: Options | None = None
+    """What the owner reads of this section itself; None unless its `plugin_section` says that there is such a thing."""
 
 
 FindPlugin: TypeAlias = Callable[[str, str, Element, Report], PluginConf | None]
@@ -332,9 +334,24 @@ class _Reader:
             return None
         if self._find is None:
             raise LookupError(f"<{word}> holds a plugin: give read() a find function")
-        conf = self._find(setting.plugin_kind, kind_of_plugin, element, self.report)
+        if setting.owned is None:
+            conf = self._find(setting.plugin_kind, kind_of_plugin, element, self.report)
+        else:
+            conf = self._find_owned(setting.plugin_kind, kind_of_plugin, element, setting.owned)
         self.failed = self.failed or conf is None
         return conf
+
+    def _find_owned(self, kind: str, name: str, element: Element, owned: type[Options]) -> PluginConf | None:
+        """Read a section of which some parameters are the owner's; it is left as it was written."""
+        assert self._find is not None  # noqa: S101 - the caller has looked
+        written = element.params
+        words = {setting.name or attribute for attribute, setting in owned.settings().items()}
+        mine = replace(element, params={word: given for word, given in written.items() if word in words}, elements=[])
+        element.params = {word: given for word, given in written.items() if word not in words}
+        conf = self._find(kind, name, element, self.report)
+        element.params |= mine.params
+        read = owned.read(mine, self.report, strict=self._strict)
+        return None if conf is None else replace(conf, owned=read)
 
     def extra(self) -> dict[str, str]:
         pattern = self._cls._extra  # noqa: SLF001 - a class attribute of the class being read

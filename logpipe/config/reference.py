@@ -90,6 +90,8 @@ def sections(options: type[Options], path: str = "") -> Iterator[tuple[str, list
         elif setting.role == "plugin":
             default = "required" if setting.required else f"`{setting.default_type}`" if setting.default_type else ""
             rows.append(Row(f"<{word}>", f"{setting.plugin_kind} plugin", default, setting.doc, False))
+            if setting.owned is not None:
+                nested.append((word, setting.owned))
         elif setting.role == "raw":
             rows.append(Row(f"<{word}>", "section of your own names", "", setting.doc, False))
         elif not setting.removed:

@@ -38,11 +38,12 @@ _WITHOUT_ALIASES: Final = frozenset(
     {
         *(("input", name) for name in ("dummy", "forward", "monitor_agent", "secure_forward", "unix")),
         ("output", "secure_forward"),  # forward's code, behind TLS and a handshake
+        ("output", "secondary_file"),  # stands in a <secondary> only
         ("service_discovery", "file"),
         ("service_discovery", "srv"),
     }
 )
-INTO_ROUTER: Final = frozenset({"relabel", "copy", "rewrite_tag_filter"})
+INTO_ROUTER: Final = frozenset({"buffer", "copy", "relabel", "rewrite_tag_filter", "roundrobin"})
 """Outputs with a way of their own to be written below."""
 
 
@@ -160,9 +161,9 @@ class Writer:
         cls = stages()["output", name]
         began = len(self._lines)
         self._section(f"output {name}", cls.options_class)
-        if name == "copy":
+        if name in {"copy", "roundrobin"}:
             for _ in range(2):
-                self._place.used["output copy.store"] += 1
+                self._place.used[f"output {name}.store"] += 1
                 self._lines.append("<store>")
                 self._write_output(self._random.choice(("test", "file", "stdout", "relabel")))
                 self._lines.append("</store>")

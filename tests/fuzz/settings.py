@@ -118,6 +118,7 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "output file.symlink_path": lambda place: f"{place.output}/link",
     "output file.time_slice_format": one_of("%Y%m%d", "%Y%m%d%H", "%Y"),
     "output relabel.@label": lambda place: place.next_label(),
+    "output buffer.@label": lambda place: place.next_label(),
     "output rewrite_tag_filter.remove_tag_prefix": one_of("in", "in.", "x"),
     "output rewrite_tag_filter.remove_tag_regexp": one_of("/^in\\./", "/./"),
     "output rewrite_tag_filter.hostname_command": one_of("hostname", "hostname -s", "hostname -f"),

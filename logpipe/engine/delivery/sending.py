@@ -78,7 +78,7 @@ class Sending:
 
     async def write(self, output: Output[Any], chunk: Chunk, *, encoded: bool) -> None:
         """Have an output write a chunk or a part of one, within `delayed_commit_timeout` where it confirms later."""
-        if encoded and output.encode is None:
+        if encoded and output.encode is None and not output.takes_any_chunk:
             raise PermanentError(f"{output.types[0]} cannot write what was encoded for another output")
         if not output.delayed_commit:
             await output.write(chunk)
