@@ -7,11 +7,13 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from logpipe import EventBatch, Input, InputHost, InvalidSetting, Options, Record, param, raw_section
-from logpipe.tree import Element
+from logpipe import EventBatch, Input, InputHost, InvalidSetting, LogpipeError, Options, Record, param, section
+from logpipe.storage import Storage, StorageOptions
 
 _SLICES: Final = 10
 """The number of parts in which a second's events are emitted."""
+_LAST_NUMBER: Final = "auto_increment_value"
+"""What fluentd calls it in its file."""
 
 
 def _samples(text: str) -> list[Record]:
@@ -35,7 +37,9 @@ class SampleOptions(Options):
     tag: str = param("Tag of the events.")
     size: int = param("Number of events at a time, `rate` times a second.", default=1)
     rate: int = param("How many times a second events are emitted.", default=1)
-    auto_increment_key: str | None = param("Field for a number that counts up from 0.", default=None)
+    auto_increment_key: str | None = param(
+        "Field for a number that counts up from 0, after a restart from where `<storage>` has it.", default=None
+    )
     sample: list[Record] = param(
         "A JSON object, or a list of objects that are emitted in turn.",
         default='[{"message":"sample"}]',
@@ -44,7 +48,7 @@ class SampleOptions(Options):
     )
     reuse_record: bool = param("Accepted for compatibility: each event has a record of its own.", default=False)
     suspend: bool = param("Without effect, in fluentd too.", default=False, deprecated="remove it")
-    storage: list[Element] = raw_section("Accepted for compatibility: the number starts at 0 again after a restart.")
+    storage: StorageOptions | None = section("Where the last number of `auto_increment_key` is kept.")
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield numbers that are out of range."""
@@ -66,9 +70,30 @@ class Sample(Input[SampleOptions], type=("sample", "dummy")):
     def __init__(self, options: SampleOptions, host: InputHost) -> None:
         super().__init__(options, host)
         self._turns = itertools.cycle(options.sample)
-        self._numbers = itertools.count()
+        is_counting = options.auto_increment_key is not None
+        self._storage = Storage(options.storage, host, usage="suspend") if is_counting else None
         self._is_quiet = False
         self._lost = host.counter("lost_records", "Sample events that no output accepted.")
+
+    async def start(self) -> None:
+        """Read how far the numbers had come.
+
+        Raises:
+            LogpipeError, OSError: the file of `<storage>` cannot be used.
+        """
+        if self._storage is None:
+            return
+        await self._storage.start()
+        last = self._storage.get(_LAST_NUMBER)
+        if last is not None and type(last) is not int:
+            raise LogpipeError(f"the storage has {last!r} for {_LAST_NUMBER}, which is no integer: move its file away")
+        if self.options.storage is not None and not self._storage.is_kept:
+            self.host.log.warning("both of Plugin @id and path for <storage> are not specified. Using on-memory store.")
+
+    async def stop(self) -> None:
+        """Save how far the numbers have come."""
+        if self._storage is not None:
+            await self._storage.stop()
 
     async def run(self) -> None:
         """Emit until cancelled."""
@@ -89,14 +114,17 @@ class Sample(Input[SampleOptions], type=("sample", "dummy")):
         if count == 0 or self._is_quiet:
             return
         now = self.host.clock.now()
+        records = await self._records(count)
         try:
-            await self.host.emit(EventBatch(self.options.tag, [now] * count, [self._record() for _ in range(count)]))
+            await self.host.emit(EventBatch(self.options.tag, [now] * count, records))
         except Exception as error:  # noqa: BLE001 - compat: in_sample.rb goes on, whatever an output says
             self._lost.add(count)
             self.host.log.debug("sample events were not accepted: %r", error)
 
-    def _record(self) -> Record:
-        record = dict(next(self._turns))
-        if self.options.auto_increment_key is not None:
-            record[self.options.auto_increment_key] = next(self._numbers)
-        return record
+    async def _records(self, count: int) -> list[Record]:
+        records = [dict(next(self._turns)) for _ in range(count)]
+        if self._storage is not None:
+            last = await self._storage.update(_LAST_NUMBER, lambda last: (-1 if last is None else last) + count)
+            for number, record in enumerate(records, start=last - count + 1):
+                record[str(self.options.auto_increment_key)] = number
+        return records
