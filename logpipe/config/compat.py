@@ -304,6 +304,11 @@ _GROUPS: Final[Mapping[Group, tuple[str, Collection[str], _Fill]]] = {
 """Each group's section, the parameters that make it necessary, and the function that fills it."""
 
 
+def names_of(group: str) -> Collection[str]:
+    """Return the flat parameters of a group, but for those that stand in a section as they do flat."""
+    return _GROUPS[group][1] if group in _GROUPS else ()  # type: ignore[index]  # looked up by any text
+
+
 def section_of(name: str) -> str:
     """Return today's section for a flat parameter of 0.12; "" for other names."""
     return next((section for section, names, _ in _GROUPS.values() if name in names), "")

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from logpipe.config.comparison import compare, comparison_page, read_lines
 from logpipe.config.conversion import FileMode, Seconds, Size
 from logpipe.config.declare import REQUIRED, Setting
 from logpipe.config.options import Options, PluginClass, hints, options_class
@@ -51,6 +52,9 @@ def write_pages(classes: Iterable[PluginClass], folder: Path, *, check: bool = F
     pages = {folder / f"{cls.kind}-{cls.types[0]}.md": page(cls) for cls in plugins}
     pages[folder / "README.md"] = _index(plugins)
     pages[folder / "settings.json"] = json.dumps([_json(cls) for cls in plugins], indent=1, ensure_ascii=False) + "\n"
+    listed = folder / "fluentd.tsv"
+    if listed.is_file():
+        pages[folder / "fluentd.md"] = comparison_page(compare(read_lines(listed.read_text("utf-8")), plugins), HEAD)
     stale = [path for path, text in pages.items() if not path.is_file() or path.read_text("utf-8") != text]
     stale += [path for path in sorted(folder.glob("*.md")) if path not in pages]
     if not check:

@@ -32,6 +32,7 @@ class MonitorAgentOptions(Options):
         "Tag of events that hold the same as /api/plugins.json; none are made without it.", default=None
     )
     emit_interval: Seconds = param("How often these events are made.", default="60s")
+    emit_config: bool = param("0.12's: put the parameters of each plugin into its event, too.", default=False)
     include_config: bool = param(
         "Show the parameters of each plugin's section, secrets masked; ?with_config=no leaves them out.", default=False
     )
@@ -110,7 +111,8 @@ class MonitorAgent(Input[MonitorAgentOptions], type="monitor_agent"):
     async def _emit(self, tag: str) -> None:
         now = self.host.clock.now()
         # compat: in_monitor_agent.rb leaves config and retry out of events, whatever is included elsewhere
-        records = [show(state, Shown()) for state in self.host.monitor.plugins()]
+        shown = Shown(config=self.options.emit_config)
+        records = [show(state, shown) for state in self.host.monitor.plugins()]
         count = len(records)
         try:
             await self.host.emit(EventBatch(tag, [now] * count, records))

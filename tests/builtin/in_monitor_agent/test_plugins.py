@@ -258,6 +258,17 @@ async def test_events() -> None:
         assert not {"config", "retry"} & set(events[0].record) | {"config", "retry"} & set(events[1].record)
 
 
+async def test_events_with_settings() -> None:
+    """0.12's emit_config puts each plugin's parameters into its event."""
+    clock = ManualClock()
+    async with pipeline(
+        source("tag m\nemit_config true") + "<match m>\n@type test\n</match>\n", clock=clock
+    ) as running:
+        await running.wait_for(lambda: clock.sleepers)
+        await clock.advance(60)
+        assert [event.record["config"]["@type"] for event in running.events("m")] == ["monitor_agent", "test"]
+
+
 async def test_events_that_nobody_takes() -> None:
     """They are counted as lost, and the next ones are made."""
     clock = ManualClock()

@@ -1,0 +1,143 @@
+"""Fluentd's settings beside ours: `docs/reference/fluentd.tsv` lists the former, the Options classes have the latter.
+
+Each line of the list has kind, type, parameter, versions (1, 0.12), Fluentd's default and a note, between tabs. A
+parameter of a nested section is written `section.parameter`, a section itself `<section>`; the type `*` is what all of
+a kind have. The kind `section` is for sections that stages share, `flat` for 0.12's parameters that are moved into one.
+A note is empty, `no effect: REASON` where we take a parameter and ignore it, or `absent: REASON` where we do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from logpipe.config.compat import names_of
+from logpipe.config.declare import Setting
+from logpipe.config.options import Options, PluginClass, hints, options_class
+
+_IGNORED: Final = re.compile(r"(Accepted for [^:;,.]*[:;]|Without effect[:,])\s*(.*)", re.DOTALL)
+"""How the sentence of a setting begins that has no effect, and is none to warn of."""
+
+
+class Line(NamedTuple):
+    """A parameter of Fluentd's."""
+
+    kind: str
+    type: str
+    parameter: str
+    versions: str
+    default: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A parameter of Fluentd's beside ours."""
+
+    line: Line
+    status: str
+    """yes, no effect, absent, stage missing, or unknown: we lack it and nothing says why."""
+    reason: str = ""
+
+
+def read_lines(text: str) -> list[Line]:
+    """Return the list's lines.
+
+    Raises:
+        ValueError: a line has another number of columns, or a note of another form.
+    """
+    lines = [Line(*row.split("\t")) for row in text.splitlines()[1:]]
+    for line in lines:
+        if line.note and not line.note.startswith(("no effect: ", "absent: ")):
+            raise ValueError(f"{line.kind} {line.type} {line.parameter}: a note begins with no effect: or absent:")
+    return lines
+
+
+def compare(lines: Iterable[Line], classes: Iterable[PluginClass]) -> list[Compared]:
+    """Return each parameter with what is here in its place; classes are those of the installed stages."""
+    by_name = {(cls.kind, name): cls for cls in classes for name in cls.types}
+    shared = dict(_shared_sections(by_name.values()))
+    return [_compared(line, by_name, shared) for line in lines]
+
+
+def _compared(
+    line: Line, by_name: Mapping[tuple[str, str], PluginClass], shared: Mapping[str, type[Options]]
+) -> Compared:
+    if line.kind == "flat":
+        known = line.parameter in names_of(line.type)
+        return _told(line, Setting("param", "") if known else None)
+    if line.kind == "section":
+        options = [shared[line.type]] if line.type in shared else []
+    elif line.type == "*":
+        options = [cls.options_class for (kind, _), cls in by_name.items() if kind == line.kind]
+    else:
+        cls = by_name.get((line.kind, line.type))
+        if cls is not None and any(line.parameter in names_of(group) for group in cls.compat):
+            return Compared(line, "yes", "moved into its section")
+        options = [] if cls is None else [cls.options_class]
+    if not options:
+        return Compared(line, "stage missing")
+    found = [_find(each, line.parameter) for each in options]
+    return _told(line, None if None in found else found[0])
+
+
+def _told(line: Line, found: Setting | None) -> Compared:
+    word, _, reason = line.note.partition(": ")
+    if found is None:
+        return Compared(line, "absent", reason) if word == "absent" else Compared(line, "unknown")
+    ignored = _IGNORED.match(found.doc)
+    if found.no_effect or ignored or word == "no effect":
+        return Compared(line, "no effect", reason or found.no_effect or (ignored[2] if ignored else ""))
+    return Compared(line, "yes", f"removed: {found.removed}" if found.removed else "")
+
+
+def _find(options: type[Options], parameter: str) -> Setting | None:
+    """Return the setting that a parameter is, by its name or its alias, through nested sections."""
+    head, dot, rest = parameter.partition(".")
+    section = head[1:-1] if head.startswith("<") else head if dot else ""
+    for name, setting in options.settings().items():
+        word = setting.name or name
+        if section and word == section and setting.role in {"section", "plugin", "raw"}:
+            if not dot:
+                return setting
+            inner = setting.owned if setting.role == "plugin" else options_class(hints(options)[name])
+            return None if inner is None else _find(inner, rest)
+        if not section and head in {word, setting.alias} and setting.role in {"param", "argument"}:
+            return setting
+    extra = options._extra  # noqa: SLF001 - a class attribute, as for who reads it
+    return Setting("param", "") if extra is not None and not section and extra.fullmatch(head) else None
+
+
+def _shared_sections(classes: Iterable[PluginClass]) -> Iterator[tuple[str, type[Options]]]:
+    for cls in classes:
+        for name, setting in cls.options_class.settings().items():
+            if setting.role == "section":
+                yield setting.name or name, options_class(hints(cls.options_class)[name])
+
+
+def comparison_page(compared: Iterable[Compared], head: str) -> str:
+    """Return the page that shows the comparison."""
+    lines = [
+        head,
+        "# Fluentd's settings and ours\n",
+        "Every setting of the stages that ship with Fluentd 1.19.3 and 0.12, and whether it is here. *No effect* is "
+        "accepted and ignored, for the reason given. Settings of ours that Fluentd does not have are in the pages of "
+        "the stages.\n",
+    ]
+    before = ""
+    for each in compared:
+        line = each.line
+        title = f"## {line.kind} {'(all)' if line.type == '*' else f'`{line.type}`'}\n"
+        if title != before:
+            lines += ([""] if before else []) + [
+                title,
+                "| setting | fluentd | default there | here | why |",
+                "|---|---|---|---|---|",
+            ]
+            before = title
+        default = f"`{line.default}`" if line.default and "`" not in line.default else ""
+        row = (f"`{line.parameter}`", line.versions, default, each.status, each.reason.replace("\n", " "))
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |")
+    return "\n".join(lines) + "\n"
