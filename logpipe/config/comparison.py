@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from logpipe.config.compat import names_of
 from logpipe.config.declare import Setting
@@ -79,8 +79,8 @@ def _compared(
         options = [] if cls is None else [cls.options_class]
     if not options:
         return Compared(line, "stage missing")
-    found = [_find(each, line.parameter) for each in options]
-    return _told(line, None if None in found else found[0])
+    found = [setting_of(each, line.parameter) for each in options]
+    return _told(line, None if found[0] is None or None in found else found[0][0])
 
 
 def _told(line: Line, found: Setting | None) -> Compared:
@@ -93,21 +93,21 @@ def _told(line: Line, found: Setting | None) -> Compared:
     return Compared(line, "yes", f"removed: {found.removed}" if found.removed else "")
 
 
-def _find(options: type[Options], parameter: str) -> Setting | None:
-    """Return the setting that a parameter is, by its name or its alias, through nested sections."""
+def setting_of(options: type[Options], parameter: str) -> tuple[Setting, Any] | None:
+    """Return the setting that a parameter is, by its name or its alias, through nested sections; and its type."""
     head, dot, rest = parameter.partition(".")
     section = head[1:-1] if head.startswith("<") else head if dot else ""
     for name, setting in options.settings().items():
         word = setting.name or name
         if section and word == section and setting.role in {"section", "plugin", "raw"}:
             if not dot:
-                return setting
+                return setting, hints(options)[name]
             inner = setting.owned if setting.role == "plugin" else options_class(hints(options)[name])
-            return None if inner is None else _find(inner, rest)
+            return None if inner is None else setting_of(inner, rest)
         if not section and head in {word, setting.alias} and setting.role in {"param", "argument"}:
-            return setting
+            return setting, hints(options)[name]
     extra = options._extra  # noqa: SLF001 - a class attribute, as for who reads it
-    return Setting("param", "") if extra is not None and not section and extra.fullmatch(head) else None
+    return (Setting("param", "", None), str) if extra is not None and not section and extra.fullmatch(head) else None
 
 
 def _shared_sections(classes: Iterable[PluginClass]) -> Iterator[tuple[str, type[Options]]]:

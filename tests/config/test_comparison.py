@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from logpipe import Filter, Options, Record, param, section
-from logpipe.config.comparison import Line, compare, read_lines
-from logpipe.registry import ELSEWHERE, Registry
+from logpipe.config.comparison import Line, compare, read_lines, setting_of
+from logpipe.config.conversion import converter
+from logpipe.config.declare import REQUIRED
+from logpipe.config.options import default_value
+from logpipe.registry import ELSEWHERE, KINDS, Registry
 
 LIST: Final = Path(__file__).parents[2] / "docs" / "reference" / "fluentd.tsv"
 
@@ -53,6 +57,50 @@ def test_every_setting_of_fluentd_is_here_or_there_is_a_reason() -> None:
     assert needless == [], f"it is here: remove its note from {LIST.name}"
     assert len(lines) > 500
     assert len({line[:3] for line in lines}) == len(lines)
+
+
+OTHERWISE: Final = {
+    "tail.read_lines_limit": "as many as fit, which is a setting of speed",
+    "record_transformer.auto_typecast": "unset, since compat decides",
+    "json.time_type": "unset: float, unless time_format is set",
+}
+"""Settings whose default is written otherwise than fluentd's, and why it comes to the same."""
+
+
+def _default_there(line: Line) -> str | None:
+    """Return fluentd's default as a user would write it, None for nil."""
+    if line.default == "nil":
+        return None
+    return str(json.loads(line.default)) if line.default.startswith('"') else line.default
+
+
+def test_defaults_are_those_of_fluentd() -> None:
+    """Of every setting that stands in one stage, where its default is text, a number or a word."""
+    registry = Registry()
+    others, seen = [], 0
+    for line in read_lines(LIST.read_text("utf-8")):
+        cls = None if line.kind not in KINDS or line.type == "*" else registry.get(line.kind, line.type)
+        found = None if cls is None else setting_of(cls.options_class, line.parameter)
+        name = f"{line.type}.{line.parameter}"
+        if (
+            found is None
+            or "1" not in line.versions.split()
+            or line.default[:1] in {"", "[", "{", "/", "…"}
+            or name in OTHERWISE
+        ):
+            continue
+        setting, hint = found
+        seen += 1
+        if line.default == "REQ" or setting.default is REQUIRED:
+            same = line.default == "REQ" and setting.default is REQUIRED
+        elif (there := _default_there(line)) is None:
+            same = setting.default in {None, ""}
+        else:
+            same = (setting.convert or converter(hint))(there) == default_value(setting, hint)
+        if not same:
+            others.append(f"{line.kind} {name}: {line.default} there, {setting.default!r} here")
+    assert others == []
+    assert seen > 80
 
 
 @pytest.mark.parametrize(
