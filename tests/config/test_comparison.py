@@ -60,11 +60,12 @@ def test_every_setting_of_fluentd_is_here_or_there_is_a_reason() -> None:
 
 
 OTHERWISE: Final = {
+    "http.tls_version": "unset: TLSv1_3 as well, as with all of ours",
     "tail.read_lines_limit": "as many as fit, which is a setting of speed",
     "record_transformer.auto_typecast": "unset, since compat decides",
     "json.time_type": "unset: float, unless time_format is set",
 }
-"""Settings whose default is written otherwise than fluentd's, and why it comes to the same."""
+"""Settings whose default is written otherwise than fluentd's, and why."""
 
 
 def _default_there(line: Line) -> str | None:

@@ -68,7 +68,7 @@ class HttpOptions(Options):
     add_tag_prefix: str | None = param("Put before tags, with a dot.", default=None)
     blocking_timeout: Seconds = param(
         "How long fluentd's loop waits for events of the network.",
-        default="0.5s",
+        default=0.5,
         no_effect="nothing here waits so: what comes is read at once",
     )
     cors_allow_origins: list[str] | None = param(
