@@ -1,4 +1,8 @@
-"""A door for parsers, formatters and outputs: text that may be no UTF-8, events as bytes, times as text, `<inject>`."""
+"""A door for parsers, formatters and outputs: text that may be no UTF-8, events as bytes, times as text, sections.
+
+`ParseOptions` and `FieldParser` are the base of parsers, `FormatOptions` and `LineOptions` of formatters, and
+`InjectOptions` is `<inject>`.
+"""
 
 from logpipe.config.time_options import TimeOptions as TimeOptions
 from logpipe.event import Const as Const
@@ -13,9 +17,17 @@ from logpipe.event import pieces_in as pieces_in
 from logpipe.event import size_of as size_of
 from logpipe.event import spans_of as spans_of
 from logpipe.event import unpack_records as unpack_records
+from logpipe.format import FormatOptions as FormatOptions
+from logpipe.format import LineFormatter as LineFormatter
+from logpipe.format import LineOptions as LineOptions
+from logpipe.format import on_one_line as on_one_line
 from logpipe.inject import InjectOptions as InjectOptions
 from logpipe.inject import compile_inject as compile_inject
+from logpipe.parse.fields import FieldParser as FieldParser
+from logpipe.parse.options import ParseOptions as ParseOptions
+from logpipe.parse.types import split_text as split_text
 from logpipe.plugin import LineParser as LineParser
+from logpipe.plugin import ParsedLines as ParsedLines
 from logpipe.plugin import RecordFormatter as RecordFormatter
 from logpipe.raw_text import escaped as escaped
 from logpipe.raw_text import holds_bytes as holds_bytes

@@ -20,6 +20,7 @@ from logpipe.plugin.host import Monitor as Monitor
 from logpipe.plugin.host import Outlet as Outlet
 from logpipe.plugin.host import OutputHost as OutputHost
 from logpipe.plugin.host import Parsed as Parsed
+from logpipe.plugin.host import ParsedLines as ParsedLines
 from logpipe.plugin.host import PluginState as PluginState
 from logpipe.plugin.host import RecordFormatter as RecordFormatter
 from logpipe.plugin.host import RetryState as RetryState

@@ -8,7 +8,7 @@ from typing import Any
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, LineBatch, Record, Time
 from logpipe.plugin.failures import told
-from logpipe.plugin.host import Parsed
+from logpipe.plugin.host import Parsed, ParsedLines
 from logpipe.plugin.stages import O, Plugin
 from logpipe.raw_text import escaped, is_utf8, unescape_values
 
@@ -36,12 +36,15 @@ class Parser(Plugin[O]):
         A line comes without its newline. What is not UTF-8 is never fatal, and never changed: a text that holds such
         bytes is `bytes` in the record (`logpipe.text_or_bytes`).
         """
-        parsed = Parsed([], [], [])
+        numbers: list[int] = []
+        errors: dict[int, ParseError] = {}
+        parsed = ParsedLines([], [], [], numbers, errors)
         for number, line in enumerate(lines):
             text = escaped(line)
             try:
                 events = self.parse(text)
-            except ParseError:
+            except ParseError as error:
+                errors[number] = error
                 events = []
             if not events:
                 parsed.unmatched.append(number)
@@ -49,6 +52,7 @@ class Parser(Plugin[O]):
             for time, record in events:
                 parsed.times.append(now if time is None else time)
                 parsed.records.append(record if valid else unescape_values(record))
+                numbers.append(number)
         return parsed
 
     lines: Callable[[bytes, int, int, Time], tuple[LineBatch, list[int]] | None] | None = None

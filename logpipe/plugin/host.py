@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from logpipe.config.options import PluginConf
+from logpipe.errors import ParseError
 from logpipe.event import EventBatch, LineBatch, Receipt, Record, Time
 from logpipe.files import Files
 from logpipe.metrics import Counter, Measurement
@@ -27,6 +28,46 @@ class Parsed(NamedTuple):
     records: list[Record]
     unmatched: list[int]
     """Numbers of the lines that are not in the format, counted from 0."""
+
+    @property
+    def numbers(self) -> Sequence[int] | None:
+        """The number of each record's line; None where each line that is not in `unmatched` has one record."""
+        return None
+
+    @property
+    def errors(self) -> Mapping[int, ParseError]:
+        """What is wrong with those lines in `unmatched` that are in the format but for their time, as far as known."""
+        return {}
+
+
+class ParsedLines(Parsed):
+    """The same, from a parser that says of which line each record is, and why some are unmatched."""
+
+    _numbers: Sequence[int]
+    _errors: Mapping[int, ParseError]
+
+    def __new__(
+        cls,
+        times: list[Time],
+        records: list[Record],
+        unmatched: list[int],
+        numbers: Sequence[int],
+        errors: Mapping[int, ParseError],
+    ) -> Self:
+        """Make it of its parts, in the order of the attributes."""
+        made = super().__new__(cls, times, records, unmatched)
+        made._numbers, made._errors = numbers, errors
+        return made
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The number of each record's line."""
+        return self._numbers
+
+    @property
+    def errors(self) -> Mapping[int, ParseError]:
+        """What is wrong with those lines in `unmatched` that are in the format but for their time."""
+        return self._errors
 
 
 class LineParser(Protocol):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, param
-from logpipe.builtin.formatters.format_options import FormatOptions
-from logpipe.codec import dump_record, dump_records, replaced_texts
+from logpipe.codec import LineOptions, dump_record, dump_records, replaced_texts
 
 
-class JsonOptions(FormatOptions):
+class JsonOptions(LineOptions):
     """Settings of `<format> @type json`."""
 
     json_parser: str = param("Accepted for compatibility: there is one JSON writer here.", default="oj")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logpipe import Host, Time, param
-from logpipe.builtin.formatters.format_options import FormatOptions, LineFormatter, on_one_line
-from logpipe.codec import compile_typed_formatter
+from logpipe.codec import LineFormatter, LineOptions, compile_typed_formatter, on_one_line
 
 
 def _delimiter(text: str) -> str:
@@ -16,7 +15,7 @@ def _delimiter(text: str) -> str:
     return "," if "COMMA" in text.upper() else "\t"
 
 
-class OutFileOptions(FormatOptions):
+class OutFileOptions(LineOptions):
     """Settings of `<format> @type out_file`."""
 
     output_time: bool = param("Begin with the time.", default=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from logpipe import Formatter, Host, Record, Time, param
-from logpipe.builtin.formatters.format_options import FormatOptions
+from logpipe.codec import LineOptions
 from logpipe.ruby import to_s
 
 
-class SingleValueOptions(FormatOptions):
+class SingleValueOptions(LineOptions):
     """Settings of `<format> @type single_value`."""
 
     message_key: str = param("The field to write.", default="message")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, param
-from logpipe.builtin.formatters.format_options import FormatOptions, LineFormatter, on_one_line
-from logpipe.codec import compile_formatter
+from logpipe.codec import FormatOptions, LineFormatter, compile_formatter, on_one_line
 from logpipe.ruby import inspect
 
 

@@ -279,14 +279,14 @@ class EventMaker:
         whole = Parsed([], [], [])
         for number, line in enumerate(lines):
             try:
-                times, records, unmatched = self._parse_lines([line], now)
+                parsed = self._parse_lines([line], now)
             except MemoryError:
                 raise
             except Exception as caught:  # noqa: BLE001 - as above
-                error, times, records, unmatched = caught, [], [], [0]
-            whole.times.extend(times)
-            whole.records.extend(records)
-            whole.unmatched.extend(number for _ in unmatched)
+                error, parsed = caught, Parsed([], [], [0])
+            whole.times.extend(parsed.times)
+            whole.records.extend(parsed.records)
+            whole.unmatched.extend(number for _ in parsed.unmatched)
         if self._messages.allowed(trail.name, "invalid line found", 1):
             self._host.log.warning("invalid line found file=%s error=%r", trail.name, str(error))
         return whole

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from logpipe import Host, Parsed, PluginConf, Record, Time, param, plugin_section
-from logpipe.builtin.parsers.field_parser import FieldParser
-from logpipe.builtin.parsers.parse_options import ParseOptions
-from logpipe.codec import LineParser, text_or_bytes, texts_or_bytes
+from logpipe.codec import FieldParser, LineParser, ParseOptions, text_or_bytes, texts_or_bytes
 
 
 class CriOptions(ParseOptions):
@@ -83,12 +82,16 @@ class CriParser(FieldParser[CriOptions], type="cri"):
         if any(len(row) < 4 for row in rows):
             return super().parse_lines(lines, now)
         parsed = message.parse_lines([row[3] for row in rows], now)
-        if len(parsed.records) + len(parsed.unmatched) != len(rows):
+        if len(parsed.records) + len(parsed.unmatched) != len(rows) or not _are_single(parsed.numbers):
             # a message with several events: assign them to lines one by one
             return super().parse_lines(lines, now)
         if self.options.merge_cri_fields:
             _merge(parsed, rows)
         return parsed
+
+
+def _are_single(numbers: Sequence[int] | None) -> bool:
+    return numbers is None or isinstance(numbers, range) or len({*numbers}) == len(numbers)
 
 
 def _merge(parsed: Parsed, rows: list[list[bytes]]) -> None:

@@ -10,9 +10,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from logpipe import Parsed, ParseError, Record, Time, param
-from logpipe.builtin.parsers.field_parser import FieldParser
-from logpipe.builtin.parsers.parse_options import ParseOptions
-from logpipe.codec import TimeType, escaped, unescape_values
+from logpipe.codec import FieldParser, ParseOptions, TimeType, escaped, unescape_values
 
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG: Final = b"0" * 19

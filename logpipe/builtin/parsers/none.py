@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from logpipe import Parsed, Parser, Record, Time, param
-from logpipe.builtin.parsers.parse_options import ParseOptions
-from logpipe.codec import texts_or_bytes
+from logpipe.codec import ParseOptions, texts_or_bytes
 
 
 class NoneOptions(ParseOptions):

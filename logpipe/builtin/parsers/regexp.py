@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from logpipe import Host, InvalidSetting, Parsed, Record, Time, param
-from logpipe.builtin.parsers.field_parser import FieldParser
-from logpipe.builtin.parsers.parse_options import ParseOptions
-from logpipe.codec import escaped, unescaped
+from logpipe.codec import FieldParser, ParseOptions, escaped, unescaped
 from logpipe.ruby import (
     ExpressionError,
     Pattern,

@@ -123,3 +123,14 @@ def test_cri_unknown_inner_parser() -> None:
     """The inner section's mistakes are found at start."""
     with pytest.raises(ConfigError, match='"expression" is required'):
         build(CriParser, "<parse>\n@type regexp\n</parse>")
+
+
+def test_messages_of_several_events_and_of_none() -> None:
+    """Each event gets the fields of its own line, though there are as many events as lines."""
+    lines = [CRI.replace(b"Hello Fluentd", text) for text in (b"[]", b'[{"a":1},{"a":2}]', b'{"a":3}')]
+    lines[2] = lines[2].replace(b"stdout F", b"stderr P")
+    parsed = build(CriParser, JSON).parse_lines(lines, NOW)
+    assert parsed.records == [
+        {"a": 2, "stream": "stdout", "logtag": "F"},
+        {"a": 3, "stream": "stderr", "logtag": "P"},
+    ]

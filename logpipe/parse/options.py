@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from datetime import UTC
 
-from logpipe import InvalidSetting, Seconds, param
-from logpipe.builtin.parsers.field_types import compile_types
-from logpipe.codec import TimeOptions, TimeType
+from logpipe.config.conversion import Seconds
+from logpipe.config.declare import InvalidSetting, param
+from logpipe.config.time_options import TimeOptions
+from logpipe.parse.types import compile_types
+from logpipe.time_format import TimeType
 
 
 class ParseOptions(TimeOptions):

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, Literal, TypeVar
 
-from logpipe import EventBatch, Formatter, Host, Record, Time, param
-from logpipe.codec import TimeOptions, TimeType, dump_record, dump_records, replaced_texts
+from logpipe.config.declare import param
+from logpipe.config.time_options import TimeOptions
+from logpipe.event import EventBatch, Record, Time
+from logpipe.plugin import Formatter, Host
+from logpipe.record_json import dump_record, dump_records, replaced_texts
+from logpipe.time_format import TimeType
 
 _BREAKS: Final = {
     **{place: f"\\x{place:02x}" for place in (*range(32), *range(127, 160))},
@@ -25,14 +29,18 @@ def on_one_line(tag: str) -> bytes:
 
 
 class FormatOptions(TimeOptions):
-    """How times are written, and how lines end."""
-
-    newline: Literal["lf", "crlf"] = param("The end of a line.", default="lf")
+    """How times are written, by formatters that write them."""
 
     @property
     def effective_time_type(self) -> TimeType:
         """The `time_type` in force."""
         return self.time_type or "string"
+
+
+class LineOptions(FormatOptions):
+    """How lines end, too, for formatters that write one an event."""
+
+    newline: Literal["lf", "crlf"] = param("The end of a line.", default="lf")
 
     @property
     def line_end(self) -> str:

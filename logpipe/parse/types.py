@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import Any, Final, TypeAlias
 
-from logpipe import ParseError, Record
-from logpipe.codec import TimeType, compile_typed_parser, escaped, find_zone, unescaped
-from logpipe.ruby import convert_float, convert_integer, limited_search, to_s
+from logpipe.config.values import convert_float, convert_integer
+from logpipe.errors import ParseError
+from logpipe.event import Record
+from logpipe.expression.runtime.text import to_s
+from logpipe.expression.time_limit import TimeLimitExceeded, limited_search
+from logpipe.raw_text import escaped, unescaped
+from logpipe.time_format import TimeType, compile_typed_parser, find_zone
 
 _NANOS: Final = 1_000_000_000
 _TRUTHS: Final = frozenset({"true", "yes", "1"})
@@ -36,7 +40,7 @@ def compile_fields(
     conversions = compile_types(types)
     if null_pattern is None and not null_empty:
         return _typed(conversions) if conversions else None
-    matches = limited_search(null_pattern) if null_pattern is not None else lambda _: None
+    matches = _in_time(null_pattern) if null_pattern is not None else lambda _: None
 
     def convert(record: Record) -> None:
         for field, value in record.items():
@@ -47,6 +51,19 @@ def compile_fields(
                 record[field] = conversions[field](value)
 
     return convert
+
+
+def _in_time(pattern: re.Pattern[str]) -> Callable[[str], re.Match[str] | None]:
+    """Return a pattern's search, for which a text that takes too long does not match."""
+    search = limited_search(pattern)
+
+    def matches(text: str) -> re.Match[str] | None:
+        try:
+            return search(text)
+        except TimeLimitExceeded:
+            return None
+
+    return matches
 
 
 def _typed(conversions: dict[str, Convert]) -> Callable[[Record], None]:
@@ -130,12 +147,26 @@ def _zone_and_format(option: str) -> tuple[tzinfo | None, str | None]:
         return None, option or None
 
 
+_BLANKS: Final = re.compile(r"[ \t\n\v\f\r]+")
+
+
+def split_text(text: str, delimiter: str, most: int = 0) -> list[str]:
+    """Return a text's parts, as Ruby's `split` does: all, or at most so many, of which the last has the rest.
+
+    A delimiter of one space stands for any white space, and what leads is none. Empty parts at the end are kept.
+    """
+    if delimiter != " ":
+        return text.split(delimiter, most - 1)
+    text = text.lstrip(" \t\n\v\f\r")
+    return _BLANKS.split(text, max(most - 1, 0)) if most != 1 else [text]
+
+
 def _array(delimiter: str) -> Convert:
     def convert(value: Any) -> list[str | bytes]:
         text = to_s(value)
-        # compat: Ruby's split reads a single space as any white space, and drops empty parts at the end; without a
-        # delimiter, as in `types a:array: ,b:…` where lists lose blanks, it splits the text into characters
-        parts = list(text) if not delimiter else text.split() if delimiter == " " else text.split(delimiter)
+        # compat: Ruby's split drops empty parts at the end; without a delimiter, as in `types a:array: ,b:…` where
+        # lists lose blanks, it splits the text into characters
+        parts = list(text) if not delimiter else split_text(text, delimiter)
         while parts and not parts[-1]:
             parts.pop()
         return list(map(unescaped, parts)) if type(value) is bytes else [*parts]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-from logpipe import Host, Parsed, ParseError, Parser, Record, Time
-from logpipe.builtin.parsers.field_types import compile_fields
-from logpipe.builtin.parsers.parse_options import ParseOptions
-from logpipe.codec import compile_typed_parser
+from logpipe.errors import ParseError
+from logpipe.event import Record, Time
+from logpipe.parse.options import ParseOptions
+from logpipe.parse.types import compile_fields
+from logpipe.plugin import Host, Parsed, ParsedLines, Parser
+from logpipe.time_format import compile_typed_parser
 
 P = TypeVar("P", bound=ParseOptions)
 
@@ -23,7 +25,10 @@ _MISSING: Final = _Missing()
 
 
 class FieldParser(Parser[P]):
-    """Takes the time from records and converts their fields, by the common settings of `<parse>`."""
+    """Takes the time from records and converts their fields, by the common settings of `<parse>`.
+
+    A parser that derives from it makes a record of texts for each line, and has `event` or `parsed` do the rest.
+    """
 
     def __init__(self, options: P, host: Host) -> None:
         super().__init__(options, host)
@@ -58,7 +63,11 @@ class FieldParser(Parser[P]):
     def parsed(self, records: list[Record], now: Time, *, numbers: Sequence[int], unmatched: list[int]) -> Parsed:
         """Return the events of many records; those whose time is in another format are unmatched.
 
-        `numbers` are the line numbers of the records, `unmatched` the lines already found to be unmatched.
+        Args:
+            records: what was made of the lines; their fields are converted in place.
+            now: the time of those without one.
+            numbers: the line number of each record.
+            unmatched: the numbers of the lines already found to be unmatched.
         """
         parsed = self._timed(records, now, numbers, unmatched)
         if self._convert is not None:
@@ -68,10 +77,10 @@ class FieldParser(Parser[P]):
 
     def _timed(self, records: list[Record], now: Time, numbers: Sequence[int], unmatched: list[int]) -> Parsed:
         if self._key is None:
-            return Parsed([now] * len(records), records, unmatched)
+            return ParsedLines([now] * len(records), records, unmatched, numbers, {})
         values = self._take(records, self._key)
         try:
-            return Parsed(self._time.many(values), records, unmatched)
+            return ParsedLines(self._time.many(values), records, unmatched, numbers, {})
         except ParseError:
             return self._timed_one_by_one(records, values, now, numbers, unmatched)
 
@@ -81,16 +90,18 @@ class FieldParser(Parser[P]):
         """Handle records one by one where some have no time, or one in another format."""
         times: list[Time] = []
         kept: list[Record] = []
-        bad: set[int] = set()
+        kept_numbers: list[int] = []
+        errors: dict[int, ParseError] = {}
         read = self._time.one
         for record, value, number in zip(records, values, numbers, strict=True):
             try:
                 times.append(now if value is _MISSING else read(value))
-            except ParseError:
-                bad.add(number)
+            except ParseError as error:
+                errors[number] = error
                 continue
             kept.append(record)
-        return Parsed(times, kept, sorted(bad.union(unmatched)))
+            kept_numbers.append(number)
+        return ParsedLines(times, kept, sorted(errors.keys() | unmatched), kept_numbers, errors)
 
 
 def _taken(records: list[Record], key: str) -> list[Any]:
