@@ -82,21 +82,22 @@ class CriParser(FieldParser[CriOptions], type="cri"):
         if any(len(row) < 4 for row in rows):
             return super().parse_lines(lines, now)
         parsed = message.parse_lines([row[3] for row in rows], now)
-        if len(parsed.records) + len(parsed.unmatched) != len(rows) or not _are_single(parsed.numbers):
+        numbers = _lines_of(parsed, len(rows))
+        if numbers is None:
             # a message with several events: assign them to lines one by one
             return super().parse_lines(lines, now)
         if self.options.merge_cri_fields:
-            _merge(parsed, rows)
+            for record, number in zip(parsed.records, numbers, strict=True):
+                _, stream, logtag, _ = rows[number]
+                record["stream"], record["logtag"] = text_or_bytes(stream), text_or_bytes(logtag)
         return parsed
 
 
-def _are_single(numbers: Sequence[int] | None) -> bool:
-    return numbers is None or isinstance(numbers, range) or len({*numbers}) == len(numbers)
-
-
-def _merge(parsed: Parsed, rows: list[list[bytes]]) -> None:
-    if parsed.unmatched:
-        unmatched = set(parsed.unmatched)
-        rows = [row for number, row in enumerate(rows) if number not in unmatched]
-    for record, row in zip(parsed.records, rows, strict=True):
-        record["stream"], record["logtag"] = text_or_bytes(row[1]), text_or_bytes(row[2])
+def _lines_of(parsed: Parsed, lines: int) -> Sequence[int] | None:
+    """Return the number of each record's line; None where a line has several, or it is not known."""
+    if parsed.numbers is not None:
+        return parsed.numbers if len({*parsed.numbers}) == len(parsed.numbers) else None
+    if len(parsed.records) + len(parsed.unmatched) != lines:
+        return None
+    unmatched = {*parsed.unmatched}
+    return [number for number in range(lines) if number not in unmatched]
