@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -54,7 +55,9 @@ def compile_time_parser(
     """
     read = compile_moment_parser(pattern, zone=zone, clock=clock)
     separator = "" if pattern == ISO8601 else _separator(tokens_of(pattern))
-    parser, forget = _split_parser(read, separator, otherwise=read) if separator else _whole_parser(read)
+    parser, forget = (
+        _split_parser(read, separator, otherwise=read, is_short="%s" in pattern) if separator else _whole_parser(read)
+    )
     return _of_today(parser, forget, clock) if needs_today(pattern) else parser
 
 
@@ -70,7 +73,21 @@ def compile_free_parser(*, zone: tzinfo | None = None, clock: Callable[[], float
             raise ParseError("unusual")
         return read(text)
 
-    return _of_today(*_split_parser(read_iso8601, ".", otherwise=read), clock)
+    moments: Memo[Any, Moment] = Memo(read)
+
+    def read_again(text: Any) -> Moment:
+        try:
+            return moments[text]
+        except TypeError:  # what cannot be a key is no text
+            return read(text)
+
+    parser, forget = _split_parser(read_iso8601, ".", otherwise=read_again)
+
+    def forget_all() -> None:
+        forget()
+        moments.clear()
+
+    return _of_today(parser, forget_all, clock)
 
 
 _Remembering: TypeAlias = tuple[TimeParser, Callable[[], None]]
@@ -113,7 +130,9 @@ def _whole_parser(read: Callable[[Any], Moment]) -> _Remembering:
     return TimeParser(one, many), times.clear
 
 
-def _split_parser(read: Callable[[Any], Moment], separator: str, *, otherwise: Callable[[Any], Moment]) -> _Remembering:
+def _split_parser(
+    read: Callable[[Any], Moment], separator: str, *, otherwise: Callable[[Any], Moment], is_short: bool = False
+) -> _Remembering:
     """Return a parser that splits a text at the fraction's separator, and reads other forms with `otherwise`.
 
     It caches, for each text after the fraction (`Z`, `+09:00`), the times of the texts before it, less a second.
@@ -142,15 +161,20 @@ def _split_parser(read: Callable[[Any], Moment], separator: str, *, otherwise: C
 
     def many(texts: Sequence[Any]) -> list[int]:
         try:
-            return _read_alike(texts, separator, by_suffix)
+            return _read_alike(texts, separator, by_suffix, is_short=is_short)
         except (AttributeError, ValueError, IndexError, TypeError):
             raise ParseError("the texts are not alike") from None
 
     return TimeParser(one, many), by_suffix.clear
 
 
-def _read_alike(texts: Sequence[Any], separator: str, by_suffix: Memo[str, Memo[str, int]]) -> list[int]:
+def _read_alike(
+    texts: Sequence[Any], separator: str, by_suffix: Memo[str, Memo[str, int]], *, is_short: bool
+) -> list[int]:
     """Read many texts with the same end, in a few calls for all of them; raises for any other form.
+
+    With `is_short` what precedes a fraction may look like a fraction, so that a text with none and another one with two
+    have to be told from two texts with one.
 
     The texts are joined and split so that seconds and fractions alternate. orjson turns the fractions into numbers,
     each after a 1 that keeps its zeros; this 1 is the second that the cached times lack.
@@ -159,6 +183,8 @@ def _read_alike(texts: Sequence[Any], separator: str, by_suffix: Memo[str, Memo[
         return []
     suffix = texts[0].rpartition(separator)[2].lstrip(_DIGITS)
     pieces = separator.join(texts).split(separator)
+    if len(pieces) != 2 * len(texts) or (is_short and set(map(str.count, texts, repeat(separator))) != {1}):
+        raise ValueError
     heads, tails = pieces[::2], pieces[1::2]
     fractions = ",1".join(tails) + ","
     if suffix:

@@ -191,6 +191,8 @@ TEXTS = st.one_of(
 
 @given(pattern=st.sampled_from(FORMATS), texts=st.lists(TEXTS, min_size=1, max_size=5))
 @example(pattern=DOCKER, texts=["2016-06-15T12:00:00.5Z", "2016-06-15T12:00:00.50Z", "2016-06-15T12:00:00.05Z"])
+@example(pattern="%s.%N", texts=["2016", "2016"])
+@example(pattern="%s.%N", texts=["1.2.3", "4"])
 def test_fast_ways_agree_with_the_exact_one(pattern: str, texts: list[str]) -> None:
     """Reading one, reading many and the exact reader give the same times and refuse the same texts."""
     exact = compile_moment_parser(pattern, zone=UTC, clock=lambda: float(NOON))
