@@ -1,7 +1,7 @@
 """A door for parsers, formatters and outputs: text that may be no UTF-8, events as bytes, times as text, sections.
 
-`ParseOptions` and `FieldParser` are the base of parsers, `FormatOptions` and `LineOptions` of formatters, and
-`InjectOptions` is `<inject>`.
+`ParseOptions`, `FieldParser` and `LineRecordParser` are the base of parsers, `FormatOptions` and `LineOptions` that of
+formatters, and `InjectOptions` is `<inject>`.
 """
 
 from logpipe.config.time_options import TimeOptions as TimeOptions
@@ -24,11 +24,13 @@ from logpipe.format import on_one_line as on_one_line
 from logpipe.inject import InjectOptions as InjectOptions
 from logpipe.inject import compile_inject as compile_inject
 from logpipe.parse.fields import FieldParser as FieldParser
+from logpipe.parse.lines import LineRecordParser as LineRecordParser
 from logpipe.parse.options import ParseOptions as ParseOptions
 from logpipe.parse.types import split_text as split_text
 from logpipe.plugin import LineParser as LineParser
 from logpipe.plugin import ParsedLines as ParsedLines
 from logpipe.plugin import RecordFormatter as RecordFormatter
+from logpipe.raw_text import escape_values as escape_values
 from logpipe.raw_text import escaped as escaped
 from logpipe.raw_text import holds_bytes as holds_bytes
 from logpipe.raw_text import readable as readable

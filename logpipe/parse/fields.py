@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from logpipe.errors import ParseError
@@ -60,7 +60,15 @@ class FieldParser(Parser[P]):
             self._convert(record)
         return time, record
 
-    def parsed(self, records: list[Record], now: Time, *, numbers: Sequence[int], unmatched: list[int]) -> Parsed:
+    def parsed(
+        self,
+        records: list[Record],
+        now: Time,
+        *,
+        numbers: Sequence[int],
+        unmatched: list[int],
+        errors: Mapping[int, ParseError] | None = None,
+    ) -> Parsed:
         """Return the events of many records; those whose time is in another format are unmatched.
 
         Args:
@@ -68,40 +76,44 @@ class FieldParser(Parser[P]):
             now: the time of those without one.
             numbers: the line number of each record.
             unmatched: the numbers of the lines already found to be unmatched.
+            errors: what is wrong with some of these.
         """
-        parsed = self._timed(records, now, numbers, unmatched)
+        parsed = self._timed(records, now, numbers, unmatched, errors or {})
         if self._convert is not None:
             for record in parsed.records:
                 self._convert(record)
         return parsed
 
-    def _timed(self, records: list[Record], now: Time, numbers: Sequence[int], unmatched: list[int]) -> Parsed:
+    def _timed(
+        self,
+        records: list[Record],
+        now: Time,
+        numbers: Sequence[int],
+        unmatched: list[int],
+        errors: Mapping[int, ParseError],
+    ) -> Parsed:
         if self._key is None:
-            return ParsedLines([now] * len(records), records, unmatched, numbers, {})
+            return ParsedLines([now] * len(records), records, unmatched, numbers, errors)
         values = self._take(records, self._key)
         try:
-            return ParsedLines(self._time.many(values), records, unmatched, numbers, {})
+            return ParsedLines(self._time.many(values), records, unmatched, numbers, errors)
         except ParseError:
-            return self._timed_one_by_one(records, values, now, numbers, unmatched)
-
-    def _timed_one_by_one(
-        self, records: list[Record], values: list[Any], now: Time, numbers: Sequence[int], unmatched: list[int]
-    ) -> Parsed:
-        """Handle records one by one where some have no time, or one in another format."""
+            pass
         times: list[Time] = []
         kept: list[Record] = []
         kept_numbers: list[int] = []
-        errors: dict[int, ParseError] = {}
+        bad: dict[int, ParseError] = {}
         read = self._time.one
         for record, value, number in zip(records, values, numbers, strict=True):
+            # some have no time, or one in another format
             try:
                 times.append(now if value is _MISSING else read(value))
             except ParseError as error:
-                errors[number] = error
+                bad[number] = error
                 continue
             kept.append(record)
             kept_numbers.append(number)
-        return ParsedLines(times, kept, sorted(errors.keys() | unmatched), kept_numbers, errors)
+        return ParsedLines(times, kept, sorted(bad.keys() | unmatched), kept_numbers, {**errors, **bad})
 
 
 def _taken(records: list[Record], key: str) -> list[Any]:

@@ -55,6 +55,14 @@ class Parser(Plugin[O]):
                 numbers.append(number)
         return parsed
 
+    def parse_value(self, value: Any) -> list[tuple[Time | None, Record]]:
+        """Return the events of a record's field that is no text: a number, a list, an object, a bool; as `parse` does.
+
+        Raises:
+            ParseError: only text can be in the format.
+        """
+        raise ParseError(f"parse failed: {type(value).__name__} is no text")
+
     lines: Callable[[bytes, int, int, Time], tuple[LineBatch, list[int]] | None] | None = None
     """Override as a method `lines(block, start, stop, now)` to take lines as they are, decoded where that is needed.
 

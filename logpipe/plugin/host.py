@@ -39,6 +39,15 @@ class Parsed(NamedTuple):
         """What is wrong with those lines in `unmatched` that are in the format but for their time, as far as known."""
         return {}
 
+    def lines_of_records(self, lines: int) -> Sequence[int] | None:
+        """Return the number of each record's line, of so many lines; None where nothing says it."""
+        if self.numbers is not None:
+            return self.numbers
+        if len(self.records) + len(self.unmatched) != lines:
+            return None
+        unmatched = {*self.unmatched}
+        return [number for number in range(lines) if number not in unmatched]
+
 
 class ParsedLines(Parsed):
     """The same, from a parser that says of which line each record is, and why some are unmatched."""
@@ -86,6 +95,9 @@ class LineParser(Protocol):
 
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines; see `Parser.parse_lines`."""
+
+    def parse_value(self, value: Any) -> list[tuple[Time | None, Record]]:
+        """Return the events of a field that is no text; see `Parser.parse_value`."""
 
 
 class RecordFormatter(Protocol):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from logpipe import Formatter, Host, Record, Time, param
+from logpipe.builtin.formatters.text import to_bytes
 from logpipe.codec import LineOptions
-from logpipe.ruby import to_s
 
 
 class SingleValueOptions(LineOptions):
@@ -24,6 +24,4 @@ class SingleValueFormatter(Formatter[SingleValueOptions], type="single_value"):
     def format(self, tag: str, time: Time, record: Record) -> bytes:
         """Return one field's text."""
         del tag, time
-        value = record.get(self.options.message_key)
-        text = value if type(value) is bytes else to_s(value).encode("utf-8", "surrogatepass")
-        return text + self._end
+        return to_bytes(record.get(self.options.message_key)) + self._end

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logpipe import EventBatch, Formatter, Host, Record, Time, param
+from logpipe.builtin.formatters.hash import ruby_hash
 from logpipe.codec import FormatOptions, LineFormatter, compile_formatter, on_one_line
-from logpipe.ruby import inspect
 
 
 def _output_type(text: str) -> str:
@@ -37,7 +37,7 @@ class StdoutFormatter(LineFormatter[StdoutOptions], type="stdout"):
         """Return one event's line."""
         if self.options.output_type == "json":
             return super().format(tag, time, record)
-        body = inspect(record).encode("utf-8", "replace")
+        body = ruby_hash(record)
         return self._write_time(time).encode() + self._tag(tag) + body + self._end
 
     def format_batch(self, batch: EventBatch, failed: Callable[[int, Exception], None]) -> list[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from logpipe import Host, Parsed, PluginConf, Record, Time, param, plugin_section
@@ -82,8 +81,8 @@ class CriParser(FieldParser[CriOptions], type="cri"):
         if any(len(row) < 4 for row in rows):
             return super().parse_lines(lines, now)
         parsed = message.parse_lines([row[3] for row in rows], now)
-        numbers = _lines_of(parsed, len(rows))
-        if numbers is None:
+        numbers = parsed.lines_of_records(len(rows))
+        if numbers is None or len({*numbers}) < len(numbers):
             # a message with several events: assign them to lines one by one
             return super().parse_lines(lines, now)
         if self.options.merge_cri_fields:
@@ -91,13 +90,3 @@ class CriParser(FieldParser[CriOptions], type="cri"):
                 _, stream, logtag, _ = rows[number]
                 record["stream"], record["logtag"] = text_or_bytes(stream), text_or_bytes(logtag)
         return parsed
-
-
-def _lines_of(parsed: Parsed, lines: int) -> Sequence[int] | None:
-    """Return the number of each record's line; None where a line has several, or it is not known."""
-    if parsed.numbers is not None:
-        return parsed.numbers if len({*parsed.numbers}) == len(parsed.numbers) else None
-    if len(parsed.records) + len(parsed.unmatched) != lines:
-        return None
-    unmatched = {*parsed.unmatched}
-    return [number for number in range(lines) if number not in unmatched]

@@ -74,6 +74,11 @@ class JsonParser(FieldParser[JsonOptions], type="json"):
             raise problem
         return events
 
+    def parse_value(self, value: Any) -> list[tuple[Time | None, Record]]:
+        """Return nothing: what is no text is no JSON."""
+        del value
+        return []
+
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines."""
         values = _read_all(lines)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from logpipe import Parsed, Parser, Record, Time, param
 from logpipe.codec import ParseOptions, texts_or_bytes
 
@@ -19,6 +21,10 @@ class NoneParser(Parser[NoneOptions], type="none"):
         """Return the event of one line."""
         time = self.host.clock.now() if self.options.estimate_current_event else None
         return [(time, {self.options.message_key: line})]
+
+    def parse_value(self, value: Any) -> list[tuple[Time | None, Record]]:
+        """Return the event of any value."""
+        return self.parse(value)
 
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines."""
