@@ -19,7 +19,7 @@ class MsgpackOptions(FormatOptions):
 
 
 class MsgpackFormatter(Formatter[MsgpackOptions], type="msgpack"):
-    """Writes records as maps; texts that are not UTF-8 are texts, too, as in fluentd."""
+    """Writes records as maps; texts that are not UTF-8 are texts, as in fluentd, and so are integers over 64 bits."""
 
     def __init__(self, options: MsgpackOptions, host: Host) -> None:
         super().__init__(options, host)
@@ -30,13 +30,13 @@ class MsgpackFormatter(Formatter[MsgpackOptions], type="msgpack"):
         """Return one record's map.
 
         Raises:
-            FormatError: it is nested too deeply, or has an integer of more than 64 bits.
+            FormatError: it is nested too deeply.
         """
         del tag, time
         try:
             packed: Any = self._pack(record)
             if _BINARY.search(packed) is not None and holds_bytes(record):
                 packed = self._pack_escaped(escape_values(record))
-        except (OverflowError, ValueError, RecursionError) as problem:
+        except (ValueError, RecursionError) as problem:
             raise FormatError(f"the record cannot be written as MessagePack: {problem}") from None
         return bytes(packed)
