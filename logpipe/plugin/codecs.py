@@ -33,9 +33,11 @@ class Parser(Plugin[O]):
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many lines, and the lines that are in no format. `now` stands in for a missing time.
 
-        Where a line may have several records, or none without being unmatched, it returns `ParsedLines`, from
-        `logpipe.codec`: else nobody knows of which line a record is. A line comes without its newline. What is not UTF-8 is never fatal, and never changed: a text that holds such
+        A line comes without its newline. What is not UTF-8 is never fatal, and never changed: a text that holds such
         bytes is `bytes` in the record (`logpipe.text_or_bytes`).
+
+        Where a line may have several records, or none without being unmatched, it returns `ParsedLines`, of
+        `logpipe.codec`: else nobody can tell of which line a record is.
         """
         numbers: list[int] = []
         errors: dict[int, ParseError] = {}

@@ -14,15 +14,18 @@ from tests.conformance.frame import COPIES, FOLDER, Verdict, judge, rows
 WILD = FOLDER.parents[2] / "shared/vectors/ruby-wild.jsonl"
 PROCESSES = {"scenario", "kubernetes"}
 """Files whose rows start programs or servers; they have tests of their own."""
+TO_COME = {"no stage yet: multiline"}
+"""Why rows are skipped."""
 
 
 @pytest.mark.parametrize("path", [path for path in COPIES if path.stem not in PROCESSES], ids=lambda path: path.stem)
 def test_rows_are_as_recorded(path: Path) -> None:
-    """No row of a file fails."""
+    """No row of a file fails, and all run whose stages are here."""
     verdicts = [(row["id"], *judge(row)) for row in rows(path)]
 
     assert verdicts
     assert [(row, what) for row, verdict, what in verdicts if verdict is Verdict.FAILED] == []
+    assert {what for _, verdict, what in verdicts if verdict is Verdict.SKIPPED} <= TO_COME
 
 
 @pytest.mark.skipif(not WILD.exists(), reason="other people's expressions are not part of the project")
@@ -53,16 +56,3 @@ def test_a_failing_row_is_named_and_fails_the_run(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[0] == "wrong FAIL got 1024"
     assert done.stdout.splitlines()[-1] == "0 passed, 1 failed"
     assert done.returncode == 1
-
-
-def test_only_these_stages_are_still_to_come() -> None:
-    """Every row of the parsers, formatters and filters runs, but for the stages that are not here yet."""
-    names = ("parser", "formatter", "filter")
-    rows_of = {row["id"]: (row["kind"], row["type"]) for name in names for row in rows(FOLDER / f"{name}.jsonl")}
-    skipped = {
-        rows_of[row["id"]]
-        for name in names
-        for row in rows(FOLDER / f"{name}.jsonl")
-        if judge(row)[0] is Verdict.SKIPPED
-    }
-    assert skipped <= {("parser", "multiline")}
