@@ -8,6 +8,8 @@ import re
 from random import Random
 from typing import Any, Final
 
+import msgpack
+
 MARK: Final = "zq{:06d}qz"
 """What tells an event wherever it lands, in a record, a file, a message or a letter."""
 
@@ -78,15 +80,49 @@ def line(random: Random, number: int, parser: str, *, is_tame: bool) -> bytes:
     """Return a line without its end, more or less in a parser's format."""
     fields = tame(number) if is_tame else record(random, number)
     body = _json(fields, random)
-    if parser == "cri":
+    if parser in _FORMATS:
+        own = _FORMATS[parser]
+        text = "plain" if is_tame else str(random.choice((*TEXTS, value(random), body.decode("utf-8", "replace"))))
+        form = own[0] if is_tame else random.choice(own)
+        body = form.format(mark=MARK.format(number), text=text).encode("utf-8", "surrogatepass")
+    elif parser == "msgpack":
+        body = msgpack.packb({"id": fields["id"]}, unicode_errors="surrogatepass")
+    elif parser == "cri":
         stamp = "2016-06-15T14:13:20.123456789Z" if is_tame else random.choice(_STAMPS)
         body = f"{stamp} stdout {'F' if is_tame else random.choice('FPX')} ".encode() + body
     elif parser in {"regexp", "none"}:
         body = f"{MARK.format(number)} plain".encode() if is_tame else f"{MARK.format(number)} ".encode() + body
-    if not is_tame and random.random() < 0.3:
-        body = _damage(random, body)
+    if not is_tame and parser != "msgpack" and random.random() < 0.3:
+        # a name without a label is left out, and with it the mark
+        start = body.index(b"qz") + 2 if parser == "ltsv" else 0
+        body = body[:start] + _scatter(random, body[start:]) if start else _damage(random, body)
     return body.replace(b"\n", b" ").replace(b"\r", b" ")
 
+
+_ACCESS: Final = (
+    '192.0.2.1 - - [28/Feb/2013:12:00:00 +0900] "GET /{mark} HTTP/1.1" 200 777 "-" "{text}"',
+    '192.0.2.1 - {text} [28/Feb/2013:12:00:00 +0900] "GET /{mark} HTTP/1.1" {text} 7x "{text}" "\\"" "-"',
+    '{text} - - [{text}] "GET {mark}"',
+)
+_FORMATS: Final = {
+    "apache": _ACCESS,
+    "apache2": _ACCESS,
+    "nginx": _ACCESS,
+    "apache_error": (
+        "[Wed Oct 11 14:32:52 2000] [error] [client 192.0.2.1] {mark} {text}",
+        "[{text} 11 14:32:52 2000] [{text}] {mark}",
+    ),
+    "syslog": (
+        "Feb 28 12:00:00 host ident[7]: {mark} {text}",
+        "<6>Feb  8 12:00:00 host {text} {mark}",
+        '<16>1 2013-02-28T12:00:00.003Z host ident 7 ID [a@1 b="{text}"] {mark}',
+        "2013-02-28T12:00:00Z host {text} - - - {mark}",
+    ),
+    "csv": ("{mark},{text},5", '"{mark}","{text}","', "{mark};{text}|| 5", "{mark}"),
+    "tsv": ("{mark}\t{text}\t5", "{mark};{text}|| 5\t"),
+    "ltsv": ("id:{mark}\tk:{text}\tn:5", "id:{mark}\t{text}\t{text}:", "id:{mark},a: {text}"),
+}
+"""Lines of parsers; the first of each is what it expects without any settings."""
 
 _STAMPS: Final = ("2016-06-15T14:13:20Z", "0000-00-00T00:00:00Z", "99999-01-01T00:00:00+99:99", "x", "")
 

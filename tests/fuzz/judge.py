@@ -101,7 +101,7 @@ class Account:
 
 _EVENTS: Final = ("records", "taken_records", "passed_records", "emitted_records", "flushed_records")
 _SECTIONS: Final = {"parse": "parser", "format": "formatter", "buffer": "buffer"}
-_MAY_DROP: Final = frozenset({"grep"})
+_MAY_DROP: Final = frozenset({"grep", "parser"})
 
 
 def judge(account: Account) -> list[str]:
@@ -224,5 +224,6 @@ def _content(path: Path) -> bytes:
 
 
 def _read_printed(account: Account) -> None:
-    marks = [mark.decode() for line in account.printed.splitlines() for mark in _MARK_BYTES.findall(line)[:1]]
+    # not every format ends with a newline
+    marks = [mark.decode() for mark in _MARK_BYTES.findall(account.printed)]
     account.sinks["stdout"] = Counter(dict.fromkeys(marks, 1))

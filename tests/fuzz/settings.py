@@ -156,6 +156,18 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "formatter single_value.message_key": one_of("id"),
     "formatter out_file.delimiter": one_of("SPACE", "COMMA", "x"),
     "parser regexp.expression": one_of(*EXPRESSIONS),
+    "parser (apache|apache_error|nginx).expression": one_of(*EXPRESSIONS[:2]),  # the mark is not where lines begin
+    "parser apache_error.time_key": one_of("time", "k"),  # not where the line's end is
+    "parser syslog.rfc5424_time_format": one_of(*TIME_FORMATS),
+    "parser (csv|tsv).keys": one_of("id,k,a", "id,k", "id,time,a,b,message"),
+    "parser (csv|tsv).delimiter": one_of(",", ";", "||", " ", "\t"),
+    "parser ltsv.delimiter": one_of("\t", ","),
+    "parser ltsv.delimiter_pattern": one_of(r"/[\t,]\s*/", r"/\t|(;)/"),
+    "parser ltsv.label_delimiter": one_of(":"),
+    "formatter csv.fields": one_of("id,k,n", "id,$.o.x,$['a.b']"),
+    "formatter csv.delimiter": one_of(";", "TAB", "||"),
+    "formatter tsv.keys": one_of("id,k,n", "n,id"),
+    "filter parser.key_name": one_of(*FIELD_PATHS, "id", "log"),
     "parser cri.time_key": one_of("time", "k"),  # not where the line is
     "parser none.message_key": one_of("id", "message"),
     "buffer *.timekey": one_of("1d", "1h", "1"),
