@@ -21,6 +21,8 @@ STAYS: Final = {
     ("config/remote.py", "http"): "a scheme of URLs",
     ("engine/logging/setup.py", "json"): "a format of our own log",
     ("config/reference.py", "regexp"): "a field of the reference, for machines",
+    ("config/reference.py", "hash"): "a type of a parameter",
+    ("config/literals.py", "hash"): "the sign #",
     ("engine/system.py", "json"): "a format of our own log",
     ("engine/system.py", "none"): "a level",
 }

@@ -89,7 +89,10 @@ class ParserFilter(Filter[ParserOptions], type="parser"):
         """Return what the fields hold, and with `reserve_data` the records that could not be parsed."""
         values = list(map(self._get, batch.records))
         if _TEXT.issuperset(map(type, values)):
-            lines = list(map(self._line, values))
+            try:
+                lines = [value.encode() for value in values]
+            except UnicodeEncodeError:
+                lines = list(map(self._line, values))
             parsed = self._parse(lines)
             if (
                 parsed is not None

@@ -15,7 +15,7 @@ class FixedFieldsOptions(ParseOptions):
     """What has no effect on the fields of such a parser."""
 
     time_key: str | None = param(
-        "Accepted for compatibility.", default=None, no_effect="this parser finds the time itself, as in fluentd"
+        "Accepted for compatibility.", default=None, no_effect="this parser takes the time from no field, as in fluentd"
     )
     types: dict[str, str] = param("Accepted for compatibility.", default={}, no_effect=_AS_THEY_ARE)
     null_value_pattern: re.Pattern[str] | None = param(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from logpipe import Parsed, Parser, Record, Time, param
-from logpipe.codec import ParseOptions, texts_or_bytes
+from logpipe.builtin.parsers.fixed_fields import FixedFieldsOptions
+from logpipe.codec import texts_or_bytes
 
 
-class NoneOptions(ParseOptions):
+class NoneOptions(FixedFieldsOptions):
     """Settings of `<parse> @type none`."""
 
     message_key: str = param("Field that holds the line.", default="message")
