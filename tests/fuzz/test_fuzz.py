@@ -23,7 +23,7 @@ import asyncio
 from logpipe import EventBatch, Filter, Formatter, Input, Options, Output, Parser, param
 
 class NewOptions(Options):
-    is_new: bool = param("Whether it is new.", default=False)
+    is_new: bool = param("Whether it is new.")
 
 class NewInput(Input[NewOptions], type="newcomer"):
     async def run(self):
