@@ -71,6 +71,12 @@ def test_what_is_broken(data: bytes) -> None:
         parser.parse(data.decode("utf-8", "surrogateescape"))
 
 
+def test_text_is_no_message() -> None:
+    """A field's text that stands for no bytes is refused like anything else that is broken."""
+    with pytest.raises(ParseError, match="it is text"):
+        build(MsgpackParser).parse("\ud800")
+
+
 def test_the_base() -> None:
     """Time and types of every `<parse>`."""
     parser = build(MsgpackParser, "time_key t\ntime_type unixtime\ntypes n:string\nnull_empty_string true")
