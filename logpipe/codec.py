@@ -17,6 +17,9 @@ from logpipe.event import pieces_in as pieces_in
 from logpipe.event import size_of as size_of
 from logpipe.event import spans_of as spans_of
 from logpipe.event import unpack_records as unpack_records
+from logpipe.extract import ExtractOptions as ExtractOptions
+from logpipe.extract import compile_extract_tag as compile_extract_tag
+from logpipe.extract import compile_extract_time as compile_extract_time
 from logpipe.format import FormatOptions as FormatOptions
 from logpipe.format import LineFormatter as LineFormatter
 from logpipe.format import LineOptions as LineOptions

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from logpipe.net.accepting import Log
@@ -14,6 +16,9 @@ from logpipe.sockets.endpoint import Endpoint
 
 AT_ONCE: Final = 256
 """Datagrams that are read before others get a turn."""
+
+_TABLES: Final = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
+"""The kernel's, with the inode of each socket in the tenth column, and what was dropped in the last."""
 
 Take: TypeAlias = Callable[[list[tuple[bytes, Any]]], None]
 """Takes datagrams with the addresses they came from, (host, port, …): all that could be read in one turn."""
@@ -66,6 +71,19 @@ class Datagrams:
                 with suppress(OSError):
                     each.sendto(data, address)
                 return
+
+    def dropped(self) -> int:
+        """Return how many datagrams the kernel has dropped since the sockets were opened, for want of room in them.
+
+        For a gauge; 0 where the system does not say it.
+        """
+        wanted = {str(os.fstat(each.fileno()).st_ino) for each in self._sockets}
+        total = 0
+        for table in _TABLES if wanted else ():
+            with suppress(OSError):
+                rows = map(str.split, table.read_text().splitlines()[1:])
+                total += sum(int(row[-1]) for row in rows if row[9] in wanted)
+        return total
 
     def resume(self) -> None:
         """Read on after `pause`."""

@@ -11,6 +11,9 @@ class Limits:
 
     connections: int = 1024
     """At a time. Those that come then wait in the kernel until one ends."""
+    per_address: int | None = None
+    """At a time from one address, so that it cannot take all of them; others of it are closed. None: as many as there
+    are. A `Listener` keeps to it: a server of HTTP makes room instead, and Unix sockets have no addresses."""
     handshake: float = 10.0
     """For TLS."""
     idle: float | None = 300.0

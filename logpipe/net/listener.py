@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
@@ -167,6 +168,9 @@ class Listener:
         self._backlog = backlog
         self._acceptor: Acceptor | None = None
         self._open: set[Connection] = set()
+        self._by_address: Counter[str] = Counter()
+        self._crowds: set[str] = set()
+        """Addresses of which it was said that they have too many; they are forgotten when they have none left."""
         self._is_quiet = False
 
     async def start(self) -> None:
@@ -234,16 +238,32 @@ class Listener:
 
     async def _served(self, connection: Connection) -> None:
         self._open.add(connection)
+        peer = connection.peer
+        self._by_address[peer] += 1
         if self._is_quiet:
             connection.quiesce()
         try:
-            await self._serve(connection)
+            if not self._is_one_too_many(peer):
+                await self._serve(connection)
         except ConnectionError as problem:
             self._log.debug("a connection has ended: %s", problem)
         finally:
             self._open.discard(connection)
+            self._by_address[peer] -= 1
+            if not self._by_address[peer]:
+                del self._by_address[peer]
+                self._crowds.discard(peer)
             with suppress(RuntimeError):  # the loop is about to close
                 connection.close()
+
+    def _is_one_too_many(self, peer: str) -> bool:
+        most = self._limits.per_address
+        if most is None or not peer or self._by_address[peer] <= most:
+            return False
+        if peer not in self._crowds:
+            self._crowds.add(peer)
+            self._log.warning("%s has %d connections, as many as one may have: its others are closed", peer, most)
+        return True
 
 
 class _Protocol(asyncio.StreamReaderProtocol):

@@ -36,7 +36,10 @@ KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer", "s
 
 _WITHOUT_ALIASES: Final = frozenset(
     {
-        *(("input", name) for name in ("dummy", "forward", "monitor_agent", "secure_forward", "unix")),
+        *(
+            ("input", name)
+            for name in ("dummy", "forward", "monitor_agent", "secure_forward", "syslog", "tcp", "udp", "unix")
+        ),
         ("output", "secure_forward"),  # forward's code, behind TLS and a handshake
         ("output", "secondary_file"),  # stands in a <secondary> only
         ("service_discovery", "file"),

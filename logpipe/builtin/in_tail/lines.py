@@ -8,11 +8,10 @@ from itertools import compress
 from typing import Final, NamedTuple
 
 from logpipe import EventBatch, Host, InvalidSetting, Parsed, ParseError, Receipt, Record, Time
-from logpipe.builtin.in_tail.accounting import MessageLimit
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.table import Trail
+from logpipe.builtin.message_limit import MessageLimit, shortened
 from logpipe.codec import escaped, text_or_bytes
-from logpipe.ruby import inspect
 
 _RUBY_NAMES: Final = {
     "ascii-8bit": "",
@@ -39,9 +38,6 @@ _WITHOUT_MARK: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig
 """Codecs that write no byte order mark before each text, for those that do."""
 
 _NUL: Final = b"\0"
-
-_SHOWN: Final = 512
-"""Bytes of a line that a message shows."""
 
 HOLE: Final = 512
 """NULs in a row that nobody wrote: copytruncate leaves them of a writer that goes on at its old offset, and a power cut
@@ -190,12 +186,6 @@ def last_character(data: bytes) -> int:
         if byte >= 0xC0:
             return len(data) - length
     return len(data)
-
-
-def shortened(line: bytes) -> str:
-    """Return a line as Ruby's String#inspect would show it, a long one cut short."""
-    text = inspect(line[:_SHOWN].decode("utf-8", "replace"))
-    return text if len(line) <= _SHOWN else f"{text}… ({len(line)} bytes)"
 
 
 _NOT_MATCHED: Final = "pattern not matched"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from logpipe import Host
-from logpipe.builtin.in_tail.accounting import Books, MessageLimit
+from logpipe.builtin.in_tail.accounting import Books
 from logpipe.builtin.in_tail.decide import Action, Follow, Lost, PassOver, ReadBefore, SetAside, TakeOver
 from logpipe.builtin.in_tail.disk import in_one_visit
 from logpipe.builtin.in_tail.folders import Found, close
@@ -18,6 +18,7 @@ from logpipe.builtin.in_tail.logfile import Identity, Look
 from logpipe.builtin.in_tail.open_files import OpenFiles
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.table import Table, Trail, shown, tag_of
+from logpipe.builtin.message_limit import MessageLimit
 from logpipe.builtin.position_file import Position, is_storable
 
 LONGEST_ABSENCE: Final = 60.0

@@ -1,0 +1,9 @@
+"""What inputs have in common whose peers send one message after the other: `syslog`, `tcp`, `udp`.
+
+framing.py      bytes of a connection to messages
+events.py       messages to events: the parser, and what is done about those that it does not match
+delivery.py     events to outputs, until they are taken
+receiving.py    datagrams and connections to messages
+peers.py        who sends: names and networks
+options.py      settings; plugin.py: the input itself
+"""

@@ -1,0 +1,121 @@
+"""Messages to events: what a parser makes of them, and what is done about those that are in no format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from logpipe import InputHost, Parsed, PluginConf, Record, Time
+from logpipe.builtin.message_limit import MessageLimit, shortened
+
+_NO_TIME: Final[Time] = -(1 << 80)
+"""What stands for the time of a message that has none; no parser makes it."""
+
+
+class Numbered(NamedTuple):
+    """The events of messages."""
+
+    times: list[Time]
+    records: list[Record]
+    numbers: Sequence[int]
+    """The number of each event's message, counted from 0."""
+    unmatched: Sequence[int]
+    """Numbers of the messages that are in no format, or have no time."""
+
+
+class MessageParser:
+    """Parses messages by a `<parse>` section; one that breaks the parser costs no other."""
+
+    def __init__(self, conf: PluginConf, host: InputHost) -> None:
+        parser = host.parser(conf)
+        self._parse_lines = parser.parse_lines
+        self._estimates = bool(getattr(parser.options, "estimate_current_event", True))
+        self.takes_priority = bool(getattr(parser.options, "with_priority", False))
+        """Whether it reads the priority of syslog messages."""
+        self._host = host
+
+    def parse(self, messages: list[bytes], now: Time) -> Numbered:
+        """Return the events of messages."""
+        stand_in = now if self._estimates else _NO_TIME
+        try:
+            parsed = self._parse_lines(messages, stand_in)
+        except MemoryError:
+            raise  # no message is to blame
+        except Exception:  # noqa: BLE001 - whichever breaks it is found
+            found = self._one_by_one(messages, stand_in)
+        else:
+            numbers = _numbers(parsed, len(messages))
+            if numbers is None:
+                found = self._one_by_one(messages, stand_in)
+            else:
+                found = Numbered(parsed.times, parsed.records, numbers, parsed.unmatched)
+        return found if self._estimates or _NO_TIME not in found.times else _timed(found)
+
+    def _one_by_one(self, messages: list[bytes], now: Time) -> Numbered:
+        """Parse each by itself; several events may come of one."""
+        times: list[Time] = []
+        records: list[Record] = []
+        numbers: list[int] = []
+        unmatched: list[int] = []
+        for number, message in enumerate(messages):
+            try:
+                parsed = self._parse_lines([message], now)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a message of a stranger must not cost the others
+                self._host.log.debug("a message breaks its parser: %r", error)
+                unmatched.append(number)
+                continue
+            if parsed.unmatched:
+                unmatched.append(number)
+            times += parsed.times
+            records += parsed.records
+            numbers += [number] * len(parsed.records)
+        return Numbered(times, records, numbers, unmatched)
+
+
+def _numbers(parsed: Parsed, count: int) -> Sequence[int] | None:
+    """Return the number of each record's message, where each message has one or none."""
+    if len(parsed.records) + len(parsed.unmatched) != count:
+        return None
+    if not parsed.unmatched:
+        return range(count)
+    unmatched = {*parsed.unmatched}
+    return [number for number in range(count) if number not in unmatched]
+
+
+def _timed(found: Numbered) -> Numbered:
+    """Return the events that have a time.
+
+    compat: where `estimate_current_event` is false, in_tcp.rb, in_udp.rb and in_syslog.rb take a message without a time
+    for one that its format does not match.
+    """
+    rows = [row for row in zip(found.times, found.records, found.numbers, strict=True) if row[0] != _NO_TIME]
+    without = {number for time, number in zip(found.times, found.numbers, strict=True) if time == _NO_TIME}
+    times, records, numbers = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+    return Numbered(times, records, numbers, sorted(without.union(found.unmatched)))
+
+
+class Complaints:
+    """Counts and logs what strangers send, and never more of it than a log bears."""
+
+    def __init__(self, host: InputHost, place: str) -> None:
+        self._host = host
+        self._place = place
+        self._limit = MessageLimit(host.log, host.clock)
+        self._unmatched = host.counter("unmatched_lines", "Messages that are not in the parser's format.")
+
+    def unmatched(self, what: str, messages: Sequence[bytes]) -> None:
+        """Count and log messages that are in no format."""
+        self._unmatched.add(len(messages))
+        for message in messages[: self.allowed(what, len(messages))]:
+            self._host.log.warning("%s: %s", what, shortened(message))
+
+    def allowed(self, what: str, count: int = 1) -> int:
+        """Return how many of `count` things of a kind may be logged now; the rest is told later, as a number."""
+        self._limit.sum_up()
+        return self._limit.allowed(self._place, what, count)
+
+    def sum_up(self) -> None:
+        """Say how much was left out."""
+        self._limit.sum_up(everything=True)
