@@ -57,6 +57,7 @@ _FORMATTER: Final = {
     ),
 }
 
+_DELIMITED: Final = frozenset({"csv", "tsv", "ltsv"})
 _MULTILINE: Final = re.compile(r"format(?:[1-9]|1[0-9]|20)")
 _TIMEKEYS: Final = (("%S", "1"), ("%M", "60"), ("%H", "3600"), ("%d", "86400"))
 
@@ -93,12 +94,14 @@ def convert(
         keep: names that the plugin itself reads flat; they are copied, not moved.
         default_chunk_key: the chunk key of a `<buffer>` made here; `time` for outputs that cut by time.
     """
-    flat = _Flat(element, report or (lambda _diagnostic: None))
+    flat = _Flat(element, report or (lambda _diagnostic: None), keep)
     for old, new in _ENGINE.items():
         if flat.has(old) and new not in element.params:
             flat.move(element, old, new)
     for group, (name, triggers, fill) in _GROUPS.items():
-        if group in groups and not any(element.sections(name)) and any(map(flat.has, triggers)):
+        own = keep if group == "parser" else ()  # they alone do not say how to parse
+        is_written = any(flat.has(each) for each in triggers if each not in own)
+        if group in groups and not any(element.sections(name)) and is_written:
             section = Element(name, position=element.position, arg_position=element.position)
             fill(flat, section)
             element.elements.append(section)
@@ -115,8 +118,9 @@ def convert(
 class _Flat:
     """The flat parameters that the user wrote, and where each was moved."""
 
-    def __init__(self, element: Element, report: Report) -> None:
+    def __init__(self, element: Element, report: Report, keep: Collection[str]) -> None:
         self.element = element
+        self.keep = keep
         self.report = report
         self.rewrites: list[Rewrite] = []
         self._params = dict(element.params)
@@ -196,8 +200,10 @@ def _slice_by_default(buffer: Element, chunk_key: str) -> None:
 
 
 def _fill_parse(flat: _Flat, parse: Element) -> None:
-    flat.move_all(parse, _PARSER)
     written = flat.text("format")
+    # an input's own `delimiter` is that of these parsers as well, as in fluentd, and nothing to others
+    passed = () if written in _DELIMITED else flat.keep
+    flat.move_all(parse, {old: new for old, new in _PARSER.items() if old not in passed})
     if written.startswith("/") and written.endswith("/"):
         flat.move(parse, "format", "expression", written[1:-1])
         parse.set("@type", "regexp", flat.place("format"))

@@ -323,12 +323,13 @@ class _Reader:
         return confs[0] if confs else None
 
     def _plugin(self, element: Element, word: str, setting: Setting) -> PluginConf | None:
-        for name, value in (setting.defaults or {}).items():
-            if name not in element.params:
-                element.set(name, value, element.position)
         if setting.plugin_kind == "parser":
             element.spell_out_regexp()
         kind_of_plugin = element.type or setting.default_type
+        if not setting.default_type or kind_of_plugin == setting.default_type:  # others may not have such parameters
+            for name, value in (setting.defaults or {}).items():
+                if name not in element.params:
+                    element.set(name, value, element.position)
         if not kind_of_plugin:
             self._error("missing-type", f'<{word}> needs an "@type"', element.position)
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from logpipe import InputHost, Parsed, PluginConf, Record, Time
+from logpipe import InputHost, PluginConf, Record, Time
 from logpipe.builtin.message_limit import MessageLimit, shortened
 
 _NO_TIME: Final[Time] = -(1 << 80)
@@ -44,7 +44,7 @@ class MessageParser:
         except Exception:  # noqa: BLE001 - whichever breaks it is found
             found = self._one_by_one(messages, stand_in)
         else:
-            numbers = _numbers(parsed, len(messages))
+            numbers = parsed.lines_of_records(len(messages))
             if numbers is None:
                 found = self._one_by_one(messages, stand_in)
             else:
@@ -72,16 +72,6 @@ class MessageParser:
             records += parsed.records
             numbers += [number] * len(parsed.records)
         return Numbered(times, records, numbers, unmatched)
-
-
-def _numbers(parsed: Parsed, count: int) -> Sequence[int] | None:
-    """Return the number of each record's message, where each message has one or none."""
-    if len(parsed.records) + len(parsed.unmatched) != count:
-        return None
-    if not parsed.unmatched:
-        return range(count)
-    unmatched = {*parsed.unmatched}
-    return [number for number in range(count) if number not in unmatched]
 
 
 def _timed(found: Numbered) -> Numbered:

@@ -23,6 +23,7 @@ class MessageInput(Input[O]):
     several_workers = True
     listens = "send events"
     compat: ClassVar = frozenset({"parser"})
+    compat_kept: ClassVar = frozenset({"delimiter"})
 
     _receiver: DatagramReceiver | StreamReceiver
 

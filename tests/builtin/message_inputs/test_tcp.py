@@ -45,6 +45,7 @@ async def test_keeps_the_contract() -> None:
             [b'{"addr":1}\n[{"a":1},{"a":2}]\n'],
             [{"addr": "127.0.0.1"}, {"a": 1, "addr": "127.0.0.1"}, {"a": 2, "addr": "127.0.0.1"}],
         ),
+        ("format none\ndelimiter x\n", [b"axb"], [{"message": "a"}]),
         (NONE, [b"\xff\xfe\n\n"], [{"message": b"\xff\xfe"}, {"message": ""}]),
     ],
 )
