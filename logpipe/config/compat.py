@@ -57,7 +57,6 @@ _FORMATTER: Final = {
     ),
 }
 
-_DELIMITED: Final = frozenset({"csv", "tsv", "ltsv"})
 _MULTILINE: Final = re.compile(r"format(?:[1-9]|1[0-9]|20)")
 _TIMEKEYS: Final = (("%S", "1"), ("%M", "60"), ("%H", "3600"), ("%d", "86400"))
 
@@ -147,7 +146,8 @@ class _Flat:
         param = self._params[old]
         changed = param.value if value is None else value
         pieces = param.pieces if changed == param.value else ()
-        section.params[new] = Param(new, changed, param.position, param.value_position, pieces)
+        is_copy = old in self.keep
+        section.params[new] = Param(new, changed, param.position, param.value_position, pieces, is_copy=is_copy)
         self.done(old, new if section is self.element else f"<{section.name}> {new}")
 
     def done(self, old: str, shown: str) -> None:
@@ -200,10 +200,8 @@ def _slice_by_default(buffer: Element, chunk_key: str) -> None:
 
 
 def _fill_parse(flat: _Flat, parse: Element) -> None:
+    flat.move_all(parse, _PARSER)
     written = flat.text("format")
-    # an input's own `delimiter` is that of these parsers as well, as in fluentd, and nothing to others
-    passed = () if written in _DELIMITED else flat.keep
-    flat.move_all(parse, {old: new for old, new in _PARSER.items() if old not in passed})
     if written.startswith("/") and written.endswith("/"):
         flat.move(parse, "format", "expression", written[1:-1])
         parse.set("@type", "regexp", flat.place("format"))

@@ -48,6 +48,8 @@ class Param:
     pieces: tuple[Piece, ...] = ()
     native: float | bool | None = field(default=None, compare=False)
     """The number or boolean that YAML reads it as, which only a field of a record keeps."""
+    is_copy: bool = field(default=False, compare=False)
+    """Whether 0.12's spelling put it here, and the section above reads it as well: here it may be of no use."""
 
     @property
     def has_code(self) -> bool:

@@ -365,7 +365,8 @@ class _Reader:
         params |= {setting.alias for _, setting in settings if setting.alias}
         extra = self._cls._extra  # noqa: SLF001 - a class attribute of the class being read
         for name, given in self._element.params.items():
-            if name not in params and name not in ENGINE_PARAMS and not (extra and extra.fullmatch(name)):
+            is_known = name in params or name in ENGINE_PARAMS or (extra and extra.fullmatch(name))
+            if not is_known and not given.is_copy:
                 self._unknown("parameter", f'parameter "{name}"', name, params, given.position)
         sections = {setting.name or name for name, setting in settings if setting.role in {"section", "raw", "plugin"}}
         for element in self._element.elements:
