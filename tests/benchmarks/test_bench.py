@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from logpipe.supervisor import Settings, check
-from tests.benchmarks import configuration, expressions, forward, growth, lines, posted
+from tests.benchmarks import configuration, expressions, forward, growth, lines, messages, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import AnyKafka, compare
 from tests.benchmarks.container_log import write_log
@@ -118,6 +118,13 @@ def test_events_of_a_connection_stand_beside_the_yardstick() -> None:
     rows = forward.report(250_000.0, lines=1000, rounds=1)
     assert len(rows) == 2 + len(forward.messages())
     assert rows[-1].endswith("at least 2.4")
+
+
+def test_messages_are_sent_and_counted() -> None:
+    """Every one of them is taken, whatever it costs."""
+    rows = messages.report(messages=3000, rounds=1, yardstick=1.0)
+    assert len(rows) == 3
+    assert rows[2].endswith(f"at least {messages.SHARE}")
 
 
 def test_packed_events_come_out_as_they_came() -> None:
