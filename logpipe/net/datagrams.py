@@ -65,7 +65,11 @@ class Datagrams:
 
     def answer(self, data: bytes, address: Any) -> None:
         """Send a datagram to who has sent one; it is lost where it cannot be sent at once, as any may be."""
-        family = socket.AF_INET6 if len(address) > 2 else socket.AF_INET
+        if not address:  # of a Unix socket without a name
+            return
+        family = socket.AF_UNIX
+        if isinstance(address, tuple):
+            family = socket.AF_INET6 if len(address) > 2 else socket.AF_INET
         for each in self._sockets:
             if each.family == family:
                 with suppress(OSError):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["tcp", "udp", "unix"]
+Kind: TypeAlias = Literal["tcp", "udp", "unix", "unixgram"]
 
 HIGHEST_PORT: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One place to listen at: what sockets are kept and handed on by. Made by `tcp`, `udp` and `unix`.
+    """One place to listen at: what sockets are kept and handed on by. Made by `tcp`, `udp`, `unix` and `unixgram`.
 
     A name stands for all its addresses. Port 0 is a free port, the same one over reloads.
     """
@@ -43,9 +44,24 @@ class Address:
         """Return a place for connections in the file system."""
         return cls("unix", path=path, mode=mode)
 
+    @classmethod
+    def unixgram(cls, path: str, *, mode: int | None = None) -> Address:
+        """Return a place for datagrams in the file system, such as /dev/log is."""
+        return cls("unixgram", path=path, mode=mode)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a place in the file system."""
+        return self.kind in {"unix", "unixgram"}
+
+    @property
+    def type(self) -> socket.SocketKind:
+        """Connections or datagrams."""
+        return socket.SOCK_DGRAM if self.kind in {"udp", "unixgram"} else socket.SOCK_STREAM
+
     def __str__(self) -> str:
         """Return it as messages name it."""
-        if self.kind == "unix":
+        if self.is_file:
             return f"the Unix socket {self.path}"
         return f"{'UDP ' if self.kind == 'udp' else ''}port {self.port} of {self.host}"
 

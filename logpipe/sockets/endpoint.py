@@ -80,7 +80,7 @@ class Endpoints:
         Raises:
             InvalidSetting: another stage of the graph listens there.
         """
-        while address.port == 0 and address.kind != "unix" and address in self._all:
+        while address.port == 0 and not address.is_file and address in self._all:
             address = replace(address, number=address.number + 1)
         if address in self._all:
             raise InvalidSetting(f"{address} is already used by {self._all[address]._owner}: give each its own")  # noqa: SLF001

@@ -84,7 +84,7 @@ def open_all(address: Address, opener: Opener) -> list[socket.socket]:
     opened: list[socket.socket] = []
     try:
         for family, place in places(address):
-            if opened and address.port == 0 and address.kind != "unix":
+            if opened and address.port == 0 and not address.is_file:
                 place = (place[0], opened[0].getsockname()[1], *place[2:])  # noqa: PLW2901 - one port for all of a name
             opened.append(opener.open(address, (family, place)))
     except OSError as problem:
@@ -100,10 +100,9 @@ def places(address: Address) -> list[Place]:
     Raises:
         OSError: it stands for nothing.
     """
-    if address.kind == "unix":
+    if address.is_file:
         return [(socket.AF_UNIX, address.path)]
-    kind = socket.SOCK_STREAM if address.kind == "tcp" else socket.SOCK_DGRAM
-    found = socket.getaddrinfo(address.host, address.port, type=kind, flags=socket.AI_PASSIVE)
+    found = socket.getaddrinfo(address.host, address.port, type=address.type, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((int(family), place) for family, _, _, _, place in found))
 
 
@@ -116,17 +115,17 @@ def bind(address: Address, place: Place) -> socket.socket:
         OSError: there can be none.
     """
     family, where = place
-    sock = socket.socket(family, socket.SOCK_DGRAM if address.kind == "udp" else socket.SOCK_STREAM)
+    sock = socket.socket(family, address.type)
     try:
         if family == socket.AF_INET6:
             # as in Ruby, an address that was written takes IPv4 as well where it is that of all
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address.host != "::")
-        if address.kind == "unix":
+        if address.is_file:
             _bind_file(sock, address)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, address.kind == "tcp")
             sock.bind(where)
-        if address.kind != "udp":
+        if address.type == socket.SOCK_STREAM:
             sock.listen(BACKLOG)
     except BaseException:
         sock.close()
@@ -138,7 +137,7 @@ def _bind_file(sock: socket.socket, address: Address) -> None:
     try:
         sock.bind(address.path)
     except OSError as problem:
-        if problem.errno != errno.EADDRINUSE or not _is_left_over(address.path):
+        if problem.errno != errno.EADDRINUSE or not _is_left_over(address):
             raise
         # compat: in_unix.rb removes whatever has the name
         os.unlink(address.path)  # noqa: PTH108 - a path of bytes that Path would change is one as well
@@ -147,11 +146,12 @@ def _bind_file(sock: socket.socket, address: Address) -> None:
         os.chmod(address.path, address.mode)  # noqa: PTH101 - the same
 
 
-def _is_left_over(path: str) -> bool:
+def _is_left_over(address: Address) -> bool:
     """Return whether a path is a socket that nobody listens at any more."""
+    path = address.path
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(socket.AF_UNIX, address.type) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(path)
@@ -168,7 +168,7 @@ def _is_at(sock: socket.socket, address: Address, place: Place) -> bool:
     systemd opens `::` for a port without an address, which takes IPv4 as well.
     """
     family, where = place
-    if (sock.type == socket.SOCK_DGRAM) != (address.kind == "udp"):
+    if sock.type != address.type:
         return False
     own = sock.getsockname()
     if socket.AF_UNIX in {sock.family, family}:
@@ -179,7 +179,7 @@ def _is_at(sock: socket.socket, address: Address, place: Place) -> bool:
 def _reason(problem: OSError, address: Address) -> str:
     if isinstance(problem, socket.gaierror):
         return f"{problem.strerror}: give an address of this machine, or a name that stands for one"
-    ways_out = _UNIX_WAYS_OUT if address.kind == "unix" else _WAYS_OUT
+    ways_out = _UNIX_WAYS_OUT if address.is_file else _WAYS_OUT
     said = os.strerror(problem.errno).lower() if problem.errno and problem.errno > 0 else str(problem)
     return f"{said}: {ways_out.get(problem.errno or 0, 'give another')}"
 

@@ -53,8 +53,9 @@ class Listens(Input[ListenOptions]):
 
     def __init__(self, options: ListenOptions, host: InputHost) -> None:
         super().__init__(options, host)
-        make = Address.udp if options.transport.protocol == "udp" else Address.tcp
-        address = Address.unix(options.path) if options.path else make(options.bind, options.port)
+        is_udp = options.transport.protocol == "udp"
+        make, make_file = (Address.udp, Address.unixgram) if is_udp else (Address.tcp, Address.unix)
+        address = make_file(options.path) if options.path else make(options.bind, options.port)
         self.endpoint = host.endpoint(address)
         self.given = {"log": host.log, "transport": options.transport}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +34,35 @@ async def test_a_pause() -> None:
             sender.sendto(b"one", ("127.0.0.1", plugin.port))
         plugin.datagrams.resume()
         await running.wait_for(running.records)
+
+
+async def test_unix_socket(tmp_path: Path) -> None:
+    """One that a process left behind is replaced; one that somebody reads is not."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as left:
+        left.bind(path)
+    async with drive(Packets, f"path {path}\n{UDP}") as running:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            for data in (b"one", b"x" * 200):
+                sender.sendto(data, path)
+        await running.wait_for(lambda: len(running.records()) == 2)
+        assert [record["text"] for record in running.records()] == ["one", "x" * 100]
+        assert running.plugin(Packets).datagrams.dropped() == 0
+        with pytest.raises(ExceptionGroup, match="unhandled errors"):
+            async with drive(Packets, f"path {path}\n{UDP}"):
+                pass
+
+
+async def test_what_the_kernel_drops() -> None:
+    """It is counted for each socket."""
+    async with drive(Packets, "<transport udp>\nreceive_buffer_size 5k\n</transport>\n") as running:
+        plugin = running.plugin(Packets)
+        assert plugin.datagrams.dropped() == 0
+        plugin.datagrams.pause()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(100):
+                sender.sendto(b"x" * 1000, ("127.0.0.1", plugin.port))
+        dropped = plugin.datagrams.dropped()
+        plugin.datagrams.resume()
+        await running.wait_for(lambda: len(running.records()) == 100 - dropped)
+        assert 0 < dropped < 100

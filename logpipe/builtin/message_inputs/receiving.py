@@ -120,7 +120,12 @@ class DatagramReceiver:
             fields: Fields | Sequence[Fields] = {}
             if self._senders.are_wanted:
                 fields = await self._senders.of_all([each[1][0] for each in found])
-            await self._take(self._messages(found), fields)
+            try:
+                await self._take(self._messages(found), fields)
+            except MemoryError:
+                self._waiting[:0] = found  # no message is to blame, and `run` is called again
+                self._has_some.set()
+                raise
             self._is_idle = True
 
     async def quiesce(self) -> None:

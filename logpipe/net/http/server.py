@@ -107,7 +107,7 @@ class HttpServer:
         # where TLS is spoken a browser has compared the name with the certificate
         is_open = self._auth is None and self._transport.protocol != "tls"
         address = self._endpoint.address
-        if is_open and address.kind != "unix" and all(map(is_local, sockets)):
+        if is_open and not address.is_file and all(map(is_local, sockets)):
             hosts = HostNames(address.host)
         return Site(self._routes, self._auth, self._cors, hosts)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from logpipe import ConfigError
 from logpipe.builtin.in_syslog import Syslog
-from logpipe.builtin.message_inputs import peers
-from logpipe.testing import check_listener, check_plugin, configure, drive
+from logpipe.builtin.message_inputs import delivery, peers
+from logpipe.testing import check_listener, check_plugin, configure, drive, pipeline
 from logpipe.testing.strangers import connection, until_closed
 from tests.builtin.message_inputs.sending import port, records, send, send_datagrams
+from tests.net.certificates import AUTHORITY, trusting, write
 
 CONF = "tag s\nbind 127.0.0.1\nport 0\n"
 TCP = "<transport tcp>\n</transport>\n"
@@ -95,6 +100,39 @@ async def test_connections(conf: str, sent: list[bytes]) -> None:
         await send(running, *sent)
         assert await records(running, 2) == [RECORD, RECORD]
         assert [tag for tag, _ in running.collector().batches] == ["s.kern.info", "s.authpriv.err"]
+
+
+async def test_tls(tmp_path: Path) -> None:
+    """As rsyslog sends by it; without a certificate of its own nobody is let in."""
+    conf = f"<transport tls>\n{write(tmp_path)}client_cert_auth true\nca_path {tmp_path}/ca.pem\n</transport>\n"
+    AUTHORITY.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with drive(Syslog, CONF + conf) as running:
+        for is_known in (False, True):
+            context = trusting(shown=AUTHORITY if is_known else None)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port(running), ssl=context)
+            writer.write(b"<6>" + LINE + b"\n")
+            if not is_known:
+                with suppress(ssl.SSLError):
+                    await until_closed(reader)
+            else:
+                assert await records(running, 1) == [RECORD]
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def test_what_one_output_has_taken_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another one refuses its part of what came together."""
+    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
+    matches = "".join(f"<match s.{name}.**>\n@type test\nname {name}\n</match>\n" for name in ("kern", "authpriv"))
+    async with pipeline(f"<source>\n@type syslog\n{CONF}{TCP}</source>\n{matches}") as running:
+        running.collector("authpriv").refuse = RuntimeError("full")
+        await send(running, b"<6>" + LINE + b"\n<83>" + LINE + b"\n<7>" + LINE + b"\nno\n")
+        await running.wait_for(lambda: len([t for t in running.log.texts() if "trying again" in t]) > 2, "attempts")
+        running.collector("authpriv").refuse = None
+        await running.wait_for(lambda: len(running.records(name="kern")) == 2, "what comes behind it")
+        assert running.records(name="authpriv") == [RECORD]
+        assert running.metric("unmatched_lines") == 1
 
 
 async def test_what_is_no_length_ends_the_connection() -> None:

@@ -103,6 +103,23 @@ async def test_what_has_come_is_emitted_at_the_end() -> None:
     assert [record["message"] for record in running.records()] == ["a", "b"]
 
 
+async def test_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has come is made events of later."""
+    async with drive(Udp, CONF + NONE) as running:
+        parser = running.plugin(Udp).parser
+        parse = parser._parse_lines
+
+        def fail(*_: object) -> None:
+            monkeypatch.undo()
+            raise MemoryError
+
+        monkeypatch.setattr(parser, "_parse_lines", fail)
+        monkeypatch.setattr("logpipe.engine.running.graph.FIRST_BACK_OFF", 0.01)
+        send_datagrams(running, [b"a", b"b"])
+        assert [each["message"] for each in await records(running, 2)] == ["a", "b"]
+        assert parser._parse_lines == parse
+
+
 async def test_ipv6() -> None:
     """Addresses are as they are written."""
     async with drive(Udp, f"tag t\nbind ::1\nport 0\n{NONE}source_address_key a\nsource_host_key h\n") as running:
