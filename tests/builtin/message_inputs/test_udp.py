@@ -105,19 +105,19 @@ async def test_what_has_come_is_emitted_at_the_end() -> None:
 
 async def test_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has come is made events of later."""
+    monkeypatch.setattr("logpipe.engine.running.graph.FIRST_BACK_OFF", 0.01)
     async with drive(Udp, CONF + NONE) as running:
         parser = running.plugin(Udp).parser
         parse = parser._parse_lines
 
         def fail(*_: object) -> None:
-            monkeypatch.undo()
+            parser._parse_lines = parse
             raise MemoryError
 
-        monkeypatch.setattr(parser, "_parse_lines", fail)
-        monkeypatch.setattr("logpipe.engine.running.graph.FIRST_BACK_OFF", 0.01)
+        parser._parse_lines = fail
         send_datagrams(running, [b"a", b"b"])
         assert [each["message"] for each in await records(running, 2)] == ["a", "b"]
-        assert parser._parse_lines == parse
+        assert parser._parse_lines is parse
 
 
 async def test_ipv6() -> None:
