@@ -18,7 +18,7 @@ from logpipe import (
     plugin_section,
     section,
 )
-from logpipe.builtin.parsers.parse_options import ParseOptions
+from logpipe.codec import ParseOptions
 from logpipe.net import TransportOptions, refuse_others
 
 _HIGHEST_PORT = 65535
