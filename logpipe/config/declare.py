@@ -143,9 +143,9 @@ def plugin_section(
 
     The value is a `PluginConf` to hand to `host.parser`, `host.formatter` or `host.outlet`; with `many` a list of
     them; None where the section is absent and there is no `default_type`. `defaults` are parameters that this
-    section has unless the user wrote them, or another type than the `default_type`. `owned` is an Options class for parameters of this section that are not the
-    nested plugin's but the owner's (`weight` of roundrobin's `<store>`): they are read into `PluginConf.owned`, and the
-    nested plugin never sees them.
+    section has unless the user wrote them, or another type than the `default_type`. `owned` is an Options class for
+    parameters of this section that are not the nested plugin's but the owner's (`weight` of roundrobin's `<store>`):
+    they are read into `PluginConf.owned`, and the nested plugin never sees them.
     """
     return Setting(
         "plugin",
