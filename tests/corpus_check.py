@@ -47,6 +47,10 @@ REFUSED_HERE: Final = {
     "an endpoint without a host, as its variable is not set, leads nowhere": (
         "wild/leads-su+haproxy-tdagent-sentry__td-agent_td-agent.conf",
     ),
+    "kinds of storage are no plugins here": (
+        "docs/old__docs__v1.0__storage-plugin-overview.txt__1.conf",
+        "docs/storage__README.md__1.conf",
+    ),
     "a certificate that is made at the start": (
         *(f"{old}in_secure_forward.txt__{number}.conf" for old in _OLD for number in (1, 2, 3)),
         *(f"{old}out_secure_forward.txt__6.conf" for old in _OLD),

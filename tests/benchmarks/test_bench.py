@@ -116,8 +116,9 @@ def test_posted_lines_arrive_at_both_servers() -> None:
 def test_events_of_a_connection_stand_beside_the_yardstick() -> None:
     """Each form of message brings its events."""
     rows = forward.report(250_000.0, lines=1000, rounds=1)
-    assert len(rows) == 2 + len(forward.messages())
-    assert rows[-1].endswith("at least 2.4")
+    assert len(rows) == 4 + len(forward.messages())
+    assert rows[-3].endswith("at least 2.4")
+    assert rows[-1].endswith("at least 0.8")
 
 
 def test_messages_are_sent_and_counted() -> None:

@@ -85,7 +85,7 @@ class ForwardOptions(Options):
         "The same in `<transport>`.", default=None, deprecated="write it into <transport>"
     )
     blocking_timeout: Seconds = param(
-        "How often fluentd's loop looks up.", default="0.5s", no_effect="nothing here waits so"
+        "How often fluentd's loop looks up.", default=0.5, no_effect="nothing here waits so"
     )
     resolve_hostname: bool | None = param(
         "Look up the names of clients, for messages and `source_hostname_key`, which needs it.", default=None
