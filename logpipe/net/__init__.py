@@ -11,7 +11,7 @@ client/         the HTTP client, on aiohttp as well, which is imported with the 
 
 A stage that connects makes a `Dialer`, with `ClientContexts` for TLS, and keeps what may be used again in a `Pool`.
 
-dialing.py      streams to peers; pool.py: those that wait; client_tls.py: whom they trust
+dialing.py      streams to peers; pool.py: those that wait; client_tls.py: whom they trust, and the HTTP client
 dns/            what the system's look-up of names does not know: SRV records
 
 The sockets themselves are in `logpipe/sockets`.
@@ -27,7 +27,6 @@ from logpipe.net.client.client import check_header as check_header
 from logpipe.net.client.credentials import AwsCredentials as AwsCredentials
 from logpipe.net.client.proxy import environment_proxy as environment_proxy
 from logpipe.net.client.settings import ClientSettings as ClientSettings
-from logpipe.net.client.settings import HttpClientTls as HttpClientTls
 from logpipe.net.client.sigv4 import AwsSigner as AwsSigner
 from logpipe.net.client_tls import ClientContexts as ClientContexts
 from logpipe.net.client_tls import ClientTls as ClientTls

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ssl
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from logpipe.net.tls import VERSIONS, Log, TlsError, WatchedFiles, can_be_read, reason_of
+from logpipe.net.tls import Log, TlsError, WatchedFiles, load_authorities, load_own, new_context
 
 SELF_SIGNED_CHECK: Final = 0x4000
 """OpenSSL's X509_V_FLAG_CHECK_SS_SIGNATURE, which `ssl` has no name for."""
@@ -20,7 +19,7 @@ class ClientTls:
     ca_paths: tuple[str, ...] = ()
     """CAs, or certificates of their own, that are trusted."""
     trusts_system: bool = True
-    """Whether the system's CAs are trusted, too."""
+    """Whether the system's CAs are trusted, too; False: those of `ca_paths` in their place."""
     verify: bool = True
     """False trusts anybody, whatever certificate is shown."""
     verify_hostname: bool = True
@@ -31,13 +30,11 @@ class ClientTls:
     """What is shown to a peer that asks for a certificate."""
     private_key_path: str | None = None
     """Its key; unset: it is in `cert_path`."""
-    private_key_passphrase: str | None = None
-    version: str | None = None
-    """The one version, TLSv1_2 say; None: 1.2 and 1.3."""
-    ciphers: str = "ALL:!aNULL:!eNULL:!SSLv2"
-
-    def __repr__(self) -> str:
-        return f"ClientTls(ca_paths={self.ca_paths}, verify={self.verify}, cert_path={self.cert_path})"
+    private_key_passphrase: str | None = field(default=None, repr=False)
+    min_version: str = "TLSv1_2"
+    max_version: str = "TLSv1_3"
+    ciphers: str | None = None
+    """OpenSSL's list, up to TLS 1.2; None for Python's."""
 
 
 class ClientContexts:
@@ -78,14 +75,7 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
     Raises:
         TlsError: a file cannot be read, or is not what it should be.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    oldest, newest = tls.version or "TLSv1_2", tls.version or "TLSv1_3"
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # whoever writes TLSv1_1 means it
-        context.minimum_version, context.maximum_version = VERSIONS[oldest[-1]], VERSIONS[newest[-1]]
-    try:
-        context.set_ciphers(tls.ciphers)
-    except ssl.SSLError:
-        raise TlsError(f"ciphers {tls.ciphers}: OpenSSL has none of these: `openssl ciphers` lists all") from None
+    context = new_context(ssl.PROTOCOL_TLS_CLIENT, tls.min_version, tls.max_version, tls.ciphers)
     context.check_hostname = tls.verify and tls.verify_hostname
     context.verify_mode = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
     if tls.verify:
@@ -94,25 +84,8 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
         if tls.check_self_signed:
             context.verify_flags |= SELF_SIGNED_CHECK
     for path in tls.ca_paths:
-        can_be_read("CA certificate", path)
-        try:
-            context.load_verify_locations(path)
-        except (OSError, ssl.SSLError) as problem:
-            raise TlsError(f"CA certificate {path}: {reason_of(problem, 'holds no certificate')}") from problem
+        load_authorities(context, "CA certificate", path)
     if tls.cert_path:
-        _load_own(context, tls)
+        key = tls.private_key_path or tls.cert_path
+        load_own(context, ("client certificate", tls.cert_path), ("its key", key), tls.private_key_passphrase)
     return context
-
-
-def _load_own(context: ssl.SSLContext, tls: ClientTls) -> None:
-    cert, key = tls.cert_path or "", tls.private_key_path
-    can_be_read("client certificate", cert)
-    if key:
-        can_be_read("private key", key)
-    try:
-        # without a passphrase OpenSSL would read one from the terminal
-        context.load_cert_chain(cert, key, tls.private_key_passphrase or "")
-    except (OSError, ssl.SSLError, ValueError) as problem:
-        text = "the certificate is not this key's" if "KEY_VALUES_MISMATCH" in str(problem) else ""
-        text = text or "one of them is no PEM file, or the passphrase is not the key's"
-        raise TlsError(f"client certificate {cert} and its key {key or cert}: {text}") from problem

@@ -82,36 +82,74 @@ def make_context(transport: TransportOptions) -> ssl.SSLContext:
     Raises:
         TlsError: a file cannot be read, or is not what it should be.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     oldest = transport.min_version or transport.version or "TLSv1_2"
     newest = transport.max_version or transport.version or "TLSv1_3"
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # whoever writes TLSv1_1 means it
-        context.minimum_version, context.maximum_version = VERSIONS[oldest[-1]], VERSIONS[newest[-1]]
-    try:
-        context.set_ciphers(transport.ciphers)
-    except ssl.SSLError:
-        raise TlsError(f"ciphers {transport.ciphers}: OpenSSL has none of these: `openssl ciphers` lists all") from None
-    _load_certificate(context, transport)
+    context = new_context(ssl.PROTOCOL_TLS_SERVER, oldest, newest, transport.ciphers)
+    cert, key = transport.cert_path or "", transport.private_key_path or ""
+    load_own(context, ("cert_path", cert), ("private_key_path", key), transport.private_key_passphrase)
     if transport.client_cert_auth:
         context.verify_mode = ssl.CERT_REQUIRED
-        try:
-            context.load_verify_locations(transport.ca_path)
-        except (OSError, ssl.SSLError) as problem:
-            raise TlsError(f"ca_path {transport.ca_path}: {reason_of(problem, 'holds no certificate')}") from problem
+        load_authorities(context, "ca_path", transport.ca_path or "")
     return context
 
 
-def _load_certificate(context: ssl.SSLContext, transport: TransportOptions) -> None:
-    cert, key = transport.cert_path or "", transport.private_key_path
-    can_be_read("cert_path", cert)
-    can_be_read("private_key_path", key or "")
+def new_context(protocol: int, oldest: str, newest: str, ciphers: str | None) -> ssl.SSLContext:
+    """Return a context that has no certificates yet.
+
+    Args:
+        protocol: `ssl.PROTOCOL_TLS_SERVER` or `ssl.PROTOCOL_TLS_CLIENT`.
+        oldest: fluentd's name of the oldest version; `newest` likewise.
+        newest: of the newest.
+        ciphers: OpenSSL's list of those up to TLS 1.2; None for Python's.
+
+    Raises:
+        TlsError: OpenSSL has none of the ciphers.
+    """
+    context = ssl.SSLContext(protocol)
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # whoever writes TLSv1_1 means it
+        context.minimum_version, context.maximum_version = VERSIONS[oldest[-1]], VERSIONS[newest[-1]]
+    if ciphers is not None:
+        try:
+            context.set_ciphers(ciphers)
+        except ssl.SSLError:
+            raise TlsError(f"ciphers {ciphers}: OpenSSL has none of these: `openssl ciphers` lists all") from None
+    return context
+
+
+def load_authorities(context: ssl.SSLContext, name: str, path: str) -> None:
+    """Have a context trust the CAs of a file, which errors call `name`.
+
+    Raises:
+        TlsError: it cannot be read, or holds none.
+    """
+    can_be_read(name, path)
+    try:
+        context.load_verify_locations(path)
+    except (OSError, ssl.SSLError) as problem:
+        raise TlsError(f"{name} {path}: {reason_of(problem, 'holds no certificate')}") from problem
+
+
+def load_own(context: ssl.SSLContext, cert: tuple[str, str], key: tuple[str, str], passphrase: str | None) -> None:
+    """Have a context show a certificate.
+
+    Args:
+        context: which.
+        cert: what errors call the certificate, and its path.
+        key: the same of its key, which may be in the same file.
+        passphrase: what the key is encrypted with.
+
+    Raises:
+        TlsError: a file cannot be read, or they do not fit each other.
+    """
+    can_be_read(*cert)
+    can_be_read(*key)
     try:
         # without a passphrase OpenSSL would read one from the terminal
-        context.load_cert_chain(cert, key, transport.private_key_passphrase or "")
+        context.load_cert_chain(cert[1], key[1], passphrase or "")
     except (OSError, ssl.SSLError, ValueError) as problem:
         text = "the certificate is not this key's" if "KEY_VALUES_MISMATCH" in str(problem) else ""
-        text = text or "one of them is no PEM file, or private_key_passphrase is not the key's"
-        raise TlsError(f"cert_path {cert} and private_key_path {key}: {text}") from problem
+        text = text or "one of them is no PEM file, or the passphrase is not the key's"
+        raise TlsError(f"{' '.join(cert)} and {' '.join(key)}: {text}") from problem
 
 
 def can_be_read(name: str, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -18,8 +19,8 @@ from logpipe import DeliveryError, PermanentError, RetryLater
 from logpipe.net import (
     Answer,
     ClientSettings,
+    ClientTls,
     HttpClient,
-    HttpClientTls,
     RequestFailedError,
     TlsError,
     Verdict,
@@ -29,6 +30,7 @@ from logpipe.testing import Front, Mood, http_peer
 from logpipe.testing.http_peer import HttpPeer, Request
 from tests.net.certificates import AUTHORITY, write
 
+LOG = logging.getLogger("logpipe_test.client")
 QUICK = ClientSettings(open_seconds=5, read_seconds=0.2, whole_seconds=5)
 
 
@@ -45,7 +47,7 @@ class Peer(HttpPeer):
 @asynccontextmanager
 async def client(settings: ClientSettings = QUICK) -> AsyncIterator[HttpClient]:
     """A client until the block ends."""
-    made = HttpClient(settings)
+    made = HttpClient(settings, LOG)
     try:
         yield made
     finally:
@@ -195,9 +197,9 @@ async def test_tls(tmp_path: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ca)
     context.load_cert_chain(cert, key)
     context.verify_mode = ssl.CERT_REQUIRED
-    shown = HttpClientTls(ca_path=ca, cert_path=cert, key_path=key)
-    rows = [(shown, ""), (replace(shown, cert_path=None), "no answer"), (replace(shown, ca_path=None), "certificate")]
-    rows.append((replace(shown, ca_path=None, verify=False), ""))
+    shown = ClientTls((ca,), trusts_system=False, cert_path=cert, private_key_path=key)
+    rows = [(shown, ""), (replace(shown, cert_path=None), "no answer"), (replace(shown, ca_paths=()), "certificate")]
+    rows.append((replace(shown, ca_paths=(), verify=False), ""))
     rows.append((replace(shown, max_version="TLSv1_2", ciphers="AES128-SHA"), "no answer"))
     context.set_ciphers("ECDHE+AESGCM")
     async with Peer().serving() as plain, Front("127.0.0.1", plain.port).standing(tls=context) as peer:
@@ -216,15 +218,15 @@ def test_files_of_tls_that_cannot_be_used(tmp_path: Path) -> None:
     ca, cert, key = files(tmp_path)
     (tmp_path / "empty").touch()
     rows = {
-        HttpClientTls(ca_path=f"{tmp_path}/none"): "none: no such file",
-        HttpClientTls(ca_path=f"{tmp_path}/empty"): "empty: holds no certificate",
-        HttpClientTls(cert_path=f"{tmp_path}/none", key_path=key): "none: no such file",
-        HttpClientTls(cert_path=cert, key_path=ca): "no certificate and key in PEM",
-        HttpClientTls(ciphers="nonsense"): "ciphers nonsense",
+        ClientTls((f"{tmp_path}/none",)): "none: no such file",
+        ClientTls((f"{tmp_path}/empty",)): "empty: holds no certificate",
+        ClientTls(cert_path=f"{tmp_path}/none", private_key_path=key): "none: no such file",
+        ClientTls(cert_path=cert, private_key_path=ca): "one of them is no PEM file",
+        ClientTls(ciphers="nonsense"): "ciphers nonsense",
     }
     for settings, problem in rows.items():
         with pytest.raises(TlsError, match=problem):
-            HttpClient(ClientSettings(tls=settings)).check()
+            HttpClient(ClientSettings(tls=settings), LOG).check()
 
 
 async def test_a_proxy() -> None:

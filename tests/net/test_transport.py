@@ -153,8 +153,8 @@ async def test_what_is_refused(conf: str, said: str) -> None:
     ("more", "said"),
     [
         ("cert_path /nowhere", "cert_path /nowhere: no such file or directory"),
-        ("private_key_passphrase wrong\nprivate_key_path {0}/locked.pem", "private_key_passphrase is not the key's"),
-        ("private_key_path {0}/locked.pem", "private_key_passphrase is not the key's"),
+        ("private_key_passphrase wrong\nprivate_key_path {0}/locked.pem", "the passphrase is not the key's"),
+        ("private_key_path {0}/locked.pem", "the passphrase is not the key's"),
         ("private_key_path {0}/cert.pem", "one of them is no PEM file"),
         ("client_cert_auth true\nca_path {0}/key.pem", "ca_path {0}/key.pem: holds no certificate"),
         ("ciphers NONSENSE", "ciphers NONSENSE: OpenSSL has none of these"),

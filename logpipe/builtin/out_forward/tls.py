@@ -62,6 +62,7 @@ class TlsOptions(Options):
             cert_path=self.tls_client_cert_path,
             private_key_path=self.tls_client_private_key_path,
             private_key_passphrase=self.tls_client_private_key_passphrase,
-            version=self.tls_version,
+            min_version=self.tls_version or "TLSv1_2",
+            max_version=self.tls_version or "TLSv1_3",
             ciphers=self.tls_ciphers,
         )

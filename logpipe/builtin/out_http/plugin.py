@@ -11,7 +11,7 @@ from logpipe.builtin.compression import compressor
 from logpipe.builtin.out_http.endpoint import EndpointTemplate
 from logpipe.builtin.out_http.headers import Headers
 from logpipe.builtin.out_http.options import HttpOptions
-from logpipe.net import AwsCredentials, ClientSettings, HttpClient, HttpClientTls, Verdict, environment_proxy
+from logpipe.net import AwsCredentials, ClientSettings, ClientTls, HttpClient, Verdict, environment_proxy
 
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 _SECONDS: Final = 60
@@ -34,7 +34,7 @@ class HttpOutput(Output[HttpOptions], type="http"):
         self._end = b"," if options.json_array else b""
         codes = options.retryable_response_codes
         self._again = _AGAIN if codes is None else frozenset(codes)
-        self._client = HttpClient(client_settings(options))
+        self._client = HttpClient(client_settings(options), host.log)
 
     async def start(self) -> None:
         """Read the files of TLS.
@@ -106,13 +106,14 @@ def client_settings(options: HttpOptions) -> ClientSettings:
     if proxy is None:
         # compat: out_http.rb takes these for https as well; no_proxy is ours
         proxy = environment_proxy(options.endpoint, os.environ, ("HTTP_PROXY", "http_proxy"))
-    version = options.tls_version
+    version, ca_path = options.tls_version, options.tls_ca_cert_path
     return ClientSettings(
-        tls=HttpClientTls(
-            ca_path=options.tls_ca_cert_path,
+        tls=ClientTls(
+            (ca_path,) if ca_path is not None else (),
+            trusts_system=ca_path is None,
             cert_path=options.tls_client_cert_path,
-            key_path=options.tls_private_key_path,
-            passphrase=options.tls_private_key_passphrase,
+            private_key_path=options.tls_private_key_path,
+            private_key_passphrase=options.tls_private_key_passphrase,
             verify=options.tls_verify_mode == "peer",
             min_version=version or "TLSv1_2",
             max_version=version or "TLSv1_3",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -22,6 +23,7 @@ EARLY: Final = 300
 SESSION: Final = "logpipe"
 
 _QUICK: Final = ClientSettings(open_seconds=2, read_seconds=5, whole_seconds=10, reuse=False)
+_LOG: Final = logging.getLogger(__name__)
 _NANOS: Final = 1_000_000_000
 _CONTAINER: Final = "http://169.254.170.2"
 _MACHINE: Final = "http://169.254.169.254"
@@ -63,7 +65,7 @@ class AwsKeys:
         """
         async with self._turn:
             if self._kept is None or self._clock() / _NANOS > self._until - EARLY:
-                client = HttpClient(_QUICK)
+                client = HttpClient(_QUICK, _LOG)
                 try:
                     self._kept, self._until = await self._assumed(client, await self._own(client))
                 except RequestFailedError as problem:

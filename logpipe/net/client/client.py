@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from logpipe.net.client.answers import Answer
 from logpipe.net.client.settings import MOST_ANSWER, ClientSettings
-from logpipe.net.client.tls import ClientContexts
+from logpipe.net.client_tls import ClientContexts
+from logpipe.net.tls import Log
 
 if TYPE_CHECKING:
     from logpipe.net.client.pool import Pool
@@ -21,11 +22,15 @@ class HttpClient:
 
     Names are resolved at each connect, redirects are not followed, cookies are not kept, and nothing of the
     environment counts but what `settings` says. aiohttp is imported with the first request.
+
+    Args:
+        settings: of its connections.
+        log: `host.log`; certificates that were read again, or cannot be, are told there.
     """
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: ClientSettings, log: Log) -> None:
         self._settings = settings
-        self._contexts = ClientContexts(settings.tls)
+        self._contexts = ClientContexts(settings.tls, log)
         self._pool: Pool | None = None
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from logpipe import ConfigError, Record
 from logpipe.builtin.out_http import HttpOutput
 from logpipe.builtin.out_http.plugin import client_settings
-from logpipe.net import ClientSettings, HttpClientTls
+from logpipe.net import ClientSettings, ClientTls
 from logpipe.testing import Front, check_plugin, configure, drive
 from logpipe.testing.http_peer import Answer, HttpPeer, Request
 from tests.net.certificates import AUTHORITY, server_context, write
@@ -263,12 +263,22 @@ def test_what_the_client_is_told() -> None:
     """Each setting of connections, and its default."""
     options = configure(HttpOutput, "endpoint https://a/")
     assert client_settings(options) == ClientSettings(
-        tls=HttpClientTls(ciphers="ALL:!aNULL:!eNULL:!SSLv2"), whole_seconds=3600, reuse=False
+        tls=ClientTls(ciphers="ALL:!aNULL:!eNULL:!SSLv2"), whole_seconds=3600, reuse=False
     )
     conf = "tls_ca_cert_path ca\ntls_client_cert_path cert\ntls_private_key_path key\ntls_private_key_passphrase p\n"
     conf += "tls_verify_mode none\ntls_version TLS1_3\ntls_ciphers c\nproxy http://p\nopen_timeout 1\nread_timeout 2\n"
     options = configure(HttpOutput, f"endpoint https://a/\n{conf}ssl_timeout 3\nreuse_connections true")
-    tls = HttpClientTls("ca", "cert", "key", "p", verify=False, min_version="TLS1_3", max_version="TLS1_3", ciphers="c")
+    tls = ClientTls(
+        ("ca",),
+        trusts_system=False,
+        cert_path="cert",
+        private_key_path="key",
+        private_key_passphrase="p",  # noqa: S106 - a test's
+        verify=False,
+        min_version="TLS1_3",
+        max_version="TLS1_3",
+        ciphers="c",
+    )
     assert client_settings(options) == ClientSettings(
         tls=tls, proxy="http://p", open_seconds=1, read_seconds=2, tls_seconds=3, whole_seconds=3600, reuse=True
     )
