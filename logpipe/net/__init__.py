@@ -5,7 +5,7 @@ A stage declares where it listens when it is made, `host.endpoint(Address.tcp(bi
 
 transport.py    the settings of `<transport>`; tls.py: certificates that change
 accepting.py    connections, so many and so fast; limits.py
-listener.py     streams; datagrams.py: datagrams
+listener.py     streams; datagrams.py: datagrams; seldom.py: messages about what comes, one a second
 http/           the HTTP server, on aiohttp, which is imported when one starts
 client/         the HTTP client, on aiohttp as well, which is imported with the first request
 
@@ -53,6 +53,7 @@ from logpipe.net.listener import Connection as Connection
 from logpipe.net.listener import IdleError as IdleError
 from logpipe.net.listener import Listener as Listener
 from logpipe.net.pool import Pool as Pool
+from logpipe.net.seldom import Seldom as Seldom
 from logpipe.net.tls import TlsError as TlsError
 from logpipe.net.transport import TransportOptions as TransportOptions
 from logpipe.net.transport import refuse_others as refuse_others

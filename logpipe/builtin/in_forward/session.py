@@ -25,7 +25,7 @@ from logpipe.builtin.in_forward.gate import Gate
 from logpipe.builtin.in_forward.intake import Intake, NotTakenError, Peer
 from logpipe.builtin.in_forward.names import Names
 from logpipe.builtin.in_forward.room import Room
-from logpipe.net import Connection
+from logpipe.net import Connection, Seldom
 
 HANDSHAKE: Final = 10.0
 """Seconds for HELO, PING and PONG."""
@@ -79,6 +79,12 @@ class Sessions:
         self.large = asyncio.Semaphore(LARGE_AT_ONCE)
         self.is_quiet = False
         self._open: set[_Session] = set()
+        warning, monotonic = host.log.warning, host.clock.monotonic
+        self._say_denied = Seldom(warning, monotonic, "connections")
+        self._say_broken = Seldom(warning, monotonic, "connections")
+        self._say_not_taken = Seldom(warning, monotonic, "connections")
+        self.say_too_large = Seldom(warning, monotonic, "messages")
+        self.say_large = Seldom(warning, monotonic, "messages")
         self.broken = host.counter("broken_connections", "Connections that were closed for what came over them.")
         self.denied = host.counter("denied_connections", "Connections whose handshake failed.")
         self.oversized = host.counter("oversized_messages", "Messages that were dropped for their size.")
@@ -124,12 +130,12 @@ class Sessions:
             await session.run()
         except RefusedError as problem:
             self.denied.add(1)
-            self.host.log.warning("%s is not let in: %s", peer.name, problem)
+            self._say_denied("%s is not let in: %s", peer.name, problem)
         except ProtocolError as problem:
             self.broken.add(1)
-            self.host.log.warning("unreadable data from %s, its connection is closed: %s", peer.name, problem)
+            self._say_broken("unreadable data from %s, its connection is closed: %s", peer.name, problem)
         except NotTakenError as problem:
-            self.host.log.warning("%s: %s", peer.name, problem)
+            self._say_not_taken("%s: %s", peer.name, problem)
         finally:
             self._open.discard(session)
 
@@ -310,11 +316,11 @@ class _Session:
     def _say_too_large(self, frame: Oversized) -> None:
         self._sessions.oversized.add(1)
         message = "Input chunk size is larger than 'chunk_size_limit', dropped: tag=%r host=%s limit=%d size=%d"
-        self._host.log.warning(message, frame.tag, self._peer.name, self._terms.limits.frame, frame.size)
+        self._sessions.say_too_large(message, frame.tag, self._peer.name, self._terms.limits.frame, frame.size)
 
     def _say_large(self, frame: Frame) -> None:
         message = "Input chunk size is larger than 'chunk_size_warn_limit': tag=%r host=%s limit=%d size=%d"
-        self._host.log.warning(message, frame.tag, self._peer.name, self._warn_above, len(frame.data))
+        self._sessions.say_large(message, frame.tag, self._peer.name, self._warn_above, len(frame.data))
 
     def _acknowledge(self, chunks: Sequence[Any]) -> None:
         for chunk in chunks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from logpipe.builtin.in_http.options import HttpOptions, InHttpParseOptions
 from logpipe.builtin.in_http.origins import TEXT, Origins
 from logpipe.builtin.in_http.records import Found, Timer, found_by, found_in, seconds, time_of_parameter, timed
 from logpipe.codec import compile_typed_parser, text_or_bytes
-from logpipe.net import ANY, Address, HttpLimits, HttpServer, Reply, Request, Route
+from logpipe.net import ANY, Address, HttpLimits, HttpServer, Reply, Request, Route, Seldom
 
 METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Of these in_http.rb takes all that is neither GET nor OPTIONS for POST."""
@@ -80,8 +79,7 @@ class HttpInput(Input[HttpOptions], type="http"):
             ),
             backlog=options.backlog,
         )
-        self._silent_until = -math.inf
-        self._unsaid = 0
+        self._log_error = Seldom(host.log.error, host.clock.monotonic, "requests")
         self._turn = asyncio.Lock()
         self._refused = host.counter("refused_requests", "Requests of which nothing was taken.")
 
@@ -147,15 +145,8 @@ class HttpInput(Input[HttpOptions], type="http"):
 
     def _say(self, text: str) -> None:
         """Log what is wrong with a request, once a second: whoever sends them must not fill the log."""
-        if not self.options.dump_error_log:
-            return
-        now = self.host.clock.monotonic()
-        if now < self._silent_until:
-            self._unsaid += 1
-            return
-        more = f"; and {self._unsaid} other requests since the last message" if self._unsaid else ""
-        self._silent_until, self._unsaid = now + 1.0, 0
-        self.host.log.error("%s%s", text, more)
+        if self.options.dump_error_log:
+            self._log_error("%s", text)
 
     def _tag(self, path: str) -> str:
         # compat: in_http.rb splits the path as it was sent, and Ruby forgets empty parts at the end

@@ -149,8 +149,24 @@ async def test_who_is_not_our_kind() -> None:
 
         await check_listener(port_of(running), works, crowd=40)
         assert running.metric("broken_connections") > 5
-        assert "an HTTP request" in said(running)
-        assert "which is TLS: write <transport tls>" in said(running)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"GET / HTTP/1.1\r\n\r\n", "an HTTP request"), (b"\x16\x03\x01\x02\x00\x01\x00", "TLS: write <transport tls>")],
+)
+async def test_what_is_wrong_is_said_once_a_second(data: bytes, reason: str) -> None:
+    """Whoever sends garbage does not fill the log: the next message has the number of those left out."""
+    clock = ManualClock()
+    async with drive(Forward, LOCAL, clock=clock) as running:
+        for seconds in (0, 0, 0, 1):
+            await clock.advance(seconds)
+            async with connected(port_of(running)) as sender:
+                sender.send(data)
+                await sender.ended()
+        first, second = [text for text in running.log.texts("warning") if "unreadable data" in text]
+        assert reason in first
+        assert second == f"{first}; and 2 other connections since the last message"
 
 
 async def test_what_comes_before_bad_data_is_taken() -> None:
