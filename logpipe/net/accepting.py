@@ -111,7 +111,7 @@ class Acceptor:
         await self._all_made.wait()
 
     def ended(self) -> None:
-        """Hear that a connection has ended."""
+        """Note that a connection has ended."""
         self.count -= 1
         self.try_again()
 

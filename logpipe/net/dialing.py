@@ -195,7 +195,7 @@ class Dialer:
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
-    """Counts what comes, and knows whether more can."""
+    """Counts the bytes that come, and whether more can."""
 
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(reader, loop=loop)

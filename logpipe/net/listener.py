@@ -287,6 +287,6 @@ class _Protocol(asyncio.StreamReaderProtocol):
             super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hear that it has."""
+        """Note that it has."""
         super().connection_lost(exc)
         self._ended()

@@ -18,7 +18,7 @@ class Option(NamedTuple):
     """The options of a message."""
 
     chunk: Chunk | None = None
-    """What the sender wants to be told when the events are safe; None where it does not wait."""
+    """What the acknowledgement holds, sent when the events are safe; None where the sender does not wait for one."""
     size: int | None = None
     """How many events the sender says there are."""
     compressed: Compressed | None = None

@@ -41,7 +41,7 @@ class _Group(NamedTuple):
 
 
 class NotTakenError(ConnectionError):
-    """Events that a sender wants to be told of were not taken: it has to send them again."""
+    """Events that have to be acknowledged were not taken: the sender has to send them again."""
 
 
 class Intake:

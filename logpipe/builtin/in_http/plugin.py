@@ -149,7 +149,7 @@ class HttpInput(Input[HttpOptions], type="http"):
             self._log_error("%s", text)
 
     def _tag(self, path: str) -> str:
-        # compat: in_http.rb splits the path as it was sent, and Ruby forgets empty parts at the end
+        # compat: in_http.rb splits the path as it was sent, and Ruby drops empty parts at the end
         tag = ".".join(path[1:].rstrip("/").split("/"))
         if len(tag) > LONGEST_TAG or not _TAG.fullmatch(tag):
             raise RefusedError(f"a tag has {LONGEST_TAG} characters at most, letters, digits and signs of ASCII")

@@ -101,7 +101,7 @@ class HttpOutput(Output[HttpOptions], type="http"):
 
 
 def client_settings(options: HttpOptions) -> ClientSettings:
-    """Return what the client is told."""
+    """Return the settings of the HTTP client."""
     proxy = options.proxy
     if proxy is None:
         # compat: out_http.rb takes these for https as well; no_proxy is ours

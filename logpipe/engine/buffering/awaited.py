@@ -28,12 +28,12 @@ class Awaited:
         self._keys: set[ChunkKey] = set()
 
     def staged(self, key: ChunkKey, receipt: Receipt | None) -> None:
-        """Hear that events are in the chunk of a key."""
+        """Note that events are in the chunk of a key."""
         if receipt is not None and receipt.is_awaited and not self._is_settled:
             self._keys.add(key)
 
     def queued(self, key: ChunkKey) -> None:
-        """Hear that the chunk of a key is not staged any more."""
+        """Note that the chunk of a key is not staged any more."""
         self._keys.discard(key)
 
     def is_due(self, key: ChunkKey, created: float) -> bool:

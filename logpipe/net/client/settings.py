@@ -1,4 +1,4 @@
-"""What an HTTP client is told. Nothing is without a bound; times are in seconds."""
+"""The settings of an HTTP client. Nothing is without a bound; times are in seconds."""
 
 from __future__ import annotations
 

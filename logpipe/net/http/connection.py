@@ -42,11 +42,11 @@ class Owner(Protocol):
     log: Log
 
     def made(self, connection: Connection) -> None:
-        """Hear of a connection."""
+        """Note a new connection."""
         ...
 
     def lost(self, connection: Connection) -> None:
-        """Hear that it has ended."""
+        """Note that a connection has ended."""
         ...
 
     def rested(self) -> None:

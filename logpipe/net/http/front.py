@@ -53,7 +53,7 @@ class Front(web.Server):
         return len(self._all)
 
     def serve(self, site: Site, log: Log, acceptor: Acceptor) -> None:
-        """Serve a site from now on; the acceptor is told of each connection that ends, or could make room."""
+        """Serve a site from now on; `acceptor` is called for each connection that ends, or could make room."""
         self._site, self.log, self._acceptor = site, log, acceptor
         for each in self._all:
             each.logger = cast("logging.Logger", log)
@@ -91,7 +91,7 @@ class Front(web.Server):
         self._all[connection] = None
 
     def lost(self, connection: Connection) -> None:
-        """Hear that a connection has ended."""
+        """Note that a connection has ended."""
         if connection in self._all:
             del self._all[connection]
             if self._acceptor is not None:

@@ -1,4 +1,4 @@
-"""What an HTTP server is told to serve: requests in, replies out, and nothing of the library beneath."""
+"""What an HTTP server serves: requests in, replies out, and nothing of the library beneath."""
 
 from __future__ import annotations
 
