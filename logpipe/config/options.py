@@ -72,6 +72,8 @@ class Options:
     """Those that the class declares itself; `_settings` has its bases' as well."""
     _extra: ClassVar[re.Pattern[str] | None] = None
     """Matches undeclared parameter names that the class handles itself (`format1` … `format20`)."""
+    _refuses_unknown: ClassVar[bool] = False
+    """Whether what is not declared is an error: in sections on who is let in, where a misspelt word lets in others."""
     extra: ClassVar[Mapping[str, str]] = {}
     """The texts of the parameters that `_extra` matches, in file order."""
 
@@ -376,7 +378,8 @@ class _Reader:
     def _unknown(self, what: str, subject: str, name: str, known: set[str], position: Position) -> None:
         message = f"{describe(self._element)}: {subject} is not used"
         hint = did_you_mean(name, known) or self._section_hint(name)
-        self.report(warning(f"unknown-{what}", message, position, hint))
+        report = error if self._cls._refuses_unknown else warning  # noqa: SLF001 - a class attribute of the class being read
+        self.report(report(f"unknown-{what}", message, position, hint))
 
     def _section_hint(self, name: str) -> str:
         """Return a hint to move a flat parameter of 0.12 into its section, where the user has written that section."""

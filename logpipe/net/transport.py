@@ -21,7 +21,9 @@ _GENERATED: Final = "only with a generated certificate, and none is generated"
 
 
 class TransportOptions(Options):
-    """`<transport PROTOCOL>`."""
+    """`<transport PROTOCOL>`; what fluentd does not have there is refused."""
+
+    _refuses_unknown = True
 
     protocol: Literal["tcp", "udp", "tls"] = argument("tcp, udp, or tls.", default="tcp")
     receive_buffer_size: Size | None = param("Size of the kernel's buffer for what comes (SO_RCVBUF).", default=None)

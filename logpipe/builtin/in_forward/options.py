@@ -14,12 +14,16 @@ _HIGHEST_PORT = 65535
 class UserOptions(Options):
     """`<user>`."""
 
+    _refuses_unknown = True
+
     username: str = param("Name of a user.")
     password: str = param("The user's password.", secret=True)
 
 
 class ClientOptions(Options):
     """`<client>`."""
+
+    _refuses_unknown = True
 
     host: str | None = param("Address or name of a client; a name is looked up at the start.", default=None)
     network: str | None = param("Network of clients, such as 10.0.0.0/8; in the place of `host`.", default=None)
@@ -43,6 +47,8 @@ class ClientOptions(Options):
 
 class SecurityOptions(Options):
     """`<security>`."""
+
+    _refuses_unknown = True
 
     self_hostname: str = param("Name of this server in the handshake; no client may have the same.")
     shared_key: str = param("Key that clients must have.", secret=True)

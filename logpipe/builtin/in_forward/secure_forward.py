@@ -26,6 +26,8 @@ def _names(text: str) -> list[str]:
 class SecureClientOptions(Options):
     """`<client>`."""
 
+    _refuses_unknown = True
+
     host: str | None = param("Address or name of a client; a name is looked up at the start.", default=None)
     network: str | None = param("Network of clients, such as 10.0.0.0/8; in the place of `host`.", default=None)
     shared_key: str | None = param("Key of these clients, in the place of that for all.", default=None, secret=True)

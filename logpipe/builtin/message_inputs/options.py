@@ -47,6 +47,8 @@ class UdpTransportOptions(TransportOptions):
 class ClientOptions(Options):
     """Settings of `<client>`."""
 
+    _refuses_unknown = True
+
     host: str | None = param("Address or name of a client.", default=None)
     network: str | None = param("Network of clients, such as 10.0.0.0/8; in the place of `host`.", default=None)
 
@@ -66,6 +68,8 @@ class ClientOptions(Options):
 
 class SecurityOptions(Options):
     """Settings of `<security>`."""
+
+    _refuses_unknown = True
 
     clients: list[ClientOptions] = section(
         "Who may send; others are disconnected.", name="client", many=True, required=True

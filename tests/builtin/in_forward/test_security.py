@@ -194,3 +194,17 @@ async def test_a_name_that_stands_for_nothing_is_looked_up_again(monkeypatch: py
             await asyncio.sleep(0)
         await running.wait_for(lambda: not answers)
         await sent(running)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        "<transport tls>\nclient_cert_aut true\n</transport>",
+        "<security>\nself_hostname a\nshared_key k\nallow_anonymous false\n</security>",
+        "<security>\nself_hostname a\nshared_key k\n<client>\nnetwork 10.0.0.0/8\nuser u\n</client>\n</security>",
+    ],
+)
+def test_an_unknown_word_lets_nobody_in(conf: str) -> None:
+    """In the sections on who is let in it is an error, not a warning."""
+    with pytest.raises(ConfigError, match="is not used"):
+        configure(Forward, f"{LOCAL}{conf}")
