@@ -62,7 +62,7 @@ def test_every_setting_of_fluentd_is_here_or_there_is_a_reason() -> None:
 OTHERWISE: Final = {
     "http.tls_version": "unset: TLSv1_3 as well, as with all of ours",
     "forward.tls_version": "the same",
-    "unix.path": "unset: the same path, or that of td-agent's variable",
+    "unix.path": "unset: what FLUENT_SOCKET says, else the same path",
     "tail.read_lines_limit": "as many as fit, which is a setting of speed",
     "record_transformer.auto_typecast": "unset, since compat decides",
     "json.time_type": "unset: float, unless time_format is set",
