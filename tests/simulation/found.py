@@ -15,4 +15,6 @@ FOUND: Final = (
     ("sibling", Schedule(("rotate", "crash:7"), 0.6, 35)),
     # a start that is stopped has not looked for what the graph before it left: its ledger did not add up
     ("stores", Schedule(("crash", "wait", "append", "restart", "reload", "restart"), 0.05, 147)),
+    # renames that were told after a folder was listed, but came before, were taken to be of the names in the list
+    ("sibling", Schedule(("reload", "reload", "reload", "reload", "crash", "rotate"), 0.6, 112)),
 )

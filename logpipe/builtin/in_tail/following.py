@@ -16,7 +16,7 @@ from logpipe import Host
 from logpipe.builtin.in_tail import disk
 from logpipe.builtin.in_tail.checkpoints import FolderLooks
 from logpipe.builtin.in_tail.decide import Ask, Candidate, Place, Rules, SeveralLooks, begin, decide
-from logpipe.builtin.in_tail.disk import Looker, Status, in_one_visit
+from logpipe.builtin.in_tail.disk import Looker, Status, Survey, in_one_visit
 from logpipe.builtin.in_tail.folders import (
     Folders,
     Happened,
@@ -98,8 +98,11 @@ class Following:
         listed = dict.fromkeys(folders)
         asked = {**dict.fromkeys(paths), **self._paths_at(happened)}
         written: dict[Trail, Generation | None] = {}
+        while_listing = Happened()
         for turn in range(disk.MOST_LOOKS):
             told, touched = self._take(happened)
+            while_listing.add(told)
+            told = while_listing
             again = {**asked, **self._paths_at(told)} if turn == 0 else self._affected(told, ends)
             stale = dict.fromkeys(listed) if turn == 0 else await self._changed(listed, told)
             again.update({path: None for path, (base, _) in ends.items() if base in stale})
@@ -114,7 +117,11 @@ class Following:
             there, unsure_of = await self._prepare(again)
             stale.update(await self._changed(unsure_of - listed.keys(), told))
             listed.update(dict.fromkeys(unsure_of | stale.keys()))
-            for path, some in (await self._list(stale)).items():
+            surveys = await in_one_visit(self._host, disk.survey, stale)
+            # what was told up to now may be older than what was listed: it is about the names that were known before
+            while_listing, touched = self._take(happened)
+            written.update({trail: trail.live for trail in touched})
+            for path, some in self._compare_lists(zip(stale, surveys, strict=True)).items():
                 new[path] += some
                 there.setdefault(path, self._key_of(path))
             ends.update(there)
@@ -202,10 +209,10 @@ class Following:
         }
         return ends, unsure_of
 
-    async def _list(self, bases: Collection[str]) -> dict[str, list[Candidate]]:
-        """See what lies in folders; returns what is new there and may be the past of paths that are followed."""
+    def _compare_lists(self, surveys: Iterable[tuple[str, Survey]]) -> dict[str, list[Candidate]]:
+        """Note what lies in folders; returns what is new there and may be the past of paths that are followed."""
         found: dict[str, list[Candidate]] = defaultdict(list)
-        for base, seen in zip(bases, await in_one_visit(self._host, disk.survey, bases), strict=True):
+        for base, seen in surveys:
             fresh = self.looks.note(base, seen)
             for name in () if fresh.first else fresh.files:
                 self._note_arrival(self.folders.by_base[base].names[name])
