@@ -58,7 +58,11 @@ def arguments() -> argparse.Namespace:
     """Return the command line's."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--world", action="append", choices=list(WORLDS), help="all unless given")
-    parser.add_argument("--seconds", type=float, help="for all worlds together")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="for all worlds together; make gives 60, and without it a run goes on until it finds something",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the first random schedule")
     parser.add_argument("--every", action="store_true", help="every schedule of a world's length, not random ones")
     parser.add_argument("--schedule", help="one schedule: its actions, with blanks between")

@@ -101,8 +101,7 @@ class Following:
         while_listing = Happened()
         for turn in range(disk.MOST_LOOKS):
             told, touched = self._take(happened)
-            while_listing.add(told)
-            told = while_listing
+            told.add(while_listing)
             again = {**asked, **self._paths_at(told)} if turn == 0 else self._affected(told, ends)
             stale = dict.fromkeys(listed) if turn == 0 else await self._changed(listed, told)
             again.update({path: None for path, (base, _) in ends.items() if base in stale})
