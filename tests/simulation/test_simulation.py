@@ -27,7 +27,7 @@ def test_what_was_found_once_stays_mended(name: str, schedule: Schedule) -> None
     assert count
 
 
-SHORT, RANDOM = 30, 4
+SHORT, RANDOM = 10, 2
 
 
 @pytest.mark.parametrize("name", WORLDS)
