@@ -52,7 +52,7 @@ class PluginConf:
     options: Options
     element: Element
     owned: Options | None = None
-    """What the owner reads of this section itself; None unless its `plugin_section` says that there is such a thing."""
+    """What the owner reads of this section itself, where its `plugin_section` says so."""
 
 
 FindPlugin: TypeAlias = Callable[[str, str, Element, Report], PluginConf | None]
@@ -347,10 +347,11 @@ class _Reader:
     def _find_owned(self, kind: str, name: str, element: Element, owned: type[Options]) -> PluginConf | None:
         """Read a section of which some parameters are the owner's; it is left as it was written."""
         assert self._find is not None  # noqa: S101 - the caller has looked
-        written = element.params
         words = {setting.name or attribute for attribute, setting in owned.settings().items()}
-        mine = replace(element, params={word: given for word, given in written.items() if word in words}, elements=[])
-        element.params = {word: given for word, given in written.items() if word not in words}
+        mine = replace(
+            element, params={word: given for word, given in element.params.items() if word in words}, elements=[]
+        )
+        element.params = {word: given for word, given in element.params.items() if word not in words}
         conf = self._find(kind, name, element, self.report)
         element.params |= mine.params
         read = owned.read(mine, self.report, strict=self._strict)
