@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
 from logpipe.config.diagnostic import NOWHERE, Position
@@ -90,6 +90,10 @@ class Element:
     def sections(self, *names: str) -> Iterator[Element]:
         """Yield the nested sections of these names, in file order."""
         return (element for element in self.elements if element.name in names)
+
+    def split(self, names: Collection[str]) -> Element:
+        """Take parameters out; returns a section that has only these, and no sections."""
+        return replace(self, params={name: self.params.pop(name) for name in names if name in self.params}, elements=[])
 
     def set(self, name: str, value: Value, position: Position = NOWHERE) -> None:
         """Set a parameter, replacing one of the same name."""

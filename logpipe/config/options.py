@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Final, Self, TypeAlias, dataclass_transform
 
 from logpipe.config.compat import section_of
@@ -73,7 +74,7 @@ class Options:
     _extra: ClassVar[re.Pattern[str] | None] = None
     """Matches undeclared parameter names that the class handles itself (`format1` … `format20`)."""
     _refuses_unknown: ClassVar[bool] = False
-    """Whether what is not declared is an error: in sections on who is let in, where a misspelt word lets in others."""
+    """Whether what is not declared is an error: where a misspelt word would let in others."""
     extra: ClassVar[Mapping[str, str]] = {}
     """The texts of the parameters that `_extra` matches, in file order."""
 
@@ -337,21 +338,15 @@ class _Reader:
             return None
         if self._find is None:
             raise LookupError(f"<{word}> holds a plugin: give read() a find function")
-        if setting.owned is None:
-            conf = self._find(setting.plugin_kind, kind_of_plugin, element, self.report)
-        else:
-            conf = self._find_owned(setting.plugin_kind, kind_of_plugin, element, setting.owned)
+        find = self._find if setting.owned is None else partial(self._find_owned, setting.owned)
+        conf = find(setting.plugin_kind, kind_of_plugin, element, self.report)
         self.failed = self.failed or conf is None
         return conf
 
-    def _find_owned(self, kind: str, name: str, element: Element, owned: type[Options]) -> PluginConf | None:
+    def _find_owned(self, owned: type[Options], kind: str, name: str, element: Element, _: Report) -> PluginConf | None:
         """Read a section of which some parameters are the owner's; it is left as it was written."""
         assert self._find is not None  # noqa: S101 - the caller has looked
-        words = {setting.name or attribute for attribute, setting in owned.settings().items()}
-        mine = replace(
-            element, params={word: given for word, given in element.params.items() if word in words}, elements=[]
-        )
-        element.params = {word: given for word, given in element.params.items() if word not in words}
+        mine = element.split({setting.name or attribute for attribute, setting in owned.settings().items()})
         conf = self._find(kind, name, element, self.report)
         element.params |= mine.params
         read = owned.read(mine, self.report, strict=self._strict)

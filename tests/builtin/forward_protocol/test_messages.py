@@ -18,8 +18,6 @@ from logpipe.builtin.forward_protocol import (
     Option,
     Oversized,
     ProtocolError,
-    acknowledged,
-    acknowledgement,
     forward_message,
     pack_event,
     pack_events,
@@ -347,31 +345,6 @@ def test_numbers_in_json_are_kept() -> None:
     """Also those that are too long for most parsers."""
     message = read(b'["t", 1, {"n": 123456789012345678901234567890, "t": "\xff"}]')
     assert events_of(message) == [(10**9, {"n": 123456789012345678901234567890, "t": b"\xff"})]
-
-
-@pytest.mark.parametrize("chunk", ["YWJj\n", b"\xff\0", 7, "\udcff"])
-def test_acknowledgements(chunk: Any) -> None:
-    """A chunk's name comes back in the form that it was sent in."""
-    data = msgpack.packb(["t", b"", {"chunk": chunk}], unicode_errors="surrogateescape")
-    answer = acknowledgement(read(data).option.chunk or "")
-    assert answer == msgpack.packb({"ack": chunk}, unicode_errors="surrogateescape")
-    assert acknowledged(answer) == chunk
-
-
-def test_acknowledgements_are_frames() -> None:
-    """A map, which an output reads as an input reads messages."""
-    answers = [acknowledgement("a"), acknowledgement("b")]
-    assert [frame.data for frame in frames(b"".join(answers), step=3) if isinstance(frame, Frame)] == answers
-
-
-def test_acknowledgements_in_json() -> None:
-    assert acknowledgement("c", "json") == b'{"ack":"c"}'
-
-
-@pytest.mark.parametrize("frame", [b"\xc1", b"\x01", msgpack.packb({"nack": 1}), msgpack.packb([1])])
-def test_no_acknowledgement(frame: bytes) -> None:
-    with pytest.raises(ProtocolError):
-        acknowledged(frame)
 
 
 def test_packs_what_was_never_read() -> None:
