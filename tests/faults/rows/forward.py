@@ -59,7 +59,7 @@ def hostile(lab: Lab) -> None:
                     with _connected(port) as sock, suppress(ConnectionError):
                         sock.sendall(data)
                         well.send(trial.account.open("sent"))
-        trial.wait(lambda: trial.said.count("unreadable data") >= len(HOSTILE) // 2, "connections to be closed")
+        trial.wait(lambda: "unreadable data" in trial.said, "connections to be closed")  # which is said once a second
         trial.fired("connections closed")
         trial.wait_for_all()
         trial.end(logpipe)
@@ -86,7 +86,7 @@ def too_large(lab: Lab) -> None:
             for _ in range(2):
                 well.send(series, chunk="twice")
         trial.fired("larger than 'chunk_size_limit'", when="larger than 'chunk_size_limit', dropped" in trial.said)
-        trial.fired("bombs", when=trial.said.count(" decompressed") == 2)
+        trial.fired("bombs", when=" decompressed" in trial.said)
         trial.wait_for_all()
         trial.end(logpipe)
     with lab.trial("bad keys") as trial:
@@ -103,7 +103,7 @@ def too_large(lab: Lab) -> None:
                 assert pong[1] is (key == "secret"), f"{key}: {pong}"
                 if key == "secret":
                     sender.send(trial.account.open("sent"))
-        trial.fired("keys refused", when=trial.said.count("shared_key mismatch") == 2)
+        trial.fired("keys refused", when="shared_key mismatch" in trial.said)
         trial.wait_for_all()
         trial.end(logpipe)
 
