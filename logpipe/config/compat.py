@@ -281,6 +281,10 @@ def _move_multiline(flat: _Flat) -> None:
     for name in flat.names():
         if parse is not None and _MULTILINE.fullmatch(name):
             flat.move(parse, name, name)
+    # compat: it hands emit_unmatched_lines on, too; fluentd takes any text for yes then, be it false
+    emit = flat.element.params.get("emit_unmatched_lines")
+    if parse is not None and parse.type == "multiline" and emit is not None:
+        parse.params["unmatched_lines"] = emit
 
 
 def _report_lost(flat: _Flat, keep: Collection[str]) -> None:

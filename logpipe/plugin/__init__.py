@@ -15,6 +15,7 @@ from logpipe.plugin.host import Clock as Clock
 from logpipe.plugin.host import FilterHost as FilterHost
 from logpipe.plugin.host import Host as Host
 from logpipe.plugin.host import InputHost as InputHost
+from logpipe.plugin.host import Joined as Joined
 from logpipe.plugin.host import LineParser as LineParser
 from logpipe.plugin.host import Monitor as Monitor
 from logpipe.plugin.host import Outlet as Outlet

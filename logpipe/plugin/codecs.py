@@ -8,7 +8,7 @@ from typing import Any
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, LineBatch, Record, Time
 from logpipe.plugin.failures import told
-from logpipe.plugin.host import Parsed, ParsedLines
+from logpipe.plugin.host import Joined, Parsed, ParsedLines
 from logpipe.plugin.stages import O, Plugin
 from logpipe.raw_text import escaped, is_utf8, unescape_values
 
@@ -74,6 +74,14 @@ class Parser(Plugin[O]):
     format, counted from 0. The batch has an event for each of the others, with the time that `parse_lines` would give
     it, and its `records` are what that would have made. Where this cannot be promised for all of these lines it returns
     None, and `parse_lines` is called. Where the settings never allow it, the constructor sets `self.lines = None`.
+    """
+
+    join: Callable[[list[bytes]], Joined] | None = None
+    """Override as a method `join(lines)` where events have several lines.
+
+    Called with lines as in `parse_lines`, the first of them one with which an event may begin. What it says are whole
+    events comes to `parse_lines`, the lines of each as one, with newlines between them; lines that may still go on are
+    passed to `join` again, with what has come after them, or to `parse_lines` where nothing comes for long.
     """
 
 

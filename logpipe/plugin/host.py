@@ -79,6 +79,15 @@ class ParsedLines(Parsed):
         return self._errors
 
 
+class Joined(NamedTuple):
+    """Which lines belong together to events."""
+
+    alone: int
+    """Lines at the beginning that belong to no event, each for itself: the beginning of theirs is not there."""
+    ends: list[int]
+    """Behind how many lines, from the first, each event ends that is whole; what follows the last may still go on."""
+
+
 class LineParser(Protocol):
     """A `Parser`, to the stage whose `<parse>` section it is of."""
 
@@ -89,6 +98,10 @@ class LineParser(Protocol):
     @property
     def lines(self) -> Callable[[bytes, int, int, Time], tuple[LineBatch, list[int]] | None] | None:
         """The method that takes lines undecoded, None where there is none; see `Parser.lines`."""
+
+    @property
+    def join(self) -> Callable[[list[bytes]], Joined] | None:
+        """The method that tells which lines are one event, None where each is its own; see `Parser.join`."""
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the events of one line; see `Parser.parse`."""
