@@ -150,6 +150,10 @@ class Generation:
     """Bytes after `offset` of a line that is too long and whose end is not in sight."""
     after_cut: bool = False
     """Whether it began when its file was cut: a writer that goes on at its old offset leaves NULs at first."""
+    held: int = 0
+    """Bytes after `offset` of lines whose event may go on."""
+    held_enough: bool = False
+    """Whether that event goes on no more, unless something has been added."""
     want: int = 0
     """Bytes to read at once where a line is longer than a block; else 0."""
     blank: bool = False

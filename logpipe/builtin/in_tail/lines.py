@@ -61,6 +61,22 @@ class Lines:
                 lines[0] = lines[0][half:]
         return lines
 
+    def size(self, lines: list[bytes]) -> int:
+        """Return how many bytes of a file lines are, with their ends."""
+        return sum(map(len, lines)) + len(lines) * len(self.end)
+
+    def without_long(self, lines: list[bytes], most: int, *, joined: bool) -> tuple[list[bytes], int]:
+        """Return the lines that have at most so many bytes, the very list where all have, and how many have not.
+
+        NULs at its start, a hole's, make none longer. Where they are `joined` each may be several.
+        """
+        longest = most - len(self.end)  # compat: in_tail/io_handler counts the line feed
+        if max(map(len, lines)) <= longest:
+            return lines, 0
+        apart = [self.split(line, 0) if joined else [line] for line in lines]
+        kept = [[line for line in some if len(without_hole(line)) <= longest] for some in apart]
+        return [self.end.join(some) for some in kept if some], sum(map(len, apart)) - sum(map(len, kept))
+
     def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> tuple[list[bytes], int]:
         """Return lines of `data` in UTF-8, without carriage return and hole, and the size of the holes.
 
@@ -189,6 +205,7 @@ def last_character(data: bytes) -> int:
 
 
 _NOT_MATCHED: Final = "pattern not matched"
+_INCOMPLETE: Final = "got incomplete line before first line"
 
 _NO_TIME: Final[Time] = -(1 << 80)
 """What stands for the time of a line that has none; no parser makes it."""
@@ -215,6 +232,8 @@ class EventMaker:
         self._estimates = bool(getattr(parser.options, "estimate_current_event", True))
         needs_records = options.path_key is not None or options.emit_unmatched_lines or not self._estimates
         self._take_lines = None if needs_records else parser.lines
+        self.join = parser.join
+        """Tells which lines are one event, in any encoding that parsers take; None where each is its own."""
         self._host = host
         self._messages = messages
         self._path_key = options.path_key
@@ -239,6 +258,17 @@ class EventMaker:
         if self._path_key is not None:
             _add_path(parsed.records, self._path_key, trail.name)
         return Made(EventBatch(trail.tag, parsed.times, parsed.records, receipt), unmatched, surplus)
+
+    def alone(self, trail: Trail, lines: list[bytes], receipt: Receipt) -> Made:
+        """Say of lines that their event's beginning is not there, and make events of them where the user wants that.
+
+        compat: in_tail.rb parses them only then, each for itself.
+        """
+        for line in lines[: self._messages.allowed(trail.name, _INCOMPLETE, len(lines))]:
+            self._host.log.warning("%s from %s: %s", _INCOMPLETE, trail.name, shortened(line))
+        if self._emit_unmatched:
+            return self.make(trail, lines, receipt)
+        return Made(EventBatch(trail.tag, [], [], receipt), len(lines), 0)
 
     @property
     def takes_whole(self) -> bool:

@@ -21,6 +21,7 @@ from logpipe.builtin.in_tail.disk import changed_at, in_one_visit, look
 from logpipe.builtin.in_tail.folders import close
 from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.joining import Joining
 from logpipe.builtin.in_tail.logfile import Identity, Look
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.paths import Scan, Targets
@@ -47,7 +48,9 @@ SEARCH_PACE: Final = 0.1
 class Discovery:
     """Looks after the files of one `<source>`."""
 
-    def __init__(self, options: TailOptions, host: Host, following: Following, targets: Targets) -> None:
+    def __init__(
+        self, options: TailOptions, host: Host, following: Following, targets: Targets, joining: Joining | None
+    ) -> None:
         self._options = options
         self._host = host
         self._following = following
@@ -55,6 +58,7 @@ class Discovery:
         self._table = following.table
         self._watch = following.watch
         self._targets = targets
+        self._joining = joining
         self.searches = 0
         """How often files were searched for."""
         self._search_wanted = asyncio.Event()
@@ -172,6 +176,8 @@ class Discovery:
         await self._following.catch_up()
         await self._attend_replaced()
         await self._attend_missing()
+        for trail, generation in self._joining.overdue() if self._joining is not None else ():
+            self._registry.read_more(trail, generation)
         await self._audit()
 
     async def _attend_replaced(self) -> None:
@@ -279,8 +285,9 @@ class Tail(Input[TailOptions], type="tail"):
         rules = Rules(self.follows, self._excludes, _is_followed)
         self.registry = Registry(options, host, wake=self._wake, moved=self._checkpoints.due.set)
         self.following = Following(options, host, self.registry, rules, search=self._search)
-        self.discovery = Discovery(options, host, self.following, self._targets)
         reader = Reader(options, host, self.following, self._throttle)
+        self._joining = reader.joining
+        self.discovery = Discovery(options, host, self.following, self._targets, reader.joining)
         self._schedule = Schedule(reader.serve, clock=host.clock, log=host.log)
 
     async def start(self) -> None:
@@ -301,8 +308,6 @@ class Tail(Input[TailOptions], type="tail"):
         if 0 < options.read_bytes_limit_per_second < FEWEST_BYTES:
             text = "Should specify greater equal than %d. Use %d for read_bytes_limit_per_second"
             log.warning(text, FEWEST_BYTES, FEWEST_BYTES)
-        if options.multiline_flush_interval is not None:
-            log.debug("multiline_flush_interval matters to parsers of several lines only")
 
     async def run(self) -> None:
         """Follow files until cancelled; nothing is lost by that, what was not accepted is read again."""
@@ -319,10 +324,17 @@ class Tail(Input[TailOptions], type="tail"):
                 self._schedule.restart(trail)
 
     async def quiesce(self) -> None:
-        """Look for nothing and read nothing new; what was read is emitted, and positions move."""
+        """Look for nothing and read nothing new; what was read is emitted, and positions move.
+
+        Events of several lines that wait for more are passed on.
+        """
         self._schedule.quiesce()
         if self._discovering is not None:
             self._discovering.cancel()
+        last = list(self._joining.last(kept=not self._checkpoints.file.forgets)) if self._joining is not None else []
+        for _, generation in last:
+            generation.pending = True
+        await self._schedule.serve_last(dict.fromkeys(trail for trail, _ in last))
 
     async def stop(self) -> None:
         """Write down what has settled, and close everything."""

@@ -10,13 +10,14 @@ import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from logpipe import BufferFull, InputHost, Receipt
 from logpipe.builtin.in_tail.accounting import Counts
 from logpipe.builtin.in_tail.cuts import Cuts
 from logpipe.builtin.in_tail.following import Following
 from logpipe.builtin.in_tail.generation import Generation
+from logpipe.builtin.in_tail.joining import LARGE, LONGEST_EVENT, PACE, Joining
 from logpipe.builtin.in_tail.lines import (
     HOLE,
     EventMaker,
@@ -25,7 +26,6 @@ from logpipe.builtin.in_tail.lines import (
     last_character,
     line_format,
     whole_lines,
-    without_hole,
 )
 from logpipe.builtin.in_tail.logfile import Rewritten
 from logpipe.builtin.in_tail.open_files import BLOCK, Reads
@@ -64,6 +64,9 @@ _NEVER_STILL: Final = (
 )
 
 
+Make: TypeAlias = Callable[[Trail, list[bytes], Receipt], Made]
+
+
 @dataclass(slots=True)
 class _Slice:
     """A block on its way through."""
@@ -98,6 +101,8 @@ class Reader:
         self._emitting = 0
         is_plain = type(self._format) is Lines and self._max_line_size is None and not throttle.active
         self._takes_whole = is_plain and self._maker.takes_whole
+        interval, join = options.multiline_flush_interval, self._maker.join
+        self.joining = None if join is None else Joining(join, interval, host.clock)
 
     async def serve(self, trail: Trail) -> float | None:
         """Read one slice of a trail's oldest unread generation.
@@ -169,12 +174,44 @@ class Reader:
                 return pause
             if block.place == len(block.data):
                 return None if block.at_end else 0.0
+        if self.joining is not None:
+            return await self._deliver_joined(self.joining, block, lines, rest)
         if (pause := await self._emit_lines(block, lines, len(block.data) - len(rest))) is not None:
             return pause
         if rest:
             return await self._partial(block, rest, alone=not lines and not some_whole)
         generation.want = 0
         return None if block.at_end else 0.0
+
+    async def _deliver_joined(self, joining: Joining, block: _Slice, lines: list[bytes], rest: bytes) -> float | None:
+        """Emit the whole events of several lines, and leave the lines of the last one for the next read."""
+        trail, generation = block.trail, block.generation
+        first, total = block.place, len(block.data) - block.place
+        is_ending = block.at_end and generation.closing
+        if is_ending and rest.strip(b"\0"):
+            lines, rest = [*lines, rest], b""
+        stop = len(block.data) - len(rest)
+        is_known = block.at_end and 0 < stop - first == generation.held
+        is_whole = is_ending or total >= LONGEST_EVENT or (is_known and generation.held_enough)
+        if is_known and not is_whole:
+            return None
+        after_cut = generation.after_cut and generation.offset == 0
+        cleaned, _ = self._format.clean(lines, block.data, after_cut=after_cut)
+        alone, events, held = joining.split(lines, cleaned, self._format.end, whole=is_whole)
+        stop -= self._format.size(held)
+        alone_stop = first + self._format.size(alone) if events else stop
+        for some, end, make in ((alone, alone_stop, self._maker.alone), (events, stop, self._maker.make)):
+            if (pause := await self._emit_lines(block, some, end, make)) is not None:
+                return pause
+        joining.hold(trail, generation, self._format.size(held))
+        if not held and rest:
+            return await self._partial(block, rest, alone=block.place == first)
+        generation.want = 0
+        if block.at_end:
+            return total / PACE if held and total > LARGE else None
+        if block.place == first:
+            generation.want = min(2 * max(total, BLOCK), LONGEST_EVENT)
+        return 0.0
 
     async def _emit_whole(self, block: _Slice) -> float | None:
         """Emit lines that need not be taken apart, as far as there are any; returns None where all were accepted."""
@@ -186,7 +223,7 @@ class Reader:
             if (pause := await self._hand_on(block, make, stop - block.place, stop, count)) is not None:
                 return pause
 
-    async def _emit_lines(self, block: _Slice, lines: list[bytes], end: int) -> float | None:
+    async def _emit_lines(self, block: _Slice, lines: list[bytes], end: int, make: Make | None = None) -> float | None:
         """Emit lines whose last one ends at `end` of the block, in batches; returns None where all were accepted."""
         done = 0
         while done < len(lines):
@@ -195,40 +232,47 @@ class Reader:
                 return 0.0  # the next turn finds out how long to wait
             part = lines if done == 0 and len(lines) <= limit else lines[done : done + limit]
             done += len(part)
-            stop = end if done == len(lines) else block.place + sum(map(len, part)) + len(part) * len(self._format.end)
-            if (pause := await self._emit(block, part, stop)) is not None:
+            stop = end if done == len(lines) else block.place + self._format.size(part)
+            if (pause := await self._emit(block, part, stop, make)) is not None:
                 return pause
         return None
 
-    async def _emit(self, block: _Slice, lines: list[bytes], stop: int, *, ahead: int = 0) -> float | None:
+    async def _emit(
+        self, block: _Slice, lines: list[bytes], stop: int, make: Make | None = None, *, ahead: int = 0
+    ) -> float | None:
         """Emit the lines up to `stop`, the first of which began `ahead` bytes before the block.
 
         Returns None where they were accepted, else the seconds to wait.
         """
         trail, generation = block.trail, block.generation
         size = ahead + stop - block.place
-        kept = lines if self._max_line_size is None else self._without_long_lines(lines, self._max_line_size)
+        count = len(lines) if self.joining is None else sum(line.count(self._format.end) + 1 for line in lines)
+        kept, long = lines, 0
+        if self._max_line_size is not None:
+            kept, long = self._format.without_long(lines, self._max_line_size, joined=self.joining is not None)
         after_cut = generation.after_cut and generation.offset == 0
         cleaned, nul_bytes = self._format.clean(kept, block.data, after_cut=after_cut)
-        make = partial(self._maker.make, trail, cleaned)
-        if (pause := await self._hand_on(block, make, size, stop, len(lines))) is not None:
+        made = partial(make or self._maker.make, trail, cleaned)
+        if (
+            pause := await self._hand_on(block, made, size, stop, count, continued=count - long - len(kept))
+        ) is not None:
             return pause
         if nul_bytes:
             self._counts.nul_bytes.add(nul_bytes)
             generation.ledger.pass_over(nul_bytes, "nul")
-        if len(kept) < len(lines):
-            ends = len(self._format.end)
-            long_bytes = size - sum(map(len, kept)) - ends * len(kept)
-            self._say_long(trail, len(lines) - len(kept), long_bytes)
+        if long:
+            long_bytes = size - self._format.size(kept)
+            self._say_long(trail, long, long_bytes)
             generation.ledger.pass_over(long_bytes, "long_line")
-        self._throttle.spend(trail, lines=len(lines))
+        self._throttle.spend(trail, lines=count)
         return None
 
     async def _hand_on(
-        self, block: _Slice, make: Callable[[Receipt], Made], size: int, stop: int, lines: int
+        self, block: _Slice, make: Callable[[Receipt], Made], size: int, stop: int, lines: int, *, continued: int = 0
     ) -> float | None:
         """Emit what `make` makes of the lines up to `stop`, and move the offset by their `size`.
 
+        So many of them are `continued` as they go on with the event of the one before.
         Returns None where they were accepted, else the seconds to wait.
         """
         trail, generation = block.trail, block.generation
@@ -252,7 +296,7 @@ class Reader:
         receipt.release()
         block.place = stop
         trail.refusals = 0
-        self._counts.accepted(size, lines, unmatched=made.unmatched, surplus=made.surplus)
+        self._counts.accepted(size, lines, unmatched=made.unmatched, surplus=made.surplus - continued)
         return None
 
     def _refused(self, trail: Trail, generation: Generation, error: Exception) -> float:
@@ -327,13 +371,6 @@ class Reader:
         self._say_long(block.trail, 1, count)
         block.generation.skip(count, "long_line")
         block.place += taken
-
-    def _without_long_lines(self, lines: list[bytes], most: int) -> list[bytes]:
-        """Return the very list where no line is too long; NULs at its start, a hole's, make none longer."""
-        longest = most - len(self._format.end)  # compat: in_tail/io_handler counts the line feed
-        if max(map(len, lines)) <= longest:
-            return lines
-        return [line for line in lines if len(line) <= longest or len(without_hole(line)) <= longest]
 
     def _say_long(self, trail: Trail, lines: int, size: int) -> None:
         self._counts.skipped_lines.add(lines)

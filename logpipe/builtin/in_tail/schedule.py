@@ -8,12 +8,14 @@ only itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -128,6 +130,8 @@ MOST_WORKERS: Final = 256
 
 AFTER_ERROR: Final = 10.0
 
+LAST_SECONDS: Final = 1.0
+
 Serve = Callable[[Trail], Awaitable[float | None]]
 """Reads one slice; returns 0.0 where there is more to read, seconds to pause, or None at the end of the file."""
 
@@ -159,6 +163,18 @@ class Schedule:
     def quiesce(self) -> None:
         """Serve nobody from now on; what is being served is served to the end of its slice."""
         self._is_quiet = True
+
+    async def serve_last(self, trails: Iterable[Trail]) -> None:
+        """Serve some once more though it is quiet, as far as that takes no longer than a second."""
+        waiting, until = iter(trails), asyncio.get_running_loop().time() + LAST_SECONDS
+        while self._group is not None and (some := list(islice(waiting, MOST_WORKERS))):
+            tasks = [self._group.create_task(self._serve_last(trail), name="tail.last") for trail in some]
+            await asyncio.wait(tasks, timeout=until - asyncio.get_running_loop().time())
+
+    async def _serve_last(self, trail: Trail) -> None:
+        with contextlib.suppress(Exception):  # it is read again by the next run
+            if trail.state is not State.BUSY:
+                await self._serve(trail)
 
     def wake(self, trail: Trail) -> None:
         """Serve a trail as soon as it is its turn; one that pauses stays paused."""

@@ -130,6 +130,15 @@ class Running:
         """Wait until everything that is there was read."""
         await self.until(self.is_idle)
 
+    def held(self) -> int:
+        """Return how many bytes wait, of events of several lines."""
+        return sum(each.held for each in self.tail.registry.table.generations())
+
+    async def idle_but_held(self) -> None:
+        """Wait until everything that is there was read, and some of it waits for more."""
+        table = self.tail.registry.table
+        await self.until(lambda: self.held() and not any(each.pending for each in table.generations()))
+
     def is_idle(self) -> bool:
         """Return whether everything that is there was read."""
         return all(not each.pending and not each.behind for each in self.tail.registry.table.generations())
