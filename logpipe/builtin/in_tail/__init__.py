@@ -12,7 +12,7 @@
   about what was found: pure), `following` (looks, decides, acts), `table` (each path, a *trail*, and its files),
   `generation` (one file of a path), `registry` (carries out what was decided), `cuts` (truncated files, their copies)
 - reading lines: `schedule` (who is next, how fast), `reader`, `open_files` (and many reads in one visit to a thread),
-  `logfile`, `archive` (compressed files), `lines` (bytes to lines to events)
+  `logfile`, `archive` (compressed files), `lines` (bytes to lines to events), `joining` (events of several lines)
 - remembering: `checkpoints` (what an earlier run left, what lay in folders, when it is written)
 - `accounting`: counters, the books of each path, limits on messages
 """

@@ -31,7 +31,9 @@ class Counts:
             "and, unless emit_unmatched_lines made records of them, unmatched_lines.",
         )
         self._additional = host.counter("additional_records", "Records beyond one a line, where lines hold several.")
-        self._eventless = host.counter("eventless_lines", "Lines in the parser's format that hold no event.")
+        self._eventless = host.counter(
+            "eventless_lines", "Lines that hold no event, or go on with that of a line before."
+        )
         self._unmatched = host.counter("unmatched_lines", "Lines that are not in the parser's format.")
         self.skipped_lines = host.counter("skipped_lines", "Lines longer than max_line_size, which are left out.")
         self.long_line_bytes = host.counter(

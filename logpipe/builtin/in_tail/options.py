@@ -115,7 +115,9 @@ class TailOptions(Options):
         default=None,
     )
     multiline_flush_interval: Seconds | None = param(
-        "How long an event of several lines waits for more of them.", default=None
+        "How long an event of several lines (`<parse> @type multiline`) waits for more of them; without it until the "
+        "next event begins, the file is rotated away, or everything ends.",
+        default=None,
     )
     enable_watch_timer: bool = param("Whether files are also looked at every second or so.", default=True)
     enable_stat_watcher: bool = param("Whether inotify is used.", default=True)
