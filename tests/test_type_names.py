@@ -16,6 +16,7 @@ STAYS: Final = {
     ("engine/building/outlets.py", "memory"): "the buffer of a section without <buffer>, in fluentd's language",
     ("config/element.py", "regexp"): "what @type /…/ of a <parse> means",
     ("config/compat.py", "regexp"): "what 0.12's format /…/ means",
+    ("config/compat.py", "multiline"): "whose flat settings stand beside tail's own",
     ("config/secrets.py", "json"): "a word that is part of the names of secrets",
     ("config/yaml_nodes.py", "null"): "YAML's nothing",
     ("config/remote.py", "http"): "a scheme of URLs",

@@ -65,6 +65,7 @@ OTHERWISE: Final = {
     "unix.path": "unset: what FLUENT_SOCKET says, else the same path",
     "tail.read_lines_limit": "as many as fit, which is a setting of speed",
     "record_transformer.auto_typecast": "unset, since compat decides",
+    "multiline.unmatched_lines": "unset and false are the same",
     "json.time_type": "unset: float, unless time_format is set",
 }
 """Settings whose default is written otherwise than fluentd's, and why."""
