@@ -21,8 +21,12 @@ from tests.services.waiting import slowness
 
 RUN: Final = "LOGPIPE_TEST_RUN"
 """Environment variable of every process that a run of the tests has started: the run's name."""
+SHORT: Final = "LOGPIPE_TEST_SHORT"
+"""Environment variable of a run that leaves out what takes long."""
 MOST_WORKERS: Final = 8
 SLOW_SECONDS: Final = 5.0
+REASONED: Final = {"slow", "long"}
+"""Marks of a test that may take so long."""
 SLOW_LIMIT: Final = 900
 """Seconds after which a slow test has failed; for others pyproject.toml says it."""
 END_SECONDS: Final = 5.0
@@ -41,6 +45,11 @@ done
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--long`."""
+    parser.addoption("--long", action="store_true", help="run the tests marked `long` too, as CI does")
+
+
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Have what is started and imported hundreds of times compiled once."""
     if sys.dont_write_bytecode:
@@ -53,6 +62,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin a run: nothing that it starts outlives it, and no example of a property test has a deadline."""
     if not _is_worker(config):
+        # What is chosen by hand runs whole.
+        chosen = config.args_source is pytest.Config.ArgsSource.ARGS
+        os.environ[SHORT] = "" if chosen or config.option.long else "1"
         config.pluginmanager.register(_Run(), "logpipe-run")
     if _is_worker(config) or config.option.dist == "no":
         from hypothesis import HealthCheck, settings  # noqa: PLC0415 - for who runs tests, not who hands them out
@@ -95,6 +107,9 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let several processes begin with the slow tests, so that none is left with one when the others are done."""
+    if os.environ[SHORT]:
+        config.hook.pytest_deselected(items=[item for item in items if _is_long(item)])
+        items[:] = [item for item in items if not _is_long(item)]
     for item in items:
         if _is_slow(item) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
@@ -104,8 +119,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Fail a slow test that does not say why it is."""
-    if any(not mark.args or not isinstance(mark.args[0], str) for mark in item.iter_markers("slow")):
-        pytest.fail("say why it is slow: @pytest.mark.slow(REASON)", pytrace=False)
+    for name in ("slow", "long"):
+        if any(not mark.args or not isinstance(mark.args[0], str) for mark in item.iter_markers(name)):
+            pytest.fail(f"say why it is {name}: @pytest.mark.{name}(REASON)", pytrace=False)
 
 
 class _Run:
@@ -125,7 +141,7 @@ class _Run:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a test that takes long and does not say why; how long that is depends on what else runs here."""
-        if report.when == "call" and report.duration > SLOW_SECONDS * slowness() and "slow" not in report.keywords:
+        if report.when == "call" and report.duration > SLOW_SECONDS * slowness() and not REASONED & {*report.keywords}:
             self._slow[report.nodeid] = report.duration
 
     @pytest.hookimpl(trylast=True)
@@ -143,7 +159,11 @@ class _Run:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name slow tests without a reason, and what was left."""
+        """Name slow tests without a reason, what was left out, and what was left behind."""
+        if os.environ[SHORT]:
+            terminalreporter.line(
+                "Tests that take long were left out: `make test ARGS=--long` runs them too, as CI does."
+            )
         if self._slow:
             terminalreporter.section("slow tests without @pytest.mark.slow(REASON)")
             for test, seconds in sorted(self._slow.items(), key=lambda item: -item[1]):
@@ -168,7 +188,11 @@ class _Run:
 
 
 def _is_slow(item: pytest.Item) -> bool:
-    return item.get_closest_marker("slow") is not None
+    return _is_long(item) or item.get_closest_marker("slow") is not None
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("long") is not None
 
 
 def _is_worker(config: pytest.Config) -> bool:

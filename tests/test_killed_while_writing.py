@@ -23,7 +23,7 @@ APPEND = ("folder", "created", "opened", "written", "synced")
 REPLACE = ("opened", "written", "replacing", "replaced", "synced")
 
 
-@pytest.mark.slow("the program starts once for each step")
+@pytest.mark.long("the program is killed at each step of it, a dozen times or more")
 @pytest.mark.parametrize(
     ("name", "steps", "settings"),
     [

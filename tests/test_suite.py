@@ -17,7 +17,7 @@ import pytest
 from tests.services.fixtures import REQUIRE
 from tests.services.waiting import slowness, wait_until
 
-pytestmark = pytest.mark.slow("each test is a run of tests, whose processes take a while to start and to end")
+pytestmark = pytest.mark.long("each test is a run of tests, whose processes take a while to start and to end")
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -113,8 +113,10 @@ class Nested:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def start(self, tests: str, *, conftest: str = "", environment: dict[str, str] | None = None) -> None:
-        """Begin it."""
+    def start(
+        self, tests: str, *, conftest: str = "", environment: dict[str, str] | None = None, chosen: bool = True
+    ) -> None:
+        """Begin it, with its folder named or not."""
         (self.folder / "test_nested.py").write_text(tests)
         (self.folder / "conftest.py").write_text(conftest)
         config = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={self.folder}", "-p", "no:cacheprovider"]
@@ -122,7 +124,16 @@ class Nested:
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         with (self.folder / "said").open("w") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", *config, "-n", "2", str(self.folder)],
+                [
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    *config,
+                    "-n",
+                    "2",
+                    *([str(self.folder)] if chosen else ["-o", "testpaths=."]),
+                ],
+                cwd=self.folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
                 stdout=said,
                 stderr=said,
@@ -174,6 +185,18 @@ def test_nothing_outlives_a_run(nested: Nested, end: Callable[[int], None]) -> N
     nested.end()
 
     wait_until(lambda: not any(map(_lives, pids)), seconds=20, what="the end of everything")
+
+
+@pytest.mark.parametrize("how", ["left out", "asked for", "chosen"])
+def test_what_takes_long_is_left_out(nested: Nested, how: str) -> None:
+    """A run of all tests leaves it out and says so, unless it's asked for; what is chosen by hand runs whole."""
+    tests = 'import pytest\n@pytest.mark.long("it is")\ndef test_long(): pass\ndef test_short(): pass\n'
+    environment = {"PYTEST_ADDOPTS": "--long"} if how == "asked for" else None
+    nested.start(tests, environment=environment, chosen=how == "chosen")
+    status, said = nested.end()
+    assert status == 0
+    assert ("1 passed" if how == "left out" else "2 passed") in said
+    assert ("make test ARGS=--long" in said) is (how == "left out")
 
 
 def test_processes_share_one_kafka(nested: Nested) -> None:

@@ -29,7 +29,7 @@ def report(*, logpipe: Cost) -> Report:
     return Report("Kafka", 1000, 246_000, [comparison], first_event_seconds=0.4, version_seconds=0.1)
 
 
-@pytest.mark.slow("it is the benchmark, which starts a program a dozen times")
+@pytest.mark.long("it is the benchmark, which starts a program a dozen times")
 def test_runs_both_and_counts_every_event(any_kafka: AnyKafka) -> None:
     """Both pipelines run on both kinds of metadata, with all events counted and records of the same fields."""
     found = compare(any_kafka, lines=2_000, rounds=1, starts=1)
@@ -41,7 +41,7 @@ def test_runs_both_and_counts_every_event(any_kafka: AnyKafka) -> None:
     assert "2,000 lines of 24" in found.text()
 
 
-@pytest.mark.slow("it is the benchmark, which starts the program three times")
+@pytest.mark.long("it is the benchmark, which starts a program a dozen times")
 def test_runs_both_buffers_and_a_full_folder(any_kafka: AnyKafka) -> None:
     """Every event arrives behind both, and the first of a folder's before anything is read of the log."""
     found = measure_buffers(any_kafka, lines=2_000, rounds=1, megabytes=16)
@@ -58,7 +58,7 @@ def test_idle_files_are_watched() -> None:
     assert "50 watched files" in found.rows()[0]
 
 
-@pytest.mark.slow("it starts the program twenty times")
+@pytest.mark.long("it is the benchmark, which starts a program a dozen times")
 def test_costs_are_measured_as_things_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each thing is tried with more and more of it."""
     monkeypatch.setattr(growth, "TURNS", 2)

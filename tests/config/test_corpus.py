@@ -27,7 +27,7 @@ def test_check_agrees_with_fluentd() -> None:
     assert [each.file for each in corpus_check.checked() if each.kind == "wrong"] == []
 
 
-@pytest.mark.slow("it is every public configuration there is")
+@pytest.mark.long("it is every public configuration there is")
 def test_what_is_printed_loads_to_the_same_tree() -> None:
     different = [path for path in corpus_files() if not _comes_back(path)]
 

@@ -115,6 +115,7 @@ LONG = {
 }
 
 
+@pytest.mark.long("texts of a megabyte and more")
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_long_texts_end(text: str) -> None:
     """Each of these takes hours where a rule is quadratic."""

@@ -37,6 +37,7 @@ CONFIG = """
 """
 
 
+@pytest.mark.long("the program is started five times")
 @pytest.mark.parametrize("after", ["@type memory", "@type file\n    path {folder}/new"])
 async def test_a_buffer_that_is_configured_no_more(after: str, tmp_path: Path) -> None:
     """One line when the program stops, one at each start, until somebody has delivered what is there."""

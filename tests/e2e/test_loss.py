@@ -87,6 +87,7 @@ def test_killed(any_kafka: AnyKafka, tmp_path: Path, output: str) -> None:
         assert running.logpipe.stop() == 0
 
 
+@pytest.mark.long("a real broker is away for a while, and comes back")
 @pytest.mark.services
 def test_without_kafka_for_a_while(own_kafka: Kafka, tmp_path: Path) -> None:
     """Kafka stopped for ten seconds, and one logpipe killed meanwhile: every line is there once Kafka is back."""

@@ -10,7 +10,7 @@ from tests.faults.row import Row, rows
 SHOWN = [row for row in rows() if row.show is not None]
 
 
-@pytest.mark.slow("each row starts the program several times, on a fault that lasts")
+@pytest.mark.long("each row starts the program several times, on a fault that lasts")
 @pytest.mark.parametrize("row", SHOWN, ids=[str(row.number) for row in SHOWN])
 def test_row(row: Row) -> None:
     """The fault happens, and nothing is lost, altered or left unexplained."""

@@ -17,6 +17,7 @@ from tests.fuzz.place import Place
 from tests.fuzz.run import run
 
 CASES = 50
+MORE = pytest.mark.long("it is three quarters of a minute of fuzzing")
 
 NEWCOMER = """
 import asyncio
@@ -51,7 +52,9 @@ class NewFormatter(Formatter[NewOptions], type="newcomer"):
 
 
 @pytest.mark.slow("it is a quarter of a minute of fuzzing")
-@pytest.mark.parametrize("first", range(1, 4 * CASES, CASES))
+@pytest.mark.parametrize(
+    "first", [1, *(pytest.param(first, marks=MORE) for first in range(1 + CASES, 4 * CASES, CASES))]
+)
 def test_nothing_is_found(first: int) -> None:
     """Every event is delivered once, an error event, a dead letter, or counted; see `make fuzz` for more of it."""
     report = run(first, CASES, 600, progress=False)
@@ -59,7 +62,7 @@ def test_nothing_is_found(first: int) -> None:
     assert report.cases == CASES
 
 
-@pytest.mark.slow("it writes hundreds of configurations")
+@pytest.mark.long("it writes hundreds of configurations")
 def test_every_stage_and_setting_is_tried() -> None:
     """What is registered is written into configurations by itself, or stands in `LEFT_OUT` with a reason."""
     used: Counter[str] = Counter()
@@ -72,7 +75,7 @@ def test_every_stage_and_setting_is_tried() -> None:
     assert not missing
 
 
-@pytest.mark.slow("it runs cases until each of five new stages has had a turn")
+@pytest.mark.long("it runs cases until each of five new stages has had a turn")
 def test_a_stage_that_becomes_registered_joins_by_itself(tmp_path: Path) -> None:
     """An installed distribution's stages and their settings are written, and events go through them."""
     kinds = ("input", "filter", "output", "parser", "formatter")

@@ -15,6 +15,7 @@ from tests.services.stand_in import StandInKafka
 from tests.services.waiting import wait_until
 
 BATCH = 100
+KILLED = pytest.mark.long("the session of a broker that was killed must run out first")
 
 
 def produce(bootstrap: str, topic: str, *, acks: int = 1) -> None:
@@ -72,8 +73,10 @@ def test_registers_with_zookeeper(kafka: Kafka) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.slow("a real broker is started twice; a killed one's session must run out first")
-@pytest.mark.parametrize("end", [Kafka.stop_broker, Kafka.kill_broker], ids=["stopped", "killed"])
+@pytest.mark.slow("a real broker is started twice")
+@pytest.mark.parametrize(
+    "end", [Kafka.stop_broker, pytest.param(Kafka.kill_broker, marks=KILLED)], ids=["stopped", "killed"]
+)
 def test_comes_back_with_what_it_had(own_kafka: Kafka, end: object) -> None:
     """A broker that was stopped or killed comes back at its address, with its topics."""
     own_kafka.create_topic("kept", partitions=2)

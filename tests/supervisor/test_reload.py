@@ -217,6 +217,7 @@ def test_signals_during_the_start(running: Running) -> None:
     assert running.stop() == 0
 
 
+@pytest.mark.long("reload after reload, until what is open would have grown")
 @pytest.mark.usefixtures("own_signals")
 async def test_reloads_leave_nothing_open(running: Running, tmp_path: Path) -> None:
     """After fifteen there are as many descriptors, tasks and graphs as after five; a client stays all the while."""

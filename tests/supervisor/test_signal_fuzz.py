@@ -11,7 +11,7 @@ import pytest
 
 from tests.supervisor.running import Running
 
-pytestmark = pytest.mark.slow("the program is started ten times, and the moments of its signals are random")
+pytestmark = pytest.mark.long("the program is started ten times, and the moments of its signals are random")
 
 HARMLESS = (signal.SIGHUP, signal.SIGUSR2, signal.SIGUSR1, signal.SIGCONT)
 MOST_SECONDS = 2.0

@@ -110,6 +110,7 @@ async def steadily(port: int) -> AsyncIterator[Counter[str]]:
                 task.cancel()
 
 
+@pytest.mark.long("twenty reloads under requests")
 @pytest.mark.usefixtures("own_signals")
 async def test_every_request_is_answered(tmp_path: Path) -> None:
     """Through twenty reloads, by new connections and by old ones."""

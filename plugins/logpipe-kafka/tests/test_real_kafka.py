@@ -92,8 +92,8 @@ async def test_acks(any_kafka: Kafka | StandInKafka, acks: str) -> None:
     assert sorted(value["n"] for value in found) == list(range(20))  # of several partitions none is first
 
 
+@pytest.mark.long("a real broker is started twice; a killed one's session must run out first")
 @pytest.mark.services
-@pytest.mark.slow("a real broker is started twice; a killed one's session must run out first")
 @pytest.mark.parametrize(("how", "idempotent"), [("kill", False), ("stop", True)])
 async def test_broker_restarts(own_kafka: Kafka, how: str, idempotent: bool) -> None:  # noqa: FBT001 - a case
     """A broker that goes and comes back in the middle costs no event; an idempotent producer repeats none either."""

@@ -239,6 +239,7 @@ def test_of_the_client_only_its_core_is_imported() -> None:
     assert "kubernetes_asyncio.client.models.v1_pod" in whole
 
 
+@pytest.mark.long("it imports five hundred modules")
 def test_a_client_laid_out_otherwise_is_imported_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version may not be divisible in this way."""
 

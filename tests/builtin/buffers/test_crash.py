@@ -31,6 +31,7 @@ def test_killed_at_a_point(point: str, number: int, tmp_path: Path) -> None:
     machine.run_to_the_end()
 
 
+@pytest.mark.long("the program is killed and started again until it comes to its end")
 @pytest.mark.parametrize("again", ["buffer.resumed", "buffer.delete", "buffer.deleted", "buffer.synced"])
 def test_killed_again_while_it_recovers(again: str, tmp_path: Path) -> None:
     """Twice, after a first kill."""
@@ -41,6 +42,7 @@ def test_killed_again_while_it_recovers(again: str, tmp_path: Path) -> None:
     machine.run_to_the_end()
 
 
+@pytest.mark.long("the program is killed and started again until it comes to its end")
 @pytest.mark.parametrize("point", ["buffer.damaged", "buffer.reported"])
 def test_killed_while_it_salvages(point: str, tmp_path: Path) -> None:
     """A torn file, salvaged once more after the crash, with one report of it in the end."""
@@ -57,6 +59,7 @@ def test_killed_while_it_salvages(point: str, tmp_path: Path) -> None:
     assert reports.count(f"{torn.name}.json") == 1
 
 
+@pytest.mark.long("the program is killed and started again until it comes to its end")
 def test_killed_anywhere_again_and_again(tmp_path: Path) -> None:
     """At moments of no choice."""
     machine = Machine(tmp_path, memory="1k")

@@ -48,6 +48,7 @@ START_ON_A_FULL_DISK = """
 """
 
 
+@pytest.mark.long("the program is started on a full disk, again and again")
 @pytest.mark.parametrize("limit", ["size=1m", "size=1m,nr_inodes=20"])
 def test_a_start_on_a_full_disk(limit: str, tmp_path: Path) -> None:
     """What is in the buffer can leave, whether bytes or files have run out, and still only one engine has it."""

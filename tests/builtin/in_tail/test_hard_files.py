@@ -168,7 +168,7 @@ async def test_records_that_are_hard_to_take(tmp_path: Path, follow: Any) -> Non
         assert emitted > len(hard)
 
 
-@pytest.mark.slow("ten thousand files are made, watched and looked at")
+@pytest.mark.long("ten thousand files are made, watched and looked at")
 async def test_ten_thousand_files(tmp_path: Path, follow: Any) -> None:
     """All are read and followed, a hot one among them, and the idle ones have no task."""
     hot = tmp_path / "0000hot.log"
@@ -185,7 +185,7 @@ async def test_ten_thousand_files(tmp_path: Path, follow: Any) -> None:
         await run.until(lambda: "more" in run.host.lines[-1:])
 
 
-@pytest.mark.slow("three thousand files, each followed, read, closed and forgotten")
+@pytest.mark.long("three thousand files, each followed, read, closed and forgotten")
 async def test_files_that_come_and_go_by_the_thousand(tmp_path: Path, follow: Any) -> None:
     """Nothing of them stays but a sum: no file, no generation, no watch, no name."""
     keeper = tmp_path / "keeper.log"

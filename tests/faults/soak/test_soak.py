@@ -12,7 +12,7 @@ from tests.services.fixtures import REQUIRE
 
 
 @pytest.mark.services
-@pytest.mark.slow("it is half a minute of load")
+@pytest.mark.long("it is half a minute of load")
 def test_soak(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything at once, and every line arrives."""
     try:
