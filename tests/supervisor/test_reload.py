@@ -187,7 +187,7 @@ def test_a_storm_of_signals(running: Running) -> None:
     reloads = running.said.count("reading the configuration again")
     assert 1 <= reloads <= 2 + (time.monotonic() - began) / REST_SECONDS
     assert running.stop() == 0
-    assert sorted(running.delivered) == sorted(running.written)
+    assert sorted(running.delivered) == sorted(running.written), running.said[-5000:]
 
 
 def test_term_during_a_reload(running: Running) -> None:
