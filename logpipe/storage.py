@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -72,6 +73,8 @@ class Storage:
         self._path = self._place(self._options.usage if options is not None else usage)
         self._disk = Disk(host.files.given(self._options.mode, self._options.dir_mode), "storage")
         self._saving = asyncio.Lock()
+        self._writing = threading.Lock()
+        self._newest = 0
         self._is_loaded = self._has_changed = False
 
     def _place(self, usage: str) -> Path | None:
@@ -153,11 +156,17 @@ class Storage:
                 return
             text = json.dumps(self._values, indent=2 if self._options.pretty_print else None)
             self._has_changed = False
+            self._newest += 1
             try:
-                await self._host.in_thread(self._disk.replace, self._path, [text.encode()])
+                await self._host.in_thread(self._write, self._newest, self._path, text.encode())
             except BaseException:
                 self._has_changed = True
                 raise
+
+    def _write(self, number: int, path: Path, content: bytes) -> None:
+        with self._writing:
+            if number == self._newest:  # what nobody waits for any more may come to a thread after what is newer
+                self._disk.replace(path, [content])
 
     async def _changed(self) -> None:
         self._has_changed = True

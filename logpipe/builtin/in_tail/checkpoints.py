@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
@@ -313,6 +314,9 @@ class Checkpoints:
         self._written = written
         self.due = asyncio.Event()
         """Set while there is something to write."""
+        self._writing = threading.Lock()
+        self._newest = 0
+        """Number of the last write that was asked for."""
         self._failing = False
         self._failures = host.counter("position_write_errors", "Writes of pos_file that failed.")
 
@@ -361,8 +365,12 @@ class Checkpoints:
         self.due.clear()
         if self.file.forgets:
             return
+        self._newest += 1
         try:
-            await self._host.in_thread(self.file.save, *self._written())
+            await self._host.in_thread(self._write, self._newest, *self._written())
+        except asyncio.CancelledError:
+            self.due.set()  # it may never have had a thread
+            raise
         except (OSError, LogpipeError) as error:
             self.due.set()
             self._failures.add(1)
@@ -371,6 +379,12 @@ class Checkpoints:
             if self._failing:
                 self._failing = False
                 self._host.log.info("pos_file %s can be written again", self.file.path)
+
+    def _write(self, number: int, entries: list[Entry], looks: bytes) -> None:
+        if (
+            number == self._newest
+        ):  # and is not what nobody waited for any more, and came to a thread after the last one
+            self.file.save(entries, looks)
 
     def _say_failure(self, error: Exception) -> None:
         if self._failing:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +72,33 @@ async def test_receipts_that_settle_during_the_drain_are_written_at_the_stop(
         run.task.cancel()
         host.settle()
     assert rows(tmp_path)[0][1] == 4
+
+
+async def test_what_waits_for_a_thread_at_the_end_is_written(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """A write of positions that is queued when reading ends, on a busy machine, is written, and never after a later."""
+    (tmp_path / "a.log").write_text("one\n")
+    host, busy, queued, late = scripted(), asyncio.Event(), asyncio.Event(), list[Callable[[], Any]]()
+    host.keep_receipts = True
+    in_thread = host.in_thread
+
+    async def in_busy_thread(function: Callable[..., Any], *args: Any) -> Any:
+        if busy.is_set() and not queued.is_set() and function.__name__ == "_write":
+            queued.set()
+            late.append(partial(function, *args))
+            await asyncio.Event().wait()
+        return await in_thread(function, *args)
+
+    host.in_thread = in_busy_thread
+    async with follow(tmp_path, host=host) as run:
+        await run.lines(1)
+        await run.tick_until(lambda: rows(tmp_path))
+        busy.set()
+        host.settle()
+        await run.tick_until(queued.is_set)
+    assert rows(tmp_path)[0][1] == 4
+    (tmp_path / "state" / "tail.pos").write_text("")
+    late[0]()
+    assert not rows(tmp_path)
 
 
 async def test_a_refused_batch_is_made_again(tmp_path: Path, follow: Any, scripted: Any) -> None:
