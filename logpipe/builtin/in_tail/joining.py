@@ -18,6 +18,9 @@ from logpipe.codec import Joined
 LONGEST_EVENT: Final = 4 * 1024 * 1024
 """Bytes of lines that are joined; those of a longer event go as one when so many are there."""
 
+MOST_LINES: Final = 65_536
+"""Lines that are joined: four million empty ones would be few bytes."""
+
 PACE: Final = 16 * 1024 * 1024
 """Bytes per second of lines that are read again since something was added: a long event may grow line by line."""
 
@@ -50,13 +53,15 @@ class Joining:
         self._waiting: dict[Generation, tuple[Trail, float]] = {}
         """Files that hold lines, and since when nothing was added: monotonic seconds."""
 
-    def split(self, lines: list[bytes], cleaned: list[bytes], end: bytes, *, whole: bool) -> Split:
-        """Return the lines, which end with `end`, as they belong together; if `whole`, the last event goes on no more.
+    def split(self, lines: list[bytes], cleaned: list[bytes], end: bytes, *, whole: bool, full: bool) -> Split:
+        """Return the lines, which end with `end`, as they belong together; `cleaned` are the same for a parser.
 
-        `cleaned` are the same as a parser takes them.
+        If `whole`, the last event goes on no more. If as many bytes were read as may be joined, `full`, it does not
+        either, unless it begins behind the first line: then it is read from there.
         """
         alone, ends = self._join(cleaned)
-        if whole and alone < len(lines) and (not ends or ends[-1] < len(lines)):
+        begin = ends[-1] if ends else alone
+        if begin < len(lines) and (whole or (full and begin == 0) or len(lines) - begin >= MOST_LINES):
             ends = [*ends, len(lines)]
         starts = [alone, *ends]
         events = [end.join(lines[start:stop]) for start, stop in zip(starts, ends, strict=False)]

@@ -61,6 +61,10 @@ class Lines:
                 lines[0] = lines[0][half:]
         return lines
 
+    def count(self, text: bytes) -> int:
+        """Return of how many lines a text is, the last of which has no end."""
+        return text.count(self.end) + 1
+
     def size(self, lines: list[bytes]) -> int:
         """Return how many bytes of a file lines are, with their ends."""
         return sum(map(len, lines)) + len(lines) * len(self.end)
@@ -120,6 +124,10 @@ class TranscodedLines(Lines):
             begin = place = place + self._width
         lines.append(data[begin:])
         return lines
+
+    def count(self, text: bytes) -> int:
+        """Return of how many lines a text is, the last of which has no end."""
+        return len(self.split(text, 0))
 
     def clean(self, lines: list[bytes], data: bytes, *, after_cut: bool = False) -> tuple[list[bytes], int]:
         """Return the lines in UTF-8, but for those that are in no encoding."""

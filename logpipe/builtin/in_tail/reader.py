@@ -192,12 +192,12 @@ class Reader:
             lines, rest = [*lines, rest], b""
         stop = len(block.data) - len(rest)
         is_known = block.at_end and 0 < stop - first == generation.held
-        is_whole = is_ending or total >= LONGEST_EVENT or (is_known and generation.held_enough)
-        if is_known and not is_whole:
+        is_whole, is_full = is_ending or (is_known and generation.held_enough), total >= LONGEST_EVENT
+        if is_known and not is_whole and not is_full:
             return None
         after_cut = generation.after_cut and generation.offset == 0
         cleaned, _ = self._format.clean(lines, block.data, after_cut=after_cut)
-        alone, events, held = joining.split(lines, cleaned, self._format.end, whole=is_whole)
+        alone, events, held = joining.split(lines, cleaned, self._format.end, whole=is_whole, full=is_full)
         stop -= self._format.size(held)
         alone_stop = first + self._format.size(alone) if events else stop
         for some, end, make in ((alone, alone_stop, self._maker.alone), (events, stop, self._maker.make)):
@@ -246,7 +246,7 @@ class Reader:
         """
         trail, generation = block.trail, block.generation
         size = ahead + stop - block.place
-        count = len(lines) if self.joining is None else sum(line.count(self._format.end) + 1 for line in lines)
+        count = len(lines) if self.joining is None else sum(map(self._format.count, lines))
         kept, long = lines, 0
         if self._max_line_size is not None:
             kept, long = self._format.without_long(lines, self._max_line_size, joined=self.joining is not None)

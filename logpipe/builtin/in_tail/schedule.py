@@ -167,9 +167,10 @@ class Schedule:
     async def serve_last(self, trails: Iterable[Trail]) -> None:
         """Serve some once more though it is quiet, as far as that takes no longer than a second."""
         waiting, until = iter(trails), asyncio.get_running_loop().time() + LAST_SECONDS
-        while self._group is not None and (some := list(islice(waiting, MOST_WORKERS))):
+        late: set[asyncio.Task[None]] = set()
+        while self._group is not None and not late and (some := list(islice(waiting, MOST_WORKERS))):
             tasks = [self._group.create_task(self._serve_last(trail), name="tail.last") for trail in some]
-            await asyncio.wait(tasks, timeout=until - asyncio.get_running_loop().time())
+            _, late = await asyncio.wait(tasks, timeout=until - asyncio.get_running_loop().time())
 
     async def _serve_last(self, trail: Trail) -> None:
         with contextlib.suppress(Exception):  # it is read again by the next run

@@ -123,13 +123,34 @@ async def test_an_event_too_long(tmp_path: Path, follow: Any, monkeypatch: pytes
         assert run.host.metric("unmatched_lines") + run.host.lines[0].count("at x") == 40
 
 
+async def test_an_event_within_a_read_that_is_full(
+    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What begins in the middle of as many bytes as an event may have is not too long yet: it is read from there."""
+    for name in ("SMALLEST_BLOCK", "BLOCK", "LONGEST_EVENT"):
+        monkeypatch.setattr(reader, name, 100)
+    (tmp_path / "a.log").write_text("0 ok\n" * 12 + "1 boom\n" + "  at x\n" * 12 + "2 ok\n" * 20 + "3 ok\n")
+    async with follow(tmp_path, parse=PARSE) as run:
+        assert await run.lines(33) == ["ok"] * 12 + ["boom" + "\n  at x" * 12] + ["ok"] * 20
+        assert run.host.metric("unmatched_lines") == 0
+
+
+async def test_an_event_of_too_many_lines(tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty lines are many before they are long."""
+    monkeypatch.setattr(joining, "MOST_LINES", 50)
+    (tmp_path / "a.log").write_text("0 ok\n1 boom\n" + "\n" * 60)
+    async with follow(tmp_path, parse=PARSE) as run:
+        assert await run.lines(2) == ["ok", "boom" + "\n" * 60]
+
+
 @pytest.mark.parametrize("encoding", ["", "from_encoding UTF-16LE\nencoding UTF-8"])
 async def test_other_line_ends(encoding: str, tmp_path: Path, follow: Any) -> None:
     """A carriage return within an event stays, as in fluentd; one at its end does not."""
-    text = "1 boom\r\n  at ä\r\n2 ok\r\n"
+    text = "1 boom\r\n  at ä\u0a05\u0100\r\n2 ok\r\n"  # with a line feed's bytes in two characters
     (tmp_path / "a.log").write_bytes(text.encode("utf-16-le" if encoding else "utf-8"))
     async with follow(tmp_path, encoding, parse=PARSE) as run:
-        assert await run.lines(1) == ["boom\r\n  at ä"]
+        assert await run.lines(1) == ["boom\r\n  at ä\u0a05\u0100"]
+        assert run.host.metric("read_lines") == 2
 
 
 async def test_a_long_line_within_an_event(tmp_path: Path, follow: Any) -> None:

@@ -7,6 +7,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
+from logpipe.builtin.in_tail import schedule as schedule_module
 from logpipe.builtin.in_tail.schedule import AFTER_ERROR, Schedule, Serve
 from logpipe.builtin.in_tail.table import Trail
 from logpipe.testing import LogCapture, ManualClock, settle
@@ -53,6 +56,26 @@ async def test_a_wake_during_a_turn_is_not_lost() -> None:
         gate.set()
         await settle()
         assert turns == 2
+
+
+async def test_serving_a_last_time_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who would have to wait for those whose outputs are stuck is not served any more."""
+    monkeypatch.setattr(schedule_module, "MOST_WORKERS", 2)
+    monkeypatch.setattr(schedule_module, "LAST_SECONDS", 0.01)
+    served = ""
+
+    async def serve(trail: Trail) -> float | None:
+        nonlocal served
+        served += trail.name
+        if trail.name == "c":
+            await asyncio.get_running_loop().create_future()
+        return None
+
+    async with scheduled(serve) as schedule:
+        await settle()
+        schedule.quiesce()
+        await schedule.serve_last(trails("abcdef"))
+        assert served == "abcd"
 
 
 async def test_nobody_is_served_once_it_is_quiet() -> None:
