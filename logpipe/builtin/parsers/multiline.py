@@ -18,6 +18,9 @@ MOST_LINES: Final = 500
 """Lines that are tried as one event where no format_firstline says where events begin: each is tried with those before
 it, and a stranger's lines that are in no format would cost the square of their number."""
 
+MOST_TRIED: Final = 64 * 1024
+"""Characters of the lines that are tried as one event there."""
+
 MOST_EVENTS: Final = 1000
 """Events that one text may hold; what follows them is not matched."""
 
@@ -154,12 +157,25 @@ class MultilineParser(FieldParser[MultilineOptions], type="multiline"):
         return Joined(firsts[0], firsts[1:]) if firsts else Joined(len(lines), [])
 
     def _ends(self, texts: list[str]) -> list[int]:
-        """Return where events end that nothing but the format tells; lines that are too many without one end, too."""
+        """Return where events end that nothing but the format tells: with the line that completes it.
+
+        The lines before the one in which an event begins are each for itself, and where too many are in no event, the
+        older half of them; all of them where trying them takes too long, or the next line would take as long again.
+        """
         ends: list[int] = []
+        given_up = self._search.given_up
         text, begin = "", 0
         for number, line in enumerate(texts, 1):
             text += line
-            if number - begin >= MOST_LINES or self._search.one(text) is not None:
-                ends.append(number)
+            if (found := self._search.one(text)) is not None:
+                first = min(begin + text.count("\n", 0, found.start()), number - 1)
+                ends += [*range(begin + 1, first + 1), number]
                 text, begin = "", number
+            elif self._search.given_up > given_up:
+                ends += range(begin + 1, number + 1)
+                text, begin, given_up = "", number, self._search.given_up
+            while number - begin >= MOST_LINES or len(text) > MOST_TRIED:
+                middle = (begin + number + 1) // 2
+                ends += range(begin + 1, middle + 1)
+                text, begin = "".join(texts[middle:number]), middle
         return ends

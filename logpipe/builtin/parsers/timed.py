@@ -42,6 +42,8 @@ class Timed(Generic[R]):
             self._one = lambda line: call_within(function, line, seconds=seconds)
             self._limit = TimeLimit(seconds, seconds)
         self._host = host
+        self.given_up = 0
+        """How many lines took too long."""
 
     def one(self, line: str) -> R | None:
         """Return the function's result for one line."""
@@ -56,4 +58,5 @@ class Timed(Generic[R]):
         return self._limit.map(self._function, lines, instead=lambda place, error: self._give_up(lines[place], error))
 
     def _give_up(self, line: str, error: TimeLimitExceeded) -> None:
+        self.given_up += 1
         self._host.log.warning("parsing timed out, the line is not matched: %s: %r", error, line[:200])

@@ -172,6 +172,20 @@ async def test_without_first_lines(tmp_path: Path, follow: Any, append: Any) -> 
         assert await run.lines(2) == ["1", "2"]
 
 
+@pytest.mark.parametrize("emit", ["false", "true"])
+async def test_between_events_that_the_format_tells(emit: str, tmp_path: Path, follow: Any) -> None:
+    """Lines between them are not matched, each for itself, and those that may still become an event wait."""
+    parse = "@type multiline\nformat1 /^a=(?<message>\\d)\\n/\nformat2 /^b=\\d/"
+    (tmp_path / "a.log").write_text("x\ny\na=1\nb=1\nz\na=2\nb=2\nu\n")
+    async with follow(tmp_path, f"emit_unmatched_lines {emit}", parse=parse) as run:
+        await run.until(lambda: run.held() == 2)
+        raw = [{"unmatched_line": text} for text in "xyz"] if emit == "true" else []
+        assert run.host.records == [*raw[:2], {"message": "1"}, *raw[2:], {"message": "2"}]
+        assert run.host.metric("unmatched_lines") == 3 - len(raw)
+        assert (run.host.metric("read_lines"), run.host.metric("eventless_lines")) == (7, 2)
+        assert ('pattern not matched: "x"' in run.host.capture.texts("warning")) is (not raw)
+
+
 def test_a_long_event_is_not_read_too_often() -> None:
     """What grows line by line is read again no faster than so."""
     assert joining.LARGE / joining.PACE < 0.1 < joining.LONGEST_EVENT / joining.PACE < 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from logpipe import ConfigError
-from logpipe.builtin.parsers.multiline import MOST_EVENTS, MOST_LINES, MultilineParser
+from logpipe.builtin.parsers.multiline import MOST_EVENTS, MOST_LINES, MOST_TRIED, MultilineParser
 from logpipe.testing import build, check_plugin
 
 RAILS = r"""format_firstline /^Started/
@@ -89,11 +89,44 @@ def test_first_lines_begin_events(lines: list[str], joined: tuple[int, list[int]
     assert join([line.encode() for line in lines]) == joined
 
 
-def test_without_first_lines_the_format_tells() -> None:
-    """An event ends with the line that completes it; what never does is let go of."""
+@pytest.mark.parametrize(
+    ("lines", "ends"),
+    [
+        ("a=1 b=1 a=2 b=2 a=3", [2, 4]),
+        ("x y a=1 b=1 z a=2 b=2", [1, 2, 4, 5, 7]),
+        ("a=1 x a=1 b=1", [1, 2, 4]),
+        ("x y z", []),
+    ],
+)
+def test_without_first_lines_the_format_tells(lines: str, ends: list[int]) -> None:
+    """An event ends with the line that completes it; lines before the one in which it begins are none of it."""
     join: Any = build(MultilineParser, "format1 /^a=(?<a>\\d)\\n/\nformat2 /^b=(?<b>\\d)/").join
-    assert join([b"a=1", b"b=1", b"a=2", b"b=2", b"a=3"]) == (0, [2, 4])
-    assert join([b"x"] * (MOST_LINES + 1)) == (0, [MOST_LINES])
+    assert join(lines.encode().split()) == (0, ends)
+
+
+def test_a_match_behind_the_last_line() -> None:
+    """An event has one line at least."""
+    join: Any = build(MultilineParser, r"format1 /(?<a>)\z/").join
+    assert join([b"x", b"y"]) == (0, [1, 2])
+
+
+def test_too_much_that_is_in_no_event() -> None:
+    """The older half is let go of, so that an event which has begun is not torn; a line that is too long is, too."""
+    join: Any = build(MultilineParser, "format1 /^a=(?<a>\\d)\\n/\nformat2 /^b=(?<b>\\d)/").join
+    half = MOST_LINES // 2
+    assert join([b"x"] * MOST_LINES) == (0, [*range(1, half + 1)])
+    assert join([b"x"] * (MOST_LINES - 1) + [b"a=1", b"b=1"]) == (0, [*range(1, MOST_LINES), MOST_LINES + 1])
+    long = b"x" * MOST_TRIED
+    assert join([long]) == (0, [1])
+    assert join([b"x", b"x", long, b"a=1", b"b=1"]) == (0, [1, 2, 3, 5])
+
+
+def test_a_line_that_takes_exponential_time(caplog: pytest.LogCaptureFixture) -> None:
+    """It is let go of with those before it, and not tried again with each line that follows."""
+    parser: Any = build(MultilineParser, "format1 /^(?<a>(?:x|xx)+)$\\n/\nformat2 /^b=\\d/\ntimeout 0.05")
+    lines = [b"y", b"x" * 60 + b"z", b"x", b"b=1"]
+    assert parser.join(lines) == (0, [1, 2, 4])
+    assert caplog.text.count("parsing timed out") == 1
 
 
 @pytest.mark.parametrize(
