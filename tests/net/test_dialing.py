@@ -53,10 +53,10 @@ async def serving(
     serve: Serve = echo, *, tls: ssl.SSLContext | None = None, path: Path | None = None
 ) -> AsyncIterator[int]:
     """Serve at a port, or a Unix socket."""
-    transports: list[asyncio.WriteTransport] = []
+    writers: list[asyncio.StreamWriter] = []  # which close what they write to when they are forgotten
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        transports.append(writer.transport)
+        writers.append(writer)
         with contextlib.suppress(ConnectionError):
             await serve(reader, writer)
 
@@ -68,8 +68,8 @@ async def serving(
         async with server:
             yield 0 if path is not None else server.sockets[0].getsockname()[1]
     finally:
-        for each in transports:
-            each.abort()
+        for each in writers:
+            each.transport.abort()
         await asyncio.sleep(0)
 
 
