@@ -64,13 +64,12 @@ async def serving(
         server = await asyncio.start_unix_server(served, path)
     else:
         server = await asyncio.start_server(served, "127.0.0.1", ssl=tls)
-    try:
-        async with server:
+    async with server:  # which waits until its connections have ended
+        try:
             yield 0 if path is not None else server.sockets[0].getsockname()[1]
-    finally:
-        for each in writers:
-            each.transport.abort()
-        await asyncio.sleep(0)
+        finally:
+            for each in writers:
+                each.transport.abort()
 
 
 @asynccontextmanager
