@@ -41,7 +41,8 @@ class CsvParser(LineRecordParser[CsvOptions], type="csv"):
         self._nothing = dict.fromkeys(options.keys)
         self._is_fast = options.parser_engine == "fast"
         delimiter = re.escape(options.delimiter)
-        plain = rf'[^"\r\n{delimiter}]*+' if len(options.delimiter) == 1 else rf'(?:(?!{delimiter})[^"\r\n])*+'
+        # Python 3.11.2, which Debian 12 has, fails on what looks ahead within a possessive group.
+        plain = rf'[^"\r\n{delimiter}]*+' if len(options.delimiter) == 1 else rf'(?:(?!{delimiter})[^"\r\n])*'
         self._value = re.compile(rf'(?:"([^"]*+(?:""[^"]*+)*+)"|({plain}))(?:({delimiter})|{_BREAK}|\Z)')
 
     def record(self, line: str) -> Record | None:
