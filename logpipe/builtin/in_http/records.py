@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final, NoReturn
 
 import msgpack
 
 from logpipe import ParseError, Record, Time
 from logpipe.builtin.in_http.content import RefusedError
-from logpipe.builtin.parsers.json import NOT_JSON, read_json
+from logpipe.builtin.parsers.json import NOT_JSON, read_json, read_lines
 from logpipe.codec import LineParser, compile_typed_parser, escaped, text_or_bytes, unescape_values
 
 MOST_VALUES: Final = 2_097_152
 """Arrays and objects in one request: each is a few bytes, and some sixty when it is read."""
+MOST_TOGETHER: Final = 1024 * 1024
+"""Bytes of lines that are read all at once."""
 MOST_SINGLE: Final = 100
 """Bad records of a request that are error events of their own; those beyond are one together."""
 _NANOS: Final = 1_000_000_000
@@ -64,7 +67,7 @@ def found_in(parameters: Mapping[str, bytes]) -> Found:
     if (document := parameters.get("json")) is not None:
         return _from_json([document], document)
     if (lines := parameters.get("ndjson")) is not None:
-        return _from_json(_lines_of(lines), lines)
+        return _from_lines(lines)
     # compat: the message of in_http.rb
     raise RefusedError("'json', 'ndjson' or 'msgpack' parameter is required")
 
@@ -80,6 +83,13 @@ def found_by(parser: LineParser, body: bytes) -> Found:
         raise RefusedError("pattern not matched")
     records = [record if text.isascii() else unescape_values(record) for _, record in events]
     return Found(records, [time for time, _ in events])
+
+
+def _from_lines(text: bytes) -> Found:
+    # many lines are read some at a time, so that what one of them lacks makes not all of them be read twice
+    if len(text) <= MOST_TOGETHER and set(map(type, values := read_lines(text))) == {dict}:
+        return Found(values)
+    return _from_json(_lines_of(text), text)
 
 
 def _lines_of(text: bytes) -> list[bytes]:
@@ -222,19 +232,25 @@ def timed(found: Found, key: str | None, now: Time, timer: Timer, *, keep: bool)
         keep: whether it stays in the record.
     """
     records = found.records
-    given: list[Time | None] = found.times or [None] * len(records)
     if key is None:
-        return [now if time is None else time for time in given]
+        return [now if time is None else time for time in found.times] or [now] * len(records)
     values: list[Any]
     if keep:
         values = [record.get(key) for record in records]
     elif found.times:  # the parser has taken the field of the others already
-        values = [record.pop(key, None) if time is None else None for record, time in zip(records, given, strict=True)]
+        both = zip(records, found.times, strict=True)
+        values = [record.pop(key, None) if time is None else None for record, time in both]
     else:
-        values = [record.pop(key, None) for record in records]
+        values = list(map(dict.pop, records, repeat(key), repeat(None)))
     kinds = set(map(type, values))
-    if not found.times and kinds == {int} and timer is seconds and max(map(abs, values)) < _MOST_SECONDS:
+    if (
+        kinds == {int}
+        and timer is seconds
+        and not found.times
+        and -_MOST_SECONDS < min(values) <= max(values) < _MOST_SECONDS
+    ):
         return [value * _NANOS for value in values]
+    given: list[Time | None] = found.times or [None] * len(records)
     if kinds <= {type(None)}:
         return [now if time is None else time for time in given]
     times: list[Time] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from itertools import chain
 from typing import Any, Final, Literal
@@ -16,6 +17,9 @@ _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG: Final = b"0" * 19
 _HUGE: Final = b"0" * 20
 _HUGE_NEGATIVE: Final = b"-" + b"0" * 19
+_STEP: Final = 6
+_HEAD: Final = 4096
+_SOME: Final = b"0" * (len(_LONG) // _STEP)
 _NESTING: Final = frozenset({float, dict, list})
 """Types of values that may be, or contain, an integer too large for orjson, which reads it as a float."""
 
@@ -23,6 +27,11 @@ _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 """An escape in JSON; a lone surrogate is the group."""
+
+_TOGETHER: Final = 256
+"""Lines that are read as one array: one that is no JSON has so many read twice."""
+_NUMBER_BETWEEN: Final = int.from_bytes(os.urandom(7), "big")
+_BETWEEN: Final = b",%d," % _NUMBER_BETWEEN
 
 NOT_JSON: Final = object()
 """What is read of a line that is no JSON."""
@@ -121,8 +130,45 @@ def read_json(lines: list[bytes], text: bytes) -> list[Any]:
     return values
 
 
+def read_lines(text: bytes) -> list[Any]:
+    """Return the values of a text's lines; nothing where some have none, or would not be read as they are."""
+    if _may_hold_huge(text):
+        return []
+    together = text.replace(b"\n", _BETWEEN)
+    count = (len(together) - len(text)) // (len(_BETWEEN) - 1) + 1
+    if not text.endswith(b"\n"):
+        return _read_together(together, count)
+    return _read_together(together + b"0", count)[:-1]
+
+
 def _read_all(lines: list[bytes]) -> list[Any]:
     """Return the value of each line, `NOT_JSON` where it has none."""
+    if len(lines) == 1:
+        return _read_each(lines)
+    values: list[Any] = []
+    for start in range(0, len(lines), _TOGETHER):
+        some = lines[start : start + _TOGETHER]
+        values += _read_together(_BETWEEN.join(some), len(some)) or _read_each(some)
+    return values
+
+
+def _read_together(text: bytes, count: int) -> list[Any]:
+    """Return the values of lines, read as one array, which takes a sixth less; nothing where some have none.
+
+    Between two of the `count` lines stands `_BETWEEN`, a number that nobody knows. If it is every other item, no line
+    has opened what a later one closes, nor is more than one value.
+    """
+    try:
+        values = orjson.loads(b"[%b]" % text)
+    except ValueError:
+        return []
+    if len(values) != 2 * count - 1 or values[1::2].count(_NUMBER_BETWEEN) != count - 1:
+        return []
+    del values[1::2]
+    return values  # type: ignore[no-any-return]
+
+
+def _read_each(lines: list[bytes]) -> list[Any]:
     values: list[Any] = []
     rest = iter(lines)
     while True:
@@ -168,5 +214,8 @@ def _restore_huge_numbers(values: list[Any], lines: list[bytes]) -> None:
 
 
 def _may_hold_huge(text: bytes) -> bool:
+    # every sixth byte first: of so many digits three are among them; where other numbers are long too, it says nothing
+    if _SOME not in text[:_HEAD:_STEP].translate(_ZEROS) and _SOME not in text[::_STEP].translate(_ZEROS):
+        return False
     digits = text.translate(_ZEROS)
     return _LONG in digits and (_HUGE in digits or _HUGE_NEGATIVE in digits)

@@ -41,6 +41,11 @@ BODIES = {
     "a report of a browser": ("application/csp-report", b'{"csp-report":{"a":1}}', [{"csp-report": {"a": 1}}]),
     "lines": (LINES, b'{"a":1}\r\n\n[{"a":2},{"a":3}]\n', [*TWO, {"a": 3}]),
     "lines, the last without an end": (LINES, b'{"a":1}\n{"a":2}', TWO),
+    "a large number among lines": (
+        LINES,
+        b'{"a":1}\n{"n":12345678901234567890123456789,"f":0.12345678901234567}\n{"a":2}\n',
+        [{"a": 1}, {"n": 12345678901234567890123456789, "f": 0.12345678901234567}, {"a": 2}],
+    ),
     "large numbers": (LINES, b'{"n":123456789012345678901234567890}', [{"n": 123456789012345678901234567890}]),
     "bytes that are no UTF-8": (JSON, b'{"a":"caf\xe9"}', [{"a": b"caf\xe9"}]),
     "a packed map": (PACKED, msgpack.packb({"a": 1, 2: b"\xff"}), [{"a": 1, 2: b"\xff"}]),
@@ -128,6 +133,7 @@ async def test_other_parsers(parser: str, body: bytes, expected: list[Any]) -> N
     ("kind", "body", "good", "bad"),
     [
         (LINES, b'{"a":1}\n{"a":\n5\n{"a":2}', TWO, [{"message": '{"a":'}, {"message": 5}]),
+        (LINES, b'{"a":1}\n[1\n2]\n{},0,{}\n{"a":2}\n', TWO, [{"message": text} for text in ("[1", "2]", "{},0,{}")]),
         (JSON, b'[{"a":1},"x",{"a":2}]', TWO, [{"message": "x"}]),
         (JSON, b'[{"a":1},{"time":"soon","b":1},{"a":2}]', TWO, [{"b": 1, "time": "soon"}]),
         (PACKED, msgpack.packb([{"a": 1}, 7, {"a": 2}]), TWO, [{"message": 7}]),

@@ -70,6 +70,25 @@ def test_a_bad_line_leaves_the_others_alone(bad: bytes, place: int) -> None:
     assert parsed.unmatched == [place]
 
 
+@pytest.mark.parametrize(
+    "halves",
+    [
+        (b'{"time":[{"a":1}', b'{"b":1}]}', b"{},0,{}"),
+        (b"[1", b"2]", b"3,4"),
+        (b'{"a":"x', b'y"}', b"{},{}"),
+        (b"{},0", b"0,{}", b""),
+        (b'{"a":1}', b"", b"{}]", b"[{}"),
+    ],
+)
+def test_no_line_ends_what_another_has_begun(halves: tuple[bytes, ...]) -> None:
+    """Lines are read many at once, and yet each stands for itself."""
+    alone = [number for number, line in enumerate(halves) if parse("", line).unmatched]
+    assert parse("", *halves).unmatched == alone != []
+    parsed = parse("", b'{"first":1}', *halves, b'{"last":1}')
+    assert (parsed.records[0], parsed.records[-1]) == ({"first": 1}, {"last": 1})
+    assert parsed.unmatched == [number + 1 for number in alone]
+
+
 def test_many_bad_lines() -> None:
     """Numbers of bad lines come in order, each once."""
     lines = [b"x", docker_line("a"), b'{"time":0}', b'[{"time":0},1,{"time":1}]', b"y", docker_line("b")]
