@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks.posting PORT REQUESTS` posts lines of JSON, as fast as they are taken."""
+"""`python -m tests.benchmarks.posting` posts lines of JSON: to each PORT as many REQUESTS as a line of its input says.
+
+It prints a line when they are answered.
+"""
 
 from __future__ import annotations
 
@@ -46,4 +49,8 @@ def post(port: int, requests: int) -> None:
 
 
 if __name__ == "__main__":
-    post(int(sys.argv[1]), int(sys.argv[2]))
+    for turn in sys.stdin:
+        to, count = turn.split()
+        post(int(to), int(count))
+        sys.stdout.write("answered\n")
+        sys.stdout.flush()

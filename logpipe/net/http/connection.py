@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol, cast
 
@@ -57,7 +58,7 @@ class Owner(Protocol):
 class Connection(web.RequestHandler):
     """Serves one client; what is wrong with its requests is told to it, and to the log at level debug."""
 
-    __slots__ = ("_head_bytes", "_owner", "_timer", "_wire", "is_leaving", "phase", "since")
+    __slots__ = ("_at_end", "_end", "_head_bytes", "_owner", "_timer", "_wire", "is_leaving", "phase", "since")
 
     def __init__(self, manager: web.Server, owner: Owner) -> None:
         limits = owner.limits
@@ -76,7 +77,10 @@ class Connection(web.RequestHandler):
         )
         self._owner = owner
         self._head_bytes = 0
+        self._end = 0.0
+        self._at_end: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        """Calls `_ended` at `_end` or before: it is set anew where it would come too late, not at each phase."""
         self._wire: asyncio.Transport | None = None
         self.phase = Phase.HEAD
         self.since = loop.time()
@@ -93,32 +97,46 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
-        self._stop_timer()
-        self._wire = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._at_end = self._timer = self._wire = None
         super().connection_lost(exc)
         self._owner.lost(self)
 
     def enter(self, phase: Phase) -> None:
         """Be at another phase, which ends within its time."""
-        self._stop_timer()
-        loop = asyncio.get_running_loop()
-        self.phase, self.since = phase, loop.time()
+        self.phase = phase
+        self.since = now = asyncio.get_running_loop().time()
         limits = self._owner.limits
         match phase:
             case Phase.HEAD:
                 self._head_bytes = 0
-                self._timer = loop.call_later(limits.head, self.leave)
+                self._end_at(now + limits.head, self.leave)
             case Phase.ANSWERED:
-                self._timer = loop.call_later(limits.answer, self.abort)
+                self._end_at(now + limits.answer, self.abort)
             case Phase.IDLE:
-                self._timer = loop.call_later(limits.idle, self.leave)
+                self._end_at(now + limits.idle, self.leave)
             case Phase.BODY | Phase.SERVED:
-                pass  # whoever reads a body has a time for it, and an answer waits for outputs
+                self._at_end = None  # whoever reads a body has a time for it, and an answer waits for outputs
 
-    def _stop_timer(self) -> None:
+    def _end_at(self, end: float, at_end: Callable[[], None]) -> None:
+        self._end, self._at_end = end, at_end
         if self._timer is not None:
+            if self._timer.when() <= end:
+                return
             self._timer.cancel()
-            self._timer = None
+        self._timer = asyncio.get_running_loop().call_at(end, self._ended)
+
+    def _ended(self) -> None:
+        """End the phase, if it is the one whose time is over."""
+        assert self._timer is not None  # noqa: S101 - it has called
+        when, self._timer = self._timer.when(), None
+        if self._at_end is None:
+            return
+        if self._end <= when:
+            self._at_end()
+        else:
+            self._end_at(self._end, self._at_end)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
