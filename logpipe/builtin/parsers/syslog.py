@@ -142,6 +142,8 @@ class _Format:
     def many(self, lines: list[str], numbers: Sequence[int]) -> ParsedLines:
         """Return the events of some of the lines."""
         found = self._cut.many(lines if len(numbers) == len(lines) else [lines[number] for number in numbers])
+        if (whole := self._all(found)) is not None:
+            return ParsedLines(*whole, [], list(numbers), {})
         cut = [(number, *each) for number, each in zip(numbers, found, strict=True) if each is not None]
         unmatched = [number for number, each in zip(numbers, found, strict=True) if each is None]
         errors: dict[int, ParseError] = {}
@@ -153,21 +155,38 @@ class _Format:
                 times = list(self._readers[0].many(texts))
             except ParseError:
                 times = self._one_by_one(cut, errors)
-        whole = [
+        good = [
             (number, time, self._kept(text, record))
             for (number, text, record), time in zip(cut, times, strict=True)
             if record is not None and time is not None
         ]
-        if len(whole) < len(cut):
-            taken = {number for number, _, _ in whole}
+        if len(good) < len(cut):
+            taken = {number for number, _, _ in good}
             unmatched = sorted([*unmatched, *(number for number, _, _ in cut if number not in taken)])
         return ParsedLines(
-            [time for _, time, _ in whole],
-            [record for _, _, record in whole],
+            [time for _, time, _ in good],
+            [record for _, _, record in good],
             unmatched,
-            [number for number, _, _ in whole],
+            [number for number, _, _ in good],
             errors,
         )
+
+    def _all(self, found: list[tuple[str, Record | None] | None]) -> tuple[list[Time], list[Record]] | None:
+        """Return times and records where nothing is wrong with any line, as it nearly always is."""
+        if not all(found):
+            return None
+        texts: list[str] = [each[0] for each in found]  # type: ignore[index]  # no None
+        records: list[Record] = [each[1] for each in found]  # type: ignore[index,misc]
+        try:
+            times = list(self._readers[0].many(texts)) if all(records) else []
+        except ParseError:
+            return None
+        if len(times) < len(records):
+            return None
+        if self._keeps_time:
+            for text, record in zip(texts, records, strict=True):
+                record["time"] = text
+        return times, records
 
     def _one_by_one(
         self, cut: list[tuple[int, str, Record | None]], errors: dict[int, ParseError]

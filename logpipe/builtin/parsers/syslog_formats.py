@@ -22,6 +22,7 @@ Where no time can be found the text is one that is no time.
 DETECT_RFC5424: Final = re.compile(r"<[0-9]{1,3}>[1-9]")
 RFC3164_TIME: Final = "%b %d %H:%M:%S"
 
+_PRIORITIES: Final = {str(number): number for number in range(192)}
 _SPACES: Final = re.compile(" +")
 _FIXED: Final = frozenset({RFC3164_TIME, "%b %d %H:%M:%S.%N"})
 """The formats for which the engine `string` takes the first fifteen characters, and a fraction."""
@@ -52,7 +53,7 @@ def rfc3164(engine: str, time_format: str, *, priority: bool, colonless: bool) -
     words = _words(time_format)
     if engine == "regexp":
         # compat: the rest begins where the time ends, and what follows a newline is left out
-        return _cut(r"<([0-9]{1,3})>" if priority else "", words, _PLAIN.match)
+        return _plain(r"<([0-9]{1,3})>" if priority else "", words)
     time = r"(.{15}(?:\.[^ ]*+)?) " if time_format in _FIXED else words
     rest = _WITHOUT_COLON if colonless else _WITH_COLON
     return _cut(r"<([^>]+)>" if priority else "", time, rest.match, needs_time=time is words)
@@ -80,6 +81,30 @@ def _words(time_format: str) -> str:
     return rf"( *+[^ ]++(?: ++[^ ]++){{{_SPACES.sub(' ', time_format).count(' ')}}}) "
 
 
+def _plain(priority: str, time: str) -> Cut:
+    """Return what cuts a line of most daemons, by one expression for all of it; see `_cut`."""
+    whole = re.compile(f"{priority or '()'}{time}{_PLAIN.pattern}").match
+    otherwise = _cut(priority, time, _PLAIN.match)
+    has_priority = bool(priority)
+
+    def cut(line: str) -> tuple[str, Record | None] | None:
+        found = whole(line)
+        if found is None:
+            return otherwise(line)
+        number, when, host, ident, pid, message = found.groups()
+        if "  " in when:
+            when = _SPACES.sub(" ", when)
+        record: Record = {"pri": _priority(number)} if has_priority else {}
+        record["host"] = host
+        record["ident"] = ident
+        if pid is not None:
+            record["pid"] = pid
+        record["message"] = message.removesuffix("\r")
+        return when, record
+
+    return cut
+
+
 def _cut(priority: str, time: str, rest: Callable[[str, int], re.Match[str] | None], *, needs_time: bool = True) -> Cut:
     """Return what cuts a line: the priority, if there is an expression for it, the time, and the rest.
 
@@ -99,7 +124,7 @@ def _cut(priority: str, time: str, rest: Callable[[str, int], re.Match[str] | No
         fields = rest(line, found.end())
         if fields is None:
             return when, None
-        record: Record = {"pri": _integer(number)} if has_priority else {}
+        record: Record = {"pri": _priority(number)} if has_priority else {}
         for name, text in fields.groupdict().items():
             if text is not None:
                 record["ident" if name == "name" else name] = text
@@ -111,8 +136,11 @@ def _cut(priority: str, time: str, rest: Callable[[str, int], re.Match[str] | No
     return cut
 
 
-def _integer(text: str) -> int | None:
+def _priority(text: str) -> int | None:
     """Return what Ruby's to_i makes of a text; None where it has more digits than Python takes."""
+    found = _PRIORITIES.get(text)
+    if found is not None:
+        return found
     try:
         return convert_integer(text)
     except ValueError:
