@@ -5,6 +5,7 @@ The expressions are fluentd's, since which lines match, and how, is what its use
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from logpipe import Host, Record, param
@@ -80,8 +81,9 @@ class Apache2Parser(PatternParser[Apache2Options], type="apache2"):
         self._convert = None
 
 
-def _typed_record(groups: dict[str, str | None]) -> Record:
+def _typed_record(match: re.Match[str]) -> Record:
     """Return a record of a match's groups, in fluentd's order; the time is last."""
+    groups = match.groupdict()
     return {
         "host": _null(groups["host"]),
         "user": _null(groups["user"]),

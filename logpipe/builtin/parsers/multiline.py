@@ -91,7 +91,7 @@ class MultilineParser(FieldParser[MultilineOptions], type="multiline"):
     def __init__(self, options: MultilineOptions, host: Host) -> None:
         super().__init__(options, host)
         pattern = compile_regexp(options.source, "m")
-        self._record = record_maker(group_names(pattern))
+        self._record = record_maker(pattern)
         self._search = Timed(pattern.search, options, host, quick=limited_search(pattern))
         self._first: Timed[re.Match[str]] | None = None
         if options.format_firstline is not None:
@@ -110,11 +110,16 @@ class MultilineParser(FieldParser[MultilineOptions], type="multiline"):
 
     def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
         """Return the events of many texts; one is unmatched, too, where only its beginning is in the format."""
-        texts = list(map(escaped, lines))
+        try:
+            texts, is_exact = [line.decode() for line in lines], True
+        except UnicodeDecodeError:
+            texts, is_exact = list(map(escaped, lines)), False
         found = self._search.many(texts)
         groups = [match for match, text in zip(found, texts, strict=True) if match and match.end() == len(text)]
         if len(groups) == len(lines):  # as most are, and then they are handled together
-            records = [unescape_values(self._record(match.groupdict())) for match in groups]
+            records = list(map(self._record, groups))
+            if not is_exact:
+                records = list(map(unescape_values, records))
             return self.parsed(records, now, numbers=range(len(lines)), unmatched=[])
         numbers: list[int] = []
         errors: dict[int, ParseError] = {}
@@ -142,7 +147,7 @@ class MultilineParser(FieldParser[MultilineOptions], type="multiline"):
             found = self._search.one(text)
             if found is None or len(events) == MOST_EVENTS:
                 return events, text
-            events.append(self.event(self._record(found.groupdict())))
+            events.append(self.event(self._record(found)))
             rest = text[found.end() :].removeprefix("\n")
             if not rest or len(rest) == len(text):
                 return events, None

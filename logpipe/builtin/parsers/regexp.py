@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias, TypeVar
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from logpipe import Host, InvalidSetting, ParseError, Record, param
 from logpipe.builtin.parsers.timed import Timed
@@ -61,18 +62,18 @@ class PatternParser(LineRecordParser[P]):
     def __init__(self, options: P, host: Host, pattern: Pattern) -> None:
         super().__init__(options, host)
         self._search = Timed(pattern.search, options, host, quick=limited_search(pattern))
-        self._record = record_maker(group_names(pattern))
+        self._record = record_maker(pattern)
 
     def record(self, line: str) -> Record | None:
         """Return the record of one line's groups."""
         found = self._search.one(line)
-        return None if found is None else self._record(found.groupdict())
+        return None if found is None else self._record(found)
 
     def records(self, lines: list[str], errors: dict[int, ParseError]) -> list[Record | None]:
         """Return each line's record."""
         del errors
         record = self._record
-        return [None if match is None else record(match.groupdict()) for match in self._search.many(lines)]
+        return [None if match is None else record(match) for match in self._search.many(lines)]
 
 
 class RegexpParser(PatternParser[RegexpOptions], type="regexp"):
@@ -82,18 +83,22 @@ class RegexpParser(PatternParser[RegexpOptions], type="regexp"):
         super().__init__(options, host, options.pattern)
 
 
-RecordMaker: TypeAlias = Callable[[dict[str, str | None]], Record]
-"""A match's groups to a record."""
+def record_maker(pattern: Pattern) -> Callable[[re.Match[str]], Record]:
+    """Return what makes a record of a match: its named groups, without those that did not match."""
+    shown = group_names(pattern)
+    names = list(shown)
+    if names != [*shown.values()] or [pattern.groupindex[name] for name in names] != [*range(1, pattern.groups + 1)]:
+        return lambda match: _present(shown.values(), map(match.groupdict().__getitem__, names))
+
+    def record(match: re.Match[str]) -> Record:
+        groups = match.groups()
+        while groups and groups[-1] is None:  # what may be missing is often the last
+            groups = groups[:-1]
+        return _present(names, groups) if None in groups else dict(zip(names, groups, strict=False))
+
+    return record
 
 
-def record_maker(names: dict[str, str]) -> RecordMaker:
-    """Return what makes a record of groups, for a pattern whose groups are shown under other names in part."""
-    if all(name == shown for name, shown in names.items()):
-        return _record
-    return lambda groups: _record({shown: groups[name] for name, shown in names.items()})
-
-
-def _record(groups: dict[str, str | None]) -> Record:
-    if None in groups.values():
-        return {name: text for name, text in groups.items() if text is not None}
-    return groups
+def _present(names: Iterable[str], groups: Iterable[str | None]) -> Record:
+    found = dict(zip(names, groups, strict=True))
+    return {name: text for name, text in found.items() if text is not None}
