@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import configuration, expressions, forward, growth, lines, messages, posted
+from tests.benchmarks import configuration, expressions, files, forward, growth, lines, messages, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import broker, compare
 from tests.benchmarks.idle import measure_idle
@@ -33,11 +33,14 @@ def main() -> int:
         sys.stderr.write(f"failed: {error}\n")
         return 1
     sys.stdout.write("\n".join(["", *lines.report(lines=given.lines, rounds=given.rounds), ""]))
-    sys.stdout.write("\n".join(["", *posted.report(lines=given.lines, rounds=given.rounds), ""]))
     yardstick = flagship.comparisons[0].yardstick_rate
+    rows = posted.report(lines=given.lines, rounds=given.rounds, yardstick=yardstick)
+    sys.stdout.write("\n".join(["", *rows, ""]))
     rows = forward.report(yardstick, lines=given.lines, rounds=given.rounds)
     sys.stdout.write("\n".join(["", *rows, ""]))
     sys.stdout.write("\n".join(["", *messages.report(rounds=given.rounds, yardstick=yardstick), ""]))
+    rows = files.report(lines=given.lines, rounds=given.rounds, yardstick=yardstick)
+    sys.stdout.write("\n".join(["", *rows, ""]))
     sys.stdout.write("\n".join(["", *configuration.report(), "", *expressions.report(), ""]))
     return 0
 

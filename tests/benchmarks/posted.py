@@ -43,25 +43,29 @@ TURN = 10
 """Requests."""
 
 
-def report(*, lines: int = 300_000, rounds: int = 3) -> list[str]:
-    """Run both and return the figures as lines of text."""
+def report(*, lines: int = 300_000, rounds: int = 3, yardstick: float | None = None) -> list[str]:
+    """Run both and return the figures as lines of text; `yardstick` is in events per CPU second, the flagship's."""
     turns = max(1, rounds * lines // LINES // TURN)
     sys.stderr.write(f"posted lines: {turns} turns\n")
     costs = asyncio.run(_compared(turns))
     best = {name: min(found) for name, found in costs.items()}
     per_second = {name: f"{LINES / cost:,.0f}" for name, cost in best.items()}
-    return [
+    rows = [
         f"lines of JSON over HTTP to null, {LINES} a request",
-        f"  {per_second['logpipe']} events/CPU s, and {per_second['yardstick']} by hand",
-        aim("of the yardstick's events/CPU s", best["yardstick"] / best["logpipe"], "", at_least=LEAST_RATIO),
+        f"  {per_second['logpipe']} events/CPU s, and {per_second['by hand']} by hand",
+        aim("of the events/CPU s by hand", best["by hand"] / best["logpipe"], "", at_least=LEAST_RATIO),
     ]
+    if yardstick is not None:
+        ratio = LINES / best["logpipe"] / yardstick
+        rows.append(aim("of the yardstick's events/CPU s", ratio, "", at_least=LEAST_RATIO))
+    return rows
 
 
 async def _compared(turns: int) -> dict[str, list[float]]:
     """Return the CPU seconds of this process for a request, of each server in each turn."""
-    costs: dict[str, list[float]] = {"yardstick": [], "logpipe": []}
+    costs: dict[str, list[float]] = {"by hand": [], "logpipe": []}
     async with _by_hand() as by_hand, pipeline(TEXT) as running, _client() as post:
-        ports = {"yardstick": by_hand, "logpipe": running.plugin(HttpInput).port}
+        ports = {"by hand": by_hand, "logpipe": running.plugin(HttpInput).port}
         for number in range(1 + turns):
             for name, port in ports.items():
                 began = time.process_time()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from logpipe.supervisor import Settings, check
-from tests.benchmarks import configuration, expressions, forward, growth, lines, messages, posted
+from tests.benchmarks import configuration, expressions, files, forward, growth, lines, messages, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import AnyKafka, compare
 from tests.benchmarks.container_log import write_log
@@ -108,9 +108,18 @@ def test_undecoded_events_stand_beside_decoded_ones() -> None:
 
 def test_posted_lines_arrive_at_both_servers() -> None:
     """All of them, before the cost is looked at."""
-    rows = posted.report(lines=2000, rounds=1)
+    rows = posted.report(lines=20_000, rounds=1, yardstick=1.0)
     assert "events/CPU s" in rows[1]
+    assert [row.endswith("at least 0.8") for row in rows] == [False, False, True, True]
+
+
+def test_lines_of_files_are_written_and_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every one of them arrives, whatever it costs."""
+    monkeypatch.setattr(files, "tune", int)
+    rows = files.report(lines=1000, rounds=1, yardstick=1.0)
+    assert len(rows) == 5
     assert rows[2].endswith("at least 0.8")
+    assert rows[4].endswith("at most 2")
 
 
 def test_events_of_a_connection_stand_beside_the_yardstick() -> None:

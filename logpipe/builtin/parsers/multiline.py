@@ -155,7 +155,10 @@ class MultilineParser(FieldParser[MultilineOptions], type="multiline"):
 
     def join(self, lines: list[bytes]) -> Joined:
         """Return which lines are one event: those from one first line to the next, or those that are in the format."""
-        texts = [f"{escaped(line)}\n" for line in lines]  # as fluentd reads them, with their ends
+        texts = escaped(b"\n".join(lines)).split("\n")
+        if len(texts) != len(lines):  # lines that end with something else may hold it
+            texts = list(map(escaped, lines))
+        texts = [f"{text}\n" for text in texts]  # as fluentd reads them, with their ends
         if self._first is None:
             return Joined(0, self._ends(texts))
         firsts = [number for number, match in enumerate(self._first.many(texts)) if match is not None]
