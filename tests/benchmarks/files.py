@@ -119,4 +119,5 @@ def trace(number: int) -> str:
     frames = "".join(
         f"\tat com.example.shop.Orders.place(Orders.java:{number % 900 + line})\n" for line in range(FRAMES)
     )
-    return f"2016-06-15 11:{number // 3000 % 60:02d}:{number // 50 % 60:02d} ERROR order {number} has failed: no stock\n{frames}"
+    clock = f"11:{number // 3000 % 60:02d}:{number // 50 % 60:02d}"
+    return f"2016-06-15 {clock} ERROR order {number} has failed: no stock\n{frames}"

@@ -22,6 +22,7 @@ _MODULES: Final = (
     "outputs",
     "http",
     "forward",
+    "nodes",
     "kubernetes",
 )
 
