@@ -34,7 +34,6 @@ NODE: Final = """\
   tls_cert_path {folder}/ca.pem
   require_ack_response true
   ack_response_timeout 10s
-  
   <security>
     self_hostname {name}
     shared_key secret
@@ -116,15 +115,15 @@ def _kill_under_load(trial: Trial, logs: list[Log], *, times: int) -> None:
     rnd = random.Random(1)
     for _ in range(times):
         trial.read()
-        goal = trial.account.distinct + 200
+        goal = trial.account.distinct + 1000
         end = time.monotonic() + rnd.uniform(0.05, 0.6)
         while trial.arrived() < goal or time.monotonic() < end:
             trial.last.still_runs()
             for log in logs:
-                log.write(20)
+                log.write(200)
             time.sleep(0.01)
         trial.last.kill()
         trial.fired("kill -9", when=trial.last.was_killed)
         for log in logs:
-            log.write(20)
+            log.write(200)
         trial.last.start()
