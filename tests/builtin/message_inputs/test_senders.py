@@ -14,8 +14,10 @@ import pytest
 from logpipe.builtin.in_syslog import Syslog
 from logpipe.testing import DEADLINE, drive, pipeline, wait_for
 from tests.builtin.message_inputs.sending import port, records
+from tests.net.certificates import AUTHORITY, write
 
 LOGGER = shutil.which("logger")
+OPENSSL = shutil.which("openssl")
 RSYSLOG = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin")
 
 MAY_BE_MISSING = not os.environ.get("LOGPIPE_REQUIRE_SERVICES")
@@ -23,6 +25,12 @@ MAY_BE_MISSING = not os.environ.get("LOGPIPE_REQUIRE_SERVICES")
 needs_logger = pytest.mark.skipif(LOGGER is None and MAY_BE_MISSING, reason="no logger: apt-get install bsdutils")
 needs_rsyslog = pytest.mark.skipif(
     (LOGGER is None or RSYSLOG is None) and MAY_BE_MISSING, reason="no rsyslogd: apt-get install rsyslog"
+)
+
+needs_openssl = pytest.mark.skipif(OPENSSL is None and MAY_BE_MISSING, reason="no openssl: apt-get install openssl")
+needs_rsyslog_tls = pytest.mark.skipif(
+    not list(Path("/usr/lib").glob("*/rsyslog/lmnsd_ossl.so")) and MAY_BE_MISSING,
+    reason="no TLS for rsyslogd: apt-get install rsyslog-openssl",
 )
 
 CONF = "tag s\nbind 127.0.0.1\nport 0\nseverity_key severity\nfacility_key facility\n"
@@ -72,6 +80,14 @@ action(type="omfwd" target="127.0.0.1" port="{octets}" protocol="tcp" TCP_Framin
   template="RSYSLOG_SyslogProtocol23Format")
 """
 
+FORWARD_BY_TLS = """
+global(workDirectory="{folder}" DefaultNetstreamDriverCAFile="{folder}/ca.pem")
+module(load="imuxsock" SysSock.Use="off")
+input(type="imuxsock" Socket="{folder}/log" RateLimit.Interval="0")
+action(type="omfwd" target="127.0.0.1" port="{tls}" protocol="tcp" StreamDriver="ossl" StreamDriverMode="1"
+  StreamDriverAuthMode="x509/name" StreamDriverPermittedPeers="localhost")
+"""
+
 SOURCES = """
 <source>
   @type syslog
@@ -106,9 +122,9 @@ SOURCES = """
 
 
 @asynccontextmanager
-async def rsyslog(folder: Path, **ports: int) -> AsyncIterator[None]:
+async def rsyslog(folder: Path, text: str = FORWARD, **ports: int) -> AsyncIterator[None]:
     """Run rsyslog, which forwards what comes to the socket `log` in a folder."""
-    (folder / "rsyslog.conf").write_text(FORWARD.format(folder=folder, **ports))
+    (folder / "rsyslog.conf").write_text(text.format(folder=folder, **ports))
     assert RSYSLOG is not None
     process = await asyncio.create_subprocess_exec(RSYSLOG, "-n", "-i", "NONE", "-f", folder / "rsyslog.conf")
     try:
@@ -136,3 +152,45 @@ async def test_rsyslog(tmp_path: Path) -> None:
             for name in ports:
                 found = await records(running, 5, f"{name}.mail.err")
                 assert [(each["ident"], each["message"].strip()) for each in found] == [("app", text) for text in sent]
+
+
+def by_tls(folder: Path) -> str:
+    """Return the settings of TLS, whose CA is written too."""
+    AUTHORITY.cert_pem.write_to_path(folder / "ca.pem")
+    return f"<transport tls>\n{write(folder)}</transport>"
+
+
+@needs_rsyslog
+@needs_rsyslog_tls
+async def test_rsyslog_by_tls(tmp_path: Path) -> None:
+    """It looks at the certificate, and at the name in it."""
+    assert LOGGER is not None
+    async with drive(Syslog, CONF + by_tls(tmp_path)) as running:
+        async with rsyslog(tmp_path, FORWARD_BY_TLS, tls=port(running)):
+            await run(LOGGER, "-u", tmp_path / "log", "-t", "app", "-p", "mail.err", "grüße")
+            (record,) = await records(running, 1)
+        assert (record["ident"], record["message"].strip()) == ("app", "grüße")
+
+
+@needs_openssl
+async def test_openssl(tmp_path: Path) -> None:
+    """Its client, which has been given lines; and one that speaks nothing newer than TLS 1.1 is refused."""
+    assert OPENSSL is not None
+    line = "<20>Sep 10 00:00:00 host app[7]: hällo"
+    async with drive(Syslog, CONF + by_tls(tmp_path)) as running:
+        where = ("s_client", "-connect", f"127.0.0.1:{port(running)}", "-CAfile", f"{tmp_path}/ca.pem", "-quiet")
+        for more in (("-verify_return_error", "-verify_ip", "127.0.0.1"), ("-tls1_1", "-cipher", "ALL@SECLEVEL=0")):
+            process = await asyncio.create_subprocess_exec(
+                OPENSSL, *where, *more,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+            assert process.stdin is not None
+            process.stdin.write(f"{line}\n".encode())
+            if more[0] == "-tls1_1":
+                assert await process.wait() != 0
+            else:
+                (record,) = await records(running, 1)
+                process.kill()  # it does not end with its input
+                await process.wait()
+        assert (record["pid"], record["message"]) == ("7", "hällo")
+        assert len(running.records()) == 1
