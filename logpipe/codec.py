@@ -29,7 +29,7 @@ from logpipe.inject import compile_inject as compile_inject
 from logpipe.parse.fields import FieldParser as FieldParser
 from logpipe.parse.lines import LineRecordParser as LineRecordParser
 from logpipe.parse.options import ParseOptions as ParseOptions
-from logpipe.parse.types import split_text as split_text
+from logpipe.parse.splitting import split_text as split_text
 from logpipe.plugin import Joined as Joined
 from logpipe.plugin import LineParser as LineParser
 from logpipe.plugin import ParsedLines as ParsedLines

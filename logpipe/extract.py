@@ -8,7 +8,6 @@ from typing import Any, Literal
 from logpipe.config.declare import param
 from logpipe.config.time_options import ZoneOptions
 from logpipe.event import Record, Time
-from logpipe.expression.runtime.text import to_s
 from logpipe.plugin import Host
 from logpipe.time_format import compile_typed_parser
 
@@ -36,6 +35,8 @@ def compile_extract_tag(options: ExtractOptions | None) -> Callable[[Record], st
     """
     if options is None or options.tag_key is None:
         return None
+    from logpipe.expression.runtime.text import to_s  # noqa: PLC0415 - `logpipe.codec` has this module for everybody
+
     take = _taking(options.tag_key, keep=options.keep_tag_key)
 
     def tag(record: Record) -> str | None:

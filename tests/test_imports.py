@@ -26,3 +26,12 @@ def test_every_module_and_every_plugin() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stderr, done.returncode) == ("", 0)
     assert int(done.stdout) > 30
+
+
+def test_parsers_load_nothing_that_runs_expressions() -> None:
+    """Until a section asks for it, by `types` or `tag_key` say."""
+    code = "import sys, logpipe.codec; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "logpipe.parse.fields" in loaded
+    assert [name for name in loaded if name.startswith(("logpipe.expression.runtime", "logpipe.expression.time"))] == []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from logpipe.errors import ParseError
 from logpipe.event import Record, Time
 from logpipe.parse.options import ParseOptions
-from logpipe.parse.types import compile_fields
 from logpipe.plugin import Host, Parsed, ParsedLines, Parser
 from logpipe.time_format import compile_typed_parser
 
@@ -42,7 +41,7 @@ class FieldParser(Parser[P]):
         self._key = options.time_key
         self._take = _kept if options.keep_time_key else _taken
         self._estimates = options.estimate_current_event
-        self._convert = compile_fields(options.types, options.null_value_pattern, null_empty=options.null_empty_string)
+        self._convert = _conversion(options)
 
     def event(self, record: Record) -> tuple[Time | None, Record]:
         """Return the time and the rest of a record, converted.
@@ -114,6 +113,15 @@ class FieldParser(Parser[P]):
             kept.append(record)
             kept_numbers.append(number)
         return ParsedLines(times, kept, sorted(bad.keys() | unmatched), kept_numbers, {**errors, **bad})
+
+
+def _conversion(options: ParseOptions) -> Callable[[Record], None] | None:
+    """Return what converts a record's fields in place; None where there is nothing to convert."""
+    if not options.types and options.null_value_pattern is None and not options.null_empty_string:
+        return None
+    from logpipe.parse.types import compile_fields  # noqa: PLC0415 - needs parts of the expressions
+
+    return compile_fields(options.types, options.null_value_pattern, null_empty=options.null_empty_string)
 
 
 def _taken(records: list[Record], key: str) -> list[Any]:

@@ -9,7 +9,6 @@ from datetime import UTC
 from logpipe.config.conversion import Seconds
 from logpipe.config.declare import InvalidSetting, param
 from logpipe.config.time_options import TimeOptions
-from logpipe.parse.types import compile_types
 from logpipe.time_format import TimeType
 
 
@@ -43,6 +42,10 @@ class ParseOptions(TimeOptions):
         zoned = self.timezone is not None or self.zone is UTC
         if zoned and self.effective_time_type == "string" and self.time_format is None:
             yield "specifying timezone requires time format: add time_format"
+        if not self.types:
+            return
+        from logpipe.parse.types import compile_types  # noqa: PLC0415 - needs parts of the expressions
+
         try:
             compile_types(self.types)
         except ValueError as problem:

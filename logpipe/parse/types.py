@@ -1,4 +1,7 @@
-"""Converts the texts of a record by `types` and `null_…` of a `<parse>` section: plugin/parser.rb."""
+"""Converts the texts of a record by `types` and `null_…` of a `<parse>` section: plugin/parser.rb.
+
+It is imported where a section has any: with it come parts of the expressions, for what is no text.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from logpipe.errors import ParseError
 from logpipe.event import Record
 from logpipe.expression.runtime.text import to_s
 from logpipe.expression.time_limit import TimeLimitExceeded, limited_search
+from logpipe.parse.splitting import split_text
 from logpipe.raw_text import escaped, unescaped
 from logpipe.time_format import TimeType, compile_typed_parser, find_zone
 
@@ -145,20 +149,6 @@ def _zone_and_format(option: str) -> tuple[tzinfo | None, str | None]:
         return find_zone(zone_text), rest or None
     except ValueError:
         return None, option or None
-
-
-_BLANKS: Final = re.compile(r"[ \t\n\v\f\r]+")
-
-
-def split_text(text: str, delimiter: str, most: int = 0) -> list[str]:
-    """Return a text's parts, as Ruby's `split` does: all, or at most so many, of which the last has the rest.
-
-    A delimiter of one space stands for any white space, and what leads is none. Empty parts at the end are kept.
-    """
-    if delimiter != " ":
-        return text.split(delimiter, most - 1)
-    text = text.lstrip(" \t\n\v\f\r")
-    return _BLANKS.split(text, max(most - 1, 0)) if most != 1 else [text]
 
 
 def _array(delimiter: str) -> Convert:
