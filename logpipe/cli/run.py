@@ -23,7 +23,11 @@ CONFIG_PATHS: Final = (
 )
 
 # flags for what is always so
-ALWAYS: Final = ("--use-v1-config", "--suppress-config-dump", "--enable-input-metrics")
+ALWAYS: Final = {
+    "--use-v1-config": "always so, without --use-v0-config",
+    "--suppress-config-dump": "always so: `logpipe config` prints the configuration",
+    "--enable-input-metrics": "always so, without --disable-input-metrics",
+}
 
 _MOST_OF_A_UMASK: Final = 0o777
 
@@ -49,7 +53,7 @@ def main(program: str, arguments: list[str]) -> int:
         given.inline_config = sys.stdin.read()
         arguments = [*arguments, f"--inline-config={given.inline_config}"]  # workers cannot read it again
 
-    ignored = {"-g": given.gemfile, "-G": given.gem_path, "--disable-input-metrics": given.disable_input_metrics}
+    ignored = {"-g": given.gemfile, "-G": given.gem_path}
     settings = replace(
         settings_from(path, given),
         arguments=tuple(arguments),
@@ -91,8 +95,10 @@ def _system(given: argparse.Namespace) -> list[tuple[str, str, str]]:
         "--enable-size-metrics": ("enable_size_metrics", given.enable_size_metrics),
         "--disable-shared-socket": ("disable_shared_socket", given.disable_shared_socket),
     }
+    off = {"--disable-input-metrics": ("enable_input_metrics", given.disable_input_metrics)}
     said = [(f"{flag} {value}", name, value) for flag, (name, value) in valued.items() if value is not None]
-    return said + [(flag, name, "true") for flag, (name, is_given) in switches.items() if is_given]
+    said += [(flag, name, "true") for flag, (name, is_given) in switches.items() if is_given]
+    return said + [(flag, name, "false") for flag, (name, is_given) in off.items() if is_given]
 
 
 def _run_parser(program: str) -> Parser:
@@ -114,10 +120,9 @@ def _run_parser(program: str) -> Parser:
     add("--show-plugin-config", metavar="KIND:TYPE", help="print a plugin's settings and exit: input:tail")
     add("-g", "--gemfile", metavar="PATH", help="no effect: logpipe plugins are Python packages")
     add("-G", "--gem-path", metavar="PATH", help="no effect")
-    for flag in ("--with-source-only", "--enable-size-metrics", "--disable-shared-socket"):
-        add(flag, action="store_true", help="no effect yet")
-    for flag in (*ALWAYS, "--disable-input-metrics"):
-        add(flag, action="store_true", help=argparse.SUPPRESS)
+    _add_metrics(add)
+    for flag, why in ALWAYS.items():
+        add(flag, action="store_true", help=why)
     return parser
 
 
@@ -132,6 +137,13 @@ def _add_running(add: Callable[..., Any]) -> None:
     add("--group", help="group to run as (default: the user's)")
     add("--umask", type=_checked(_umask), help="umask, octal (default: as it is; 0 with -d or --no-supervisor)")
     add("--without-source", action="store_true", help="run without any <source>")
+    add("--with-source-only", action="store_true", help="refused: not there yet")
+    add("--disable-shared-socket", action="store_true", help="let each worker open its listening sockets for itself")
+
+
+def _add_metrics(add: Callable[..., Any]) -> None:
+    add("--disable-input-metrics", action="store_true", help="do not show what inputs have emitted")
+    add("--enable-size-metrics", action="store_true", help="count the bytes of the events of each stage")
 
 
 def _add_log(add: Callable[..., Any]) -> None:

@@ -10,8 +10,11 @@ from logpipe.config.conversion import FileMode, Seconds, Size
 from logpipe.config.declare import InvalidSetting, argument, param, section
 from logpipe.config.options import Options
 from logpipe.engine.logging.file import Age, rotation_age
+from logpipe.engine.logging.setup import TIME_FORMAT
 
 _RUBY: Final = "it is about Ruby"
+_COUNTERS: Final = "no stage counts with a server; monitor_agent shows what each has counted"
+_SOURCE_ONLY: Final = "it belongs to with_source_only"
 
 
 def _umask(text: str) -> int:
@@ -25,7 +28,7 @@ class LogOptions(Options):
 
     path: str | None = param("File to write the log to; `-` for standard output.", default=None)
     format: Literal["text", "json"] = param("Shape of the log's lines.", default="text")
-    time_format: str = param("How the log's lines write the time.", default="%Y-%m-%d %H:%M:%S %z")
+    time_format: str = param("How the log's lines write the time, in Ruby's directives.", default=TIME_FORMAT)
     rotate_age: Age | None = param(
         "When a new file is begun: daily, weekly, monthly; or, with `rotate_size`, how many files are kept.",
         default=None,
@@ -33,8 +36,54 @@ class LogOptions(Options):
     )
     rotate_size: Size | None = param("Size from which on a new file is begun.", default=None)
     forced_stacktrace_level: Literal["none", "trace", "debug", "info", "warn", "error", "fatal"] = param(
-        "Level of stack traces.", default="none", no_effect="a stack trace is part of its message, and has its level"
+        "Level that stack traces are written with, so that one below `log_level` leaves them out; none: that of their "
+        "messages.",
+        default="none",
     )
+
+
+class MetricsOptions(Options):
+    """`<metrics>` inside `<system>`."""
+
+    type: Literal["local"] = param(
+        "`local`, which is in memory; the `/metrics` of monitor_agent has all numbers for Prometheus.",
+        name="@type",
+        default="local",
+    )
+    labels: dict[str, str] = param(
+        "Labels of the numbers.", default={}, no_effect="not in fluentd either: `local` has none"
+    )
+
+
+class CounterServerOptions(Options):
+    """`<counter_server>` inside `<system>`."""
+
+    scope: str = param("Scope of the counters.", no_effect=_COUNTERS)
+    port: int | None = param("Port to listen to.", default=None, no_effect=_COUNTERS)
+    bind: str | None = param("Address to listen to.", default=None, no_effect=_COUNTERS)
+    backup_path: str = param("File that keeps the counters.", no_effect=_COUNTERS)
+
+
+class CounterClientOptions(Options):
+    """`<counter_client>` inside `<system>`."""
+
+    port: int | None = param("Port of the server.", default=None, no_effect=_COUNTERS)
+    host: str = param("Address of the server.", no_effect=_COUNTERS)
+    timeout: Seconds | None = param("How long an operation may take.", default=None, no_effect=_COUNTERS)
+
+
+class SourceOnlyBufferOptions(Options):
+    """`<source_only_buffer>` inside `<system>`."""
+
+    flush_thread_count: int = param("How many chunks are delivered at once.", default=1, no_effect=_SOURCE_ONLY)
+    overflow_action: Literal["throw_exception", "block", "drop_oldest_chunk"] = param(
+        "What happens when it is full.", default="drop_oldest_chunk", no_effect=_SOURCE_ONLY
+    )
+    path: str | None = param("Its folder.", default=None, no_effect=_SOURCE_ONLY)
+    flush_interval: Seconds | None = param("How often it is delivered.", default=None, no_effect=_SOURCE_ONLY)
+    chunk_limit_size: Size | None = param("Most bytes of a chunk.", default=None, no_effect=_SOURCE_ONLY)
+    total_limit_size: Size | None = param("Most bytes of all chunks.", default=None, no_effect=_SOURCE_ONLY)
+    compress: Literal["text", "gzip"] | None = param("How it is compressed.", default=None, no_effect=_SOURCE_ONLY)
 
 
 class SystemOptions(Options):
@@ -62,7 +111,8 @@ class SystemOptions(Options):
         "Least time between two messages of an emit that failed.", default=None
     )
     suppress_config_dump: bool | None = param(
-        "Do not write the configuration to the log at start, which is never done.", default=None
+        "Do not write the configuration to the log at start, which is never done: `logpipe config` prints it.",
+        default=None,
     )
     log_event_verbose: bool | None = param("Route log events while stopping as well.", default=None)
     without_source: bool | None = param("Run without any <source>.", default=None)
@@ -86,9 +136,10 @@ class SystemOptions(Options):
     disable_shared_socket: bool | None = param(
         "Each worker opens its listening sockets for itself, so that two cannot listen at one address.", default=None
     )
-    enable_input_metrics: bool = param("Count what inputs emit; always on.", default=True)
+    enable_input_metrics: bool = param("Show how many events, and bytes, each input has emitted.", default=True)
     enable_size_metrics: bool | None = param(
-        "Count bytes that are emitted.", default=None, no_effect="events are counted, not bytes"
+        "Count the bytes of the events of each stage as MessagePack, `emit_size` of monitor_agent, which costs time.",
+        default=None,
     )
     enable_jit: bool = param("Ruby's own.", default=False, no_effect=_RUBY)
     config_include_dir: str | None = param(
@@ -101,6 +152,10 @@ class SystemOptions(Options):
         "How long stopping may take before what is left stays undelivered.", default="20s"
     )
     log: LogOptions = section("Where and how the log is written.")
+    metrics: MetricsOptions | None = section("What counts.")
+    counter_server: CounterServerOptions | None = section("A server of counters.")
+    counter_client: CounterClientOptions | None = section("A client of such a server.")
+    source_only_buffer: SourceOnlyBufferOptions | None = section("The buffer of with_source_only.")
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what cannot run."""
@@ -109,6 +164,6 @@ class SystemOptions(Options):
         if self.with_source_only:
             message = "with_source_only has no effect yet, and without it events would be delivered: leave it out"
             yield InvalidSetting(message, param="with_source_only")
-        if not self.enable_input_metrics:
-            message = "enable_input_metrics false has no effect yet: what inputs emit is always counted"
-            yield InvalidSetting(message, param="enable_input_metrics", severity="warning")
+        if self.suppress_config_dump is False:
+            message = "the configuration is never written to the log, where secrets may be read: use `logpipe config`"
+            yield InvalidSetting(message, param="suppress_config_dump", severity="warning")

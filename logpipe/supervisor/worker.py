@@ -98,6 +98,7 @@ def set_up_log(settings: Settings, system: SystemOptions, account: Account | Non
         ),
         shape=system.log.format,
         time_format=system.log.time_format,
+        forced_traces=system.log.forced_stacktrace_level,
         worker=settings.worker_id,
     )
 

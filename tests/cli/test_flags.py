@@ -11,6 +11,12 @@ from typing import Self
 
 import pytest
 
+from logpipe.cli import run
+from logpipe.cli.arguments import Parser
+from logpipe.config.element import Element
+from logpipe.engine.running.graph import read_system
+from logpipe.supervisor import Settings, check
+from logpipe.supervisor.settings import _set
 from tests.services.waiting import slowness, wait_until
 
 PATIENCE = 60
@@ -129,11 +135,14 @@ def test_a_setting_of_system_is_checked(conf: Path, text: str, said: str) -> Non
 NO_EFFECT_YET = (
     "rpc_endpoint 127.0.0.1:24444",
     "enable_get_dump true",
-    "enable_size_metrics true",
-    "enable_input_metrics false",
     "enable_jit true",
     "enable_msgpack_time_support true",
-    "<log>\nforced_stacktrace_level error\n</log>",
+)
+SECTIONS_WITHOUT_EFFECT = (
+    "<counter_server>\nscope a\nbackup_path /nowhere\n</counter_server>",
+    "<counter_client>\nhost localhost\n</counter_client>",
+    "<source_only_buffer>\npath /nowhere\n</source_only_buffer>",
+    '<metrics>\nlabels {"a":"b"}\n</metrics>',
 )
 
 
@@ -161,13 +170,37 @@ def test_nothing_is_said_of_a_default_that_is_written(conf: Path, default: str) 
     assert logpipe("check", str(conf)).stderr == ""
 
 
-@pytest.mark.parametrize("flag", ["--enable-size-metrics"])
-def test_a_flag_that_has_no_effect_yet_is_said(conf: Path, flag: str) -> None:
-    """As its setting in `<system>` is."""
-    done = logpipe("-c", str(conf), "--dry-run", flag)
-    assert done.returncode == 0
-    assert f"{flag}: warning: " in done.stderr
-    assert "no effect yet" in done.stderr
+@pytest.mark.parametrize("section", SECTIONS_WITHOUT_EFFECT)
+def test_a_section_without_effect_is_said(conf: Path, section: str) -> None:
+    """With each of its settings."""
+    conf.write_text(f"<system>\n{section}\n</system>\n{EMPTY}")
+    checked = check(Settings(conf))
+    assert [each.code for each in checked.diagnostics] == ["no-effect-yet"] * (section.count("\n") - 1)
+
+
+def test_a_dump_of_the_configuration_is_not_to_be_had(conf: Path) -> None:
+    """Whoever asks for it is told where to find it."""
+    conf.write_text(f"<system>\nsuppress_config_dump false\n</system>\n{EMPTY}")
+    (found,) = check(Settings(conf)).diagnostics
+    assert (found.severity, "`logpipe config`" in found.message) == ("warning", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ((), (True, None, None)),
+        (("--disable-input-metrics",), (False, None, None)),
+        (("--enable-size-metrics", "--disable-shared-socket"), (True, True, True)),
+    ],
+)
+def test_flags_that_are_settings_of_system(flags: tuple[str, ...], expected: tuple[bool | None, ...]) -> None:
+    """They go before what the configuration says."""
+    given = Parser.parse(run._run_parser("logpipe"), flags)
+    root = Element("ROOT")
+    for flag, name, value in run._system(given):
+        _set(root, flag, name, value)
+    system = read_system(root, pytest.fail)
+    assert (system.enable_input_metrics, system.enable_size_metrics, system.disable_shared_socket) == expected
 
 
 @pytest.mark.parametrize("dry", [("--dry-run",), ()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -16,6 +17,8 @@ from logpipe.durable import Files
 from logpipe.engine.logging.file import LogFile, Rotation
 from logpipe.engine.logging.repeats import Repeats
 from logpipe.engine.logging.setup import set_up
+from logpipe.supervisor import Settings
+from logpipe.supervisor.worker import Loaded, set_up_log
 
 
 @pytest.fixture
@@ -83,6 +86,55 @@ def test_a_stack_trace_that_repeats(tmp_path: Path) -> None:
     assert text.count("Traceback (most recent call last)") == 1
     assert text.count("suppressed same stacktrace: ValueError: ") == 2
     assert "\nforged" not in text
+
+
+def written(folder: Path, log_settings: str) -> list[str]:
+    """Return the lines of a message and of one with a stack trace, as `<log>` has them."""
+    conf = folder / "logpipe.conf"
+    conf.write_text(f"<system>\nlog_level info\n<log>\npath {folder}/log\n{log_settings}\n</log>\n</system>\n")
+    settings = Settings(conf)
+    log = set_up_log(settings, Loaded.read(settings).system)
+    message = log.makeRecord("logpipe", logging.WARNING, "", 0, "plain", (), None)
+    message.created = 1_480_000_000.125
+    log.handle(message)
+    try:
+        int("x")
+    except ValueError:
+        log.exception("failed")
+    return (folder / "log").read_text().splitlines()
+
+
+@pytest.mark.usefixtures("_own_log")
+def test_times_of_the_log(tmp_path: Path) -> None:
+    """`time_format` has Ruby's directives, fractions of a second among them."""
+    first = written(tmp_path, "time_format %s.%L %3N")[0]
+    assert first == "1480000000.125 125 [warn]: plain"
+
+
+@pytest.mark.usefixtures("_own_log")
+def test_a_stack_trace_with_a_level_of_its_own(tmp_path: Path) -> None:
+    """`forced_stacktrace_level`: each line has time and level, as log.rb writes them."""
+    _, message, *trace = written(tmp_path, "time_format T\nforced_stacktrace_level warn")
+    assert message == "T [error]: failed"
+    assert trace[0] == "  T [warn]: Traceback (most recent call last):"
+    assert all(line.startswith("  T [warn]: ") for line in trace)
+
+
+@pytest.mark.usefixtures("_own_log")
+def test_a_stack_trace_below_the_level_of_the_log(tmp_path: Path) -> None:
+    """`forced_stacktrace_level debug` leaves it out, and keeps its message."""
+    assert written(tmp_path, "time_format T\nforced_stacktrace_level debug") == ["T [warn]: plain", "T [error]: failed"]
+
+
+@pytest.mark.usefixtures("_own_log")
+@pytest.mark.parametrize(("forced", "levels"), [("none", ["error"]), ("info", ["error", "info"]), ("trace", ["error"])])
+def test_a_stack_trace_in_json(tmp_path: Path, forced: str, levels: list[str]) -> None:
+    """In the object of its message, or in one of its own where a level is forced on it."""
+    lines = [json.loads(line) for line in written(tmp_path, f"format json\nforced_stacktrace_level {forced}")]
+    assert lines[0].keys() == {"time", "level", "message"}
+    assert [line["level"] for line in lines[1:]] == levels
+    has_trace = ["Traceback (most recent call last)" in line["message"] for line in lines[1:]]
+    assert has_trace == {"none": [True], "info": [False, True], "trace": [False]}[forced]
 
 
 @pytest.mark.usefixtures("_own_log")

@@ -55,7 +55,7 @@ def show(state: PluginState, shown: Shown) -> Record:
     if not is_output:
         record["retry_count"] = None  # compat: in_monitor_agent.rb has it for every plugin
     record.update({name: numbers.pop(own, 0) for name, own in NAMES[state.kind].items()})
-    record["emit_size"] = 0  # compat: as fluentd has it unless enable_size_metrics is true
+    record["emit_size"] = numbers.pop("emit_size", 0)  # compat: 0 unless enable_size_metrics is true
     timekeys = state.timekeys()
     if timekeys is not None:
         record.update(_slices(timekeys))

@@ -96,7 +96,7 @@ class Builder(Construction):
             found = self.outlets.top(element, router) if element.name == "match" else self._filter(element, router)
             if found is not None:
                 stage, host = found
-                router.add(Rule(matches, stage, host))
+                router.add(Rule(matches, stage, host, sizes=host.sizes if element.name == "filter" else None))
 
     def _filter(self, element: Element, router: Router) -> tuple[Filter[Any] | AsyncFilter[Any], PluginHost] | None:
         conf = self.configured("filter", element)

@@ -24,6 +24,7 @@ from logpipe.engine.delivery.sending import GivingUp
 from logpipe.engine.hosts.host import PluginHost, StartError, started
 from logpipe.engine.hosts.kinds import OutputPluginHost, Stage
 from logpipe.engine.routing.router import Router
+from logpipe.engine.sizes import SizedOutlet
 from logpipe.errors import RetryLater
 from logpipe.event import EventBatch
 from logpipe.plugin import Buffer, Outlet, Output, OutputHost
@@ -172,6 +173,8 @@ class OutletBuilder:
             outlet = self._buffered(conf, buffer_conf, output, host, secondary)
         if outlet is None:
             return None
+        if host.sizes is not None:
+            outlet = SizedOutlet(outlet, host.sizes)
         self.by_id[host.plugin_id] = outlet
         return outlet, host
 

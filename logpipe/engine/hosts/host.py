@@ -20,6 +20,7 @@ from logpipe.engine.accounting import ERRORS, Edges, Taker
 from logpipe.engine.dead_letters.letters import Culprit
 from logpipe.engine.dead_letters.queue import DeadLetterQueue
 from logpipe.engine.routing.router import Router
+from logpipe.engine.sizes import SIZE
 from logpipe.errors import LogpipeError
 from logpipe.event import Receipt, Record, Time
 from logpipe.metrics import Counter, Metrics
@@ -67,6 +68,8 @@ class World:
     root_dir: Path | None
     workers: int = 1
     files: Files = field(default_factory=Files)
+    counts_sizes: bool = False
+    """Whether stages count the bytes of their events."""
     config_path: str = ""
     """The configuration's file, absolute; empty where it has none."""
     claims: dict[tuple[str, str], PluginHost] = field(default_factory=dict)
@@ -114,6 +117,7 @@ class PluginHost:
         self.files = world.files
         self.metrics = Metrics()
         self.errors = self.metrics.counter(*ERRORS)
+        self.sizes = self.metrics.counter(*SIZE) if world.counts_sizes else None
         self.label = label
         """The router that it stands in; an input's is the one it emits to."""
         self.culprit = Culprit(kind, type_name, plugin_id, label, world.config_path)

@@ -23,6 +23,7 @@ from logpipe.engine.accounting import (
 from logpipe.engine.buffering.placeholders import expand
 from logpipe.engine.hosts.host import PluginHost
 from logpipe.engine.routing.router import Router
+from logpipe.engine.sizes import size_of
 from logpipe.errors import RoutingCircle
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.plugin import Chunk, Outlet, Plugin
@@ -64,6 +65,7 @@ class InputPluginHost(PluginHost):
 
     async def _emit_to(self, router: Router, edge: Edge, batch: EventBatch) -> None:
         count = len(batch.times)
+        size = 0 if self.sizes is None else size_of(batch)  # before: filters may change its records
         self.emitting += 1
         edge.given += count
         try:
@@ -72,6 +74,8 @@ class InputPluginHost(PluginHost):
             self.emitting -= 1
             self._world.emit_ended.set()
         self.emitted.value += count
+        if self.sizes is not None:
+            self.sizes.value += size
 
     def endpoint(self, address: Address) -> Endpoint:
         """Declare where the plugin listens."""

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import datetime
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
 
 import orjson
 
@@ -19,6 +19,7 @@ from logpipe.config.diagnostic import Position, Report, warning
 from logpipe.engine.logging.file import LogFile
 from logpipe.engine.logging.repeats import SHORTENED, Repeats
 from logpipe.printable import format_traceback, in_one_line
+from logpipe.time_format import compile_formatter
 
 TRACE: Final = 5
 LEVELS: Final = {
@@ -30,6 +31,27 @@ LEVELS: Final = {
     "fatal": logging.CRITICAL,
 }
 _NAMES: Final = {number: name for name, number in LEVELS.items()}
+
+
+TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S %z"
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """How stack traces are written."""
+
+    level: int | None = None
+    """Theirs; None for that of their messages."""
+    are_written: bool = True
+
+    @classmethod
+    def of(cls, forced: str, least: str) -> Self:
+        """Return those of `forced_stacktrace_level` in a log of messages from a level on."""
+        # compat: log.rb leaves out those below the log's level, whatever their messages have
+        return cls() if forced == "none" else cls(LEVELS[forced], LEVELS[forced] >= LEVELS[least])
+
+
+WITH_MESSAGES: Final = Traces()
 
 
 def level_name(number: int) -> str:
@@ -50,44 +72,79 @@ class PluginLog(logging.LoggerAdapter[logging.Logger]):
 
 
 class FluentdFormatter(logging.Formatter):
-    """`2026-11-23 05:00:00 +0000 [warn]: #0 [out_kafka] message`, with the place in the configuration from warn on."""
+    """`2026-11-23 05:00:00 +0000 [warn]: #0 [out_kafka] message`, with the place in the configuration from warn on.
 
-    def __init__(self, *, worker: int | None = None, time_format: str = "%Y-%m-%d %H:%M:%S %z") -> None:
+    Args:
+        worker: its number.
+        time_format: in Ruby's directives.
+        traces: how stack traces are written.
+    """
+
+    def __init__(
+        self, *, worker: int | None = None, time_format: str = TIME_FORMAT, traces: Traces = WITH_MESSAGES
+    ) -> None:
         super().__init__()
         self._worker = worker
-        self._time_format = time_format
+        self._time = compile_formatter(time_format)
+        self._traces = traces
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, or several where there is a traceback."""
+        line = self._line(record, record.levelno, describe(record))
+        trace = _trace(record)
+        if not trace or not self._traces.are_written:
+            return line
+        if self._traces.level is None:
+            return f"{line}\n{trace}"
+        return "\n".join([line, *self._lines_of(record, self._traces.level, trace)])
+
+    def _line(self, record: logging.LogRecord, level: int, text: str) -> str:
         worker = "" if self._worker is None else f"#{self._worker} "
-        return f"{self._stamp(record)} [{level_name(record.levelno)}]: {worker}{describe(record)}"
+        return f"{self._stamp(record)} [{level_name(level)}]: {worker}{text}"
+
+    def _lines_of(self, record: logging.LogRecord, level: int, trace: str) -> Iterator[str]:
+        # compat: log.rb, dump_stacktrace_internal: each line of a trace has time and level, and is moved to the right
+        return ("  " + self._line(record, level, text.removeprefix("  ")) for text in trace.splitlines())
 
     def _stamp(self, record: logging.LogRecord) -> str:
-        return datetime.fromtimestamp(record.created).astimezone().strftime(self._time_format)
+        return self._time(int(record.created * 1_000_000) * 1000)
 
 
 class JsonFormatter(FluentdFormatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line."""
+        """Return one line; a stack trace has one of its own where a level is forced on it."""
+        trace = _trace(record) if self._traces.are_written else ""
+        if trace and self._traces.level is None:
+            return self._line(record, record.levelno, f"{describe(record)}\n{trace}")
+        return super().format(record)
+
+    def _line(self, record: logging.LogRecord, level: int, text: str) -> str:
         worker = {} if self._worker is None else {"worker_id": self._worker}
-        line = {"time": self._stamp(record), "level": level_name(record.levelno), "message": describe(record), **worker}
+        line = {"time": self._stamp(record), "level": level_name(level), "message": text, **worker}
         return orjson.dumps(line).decode()
+
+    def _lines_of(self, record: logging.LogRecord, level: int, trace: str) -> Iterator[str]:
+        yield self._line(record, level, trace)
 
 
 def describe(record: logging.LogRecord) -> str:
-    """Return a message with its plugin and its place as one line, and a traceback in lines of its own."""
+    """Return a message with its plugin and its place as one line."""
     plugin_id, place = getattr(record, "plugin_id", None), getattr(record, "place", None)
     text = record.getMessage()
     if plugin_id:
         text = f"[{plugin_id}] {text}"
     if place and record.levelno >= logging.WARNING:
         text = f"{text} config={place}"
-    text = in_one_line(text)
-    if record.exc_info and record.exc_info[1] is not None:
-        text = f"{text}\n{getattr(record, SHORTENED, None) or format_traceback(record.exc_info[1])}"
-    return text
+    return in_one_line(text)
+
+
+def _trace(record: logging.LogRecord) -> str:
+    """Return a message's stack trace in lines of its own; "" where it has none."""
+    if not record.exc_info or record.exc_info[1] is None:
+        return ""
+    return getattr(record, SHORTENED, None) or format_traceback(record.exc_info[1])
 
 
 def set_up(
@@ -96,10 +153,14 @@ def set_up(
     file: LogFile | None = None,
     repeats: Repeats | None = None,
     shape: Literal["text", "json"] = "text",
-    time_format: str = "%Y-%m-%d %H:%M:%S %z",
+    time_format: str = TIME_FORMAT,
     worker: int | None = None,
+    forced_traces: str = "none",
 ) -> logging.Logger:
-    """Point the log at a file, or at standard output as fluentd does; returns the root of logpipe's loggers."""
+    """Point the log at a file, or at standard output as fluentd does; returns the root of logpipe's loggers.
+
+    `forced_traces` is the level of stack traces, `none` for that of their messages.
+    """
     logger = logging.getLogger("logpipe")
     handler: logging.Handler
     if file is None:
@@ -110,7 +171,7 @@ def set_up(
         handler = file
     handler.addFilter(repeats or Repeats())
     make = JsonFormatter if shape == "json" else FluentdFormatter
-    handler.setFormatter(make(worker=worker, time_format=time_format))
+    handler.setFormatter(make(worker=worker, time_format=time_format, traces=Traces.of(forced_traces, level)))
     for old in list(logger.handlers):
         logger.removeHandler(old)
         old.close()

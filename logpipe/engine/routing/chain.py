@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from logpipe.engine.accounting import DROPPED, ERRORS, MADE, PASSED, TAKEN, UNNAMED, Edge, Edges, Taker
+from logpipe.engine.sizes import sized, sized_later
 from logpipe.event import EventBatch, LineBatch
 from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.metrics import Counter
@@ -30,6 +31,8 @@ class Rule:
     host: Host
     gate: Passage | None = None
     """The way past a filter that holds events back."""
+    sizes: Counter | None = None
+    """Counts the bytes of what a filter lets pass."""
 
 
 R = TypeVar("R", EventBatch, Awaitable[EventBatch])
@@ -106,10 +109,12 @@ def compile_chain(rules: Sequence[Rule], tag: str, *, giver: str, edges: Edges) 
         edge = edges.between(giver, title_of(rule))
         giver = edge.taker
         if isinstance(rule.stage, AsyncFilter):
-            runs.append((tuple(steps), _step(rule.stage, rule.stage.process, rule.host, edge)))
+            later = rule.stage.process if rule.sizes is None else sized_later(rule.stage.process, rule.sizes)
+            runs.append((tuple(steps), _step(rule.stage, later, rule.host, edge)))
             steps = []
         elif isinstance(rule.stage, Filter):
-            steps.append(_step(rule.stage, rule.stage.process, rule.host, edge))
+            process = rule.stage.process if rule.sizes is None else sized(rule.stage.process, rule.sizes)
+            steps.append(_step(rule.stage, process, rule.host, edge))
         else:
             return Chain(_with(runs, steps), rule.stage.process, rule.host, edge)
         if rule.gate is not None:

@@ -120,6 +120,7 @@ class Graph:
             clock=clock,
             dead_letters=DeadLetterQueue(log, clock, DeadLetterFiles(base, worker_id, clock, files)),
             files=files,
+            counts_sizes=bool(system.enable_size_metrics),
             threads=ThreadPoolExecutor(THREADS, thread_name_prefix="logpipe"),
             hostname=socket.gethostname(),
             worker_id=worker_id,

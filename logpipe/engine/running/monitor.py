@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from logpipe.config.element import Unset
 from logpipe.engine.building.construction import ROOT
@@ -14,10 +14,14 @@ from logpipe.engine.hosts.kinds import Stage, Stages
 from logpipe.engine.routing.router import Router
 from logpipe.engine.running.ledger import Ledger
 from logpipe.engine.secrets import masked, secret_finder
+from logpipe.engine.sizes import SIZE
 from logpipe.engine.system import SystemOptions
 from logpipe.metrics import Measurement, measure
 from logpipe.plugin import PluginState, RetryState
 from logpipe.version import __version__
+
+OF_INPUTS: Final = frozenset({"emitted_records", SIZE[0]})
+"""What `enable_input_metrics false` leaves out; the ledger counts on."""
 
 
 class Watched(Protocol):
@@ -36,16 +40,21 @@ class Watched(Protocol):
 class StageState:
     """Implements `logpipe.PluginState` for one stage."""
 
-    def __init__(self, stage: Stage[PluginHost], outlet: BufferedOutlet | None) -> None:
+    def __init__(
+        self, stage: Stage[PluginHost], outlet: BufferedOutlet | None, *, hidden: frozenset[str] = frozenset()
+    ) -> None:
         self.plugin_id = stage.host.plugin_id
         self.kind = stage.host.kind
         self.type = stage.host.type_name
         self._stage = stage
         self._outlet = outlet
+        self._hidden = hidden
+        """The numbers that are not shown."""
 
     def measurements(self) -> Iterator[Measurement]:
         """Yield its counters and gauges."""
-        return self._stage.host.metrics.measurements(self._unreadable)
+        numbers = self._stage.host.metrics.measurements(self._unreadable)
+        return (number for number in numbers if number.name not in self._hidden)
 
     def _unreadable(self, name: str, error: Exception) -> None:
         self._stage.host.log.warning("the number %s cannot be read: %r", name, error)
@@ -90,7 +99,11 @@ class GraphMonitor:
         for name in graph.routers:
             for those in (graph.stages.outputs, graph.stages.filters):
                 stages += [stage for stage in those if stage.host.label == name]
-        return [StageState(stage, outlets.get(id(stage.plugin))) for stage in stages]
+        hidden = {} if self._system.enable_input_metrics else {"input": OF_INPUTS}
+        return [
+            StageState(stage, outlets.get(id(stage.plugin)), hidden=hidden.get(stage.host.kind, frozenset()))
+            for stage in stages
+        ]
 
     def output_of(self, tag: str) -> PluginState | None:
         """Return the output that the root sends a tag to."""
