@@ -9,8 +9,7 @@ RUN pip install --no-cache-dir --require-hashes -r /requirements/build.txt \
 COPY . /source
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source /source/plugins/*/ \
  && pip --python /opt/logpipe/bin/python install --no-deps --no-index /wheels/* \
- && ln -s logpipe /opt/logpipe/bin/td-agent \
- && ln -s logpipe /opt/logpipe/bin/fluentd
+ && /opt/logpipe/bin/logpipe companions install /opt/logpipe/bin
 
 
 FROM python:3.12-slim-bookworm

@@ -56,8 +56,7 @@ def test_runs_as_nobody_in_particular() -> None:
 
 def test_answers_to_fluentds_names() -> None:
     """The commands td-agent and fluentd are logpipe, on the path, and nothing stands before a command that is given."""
-    assert "ln -s logpipe /opt/logpipe/bin/td-agent" in arguments("RUN")[1]
-    assert "ln -s logpipe /opt/logpipe/bin/fluentd" in arguments("RUN")[1]
+    assert "/opt/logpipe/bin/logpipe companions install /opt/logpipe/bin" in arguments("RUN")[1]
     assert "PATH=/opt/logpipe/bin:$PATH" in arguments("ENV")
     assert not arguments("ENTRYPOINT")
     assert json.loads(arguments("CMD")[0]) == ["logpipe", "-c", "/etc/td-agent/td-agent.conf"]

@@ -1,6 +1,7 @@
 """The command line: fluentd's flags to run, and commands to look at a configuration without running it.
 
-Each command is the module of its name beside this one, imported only when it is given.
+Each command is the module of its name beside this one, or in `companions`, imported only when it is given. A link to
+the program that has the name of one of fluentd's is that program.
 """
 
 from __future__ import annotations
@@ -26,16 +27,48 @@ COMMANDS: Final = {
     "explain": "show what is made of a configuration: the way of events, the functions of its expressions",
     "plugins": "list the plugins that a configuration may name",
     "docs": "write the reference of every setting",
+    "cat": "send events of standard input by the forward protocol",
+    "ctl": "signal a running process: stop, restart, flush, reload, dump",
+    "binlog": "print the events of fluentd's buffer files",
+    "ca": "make a certificate authority for <transport tls>",
+    "settings": "print the settings of a plugin",
+    "generate": "write the skeleton of a plugin",
+    "gem": "say what to install here for a plugin that fluentd has as a gem",
+    "companions": "give the programs that come with fluentd their names, as links",
 }
 """The purpose of each command."""
+
+ENGINES: Final = ("fluentd", "td-agent")
+"""Names of the program itself."""
+
+COMPANIONS: Final = {
+    "fluent-cat": "cat",
+    "fluent-ctl": "ctl",
+    "fluent-binlog-reader": "binlog",
+    "fluent-ca-generate": "ca",
+    "fluent-plugin-config-format": "settings",
+    "fluent-plugin-generate": "generate",
+    "fluent-gem": "gem",
+    "fluent-debug": "refused",
+    "fluent-cap-ctl": "refused",
+}
+"""The programs that come with fluentd, and the modules that do what they do."""
+
+_TD_AGENT: Final = {"FLUENT_PLUGIN": "/etc/td-agent/plugin", "FLUENT_SOCKET": "/var/run/td-agent/td-agent.sock"}
+# compat: td-agent's own script, which runs fluentd with its paths
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    program = Path(sys.argv[0]).name if Path(sys.argv[0]).name in {"td-agent", "fluentd"} else "logpipe"
+    name = Path(sys.argv[0]).name
+    program = name if name in ENGINES or name in COMPANIONS else "logpipe"
     if given[:1] == ["--version"]:
         return print_version(program)
+    if program in COMPANIONS:
+        return _print(lambda: _command(COMPANIONS[program])(program, given))
+    if program == "td-agent":
+        os.environ.update({name: path for name, path in _TD_AGENT.items() if name not in os.environ})
     if given and given[0] in COMMANDS:
         return _print(lambda: _command(given[0])(f"{program} {given[0]}", given[1:]))
     signals.hold(under_supervisor="--under-supervisor" in given)  # before what takes time to import
@@ -61,7 +94,8 @@ def _print(command: Callable[[], int]) -> int:
 
 
 def _command(name: str) -> Callable[[str, list[str]], int]:
-    command: Callable[[str, list[str]], int] = import_module(f"logpipe.cli.{name}").main
+    folder = "companions." if name in COMPANIONS.values() else ""
+    command: Callable[[str, list[str]], int] = import_module(f"logpipe.cli.{folder}{name}").main
     return command
 
 

@@ -51,7 +51,9 @@ def write_pages(classes: Iterable[PluginClass], folder: Path, *, check: bool = F
     plugins = sorted({cls for cls in classes if cls.types}, key=lambda cls: (cls.kind, cls.types))
     pages = {folder / f"{cls.kind}-{cls.types[0]}.md": page(cls) for cls in plugins}
     pages[folder / "README.md"] = _index(plugins)
-    pages[folder / "settings.json"] = json.dumps([_json(cls) for cls in plugins], indent=1, ensure_ascii=False) + "\n"
+    pages[folder / "settings.json"] = (
+        json.dumps([document_of(cls) for cls in plugins], indent=1, ensure_ascii=False) + "\n"
+    )
     listed = folder / "fluentd.tsv"
     if listed.is_file():
         pages[folder / "fluentd.md"] = comparison_page(compare(read_lines(listed.read_text("utf-8")), plugins), HEAD)
@@ -158,7 +160,8 @@ def _index(plugins: list[PluginClass]) -> str:
     return "\n".join(lines)
 
 
-def _json(cls: PluginClass) -> dict[str, Any]:
+def document_of(cls: PluginClass) -> dict[str, Any]:
+    """Return a plugin's settings as JSON has them."""
     return {
         "kind": cls.kind,
         "types": list(cls.types),

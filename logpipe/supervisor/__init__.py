@@ -72,7 +72,9 @@ def _run(settings: Settings) -> int:
         if account is not None:
             account.become()
         for flag in settings.ignored_flags if not is_worker else ():
-            log.warning("%s has no effect on logpipe", flag)
+            log.warning(
+                "%s has no effect: plugins are Python packages, and `logpipe gem install NAME` names them", flag
+            )
         _set_title(system, settings.worker_id, is_supervisor=is_supervisor)
         started: Callable[[], object] = daemon.started if daemon is not None else bool
         if graph is None:
