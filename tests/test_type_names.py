@@ -26,6 +26,7 @@ STAYS: Final = {
     ("config/literals.py", "hash"): "the sign #",
     ("engine/system.py", "json"): "a format of our own log",
     ("engine/system.py", "none"): "a level",
+    ("engine/sizes.py", "msgpack"): "the form that sizes are those of",
 }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from logpipe.cli import COMMANDS
+from logpipe.cli import COMMANDS, programs
 from logpipe.cli.arguments import Parser
 from logpipe.config.reference import write_pages
+from logpipe.engine.system import SystemOptions
 from logpipe.registry import Registry, UnknownPluginError
 
 
@@ -26,7 +27,18 @@ def main(program: str, arguments: list[str]) -> int:
         except UnknownPluginError as problem:
             broken.append(problem)
             print(f"{program}: {problem} ({problem.hint})", file=sys.stderr)
-    stale = write_pages(classes, Path(given.folder), check=given.check)
+    folder = Path(given.folder)
+    listed = folder / "programs.tsv"
+    more = {}
+    if listed.is_file():
+        more["programs.md"] = programs.page(programs.compare(programs.read_lines(listed.read_text("utf-8"))))
+    stale = write_pages(
+        classes,
+        folder,
+        check=given.check,
+        others={"system": SystemOptions},
+        more=more,
+    )
     for path in stale:
         print(f"{path} {'is not current: run `make docs`' if given.check else 'written'}")
     return 1 if broken or (given.check and stale) else 0

@@ -34,7 +34,7 @@ _MOST_OF_A_UMASK: Final = 0o777
 
 def main(program: str, arguments: list[str]) -> int:
     """Run until a signal, or do what another flag requests and exit."""
-    parser = _run_parser(program)
+    parser = run_parser(program)
     given = parser.parse(arguments)
     if given.version:
         return print_version(program)
@@ -101,7 +101,8 @@ def _system(given: argparse.Namespace) -> list[tuple[str, str, str]]:
     return said + [(flag, name, "false") for flag, (name, is_given) in off.items() if is_given]
 
 
-def _run_parser(program: str) -> Parser:
+def run_parser(program: str) -> Parser:
+    """Return the parser of the flags."""
     commands = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
     parser = Parser(
         prog=program,

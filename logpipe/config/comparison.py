@@ -55,10 +55,18 @@ def read_lines(text: str) -> list[Line]:
     return lines
 
 
-def compare(lines: Iterable[Line], classes: Iterable[PluginClass]) -> list[Compared]:
-    """Return each parameter with what is here in its place; classes are those of the installed stages."""
+def compare(
+    lines: Iterable[Line], classes: Iterable[PluginClass], others: Mapping[str, type[Options]] | None = None
+) -> list[Compared]:
+    """Return each parameter with what is here in its place.
+
+    Args:
+        lines: of the list.
+        classes: those of the installed stages.
+        others: sections that stand in no stage, by name.
+    """
     by_name = {(cls.kind, name): cls for cls in classes for name in cls.types}
-    shared = dict(_shared_sections(by_name.values()))
+    shared = {**dict(_shared_sections(by_name.values())), **(others or {})}
     return [_compared(line, by_name, shared) for line in lines]
 
 
@@ -122,7 +130,8 @@ def comparison_page(compared: Iterable[Compared], head: str) -> str:
     lines = [
         head,
         "# Fluentd's settings and ours\n",
-        "Every setting of the stages that ship with Fluentd 1.19.3 and 0.12, and whether it is here. *No effect* is "
+        "Every setting of `<system>` and of the stages that ship with Fluentd 1.19.3 and 0.12, and whether it is "
+        "here. *No effect* is "
         "accepted and ignored, for the reason given. Settings of ours that Fluentd does not have are in the pages of "
         "the stages.\n",
     ]

@@ -6,7 +6,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -43,10 +43,18 @@ class Row:
     secret: bool
 
 
-def write_pages(classes: Iterable[PluginClass], folder: Path, *, check: bool = False) -> list[Path]:
+def write_pages(
+    classes: Iterable[PluginClass],
+    folder: Path,
+    *,
+    check: bool = False,
+    others: Mapping[str, type[Options]] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> list[Path]:
     """Write one page a plugin, an index, and `settings.json`; returns the paths that were not current.
 
-    With `check` nothing is written.
+    With `check` nothing is written. `others` are sections that stand in no plugin, for the comparison with fluentd;
+    `more` has other pages, by their names.
     """
     plugins = sorted({cls for cls in classes if cls.types}, key=lambda cls: (cls.kind, cls.types))
     pages = {folder / f"{cls.kind}-{cls.types[0]}.md": page(cls) for cls in plugins}
@@ -56,7 +64,9 @@ def write_pages(classes: Iterable[PluginClass], folder: Path, *, check: bool = F
     )
     listed = folder / "fluentd.tsv"
     if listed.is_file():
-        pages[folder / "fluentd.md"] = comparison_page(compare(read_lines(listed.read_text("utf-8")), plugins), HEAD)
+        compared = compare(read_lines(listed.read_text("utf-8")), plugins, others)
+        pages[folder / "fluentd.md"] = comparison_page(compared, HEAD)
+    pages.update((folder / name, HEAD + text) for name, text in (more or {}).items())
     stale = [path for path, text in pages.items() if not path.is_file() or path.read_text("utf-8") != text]
     stale += [path for path in sorted(folder.glob("*.md")) if path not in pages]
     if not check:

@@ -195,7 +195,7 @@ def test_a_dump_of_the_configuration_is_not_to_be_had(conf: Path) -> None:
 )
 def test_flags_that_are_settings_of_system(flags: tuple[str, ...], expected: tuple[bool | None, ...]) -> None:
     """They go before what the configuration says."""
-    given = Parser.parse(run._run_parser("logpipe"), flags)
+    given = Parser.parse(run.run_parser("logpipe"), flags)
     root = Element("ROOT")
     for flag, name, value in run._system(given):
         _set(root, flag, name, value)

@@ -13,6 +13,7 @@ from logpipe.config.comparison import Line, compare, read_lines, setting_of
 from logpipe.config.conversion import converter
 from logpipe.config.declare import REQUIRED
 from logpipe.config.options import default_value
+from logpipe.engine.system import SystemOptions
 from logpipe.registry import ELSEWHERE, KINDS, Registry
 
 LIST: Final = Path(__file__).parents[2] / "docs" / "reference" / "fluentd.tsv"
@@ -46,7 +47,7 @@ def test_every_setting_of_fluentd_is_here_or_there_is_a_reason() -> None:
     registry = Registry()
     ours = [each for each in registry.installed() if (each.kind, each.type) not in ELSEWHERE]
     lines = read_lines(LIST.read_text("utf-8"))
-    compared = compare(lines, [registry.find(each.kind, each.type) for each in ours])
+    compared = compare(lines, [registry.find(each.kind, each.type) for each in ours], {"system": SystemOptions})
     lacking = [" ".join(each.line[:3]) for each in compared if each.status == "unknown"]
     assert lacking == [], f"give it a setting, or a note `absent: REASON` in {LIST.name}"
     unexplained = [
@@ -84,7 +85,8 @@ def test_defaults_are_those_of_fluentd() -> None:
     others, seen = [], 0
     for line in read_lines(LIST.read_text("utf-8")):
         cls = None if line.kind not in KINDS or line.type == "*" else registry.get(line.kind, line.type)
-        found = None if cls is None else setting_of(cls.options_class, line.parameter)
+        options = SystemOptions if line[:2] == ("section", "system") else None if cls is None else cls.options_class
+        found = None if options is None else setting_of(options, line.parameter)
         name = f"{line.type}.{line.parameter}"
         if (
             found is None

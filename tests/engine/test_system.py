@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from logpipe import ConfigError
-from logpipe.testing import pipeline
+from logpipe.testing import ManualClock, pipeline
 
 TEXT = """
 <system>
@@ -57,3 +57,20 @@ async def test_there_is_one_system() -> None:
     with pytest.raises(ConfigError, match="should be only one"):
         async with pipeline(TEXT % "compat 1\n</system>\n<system>"):
             pass
+
+
+@pytest.mark.parametrize(("line", "count"), [("without_source true", 0), ("without_source false", 1)])
+async def test_sources_that_are_left_out(line: str, count: int) -> None:
+    """As by `--without-source`."""
+    source = "<source>\n@type sample\ntag a\nrate 0\n</source>\n"
+    async with pipeline(source + TEXT % line) as running:
+        assert len(running.graph.stages.inputs) == count
+
+
+@pytest.mark.parametrize(("line", "count"), [("log_event_verbose true", 1), ("log_event_verbose false", 0)])
+async def test_log_events_of_the_stop(line: str, count: int) -> None:
+    """Those that are still kept then, for `@FLUENT_LOG`."""
+    async with pipeline(TEXT % line, clock=ManualClock()) as running:
+        running.graph._log.warning("about to stop")
+    told = [record for record in running.records("fluent.warn", name="own_log") if record["message"] == "about to stop"]
+    assert len(told) == count

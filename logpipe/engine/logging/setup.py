@@ -48,7 +48,8 @@ class Traces:
     def of(cls, forced: str, least: str) -> Self:
         """Return those of `forced_stacktrace_level` in a log of messages from a level on."""
         # compat: log.rb leaves out those below the log's level, whatever their messages have
-        return cls() if forced == "none" else cls(LEVELS[forced], LEVELS[forced] >= LEVELS[least])
+        forced_level = LEVELS.get(forced)
+        return cls() if forced_level is None else cls(forced_level, forced_level >= LEVELS[least])
 
 
 WITH_MESSAGES: Final = Traces()
@@ -155,11 +156,11 @@ def set_up(
     shape: Literal["text", "json"] = "text",
     time_format: str = TIME_FORMAT,
     worker: int | None = None,
-    forced_traces: str = "none",
+    forced_traces: str = "",
 ) -> logging.Logger:
     """Point the log at a file, or at standard output as fluentd does; returns the root of logpipe's loggers.
 
-    `forced_traces` is the level of stack traces, `none` for that of their messages.
+    `forced_traces` is the level of stack traces; what is none leaves them that of their messages.
     """
     logger = logging.getLogger("logpipe")
     handler: logging.Handler
