@@ -29,6 +29,10 @@ ALWAYS: Final = {
     "--enable-input-metrics": "always so, without --disable-input-metrics",
 }
 
+TRUE: Final = ("true", "yes", "+")
+FALSE: Final = ("false", "no", "-")
+# compat: Ruby's optparse takes these for its class TrueClass
+
 _MOST_OF_A_UMASK: Final = 0o777
 
 
@@ -49,6 +53,8 @@ def main(program: str, arguments: list[str]) -> int:
     path = given.config or os.environ.get("FLUENT_CONF") or _default_config(program)
     if path is None:
         parser.error(f"no configuration: none of {', '.join(CONFIG_PATHS)} exists; give one with -c")
+    if not given.config:
+        arguments = [*arguments, f"--config={path}"]  # workers do not know by which name the program was started
     if given.inline_config == "-":
         given.inline_config = sys.stdin.read()
         arguments = [*arguments, f"--inline-config={given.inline_config}"]  # workers cannot read it again
@@ -85,7 +91,7 @@ def _system(given: argparse.Namespace) -> list[tuple[str, str, str]]:
     valued = {
         "--workers": ("workers", given.workers),
         "--emit-error-log-interval": ("emit_error_log_interval", given.emit_error_log_interval),
-        "--suppress-repeated-stacktrace": ("suppress_repeated_stacktrace", given.suppress_repeated_stacktrace),
+        "--suppress-repeated-stacktrace": ("suppress_repeated_stacktrace", _said(given.suppress_repeated_stacktrace)),
         "--log-rotate-age": ("log.rotate_age", given.log_rotate_age),
         "--log-rotate-size": ("log.rotate_size", given.log_rotate_size),
     }
@@ -99,6 +105,10 @@ def _system(given: argparse.Namespace) -> list[tuple[str, str, str]]:
     said = [(f"{flag} {value}", name, value) for flag, (name, value) in valued.items() if value is not None]
     said += [(flag, name, "true") for flag, (name, is_given) in switches.items() if is_given]
     return said + [(flag, name, "false") for flag, (name, is_given) in off.items() if is_given]
+
+
+def _said(word: str | None) -> str | None:
+    return word if word is None else str(word in TRUE).lower()
 
 
 def run_parser(program: str) -> Parser:
@@ -169,7 +179,7 @@ def _add_log(add: Callable[..., Any]) -> None:
         "--suppress-repeated-stacktrace",
         nargs="?",
         const="true",
-        choices=["true", "false"],
+        choices=[*TRUE, *FALSE],
         metavar="BOOL",
         help="write a stack trace that repeats the last one only once (default: true)",
     )

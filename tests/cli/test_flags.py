@@ -203,6 +203,24 @@ def test_flags_that_are_settings_of_system(flags: tuple[str, ...], expected: tup
     assert (system.enable_input_metrics, system.enable_size_metrics, system.disable_shared_socket) == expected
 
 
+@pytest.mark.parametrize(("word", "value"), [("", "true"), ("=yes", "true"), ("=no", "false"), ("=-", "false")])
+def test_words_for_true_and_false(word: str, value: str) -> None:
+    """Those of Ruby's optparse."""
+    given = run.run_parser("logpipe").parse([f"--suppress-repeated-stacktrace{word}"])
+    assert [(name, said) for _, name, said in run._system(given)] == [("suppress_repeated_stacktrace", value)]
+
+
+@pytest.mark.parametrize("name", ["logpipe", "td-agent"])
+def test_workers_are_told_which_configuration_was_found(conf: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """They run under another name, for which another file may be the first that is there."""
+    ran: list[Settings] = []
+    monkeypatch.setattr(run, "CONFIG_PATHS", (str(conf),))
+    monkeypatch.delenv("FLUENT_CONF", raising=False)
+    monkeypatch.setattr("logpipe.supervisor.run", lambda settings: ran.append(settings) or 0)
+    assert run.main(name, ["-v"]) == 0
+    assert (ran[0].config, ran[0].arguments) == (conf, ("-v", f"--config={conf}"))
+
+
 @pytest.mark.parametrize("dry", [("--dry-run",), ()])
 def test_sources_only_is_refused(conf: Path, dry: tuple[str, ...]) -> None:
     """Whoever asks that nothing be delivered must not find it delivered."""
