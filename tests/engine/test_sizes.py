@@ -114,3 +114,14 @@ def test_packed_events_are_measured_unread() -> None:
 def test_whatever_a_record_holds_has_a_size(value: object) -> None:
     """Also what MessagePack has no form for."""
     assert size_of(EventBatch("a", [1], [{"a": value}])) > 11
+
+
+async def test_dead_letters_find_the_buffer_itself(tmp_path: Path) -> None:
+    """Encoded payloads are replayed into it, past what counts."""
+    out = f"<match a>\n@type file\n@id out\npath {tmp_path}/out\n</match>\n"
+    async with pipeline(f"<system>\nenable_size_metrics true\n</system>\n{out}") as running:
+        assert running.graph.outlets_by_id["out"] is running.graph.outlets[0]
+        await running.feed("a", {"message": "keep"})
+        (stage,) = running.graph.stages.outputs
+        assert stage.host.sizes is not None
+        assert stage.host.sizes.value == OF_ONE

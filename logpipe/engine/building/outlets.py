@@ -173,9 +173,9 @@ class OutletBuilder:
             outlet = self._buffered(conf, buffer_conf, output, host, secondary)
         if outlet is None:
             return None
+        self.by_id[host.plugin_id] = outlet
         if host.sizes is not None:
             outlet = SizedOutlet(outlet, host.sizes)
-        self.by_id[host.plugin_id] = outlet
         return outlet, host
 
     def _buffer_conf(self, conf: PluginConf, written: Element | None, host: OutputPluginHost) -> PluginConf | None:
