@@ -113,7 +113,7 @@ def _said(word: str | None) -> str | None:
 
 def run_parser(program: str) -> Parser:
     """Return the parser of the flags."""
-    commands = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
+    commands = "\n".join(f"  {name:12}{text}" for name, text in COMMANDS.items())
     parser = Parser(
         prog=program,
         description="A log pipeline that runs Fluentd's configuration files unchanged.",
