@@ -341,8 +341,7 @@ class SeveralLooks:
     def _keep(self, place: Place) -> None:
         now = [place.now] if place.now is not None else []
         self._led_to.update(each.identity for each in now)
-        found = [*place.before, *now]
-        self._earlier[place.path], twice = _merged(self._earlier.get(place.path, ()), found)
+        self._earlier[place.path], twice = _merged(self._earlier.get(place.path, ()), [*place.before, *now])
         close(twice)
 
     def result(self, *, still: bool) -> list[Place]:
@@ -362,9 +361,16 @@ class SeveralLooks:
                     before.insert(next(younger, len(before)), each)
             else:
                 self._keep(place)
+                if self._is_past(place.now, self._earlier[path]):
+                    place = place._replace(now=None)  # the next look finds what came after all of them
                 before = [each for each in self._earlier[path] if each is not place.now and each.file is not None]
             self._last[path] = place._replace(before=tuple(before))
         return list(self._last.values())
+
+    def _is_past(self, now: Found | None, found: Iterable[Found]) -> bool:
+        """Return whether a path leads to a file no more: one that came to it later was found meanwhile."""
+        later = (each for each in found if each.exact and each.identity not in self._led_to)
+        return now is not None and now.file is not None and any(each.born > now.born > 0 for each in later)
 
 
 def _written(found: Found) -> tuple[int, int]:

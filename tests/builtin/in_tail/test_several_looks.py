@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from logpipe.builtin.in_tail import disk
 from logpipe.builtin.in_tail.decide import Ask, Place, SeveralLooks
 from logpipe.builtin.in_tail.disk import Looker
 from logpipe.builtin.in_tail.folders import Found, close
@@ -90,6 +91,38 @@ async def test_a_file_that_is_found_late(tmp_path: Path, follow: Any, monkeypatc
         await run.until(lambda: not left and len(list(run.tail.registry.table.generations())) == len(expected))
         await run.tick_until(lambda: len(run.host.lines) >= len(expected))
         assert run.host.lines == expected
+
+
+async def test_rotations_within_each_look(tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its path was found to lead to is not the youngest file any more when those with other names are opened."""
+    log = tmp_path / "a.log"
+    expected = ["generation 0"]
+    left = ROTATIONS
+    open_file = disk.open_file
+
+    def opened(path: str, *, archive: bool = False) -> Found:
+        nonlocal left
+        found = open_file(path, archive=archive)
+        for _ in range(2 if path == str(log) and left else 0):
+            for old in sorted(tmp_path.glob("a.log.*"), key=lambda path: -int(path.suffix[1:])):
+                old.rename(tmp_path / f"a.log.{int(old.suffix[1:]) + 1}")
+            log.rename(tmp_path / "a.log.1")
+            expected.append(f"generation {len(expected)}")
+            log.write_text(f"{expected[-1]}\n")
+            left -= left > 0
+        return found
+
+    log.write_text(f"{expected[-1]}\n")
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        run.host.refusals = 1  # nothing is read before all are known
+        monkeypatch.setattr(disk, "open_file", opened)
+        run.append(log, "late\n")
+        log.rename(tmp_path / "a.log.1")
+        log.write_text("next\n")
+        await run.until(lambda: not left and len(list(run.tail.registry.table.generations())) == len(expected) + 1)
+        await run.tick_until(lambda: len(run.host.lines) >= len(expected) + 2)
+        assert run.host.lines == [expected[0], "late", "next", *expected[1:]]
 
 
 def test_files_of_one_moment_in_several_looks() -> None:
