@@ -89,7 +89,7 @@ class Writer:
         self._random = place.random
         self._lines: list[str] = []
         self.parser = ""
-        """The type of the tail's parser."""
+        """The type of the tail's parser; `multiline of two` where an event has two lines."""
         self.posted = "in_http"
         """The type of the parser of what is posted."""
 
@@ -218,7 +218,7 @@ class Writer:
             if _is_needed(full, setting) or self._random.random() < share:
                 words[full.rsplit(".", 1)[1]] = settings.choose(full, hint, self._place)
         settings.reconcile(words, self._random)
-        for word, text in words.items():
+        for word, text in (*words.items(), *settings.numbered(name, words, self._random)):
             self._place.used[f"{name}.{word}"] += 1
             self._lines.append(f"  {word} {_quoted(text)}")
 
@@ -259,7 +259,10 @@ class Writer:
         if kind == "parser" and full.startswith("parser"):
             name = "json"
         self._lines.append(f"<{word}>")
+        began = len(self._lines)
         self._section(f"{kind} {name}", stages()[kind, name].options_class)
+        if full == "input tail.parse" and not any("format_firstline" in line for line in self._lines[began:]):
+            self.parser = self.parser.replace("multiline", "multiline of two")
         self._lines.append(f"</{word}>")
 
 

@@ -77,7 +77,9 @@ def record(random: Random, number: int) -> dict[str, Any]:
 
 
 def line(random: Random, number: int, parser: str, *, is_tame: bool) -> bytes:
-    """Return a line without its end, more or less in a parser's format."""
+    """Return a line without its end, more or less in a parser's format; the lines of an event where it joins some."""
+    if parser.startswith("multiline"):
+        return _several(random, MARK.format(number), are_two=parser == "multiline of two", is_tame=is_tame)
     fields = tame(number) if is_tame else record(random, number)
     body = _json(fields, random)
     if parser in _FORMATS:
@@ -97,6 +99,21 @@ def line(random: Random, number: int, parser: str, *, is_tame: bool) -> bytes:
         start = body.index(b"qz") + 2 if parser == "ltsv" else 0
         body = body[:start] + _scatter(random, body[start:]) if start else _damage(random, body)
     return body.replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def _several(random: Random, mark: str, *, are_two: bool, is_tame: bool) -> bytes:
+    """Return the lines of an event: the mark stands in each that goes on with the first, unless they `are_two`."""
+    texts = ["plain", "plain"] if is_tame else [str(random.choice(TEXTS)) for _ in range(random.randrange(1, 6))]
+    rest = texts[:1] if are_two else texts
+    # the first one is never longer than max_line_size: without it the others would be the event's before it
+    lines = [f"{mark} {random.choice(texts)[:80]}", *(f"  at {'' if are_two else mark} {text}" for text in rest)]
+    cleaned = (text.replace("\n", " ").encode("utf-8", "surrogatepass") for text in lines)
+    return b"\n".join(each if is_tame or random.random() < 0.7 else _scattered(random, each) for each in cleaned)
+
+
+def _scattered(random: Random, body: bytes) -> bytes:
+    """Change bytes of a line, but none of its marks."""
+    return b"".join(part if _MARKED.fullmatch(part) else _scatter(random, part) for part in _MARKED.split(body))
 
 
 _ACCESS: Final = (
@@ -146,7 +163,7 @@ def _damage(random: Random, body: bytes) -> bytes:
     if random.random() < 0.5:
         end = len(parts[0]) + len(parts[1])
         parts = _MARKED.split(body[: random.randrange(end, len(body) + 1)])
-    return b"".join(part if _MARKED.fullmatch(part) else _scatter(random, part) for part in parts)
+    return _scattered(random, b"".join(parts))
 
 
 _MARKED: Final = re.compile(rb"(zq\d{6}qz)")

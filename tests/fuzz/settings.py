@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -82,7 +82,7 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "input tail.refresh_interval": one_of("1", "60"),
     "input tail.rotate_wait": one_of("0", "1"),
     "input tail.limit_recently_modified": one_of("1d"),
-    "input tail.multiline_flush_interval": one_of("1"),
+    "input tail.multiline_flush_interval": one_of("0.1", "1"),
     "input tail.group.pattern": one_of("/(?<namespace>[^/]*)(?<podname>.)$/"),
     "input tail.group.rate_period": one_of("1s"),
     "input tail.group.rule.match": one_of('{"namespace": "/./"}', '{"podname": "/x/", "namespace": "/.*/"}'),
@@ -155,6 +155,7 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "output *.kafka_agg_max_bytes": one_of("1k", "1m"),
     "formatter single_value.message_key": one_of("id"),
     "formatter out_file.delimiter": one_of("SPACE", "COMMA", "x"),
+    "parser multiline.format_firstline": one_of(r"/^zq\d{6}qz/"),
     "parser regexp.expression": one_of(*EXPRESSIONS),
     "parser (apache|apache_error|nginx).expression": one_of(*EXPRESSIONS[:2]),  # the mark is not where lines begin
     "parser apache_error.time_key": one_of("time", "k"),  # not where the line's end is
@@ -224,9 +225,27 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 }
 """What is not tried here, and why."""
 
+_EVENTS: Final = (
+    (("format1", r"/^(?<id>zq\d{6}qz)(?<message>.*)/"),),
+    (("format1", r"/^(?<id>zq\d{6}qz)(?<k>[^\n]*)/"), ("format2", r"/(?<message>(?:\n.*)?)/")),
+)
+_EVENTS_OF_TWO: Final = (
+    (("format1", r"/^(?<id>zq\d{6}qz)(?<k>[^\n]*)\n/"), ("format2", r"/^  at (?<message>[^\n]*)/")),
+    (("format1", r"/^(?<id>zq\d{6}qz)[^\n]*\n/"), ("format2", "/ */"), ("format3", "/at(?<log> .*)/")),
+)
+
+
+def numbered(name: str, written: Collection[str], random: Random) -> Sequence[tuple[str, str]]:
+    """Return the settings of a section whose names are numbered; those of `written` are there already."""
+    if name != "parser multiline":
+        return ()
+    return random.choice(_EVENTS if "format_firstline" in written else _EVENTS_OF_TWO)
+
+
 ALWAYS: Final = frozenset(
     {
         "output rewrite_tag_filter.rule", "input tail.pos_file", "input tail.read_from_head",
+        "input tail.multiline_flush_interval",
         "formatter single_value.message_key", "input http.bind", "input http.port",
         "output forward.server", "service_discovery static.service",
         "service_discovery static.service.port", "output forward.server.port",
