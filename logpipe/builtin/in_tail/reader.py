@@ -63,7 +63,6 @@ _NEVER_STILL: Final = (
     "Name it in exclude_path if it is no log"
 )
 
-
 Make: TypeAlias = Callable[[Trail, list[bytes], Receipt], Made]
 
 
@@ -88,6 +87,7 @@ class Reader:
         self._host = host
         self._files = following.registry.files
         self._messages = following.registry.messages
+        self._rows_changed = following.registry.settled
         self._cuts = Cuts(host, following)
         self._maker = EventMaker(options, host, self._messages)
         self._format = line_format(options.encoding, options.from_encoding)
@@ -138,10 +138,12 @@ class Reader:
     async def _read(self, trail: Trail, generation: Generation) -> bytes:
         block = max(SMALLEST_BLOCK, min(BLOCK, POOL // (self._emitting + 1)))
         block, _ = self._throttle.left(trail, size=block, lines=0)
-        size = generation.size
+        size, head = generation.size, generation.head
         data = await self._reads.read(generation, trail.path, max(generation.want, block))
         if generation.size < size and generation.form.exact:
             self._cuts.books.shorten(trail, generation, size)
+        if generation.head is not head:  # its row must tell it, should nothing of it be accepted before it is cut
+            self._rows_changed(trail)
         self._throttle.spend(trail, size=len(data))
         return data
 
@@ -253,9 +255,8 @@ class Reader:
         after_cut = generation.after_cut and generation.offset == 0
         cleaned, nul_bytes = self._format.clean(kept, block.data, after_cut=after_cut)
         made = partial(make or self._maker.make, trail, cleaned)
-        if (
-            pause := await self._hand_on(block, made, size, stop, count, continued=count - long - len(kept))
-        ) is not None:
+        continued = count - long - len(kept)
+        if (pause := await self._hand_on(block, made, size, stop, count, continued=continued)) is not None:
             return pause
         if nul_bytes:
             self._counts.nul_bytes.add(nul_bytes)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -27,6 +28,26 @@ MOST_CONTENTS: Final = 32
 
 MOST_FINISHED: Final = 64
 """Finished generations a path remembers; more come only where files rotate several times a second."""
+
+
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """That a file came beside a path: it may be a copy of what the path led to then, and hold what is owed of that."""
+
+    beside: Generation | None
+    came_at: int = field(default_factory=time.time_ns)
+    """Nanoseconds since the epoch."""
+    _most: int | None = None
+    """How much of it a copy may hold; None until it was read to its end since."""
+
+    def is_owed(self, generations: Collection[Generation]) -> bool:
+        """Return whether the copy is all that holds something, should the file be cut; of the path's `generations`."""
+        original = self.beside
+        if original is None or original not in generations:  # it was seen to be cut, and its copy was looked for
+            return False
+        if self._most is None and (not original.pending or original.read_at > self.came_at):
+            self._most = original.size
+        return self._most is None or original.settlement.position < self._most
 
 
 class State(Enum):
@@ -49,7 +70,7 @@ class Trail:
     generations: list[Generation] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     """The books of generations that were let go."""
-    arrivals: dict[Member, None] = field(default_factory=dict)
+    arrivals: dict[Member, Arrival] = field(default_factory=dict)
     """Files that came beside it and are nobody's: if it is cut, its copy is among them."""
     contents: tuple[tuple[Head, int], ...] = ()
     """Heads and sizes of what was read to its end and let go: should it be compressed then, it is known by them."""
@@ -85,7 +106,7 @@ class Trail:
 
     def arrive(self, member: Member) -> None:
         """Remember a file that came and is nobody's: it may be a copy of this one's."""
-        self.arrivals[member] = None
+        self.arrivals.setdefault(member, Arrival(self.live))
         while len(self.arrivals) > MOST_ARRIVALS:
             del self.arrivals[next(iter(self.arrivals))]
 
@@ -154,10 +175,14 @@ class Table:
         return (each for trail in self.by_path.values() for each in trail.generations)
 
     def owed(self) -> Iterator[tuple[int, int]]:
-        """Yield inode and birth of the files that are followed, or not delivered to their end."""
-        for each in self.generations():
-            if not (each.finished and each.settlement.complete):
-                yield each.identity.inode, each.born
+        """Yield inode and birth of the files that are followed, or not delivered to their end, and of their copies."""
+        for trail in self.by_path.values():
+            for each in trail.generations:
+                if not (each.finished and each.settlement.complete):
+                    yield each.identity.inode, each.born
+            for member, arrival in trail.arrivals.items():
+                if member.who is not None and arrival.is_owed(trail.generations):
+                    yield member.who[0].inode, member.who[1]
 
     def live(self, path: str) -> Generation | None:
         """Return the generation that a path leads to."""

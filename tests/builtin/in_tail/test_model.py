@@ -37,7 +37,6 @@ class TailModel(RuleBasedStateMachine):
         self.half = ""
         self.rotations = 0
         self.runs = 0
-        self.was_cut = False
         self.runner = asyncio.Runner()
         self.host = ScriptedHost()
         self.context: AbstractAsyncContextManager[Running] | None = None
@@ -106,17 +105,6 @@ class TailModel(RuleBasedStateMachine):
         self.shift()
         shutil.copyfile(self.log, self.folder / "a.log.1")
         os.truncate(self.log, 0)
-        self.was_cut = self.run is not None
-
-    def notice_cut(self) -> None:
-        """Let the input find out that its file was cut.
-
-        What outputs had refused before that is in the copy alone, and a stop right behind a cut forgets whose copy it
-        is: docs/reliability.md says so.
-        """
-        if self.was_cut:
-            self.do(self.work(30))
-            self.was_cut = False
 
     async def seen(self) -> None:
         """Let the input see more than nothing of the file: one that is cut before that looks as if it only grew."""
@@ -175,7 +163,6 @@ class TailModel(RuleBasedStateMachine):
     @rule()
     def stop(self) -> None:
         assert self.context is not None
-        self.notice_cut()
         self.do(self.context.__aexit__(None, None, None))
         self.take_settled()
         self.run = None
@@ -185,7 +172,6 @@ class TailModel(RuleBasedStateMachine):
     def crash(self) -> None:
         assert self.run is not None
         assert self.context is not None
-        self.notice_cut()
         self.do(self.run.kill())
         self.do(self.context.__aexit__(None, None, None))
         self.take_settled()

@@ -179,6 +179,55 @@ async def test_a_file_cut_while_down_is_read_from_its_copy_and_anew(tmp_path: Pa
         assert await run.lines(2) == ["line two", "new content, and more of it than there was"]
 
 
+@pytest.mark.parametrize("kill", [True, False])
+@pytest.mark.parametrize("line", ["one", "a line that is long enough to tell its file by"])
+async def test_what_was_refused_before_a_cut_is_read_from_the_copy(
+    line: str,
+    kill: bool,  # noqa: FBT001 - a parameter of the table
+    tmp_path: Path,
+    follow: Any,
+    scripted: Any,
+) -> None:
+    """Also where everything ends right behind the cut; of other files beside it none is taken for its past."""
+    log, host = tmp_path / "a.log", scripted()
+    (tmp_path / "a.log.2").write_text("older than all\n")
+    log.touch()
+    async with follow(tmp_path, host=host) as run:
+        await run.tick_until(lambda: rows(tmp_path))
+        host.refusals = 1_000_000
+        run.append(log, f"{line}\n")
+        await run.until(lambda: host.attempts == 1)
+        shutil.copy(log, tmp_path / "a.log.1")
+        os.truncate(log, 0)
+        if kill:
+            await run.until(lambda: run.tail.registry.table.by_path[str(log)].arrived)
+            await run.tick_until(lambda: not run.tail._checkpoints.due.is_set())
+            await run.kill()
+    run.append(log, "two\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(2) == [line, "two"]
+        await run.idle()
+        assert len(run.host.lines) == 2
+
+
+async def test_a_copy_of_what_was_delivered_is_not_read_again(tmp_path: Path, follow: Any) -> None:
+    """It lay there at the last look, though the file that it was made of was never cut by then."""
+    log = tmp_path / "a.log"
+    log.touch()
+    async with follow(tmp_path) as run:
+        await run.tick_until(lambda: rows(tmp_path))
+        run.append(log, "one\n")
+        await run.lines(1)
+        shutil.copy(log, tmp_path / "a.log.1")
+        await run.until(lambda: run.tail.registry.table.by_path[str(log)].arrived)
+        await run.idle()
+    log.write_text("2\n")
+    async with follow(tmp_path) as run:
+        assert await run.lines(1) == ["2"]
+        await run.idle()
+        assert run.host.lines == ["2"]
+
+
 async def test_a_reused_inode_is_told_by_its_head(tmp_path: Path, follow: Any) -> None:
     """The same path, the same inode, a larger file: and still another file."""
     log = tmp_path / "a.log"
