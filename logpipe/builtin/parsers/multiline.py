@@ -89,10 +89,11 @@ class MultilineParser(FieldParser[MultilineOptions], type="multiline"):
     """Makes records of the named groups of an expression that goes over several lines.
 
     In `tail` the last event of a file waits until the next one begins, `multiline_flush_interval` is over, or the file
-    is rotated away. Its lines stay unread meanwhile: they count in `behind_bytes`, and a kill -9, a rotation or a
-    reload finds them where they were. If the file is cut and no copy of it was made, the event that waits is lost, and
-    counted in `abandoned_bytes` and in the ledger. A stop passes on what waits, but for events to which something was
-    written within its last second: with a `pos_file` the next start reads these whole.
+    was rotated away `rotate_wait` ago, so that it may come behind the first of the next file. Its lines stay unread
+    meanwhile: they count in `behind_bytes`, and a kill -9, a rotation or a reload finds them where they were. If the
+    file is cut and no copy of it was made, the event that waits is lost, and counted in `abandoned_bytes` and in the
+    ledger. A stop passes on what waits, but for events to which something was written within its last second: with a
+    `pos_file` the next start reads these whole.
 
     Of an event of more than 4 MiB or 65,536 lines so much is passed on, and the rest of its lines are unmatched.
     Without `format_firstline` lines before the one in which an event begins are unmatched; fluentd forgets them.

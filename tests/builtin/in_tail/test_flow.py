@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from logpipe import ConfigError
+from logpipe import ConfigError, EventBatch
 from logpipe.builtin.in_tail import Tail, reader
 from logpipe.testing import build
 
@@ -47,6 +47,52 @@ async def test_a_stuck_output_holds_up_only_its_own_files(
         assert host.lines == ["one"]
         run.append(logs[39], "x" * 40_000 + "\ntwo\n")
         assert (await run.lines(3))[2] == "two"
+
+
+async def test_a_noisy_file_whose_output_is_stuck(
+    tmp_path: Path, follow: Any, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rotates on: others are read meanwhile, one batch of it waits, and what vanishes unread is in its books."""
+    monkeypatch.setattr("logpipe.builtin.in_tail.open_files._limit", lambda: 3)
+    noisy, quiet = tmp_path / "noisy.log", tmp_path / "quiet.log"
+    host, gate, waiting = scripted(), asyncio.Event(), 0
+    emit = host.emit
+
+    async def stuck(batch: EventBatch) -> None:
+        nonlocal waiting
+        if batch.tag == tag_of(noisy):
+            waiting += 1
+            await gate.wait()
+        await emit(batch)
+
+    def rotate(number: int) -> None:
+        if number:
+            noisy.rename(tmp_path / "noisy.log.1")
+        (tmp_path / "new").write_text(f"generation {number}\n" * 1000)
+        (tmp_path / "new").rename(noisy)
+
+    host.emit = stuck
+    rotate(0)
+    quiet.touch()
+    async with follow(tmp_path, "read_lines_limit 500", host=host) as run:
+        await run.until(lambda: waiting)
+        for number in range(1, 6):
+            rotate(number)
+            await run.until(lambda: host.metric("rotated_file_count") == number)  # noqa: B023 - it is used at once
+            run.append(quiet, "quiet\n")
+            await run.until(lambda: len(host.lines) == number)  # noqa: B023 - as above
+        assert waiting == 1
+        gate.set()
+        await run.tick_until(lambda: host.metric("behind_bytes") == 0 and run.is_idle())
+        read = {line[-1] for line in host.lines_of(tag_of(noisy))}
+        lost = len(set("012345") - read)
+        assert lost
+        assert len(host.lines) == 1000 * len(read) + 5
+        account = run.accounts()[str(noisy)]
+        assert (account.written, account.read) == (6 * 13_000, (6 - lost) * 13_000)
+        assert account.abandoned == {"gone": lost * 13_000}
+        text = f"13000 bytes of {noisy} could not be read: the file is gone. They are lost"
+        assert host.capture.texts("error") == [text] * lost
 
 
 async def test_the_stop_is_at_once_and_reads_nothing_more(tmp_path: Path, follow: Any, scripted: Any) -> None:

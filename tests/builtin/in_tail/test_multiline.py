@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,23 @@ async def test_rotated_with_an_event_at_its_end(tmp_path: Path, follow: Any) -> 
         log.rename(tmp_path / "a.log.1")
         log.write_text("2 new\n3 new\n")
         await run.tick_until(lambda: sorted(run.host.lines) == ["boom\n  at a\n  at b\n  at c", "new"])
+
+
+@pytest.mark.parametrize("copied", [True, False])
+async def test_cut_while_an_event_waits(copied: bool, tmp_path: Path, follow: Any, append: Any) -> None:  # noqa: FBT001
+    """It is read from the copy; where there is none it is lost, and counted."""
+    log = tmp_path / "a.log"
+    log.write_text(TRACE)
+    async with follow(tmp_path, parse=PARSE) as run:
+        await run.idle_but_held()
+        assert run.host.metric("behind_bytes") == len(TRACE)
+        if copied:
+            shutil.copy(log, tmp_path / "a.log.1")
+        os.truncate(log, 0)
+        append(log, "2 ok\n3 ok\n")
+        expected = ["boom\n  at a\n  at b", "ok"] if copied else ["ok"]
+        await run.tick_until(lambda: sorted(run.host.lines) == expected)
+        assert run.host.metric("abandoned_bytes") == (0 if copied else len(TRACE))
 
 
 @pytest.mark.parametrize(
