@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import configuration, expressions, files, forward, growth, lines, messages, posted
+from tests.benchmarks import configuration, expressions, files, fluent_bit, forward, growth, lines, messages, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import broker, compare
 from tests.benchmarks.idle import measure_idle
@@ -41,6 +41,7 @@ def main() -> int:
     sys.stdout.write("\n".join(["", *messages.report(rounds=given.rounds, yardstick=yardstick), ""]))
     rows = files.report(lines=given.lines, rounds=given.rounds, yardstick=yardstick)
     sys.stdout.write("\n".join(["", *rows, ""]))
+    sys.stdout.write("\n".join(["", *fluent_bit.report(lines=given.lines), ""]))
     sys.stdout.write("\n".join(["", *configuration.report(), "", *expressions.report(), ""]))
     return 0
 

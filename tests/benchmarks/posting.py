@@ -31,12 +31,10 @@ def body() -> bytes:
     )
 
 
-def post(port: int, requests: int) -> None:
+def post(port: int, requests: int, kind: str = "application/x-ndjson") -> None:
     """Send so many requests over one connection, each when the one before is answered."""
     lines = body()
-    head = (
-        f"POST /app HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: {len(lines)}"
-    )
+    head = f"POST /app HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(lines)}"
     request = f"{head}\r\n\r\n".encode() + lines
     with socket.create_connection(("127.0.0.1", port)) as sock:
         for _ in range(requests):

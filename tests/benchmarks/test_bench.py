@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from logpipe.supervisor import Settings, check
-from tests.benchmarks import configuration, expressions, files, forward, growth, lines, messages, posted
+from tests.benchmarks import configuration, expressions, files, fluent_bit, forward, growth, lines, messages, posted
 from tests.benchmarks.buffers import measure_buffers
 from tests.benchmarks.compare import AnyKafka, compare
 from tests.benchmarks.container_log import write_log
@@ -111,6 +112,12 @@ def test_posted_lines_arrive_at_both_servers() -> None:
     rows = posted.report(lines=20_000, rounds=1, yardstick=1.0)
     assert "events/CPU s" in rows[1]
     assert [row.endswith("at least 0.8") for row in rows] == [False, False, True, True]
+
+
+@pytest.mark.skipif("FLUENT_BIT" not in os.environ, reason="FLUENT_BIT names no binary")
+def test_fluent_bit_does_the_same() -> None:
+    """It gives on every event of each kind of work."""
+    assert len(fluent_bit.report(lines=2000)) == 6
 
 
 def test_lines_of_files_are_written_and_joined(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,7 @@ NODE: Final = """\
     path {folder}/sent-{name}
     flush_mode interval
     flush_interval 0.1
+    chunk_limit_size 1m
     retry_forever true
     retry_wait 0.1
     retry_max_interval 0.5
@@ -78,6 +79,7 @@ NODE: Final = """\
     path {folder}/got-{name}
     flush_mode interval
     flush_interval 0.1
+    chunk_limit_size 1m
   </buffer>
 </match>
 """
