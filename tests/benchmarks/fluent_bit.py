@@ -51,7 +51,8 @@ PARSERS = r"""
 NULL = "[OUTPUT]\n    Name null\n    Match *\n"
 FORWARD = "[INPUT]\n    Name forward\n    Listen 127.0.0.1\n    Port {port}\n"
 INPUTS = {
-    "http": "[INPUT]\n    Name http\n    Listen 127.0.0.1\n    Port {port}\n    Successful_Response_Code 200\n    Buffer_Max_Size 8M\n",
+    "http": "[INPUT]\n    Name http\n    Listen 127.0.0.1\n    Port {port}\n    Successful_Response_Code 200\n"
+    "    Buffer_Max_Size 8M\n",
     "syslog": "[INPUT]\n    Name syslog\n    Mode udp\n    Listen 127.0.0.1\n    Port {port}\n    Parser syslog\n"
     "    Receive_Buffer_Size 4M\n",
     "tail": "[INPUT]\n    Name tail\n    Path {folder}/access.log\n    Read_from_Head On\n    Parser nginx\n",
