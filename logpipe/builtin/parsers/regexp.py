@@ -90,13 +90,28 @@ def record_maker(pattern: Pattern) -> Callable[[re.Match[str]], Record]:
     if names != [*shown.values()] or [pattern.groupindex[name] for name in names] != [*range(1, pattern.groups + 1)]:
         return lambda match: _present(shown.values(), map(match.groupdict().__getitem__, names))
 
+    makers: dict[int, Callable[..., Record]] = {}
+
     def record(match: re.Match[str]) -> Record:
         groups = match.groups()
-        while groups and groups[-1] is None:  # what may be missing is often the last
-            groups = groups[:-1]
-        return _present(names, groups) if None in groups else dict(zip(names, groups, strict=False))
+        if None in groups:
+            while groups and groups[-1] is None:  # what may be missing is often the last
+                groups = groups[:-1]
+            if None in groups:
+                return _present(names[: len(groups)], groups)
+        if (make := makers.get(len(groups))) is None:
+            make = makers[len(groups)] = _displayed(names[: len(groups)])
+        return make(*groups)
 
     return record
+
+
+def _displayed(names: list[str]) -> Callable[..., Record]:
+    """Return what makes a record of its arguments, by a dict's display: half of what `dict(zip(…))` takes."""
+    items = ", ".join(f"{name!r}: g{number}" for number, name in enumerate(names))
+    arguments = ", ".join(f"g{number}" for number in range(len(names)))
+    made: Callable[..., Record] = eval(f"lambda {arguments}: {{{items}}}")  # noqa: S307 - names stand there as literals
+    return made
 
 
 def _present(names: Iterable[str], groups: Iterable[str | None]) -> Record:

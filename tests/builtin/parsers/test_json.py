@@ -89,6 +89,14 @@ def test_no_line_ends_what_another_has_begun(halves: tuple[bytes, ...]) -> None:
     assert parsed.unmatched == [number + 1 for number in alone]
 
 
+@pytest.mark.parametrize("place", range(4090, 4102))
+def test_a_huge_number_at_any_place(place: int) -> None:
+    """Wherever it stands, it is found: the least there is has nineteen digits."""
+    huge = -(2**63) - 1
+    lines = [b'{"a":"%b"}' % (b"x" * (place - 12)), b'{"n":%d}' % huge, b'{"n":0.25}']
+    assert parse("", *lines).records[1:] == [{"n": huge}, {"n": 0.25}]
+
+
 def test_many_bad_lines() -> None:
     """Numbers of bad lines come in order, each once."""
     lines = [b"x", docker_line("a"), b'{"time":0}', b'[{"time":0},1,{"time":1}]', b"y", docker_line("b")]
