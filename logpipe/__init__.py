@@ -2,7 +2,7 @@
 
 A name's module is loaded when the name is first used: `logpipe --version` needs none of them. Beside this there are
 doors for who needs more: `logpipe.codec`, `logpipe.ruby`, `logpipe.durable`, `logpipe.tree`, `logpipe.monitor`,
-`logpipe.net`, `logpipe.discovery` and `logpipe.testing`.
+`logpipe.net`, `logpipe.processes`, `logpipe.discovery` and `logpipe.testing`.
 """
 
 import re

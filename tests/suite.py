@@ -148,6 +148,8 @@ class _Run:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """End what the tests have left behind, and fail for it unless they were cut short."""
         whole = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+        if (guards := sys.modules.get("logpipe.processes.guard")) is not None:
+            guards.GUARD.close()  # that of this very process, where there are no others
         deadline = time.monotonic() + (END_SECONDS * slowness() if whole else 0)
         while (left := dict(self._processes())) and time.monotonic() < deadline:
             time.sleep(0.05)

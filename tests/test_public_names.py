@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import logpipe
-from logpipe import codec, discovery, monitor, net, ruby, tree
+from logpipe import codec, discovery, monitor, net, processes, ruby, tree
 
 FRONT = Path(logpipe.__file__).with_suffix(".pyi")
 
@@ -33,7 +33,11 @@ def test_every_name_is_there() -> None:
 
 def test_no_name_is_exported_twice() -> None:
     """Whoever looks for one finds one."""
-    doors = [FRONT, *(door.__file__ for door in (codec, discovery, monitor, net, ruby, tree)), "logpipe/durable.py"]
+    doors = [
+        FRONT,
+        *(door.__file__ for door in (codec, discovery, monitor, net, processes, ruby, tree)),
+        "logpipe/durable.py",
+    ]
     files = [Path(logpipe.__file__).parent.parent / door for door in doors]
     names = [name for file in files for name in exported(file)]
     assert [name for name, times in Counter(names).items() if times > 1] == []
