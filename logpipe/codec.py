@@ -34,6 +34,7 @@ from logpipe.plugin import Joined as Joined
 from logpipe.plugin import LineParser as LineParser
 from logpipe.plugin import ParsedLines as ParsedLines
 from logpipe.plugin import RecordFormatter as RecordFormatter
+from logpipe.plugin import Splitter as Splitter
 from logpipe.raw_text import escape_values as escape_values
 from logpipe.raw_text import escaped as escaped
 from logpipe.raw_text import holds_bytes as holds_bytes

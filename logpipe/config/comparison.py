@@ -82,13 +82,18 @@ def _compared(
         options = [cls.options_class for (kind, _), cls in by_name.items() if kind == line.kind]
     else:
         cls = by_name.get((line.kind, line.type))
-        if cls is not None and any(line.parameter in names_of(group) for group in cls.compat):
+        if cls is not None and _is_moved(line.parameter, cls):
             return Compared(line, "yes", "moved into its section")
         options = [] if cls is None else [cls.options_class]
     if not options:
         return Compared(line, "stage missing")
     found = [setting_of(each, line.parameter) for each in options]
     return _told(line, None if found[0] is None or None in found else found[0][0])
+
+
+def _is_moved(parameter: str, cls: PluginClass) -> bool:
+    own = cls.compat_own.values()
+    return any(parameter in names for names in (*own, *map(names_of, cls.compat)))
 
 
 def _told(line: Line, found: Setting | None) -> Compared:

@@ -19,6 +19,7 @@ Group: TypeAlias = Literal["buffer", "parser", "formatter", "inject", "extract"]
 """A group of fluentd 0.12's flat parameters that today stand in a section of their own."""
 
 _ENGINE: Final[Mapping[str, str]] = {"type": "@type", "id": "@id", "log_level": "@log_level"}
+NONE_OWN: Final[Mapping[str, Mapping[str, str]]] = {}
 _TYPED: Final = frozenset({"source", "filter", "match"})
 
 _BUFFER: Final[Mapping[str, str]] = {
@@ -80,6 +81,7 @@ def convert(
     report: Report | None = None,
     keep: Collection[str] = (),
     default_chunk_key: str = "",
+    own: Mapping[str, Mapping[str, str]] = NONE_OWN,
 ) -> list[Rewrite]:
     """Move 0.12's flat parameters of a plugin's section into today's sub-sections; return what was moved.
 
@@ -92,14 +94,20 @@ def convert(
         report: receives what cannot be converted.
         keep: names that the plugin itself reads flat; they are copied, not moved.
         default_chunk_key: the chunk key of a `<buffer>` made here; `time` for outputs that cut by time.
+        own: flat parameters of this plugin alone, by the sub-section and the names that they have there.
     """
     flat = _Flat(element, report or (lambda _diagnostic: None), keep)
     for old, new in _ENGINE.items():
         if flat.has(old) and new not in element.params:
             flat.move(element, old, new)
+    for title, mapping in own.items():
+        if not any(element.sections(title)) and any(flat.has(each) for each in mapping):
+            made = Element(title, position=element.position, arg_position=element.position)
+            flat.move_all(made, mapping)
+            element.elements.append(made)
     for group, (name, triggers, fill) in _GROUPS.items():
-        own = keep if group == "parser" else ()  # they alone do not say how to parse
-        is_written = any(flat.has(each) for each in triggers if each not in own)
+        kept = keep if group == "parser" else ()  # they alone do not say how to parse
+        is_written = any(flat.has(each) for each in triggers if each not in kept)
         if group in groups and not any(element.sections(name)) and is_written:
             section = Element(name, position=element.position, arg_position=element.position)
             fill(flat, section)

@@ -10,10 +10,11 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from logpipe.config.conversion import FileMode, Seconds, Size, converter
 from logpipe.config.diagnostic import Position
+from logpipe.config.element import Element
 from logpipe.errors import LogpipeError
 
 
@@ -50,6 +51,10 @@ class InvalidSetting(LogpipeError):  # noqa: N818 - also yielded as a finding, n
         self.severity = severity
 
 
+Defaults: TypeAlias = Mapping[str, str | None] | Callable[[Element], Mapping[str, str | None]]
+"""What parameters of a section are that nobody wrote, None for nil; or what returns it for a section as it stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One declared setting: the arguments of `param` and its like, and the name and type of its attribute."""
@@ -67,10 +72,16 @@ class Setting:
     required: bool = False
     plugin_kind: str = ""
     default_type: str = ""
-    defaults: Mapping[str, str] | None = None
+    defaults: Defaults | None = None
     convert: Callable[[str], Any] | None = None
     placeholders: bool = False
     owned: type[Any] | None = None
+
+    def defaults_for(self, element: Element) -> Mapping[str, str | None]:
+        """Return the defaults that a section has by its owner."""
+        if callable(self.defaults):
+            return self.defaults(element)
+        return self.defaults or {}
 
 
 def param(
@@ -115,12 +126,15 @@ def argument(doc: str, *, default: Any = REQUIRED) -> Any:
     return Setting("argument", doc, default)
 
 
-def section(doc: str, *, name: str = "", many: bool = False, required: bool = False) -> Any:
+def section(
+    doc: str, *, name: str = "", many: bool = False, required: bool = False, defaults: Defaults | None = None
+) -> Any:
     """Declare a nested section with its own Options class.
 
-    Annotate with that class, `Class | None` where it may be absent, or `list[Class]` with `many`.
+    Annotate with that class, `Class | None` where it may be absent, or `list[Class]` with `many`. `defaults` stand in
+    the place of its own.
     """
-    return Setting("section", doc, name=name, many=many, required=required)
+    return Setting("section", doc, name=name, many=many, required=required, defaults=defaults)
 
 
 def raw_section(doc: str, *, name: str = "") -> Any:
@@ -136,14 +150,14 @@ def plugin_section(
     default_type: str = "",
     many: bool = False,
     required: bool = False,
-    defaults: Mapping[str, str] | None = None,
+    defaults: Defaults | None = None,
     owned: type[Any] | None = None,
 ) -> Any:
     """Declare a section that holds another plugin (`<parse>`, `<format>`, `<store>`).
 
     The value is a `PluginConf` to hand to `host.parser`, `host.formatter` or `host.outlet`; with `many` a list of
-    them; None where the section is absent and there is no `default_type`. `defaults` are parameters that this
-    section has unless the user wrote them, or another type than the `default_type`. `owned` is an Options class for
+    them; None where the section is absent and there is no `default_type`. `defaults` stand in
+    the place of the nested plugin's own, whichever it is, where it has such settings. `owned` is an Options class for
     parameters of this section that are not the nested plugin's but the owner's (`weight` of roundrobin's `<store>`):
     they are read into `PluginConf.owned`, and the nested plugin never sees them.
     """

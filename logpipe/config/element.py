@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
@@ -81,6 +81,8 @@ class Element:
     position: Position = NOWHERE
     arg_position: Position = NOWHERE
     included_from: tuple[Position, ...] = ()
+    defaults: Mapping[str, str | None] = field(default_factory=dict, compare=False, repr=False)
+    """What parameters are that nobody wrote, where the section's owner has it otherwise than who reads the section."""
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return a parameter's text, or `default` where it is absent, nil or USE_DEFAULT."""

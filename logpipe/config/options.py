@@ -235,7 +235,9 @@ class _Reader:
         return self._convert(given, setting, hint)
 
     def _default(self, word: str, setting: Setting, hint: Any, given: Param | None) -> Any:
-        value = default_value(setting, hint)
+        if (text := self._element.defaults.get(word)) is not None:
+            return self._converted(text, setting, hint)
+        value = default_value(setting, hint) if word not in self._element.defaults else None
         if value is not REQUIRED:
             return value
         if given is not None:
@@ -301,6 +303,8 @@ class _Reader:
     def _sections(self, word: str, setting: Setting, hint: Any) -> Any:
         found = self._found(word, setting)
         cls = options_class(hint)
+        for element in found:
+            element.defaults = setting.defaults_for(element)
         read = [cls.read(element, self.report, find=self._find, strict=self._strict) for element in found]
         if setting.many:
             return read
@@ -329,10 +333,7 @@ class _Reader:
         if setting.plugin_kind == "parser":
             element.spell_out_regexp()
         kind_of_plugin = element.type or setting.default_type
-        if not setting.default_type or kind_of_plugin == setting.default_type:  # others may not have such parameters
-            for name, value in (setting.defaults or {}).items():
-                if name not in element.params:
-                    element.set(name, value, element.position)
+        element.defaults = setting.defaults_for(element)
         if not kind_of_plugin:
             self._error("missing-type", f'<{word}> needs an "@type"', element.position)
             return None

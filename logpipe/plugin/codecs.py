@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, LineBatch, Record, Time
 from logpipe.plugin.failures import told
-from logpipe.plugin.host import Joined, Parsed, ParsedLines
+from logpipe.plugin.host import Joined, Parsed, ParsedLines, Splitter
 from logpipe.plugin.stages import O, Plugin
 from logpipe.raw_text import escaped, is_utf8, unescape_values
 
@@ -76,6 +76,12 @@ class Parser(Plugin[O]):
     None, and `parse_lines` is called. Where the settings never allow it, the constructor sets `self.lines = None`.
     """
 
+    splitter: Callable[[], Splitter] | None = None
+    """Override as a method where a stream of bytes, from a command say, is not cut at newlines.
+
+    It returns what cuts one stream into messages, which come to `parse_lines`.
+    """
+
     join: Callable[[list[bytes]], Joined] | None = None
     """Override as a method `join(lines)` where events have several lines.
 
@@ -89,6 +95,8 @@ class Formatter(Plugin[O]):
     """Turns records into bytes. Override `format` (easy) or `format_batch` too (fast)."""
 
     kind = "formatter"
+    is_binary: ClassVar[bool] = False
+    """Whether what it writes are no lines: who writes lines ends each with a newline, whatever the settings say."""
     _one_of = ("format", "format_batch")
 
     def format(self, tag: str, time: Time, record: Record) -> bytes:

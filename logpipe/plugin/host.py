@@ -88,6 +88,23 @@ class Joined(NamedTuple):
     """Behind how many lines, from the first, each event ends that is whole; what follows the last may still go on."""
 
 
+class Splitter(Protocol):
+    """Cuts one stream of bytes into messages; what it holds of an unfinished one has a limit."""
+
+    left_out: list[int]
+    """The sizes of messages that were longer; whoever has read it empties the list."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the messages that are whole now.
+
+        Raises:
+            ParseError: nothing says where the next one begins.
+        """
+
+    def finish(self) -> list[bytes]:
+        """Return what is left at the end of the stream."""
+
+
 class LineParser(Protocol):
     """A `Parser`, to the stage whose `<parse>` section it is of."""
 
@@ -98,6 +115,10 @@ class LineParser(Protocol):
     @property
     def lines(self) -> Callable[[bytes, int, int, Time], tuple[LineBatch, list[int]] | None] | None:
         """The method that takes lines undecoded, None where there is none; see `Parser.lines`."""
+
+    @property
+    def splitter(self) -> Callable[[], Splitter] | None:
+        """The method that returns what cuts a stream into messages, None where they are lines."""
 
     @property
     def join(self) -> Callable[[list[bytes]], Joined] | None:
@@ -115,6 +136,10 @@ class LineParser(Protocol):
 
 class RecordFormatter(Protocol):
     """A `Formatter`, to the stage whose `<format>` section it is of."""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether what it writes are no lines; see `Formatter.is_binary`."""
 
     def format(self, tag: str, time: Time, record: Record) -> bytes:
         """Return one event's bytes; see `Formatter.format`."""

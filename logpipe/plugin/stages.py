@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
-from logpipe.config.compat import Group
+from logpipe.config.compat import NONE_OWN, Group
 from logpipe.config.element import Element
 from logpipe.config.options import Options
 from logpipe.event import EventBatch, Payloads, Record, Time
@@ -40,6 +40,9 @@ class Plugin(Generic[O]):
     """Which of 0.12's flat parameter groups (buffer, parser, formatter, inject, extract) its section may hold."""
     compat_kept: ClassVar[frozenset[str]] = frozenset()
     """Parameters of these groups that it reads flat as well (`time_slice_format`)."""
+
+    compat_own: ClassVar[Mapping[str, Mapping[str, str]]] = NONE_OWN
+    """0.12's flat parameters that it alone has, by the section that has them now: `{"inject": {"in_x": "x"}}`."""
 
     _one_of: ClassVar[tuple[str, ...]] = ()
     """The methods of which a plugin overrides one at least."""
@@ -248,6 +251,8 @@ class Output(Plugin[O]):
     """Parameters of `<buffer>` where the user wrote none (`{"timekey": "1d"}`)."""
     buffer_argument: ClassVar[str] = ""
     """The ARG of `<buffer ARG>` where the user wrote none (`"tag"`)."""
+    compat_chunk_key: ClassVar[str | None] = None
+    """That of a `<buffer>` which 0.12's flat parameters stand for, where it is another."""
 
     passes_to: ClassVar[Literal["", "route", "store", "stores"]] = ""
     """Where the events of a `process` are when it returns: no longer in the graph (""), or passed on to others.

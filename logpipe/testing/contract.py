@@ -27,7 +27,7 @@ def configure(cls: type[Plugin[Any]], conf: str = "", *, section: str = "") -> O
         cls.kind, cls.kind
     )
     (element,) = parse(f"<{name}>\n@type {cls.types[0]}\n{conf}\n</{name}>\n").elements
-    convert(element, cls.compat, keep=cls.compat_kept)
+    convert(element, cls.compat, keep=cls.compat_kept, own=cls.compat_own)
     found: list[Diagnostic] = []
     registry = Registry()
 

@@ -21,6 +21,8 @@ class MsgpackOptions(FormatOptions):
 class MsgpackFormatter(Formatter[MsgpackOptions], type="msgpack"):
     """Writes records as maps; texts that are not UTF-8 are texts, as in fluentd, and so are integers over 64 bits."""
 
+    is_binary = True
+
     def __init__(self, options: MsgpackOptions, host: Host) -> None:
         super().__init__(options, host)
         self._pack = msgpack.Packer(default=str, unicode_errors="surrogatepass").pack

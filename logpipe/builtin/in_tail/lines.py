@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Iterable
 from itertools import compress
 from typing import Final, NamedTuple
 
-from logpipe import EventBatch, Host, InvalidSetting, Parsed, ParseError, Receipt, Record, Time
+from logpipe import EventBatch, Host, Parsed, ParseError, Receipt, Record, Time
+from logpipe.builtin.encodings import codec_of
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.table import Trail
 from logpipe.builtin.message_limit import MessageLimit, shortened
 from logpipe.codec import escaped, text_or_bytes
-
-_RUBY_NAMES: Final = {
-    "ascii-8bit": "",
-    "binary": "",
-    "us-ascii": "",
-    "ascii": "",
-    "utf-8": "",
-    "utf8": "",
-    "utf-8-mac": "",
-    "utf8-mac": "",
-    "windows-31j": "cp932",
-    "cswindows31j": "cp932",
-    "sjis": "cp932",
-    "eucjp": "euc_jp",
-    "eucjp-ms": "euc_jp",
-    "cp51932": "euc_jp",
-    "euckr": "euc_kr",
-    "euctw": "euc_tw",
-    "macjapanese": "shift_jis",
-}
-"""Encodings by Ruby's names where Python has another; empty for those that parsers read as they are."""
 
 _WITHOUT_MARK: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
 """Codecs that write no byte order mark before each text, for those that do."""
@@ -169,23 +148,10 @@ def line_format(encoding: str | None, from_encoding: str | None) -> Lines:
     """
     for param, name in (("encoding", encoding), ("from_encoding", from_encoding)):
         if name is not None:
-            _codec(name, param)
+            codec_of(name, param)
     source = from_encoding or encoding
-    codec = _codec(source, "encoding") if source else ""
+    codec = codec_of(source, "encoding") if source else ""
     return TranscodedLines(codec, converts=from_encoding is not None) if codec else Lines()
-
-
-def _codec(name: str, param: str) -> str:
-    """Return Python's name of an encoding, empty where nothing is to be done."""
-    known = _RUBY_NAMES.get(name.lower())
-    if known is not None:
-        return known
-    try:
-        codec = codecs.lookup(name)
-        "\n".encode(codec.name)
-    except (LookupError, ValueError, TypeError):
-        raise InvalidSetting(f'unknown encoding name "{name}": write UTF-8, Shift_JIS, …', param=param) from None
-    return "" if codec.name in {"utf-8", "ascii"} else codec.name
 
 
 def whole_lines(data: bytes, start: int, limit: int) -> tuple[int, int]:

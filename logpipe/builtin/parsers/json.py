@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 import orjson
 
 from logpipe import Parsed, ParseError, Record, Time, param
-from logpipe.codec import FieldParser, ParseOptions, TimeType, escaped, unescape_values
+from logpipe.builtin.parsers.splitting import JsonSplitter
+from logpipe.codec import FieldParser, ParseOptions, Splitter, TimeType, escaped, unescape_values
 
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG: Final = b"0" * 19
@@ -60,6 +61,10 @@ class JsonParser(FieldParser[JsonOptions], type="json"):
     surrogates, NaN) or would change (integers over 64 bits) are read by Python's own parser. A text with bytes that are
     not UTF-8 is kept as bytes; in names they become U+FFFD.
     """
+
+    def splitter(self) -> Splitter:
+        """Return what cuts a stream where a value ends, which may have several lines, or share one with others."""
+        return JsonSplitter()
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the events of one line.

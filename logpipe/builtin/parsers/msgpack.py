@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgpack
 
 from logpipe import Parsed, ParseError, Record, Time
-from logpipe.codec import FieldParser, ParseOptions, readable, text_or_bytes, unescape_values
+from logpipe.builtin.parsers.splitting import MsgpackSplitter
+from logpipe.codec import FieldParser, ParseOptions, Splitter, readable, text_or_bytes, unescape_values
 from logpipe.ruby import to_s
 
 _EVENT_TIME: Final = 0
@@ -27,6 +28,10 @@ class MsgpackParser(FieldParser[MsgpackOptions], type="msgpack"):
     from sockets. Unlike in fluentd, what a message breaks off is not joined to the next one, which may be somebody
     else's: such a message is refused as a whole.
     """
+
+    def splitter(self) -> Splitter:
+        """Return what cuts a stream where a value ends."""
+        return MsgpackSplitter()
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the events of one message, whose bytes are escaped as `surrogateescape` does it.

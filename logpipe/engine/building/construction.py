@@ -109,8 +109,17 @@ class Construction:
             failed = failed or diagnostic.severity == "error"
             report(diagnostic)
 
-        chunk_key = cls.buffer_argument if issubclass(cls, Output) else ""
-        self.rewrites += convert(element, cls.compat, report=watch, keep=cls.compat_kept, default_chunk_key=chunk_key)
+        chunk_key = ""
+        if issubclass(cls, Output):
+            chunk_key = cls.buffer_argument if cls.compat_chunk_key is None else cls.compat_chunk_key
+        self.rewrites += convert(
+            element,
+            cls.compat,
+            report=watch,
+            keep=cls.compat_kept,
+            default_chunk_key=chunk_key,
+            own=cls.compat_own,
+        )
         set_dialect(element, cls.options_class, compat=self._compat, is_old=self._is_old)
         try:
             options = cls.options_class.read(element, watch, find=self.find, strict=self._strict)
