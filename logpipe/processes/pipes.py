@@ -35,6 +35,7 @@ class PipeEnd:
         """Close it; whoever waits for it goes on. Safe to call twice."""
         if self._descriptor < 0:
             return
+        self._closing()
         if self._waiting is not None:
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._descriptor)
@@ -43,6 +44,9 @@ class PipeEnd:
                 self._waiting.set_result(None)
         os.close(self._descriptor)
         self._descriptor = -1
+
+    def _closing(self) -> None:
+        """Look at what cannot be seen afterwards."""
 
     async def _ready(self, *, to_write: bool) -> None:
         """Wait until it can be read or written, or is closed."""
@@ -80,6 +84,8 @@ class ReadEnd(PipeEnd):
 class WriteEnd(PipeEnd):
     """Where what a child reads goes in."""
 
+    _unread_at_close = 0
+
     async def write(self, data: bytes) -> None:
         """Return when the kernel has all of it.
 
@@ -96,13 +102,16 @@ class WriteEnd(PipeEnd):
                 await self._ready(to_write=True)
 
     def unread(self) -> int:
-        """Return how many bytes nobody has read yet; 0 where the system does not say it, and when it is closed."""
+        """Return how many bytes nobody has read, or had when it was closed; 0 where the system does not say it."""
         if self._descriptor < 0:
-            return 0
+            return self._unread_at_close
         found = array.array("i", [0])
         with suppress(OSError):
             fcntl.ioctl(self._descriptor, termios.FIONREAD, found)
         return found[0]
+
+    def _closing(self) -> None:
+        self._unread_at_close = self.unread()
 
     async def drained(self, is_over: Callable[[], bool]) -> bool:
         """Wait until all was read, or `is_over` says that nobody reads any more; returns whether it was read."""

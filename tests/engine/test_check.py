@@ -102,9 +102,9 @@ BROKEN = {
         "invalid-pattern",
     ),
     "a plugin of fluentd's": (
-        "<source>\n  @type gc_stat\n</source>\n",
+        "<match a>\n  @type stream\n</match>\n",
         [
-            '2:9: error: <source>: unknown input plugin "gc_stat" (fluentd has it and logpipe does not yet: `logpipe'
+            '2:9: error: <match a>: unknown output plugin "stream" (fluentd has it and logpipe does not yet: `logpipe'
             " plugins` lists what is installed)"
         ],
         "unknown-plugin",
