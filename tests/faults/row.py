@@ -14,6 +14,7 @@ _MODULES: Final = (
     "disks",
     "stored",
     "process",
+    "commands",
     "rotation",
     "content",
     "discovery",

@@ -17,7 +17,7 @@ from logpipe.testing import pipeline, wait_for
 from tests.faults import texts
 from tests.faults.outcome import Impossible
 from tests.faults.process import sample
-from tests.faults.row import row, waiting
+from tests.faults.row import row
 from tests.faults.trial import Lab, Trial, needs
 
 LINES: Final = 200
@@ -298,8 +298,6 @@ def _removed_with_backlog(lab: Lab) -> None:
         trial.wait_for_all()
         trial.end(logpipe)
 
-
-waiting(54, "exec child floods stderr, ignores SIGTERM, forks, exits", waits_for="exec inputs and outputs")
 
 WORKERS: Final = """\
 <system>
