@@ -235,6 +235,8 @@ class Way(NamedTuple):
     """Gives the new tag for a tag, any text for a part that only the event shows; None if such an event is dropped."""
     condition: tuple[str | None, ...] = ()
     """What decides whether an event takes it; ways with the same condition are taken by the same events."""
+    may_drop: bool = False
+    """Whether events may be dropped on it for reasons that no section shows: then no circle is certain."""
 
 
 class Output(Plugin[O]):

@@ -309,7 +309,10 @@ def test_what_cannot_be(conf: str, said: str) -> None:
 
 
 async def test_a_circle_is_said() -> None:
-    """A tag that comes back to the same commands."""
-    with pytest.raises(ConfigError, match="circle"):
-        async with pipeline(through(f"command cat\ntag in.again\n{JSON}")):
-            pass
+    """A tag that comes back to the same commands, which may drop it."""
+    source = "<source>\n@type sample\ntag in.a\nrate 0\n</source>\n"
+    for tag, count in (("in.again", 1), ("out", 0)):
+        async with pipeline(source + through(f"command cat\ntag {tag}\n{JSON}")) as running:
+            said = [str(each) for each in running.warnings if each.code == "routing-circle"]
+            assert len(said) == count
+            assert all("events may go round for ever" in text for text in said)

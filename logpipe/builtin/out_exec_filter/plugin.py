@@ -52,7 +52,7 @@ class ExecFilter(Output[ExecFilterOptions], type="exec_filter"):
     def ways(cls, element: Element) -> Iterable[Way]:
         """Return the way of what commands write, where its tag is written down."""
         tag = element.get("tag")
-        return () if tag is None else (Way("", lambda _: tag),)
+        return () if tag is None else (Way("", lambda _: tag, may_drop=True),)
 
     async def start(self) -> None:
         """Start the commands."""

@@ -173,7 +173,7 @@ class _Routes:
         is_certain = (
             (start.is_real or all(_takes_all(step.place) for step in circle))
             and len(retags) <= (0 if start.is_own else 1)
-            and not any(step.is_filtered for step in circle)
+            and not any(step.is_filtered or step.way.may_drop for step in circle)
         )
         first = circle[0]
         names = " to ".join([*(step.place.router for step in circle), circle[-1].way.label])
