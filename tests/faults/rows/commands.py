@@ -163,6 +163,6 @@ cat "$1" >> {folder}/out/out.log
             trial.wait_for_all()
         said = trial.said
         trial.fired("hung", when="has not ended within command_timeout" in said)
-        trial.fired("failed", when="status=3" in said and "SIGKILL" in said)
+        trial.fired("failed", when="status=3" in said and ("SIGKILL" in said or "status=137" in said))
         trial.end(logpipe)
         trial.wait(lambda: _all_gone(trial), "all commands to go")
