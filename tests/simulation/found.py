@@ -9,6 +9,10 @@ from tests.simulation.trial import Schedule
 FOUND: Final = (
     # a folder that was away for longer than a minute: all of the file came once more
     ("absent", Schedule(("away", "wait:70"), 3.0)),
+    # what lay in a folder was forgotten while it was away: a rotated file came once more
+    ("absent", Schedule(("rotate", "away", "rotate"), 3.0)),
+    # a file that was let go while its folder was away was not read on when it came back under another name
+    ("absent", Schedule(("away", "append", "rotate"), 3.0)),
     # a rotated file that is followed by its own name was forgotten before that name was followed
     ("glob", Schedule(("rotate", "crash", "stop", "rotate"), 0.6, 161)),
     # the list of a folder that was written before it was complete made a stranger's file a rotated one

@@ -152,7 +152,7 @@ class Writer:
             file.left_at = self._timeline.elapsed
             if file.half:
                 self.fragments.add(file.half)
-            if not file.known or self.at != self.folder:  # nobody saw it go
+            if not file.known or (self.at != self.folder and not file.settled):  # nobody saw it go
                 file.known = False
                 self._doubt(file)
         elif self._follows(new):

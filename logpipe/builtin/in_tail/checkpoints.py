@@ -235,6 +235,9 @@ class FolderLooks:
         """Take what lies in a folder for what is known of it; returns what is new there since the survey before."""
         folder = self._folders.by_base[base]
         first = not folder.looked_at
+        if not seen.there:  # it is away: what lay there is known on, for when it comes back
+            folder.changed = seen.changed
+            return Fresh({}, folder.looked_at, listed=not first, first=first)
         before, listed = FolderLook(folder.looked_at, frozenset(self._folders.known(base))), True
         if first:
             listed = base in self.saved.folders
@@ -297,11 +300,9 @@ class FolderLooks:
 
 INTERVAL: Final = 0.5
 """Seconds between two writes while positions move."""
-
 LONGEST_INTERVAL: Final = 10.0
 SHARE: Final = 20
 """Writing may take one part in this many of the time."""
-
 AFTER_ERROR: Final = 5.0
 
 
@@ -316,7 +317,6 @@ class Checkpoints:
         """Set while there is something to write."""
         self._writing = threading.Lock()
         self._newest = 0
-        """Number of the last write that was asked for."""
         self._failing = False
         self._failures = host.counter("position_write_errors", "Writes of pos_file that failed.")
 
@@ -356,9 +356,8 @@ class Checkpoints:
             await self.due.wait()
             began = self._host.clock.monotonic()
             await self.save()
-            took = self._host.clock.monotonic() - began
-            pause = AFTER_ERROR if self._failing else min(LONGEST_INTERVAL, max(INTERVAL, SHARE * took))
-            await self._host.clock.sleep(pause)
+            pause = min(LONGEST_INTERVAL, max(INTERVAL, SHARE * (self._host.clock.monotonic() - began)))
+            await self._host.clock.sleep(AFTER_ERROR if self._failing else pause)
 
     async def save(self) -> None:
         """Write what is settled now; what cannot be written is kept in memory and tried again."""
@@ -387,11 +386,12 @@ class Checkpoints:
             self.file.save(entries, looks)
 
     def _say_failure(self, error: Exception) -> None:
-        if self._failing:
-            return
+        if not self._failing:
+            text = (
+                "pos_file %s cannot be written: %s. Events go on; after a crash those since the last write come twice"
+            )
+            self._host.log.warning(text, self.file.path, error)
         self._failing = True
-        text = "pos_file %s cannot be written: %s. Events go on; after a crash those since the last write come twice"
-        self._host.log.warning(text, self.file.path, error)
 
     async def stop(self) -> None:
         """Write a last time and let the file go; safe to call twice, and without `load`."""

@@ -55,6 +55,8 @@ class Survey(NamedTuple):
     """All names, sorted."""
     inodes: dict[int, list[str]]
     """Names by inode, as the folder has them."""
+    there: bool = True
+    """Whether it could be listed."""
 
 
 async def in_one_visit(host: Host, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
@@ -96,16 +98,17 @@ def survey(base: str) -> Survey:
     rotated: dict[str, Who] = {}
     inodes: dict[int, list[str]] = {}
     names: list[str] = []
-    changed = changed_at(base)
+    changed, there = changed_at(base), False
     with contextlib.suppress(OSError), os.scandir(base or ".") as entries:
         for entry in entries:
             names.append(entry.name)
             inodes.setdefault(entry.inode(), []).append(entry.name)
+        there = True
     for name in names:
         if looks_rotated(name) and (who := who_is(base + name)) is not None:
             rotated[name] = who
     names.sort()
-    return Survey(looked_at, changed, rotated, names, inodes)
+    return Survey(looked_at, changed, rotated, names, inodes, there)
 
 
 def changed_at(base: str) -> int:

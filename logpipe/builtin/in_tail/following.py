@@ -15,7 +15,7 @@ from typing import Final
 from logpipe import Host
 from logpipe.builtin.in_tail import disk
 from logpipe.builtin.in_tail.checkpoints import FolderLooks
-from logpipe.builtin.in_tail.decide import Ask, Candidate, Place, Rules, SeveralLooks, begin, decide
+from logpipe.builtin.in_tail.decide import Ask, Candidate, Place, Rules, begin, decide
 from logpipe.builtin.in_tail.disk import Looker, Status, Survey, in_one_visit
 from logpipe.builtin.in_tail.folders import (
     Folders,
@@ -32,6 +32,7 @@ from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import Identity
 from logpipe.builtin.in_tail.options import TailOptions
 from logpipe.builtin.in_tail.registry import Registry
+from logpipe.builtin.in_tail.several_looks import SeveralLooks
 from logpipe.builtin.in_tail.table import MOST_FINISHED, Trail
 from logpipe.builtin.in_tail.watch import Watch
 
@@ -177,16 +178,15 @@ class Following:
     def _affected(self, told: Happened, ends: Iterable[str]) -> dict[str, None]:
         """Return the paths that have to be looked at again after what was told."""
         again = self._paths_at(told)
-        if told.moved:
-            again.update({path: None for path in ends if any(member in told.moved for member in self._came_to(path))})
+        again.update({path: None for path in ends if any(member in told.moved for member in self._came_to(path))})
         return again
 
     async def _changed(self, listed: Collection[str], told: Happened) -> dict[str, None]:
-        """Return the folders in which something came or went since they were listed, or that never were."""
+        """Return the folders in which something came or went since they were listed, or that never could be."""
         times = await in_one_visit(self._host, disk.changed_at, listed)
         left = {base for base, _ in told.left}
         known = ((base, time, self.folders.by_base[base]) for base, time in zip(listed, times, strict=True))
-        return {base: None for base, time, at in known if not at.looked_at or base in left or time != at.changed}
+        return {base: None for base, time, at in known if base in left or time != at.changed}
 
     async def _prepare(self, paths: Iterable[str]) -> tuple[dict[str, Key], set[str]]:
         """Watch the folders on the way to files before they are opened.
@@ -246,8 +246,7 @@ class Following:
 
     def _note_opened(self, places: Iterable[Place], happened: Happened) -> None:
         for place in places:
-            live = self.table.live(place.path)
-            known = live.identity if live is not None else None
+            known = live.identity if (live := self.table.live(place.path)) is not None else None
             opened = {each.identity for each in place.files if each.file is not None and each.identity != known}
             happened.opened.setdefault(place.path, set()).update(opened)
 
@@ -259,6 +258,7 @@ class Following:
         new = [place for place in places if place.path not in self.table.by_path]
         for place in places:
             self.registry.note_error(place.path, place.error)
+        await self.registry.read_on(known, self.looker)
         self.registry.act(decide(self.table, known, self.rules), [each for place in known for each in place.files])
         if new:
             arrived = {place.path for place in new if place.hops and self.looks.has_arrived(self.end_of(place.hops))}

@@ -10,8 +10,19 @@ from typing import Final
 
 from logpipe import Host
 from logpipe.builtin.in_tail.accounting import Books
-from logpipe.builtin.in_tail.decide import Action, Follow, Lost, PassOver, ReadBefore, SetAside, TakeOver
-from logpipe.builtin.in_tail.disk import in_one_visit
+from logpipe.builtin.in_tail.decide import (
+    Action,
+    Follow,
+    Lost,
+    PassOver,
+    Place,
+    ReadBefore,
+    ReadOn,
+    SetAside,
+    TakeOver,
+    read_on,
+)
+from logpipe.builtin.in_tail.disk import Looker, in_one_visit
 from logpipe.builtin.in_tail.folders import Found, close
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.builtin.in_tail.logfile import Identity, Look
@@ -71,6 +82,9 @@ class Registry:
                 case ReadBefore(_, file, offset, successor):
                     taken.add(id(file))
                     self.read_before(trail, file, offset, successor)
+                case ReadOn(_, file, generation):
+                    taken.add(id(file))
+                    self._read_on(trail, file, generation)
                 case Follow(_, file, offset):
                     taken.add(id(file))
                     self._follow(trail, file, offset)
@@ -85,6 +99,17 @@ class Registry:
                 self.settled(trail)
                 self.wake(trail)
         close(each for each in found if id(each) not in taken)
+
+    async def read_on(self, places: Iterable[Place], looker: Looker) -> None:
+        """Read on what was let go while its path led nowhere, if that leads to another file now and more is there.
+
+        So it is where a folder was away for a while, or where nobody makes a new file for long.
+        """
+        ends = {place.path: place.now.identity for place in places if place.now is not None}
+        last = [(path, left) for path in ends if (left := self.table.left(path)) is not None and not left.gone]
+        rows = [left.saved_as(path) for path, left in last if left.identity != ends[path]]
+        found = await self._host.in_thread(looker.rows, rows, {}, set(ends.values())) if rows else []
+        self.act(read_on(self.table, found), [row.found for row in found if row.found is not None])
 
     def replace(self, trail: Trail, live: Generation) -> None:
         """Note that a path no longer leads to its live generation."""
@@ -143,6 +168,12 @@ class Registry:
         else:
             close([found])
         self._host.log.info("following tail of %s", trail.name)
+
+    def _read_on(self, trail: Trail, found: Found, generation: Generation) -> None:
+        self.table.resume(trail, generation, found.path, now=self._host.clock.monotonic())
+        self.books.regain(trail, generation)
+        self.files.hold(generation, found.file)
+        self._host.log.info("reading what was added to %s, which was %s", shown(found.path), trail.name)
 
     def _refuse(self, path: str, message: str) -> None:
         """Say once what is not done for a path."""

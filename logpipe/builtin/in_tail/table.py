@@ -241,6 +241,12 @@ class Table:
         self.by_path[trail.path] = trail
         self.owners[generation.identity, generation.born] = (trail, generation)
 
+    def left(self, path: str) -> Generation | None:
+        """Return what a path that leads nowhere led to, if that was let go."""
+        trail = self.by_path.get(path)
+        last = trail.generations[-1] if trail is not None and trail.generations else None
+        return last if last is not None and last.finished else None
+
     def set_aside(self, trail: Trail, live: Generation, *, now: float) -> None:
         """Note that a path leads to its live generation no more."""
         live.replaced_at = now
@@ -260,6 +266,12 @@ class Table:
         generation.pending = True
         trail.generations.append(generation)
         self._own(trail, generation)
+
+    def resume(self, trail: Trail, generation: Generation, path: str, *, now: float) -> None:
+        """Note that something is to be read of a rotated generation that was finished, at `path`."""
+        generation.inode_path = path
+        generation.nameless = generation.kept = generation.closing = generation.finished = False
+        self.set_aside(trail, generation, now=now)
 
     def finish(self, generation: Generation) -> None:
         """Note that nothing more is read of a generation; it stays until its receipts have settled."""

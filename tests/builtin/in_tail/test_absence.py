@@ -68,6 +68,61 @@ async def test_a_link_that_comes_back_to_a_folder_of_which_nobody_tells(
         assert await run.lines(3) == ["1", "2", "3"]
 
 
+async def let_go(run: Any) -> None:
+    """Return when everything that was rotated, or is away, is read and let go."""
+    table = run.tail.registry.table
+    await run.tick_until(lambda: not table.replaced and all(each.finished for each in table.generations()), step=0.1)
+
+
+async def test_a_file_that_is_written_to_and_renamed_while_its_folder_is_away(tmp_path: Path, follow: Any) -> None:
+    """It is read on when the folder is there again, before what the path leads to then."""
+    logs, away = tmp_path / "logs", tmp_path / "away"
+    logs.mkdir()
+    (logs / "app.log").write_text("1\n")
+    async with follow(tmp_path, "refresh_interval 1\nrotate_wait 1", path="logs/app.log") as run:
+        await run.lines(1)
+        logs.rename(away)
+        await let_go(run)
+        run.append(away / "app.log", "2\n")
+        (away / "app.log").rename(away / "app.log.1")
+        (away / "app.log").write_text("3\n")
+        away.rename(logs)
+        await run.tick_until(lambda: len(run.host.lines) == 3)
+        await let_go_of_rotated(run)
+        assert run.host.lines == ["1", "2", "3"]
+
+
+async def let_go_of_rotated(run: Any) -> None:
+    await run.tick_until(lambda: not run.tail.registry.table.replaced, step=0.1)
+
+
+async def test_rotated_files_are_known_again_when_their_folder_was_away(tmp_path: Path, follow: Any) -> None:
+    """Under other names, too: nothing comes twice, and nothing is said of them."""
+    logs, away = tmp_path / "logs", tmp_path / "away"
+    logs.mkdir()
+    (logs / "app.log").write_text("1\n")
+    async with follow(
+        tmp_path, "enable_stat_watcher false\nrefresh_interval 1\nrotate_wait 1", path="logs/app.log"
+    ) as run:
+        await run.lines(1)
+        (logs / "app.log").rename(logs / "app.log.1")
+        (logs / "app.log").write_text("2\n")
+        await run.tick_until(lambda: len(run.host.lines) == 2)
+        await let_go_of_rotated(run)
+        await searched(run)
+        logs.rename(away)
+        await let_go(run)
+        await searched(run)
+        (away / "app.log.1").rename(away / "app.log.2")
+        (away / "app.log").rename(away / "app.log.1")
+        (away / "app.log").write_text("3\n")
+        away.rename(logs)
+        await run.tick_until(lambda: len(run.host.lines) >= 3)
+        await let_go_of_rotated(run)
+        assert run.host.lines == ["1", "2", "3"]
+        assert run.host.capture.texts("warning") == []
+
+
 def missed(run: Any) -> list[str]:
     return [text for text in run.host.capture.texts("error") if "gone before it could be opened" in text]
 

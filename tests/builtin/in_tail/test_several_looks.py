@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from logpipe.builtin.in_tail import disk
-from logpipe.builtin.in_tail.decide import Ask, Place, SeveralLooks
+from logpipe.builtin.in_tail.decide import Ask, Place
 from logpipe.builtin.in_tail.disk import Looker
 from logpipe.builtin.in_tail.folders import Found, close
 from logpipe.builtin.in_tail.logfile import Identity, LogFile
+from logpipe.builtin.in_tail.several_looks import SeveralLooks
 
 ROTATIONS = 25
 ORDER = ((1, "gone", 5), (2, "first", 9), (3, "second", 2), (4, "now", 9))
