@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.simulation.search import Found, drawn, every, search
+from tests.simulation.orders import every
+from tests.simulation.search import drawn, search
 from tests.simulation.trial import Schedule, carry_out
 from tests.simulation.worlds import WORLDS
 
@@ -39,18 +40,16 @@ def main() -> int:
             gc.freeze()
             began, used = time.monotonic(), time.process_time()
             seconds = None if given.seconds is None else given.seconds / len(worlds)
-            found: Found | None
-            if given.every:
-                count, found = search(world, enumerate(every(world)), place, seconds=seconds)
-            else:
-                seeds = itertools.count(given.seed)
-                count, found = search(world, ((n, drawn(world, n)) for n in seeds), place, seconds=seconds)
+            random = ((seed, drawn(world, seed)) for seed in itertools.count(given.seed))
+            tried = search(world, enumerate(every(world)) if given.every else random, place, seconds=seconds)
             took, used = time.monotonic() - began, time.process_time() - used
-            rate = f"{count} schedules, {60 * count / took:.0f} a minute, {60 * count / used:.0f} a minute of one core"
-            sys.stdout.write(f"{world.name}: {rate}\n")
-            if found is not None:
-                sys.stdout.write(f"{found.report()}\n")
-            failed += found is not None
+            of_all = ", all of them" if tried.is_all else ""
+            rate = f"{60 * tried.count / took:.0f} a minute, {60 * tried.count / used:.0f} a minute of one core"
+            sys.stdout.write(f"{world.name}: {tried.count} schedules{of_all}, {rate}\n")
+            if tried.found is not None:
+                sys.stdout.write(f"{tried.found.report()}\n")
+            sys.stdout.flush()
+            failed += tried.found is not None
     return 1 if failed else 0
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,12 +36,15 @@ class Found:
         )
 
 
-def every(world: World) -> Iterator[Schedule]:
-    """Yield every schedule of a world, the short ones first."""
-    for length in range(1, world.length + 1):
-        for actions in itertools.product(world.actions, repeat=length):
-            for pace in world.paces:
-                yield Schedule(actions, pace)
+@dataclass
+class Tried:
+    """What a search has come to."""
+
+    count: int
+    """Schedules."""
+    found: Found | None = None
+    is_all: bool = False
+    """Whether these were all there are."""
 
 
 def drawn(world: World, seed: int) -> Schedule:
@@ -86,16 +88,16 @@ def search(
     place: Path,
     *,
     seconds: float | None = None,
-) -> tuple[int, Found | None]:
-    """Try schedules until one fails or the time is over; returns how many were tried, and the one."""
+) -> Tried:
+    """Try schedules until one fails or the time is over."""
     count, began = 0, time.monotonic()
     for number, schedule in schedules:
         if seconds is not None and time.monotonic() - began > seconds:
-            break
+            return Tried(count)
         count += 1
         outcome = carry_out(world, schedule, place)
         if outcome.faults:
             shortened, shorter = shorten(world, schedule, place)
             outcome = shorter if shorter.faults else outcome
-            return count, Found(world, number, schedule, shortened, outcome)
-    return count, None
+            return Tried(count, Found(world, number, schedule, shortened, outcome))
+    return Tried(count, is_all=True)

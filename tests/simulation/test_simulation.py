@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.found import FOUND
+from tests.simulation.orders import every
 from tests.simulation.run import folder_in_memory
-from tests.simulation.search import drawn, every, search
+from tests.simulation.search import drawn, search
 from tests.simulation.trial import Schedule
 from tests.simulation.worlds import WORLDS
 
@@ -22,9 +23,9 @@ SECONDS = float(os.environ.get("LOGPIPE_SIMULATION_SECONDS", "0"))
 def test_what_was_found_once_stays_mended(name: str, schedule: Schedule) -> None:
     """Each schedule that showed a fault of the engine."""
     with folder_in_memory() as folder:
-        count, found = search(WORLDS[name], [(0, schedule)], Path(folder) / "place")
-    assert found is None, found.report()
-    assert count
+        tried = search(WORLDS[name], [(0, schedule)], Path(folder) / "place")
+    assert tried.found is None, tried.found.report()
+    assert tried.count
 
 
 SHORT, RANDOM = 10, 2
@@ -32,13 +33,13 @@ SHORT, RANDOM = 10, 2
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_what_is_promised_holds_in_every_order(name: str) -> None:
-    """The first of all schedules there are, and some random ones."""
+    """The first of all schedules that there are, and some random ones."""
     world = WORLDS[name]
     short = enumerate(itertools.islice(every(world), None if SECONDS else SHORT))
     long = ((seed, drawn(world, seed)) for seed in (itertools.count(1) if SECONDS else range(1, RANDOM + 1)))
     seconds = SECONDS / len(WORLDS) / 2 or None
     with folder_in_memory() as folder:
         for schedules in (short, long):
-            count, found = search(world, schedules, Path(folder) / "place", seconds=seconds)
-            assert found is None, found.report()
-            assert count
+            tried = search(world, schedules, Path(folder) / "place", seconds=seconds)
+            assert tried.found is None, tried.found.report()
+            assert tried.count

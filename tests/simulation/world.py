@@ -21,8 +21,8 @@ class World:
     """Its text; `/PLACE` is the folder."""
     actions: tuple[str, ...]
     """Out of which all orders are tried."""
-    length: int = 4
-    """Of the longest ones."""
+    lengths: tuple[int, ...] = (4, 4)
+    """Actions of the longest ones, by pace: with so many all of them are tried within minutes."""
     also: tuple[str, ...] = ()
     """What random schedules have beside them."""
     opening: tuple[str, ...] = ("append", "start", "wait")

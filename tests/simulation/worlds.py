@@ -80,6 +80,7 @@ _ALL: Final = (
         about="what happens to one followed file, and to those that it was",
         config=tail() + match(scripted()),
         actions=("append", "half", "rotate", "cut", "delete", "create", "restart"),
+        lengths=(4, 3),
         also=(*WRITING, *RUNNING, "crash:7", "append:app.log.1"),
     ),
     World(
@@ -87,6 +88,7 @@ _ALL: Final = (
         about="the same where inotify reports nothing",
         config=tail(settings="read_from_head true\n  enable_stat_watcher false") + match(scripted()),
         actions=("append", "rotate", "create", "move", "restart", "tick"),
+        lengths=(5, 3),
         also=(*WRITING, *RUNNING, "crash:7"),
     ),
     World(
@@ -96,6 +98,7 @@ _ALL: Final = (
         opening=("append:app.log.1", "append", "wait:60", "start", "wait"),
         from_end=True,
         actions=("append", "sibling", "rotate", "restart", "crash", "reload"),
+        lengths=(4, 3),
         also=(*RUNNING, "crash:7"),
     ),
     World(
@@ -106,6 +109,7 @@ _ALL: Final = (
         excluded=("app.log.9",),
         opening=("append:app.log:5", "append:app.log.9", "start", "wait"),
         actions=("append", "rotate", "move", "append:app.log.1", "stop", "start"),
+        lengths=(5, 3),
         also=(*RUNNING, "append:app.log.9", "crash:7", "delete:app.log.1"),
     ),
     World(
@@ -113,6 +117,7 @@ _ALL: Final = (
         about="the folder is away and comes back: a disk that is mounted late",
         config=tail() + match(scripted()),
         actions=("append", "away", "back", "stop", "start", "rotate"),
+        lengths=(6, 3),
         also=(*RUNNING, "crash:7", "die:2", "wait:70"),
     ),
     World(
@@ -123,6 +128,7 @@ _ALL: Final = (
         opening=("today", "start", "wait"),
         actions=("today", "day", "stop", "start", "yesterday"),
         paces=(3.0,),
+        lengths=(5,),
         also=(*RUNNING, "crash:7"),
     ),
     World(
@@ -138,6 +144,7 @@ _ALL: Final = (
         outputs=("a", "b"),
         keeps=True,
         actions=("append", "rotate", "out:fail1:a", "out:lost:b", "restart", "crash:3", "die:2"),
+        lengths=(4, 3),
         also=(*CRASHES, *MOODS, *RUNNING, "out:fail:a", "out:silent:b", "eio:fdatasync", "full:a", "full:b", "space"),
     ),
     World(
@@ -147,6 +154,7 @@ _ALL: Final = (
         keeps=True,
         slack=frozenset({"repeats", "letters"}),
         actions=("append", "power", "power:1", "power:2", "power:4", "rotate"),
+        lengths=(4, 2),
         also=("power:3", "power:5", "power:7", "power:9", "poison", "out:fail", "out:ok", "full", "space", *RUNNING),
     ),
     World(
@@ -155,6 +163,7 @@ _ALL: Final = (
         about="events that are refused become dead letters, on a disk that fills up",
         config=tail() + match(scripted()),
         actions=("poison", "append", "full:letters", "space", "restart", "power"),
+        lengths=(4, 3),
         also=("eio:fdatasync", "eio:write", "out:refuse", "power:1", "power:2", "power:4", *CRASHES, *MOODS, *RUNNING),
     ),
     World(
@@ -164,6 +173,7 @@ _ALL: Final = (
         rescue=("rescue",),
         slack=frozenset({"letters"}),
         actions=("poison", "append", "out:refuse:out", "out:ok", "restart", "crash:7"),
+        lengths=(4, 3),
         also=("out:fail:rescue", "out:refuse:rescue", "full:letters", "space", *CRASHES, *MOODS, *RUNNING),
     ),
     World(
@@ -172,6 +182,7 @@ _ALL: Final = (
         config=tail() + match(scripted(more="retry_max_times 2\n    chunk_limit_size 500")),
         opening=("append", "start", "wait", "out:fail"),
         actions=("append:app.log:6", "wait:6", "out:ok", "restart", "full:letters"),
+        lengths=(5, 3),
         also=("append", "space", "out:fail", "out:fail1", *CRASHES, *RUNNING),
         paces=(0.0, 1.5),
         slack=frozenset({"letters"}),
@@ -184,6 +195,7 @@ _ALL: Final = (
         + "<filter t>\n  @type picky\n</filter>\n"
         + match(scripted()),
         actions=("append", "poison:app.log:20", "poison", "full:letters", "space", "restart", "eio:fdatasync"),
+        lengths=(4, 3),
         also=("eio:write", "power", "power:2", "rotate", *CRASHES, *RUNNING),
     ),
     World(
@@ -191,9 +203,9 @@ _ALL: Final = (
         about="a file that is cut and written anew, and a crash at any step on the disk",
         config=tail() + match(scripted()),
         actions=("append:app.log:2", "cut", *(f"die:{number}" for number in range(1, 13))),
-        length=3,
         paces=(0.0, 0.6),
         slack=frozenset({"repeats"}),
+        lengths=(3, 2),
         also=("append", "rotate", *RUNNING),
     ),
     World(
@@ -204,6 +216,7 @@ _ALL: Final = (
         + match(scripted(arg="time", buffer="@type memory\n    timekey 1d\n    timekey_wait 0")),
         opening=("when:1900000000", "start", "wait"),
         actions=("when:1900000000", "when:-62167219201", "when:1e18", "flush", "restart", "crash"),
+        lengths=(3, 3),
         also=(*RUNNING, "out:fail1", "crash:7"),
         ordered=False,
     ),
@@ -215,6 +228,7 @@ _ALL: Final = (
             scripted(more="chunk_limit_size 1000\n    total_limit_size 4000\n    overflow_action drop_oldest_chunk")
         ),
         actions=("append:app.log:40", "append", "restart", "rotate", "crash"),
+        lengths=(4, 3),
         also=(*RUNNING, "crash:7"),
     ),
 )
