@@ -14,17 +14,20 @@ import os
 import random
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self, TypeVar
 
 from tests.simulation.timeline import Crash, Timeline
+
+T = TypeVar("T")
 
 Image = dict[str, bytes | None]
 """Contents by path below the folder; None for a folder."""
 
 _HOOKED: Final = (
-    "open", "write", "writev", "fsync", "fdatasync", "rename", "replace", "unlink", "ftruncate", "mkdir"
+    "open", "write", "writev", "fsync", "fdatasync", "rename", "replace", "unlink", "ftruncate", "mkdir",
+    "scandir", "listdir",
 )  # fmt: skip
 
 
@@ -39,6 +42,7 @@ class Disk:
     def __init__(self, folder: Path, timeline: Timeline) -> None:
         self.folder = folder
         self._prefix = f"{folder}/"
+        self._around = f"{folder.parent}/"
         self._timeline = timeline
         self.full: tuple[str, ...] = ()
         """What paths begin with, below the folder, that have no room; `""` is all of it."""
@@ -54,6 +58,8 @@ class Disk:
         """Whether a crash is a program's and not a machine's: then what was not synced is there all the same."""
         self.rng: random.Random | None = None
         """Decides what of the rest survives a power cut; without it nothing does."""
+        self.listing: random.Random | None = None
+        """Decides in which order folders are listed, those of the log files, too; without it that is by name."""
         self.left: Image | None = None
         """What was there when the program ended at a step."""
         self._contents: dict[int, bytes] = {}
@@ -169,6 +175,31 @@ class Disk:
 
         return call
 
+    def _scandir(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any = ".") -> Any:
+            if not self._is_around(path):
+                return real(path)
+            with real(path) as entries:
+                return _Entries(self._in_some_order(entries, key=lambda entry: entry.name))
+
+        return call
+
+    def _listdir(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any = ".") -> Any:
+            found = real(path)
+            return self._in_some_order(found, key=str) if self._is_around(path) else found
+
+        return call
+
+    def _in_some_order(self, found: Iterable[T], key: Callable[[T], str]) -> list[T]:
+        some = sorted(found, key=key)
+        if self.listing is not None:
+            self.listing.shuffle(some)
+        return some
+
+    def _is_around(self, path: Any) -> bool:
+        return isinstance(path, (str, os.PathLike)) and f"{os.fspath(path)}/".startswith(self._around)
+
     def _step(self, call: str, path: Any) -> None:
         if self._is_being_restored:
             return
@@ -281,6 +312,16 @@ class Disk:
 
     def _note_folder(self, folder: Path) -> None:
         self._entries[folder.stat().st_ino] = {entry.name: entry.inode() for entry in os.scandir(folder)}
+
+
+class _Entries(list[T]):
+    """What `os.scandir` returns."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
 
 def _content(path: str) -> bytes:

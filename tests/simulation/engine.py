@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -67,7 +68,8 @@ class _Said(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = "" if not record.exc_info else f" {record.exc_info[1]!r}"
-        self.lines.append((self._timeline.elapsed, record.levelname.lower(), record.getMessage() + error))
+        record.msg, record.args, record.exc_info = record.getMessage() + error, None, None  # pytest keeps the record
+        self.lines.append((self._timeline.elapsed, record.levelname.lower(), record.msg))
 
 
 class Engine:
@@ -90,6 +92,8 @@ class Engine:
         self.graph: Graph | None = None
         self._task: asyncio.Task[None] | None = None
         self._descriptors: set[str] = set()
+        self._ended: list[weakref.ref[Graph]] = []
+        """Graphs that have ended in order."""
 
     @property
     def runs(self) -> bool:
@@ -156,6 +160,21 @@ class Engine:
                 _close(int(number))
         self._disk.restore()
 
+    def held(self) -> Iterator[str]:
+        """Say which buffers hold anything: for when all was delivered."""
+        for outlet in () if self.graph is None else self.graph.outlets:
+            values = outlet.host.metrics.gauges
+            size = sum(values[name]() for name in ("buffer_total_queued_size", "buffer_stage_byte_size"))
+            if size:
+                yield f"a buffer counts {size:.0f} bytes though all was delivered"
+
+    def kept(self) -> Iterator[str]:
+        """Say how many graphs are still in memory though they have ended."""
+        gc.collect()
+        count = sum(each() is not None for each in self._ended)
+        if count:
+            yield f"{count} graphs that have ended are still in memory"
+
     # ---- inside
 
     def _build(self) -> Graph:
@@ -196,6 +215,7 @@ class Engine:
             self.problems.append(f"it has not stopped after {took:.0f} seconds")
         elif took > limit:
             self.problems.append(f"stopping took {took:.1f} seconds, more than {limit:.1f}")
+        self._ended.append(weakref.ref(graph))
         self._look_at_task(ends=True)
         ledger = graph.ledger()
         if ledger.unexplained:

@@ -77,6 +77,8 @@ class Trial(Actions):
         self.writer = Writer(logs, follows, world.leaves_out, self.timeline)
         self.writer.from_end = world.from_end
         self.disk = Disk(state, self.timeline)
+        if schedule.seed is not None:
+            self.disk.listing = random.Random(f"listing {schedule.seed}")
         self.engine = Engine(world.config.replace(PLACE, str(place)), self.timeline, self.disk)
         names = (*world.outputs, *world.rescue)
         self.peers = {name: Peer(name, self.timeline) for name in names}
@@ -188,11 +190,28 @@ class Trial(Actions):
             if file.half and self.world.wants(name, self.timeline.now()):
                 self.writer.append(name)
         self.do_start()
+        self._wait_for_all()
+        if self.missing():  # what came and went while nobody looked is read when its path leads somewhere again
+            self._make_followed()
+            self._wait_for_all()
+        self.pass_time(SETTLING)
+        if self.engine.runs and not self.missing() and "held" not in self.world.slack:
+            self.faults += self.engine.held()
+        self.do_stop()
+        if not self.timeline.is_stuck:
+            self.faults += self.engine.kept()
+
+    def _wait_for_all(self) -> None:
         until = self.timeline.elapsed + self.world.patience
         while self.timeline.elapsed < until and self.missing() and not self.timeline.is_stuck:
             self.pass_time(1.0)
-        self.pass_time(SETTLING)
-        self.do_stop()
+
+    def _make_followed(self) -> None:
+        """Make the files whose names the configuration has, as their programs do sooner or later."""
+        for name in self.world.follows:
+            if not set("*?[%") & set(name):
+                self.events.append((self.timeline.elapsed, f"create:{name}"))
+                self.writer.create(name)
 
     def missing(self) -> list[Line]:
         """Return what must arrive and is not there."""
