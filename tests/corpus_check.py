@@ -47,7 +47,6 @@ REFUSED_HERE: Final = {
     "an endpoint without a host, as its variable is not set, leads nowhere": (
         "wild/leads-su+haproxy-tdagent-sentry__td-agent_td-agent.conf",
     ),
-    "stdout writes json and hash only so far": ("fluentd-examples/copy_roundrobin.conf",),
     "kinds of storage are no plugins here": (
         "docs/old__docs__v1.0__storage-plugin-overview.txt__1.conf",
         "docs/storage__README.md__1.conf",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from logpipe.config.conversion import FileMode, Seconds, Size, converter
-from logpipe.config.diagnostic import Position
+from logpipe.config.diagnostic import Diagnostic, Position, error, warning
 from logpipe.config.element import Element
 from logpipe.errors import LogpipeError
 
@@ -22,6 +22,11 @@ class _Required:
     def __repr__(self) -> str:
         return "REQUIRED"
 
+
+ENGINE_PARAMS: Final = frozenset(
+    {"@type", "@id", "@label", "@log_level", "type", "id", "log_level", "slow_flush_log_threshold", "time_as_integer"}
+)
+"""Parameters that every plugin section may hold and that the engine reads."""
 
 REQUIRED: Final = _Required()
 """Stands for the default of a required setting."""
@@ -53,6 +58,24 @@ class InvalidSetting(LogpipeError):  # noqa: N818 - also yielded as a finding, n
 
 Defaults: TypeAlias = Mapping[str, str | None] | Callable[[Element], Mapping[str, str | None]]
 """What parameters of a section are that nobody wrote, None for nil; or what returns it for a section as it stands."""
+
+
+def as_diagnostic(element: Element, invalid: InvalidSetting) -> Diagnostic:
+    """Return the diagnostic of an invalid setting, with the place of its parameter."""
+    param = element.params.get(invalid.param)
+    place = element.position
+    if param is not None:
+        place = param.place(invalid.offset) if invalid.offset else param.value_position
+    position = invalid.position or place
+    message = f"{describe(element)}: {invalid}"
+    if invalid.severity == "warning":
+        return warning("doubtful-parameter", message, position)
+    return error("invalid-parameter", message, position)
+
+
+def describe(element: Element) -> str:
+    """Return how messages name a section: `<match app.**> @type kafka2`."""
+    return f"{element.title} @type {element.type}" if element.type else element.title
 
 
 @dataclass(frozen=True, slots=True)

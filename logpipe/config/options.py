@@ -18,10 +18,13 @@ from typing import Any, ClassVar, Final, Self, TypeAlias, dataclass_transform
 from logpipe.config.compat import section_of
 from logpipe.config.conversion import ambiguity, converter
 from logpipe.config.declare import (
+    ENGINE_PARAMS,
     REQUIRED,
     InvalidSetting,
     Setting,
     argument,
+    as_diagnostic,
+    describe,
     param,
     plugin_section,
     raw_section,
@@ -32,12 +35,6 @@ from logpipe.config.diagnostic import Diagnostic, Position, Report, did_you_mean
 from logpipe.config.element import Element, Param, Unset
 from logpipe.config.secrets import declared
 from logpipe.config.values import InvalidRegexpError
-
-ENGINE_PARAMS: Final = frozenset(
-    {"@type", "@id", "@label", "@log_level", "type", "id", "log_level", "slow_flush_log_threshold", "time_as_integer"}
-)
-"""Parameters that every plugin section may hold and that the engine reads."""
-
 
 PluginClass: TypeAlias = type[Any]
 """A plugin's class; the type is defined in a higher layer and cannot be imported here."""
@@ -77,6 +74,10 @@ class Options:
     """Whether what is not declared is an error: where a misspelt word would let in others."""
     extra: ClassVar[Mapping[str, str]] = {}
     """The texts of the parameters that `_extra` matches, in file order."""
+    _names: ClassVar[tuple[str, str] | None] = None
+    """A setting that names another plugin, whose settings stand in the same section, and the kind of that plugin."""
+    named: ClassVar[PluginConf | None] = None
+    """That plugin."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -134,7 +135,10 @@ class Options:
         for name, value in reader.values():
             object.__setattr__(options, name, value)
         object.__setattr__(options, "extra", reader.extra())
-        reader.report_unknown()
+        if cls._names is None:
+            reader.report_unknown()
+        elif not reader.failed:
+            object.__setattr__(options, "named", reader.named(getattr(options, cls._names[0]), *cls._names))
         if not reader.failed:
             for found in options.check():
                 invalid = found if isinstance(found, InvalidSetting) else InvalidSetting(found)
@@ -144,24 +148,6 @@ class Options:
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield what is wrong, or doubtful, in settings taken together; called when each by itself is valid."""
         return iter(())
-
-
-def as_diagnostic(element: Element, invalid: InvalidSetting) -> Diagnostic:
-    """Return the diagnostic of an invalid setting, with the place of its parameter."""
-    param = element.params.get(invalid.param)
-    place = element.position
-    if param is not None:
-        place = param.place(invalid.offset) if invalid.offset else param.value_position
-    position = invalid.position or place
-    message = f"{describe(element)}: {invalid}"
-    if invalid.severity == "warning":
-        return warning("doubtful-parameter", message, position)
-    return error("invalid-parameter", message, position)
-
-
-def describe(element: Element) -> str:
-    """Return how messages name a section: `<match app.**> @type kafka2`."""
-    return f"{element.title} @type {element.type}" if element.type else element.title
 
 
 _HINTS: Final[dict[type[Any], dict[str, Any]]] = {}
@@ -352,6 +338,20 @@ class _Reader:
         element.params |= mine.params
         read = owned.read(mine, self.report, strict=self._strict)
         return None if conf is None else replace(conf, owned=read)
+
+    def named(self, type_name: str, attribute: str, kind: str) -> PluginConf | None:
+        """Read the section once more, as that of the plugin that a setting names; what is unknown is unknown there."""
+        if self._find is None:
+            raise LookupError(f"{attribute} names a plugin: give read() a find function")
+        own = {setting.name or name for name, setting in self._cls.settings().items()}
+        params = {
+            name: replace(given, is_copy=given.is_copy or name in own) for name, given in self._element.params.items()
+        }
+        if (given := params.pop(attribute, None)) is not None:
+            params["@type"] = replace(given, name="@type")
+        conf = self._find(kind, type_name, replace(self._element, params=params), self.report)
+        self.failed = self.failed or conf is None
+        return conf
 
     def extra(self) -> dict[str, str]:
         pattern = self._cls._extra  # noqa: SLF001 - a class attribute of the class being read

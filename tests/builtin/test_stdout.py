@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from logpipe import ConfigError
 from logpipe.builtin.console import write_lines
 from logpipe.builtin.filter_stdout import StdoutFilter
 from logpipe.builtin.out_stdout import Stdout
@@ -62,6 +63,21 @@ async def test_0_12_parameters(capfdbinary: pytest.CaptureFixture[bytes]) -> Non
     async with drive(Stdout, conf) as stage:
         await stage.feed("app", {"n": 1}, times=[TIME])
         assert capfdbinary.readouterr().out == b'{"n":1,"where":"app","time":"2016"}\n'
+
+
+async def test_an_output_type_that_is_not_known() -> None:
+    """Is named with the place of the word; a setting that nobody has is warned of once, whoever reads it."""
+    with pytest.raises(ConfigError) as caught:
+        async with pipeline("<match **>\n@type stdout\n output_type  cvs\n</match>"):
+            pass
+    (found,) = caught.value.diagnostics
+    assert (found.position.line, found.position.column) == (3, 15)
+    assert "cvs" in str(found)
+    text = "<match **>\n@type stdout\n<format>\noutput_type ltsv\ntime_format %Y\nx 1\n</format>\n</match>"
+    async with pipeline(text) as running:
+        assert [each.message for each in running.warnings if "not used" in each.message] == [
+            '<format> @type ltsv: parameter "x" is not used'
+        ]
 
 
 async def test_bad_record(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from logpipe.config.buffer_options import BufferOptions
-from logpipe.config.declare import Setting
+from logpipe.config.declare import Setting, describe
 from logpipe.config.diagnostic import Report, error, warning
 from logpipe.config.element import Element
-from logpipe.config.options import PluginConf, describe
+from logpipe.config.options import PluginConf
 from logpipe.plugin import Output
 
 MANY_KEYS: Final = 4

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from logpipe.config.compat import Rewrite, convert, is_spelled_as_before
-from logpipe.config.declare import InvalidSetting
+from logpipe.config.declare import InvalidSetting, as_diagnostic, describe
 from logpipe.config.diagnostic import Diagnostic, Position, Report, did_you_mean, error
 from logpipe.config.element import Element
-from logpipe.config.options import Options, PluginConf, as_diagnostic, describe
+from logpipe.config.options import Options, PluginConf
 from logpipe.engine.building.workers import is_shared
 from logpipe.engine.hosts.host import PartBuilder, PluginHost, World
 from logpipe.engine.hosts.kinds import Stages

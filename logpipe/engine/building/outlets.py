@@ -10,10 +10,10 @@ from typing import Any, Final, TypeAlias
 
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import converter
-from logpipe.config.declare import InvalidSetting
+from logpipe.config.declare import InvalidSetting, describe
 from logpipe.config.diagnostic import error
 from logpipe.config.element import Element
-from logpipe.config.options import PluginConf, describe
+from logpipe.config.options import PluginConf
 from logpipe.engine.accounting import EMITS, MISSING, TAKEN, UNNAMED, Edge, Passing, Taker, passing
 from logpipe.engine.buffering.chunk_keys import Slices, compile_place
 from logpipe.engine.buffering.chunking import Staging

@@ -77,6 +77,12 @@ def formatted(cls: type[Formatter[Any]], conf: str, record: dict[str, Any]) -> b
             "output_type hash",
             b'2016-06-15 23:13:20.123456789 +0900 tag.a: {"message"=>"hi", "n"=>1}\n',
         ),
+        (
+            StdoutFormatter,
+            "output_type ltsv\nlabel_delimiter =",
+            b"2016-06-15 23:13:20.123456789 +0900 tag.a: message=hi\tn=1\n",
+        ),
+        (StdoutFormatter, "output_type single_value\nadd_newline false\ntime_format %H", b"23 tag.a: hi\n"),
     ],
 )
 def test_settings(cls: type[Formatter[Any]], conf: str, expected: bytes) -> None:
@@ -143,6 +149,22 @@ def test_json_is_read_back(record: dict[str, Any]) -> None:
 
 
 def test_unknown_output_type() -> None:
-    """A word that is no way to write a record is refused at start."""
-    with pytest.raises(ConfigError, match="stdout does not write csv yet: write json or hash"):
+    """A word that is no formatter is refused at start, and so is the formatter itself, which would never end."""
+    with pytest.raises(ConfigError, match="output_type stdout would never come to the record: write json"):
+        build(StdoutFormatter, "output_type stdout")
+
+
+def test_an_output_type_with_settings() -> None:
+    """Those of a formatter that is named stand in the same section, and it says what is bad for it."""
+    conf = "output_type csv\nfields n,message\ndelimiter ;\ntime_format %Y"
+    assert formatted(StdoutFormatter, conf, {"message": "hi", "n": 1}) == b'2016 tag.a: "1";"hi"\n'
+    with pytest.raises(ConfigError, match='"fields" is required'):
         build(StdoutFormatter, "output_type csv")
+    failed: list[int] = []
+    deep: list[Any] = []
+    for _ in range(2000):
+        deep = [deep]
+    batch = EventBatch("t", [0, 0, 0], [{"a": "x"}, {"a": deep}, {"a": ""}])
+    formatter = build(StdoutFormatter, "output_type msgpack\ntime_format %Y")
+    lines = formatter.format_batch(batch, lambda index, _: failed.append(index))
+    assert (lines, failed) == ([b"1970 t: \x81\xa1a\xa1x\n", b"", b"1970 t: \x81\xa1a\xa0\n"], [1])

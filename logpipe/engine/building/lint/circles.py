@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Final, NamedTuple
 
+from logpipe.config.declare import describe
 from logpipe.config.diagnostic import Diagnostic, Report, error, warning
 from logpipe.config.element import Element
-from logpipe.config.options import describe
 from logpipe.engine.building.lint.lookup import PatternIndex, input_class, output_class, stores
 from logpipe.engine.routing.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.expression.time_limit import TimeLimitExceeded

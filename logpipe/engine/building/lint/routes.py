@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
+from logpipe.config.declare import describe
 from logpipe.config.diagnostic import Diagnostic, Report, remark, warning
 from logpipe.config.element import Element
-from logpipe.config.options import describe
 from logpipe.engine.building.lint.lookup import parts_of
 
 OWN_LABELS: Final = frozenset({"@ERROR", "@FLUENT_LOG"})

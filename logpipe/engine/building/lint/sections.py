@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from logpipe.config.declare import describe
 from logpipe.config.diagnostic import TYPOGRAPHIC_QUOTES, Position, Report, warning
 from logpipe.config.element import Element, Param
-from logpipe.config.options import describe
 from logpipe.config.secrets import masked_urls
 from logpipe.engine.building.lint.lookup import input_class
 from logpipe.engine.secrets import options_classes, secret_finder

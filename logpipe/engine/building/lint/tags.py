@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from logpipe.config.declare import describe
 from logpipe.config.diagnostic import Report, did_you_mean, warning
 from logpipe.config.element import Element
-from logpipe.config.options import describe
 from logpipe.engine.building.lint.lookup import PatternIndex, input_class, output_class, stores
 from logpipe.engine.routing.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.expression.time_limit import TimeLimitExceeded
