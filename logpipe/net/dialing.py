@@ -102,6 +102,11 @@ class ClientStream:
         except (OSError, ssl.SSLError) as problem:
             raise ConnectionError(_reason(problem)) from problem
 
+    def end(self) -> None:
+        """Tell the peer that nothing more comes, while what it says is still read; not with TLS."""
+        if not self._writer.is_closing():
+            self._writer.write_eof()
+
     def close(self) -> None:
         """Send what was written, and close; the peer has as long as for a `write` to take it."""
         transport = self._writer.transport
