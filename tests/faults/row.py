@@ -24,6 +24,7 @@ _MODULES: Final = (
     "http",
     "forward",
     "nodes",
+    "peers",
     "kubernetes",
 )
 

@@ -51,12 +51,12 @@ def hostile(lab: Lab) -> None:
     """What cannot be read costs its sender the connection, and nobody else anything; memory stays bounded."""
     with lab.trial("hostile msgpack") as trial:
         trial.most_megabytes = 200  # some messages of ten megabytes, while they are looked at
-        logpipe = trial.start(_text(trial))
-        port = _port(trial)
+        logpipe = trial.start(listening(trial))
+        port = port_of(trial)
         for _ in range(lab.repeat(10, few=1)):
             with _sender(port) as well:
                 for data in HOSTILE.values():
-                    with _connected(port) as sock, suppress(ConnectionError):
+                    with connected(port) as sock, suppress(ConnectionError):
                         sock.sendall(data)
                         well.send(trial.account.open("sent"))
         trial.wait(lambda: "unreadable data" in trial.said, "connections to be closed")  # which is said once a second
@@ -70,17 +70,17 @@ def too_large(lab: Lab) -> None:
     """Bounded by what comes out, passed over, refused; names of chunks that come twice are answered twice."""
     bomb = bytes(1 << 26)
     with lab.trial("too large") as trial:
-        logpipe = trial.start(_text(trial, "chunk_size_limit 1m\ndecompression_size_limit 8m"))
-        port, series = _port(trial), trial.account.open("sent")
+        logpipe = trial.start(listening(trial, "chunk_size_limit 1m\ndecompression_size_limit 8m"))
+        port, series = port_of(trial), trial.account.open("sent")
         with _sender(port) as well:
             for compression in ("gzip", "zstd"):
-                with _connected(port) as sock:
+                with connected(port) as sock:
                     sock.sendall(packed_message("t", [bomb], Option(compressed=compression, chunk="bomb")))  # type: ignore[arg-type]
                     assert sock.recv(100) == b""
             well.sock.sendall(packed_message("t", [bytes(2 << 20)], Option(chunk="large")))
             well.send(series)
             for option in ("text", 5, [1], {"compressed": "lzma"}, {"chunk": "x" * 2000}):
-                with _connected(port) as sock:
+                with connected(port) as sock:
                     sock.sendall(msgpack.packb(["t", b"", option]))
                     assert sock.recv(100) == b"", f"an answer to {option}"
             for _ in range(2):
@@ -90,8 +90,8 @@ def too_large(lab: Lab) -> None:
         trial.wait_for_all()
         trial.end(logpipe)
     with lab.trial("bad keys") as trial:
-        logpipe = trial.start(_text(trial, "<security>\nself_hostname server\nshared_key secret\n</security>"))
-        port = _port(trial)
+        logpipe = trial.start(listening(trial, "<security>\nself_hostname server\nshared_key secret\n</security>"))
+        port = port_of(trial)
         ping = b""
         for key in ("wrong", "secret", "replayed"):
             with _sender(port) as sender:
@@ -114,9 +114,9 @@ def paused(lab: Lab) -> None:
     with lab.trial("no room") as trial:
         (trial.folder / "out").write_text("in the way of a folder")
         limits = "total_limit_size 256k\nchunk_limit_size 64k"
-        logpipe = trial.start(_text(trial, more=limits))
+        logpipe = trial.start(listening(trial, more=limits))
         series = trial.account.open("sent")
-        with _sender(_port(trial)) as sender:
+        with _sender(port_of(trial)) as sender:
             sender.sock.settimeout(0.5 if lab.short else 5.0)
             rest = b""
             try:
@@ -137,7 +137,7 @@ def paused(lab: Lab) -> None:
         trial.end(logpipe)
 
 
-class _Sender:
+class Sender:
     """A sender that means well, and waits for each answer."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -166,24 +166,27 @@ def _message(series: Series, count: int, chunk: str) -> bytes:
 
 
 @contextmanager
-def _connected(port: int) -> Iterator[socket.socket]:
+def connected(port: int) -> Iterator[socket.socket]:
+    """Connect."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         yield sock
 
 
 @contextmanager
-def _sender(port: int) -> Iterator[_Sender]:
-    with _connected(port) as sock:
-        yield _Sender(sock)
+def _sender(port: int) -> Iterator[Sender]:
+    with connected(port) as sock:
+        yield Sender(sock)
 
 
-def _port(trial: Trial) -> int:
+def port_of(trial: Trial) -> int:
+    """Return where the program listens, when it does."""
     trial.wait_for("listening port port=")
     found = _LISTENS.search(trial.said)
     assert found is not None
     return int(found[1])
 
 
-def _text(trial: Trial, settings: str = "", *, more: str = "") -> str:
+def listening(trial: Trial, settings: str = "", *, more: str = "") -> str:
+    """Return a forward input with some settings, and what writes its events to a file."""
     source = f"<source>\n@type forward\nbind 127.0.0.1\nport 0\n{settings}\n</source>\n"
     return source + texts.to_file(trial.folder, more=more)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.faults import texts
 from tests.faults.logs import Log
-from tests.faults.row import row, waiting
+from tests.faults.row import row
 from tests.faults.sinks import FileSink, KafkaSink
 from tests.faults.trial import Lab, Trial
 from tests.services.in_thread import in_thread
@@ -70,7 +70,3 @@ def _both(file: FileSink, sink: KafkaSink) -> bool:
 def _complete(trial: Trial, log: Log) -> bool:
     trial.arrived()
     return log.series.complete
-
-
-waiting(48, "TLS clients without or with wrong certificates", waits_for="inputs that listen with TLS")
-waiting(49, "a flood of UDP", waits_for="inputs that take datagrams")
