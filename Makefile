@@ -69,7 +69,8 @@ kills: $(DEV)
 	@$(COMPILE)
 	@$(RUN) -m tests.faults kills $(ARGS)
 
-# Odd lines through whole pipelines of any settings: ARGS="--seconds 60", "--seed 7 --cases 1" for one case again.
+# Odd lines through whole pipelines of any settings: ARGS="--seconds 60", "--seed 7 --cases 1" for one case again;
+# ARGS="--decoders --seconds 600" for bytes from the network.
 fuzz: $(DEV)
 	@$(COMPILE)
 	@$(RUN) -m tests.fuzz $(ARGS)

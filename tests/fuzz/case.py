@@ -28,6 +28,7 @@ from tests.fuzz import hostile
 from tests.fuzz.configuration import Writer, mended
 from tests.fuzz.judge import Account, judge
 from tests.fuzz.place import BROKERS, FORWARD_PORT, SERVER, Place
+from tests.fuzz.senders import Senders
 from tests.fuzz.tap import Tap
 from tests.fuzz.writes import Writes
 from tests.services.forward_server import ForwardServer, ack
@@ -67,6 +68,7 @@ class Case:
         self.rounds = [self._lines(writer.parser) for _ in range(rounds)]
         self.fed = [self._batch() for _ in range(self._random.randrange(4))]
         self.posted = self._bodies(writer.posted) if "@type http\n  bind" in self.text else []
+        self.senders = Senders(self._random, self._mark, writer.sent, has_forward="@type forward\n  port" in self.text)
 
     def _mark(self) -> int:
         self._next += 1
@@ -99,7 +101,9 @@ class Case:
         """Return all of it for a person."""
         lines = [f"{name!r}: {line!r}" for each in self.rounds for name, line in each]
         fed = [f"tag {tag!r}: {time} {record!r}" for tag, events in self.fed for time, record in events]
-        return "\n".join((self.text, "-- lines", *lines, "-- events", *fed))
+        sent = [f"{name}: {line!r}" for name, lines in self.senders.lines.items() for line in lines]
+        frames = [f"forward: {frame!r}" for frame in self.senders.frames]
+        return "\n".join((self.text, "-- lines", *lines, "-- events", *fed, "-- sent", *sent, *frames))
 
     def run(self) -> Findings:
         """Run it in an event loop of its own."""
@@ -135,8 +139,9 @@ class Case:
             if account.bootstrap:
                 asyncio.run(account.read_topics())
         account.problems += writes.problems
-        account.lines = [*(line for each in self.rounds for _, line in each), *self.posted]
-        account.fed = [event for _, events in self.fed for event in events]
+        sent = (line for lines in self.senders.lines.values() for line in lines)
+        account.lines = [*(line for each in self.rounds for _, line in each), *self.posted, *sent]
+        account.fed = [*(event for _, events in self.fed for event in events), *self.senders.events]
         account.taps = list(Tap.seen)
         found.problems = judge(account)
         found.stages, found.used = account.stages, place.used
@@ -164,6 +169,7 @@ class Case:
             logger.addHandler(watch)
             if number == 0:
                 await self._feed(running, account, unsettled)
+                await self.senders.send(running)
             posting = asyncio.create_task(self._post(running, account, number))  # noqa: TID251 - a client
             await wait_for(lambda: _all_read(running, self.place.root), "the files to be read", seconds=SECONDS)
             await wait_for(

@@ -36,11 +36,9 @@ KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer", "s
 
 _WITHOUT_ALIASES: Final = frozenset(
     {
-        *(
-            ("input", name)
-            for name in ("dummy", "forward", "monitor_agent", "secure_forward", "syslog", "tcp", "udp", "unix")
-        ),
+        *(("input", name) for name in ("dummy", "monitor_agent", "secure_forward", "unix")),
         ("output", "secure_forward"),  # forward's code, behind TLS and a handshake
+        *(("output", name) for name in ("tcp", "unix")),  # the same, without options, for another server than there is
         ("output", "secondary_file"),  # stands in a <secondary> only
         ("service_discovery", "file"),
         ("service_discovery", "srv"),
@@ -92,6 +90,8 @@ class Writer:
         """The type of the tail's parser; `multiline of two` where an event has two lines."""
         self.posted = "in_http"
         """The type of the parser of what is posted."""
+        self.sent: dict[str, str] = {}
+        """The types of the parsers of messages, by the types of the inputs that they are sent to."""
 
     def write(self) -> str:
         """Return the text of a configuration; see `mended`."""
@@ -117,6 +117,9 @@ class Writer:
                 continue
             self._lines.append("<source>")
             self._section(f"input {name}", stages()["input", name].options_class)
+            if name == "syslog":
+                self.sent.setdefault(name, "syslog")
+                self._lines += ["<transport tcp>", "</transport>"] if self._random.random() < 0.5 else []
             self._lines.append("</source>")
 
     def _route(self, pattern: str) -> None:
@@ -256,6 +259,8 @@ class Writer:
             self.parser = name
         if kind == "parser" and full == "input http.parse":
             self.posted = name
+        if kind == "parser" and full in {"input syslog.parse", "input tcp.parse", "input udp.parse"}:
+            self.sent[full.removeprefix("input ").removesuffix(".parse")] = name
         if kind == "parser" and full.startswith("parser"):
             name = "json"
         self._lines.append(f"<{word}>")

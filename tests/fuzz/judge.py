@@ -61,7 +61,7 @@ class Account:
         self.errors.update(mark for _, _, record, _ in running.errors for mark in marks_in(repr(record))[:1])
         self.letters.update(mark for letter in running.dead_letters() for mark in set(marks_in(repr(letter))))
         self.counted["unmatched tags"] += sum(router.unmatched.value for router in graph.routers.values())
-        for name in ("unmatched_lines", "dropped_records", "discarded_records", "thrown_away_records", "skipped_lines"):
+        for name in _LET_GO:
             self.counted[name] += int(running.metric(name))
         for stage in graph.stages.outputs:
             if stage.host.type_name == "null":
@@ -99,6 +99,10 @@ class Account:
                     self.stages[f"{_SECTIONS[section.name]} {section.type or 'none'}"] += events
 
 
+_LET_GO: Final = (
+    "unmatched_lines", "dropped_records", "discarded_records", "thrown_away_records", "skipped_lines", "cut_messages",
+    "oversized_messages", "unfinished_messages", "invalid_records", "lost_records",
+)  # fmt: skip
 _EVENTS: Final = ("records", "taken_records", "passed_records", "emitted_records", "flushed_records")
 _SECTIONS: Final = {"parse": "parser", "format": "formatter", "buffer": "buffer"}
 _MAY_DROP: Final = frozenset({"grep", "parser"})

@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from tests.fuzz.case import Case, clean
 from tests.fuzz.configuration import every_setting, stages
+from tests.fuzz.decoding import NAMES, again, fuzz
 
 CASE_SECONDS: Final = 300
 """After this long a case hangs."""
@@ -48,6 +49,10 @@ def main() -> int:
     arguments = _arguments()
     if arguments.child:
         return _child(arguments.seed, arguments.cases)
+    if arguments.input is not None:
+        return again(arguments.decoders[0], arguments.input)
+    if arguments.decoders is not None:
+        return fuzz(arguments.decoders or NAMES, arguments.seconds, arguments.seed)
     report = run(arguments.seed, arguments.cases, arguments.seconds, stop_at=arguments.findings)
     for name, count in sorted(report.stages.items()):
         say(f"{count:9,} events through {name}")
@@ -75,6 +80,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=600, help="for how long")
     parser.add_argument("--cases", type=int, default=1_000_000_000, help="at most so many")
     parser.add_argument("--findings", type=int, default=10, help="stop after so many")
+    parser.add_argument("--decoders", nargs="*", choices=NAMES, help="any bytes through these decoders, or all of them")
+    parser.add_argument("--input", type=Path, help="an input of one decoder once more: --decoders forward --input FILE")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.fuzz.configuration import Writer, every_setting, stages
+from tests.fuzz.decoders import DECODERS
+from tests.fuzz.decoding import NAMES, damaged
 from tests.fuzz.place import Place
 from tests.fuzz.run import run
 
@@ -60,6 +63,14 @@ def test_nothing_is_found(first: int) -> None:
     report = run(first, CASES, 600, progress=False)
     assert not report.findings, f"make fuzz ARGS='--seed {report.findings[0][0]} --cases 1': {report.findings[0][1]}"
     assert report.cases == CASES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_decoders_of_what_comes_from_the_network(name: str) -> None:
+    """Some damaged bytes, the same each time: `make fuzz ARGS="--decoders"` has them led by what they reach."""
+    decoder = DECODERS[name]
+    for data in (*decoder.seeds, *islice(damaged(decoder.seeds, Random(1)), 200)):
+        decoder.check(data)
 
 
 @pytest.mark.long("it writes hundreds of configurations")
