@@ -9,9 +9,9 @@ from typing import ClassVar
 from logpipe import InputHost, InvalidSetting, PluginConf, Size, param, plugin_section, section
 from logpipe.builtin.message_inputs.framing import LONGEST, Delimited
 from logpipe.builtin.message_inputs.options import MessageOptions, SecurityOptions, check_delimiter
-from logpipe.builtin.message_inputs.peers import Networks
 from logpipe.builtin.message_inputs.plain import PlainInput, check_extract
 from logpipe.builtin.message_inputs.receiving import Senders
+from logpipe.builtin.peers import Networks
 from logpipe.codec import ExtractOptions
 from logpipe.net import TransportOptions, refuse_others
 

@@ -3,7 +3,7 @@
 options.py      settings
 plugin.py       the input: where it listens
 session.py      one connection: handshake, messages, acknowledgements
-gate.py         who may send; names.py: what clients are called
+gate.py         who may send
 intake.py       messages to batches, and what is done where they are not taken
 room.py         how much of large messages is held
 
@@ -21,10 +21,10 @@ from logpipe import Input, InputHost
 from logpipe.builtin.forward_protocol import FrameLimits
 from logpipe.builtin.in_forward.gate import Gate
 from logpipe.builtin.in_forward.intake import Intake
-from logpipe.builtin.in_forward.names import Names
 from logpipe.builtin.in_forward.options import ForwardOptions
 from logpipe.builtin.in_forward.room import Room
 from logpipe.builtin.in_forward.session import Sessions, Terms
+from logpipe.builtin.peers import PeerNames
 from logpipe.net import Address, Datagrams, Limits, Listener, TransportOptions
 
 LIMITS: Final = Limits(connections=4096, idle=None)
@@ -58,7 +58,7 @@ class Forward(Input[ForwardOptions], type="forward"):
             ),
             warn_above=options.chunk_size_warn_limit,
             gate=self._gate,
-            names=Names(host) if wants_names else None,
+            names=PeerNames(host) if wants_names else None,
             is_single=options.deny_keepalive,
             is_probed=options.send_keepalive_packet,
         )

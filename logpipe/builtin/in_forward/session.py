@@ -23,8 +23,8 @@ from logpipe.builtin.forward_protocol import (
 )
 from logpipe.builtin.in_forward.gate import Gate
 from logpipe.builtin.in_forward.intake import Intake, NotTakenError, Peer
-from logpipe.builtin.in_forward.names import Names
 from logpipe.builtin.in_forward.room import Room
+from logpipe.builtin.peers import PeerNames
 from logpipe.net import Connection, Seldom
 
 HANDSHAKE: Final = 10.0
@@ -63,7 +63,7 @@ class Terms:
     limits: FrameLimits
     warn_above: int | None = None
     gate: Gate | None = None
-    names: Names | None = None
+    names: PeerNames | None = None
     is_single: bool = False
     is_probed: bool = False
 

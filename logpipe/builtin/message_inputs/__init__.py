@@ -3,7 +3,6 @@
 framing.py      bytes of a connection to messages
 events.py       messages to events: the parser, and what is done about those that it does not match
 delivery.py     events to outputs, until they are taken
-receiving.py    datagrams and connections to messages
-peers.py        who sends: names and networks
+receiving.py    datagrams and connections to messages; who sends them: ../peers.py
 options.py      settings; plugin.py: the input itself
 """

@@ -11,7 +11,7 @@ from logpipe import InputHost
 from logpipe.builtin.message_inputs.delivery import Delivery
 from logpipe.builtin.message_inputs.events import Complaints
 from logpipe.builtin.message_inputs.framing import BrokenFrameError, Framing
-from logpipe.builtin.message_inputs.peers import Networks, PeerNames
+from logpipe.builtin.peers import Networks, PeerNames
 from logpipe.net import Connection, Datagrams, Endpoint, Limits, Listener, TransportOptions
 
 LIMITS: Final = Limits(connections=4096, per_address=2048, idle=None)

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
+from logpipe.builtin import peers
 from logpipe.builtin.in_tcp import Tcp
-from logpipe.builtin.message_inputs import peers
-from logpipe.builtin.message_inputs.peers import PeerNames
+from logpipe.builtin.peers import PeerNames
 from logpipe.testing import FakeHost, drive
 from tests.builtin.message_inputs.sending import records, send
 

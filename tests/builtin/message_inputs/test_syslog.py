@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from logpipe import ConfigError
+from logpipe.builtin import peers
 from logpipe.builtin.in_syslog import Syslog
-from logpipe.builtin.message_inputs import delivery, peers
+from logpipe.builtin.message_inputs import delivery
 from logpipe.testing import check_listener, check_plugin, configure, drive, pipeline
 from logpipe.testing.strangers import connection, until_closed
 from tests.builtin.message_inputs.sending import port, records, send, send_datagrams
