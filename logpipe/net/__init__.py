@@ -5,7 +5,8 @@ A stage declares where it listens when it is made, `host.endpoint(Address.tcp(bi
 
 transport.py    the settings of `<transport>`; tls.py: certificates that change
 accepting.py    connections, so many and so fast; limits.py
-listener.py     streams; datagrams.py: datagrams; seldom.py: messages about what comes, one a second
+listener.py     streams: a connection.py each, which a reload may keep (kept.py)
+datagrams.py    datagrams; seldom.py: messages about what comes, one a second
 http/           the HTTP server, on aiohttp, which is imported when one starts
 client/         the HTTP client, on aiohttp as well, which is imported with the first request
 
@@ -30,6 +31,8 @@ from logpipe.net.client.settings import ClientSettings as ClientSettings
 from logpipe.net.client.sigv4 import AwsSigner as AwsSigner
 from logpipe.net.client_tls import ClientContexts as ClientContexts
 from logpipe.net.client_tls import ClientTls as ClientTls
+from logpipe.net.connection import Connection as Connection
+from logpipe.net.connection import IdleError as IdleError
 from logpipe.net.datagrams import Datagrams as Datagrams
 from logpipe.net.dialing import ClientStream as ClientStream
 from logpipe.net.dialing import ConnectError as ConnectError
@@ -49,8 +52,6 @@ from logpipe.net.http.messages import problem as problem
 from logpipe.net.http.server import HttpServer as HttpServer
 from logpipe.net.limits import HttpLimits as HttpLimits
 from logpipe.net.limits import Limits as Limits
-from logpipe.net.listener import Connection as Connection
-from logpipe.net.listener import IdleError as IdleError
 from logpipe.net.listener import Listener as Listener
 from logpipe.net.pool import Pool as Pool
 from logpipe.net.seldom import Seldom as Seldom

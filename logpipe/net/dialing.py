@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, TypeAlias
 
 from logpipe.net.client_tls import ClientContexts
-from logpipe.net.listener import READ_AHEAD, IdleError
+from logpipe.net.connection import READ_AHEAD, IdleError
 from logpipe.sockets.address import Address, in_url
 
 CONNECT_SECONDS: Final = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from logpipe import InputHost
 from logpipe.builtin.message_inputs.delivery import Delivery
@@ -210,7 +210,13 @@ class StreamReceiver:
         self._complaints = complaints
         self._held = 0
         self._listener = Listener(
-            endpoint, self._serve, log=host.log, start_task=host.start_task, transport=transport, limits=LIMITS
+            endpoint,
+            self._serve,
+            log=host.log,
+            start_task=host.start_task,
+            transport=transport,
+            limits=LIMITS,
+            terms=(getattr(framing, "func", framing), getattr(framing, "args", ())),
         )
         self._oversized = host.counter("oversized_messages", "Messages that were left out for their size.")
         self._unfinished = host.counter("unfinished_messages", "Messages whose connection has ended before they did.")
@@ -229,12 +235,12 @@ class StreamReceiver:
         """Do nothing: each connection has a task."""
 
     async def quiesce(self) -> None:
-        """Read nothing new."""
+        """Read nothing new: connections wait for the next graph, where it cuts messages in the same way."""
         await self._listener.quiesce()
         self._delivery.quiesce()
 
     async def stop(self) -> None:
-        """Close all connections."""
+        """Leave the connections to the next graph."""
         await self._listener.stop()
 
     async def _serve(self, connection: Connection) -> None:
@@ -247,7 +253,8 @@ class StreamReceiver:
         if self._is_probed:
             connection.probe()
         fields = await self._senders.of(peer)
-        framing = self._framing()
+        framing = cast("Framing", connection.rest) if connection.rest is not None else self._framing()
+        connection.rest = framing
         try:
             await self._read(connection, framing, fields)
         except BrokenFrameError as problem:
@@ -255,7 +262,7 @@ class StreamReceiver:
             if self._complaints.allowed("a connection is closed for what came over it"):
                 self._host.log.warning("%s: its connection is closed: %s", peer, problem)
         finally:
-            if framing.held:
+            if framing.held and not connection.is_let_go:
                 self._unfinished.add(1)
                 self._host.log.debug("%s has ended its connection within a message", peer)
 
