@@ -15,6 +15,7 @@ import logpipe
 from logpipe import codec, discovery, monitor, net, processes, ruby, tree
 
 FRONT = Path(logpipe.__file__).with_suffix(".pyi")
+ROOT = Path(__file__).parents[1]
 
 
 def exported(path: str | Path) -> list[str]:
@@ -41,6 +42,14 @@ def test_no_name_is_exported_twice() -> None:
     files = [Path(logpipe.__file__).parent.parent / door for door in doors]
     names = [name for file in files for name in exported(file)]
     assert [name for name, times in Counter(names).items() if times > 1] == []
+
+
+def test_the_door_of_the_network_is_documented() -> None:
+    """Each name stands in the pages for who writes a stage."""
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "plugins").glob("*.md"))
+    names = exported(str(net.__file__))
+    assert len(names) > 30
+    assert [name for name in names if name not in pages] == []
 
 
 def test_the_front_door_is_narrow() -> None:
