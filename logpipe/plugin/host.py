@@ -338,6 +338,13 @@ class FilterHost(Host, Protocol):
         born held, as `Receipt.joint` is, and the engine releases it.
         """
 
+    def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
+        """Return what sends events that were held back into a label, in the place of `forward` and on its terms.
+
+        Raises:
+            InvalidSetting: there is no such label.
+        """
+
 
 class OutputHost(InputHost, Protocol):
     """What an output has; `emit` and `emitter` are for those that pass batches on."""

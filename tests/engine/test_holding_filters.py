@@ -10,8 +10,10 @@ import pytest
 from logpipe import (
     AsyncFilter,
     BufferFull,
+    ConfigError,
     EventBatch,
     Filter,
+    FilterHost,
     Options,
     Output,
     Receipt,
@@ -222,6 +224,66 @@ async def test_what_fails_again_after_error_is_a_dead_letter() -> None:
         assert running.plugin(Hold).held() == 1
         await running.plugin(Hold).let_go()
         await running.wait_for(lambda: len(running.dead_letters()) == 2, "what is forwarded")
+
+
+class Elsewhere(Hold, type="elsewhere"):
+    """Sends what it has kept to a label."""
+
+    def __init__(self, options: HoldOptions, host: FilterHost) -> None:
+        super().__init__(options, host)
+        self._send = host.emitter("@L")
+
+    async def let_go(self) -> None:
+        while self.kept:
+            await self._send(self.kept.pop(0))
+
+
+ELSEWHERE = (
+    f"{OWN_LOG}<filter **>\n@type elsewhere\n@id h\n</filter>\n<match **>\n@type test\n</match>\n"
+    "<label @L>\n<filter **>\n@type mark\ntag seen\n</filter>\n<match **>\n@type test\nname l\n</match>\n</label>\n"
+)
+
+
+async def test_it_goes_on_in_a_label_until_that_takes_it() -> None:
+    """Its receipt settles then, and the ledger knows both routes."""
+    clock, settled = ManualClock(), list[bool]()
+    async with pipeline(ELSEWHERE, Elsewhere, Mark, clock=clock) as running:
+        hold, collector = running.plugin(Elsewhere), running.collector("l")
+        receipt = Receipt(lambda: settled.append(True))
+        collector.refuse = BufferFull("no room")
+        await running.feed("a", {"say": "held"}, {"say": "go on"}, receipt=receipt)
+        receipt.release()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hold.let_go())
+            await settle()
+            assert not settled
+            collector.refuse = None
+            await clock.advance(0.5)
+        assert settled == [True]
+        assert running.records() == [{"say": "go on"}]
+        assert running.records(name="l") == [{"say": "held", "seen": 1}]
+    lines = {line.name: (line.emitted, line.passed, line.refused) for line in running.graph.ledger().routes}
+    assert lines["@ROOT"] == (2, 2, 0)
+    assert lines["@L"] == (2, 1, 1)
+
+
+async def test_what_fails_again_in_a_label_after_error_is_a_dead_letter() -> None:
+    """As behind the filter; and the ledger adds up."""
+    text = f"{ELSEWHERE}<label @ERROR>\n<match **>\n@type relabel\n@label @ROOT\n</match>\n</label>\n"
+    async with pipeline(text, Elsewhere, Mark) as running:
+        running.collector("l").refuse = ValueError("never")
+        receipt = Receipt(lambda: None, came_through_error=True)
+        await running.feed("a", {"say": "held"}, receipt=receipt)
+        receipt.release()
+        await running.plugin(Elsewhere).let_go()
+        await running.wait_for(running.dead_letters)
+
+
+async def test_a_label_that_is_not_there() -> None:
+    """It is an error of the configuration, with its place."""
+    with pytest.raises(ConfigError, match='label "@L" is not defined'):
+        async with pipeline("<filter **>\n@type elsewhere\n</filter>\n", Elsewhere):
+            pass
 
 
 class Anew(Output[Options], type="anew"):

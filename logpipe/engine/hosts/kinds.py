@@ -86,9 +86,7 @@ class InputPluginHost(PluginHost):
 
     def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
         """Return what sends a batch into a label."""
-        router = self._builder.router(label)
-        if router is None:
-            raise InvalidSetting(f'label "{label}" is not defined: add <label {label}>', param="label")
+        router = _label(self._builder.router(label), label)
         return partial(self._emit_to, router, self._edge_to(router))
 
 
@@ -108,6 +106,19 @@ class FilterPluginHost(PluginHost):
         router = self._builder.router(self.label)
         assert router is not None  # noqa: S101 - the filter stands in it
         await router.forward(batch, self)
+
+    def emitter(self, label: str) -> Callable[[EventBatch], Awaitable[None]]:
+        """Return what sends events that were held back into a label."""
+        router = _label(self._builder.router(label), label)
+        home = self._builder.router(self.label)
+        assert home is not None  # noqa: S101 - the filter stands in it
+        edge, entrance = self._world.edges.between(self.title, router.title), router.entrance(self, home)
+
+        async def send(batch: EventBatch) -> None:
+            edge.given += len(batch.times)
+            await router.enter(batch, edge, entrance)
+
+        return send
 
 
 class OutputPluginHost(InputPluginHost):
@@ -186,6 +197,12 @@ class OutputPluginHost(InputPluginHost):
         """Fill a template's placeholders from what the chunk's events share."""
         zone, keys = (None, ()) if self.zone_and_keys is None else self.zone_and_keys()
         return expand(template, chunk, zone=zone, keys=keys, log=self.log, quote=quote)
+
+
+def _label(router: Router | None, label: str) -> Router:
+    if router is None:
+        raise InvalidSetting(f'label "{label}" is not defined: add <label {label}>', param="label")
+    return router
 
 
 async def _give(router: Router, batch: EventBatch, edge: Edge) -> None:

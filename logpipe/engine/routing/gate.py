@@ -27,6 +27,7 @@ class Route(Protocol):
 
     emitted: Counter
     refused: Counter
+    passed: Counter
     is_error_label: bool
 
     async def run(self, chain: Chain, batch: EventBatch) -> None:
@@ -71,14 +72,24 @@ class Gate:
     """Where what a filter returns passes side by side, as elsewhere, and what it forwards goes alone, in order.
 
     Args:
-        route: the router that the filter stands in.
+        route: the router whose rules come next.
         host: the filter's.
         dead_letters: take what nobody sends again.
         compiled: returns the rules behind the filter for a tag.
+        home: the router that the filter stands in, where that is another one.
     """
 
-    def __init__(self, route: Route, host: Host, dead_letters: Rejecting, *, compiled: Callable[[str], Chain]) -> None:
+    def __init__(
+        self,
+        route: Route,
+        host: Host,
+        dead_letters: Rejecting,
+        *,
+        compiled: Callable[[str], Chain],
+        home: Route | None = None,
+    ) -> None:
         self._route = route
+        self._home = home
         self._host = host
         self._dead_letters = dead_letters
         self._compiled = compiled
@@ -100,6 +111,8 @@ class Gate:
         """Send on what the filter has held back; returns when it is accepted."""
         receipt = batch.receipt
         self._passed.value += len(batch.times)
+        if self._home is not None:
+            self._home.passed.value += len(batch.times)
         with nullcontext() if receipt is None or not receipt.came_through_error else coming_through_error():
             if batch.times:
                 await self._send_in_order(self._compiled(batch.tag), batch, is_alone=True)
@@ -155,8 +168,11 @@ class Gate:
         return has_come and not isinstance(error, (BufferFull, RetryLater, MemoryError))
 
     def _give_up(self, batch: EventBatch, error: Exception) -> None:
-        self._route.emitted.value += len(batch.times)
         self._passed.value -= len(batch.times)
+        if self._home is None:
+            self._route.emitted.value += len(batch.times)  # they are an error of a filter of this route
+        else:
+            self._home.passed.value -= len(batch.times)
         self._dead_letters.reject(batch, error, culprit=self._host)
 
     def _say_refused(self, error: Exception) -> None:

@@ -102,6 +102,22 @@ class Router:
             raise RuntimeError(f"{host.plugin_id} holds nothing back: write its methods held and drain to forward")
         await gate.forward(batch)
 
+    def entrance(self, host: Host, home: Router) -> Gate:
+        """Return the way in for what a filter, which stands in another route or in this one, has held back."""
+        return Gate(self, host, self._dead_letters, compiled=self.chain, home=home)
+
+    async def enter(self, batch: EventBatch, edge: Edge, entrance: Gate) -> None:
+        """Take events that a filter has held back, from the first rule on; returns when they are accepted.
+
+        Args:
+            batch: the events, given away with one hold of their receipt.
+            edge: the link that they come over.
+            entrance: the filter's way in.
+        """
+        edge.taken += len(batch.times)
+        self.emitted.value += len(batch.times)
+        await entrance.forward(batch)
+
     def matches(self, tag: str) -> bool:
         """Return whether some outlet wants the tag."""
         return self.chain(tag).outlet is not None
