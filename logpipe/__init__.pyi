@@ -45,3 +45,4 @@ from logpipe.plugin import Parser as Parser
 from logpipe.plugin import Plugin as Plugin
 from logpipe.plugin import StoredChunk as StoredChunk
 from logpipe.plugin.failures import failure_of as failure_of
+from logpipe.retrying import RetryingSender as RetryingSender

@@ -1,7 +1,7 @@
 """A door for parsers, formatters and outputs: text that may be no UTF-8, events as bytes, times as text, sections.
 
-`ParseOptions`, `FieldParser` and `LineRecordParser` are the base of parsers, `FormatOptions` and `LineOptions` that of
-formatters, and `InjectOptions` is `<inject>`.
+`ParseOptions`, `FieldParser`, `LineRecordParser`, `PatternParser`, `MultilinePatternParser` are the base of parsers,
+`FormatOptions` and `LineOptions` that of formatters, and `InjectOptions` is `<inject>`.
 """
 
 from logpipe.config.time_options import TimeOptions as TimeOptions
@@ -28,8 +28,11 @@ from logpipe.inject import InjectOptions as InjectOptions
 from logpipe.inject import compile_inject as compile_inject
 from logpipe.parse.fields import FieldParser as FieldParser
 from logpipe.parse.lines import LineRecordParser as LineRecordParser
+from logpipe.parse.multiline import MultilinePatternParser as MultilinePatternParser
 from logpipe.parse.options import ParseOptions as ParseOptions
+from logpipe.parse.patterns import PatternParser as PatternParser
 from logpipe.parse.splitting import split_text as split_text
+from logpipe.parse.timed import Timed as Timed
 from logpipe.plugin import Joined as Joined
 from logpipe.plugin import LineParser as LineParser
 from logpipe.plugin import ParsedLines as ParsedLines

@@ -1,4 +1,7 @@
-"""A door for stages whose settings are Ruby: expressions, paths into records, regular expressions, numbers, text."""
+"""A door for stages whose settings are Ruby: expressions, paths into records, regular expressions, numbers, text.
+
+`RecordLoop` and what stands beside it are for stages with a `<record>` section.
+"""
 
 from logpipe.config.values import convert_float as convert_float
 from logpipe.config.values import convert_integer as convert_integer
@@ -26,3 +29,9 @@ from logpipe.expression.time_limit import TimeLimit as TimeLimit
 from logpipe.expression.time_limit import TimeLimitExceeded as TimeLimitExceeded
 from logpipe.expression.time_limit import call_within as call_within
 from logpipe.expression.time_limit import limited_search as limited_search
+from logpipe.record_section import RecordLoop as RecordLoop
+from logpipe.record_section import entries_of as entries_of
+from logpipe.record_section import explained as explained
+from logpipe.record_section import invalid_entries as invalid_entries
+from logpipe.record_section import invalid_entry as invalid_entry
+from logpipe.record_section import warn_of_defaults as warn_of_defaults

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, param, raw_section, section
-from logpipe.builtin.record_section import (
+from logpipe.ruby import (
+    ExpressionError,
     RecordLoop,
+    RecordTemplate,
+    Replacement,
+    SequenceRules,
+    compile_regexp,
+    compile_sequence,
     entries_of,
     explained,
     invalid_entries,
     invalid_entry,
     warn_of_defaults,
 )
-from logpipe.ruby import ExpressionError, RecordTemplate, Replacement, SequenceRules, compile_regexp, compile_sequence
 from logpipe.tree import Element, Explained
 
 _OURS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "ascii-8bit", "binary"})

@@ -10,15 +10,19 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, param, raw_section
-from logpipe.builtin.record_section import (
+from logpipe.ruby import (
+    Dialect,
+    ExpressionError,
+    Reading,
     RecordLoop,
+    RecordRules,
+    compile_record,
     entries_of,
     explained,
     invalid_entries,
     invalid_entry,
     warn_of_defaults,
 )
-from logpipe.ruby import Dialect, ExpressionError, Reading, RecordRules, compile_record
 from logpipe.tree import Element, Explained
 
 

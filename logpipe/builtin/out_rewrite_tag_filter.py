@@ -12,10 +12,20 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import ClassVar, Final, Literal, TypeAlias
 
-from logpipe import EventBatch, InvalidSetting, LogpipeError, Options, Output, OutputHost, Record, param, section
+from logpipe import (
+    EventBatch,
+    InvalidSetting,
+    LogpipeError,
+    Options,
+    Output,
+    OutputHost,
+    Record,
+    RetryingSender,
+    param,
+    section,
+)
 from logpipe.builtin.condition import Condition
 from logpipe.builtin.new_tags import ways_of
-from logpipe.builtin.retrying_sender import RetryingSender
 from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
 from logpipe.tree import Element, Way
 

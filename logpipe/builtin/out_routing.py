@@ -7,9 +7,19 @@ from dataclasses import dataclass
 from operator import methodcaller
 from typing import Any, ClassVar, Literal
 
-from logpipe import Chunk, EventBatch, InvalidSetting, Options, Output, OutputHost, PluginConf, param, plugin_section
+from logpipe import (
+    Chunk,
+    EventBatch,
+    InvalidSetting,
+    Options,
+    Output,
+    OutputHost,
+    PluginConf,
+    RetryingSender,
+    param,
+    plugin_section,
+)
 from logpipe.builtin.ignored_store import IgnoredStore
-from logpipe.builtin.retrying_sender import RetryingSender
 from logpipe.codec import LineBatch
 
 

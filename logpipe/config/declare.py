@@ -99,6 +99,7 @@ class Setting:
     convert: Callable[[str], Any] | None = None
     placeholders: bool = False
     owned: type[Any] | None = None
+    type_param: str = ""
 
     def defaults_for(self, element: Element) -> Mapping[str, str | None]:
         """Return the defaults that a section has by its owner."""
@@ -175,6 +176,7 @@ def plugin_section(
     required: bool = False,
     defaults: Defaults | None = None,
     owned: type[Any] | None = None,
+    type_param: str = "",
 ) -> Any:
     """Declare a section that holds another plugin (`<parse>`, `<format>`, `<store>`).
 
@@ -182,7 +184,8 @@ def plugin_section(
     them; None where the section is absent and there is no `default_type`. `defaults` stand in
     the place of the nested plugin's own, whichever it is, where it has such settings. `owned` is an Options class for
     parameters of this section that are not the nested plugin's but the owner's (`weight` of roundrobin's `<store>`):
-    they are read into `PluginConf.owned`, and the nested plugin never sees them.
+    they are read into `PluginConf.owned`, and the nested plugin never sees them. `type_param` is one of these where it
+    names the type instead of `@type` (`format` of multi_format's `<pattern>`).
     """
     return Setting(
         "plugin",
@@ -194,6 +197,7 @@ def plugin_section(
         default_type=default_type,
         defaults=defaults,
         owned=owned,
+        type_param=type_param,
     )
 
 

@@ -316,6 +316,9 @@ class _Reader:
         return confs[0] if confs else None
 
     def _plugin(self, element: Element, word: str, setting: Setting) -> PluginConf | None:
+        given = element.params.get(setting.type_param)
+        if given is not None:
+            element = replace(element, params={**element.params, "@type": replace(given, name="@type")})
         if setting.plugin_kind == "parser":
             element.spell_out_regexp()
         kind_of_plugin = element.type or setting.default_type

@@ -10,8 +10,8 @@ from typing import Final
 
 from logpipe import Host, Record, param
 from logpipe.builtin.parsers.fixed_fields import FixedFieldsOptions
-from logpipe.builtin.parsers.regexp import PatternParser, RegexpOptions
-from logpipe.codec import TimeType, compile_typed_parser
+from logpipe.builtin.parsers.regexp import RegexpOptions
+from logpipe.codec import PatternParser, TimeType, compile_typed_parser
 from logpipe.ruby import compile_regexp, convert_integer
 
 _TIME_FORMAT: Final = "%d/%b/%Y:%H:%M:%S %z"

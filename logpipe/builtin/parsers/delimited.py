@@ -7,8 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from logpipe import Host, ParseError, Record, param
-from logpipe.builtin.parsers.timed import Timed
-from logpipe.codec import LineRecordParser, ParseOptions, split_text
+from logpipe.codec import LineRecordParser, ParseOptions, Timed, split_text
 from logpipe.ruby import call_within
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from logpipe import Host, param
-from logpipe.builtin.parsers.regexp import PatternParser, RegexpOptions
+from logpipe.builtin.parsers.regexp import RegexpOptions
+from logpipe.codec import PatternParser
 
 _ACCESS: Final = (
     r'/^(?<remote>[^ ]*) (?<host>[^ ]*) (?<user>[^ ]*) \[(?<time>[^\]]*)\] "(?<method>\S+)'

@@ -9,8 +9,7 @@ from typing import Final, Literal
 from logpipe import Host, Parsed, ParseError, Parser, Record, Time, param
 from logpipe.builtin.parsers.fixed_fields import FixedFieldsOptions
 from logpipe.builtin.parsers.syslog_formats import DETECT_RFC5424, RFC3164_TIME, Cut, rfc3164, rfc5424
-from logpipe.builtin.parsers.timed import Timed
-from logpipe.codec import ParsedLines, compile_typed_parser, escaped, unescape_values
+from logpipe.codec import ParsedLines, Timed, compile_typed_parser, escaped, unescape_values
 
 _NANOS: Final = 1_000_000_000
 _WITHOUT_FRACTION: Final = "%Y-%m-%dT%H:%M:%S%z"

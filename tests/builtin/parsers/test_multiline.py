@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from logpipe import ConfigError
-from logpipe.builtin.parsers.multiline import MOST_EVENTS, MOST_LINES, MOST_TRIED, MultilineParser
+from logpipe.builtin.parsers.multiline import MultilineParser
+from logpipe.parse.multiline import MOST_EVENTS, MOST_LINES, MOST_TRIED
 from logpipe.testing import build, check_plugin
 
 RAILS = r"""format_firstline /^Started/

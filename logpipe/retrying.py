@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from operator import methodcaller
 from typing import Final
 
-from logpipe import BufferFull, EventBatch, Host
+from logpipe.errors import BufferFull
+from logpipe.event import EventBatch
+from logpipe.plugin import Host
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 10.0

@@ -6,9 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from logpipe import EventBatch, Host, InvalidSetting
-from logpipe.ruby import ExpressionError, RecordTemplate, TemplateError, Transform
-from logpipe.tree import Element, Explained, Position
+from logpipe.config.declare import Explained, InvalidSetting
+from logpipe.config.diagnostic import Position
+from logpipe.config.element import Element
+from logpipe.errors import ExpressionError
+from logpipe.event import EventBatch
+from logpipe.expression import RecordTemplate, TemplateError, Transform
+from logpipe.plugin import Host
 
 _MOST_TAGS = 4096
 """The number of tags whose bound function is cached."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from logpipe import Host
-from logpipe.codec import ParseOptions
-from logpipe.ruby import TimeLimit, TimeLimitExceeded, call_within
+from logpipe.expression.time_limit import TimeLimit, TimeLimitExceeded, call_within
+from logpipe.parse.options import ParseOptions
+from logpipe.plugin import Host
 
 R = TypeVar("R")
 
