@@ -29,6 +29,7 @@ from logpipe.inject import compile_inject as compile_inject
 from logpipe.parse.fields import FieldParser as FieldParser
 from logpipe.parse.lines import LineRecordParser as LineRecordParser
 from logpipe.parse.multiline import MultilinePatternParser as MultilinePatternParser
+from logpipe.parse.multiline import joined_by_first as joined_by_first
 from logpipe.parse.options import ParseOptions as ParseOptions
 from logpipe.parse.patterns import PatternParser as PatternParser
 from logpipe.parse.splitting import split_text as split_text

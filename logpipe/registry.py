@@ -30,6 +30,16 @@ ELSEWHERE: Final = {
     ("output", "rdkafka"): "logpipe-kafka",
     ("output", "rdkafka2"): "logpipe-kafka",
     ("filter", "kubernetes_metadata"): "logpipe-kubernetes",
+    **{
+        (kind, name): "logpipe-community"
+        for kind, names in {
+            "filter": "add_insert_ids concat de_dot dedot detect_exceptions flatten_hash parse_json_field sampling"
+            " sampling_filter throttle",
+            "output": "detect_exceptions fork record_reformer route",
+            "parser": "grok kubernetes logfmt multi_format multiline_grok multiline_kubernetes",
+        }.items()
+        for name in names.split()
+    },
 }
 """The types that ship with logpipe but not in it: what is not installed cannot say what to install."""
 

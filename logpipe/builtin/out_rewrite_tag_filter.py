@@ -27,7 +27,7 @@ from logpipe import (
 from logpipe.builtin.condition import Condition
 from logpipe.builtin.new_tags import ways_of
 from logpipe.ruby import ExpressionError, RecordAccessor, TimeLimit, TimeLimitExceeded, compile_regexp, to_s
-from logpipe.tree import Element, Way
+from logpipe.tree import Element, Way, problem_of_tag
 
 Target: TypeAlias = tuple[str, str]
 """A label, "" for the output's own, and a tag."""
@@ -37,9 +37,6 @@ Emit: TypeAlias = Callable[[EventBatch], Awaitable[None]]
 
 _MOST_TAGS: Final = 4096
 """The number of tags whose filled rules are cached."""
-LONGEST_TAG: Final = 4096
-"""Characters; routes are cached by tag, and the content of log lines may determine tags."""
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _OLD: Final = re.compile(r"(\S+)\s+(.+?)\s+(\S+)")
 _PLACEHOLDER: Final = re.compile(r"\$\d+|\$\{[a-z_]+(?:\[[0-9]+\])?\}|__[A-Z_]+(?:\[[0-9]+\])?__")
 _PARTS_RANGE: Final = re.compile(r"\$\{tag_parts\[\d\.\.\.?\d\]\}|__TAG_PARTS\[\d\.\.\.?\d\]__")
@@ -316,14 +313,7 @@ def _refusal(target: Target | Exception | None) -> Exception | None:
     """Return why an event goes to `@ERROR`: a failure, or an invalid tag."""
     if target is None or isinstance(target, Exception):
         return target
-    tag = target[1]
-    if not tag:
-        return LogpipeError("the new tag is empty")
-    if len(tag) > LONGEST_TAG:
-        return LogpipeError(f"the new tag has {len(tag)} characters; {LONGEST_TAG} are the most")
-    if _CONTROL.search(tag):
-        return LogpipeError(f"the new tag {tag[:80]!r} has control characters in it")
-    return None
+    return problem_of_tag(target[1])
 
 
 def _valid(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from logpipe.errors import ParseError
@@ -112,8 +113,7 @@ class MultilinePatternParser(FieldParser[P]):
         texts = [f"{text}\n" for text in texts]  # as fluentd reads them, with their ends
         if self._first is None:
             return Joined(0, self._ends(texts))
-        firsts = [number for number, match in enumerate(self._first.many(texts)) if match is not None]
-        return Joined(firsts[0], firsts[1:]) if firsts else Joined(len(lines), [])
+        return joined_by_first(self._first.many(texts))
 
     def _ends(self, texts: list[str]) -> list[int]:
         """Return where events end that nothing but the format tells: with the line that completes it.
@@ -138,3 +138,9 @@ class MultilinePatternParser(FieldParser[P]):
                 ends += range(begin + 1, middle + 1)
                 text, begin = "".join(texts[middle:number]), middle
         return ends
+
+
+def joined_by_first(found: Sequence[object | None]) -> Joined:
+    """Return which lines are one event, from what an expression for the first line of each finds in each line."""
+    firsts = [number for number, match in enumerate(found) if match is not None]
+    return Joined(firsts[0], firsts[1:]) if firsts else Joined(len(found), [])

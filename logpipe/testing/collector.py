@@ -7,9 +7,9 @@ import logging
 
 from logpipe.config.declare import param
 from logpipe.config.options import Options
-from logpipe.engine.routing.tag_pattern import compile_pattern
 from logpipe.event import Event, EventBatch
 from logpipe.plugin import Output, OutputHost
+from logpipe.tag_pattern import compile_pattern
 
 
 class CollectorOptions(Options):

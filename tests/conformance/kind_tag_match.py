@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from logpipe.engine.routing.tag_pattern import compile_pattern
+from logpipe.tag_pattern import compile_pattern
 
 
 def run(row: dict[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from logpipe.engine.routing.tag_pattern import compile_pattern
+from logpipe.tag_pattern import compile_pattern
 
 TAGS = ("", "a", "a.", "a..", ".a", "a.b", "aXb", "ab", "b", "a\n", "a\n\n", "\na", "a.b\n")
 

@@ -15,9 +15,9 @@ from logpipe.engine.hosts.host import PluginHost, World
 from logpipe.engine.hosts.kinds import FilterPluginHost, InputPluginHost, Stage
 from logpipe.engine.routing.chain import Rule
 from logpipe.engine.routing.router import Router
-from logpipe.engine.routing.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.plugin import AsyncFilter, Filter, Input
 from logpipe.registry import Registry
+from logpipe.tag_pattern import InvalidPatternError, compile_pattern
 
 FLUENT_LOG: Final = "@FLUENT_LOG"
 DIRECTIVES: Final = ("source", "filter", "match", "label", "system", "worker")

@@ -17,10 +17,10 @@ from logpipe.config.declare import describe
 from logpipe.config.diagnostic import Diagnostic, Report, error, warning
 from logpipe.config.element import Element
 from logpipe.engine.building.lint.lookup import PatternIndex, input_class, output_class, stores
-from logpipe.engine.routing.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.plugin import Way
 from logpipe.registry import Registry
+from logpipe.tag_pattern import InvalidPatternError, compile_pattern
 
 ROOT: Final = "@ROOT"
 MOST_COMPARISONS: Final = 500_000

@@ -9,9 +9,9 @@ from logpipe.config.declare import describe
 from logpipe.config.diagnostic import Report, did_you_mean, warning
 from logpipe.config.element import Element
 from logpipe.engine.building.lint.lookup import PatternIndex, input_class, output_class, stores
-from logpipe.engine.routing.tag_pattern import InvalidPatternError, compile_pattern
 from logpipe.expression.time_limit import TimeLimitExceeded
 from logpipe.registry import Registry
+from logpipe.tag_pattern import InvalidPatternError, compile_pattern
 
 MOST_SHOWN: Final = 5
 MOST_GUESSED: Final = 100

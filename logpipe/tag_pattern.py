@@ -1,4 +1,4 @@
-"""Tag patterns: the ARG of `<match ARG>` and `<filter ARG>`, each compiled to one regular expression.
+"""Tags that stages make; tag patterns: the ARG of `<match ARG>` and `<filter ARG>`.
 
 Semantics: fluentd's match.rb, whose odd corners (a trailing dot is ignored, `a**` matches `ab`) configurations rely on.
 """
@@ -10,11 +10,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
-from logpipe.errors import ExpressionError
+from logpipe.errors import ExpressionError, LogpipeError
 from logpipe.expression.regexp.pattern import compile_regexp
 from logpipe.expression.time_limit import call_within
 
 ANYTHING: Final = "**"
+LONGEST_TAG: Final = 4096
+"""Characters of a tag that a stage makes: routes are cached by tag, and the content of log lines may decide it."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN: Final = re.compile(r"([\w.-]+?)(\.\*\*)?", re.ASCII)
 """A pattern without any sign, or with `.**` at its end as the only one."""
 
@@ -147,3 +150,14 @@ class _Glob:
             self._at += 1
             return before + r"(?:.*\.|\A)"
         return before + ".*"
+
+
+def problem_of_tag(tag: str) -> LogpipeError | None:
+    """Return why a tag that was made of an event's content is none; None where nothing is wrong with it."""
+    if not tag:
+        return LogpipeError("the new tag is empty")
+    if len(tag) > LONGEST_TAG:
+        return LogpipeError(f"the new tag has {len(tag)} characters; {LONGEST_TAG} are the most")
+    if _CONTROL.search(tag):
+        return LogpipeError(f"the new tag {tag[:80]!r} has control characters in it")
+    return None

@@ -1,0 +1,176 @@
+"""Joins events that are parts of one. Settings and rules: fluent-plugin-concat 2.6.2, filter_concat.rb."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Final
+
+from logpipe import EventBatch, Filter, FilterHost, Record, Time
+from logpipe.ruby import TimeLimitExceeded, to_s
+from logpipe_community.concat.modes import ByMetadata, Place, mode_of
+from logpipe_community.concat.options import ConcatOptions
+from logpipe_community.joining import COSTS, Group, Groups, joined, joint, joint_with, size_of, text_of
+
+_OWN_LOG: Final = re.compile(r"fluent\.(?:trace|debug|info|warn|error|fatal)")
+_PERIOD: Final = 1.0
+"""Seconds between two looks for events that have waited for too long."""
+
+
+class _Done:
+    """What a batch has become."""
+
+    def __init__(self) -> None:
+        self.times: list[Time] = []
+        self.records: list[Record] = []
+        self.groups: list[Group] = []
+        """Those that are complete, or given up."""
+        self.dropped = 0
+
+    def add(self, time: Time, record: Record) -> None:
+        """Add an event that goes on."""
+        self.times.append(time)
+        self.records.append(record)
+
+
+class Concat(Filter[ConcatOptions], type="concat"):
+    """Joins the texts of several events of a stream into one event, whose other fields are those of the first.
+
+    What waits goes on when it is complete, when nothing has come for `flush_interval`, and at the end.
+    """
+
+    def __init__(self, options: ConcatOptions, host: FilterHost) -> None:
+        super().__init__(options, host)
+        self._mode = mode_of(options)
+        self._groups: Groups[Group] = Groups()
+        self._bounds = options.partial_key is not None
+        self._let_go: Callable[[EventBatch], Awaitable[None]] = host.forward
+        if options.timeout_label is not None:
+            self._let_go = host.emitter(options.timeout_label)
+
+    async def start(self) -> None:
+        """Begin to look for events that wait for too long."""
+        if self.options.flush_interval > 0:
+            self.host.start_task(self._flush(), name="flush")
+
+    def held(self) -> int:
+        """Return how many events wait."""
+        return self._groups.held()
+
+    async def drain(self) -> None:
+        """Let go of every event, as it is."""
+        await self._forward(self._groups.all(), None)
+
+    def process(self, batch: EventBatch) -> EventBatch:
+        """Return what passes and what is complete now."""
+        if _OWN_LOG.fullmatch(batch.tag):
+            return batch
+        key, done, now = self.options.key, _Done(), self.host.clock.monotonic()
+        for time, record in zip(batch.times, batch.records, strict=True):
+            if key not in record:
+                done.add(time, record)
+                continue
+            try:
+                self._place(batch.tag, time, record, done, now)
+            except TimeLimitExceeded as error:
+                self.host.emit_error(batch.tag, time, record, error, receipt=batch.receipt)
+        self._groups.owe(batch.receipt)
+        if given_up := list(self._groups.too_many()):
+            self.host.log.warning("too much is held to be joined: %d events go on as they are", len(given_up))
+            self.host.start_task(self._forward(given_up, None), name="forward")
+        if done.dropped:
+            self.host.dropped(done.dropped)
+        return EventBatch(batch.tag, done.times, done.records, joint_with(batch, done.groups))
+
+    def _place(self, tag: str, time: Time, record: Record, done: _Done, now: float) -> None:
+        """Add an event to its group, or pass it on."""
+        text = text_of(record[self.options.key])
+        stream = self._stream(tag, record)
+        group = self._groups.get(stream)
+        place: Place = self._mode.place(record, text, 0 if group is None else len(group))
+        if place.begins and group is not None:
+            self._complete(stream, time, done)
+            group = None
+        if not place.joins:
+            done.add(time, record)
+            return
+        size = size_of(record)
+        is_left_out = False
+        if (
+            self._bounds
+            and group is not None
+            and group.size + size > self.options.buffer_limit_size + COSTS * len(group)
+        ):
+            group, is_left_out = self._overflow(stream, group, time, done)
+        if not is_left_out:
+            group = group or Group(tag)
+            group.add(time, record, text, size + COSTS)
+            self._groups.put(stream, group, now, size + COSTS)
+            if place.ends:
+                self._complete(stream, time, done)
+
+    def _stream(self, tag: str, record: Record) -> Hashable:
+        accessor = self.options.stream_identity_key
+        return tag, None if accessor is None else to_s(accessor.get(record)), self._mode.stream(record)
+
+    def _overflow(self, stream: Hashable, group: Group, time: Time, done: _Done) -> tuple[Group | None, bool]:
+        """Return what a text that is too much is added to, and whether it is left out."""
+        match self.options.buffer_overflow_method:
+            case "ignore":
+                return group, False
+            case "new":
+                self._complete(stream, time, done)
+                return None, False
+            case "truncate":
+                self._complete(stream, time, done)
+            case "drop":
+                self._groups.take(stream)
+                done.groups.append(group)
+                done.dropped += len(group)
+        done.dropped += 1
+        return None, True
+
+    def _complete(self, stream: Hashable, time: Time, done: _Done) -> None:
+        group = self._groups.take(stream)
+        assert group is not None  # noqa: S101 - the caller has it
+        done.groups.append(group)
+        done.dropped += len(group) - 1
+        first, _ = group.events[0]
+        # compat: filter_concat.rb gives it the time of the event that has told that it is complete
+        done.add(first if self.options.use_first_timestamp else time, self._record(group))
+
+    def _record(self, group: Group) -> Record:
+        """Return the record that a group becomes: the first one's fields go before the last one's."""
+        texts = group.texts
+        if isinstance(self._mode, ByMetadata):
+            ordinals = [self._mode.ordinal(record) for _, record in group.events]
+            texts = [texts[place] for place in sorted(range(len(texts)), key=ordinals.__getitem__)]
+        (_, first), (_, last) = group.events[0], group.events[-1]
+        merged = first | {self.options.key: joined(texts, self.options.separator)}
+        if last is not first:
+            merged = last | merged
+        self._mode.finish(merged, last)
+        return merged
+
+    async def _flush(self) -> None:
+        interval = float(self.options.flush_interval)
+        while True:
+            await self.host.clock.sleep(min(_PERIOD, interval))
+            silent = list(self._groups.silent_since(self.host.clock.monotonic() - interval))
+            if silent:
+                # a task of its own, so that a tag whose output takes nothing does not hold up the others
+                self.host.start_task(self._forward(silent, self.host.clock.now()), name="forward")
+
+    async def _forward(self, groups: Iterable[Group], now: Time | None) -> None:
+        """Let go of groups that are not complete, tag by tag."""
+        by_tag: dict[str, list[Group]] = {}
+        for group in groups:
+            by_tag.setdefault(group.tag, []).append(group)
+        batches = []
+        for tag, of_tag in by_tag.items():
+            is_first = now is None or self.options.use_first_timestamp
+            times = [group.events[0][0] if is_first or now is None else now for group in of_tag]
+            batches.append(EventBatch(tag, times, [self._record(group) for group in of_tag], joint(of_tag)))
+            self.host.dropped(sum(len(group) - 1 for group in of_tag))
+        await asyncio.gather(*map(self._let_go, batches))

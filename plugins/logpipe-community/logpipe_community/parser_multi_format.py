@@ -1,0 +1,112 @@
+"""Tries several parsers on each line. Settings and rules: fluent-plugin-multi-format-parser 1.1.0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from logpipe import (
+    Host,
+    InvalidSetting,
+    Options,
+    Parsed,
+    ParseError,
+    Parser,
+    PluginConf,
+    Record,
+    Time,
+    param,
+    plugin_section,
+)
+from logpipe.codec import LineParser, ParsedLines
+from logpipe_community.first_format import first_of
+
+
+class PatternOptions(Options):
+    """What a `<pattern>` has beside its parser's own settings."""
+
+    format: str = param("The parser's type, or a regular expression between slashes.")
+    format_name: str | None = param(
+        "What `format_key` gets; without it the format, `#`, and its number from 0.", default=None
+    )
+
+
+class MultiFormatOptions(Options):
+    """Settings of `<parse> @type multi_format`."""
+
+    format_key: str | None = param("Field that gets the name of the format that a line is in.", default=None)
+    pattern: list[PluginConf] = plugin_section(
+        "A parser; the first that a line is in the format of makes its record. `<format>` is the same.",
+        kind="parser",
+        many=True,
+        owned=PatternOptions,
+        type_param="format",
+    )
+    format: list[PluginConf] = plugin_section(
+        "The old name of `<pattern>`.", kind="parser", many=True, owned=PatternOptions, type_param="format"
+    )
+
+    @property
+    def patterns(self) -> list[PluginConf]:
+        """Both, those called `<pattern>` first."""
+        return [*self.pattern, *self.format]
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield an error where there is no parser, of which no line would be in the format."""
+        if not self.patterns:
+            yield "no <pattern>: add one with a format, json or none for example"
+
+
+class MultiFormatParser(Parser[MultiFormatOptions], type="multi_format"):
+    """Reads each line by the first of several parsers that it is in the format of.
+
+    One whose time is in another format is given to the next parser, as in the original.
+    """
+
+    def __init__(self, options: MultiFormatOptions, host: Host) -> None:
+        super().__init__(options, host)
+        self._parsers: list[tuple[str, LineParser]] = []
+        for number, conf in enumerate(options.patterns):
+            owned = conf.owned
+            assert isinstance(owned, PatternOptions)  # noqa: S101 - the section says so
+            name = owned.format_name or f"{owned.format}#{number}"
+            self._parsers.append((name, host.parser(conf)))
+
+    def parse(self, line: str) -> list[tuple[Time | None, Record]]:
+        """Return the event of one line: the first that a parser finds in it, as in the original."""
+        for name, parser in self._parsers:
+            try:
+                events = parser.parse(line)[:1]
+            except ParseError:
+                continue
+            if events:
+                self._name(events[0][1], name)
+                return events
+        return []
+
+    def parse_lines(self, lines: list[bytes], now: Time) -> Parsed:
+        """Return the events of many lines: each parser is given all that those before it have left."""
+        found = first_of(self._parsers, lines, now, name_key=self.options.format_key, goes_on=True)
+        numbers = sorted(found.events)
+        times, records = [found.events[each][0] for each in numbers], [found.events[each][1] for each in numbers]
+        return ParsedLines(times, records, found.left, numbers, {})
+
+    def parse_value(self, value: Any) -> list[tuple[Time | None, Record]]:
+        """Return the event of a field that is no text, by the first parser that takes it.
+
+        Raises:
+            ParseError: none does.
+        """
+        for name, parser in self._parsers:
+            try:
+                events = parser.parse_value(value)[:1]
+            except ParseError:
+                continue
+            if events:
+                self._name(events[0][1], name)
+                return events
+        return super().parse_value(value)
+
+    def _name(self, record: Record, name: str) -> None:
+        if self.options.format_key is not None:
+            record[self.options.format_key] = name
