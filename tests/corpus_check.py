@@ -61,6 +61,13 @@ REFUSED_HERE: Final = {
         ),
         "fluentd-examples/in_forward_tls.conf",
     ),
+    "events go round for ever": ("wild/Tivix+docker-fluentd__fluent.conf",),
+    "its patterns lie in another file": ("wild/ViaQ+docker-fluentd__data_config.d_forward_osp-filers.conf",),
+    "the plugin refuses it, by its code; it was not installed where the verdicts were recorded": (
+        "docs/readme__fluent-plugin-grok-parser__README.md__8.conf",
+        "docs/readme__fluent-plugin-multi-format-parser__README.md__3.conf",
+        "docs/readme__fluent-plugin-multi-format-parser__README.md__5.conf",
+    ),
     "no proxy is spoken to": (f"{_SECURE}17.conf", f"{_SECURE_EXAMPLES}client_proxy.conf"),
     "secure_forward of today refuses it, by its code; it was not installed where the verdicts were recorded": (
         *(f"{old}forwarding-over-ssl.txt__{number}.conf" for old in _OLD for number in (1, 2)),
@@ -82,6 +89,10 @@ ACCEPTED_HERE: Final = {
         *(
             f"wild/innossh+docker-fluentd-multiprocess__fluentd-multi_etc_fluent{number}.d_in-forward.conf"
             for number in (1, 2)
+        ),
+        *(
+            f"wild/snsumner+fluent-azureeventhubs__k8s_fluentd-configmap.yaml__{name}-filter.conf"
+            for name in ("kubernetes", "systemd")
         ),
     ),
     "files of certificates and of services are looked for at the start, and not by a check": (

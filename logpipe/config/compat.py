@@ -49,6 +49,18 @@ _PARSER: Final = _same(
     "keys time_key time_format delimiter keep_time_key null_empty_string null_value_pattern json_parser"
     " label_delimiter format_firstline message_key with_priority message_format rfc5424_time_format"
 )
+_NAMED: Final[Mapping[str, tuple[dict[str, str], str]]] = {
+    "multi_format": (_same("format_key"), "pattern"),
+    "grok": (_same("grok_pattern custom_pattern_path grok_failure_key grok_name_key grok_pattern_series"), "grok"),
+    "multiline_grok": (
+        _same(
+            "grok_pattern custom_pattern_path grok_failure_key grok_name_key grok_pattern_series multiline_start_regexp"
+        ),
+        "grok",
+    ),
+}
+"""What parsers of others read flat in 0.12, by their `format`: parameters and a section, which today's fluentd leaves
+where they are, and the parser without them."""
 _INJECT: Final = _same("time_key time_format timezone tag_key")
 _FORMATTER: Final = {
     "format": "@type",
@@ -215,6 +227,10 @@ def _fill_parse(flat: _Flat, parse: Element) -> None:
         parse.set("@type", "regexp", flat.place("format"))
     elif written:
         flat.move(parse, "format", "@type")
+        names, section = _NAMED.get(written, ({}, ""))
+        flat.move_all(parse, names)
+        parse.elements += flat.element.sections(section)
+        flat.element.elements = [each for each in flat.element.elements if each.name != section]
     if flat.text("types"):
         flat.move(parse, "types", "types", _types(flat))
         for name in ("types_delimiter", "types_label_delimiter"):

@@ -52,9 +52,10 @@ class MultiFormatOptions(Options):
         return [*self.pattern, *self.format]
 
     def check(self) -> Iterator[str | InvalidSetting]:
-        """Yield an error where there is no parser, of which no line would be in the format."""
+        """Yield a warning where there is no parser, so that every line is unmatched."""
         if not self.patterns:
-            yield "no <pattern>: add one with a format, json or none for example"
+            text = "no <pattern>, so that no line is in the format: add one with a format, json or none for example"
+            yield InvalidSetting(text, severity="warning")
 
 
 class MultiFormatParser(Parser[MultiFormatOptions], type="multi_format"):

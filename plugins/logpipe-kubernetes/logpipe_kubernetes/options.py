@@ -74,10 +74,10 @@ class KubernetesMetadataOptions(Options):
         "tag.",
         default=True,
     )
-    use_journal: bool = param(
+    use_journal: bool | None = param(
         "Whether names come from the journal's CONTAINER_NAME and CONTAINER_ID_FULL in each record, and not from the "
         "tag; removed in 3.0.0, but supported here.",
-        default=False,
+        default=None,
     )
     container_name_to_kubernetes_regexp: str = param(
         "Finds with use_journal in CONTAINER_NAME the groups namespace, pod_name and container_name.",
