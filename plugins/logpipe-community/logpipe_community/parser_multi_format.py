@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from logpipe import (
     Host,
@@ -14,11 +15,12 @@ from logpipe import (
     Parser,
     PluginConf,
     Record,
+    Seconds,
     Time,
     param,
     plugin_section,
 )
-from logpipe.codec import LineParser, ParsedLines
+from logpipe.codec import LineParser, ParsedLines, ParseOptions
 from logpipe_community.first_format import first_of
 
 
@@ -31,9 +33,19 @@ class PatternOptions(Options):
     )
 
 
-class MultiFormatOptions(Options):
+_OWN: Final = "each <pattern> reads its lines by its own settings: write it there"
+
+
+class MultiFormatOptions(ParseOptions):
     """Settings of `<parse> @type multi_format`."""
 
+    time_key: str | None = param("Accepted for compatibility.", default=None, no_effect=_OWN)
+    time_format: str | None = param("Accepted for compatibility.", default=None, no_effect=_OWN)
+    keep_time_key: bool = param("Accepted for compatibility.", default=False, no_effect=_OWN)
+    types: dict[str, str] = param("Accepted for compatibility.", default={}, no_effect=_OWN)
+    null_value_pattern: re.Pattern[str] | None = param("Accepted for compatibility.", default=None, no_effect=_OWN)
+    null_empty_string: bool = param("Accepted for compatibility.", default=False, no_effect=_OWN)
+    timeout: Seconds | None = param("Accepted for compatibility.", default=None, no_effect=_OWN)
     format_key: str | None = param("Field that gets the name of the format that a line is in.", default=None)
     pattern: list[PluginConf] = plugin_section(
         "A parser; the first that a line is in the format of makes its record. `<format>` is the same.",
@@ -53,6 +65,7 @@ class MultiFormatOptions(Options):
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield a warning where there is no parser, so that every line is unmatched."""
+        yield from super().check()
         if not self.patterns:
             text = "no <pattern>, so that no line is in the format: add one with a format, json or none for example"
             yield InvalidSetting(text, severity="warning")

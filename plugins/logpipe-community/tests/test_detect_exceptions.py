@@ -10,20 +10,56 @@ from logpipe_community.detect_exceptions.filter import DetectExceptionsFilter
 from logpipe_community.detect_exceptions.output import DetectExceptions
 
 TRACES = {
-    "java": (
-        "java.lang.RuntimeException: javax.mail.SendFailedException: Invalid\n\tat com.app.Main.main(Main.java:7)\n"
-        "Caused by: com.sun.X: invalid;\n\tnested exception is:\ncom.sun.Y: Error: 550\n\tat com.app.Mail.send(Mail.java:9)\n"
-        "\t... 5 more"
-    ),
-    "js": "TypeError: x is no function\n    at f (/app/a.js:1:2)\n    at eval at <anonymous> (b.js:3:4)",
-    "csharp": (
-        "System.NullReferenceException: Object\n  at A.B () [0x0] in <f>:0\n  --- End of inner exception stack trace ---\n  at A.Main () [0x1] in <f>:0"
-    ),
-    "python": 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n    f()\n  File "b.py", line 2, in f\n    1/0\nZeroDivisionError: division by zero',
-    "php": "PHP Fatal error:  Uncaught exception 'E' with message 'm'\nStack trace:\n#0 /a.php(1): f()\n#1 {main}\n  thrown in /a.php on line 1",
-    "go": "panic: runtime error: index out of range\n\ngoroutine 12 [running]:\nmain.f(0x1)\n\t/a/b.go:3 +0x1\ncreated by main.main\n\t/a/b.go:9 +0x2",
-    "ruby": "NoMethodError (undefined method `x' for nil):\n  app/a.rb:1:in `f'\n  app/b.rb:2:in `g'",
-    "dart": "Unhandled exception:\nInstance of 'MyError'\n#0      f (file:///a.dart:1:2)\n#1      <asynchronous>(dart:async)",
+    name: "\n".join(rows)
+    for name, rows in {
+        "java": (
+            "java.lang.RuntimeException: javax.mail.SendFailedException: Invalid",
+            "\tat com.app.Main.main(Main.java:7)",
+            "Caused by: com.sun.X: invalid;",
+            "\tnested exception is:",
+            "com.sun.Y: Error: 550",
+            "\tat com.app.Mail.send(Mail.java:9)",
+            "\t... 5 more",
+        ),
+        "js": ("TypeError: x is no function", "    at f (/app/a.js:1:2)", "    at eval at <anonymous> (b.js:3:4)"),
+        "csharp": (
+            "System.NullReferenceException: Object",
+            "  at A.B () [0x0] in <f>:0",
+            "  --- End of inner exception stack trace ---",
+            "  at A.Main () [0x1] in <f>:0",
+        ),
+        "python": (
+            "Traceback (most recent call last):",
+            '  File "a.py", line 1, in <module>',
+            "    f()",
+            '  File "b.py", line 2, in f',
+            "    1/0",
+            "ZeroDivisionError: division by zero",
+        ),
+        "php": (
+            "PHP Fatal error:  Uncaught exception 'E' with message 'm'",
+            "Stack trace:",
+            "#0 /a.php(1): f()",
+            "#1 {main}",
+            "  thrown in /a.php on line 1",
+        ),
+        "go": (
+            "panic: runtime error: index out of range",
+            "",
+            "goroutine 12 [running]:",
+            "main.f(0x1)",
+            "\t/a/b.go:3 +0x1",
+            "created by main.main",
+            "\t/a/b.go:9 +0x2",
+        ),
+        "ruby": ("NoMethodError (undefined method `x' for nil):", "  app/a.rb:1:in `f'", "  app/b.rb:2:in `g'"),
+        "dart": (
+            "Unhandled exception:",
+            "Instance of 'MyError'",
+            "#0      f (file:///a.dart:1:2)",
+            "#1      <asynchronous>(dart:async)",
+        ),
+    }.items()
 }
 
 
@@ -83,7 +119,10 @@ async def test_traces_that_are_too_long(conf: str, expected: int) -> None:
     assert len(stage.records()) == expected
 
 
-OUTPUT = "<match raw.**>\n@type detect_exceptions\nremove_tag_prefix raw\nlanguages java\n{conf}</match>\n<match **>\n@type test\n</match>\n"
+OUTPUT = (
+    "<match raw.**>\n@type detect_exceptions\nremove_tag_prefix raw\nlanguages java\n{conf}</match>\n"
+    "<match **>\n@type test\n</match>\n"
+)
 
 
 async def test_the_output_emits_without_the_prefix() -> None:

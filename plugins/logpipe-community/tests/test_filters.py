@@ -117,21 +117,8 @@ async def sampled(conf: str, rows: Sequence[tuple[str, Record]], clock: ManualCl
 )
 async def test_sampling(conf: str, expected: list[int]) -> None:
     """Every nth of a tag, of all, or of a field's value."""
-    rows = [
-        ("ab"[number // 2 % 2], {"n": number, "k": 1} if "all" in conf or "k" in conf else {"n": number})
-        for number in range(8)
-    ]
-    if "interval 2" == conf:
-        rows = [
-            ("a", {"n": 0}),
-            ("b", {"n": 1}),
-            ("a", {"n": 2}),
-            ("b", {"n": 3}),
-            ("a", {"n": 4}),
-            ("b", {"n": 5}),
-            ("a", {"n": 6}),
-            ("b", {"n": 7}),
-        ]
+    fields = {} if conf == "interval 2" else {"k": 1}
+    rows = [("ab"[number % 2 if not fields else number // 2 % 2], {"n": number} | fields) for number in range(8)]
     assert await sampled(conf, rows) == expected
 
 

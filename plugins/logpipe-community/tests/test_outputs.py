@@ -123,7 +123,8 @@ async def test_routes() -> None:
     """Up to the first without `copy`; each changes the tag for itself, and what fits nowhere is dropped."""
     conf = (
         "remove_tag_prefix in\n<route web.**>\n@label @A\ncopy\nadd_tag_prefix a\n</route>\n"
-        "<route web.x>\n@label @B\nremove_tag_prefix web\n</route>\n<route {web,other}.**>\nadd_tag_prefix rest\n</route>\n"
+        "<route web.x>\n@label @B\nremove_tag_prefix web\n</route>\n"
+        "<route {web,other}.**>\nadd_tag_prefix rest\n</route>\n"
     )
     async with pipeline(routes(conf)) as running:
         for tag in ("in.web.x", "in.web.y", "in.other", "gone"):

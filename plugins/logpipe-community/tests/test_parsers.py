@@ -101,16 +101,22 @@ async def test_multi_format_that_cannot_work(conf: str, message: str) -> None:
         ("%{IP:ip}", "2001:db8::8:800:200c:417a", {"ip": "2001:db8::8:800:200c:417a"}),
         ("^%{IP:ip}$", "::ffff:1.2.3.4", {"ip": "::ffff:1.2.3.4"}),
         ("^%{IPV4:ip}$", "256.1.1.1", None),
-        ("%{TIMESTAMP_ISO8601:t} - %{LOGLEVEL:l} - %{GREEDYDATA:m}", "2020-01-02T03:04:05Z - WARN - x y", {"t": "2020-01-02T03:04:05Z", "l": "WARN", "m": "x y"}),
+        ("%{TIMESTAMP_ISO8601:t} - %{LOGLEVEL:l} - %{GREEDYDATA:m}", "2020-01-02T03:04:05Z - WARN - x y",
+         {"t": "2020-01-02T03:04:05Z", "l": "WARN", "m": "x y"}),
         ("%{DATESTAMP:d}", "05/12/2020 03:04:05", {"d": "05/12/2020 03:04:05"}),
         ("a %{DATA:[x][y]} b", "a 1 b", {"x.y": "1"}),
         ("%{QS:q}", 'x "a \\" b" y', {"q": '"a \\" b"'}),
-        ("%{URI:u}", "see http://u:p@h.example:80/a/b?c=d&e now", {"u": "http://u:p@h.example:80/a/b?c=d&e", "port": "80"}),
+        ("%{URI:u}", "see http://u:p@h.example:80/a/b?c=d&e now",
+         {"u": "http://u:p@h.example:80/a/b?c=d&e", "port": "80"}),
         ("%{PATH:p}", "at /var/log/a.log", {"p": "/var/log/a.log"}),
-        ("%{MAC:m} %{UUID:u}", "00:1a:2B:3c:4d:5e 01234567-89ab-cdef-0123-456789ABCDEF", {"m": "00:1a:2B:3c:4d:5e", "u": "01234567-89ab-cdef-0123-456789ABCDEF"}),
-        ("%{SYSLOGLINE}", "Jan  2 03:04:05 h.example sshd[42]: hi there", {"timestamp": "Jan  2 03:04:05", "logsource": "h.example", "program": "sshd", "pid": "42", "message": "hi there"}),
+        ("%{MAC:m} %{UUID:u}", "00:1a:2B:3c:4d:5e 01234567-89ab-cdef-0123-456789ABCDEF",
+         {"m": "00:1a:2B:3c:4d:5e", "u": "01234567-89ab-cdef-0123-456789ABCDEF"}),
+        ("%{SYSLOGLINE}", "Jan  2 03:04:05 h.example sshd[42]: hi there",
+         {"timestamp": "Jan  2 03:04:05", "logsource": "h.example",
+          "program": "sshd", "pid": "42", "message": "hi there"}),
         ("%{EMAILADDRESS:e} %{HOSTPORT:h}", "a.b@c.example h:80", {"e": "a.b@c.example", "h": "h:80"}),
-        ("%{TOMCATLOG}", "2014-01-09 20:03:28,269 -0800 | ERROR | com.x.S - no", {"timestamp": "2014-01-09 20:03:28,269 -0800", "level": "ERROR", "class": "com.x.S", "logmessage": "no"}),
+        ("%{TOMCATLOG}", "2014-01-09 20:03:28,269 -0800 | ERROR | com.x.S - no",
+         {"timestamp": "2014-01-09 20:03:28,269 -0800", "level": "ERROR", "class": "com.x.S", "logmessage": "no"}),
     ],
 )  # fmt: skip
 def test_patterns(pattern: str, line: str, expected: dict[str, Any] | None) -> None:
@@ -147,7 +153,8 @@ def test_sections_are_tried_in_turn() -> None:
     parser = build(
         GrokParser,
         "grok_name_key by\ngrok_failure_key why\n"
-        "<grok>\nname web\npattern %{IP:ip} at %{GREEDYDATA:t}\ntime_key t\ntime_format %Y-%m-%d %z\nkeep_time_key true\n"
+        "<grok>\nname web\npattern %{IP:ip} at %{GREEDYDATA:t}\ntime_key t\ntime_format %Y-%m-%d %z\n"
+        "keep_time_key true\n"
         "</grok>\n<grok>\npattern %{INT:n:integer}\n</grok>\n",
     )
     found = parser.parse_lines([b"1.1.1.1 at 1970-01-02 +0000", b"x 5", b"nothing", b"\xff"], 7)
