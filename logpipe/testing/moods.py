@@ -25,6 +25,8 @@ class Mood(enum.Enum):
     """It takes nothing now, and says when to try again."""
     FAILING = "failing"
     """It answers with an error that may pass."""
+    FAILING_SOME = "failing some"
+    """It answers with success, and says within that it has not taken some events, which may pass."""
     REFUSING_ONE = "refusing one"
     """It takes all but the events that are marked, and says so for good."""
     REFUSING_ALL = "refusing all"
