@@ -24,6 +24,13 @@ KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer", "s
 GROUPS: Final = {kind: f"logpipe.{kind}" for kind in KINDS}
 
 ELSEWHERE: Final = {
+    ("output", "elasticsearch"): "logpipe-elasticsearch",
+    ("output", "elasticsearch_data_stream"): "logpipe-elasticsearch",
+    ("output", "elasticsearch_dynamic"): "logpipe-elasticsearch",
+    ("output", "opensearch"): "logpipe-elasticsearch",
+    ("output", "opensearch_data_stream"): "logpipe-elasticsearch",
+    ("filter", "elasticsearch_genid"): "logpipe-elasticsearch",
+    ("filter", "opensearch_genid"): "logpipe-elasticsearch",
     ("output", "kafka"): "logpipe-kafka",
     ("output", "kafka2"): "logpipe-kafka",
     ("output", "kafka_buffered"): "logpipe-kafka",

@@ -93,7 +93,7 @@ class Repeats(logging.Filter):
         self._last_trace = trace
 
 
-_OURS: Final = frozenset({"logpipe_kafka", "logpipe_kubernetes"})
+_OURS: Final = frozenset({"logpipe_elasticsearch", "logpipe_kafka", "logpipe_kubernetes"})
 
 _told: WeakKeyDictionary[object, set[tuple[type[BaseException], str, int]]] = WeakKeyDictionary()
 

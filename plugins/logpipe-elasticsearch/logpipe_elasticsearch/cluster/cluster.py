@@ -1,0 +1,219 @@
+"""Requests to a cluster: to one of its nodes in turn, with what says who sends them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from logpipe import DeliveryError, OutputHost, RetryLater
+from logpipe.net import (
+    Answer,
+    AwsKeys,
+    AwsSigner,
+    ClientSettings,
+    ClientTls,
+    HttpClient,
+    RequestFailedError,
+    environment_proxy,
+)
+from logpipe_elasticsearch.cluster.nodes import Node, Rota
+from logpipe_elasticsearch.options.connection import ConnectionOptions
+
+MOST_ANSWER: Final = 4 * 1024 * 1024
+_WHOLE_SECONDS: Final = 600
+_NONE: Final[Mapping[str, str]] = {}
+NOT_FOUND: Final = 404
+
+
+class AwsAccess(NamedTuple):
+    """What signs requests to AWS."""
+
+    service: str
+    region: str
+    role: str
+    environ: Mapping[str, str]
+    """Where keys are looked for."""
+
+
+class ClusterError(DeliveryError):
+    """A request that sets something up is refused; it may be accepted when somebody has mended it."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Cluster:
+    """Sends requests; nothing is opened before the first.
+
+    Args:
+        options: where the nodes are.
+        nodes: them.
+        host: the output's.
+        authorization: the header's value for nodes without a user, None for none.
+        aws: what signs requests, None where they are not signed.
+    """
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        nodes: list[Node],
+        host: OutputHost,
+        *,
+        authorization: str | None = None,
+        aws: AwsAccess | None = None,
+    ) -> None:
+        self.nodes = nodes
+        self._host = host
+        self._rota = Rota(nodes, host.clock.monotonic, float(options.resurrect_after))
+        self._client = HttpClient(client_settings(options, nodes[0]), host.log)
+        self._headers = dict(options.custom_headers)
+        self._authorization = authorization
+        self._is_told = options.with_transporter_log
+        self._signer = None if aws is None else AwsSigner(aws.service, aws.region)
+        self._keys = None if aws is None else AwsKeys(aws.environ, Path.home(), aws.region, host.clock.now, aws.role)
+
+    def check(self) -> None:
+        """Read the files of TLS.
+
+        Raises:
+            TlsError: one of them cannot be used.
+        """
+        if any(node.scheme == "https" for node in self.nodes):
+            self._client.check()
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._client.stop()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | Sequence[bytes] = b"",
+        headers: Mapping[str, str] = _NONE,
+        most_answer: int = MOST_ANSWER,
+    ) -> Answer:
+        """Send a request to one node, or to the next where one gives no answer; return what is answered.
+
+        Args:
+            method: GET, PUT, …
+            path: with its slash in front, and its query; percent-encoded.
+            body: whole, or in parts.
+            headers: beside those of the settings.
+            most_answer: bytes of it that are read.
+
+        Raises:
+            RequestFailedError: no node answers.
+            NoCredentialsError: there are no keys to sign it with.
+        """
+        parts = (body,) if isinstance(body, bytes) else body
+        problem: RequestFailedError | None = None
+        for node in self._rota.turn():
+            url = f"{node.url}{path}"
+            began = self._host.clock.monotonic()
+            try:
+                answer = await self._client.request(
+                    method,
+                    url,
+                    headers=await self._headers_for(node, method, url, headers, parts),
+                    body=parts,
+                    most_answer=most_answer,
+                )
+            except RequestFailedError as error:
+                self._rota.failed(node)
+                problem = error
+                continue
+            self._rota.worked(node)
+            if self._is_told:
+                took = 1000 * (self._host.clock.monotonic() - began)
+                self._host.log.info("%s %s [status:%d, request:%.0fms]", method, url, answer.status, took)
+            return answer
+        assert problem is not None  # noqa: S101 - there is one node at least
+        raise problem
+
+    async def _headers_for(
+        self, node: Node, method: str, url: str, headers: Mapping[str, str], body: Sequence[bytes]
+    ) -> dict[str, str]:
+        found = {**headers, **self._headers}
+        if self._authorization is not None:
+            found["Authorization"] = self._authorization
+        elif node.user is not None:
+            found["Authorization"] = basic(node.user, node.password or "")
+        if self._signer is not None and self._keys is not None:
+            credentials = await self._keys.current()
+            signed = {name: value for name, value in found.items() if name.lower() == "content-type"}
+            found |= self._signer.sign(method, url, signed, body, credentials=credentials, now=self._host.clock.now())
+        return found
+
+    async def ask(self, method: str, path: str, body: Any = None, *, missing: bool = False) -> Any:
+        """Send JSON and return the answer's; None for 404 where something may be `missing`.
+
+        Raises:
+            RequestFailedError: there is no answer.
+            RetryLater: it says to come later.
+            ClusterError: it says no.
+        """
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data else _NONE
+        answer = await self.request(method, path, body=data, headers=headers)
+        if missing and answer.status == NOT_FOUND:
+            return None
+        if answer.status // 100 == 2:
+            return read_json(answer)
+        if answer.verdict().name == "AGAIN":
+            raise RetryLater(f"{method} {path}: {answer}", after=answer.retry_after())
+        raise ClusterError(f"{method} {path}: {answer}", answer.status)
+
+
+def read_json(answer: Answer) -> Any:
+    """Return what an answer holds; {} for an empty one.
+
+    Raises:
+        DeliveryError: it is no JSON.
+    """
+    import orjson  # noqa: PLC0415 - with the first answer
+
+    if answer.is_cut:
+        raise DeliveryError(f"the answer has more than {len(answer.body)} bytes")
+    try:
+        return orjson.loads(answer.body) if answer.body.strip() else {}
+    except ValueError:
+        raise DeliveryError(f"the answer is no JSON: {answer}") from None
+
+
+def basic(user: str, password: str) -> str:
+    """Return the header of Basic authentication."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def client_settings(options: ConnectionOptions, node: Node) -> ClientSettings:
+    """Return the settings of the HTTP client."""
+    seconds = float(options.request_timeout)
+    lowest, highest = (_plain(version) for version in options.versions())
+    return ClientSettings(
+        tls=ClientTls(
+            (options.ca_file,) if options.ca_file else (),
+            trusts_system=not options.ca_file,
+            cert_path=options.client_cert,
+            private_key_path=options.client_key,
+            private_key_passphrase=options.client_key_pass,
+            verify=options.ssl_verify,
+            min_version=lowest,
+            max_version=highest,
+        ),
+        proxy=environment_proxy(node.url, os.environ),
+        open_seconds=seconds,
+        read_seconds=seconds,
+        whole_seconds=max(seconds, _WHOLE_SECONDS),
+    )
+
+
+def _plain(version: str) -> str:
+    """Return the lowest version that a client still has."""
+    return "TLSv1_1" if version in {"SSLv23", "TLSv1"} else version

@@ -1,0 +1,89 @@
+"""What depends on the server's version: types, and the name of the routing. Rules: out_elasticsearch.rb."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final, NamedTuple
+
+from logpipe import DeliveryError, Host
+from logpipe_elasticsearch.cluster.cluster import Cluster, ClusterError
+from logpipe_elasticsearch.documents.documents import Server
+
+NEWEST: Final = 9
+_WITHOUT_TYPES: Final = 8
+_ONE_TYPE: Final = 7
+_SECRET: Final = frozenset({401, 403, 404, 405})
+"""What a server, or what stands before it, answers that does not tell its version."""
+
+
+class Version(NamedTuple):
+    """A server's version."""
+
+    major: int
+    has_types: bool = True
+
+    def server(self, *, suppress_type_name: bool) -> Server:
+        """Return what depends on it."""
+        major = self.major
+        routing = "routing" if major >= _ONE_TYPE else "_routing"
+        if not self.has_types or major >= _WITHOUT_TYPES or (suppress_type_name and major >= _ONE_TYPE):
+            return Server(routing=routing)
+        if major == _ONE_TYPE:
+            return Server(lambda _: "_doc", routing)
+        return Server(lambda name: name, routing)
+
+
+class Versions:
+    """Asks a cluster for its version, once.
+
+    Args:
+        host: the output's.
+        asks: whether it is asked at all.
+        default: the version where it is not, or does not say.
+        most: failures after which the default is taken; None to ask until it says.
+    """
+
+    def __init__(self, host: Host, *, asks: bool, default: int, most: int | None) -> None:
+        self._host = host
+        self._default = Version(default)
+        self._most = most
+        self._failures = 0
+        self._found: Version | None = None if asks else self._default
+        self._turn = asyncio.Lock()
+
+    async def of(self, cluster: Cluster) -> Version:
+        """Return the version.
+
+        Raises:
+            DeliveryError: it is not known yet.
+        """
+        async with self._turn:
+            if self._found is None:
+                try:
+                    self._found = self._read(await cluster.ask("GET", "/"))
+                except ClusterError as error:
+                    if error.status not in _SECRET:
+                        raise
+                    self._found = Version(NEWEST)
+                    self._host.log.warning(
+                        "the server does not tell its version, so it is taken for a new one: %s", error
+                    )
+                except DeliveryError as error:
+                    self._failures += 1
+                    if self._most is None or self._failures <= self._most:
+                        raise
+                    self._found = self._default
+                    self._host.log.warning(
+                        "the server does not tell its version: %s is assumed: %s", self._default.major, error
+                    )
+            return self._found
+
+    def _read(self, said: object) -> Version:
+        about = said.get("version") if isinstance(said, dict) else None
+        number = about.get("number") if isinstance(about, dict) else None
+        found = re.match(r"\d{1,4}", number) if isinstance(number, str) else None
+        if found is None or not isinstance(about, dict):
+            self._host.log.warning("%s is assumed: the server's answer has no version", self._default.major)
+            return self._default
+        return Version(int(found[0]), has_types=about.get("distribution") != "opensearch")

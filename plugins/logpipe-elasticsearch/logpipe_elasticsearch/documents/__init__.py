@@ -1,0 +1,1 @@
+"""Records as the lines of a bulk request."""

@@ -1,0 +1,357 @@
+"""What all outputs to search servers share: from a chunk to judged requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar, Final, Generic, TypeVar
+from urllib.parse import quote
+
+from logpipe import Chunk, DeliveryError, Output, OutputHost, PermanentError
+from logpipe.bulk import MOST_BYTES, Bulk, BulkRequest, Judged, gzipped
+from logpipe.net import RequestFailedError
+from logpipe_elasticsearch.cluster.cluster import AwsAccess, Cluster
+from logpipe_elasticsearch.cluster.nodes import Node, nodes_of
+from logpipe_elasticsearch.cluster.verdicts import RUBY_NAMES, Rules, judged
+from logpipe_elasticsearch.documents.documents import Documents, Names, Naming, Server, Target, accessor
+from logpipe_elasticsearch.documents.names import begins_itself, part_of_name
+from logpipe_elasticsearch.indexes.once import Once
+from logpipe_elasticsearch.indexes.templates import Templates, Wanted, read_template
+from logpipe_elasticsearch.options.connection import ConnectionOptions, has_placeholder
+from logpipe_elasticsearch.options.documents import DocumentOptions
+from logpipe_elasticsearch.options.indexes import LifecycleOptions, TemplateOptions
+
+_ANSWER_BYTES: Final = 4096
+"""Of an answer for each document of the request."""
+_MOST_ANSWER: Final = 64 * 1024 * 1024
+_LEVELS: Final = {"best_speed": 1, "default_compression": 6, "best_compression": 9}
+_CLIENTS: Final = ("Elasticsearch::Transport", "Elastic::Transport", "OpenSearch::Transport")
+
+
+class SearchOptions(ConnectionOptions, DocumentOptions):
+    """Settings of all outputs."""
+
+
+O = TypeVar("O", bound=SearchOptions)  # noqa: E741 - the one letter that reads as "options"
+
+
+class SearchOutput(Output[O], Generic[O]):
+    """Sends chunks in bulk requests, after what their indexes need is set up.
+
+    A document that the server refuses goes to `<secondary>`, `@ERROR` or the dead letters with the server's reason; one
+    that it is too busy for is sent again, alone; all others are delivered.
+    """
+
+    compat: ClassVar = frozenset({"buffer"})
+    buffer_argument = "tag"
+    buffer_defaults: ClassVar[dict[str, str]] = {"timekey_use_utc": "true"}
+    adds_fields: ClassVar[bool] = False
+    """Whether documents get `@timestamp` though no setting says so."""
+
+    def __init__(self, options: O, host: OutputHost) -> None:
+        super().__init__(options, host)
+        lowest = options.bulk_message_request_threshold
+        self._bulk = Bulk(host, self._send, most_bytes=lowest if lowest > 0 else MOST_BYTES)
+        self._level = _LEVELS.get(options.compression_level, 0)
+        self._rules = Rules(options.product, frozenset(self.final_types()))
+        self._ignored = frozenset(options.ignore_exceptions)
+        self._clusters: dict[str, Cluster] = {}
+        self.setup = options if isinstance(options, TemplateOptions) else None
+        self.lifecycle = options if isinstance(options, LifecycleOptions) else None
+        self._templates = None if self.setup is None else Templates(self.setup, host)
+        self._once = None if self.setup is None else Once(self.setup, host)
+        self._documents = Documents(
+            options,
+            host.log,
+            is_set_up_by_index=self._has_template() and self.lifecycle is not None,
+            adds_fields=self.adds_fields,
+        )
+        for path in (options.id_key, options.parent_key, options.routing_key):
+            if path is not None and not has_placeholder(path):
+                accessor(path)
+
+    # what the outputs have of their own
+
+    def final_types(self) -> Collection[str]:
+        """Return the types of errors that the settings call final."""
+        return ()
+
+    def bulk_content_type(self) -> str:
+        """Return the Content-Type of bulk requests."""
+        return "application/x-ndjson"
+
+    def authorization(self) -> str | None:
+        """Return the header that says who sends; None for what the nodes say."""
+        return None
+
+    def aws(self) -> AwsAccess | None:
+        """Return what signs requests; None where they are not signed."""
+        return None
+
+    def fixed_nodes(self) -> list[Node] | None:
+        """Return nodes that other settings than `host` and `hosts` name."""
+        return None
+
+    async def server(self, cluster: Cluster) -> Server:
+        """Return what depends on the server's version."""
+        del cluster
+        return Server()
+
+    def naming(self, chunk: Chunk) -> Naming:
+        """Return what gives the names for a chunk's events.
+
+        Raises:
+            PermanentError: an event must not choose them.
+        """
+        names = self.names(chunk)
+        return lambda _tag, _time, _record: names
+
+    # the way of a chunk
+
+    async def start(self) -> None:
+        """Read the files of TLS and of templates, and set up what no chunk is needed for.
+
+        Raises:
+            TlsError: a file of TLS cannot be used.
+            DeliveryError: a template cannot.
+        """
+        if self._has_template() and self.setup is not None and self.setup.customize_template is None:
+            read_template(self.setup.template_file or "", {})
+        if self._fixed_hosts() is not None:
+            self._cluster(self._hosts_setting()).check()
+            self.host.start_task(self._begin(), name="set up")
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        for cluster in self._clusters.values():
+            await cluster.stop()
+
+    async def write(self, chunk: Chunk) -> None:
+        """Deliver a chunk.
+
+        Raises:
+            PermanentError: an event has chosen what it must not choose.
+            RefusedRecords: the server refuses some documents; all others are delivered.
+            DeliveryError: it is to be tried again.
+        """
+        try:
+            cluster = self._cluster_of(chunk)
+            await self.prepare(cluster)
+            server = await self.server(cluster)
+            make = self._documents.maker(
+                self.naming(chunk),
+                server,
+                chunk_id=chunk.id,
+                affinity=await self._affinity(cluster, chunk),
+                settings=(cluster, self.wanted(chunk)),
+            )
+            await self._bulk.deliver(chunk, make)
+        except DeliveryError as error:
+            self._forgive(chunk, error)
+
+    def names(self, chunk: Chunk) -> Names:
+        """Return the names that hold for a chunk."""
+        options = self.options
+        return Names(
+            index=self.filled(options.index_name, chunk, part_of_name),
+            prefix=self.filled(options.logstash_prefix, chunk, part_of_name),
+            dateformat=self.filled(options.logstash_dateformat, chunk, _no_directive),
+            type_name=self.filled(getattr(options, "type_name", None), chunk),
+            pipeline=self.filled(options.pipeline, chunk),
+            application=self.filled(getattr(options, "application_name", ""), chunk, part_of_name),
+            operation=options.write_operation,
+            time_key=options.time_key,
+            tag_key=options.tag_key,
+            id_key=options.id_key,
+            parent_key=options.parent_key,
+            routing_key=options.routing_key,
+            index_is_own=begins_itself(options.index_name),
+            prefix_is_own=begins_itself(options.logstash_prefix),
+        )
+
+    def filled(self, template: Any, chunk: Chunk, quote_: Callable[[str], str] | None = None) -> Any:
+        """Return a setting with its placeholders filled in.
+
+        Raises:
+            PermanentError: a value must not stand there.
+        """
+        return template and self.host.expand(template, chunk, quote=quote_)
+
+    async def prepare(self, cluster: Cluster) -> None:
+        """Set up what is needed whatever a chunk holds.
+
+        Raises:
+            DeliveryError: it does not go.
+        """
+        once, templates, setup = self._once, self._templates, self.setup
+        if once is not None and templates is not None and setup is not None and setup.templates:
+            await once.do((cluster, "templates"), lambda: templates.install_listed(cluster))
+
+    def wanted(self, chunk: Chunk) -> Wanted | None:
+        """Return what a chunk's documents need; None for nothing."""
+        setup, lifecycle = self.setup, self.lifecycle
+        if setup is None or not self._has_template():
+            return None
+        customize = {
+            key: self.filled(value, chunk, part_of_name) for key, value in (setup.customize_template or {}).items()
+        }
+        index = self.filled(self.options.index_name, chunk, part_of_name)
+        return Wanted(
+            template=self.filled(setup.template_name, chunk, part_of_name),
+            customize=tuple(customize.items()),
+            index=index,
+            alias=self.filled(lifecycle.deflector_alias, chunk, part_of_name) or "" if lifecycle is not None else "",
+            application=self.filled(setup.application_name, chunk, part_of_name),
+            policy=self.filled(lifecycle.ilm_policy_id, chunk, part_of_name) if lifecycle is not None else "",
+        )
+
+    async def set_up(self, cluster: Cluster, target: Target, wanted: Wanted) -> None:
+        """Set up what the documents of one request need.
+
+        Raises:
+            DeliveryError: it does not go.
+        """
+        once, templates = self._once, self._templates
+        if once is None or templates is None:
+            return
+        if self.options.logstash_format and target.index:
+            # compat: each of these indexes is an alias of its own, of which application and date are in the first name
+            wanted = wanted._replace(index=target.alias, alias=wanted.alias or target.index, application="")
+        elif not wanted.alias:
+            wanted = wanted._replace(alias=target.index or wanted.index.lower())
+        await once.do((cluster, wanted), lambda: templates.install(cluster, wanted))
+
+    async def _send(self, request: BulkRequest) -> Judged:
+        """Send one request and return what the answer says."""
+        target = request.target
+        assert isinstance(target, Target)  # noqa: S101 - as the documents are made
+        cluster, wanted = target.settings
+        if wanted is not None:
+            await self.set_up(cluster, target, wanted)
+        path = f"/{quote(target.url_index, safe='')}/_bulk" if target.url_index else "/_bulk"
+        body, headers = request.parts, {"Content-Type": self.bulk_content_type()}
+        if self._level:
+            body = await self.host.in_thread(gzipped, body, self._level)
+            headers["Content-Encoding"] = "gzip"
+        most = min(_MOST_ANSWER, 65_536 + _ANSWER_BYTES * len(request))
+        answer = await cluster.request("POST", path, body=body, headers=headers, most_answer=most)
+        return judged(answer, len(request), self._rules)
+
+    async def _affinity(self, cluster: Cluster, chunk: Chunk) -> Mapping[str, str] | None:
+        """Return in which index the documents of a chunk are, by id, with `target_index_affinity`."""
+        options = self.options
+        wanted = options.target_index_affinity and options.logstash_format and options.id_key is not None
+        if not wanted or options.write_operation not in {"update", "upsert"}:
+            return None
+        path = accessor(options.id_key or "")
+        found = {path.get(record) for batch in chunk.batches() for record in batch.records}
+        ids = sorted(each for each in found if isinstance(each, str))
+        prefix = self.filled(options.logstash_prefix, chunk, part_of_name)
+        query = {"query": {"ids": {"values": ids}}, "_source": False, "sort": [{"_index": {"order": "desc"}}]}
+        place = quote(f"{prefix}{options.logstash_prefix_separator}*".lower(), safe="*")
+        said = await cluster.ask("POST", f"/{place}/_search?size={len(ids)}", query, missing=True)
+        hits = said.get("hits", {}).get("hits", []) if isinstance(said, dict) else []
+        # compat: of several the oldest is taken, which comes last
+        return {str(hit["_id"]): str(hit["_index"]) for hit in hits}
+
+    async def _begin(self) -> None:
+        """Set up what no chunk is needed for; what fails is told, and tried again with the first chunk."""
+        try:
+            await self.prepare(self._cluster(self._hosts_setting()))
+            await self.set_up_early(self._cluster(self._hosts_setting()))
+        except DeliveryError as error:
+            self.host.log.warning("indexes are set up with the first chunk, since now it does not go: %s", error)
+
+    async def set_up_early(self, cluster: Cluster) -> None:
+        """Set up what does not depend on a chunk.
+
+        Raises:
+            DeliveryError: it does not go.
+        """
+        setup, lifecycle, options = self.setup, self.lifecycle, self.options
+        if setup is None or not self._has_template() or options.logstash_format:
+            return
+        texts = [options.index_name, setup.template_name, setup.application_name]
+        texts += (setup.customize_template or {}).values()
+        if lifecycle is not None:
+            texts += [lifecycle.deflector_alias, lifecycle.ilm_policy_id]
+        if any("${" in text or "%" in text for text in texts if text):
+            return
+        wanted = Wanted(
+            template=setup.template_name or "",
+            customize=tuple((setup.customize_template or {}).items()),
+            index=options.index_name,
+            alias=(lifecycle.deflector_alias or "") if lifecycle is not None else "",
+            application=setup.application_name,
+            policy=lifecycle.ilm_policy_id if lifecycle is not None else "",
+        )
+        await self.set_up(cluster, Target(), wanted)
+
+    def _has_template(self) -> bool:
+        return self.setup is not None and bool(self.setup.template_name and self.setup.template_file)
+
+    # where the cluster is
+
+    def _hosts_setting(self) -> str:
+        return self.options.hosts or self.options.host
+
+    def _fixed_hosts(self) -> str | None:
+        text = self._hosts_setting()
+        return text if self.fixed_nodes() is not None or not has_placeholder(text) else None
+
+    def _cluster_of(self, chunk: Chunk) -> Cluster:
+        """Return the cluster of a chunk.
+
+        Raises:
+            PermanentError: its events name a host that is not allowed.
+        """
+        text = self._fixed_hosts()
+        if text is None:
+            text = self.host.expand(self._hosts_setting(), chunk)
+            self.check_allowed(text)
+        return self._cluster(text)
+
+    def check_allowed(self, text: str) -> None:
+        """Return if events may choose these hosts.
+
+        Raises:
+            PermanentError: they must not.
+        """
+        if not {part.strip() for part in text.split(",")} <= set(self.options.allowed_hosts):
+            raise PermanentError(f"Not allowed host: {text[:100]!r}")
+
+    def _cluster(self, text: str) -> Cluster:
+        cluster = self._clusters.get(text)
+        if cluster is None:
+            nodes = self.fixed_nodes() or nodes_of(text, self.options.node())
+            cluster = Cluster(self.options, nodes, self.host, authorization=self.authorization(), aws=self.aws())
+            self._clusters[text] = cluster
+        return cluster
+
+    def _forgive(self, chunk: Chunk, error: DeliveryError) -> None:
+        """Raise an error, unless the settings say that it is none."""
+        if self._ignored.isdisjoint(ruby_names(error)):
+            raise error
+        # compat: the message of out_elasticsearch.rb
+        self.host.log.warning("Exception ignored in tag %s: %s", chunk.key.tag, error)
+        if self.options.exception_backup:
+            raise PermanentError(str(error)) from error
+        self.host.dropped(len(chunk))
+
+
+def ruby_names(error: DeliveryError) -> set[str]:
+    """Return the names that Ruby's clients have for the failure of a request, and those of their bases."""
+    found = {"StandardError"}
+    if isinstance(error, RequestFailedError):
+        is_late = "too long" in str(error) or "time" in str(error).lower()
+        return found | {"Faraday::TimeoutError" if is_late else "Faraday::ConnectionFailed", "Faraday::Error"}
+    name = RUBY_NAMES.get(int(str(error)[:3])) if str(error)[:3].isdigit() else None
+    if name is not None:
+        for client in _CLIENTS:
+            found |= {f"{client}::Transport::Errors::{name}", f"{client}::Transport::ServerError"}
+            found.add(f"{client}::Transport::Error")
+    return found
+
+
+def _no_directive(value: str) -> str:
+    """Return a value for a date's pattern, in which it is no directive."""
+    return part_of_name(value).replace("%", "%%")
