@@ -3,11 +3,11 @@
 `drive` runs one plugin between a feed and a collector; `pipeline` runs a configuration text in which `@type test`
 outputs collect; `check_plugin` asserts what every plugin promises, `check_listener` what one that listens does, and
 `check_output_against_peer` what every output does while its peer is down, slow, silent, resetting, throttling,
-refusing, or answers nonsense: `Front` stands in front of a real server, `logpipe.testing.http_peer` is one. Time is
-real unless a `ManualClock` is given.
+refusing, or answers nonsense, `check_output_over_reload` while it is away at the start and in a reload. `Front`
+stands in front of a real server, `logpipe.testing.http_peer` is one. Time is real unless a `ManualClock` is given.
 """
 
-from logpipe.testing.against import check_output_against_peer
+from logpipe.testing.against import check_output_against_peer, check_output_over_reload
 from logpipe.testing.clock import DEADLINE, ManualClock, settle, wait_for
 from logpipe.testing.collector import Collector, LogCapture, collecting
 from logpipe.testing.contract import build, check_plugin, configure
@@ -31,6 +31,7 @@ __all__ = [
     "build",
     "check_listener",
     "check_output_against_peer",
+    "check_output_over_reload",
     "check_plugin",
     "collecting",
     "configure",

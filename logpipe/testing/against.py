@@ -64,6 +64,22 @@ async def check_output_against_peer(
         await trial.stop(most_bytes)
 
 
+async def check_output_over_reload(cls: type[Output[Any]], conf: str, peer: Peer, *, seconds: float = DEADLINE) -> None:
+    """Assert what every output promises of a peer that is away when it starts, and again while a reload is under way.
+
+    It starts all the same. When the peer is there all receipts settle, without a restart. What the old graph could not
+    deliver, since the peer has gone, its input reads again: it is delivered by the new one, and nothing is given up.
+
+    Args:
+        cls: the output.
+        conf: the body of its section, as for `check_output_against_peer`.
+        peer: it is well at first, and at the end. Events have other numbers in each call.
+        seconds: how long to wait for what it promises; its deadlines must be shorter.
+    """
+    trial = _Trial(cls, conf, peer, Mood.DOWN, seconds)
+    await trial.reload()
+
+
 class _Feeder:
     """Feeds events as an input would: what is not accepted comes again."""
 
@@ -157,13 +173,45 @@ class _Trial:
         lost = feeder.settled - {*await peer.received()} - _given_up(stage)
         assert not lost, f"{name} has lost {len(lost)} events: their receipts have settled, and it has stopped"
 
+    async def reload(self) -> None:
+        """Assert that it starts without its peer, and that a reload without it loses nothing."""
+        peer, name, first = self._peer, f"{self._cls.__name__} with a peer that is away", next(_firsts)
+        await peer.become(Mood.DOWN)
+        async with self._running() as (old, feeder):
+            async with asyncio.TaskGroup() as group:
+                feeding = group.create_task(_feed_some(feeder, range(first, first + BATCHES), {}))
+                await self._wait(
+                    lambda: feeding.done() or old.log.texts("warning") or feeder.is_refused,
+                    f"{name} at the start to take events or to say why not",
+                )
+                await peer.become(Mood.WELL)
+                await self._wait(feeding.done, f"{name} at the start to take events")
+            await self._wait(lambda: feeder.settled >= feeder.fed, f"{name} at the start to settle all receipts")
+            await peer.become(Mood.DOWN)
+            late = range(first + BATCHES, first + 2 * BATCHES)
+            feeding = asyncio.create_task(_feed_some(feeder, late, {}))  # noqa: TID251 - a test's own
+            await self._wait(
+                lambda: feeding.done() or feeder.is_refused, f"{name} while it reloads to take events or refuse them"
+            )
+            feeding.cancel()
+        assert not (lost := feeder.settled - {*await peer.received()}), f"{name} has lost {len(lost)} events"
+        missing = {*range(first, late.stop)} - feeder.settled
+        async with self._running(after=old) as (new, again):
+            await peer.become(Mood.WELL)
+            await again.feed(sorted(missing), {})
+            await self._wait(lambda: again.settled >= again.fed, f"{name} after a reload to settle all receipts")
+        given_up = _given_up(old) | _given_up(new)
+        assert not given_up, f"{name} gives {len(given_up)} events up: that passes"
+        lost = {*range(first, late.stop)} - {*await peer.received()}
+        assert not lost, f"{name} has lost {len(lost)} events over a reload: their receipts have settled"
+
     @asynccontextmanager
-    async def _running(self) -> AsyncIterator[tuple[Pipeline, _Feeder]]:
+    async def _running(self, after: Pipeline | None = None) -> AsyncIterator[tuple[Pipeline, _Feeder]]:
         own_log = "<label @FLUENT_LOG>\n<match **>\n@type test\nname own\n</match>\n</label>\n"
         system = f"<system>\nshutdown_timeout {SHUTDOWN_SECONDS}\n</system>\n"
         match = f"<match **>\n@type {self._cls.types[0]}\n{self._conf}\n</match>\n"
         try:
-            async with pipeline(f"{system}{own_log}{match}", self._cls) as stage:
+            async with pipeline(f"{system}{own_log}{match}", self._cls, after=after) as stage:
                 yield stage, _Feeder(stage)
         except ExceptionGroup as group:
             raise _first(group) from group

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from logpipe import Chunk, DeliveryError, EventBatch, Host, Options, Output, PermanentError, RetryLater, param
-from logpipe.testing import Mood, check_output_against_peer
+from logpipe.testing import Mood, check_output_against_peer, check_output_over_reload
 from logpipe.testing.http_peer import HttpPeer
 
 BUFFER = (
@@ -127,6 +127,16 @@ class Hasty(Post, type="hasty"):
             raise PermanentError("no")
 
 
+class Resigning(Post, type="resigning"):
+    """Gives up when nobody is there."""
+
+    async def write(self, chunk: Chunk) -> None:
+        try:
+            await super().write(chunk)
+        except aiohttp.ClientError as error:
+            raise PermanentError("no") from error
+
+
 class Sweeping(PostDirectly, type="sweeping"):
     """Gives up all that comes after what was refused."""
 
@@ -236,6 +246,27 @@ async def test_a_promise_that_is_broken(cls: type[Posting], mood: Mood, problem:
     with pytest.raises(AssertionError) as raised:
         await check_output_against_peer(cls, conf(cls, peer), peer, mood, seconds=2 if cls is Patient else 60)
     assert str(raised.value).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("cls", "problem"),
+    [
+        (Post, ""),
+        (Early, "Early with a peer that is away has lost "),
+        (Resigning, "Resigning with a peer that is away gives "),
+    ],
+)
+async def test_a_peer_that_is_away_at_the_start_and_in_a_reload(
+    cls: type[Posting], problem: str, peer: HttpPeer
+) -> None:
+    """An output that keeps its promises passes; each other is found."""
+    try:
+        await check_output_over_reload(cls, conf(cls, peer), peer, seconds=5)
+    except AssertionError as error:
+        found = str(error)
+    else:
+        found = ""
+    assert found[: len(problem) or None] == problem
 
 
 @pytest.mark.slow("the engine waits ten seconds for what does not stop")

@@ -90,7 +90,7 @@ def _stream_names(output: Any, chunk: Chunk, names: Names) -> Names:
     whole = whole_name(name, is_own=is_own)
     if wrong := wrong_name(whole):
         raise PermanentError(f"the name of a data stream {wrong}: <{whole[:100]}>")
-    return names._replace(index=whole, index_is_own=is_own, operation="create", is_stream=True)
+    return names._replace(index_name=whole, index_is_own=is_own, operation="create", is_stream=True)
 
 
 class ElasticsearchDataStream(ElasticsearchBase[ElasticsearchDataStreamOptions], type="elasticsearch_data_stream"):
@@ -116,9 +116,9 @@ class ElasticsearchDataStream(ElasticsearchBase[ElasticsearchDataStreamOptions],
     def wanted(self, chunk: Chunk) -> Wanted:
         """Return the stream that a chunk needs."""
         options = self.options
-        name = self.names(chunk).index
+        name = self.names(chunk).index_name
         return Wanted(
-            index=name,
+            index_name=name,
             template=self.filled(options.data_stream_template_name, chunk, part_of_name) or f"{name}_template",
             policy=self.filled(options.data_stream_ilm_name, chunk, part_of_name) or f"{name}_policy",
         )
@@ -133,7 +133,7 @@ class ElasticsearchDataStream(ElasticsearchBase[ElasticsearchDataStreamOptions],
         name = options.data_stream_name
         if not has_placeholder(name) and "%" not in name:
             template, policy = options.data_stream_template_name, options.data_stream_ilm_name
-            wanted = Wanted(template or f"{name}_template", index=name, policy=policy or f"{name}_policy")
+            wanted = Wanted(template or f"{name}_template", index_name=name, policy=policy or f"{name}_policy")
             await self.set_up(cluster, Target(), wanted)
 
     async def set_up(self, cluster: Cluster, target: Target, wanted: Wanted) -> None:
@@ -143,13 +143,11 @@ class ElasticsearchDataStream(ElasticsearchBase[ElasticsearchDataStreamOptions],
             DeliveryError: it does not go.
         """
         del target
-        assert self._once is not None  # noqa: S101 - it has settings for templates
-        await self._once.do((cluster, wanted), lambda: self._create(cluster, wanted))
+        await self.once.do((cluster, wanted), lambda: self._create(cluster, wanted))
 
     async def _create(self, cluster: Cluster, wanted: Wanted) -> None:
-        templates, options = self._templates, self.options
-        assert templates is not None  # noqa: S101 - the same
-        stream, template = f"/_data_stream/{in_path(wanted.index)}", f"/_index_template/{in_path(wanted.template)}"
+        templates, options = self.templates, self.options
+        stream, template = f"/_data_stream/{in_path(wanted.index_name)}", f"/_index_template/{in_path(wanted.template)}"
         is_there = await templates.exists(cluster, stream)
         has_template = is_there or await templates.exists(cluster, template)
         if options.data_stream_ilm_policy_overwrite or not has_template:
@@ -158,14 +156,14 @@ class ElasticsearchDataStream(ElasticsearchBase[ElasticsearchDataStreamOptions],
         if not has_template:
             wildcard = "*" if options.data_stream_template_use_index_patterns_wildcard else ""
             body = {
-                "index_patterns": [f"{wanted.index}{wildcard}"],
+                "index_patterns": [f"{wanted.index_name}{wildcard}"],
                 "data_stream": {},
                 "template": {"settings": {"index.lifecycle.name": wanted.policy}},
             }
             await cluster.ask("PUT", template, body)
         if not is_there:
             await cluster.ask("PUT", stream)
-            self.host.log.info("data stream %r is created", wanted.index)
+            self.host.log.info("data stream %r is created", wanted.index_name)
 
 
 class OpenSearchDataStream(OpenSearchBase[OpenSearchDataStreamOptions], type="opensearch_data_stream"):
@@ -179,12 +177,12 @@ class OpenSearchDataStream(OpenSearchBase[OpenSearchDataStreamOptions], type="op
 
     def wanted(self, chunk: Chunk) -> Wanted:
         """Return the stream that a chunk needs."""
-        setup, name = self.options, self.names(chunk).index
+        setup, name = self.options, self.names(chunk).index_name
         template = self.filled(setup.data_stream_template_name, chunk, part_of_name) or f"{name}_template"
         customize = {
             key: self.filled(value, chunk, part_of_name) for key, value in (setup.customize_template or {}).items()
         }
-        return Wanted(template=template.lower(), customize=tuple(customize.items()), index=name)
+        return Wanted(template=template.lower(), customize=tuple(customize.items()), index_name=name)
 
     async def set_up_early(self, cluster: Cluster) -> None:
         """Install the template of a stream whose name is known.
@@ -206,18 +204,16 @@ class OpenSearchDataStream(OpenSearchBase[OpenSearchDataStreamOptions], type="op
             DeliveryError: it does not go.
         """
         del target
-        assert self._once is not None  # noqa: S101 - it has settings for templates
-        await self._once.do((cluster, wanted), lambda: self._install(cluster, wanted))
+        await self.once.do((cluster, wanted), lambda: self._install(cluster, wanted))
 
     async def _install(self, cluster: Cluster, wanted: Wanted) -> None:
-        templates = self._templates
-        assert templates is not None  # noqa: S101 - the same
+        templates = self.templates
         path = f"/_index_template/{in_path(wanted.template)}"
-        if await templates.exists(cluster, f"/_data_stream/{in_path(wanted.index)}"):
+        if await templates.exists(cluster, f"/_data_stream/{in_path(wanted.index_name)}"):
             return
         if await templates.exists(cluster, path):
             return
         if self.options.template_file is not None:
             await templates.install(cluster, wanted)
         else:
-            await cluster.ask("PUT", path, {"index_patterns": [f"{wanted.index}*"], "data_stream": {}})
+            await cluster.ask("PUT", path, {"index_patterns": [f"{wanted.index_name}*"], "data_stream": {}})

@@ -128,9 +128,8 @@ class ElasticsearchBase(SearchOutput[E], Generic[E]):
             DeliveryError: it does not go.
         """
         await super().prepare(cluster)
-        once = self._once
-        if once is not None and self.options.enable_ilm and self._has_template():
-            await once.do((cluster, "ilm"), lambda: check_lifecycle(cluster))
+        if self.options.enable_ilm and self.has_template:
+            await self.once.do((cluster, "ilm"), lambda: check_lifecycle(cluster))
 
 
 class ElasticsearchOutput(ElasticsearchBase[ElasticsearchOptions], type="elasticsearch"):

@@ -15,7 +15,7 @@ from logpipe_elasticsearch.options.connection import has_placeholder
 from logpipe_elasticsearch.out_elasticsearch import ElasticsearchBase, ElasticsearchOptions
 
 _FIELDS: Final = {
-    "index_name": "index",
+    "index_name": "index_name",
     "logstash_prefix": "prefix",
     "logstash_dateformat": "dateformat",
     "type_name": "type_name",
@@ -35,7 +35,7 @@ _MOST_TAGS: Final = 1000
 class DynamicOptions(ElasticsearchOptions):
     """Settings of `<match> @type elasticsearch_dynamic`."""
 
-    delimiter: str = param("What divides a tag into `tag_parts`.", default=".")
+    delimiter: str = param("What divides a tag into `tag_parts`.", default=".", no_effect="tags are divided at dots")
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield expressions that cannot be run."""
@@ -94,8 +94,8 @@ class ElasticsearchDynamic(ElasticsearchBase[DynamicOptions], type="elasticsearc
             return lambda _tag, _time, _record: common
 
         def names(tag: str, time: Time, record: Record) -> Names:
-            found = {name: to_s(value(record, time)) for name, value in self._values(tag).items()}
-            for name in ("index", "prefix", "dateformat"):
+            found: dict[str, Any] = {name: to_s(value(record, time)) for name, value in self._values(tag).items()}
+            for name in ("index_name", "prefix", "dateformat"):
                 if name in found:
                     part_of_name(found[name])
             return common._replace(**found)
@@ -107,10 +107,8 @@ class ElasticsearchDynamic(ElasticsearchBase[DynamicOptions], type="elasticsearc
         if bound is None:
             if len(self._bound) >= _MOST_TAGS:
                 self._bound.clear()
-            # the tag's own delimiter: tag_parts is cut at dots
-            spoken = tag.replace(self.options.delimiter, ".") if self.options.delimiter else tag
             bound = self._bound[tag] = {
-                name: template.bind(spoken, hostname=self.host.hostname, env=os.environ)
+                name: template.bind(tag, hostname=self.host.hostname, env=os.environ)
                 for name, template in self._templates_by_name.items()
             }
         return bound

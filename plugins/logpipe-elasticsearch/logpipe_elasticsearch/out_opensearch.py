@@ -10,7 +10,6 @@ from logpipe import Chunk, InvalidSetting, Options, OutputHost, RefusedRecords, 
 from logpipe_elasticsearch.cluster.cluster import AwsAccess
 from logpipe_elasticsearch.cluster.nodes import Node, nodes_of
 from logpipe_elasticsearch.options.connection import text_or_none
-from logpipe_elasticsearch.options.indexes import TemplateOptions
 from logpipe_elasticsearch.search_output import SearchOptions, SearchOutput
 
 _TYPELESS: Final = "OpenSearch has no types, and nothing else depends on its version"
@@ -64,7 +63,7 @@ class EndpointOptions(Options):
             yield InvalidSetting(str(problem), param="url")
 
 
-class OpenSearchOptions(SearchOptions, TemplateOptions):
+class OpenSearchOptions(SearchOptions):
     """Settings of `<match> @type opensearch`."""
 
     product: ClassVar[str] = "OpenSearch"

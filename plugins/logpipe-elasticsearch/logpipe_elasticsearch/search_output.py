@@ -27,7 +27,7 @@ _LEVELS: Final = {"best_speed": 1, "default_compression": 6, "best_compression":
 _CLIENTS: Final = ("Elasticsearch::Transport", "Elastic::Transport", "OpenSearch::Transport")
 
 
-class SearchOptions(ConnectionOptions, DocumentOptions):
+class SearchOptions(ConnectionOptions, DocumentOptions, TemplateOptions):
     """Settings of all outputs."""
 
 
@@ -55,14 +55,13 @@ class SearchOutput(Output[O], Generic[O]):
         self._rules = Rules(options.product, frozenset(self.final_types()))
         self._ignored = frozenset(options.ignore_exceptions)
         self._clusters: dict[str, Cluster] = {}
-        self.setup = options if isinstance(options, TemplateOptions) else None
-        self.lifecycle = options if isinstance(options, LifecycleOptions) else None
-        self._templates = None if self.setup is None else Templates(self.setup, host)
-        self._once = None if self.setup is None else Once(self.setup, host)
+        self.lifecycle: LifecycleOptions | None = options if isinstance(options, LifecycleOptions) else None
+        self.templates = Templates(options, host)
+        self.once = Once(options, host)
         self._documents = Documents(
             options,
             host.log,
-            is_set_up_by_index=self._has_template() and self.lifecycle is not None,
+            is_set_up_by_index=self.has_template and self.lifecycle is not None,
             adds_fields=self.adds_fields,
         )
         for path in (options.id_key, options.parent_key, options.routing_key):
@@ -112,10 +111,10 @@ class SearchOutput(Output[O], Generic[O]):
 
         Raises:
             TlsError: a file of TLS cannot be used.
-            DeliveryError: a template cannot.
+            DeliveryError: a template cannot, or there is no such host.
         """
-        if self._has_template() and self.setup is not None and self.setup.customize_template is None:
-            read_template(self.setup.template_file or "", {})
+        if self.has_template and self.options.customize_template is None:
+            read_template(self.options.template_file or "", {})
         if self._fixed_hosts() is not None:
             self._cluster(self._hosts_setting()).check()
             self.host.start_task(self._begin(), name="set up")
@@ -152,7 +151,7 @@ class SearchOutput(Output[O], Generic[O]):
         """Return the names that hold for a chunk."""
         options = self.options
         return Names(
-            index=self.filled(options.index_name, chunk, part_of_name),
+            index_name=self.filled(options.index_name, chunk, part_of_name),
             prefix=self.filled(options.logstash_prefix, chunk, part_of_name),
             dateformat=self.filled(options.logstash_dateformat, chunk, _no_directive),
             type_name=self.filled(getattr(options, "type_name", None), chunk),
@@ -182,14 +181,13 @@ class SearchOutput(Output[O], Generic[O]):
         Raises:
             DeliveryError: it does not go.
         """
-        once, templates, setup = self._once, self._templates, self.setup
-        if once is not None and templates is not None and setup is not None and setup.templates:
-            await once.do((cluster, "templates"), lambda: templates.install_listed(cluster))
+        if self.options.templates:
+            await self.once.do((cluster, "templates"), lambda: self.templates.install_listed(cluster))
 
     def wanted(self, chunk: Chunk) -> Wanted | None:
         """Return what a chunk's documents need; None for nothing."""
-        setup, lifecycle = self.setup, self.lifecycle
-        if setup is None or not self._has_template():
+        setup, lifecycle = self.options, self.lifecycle
+        if not self.has_template:
             return None
         customize = {
             key: self.filled(value, chunk, part_of_name) for key, value in (setup.customize_template or {}).items()
@@ -198,7 +196,7 @@ class SearchOutput(Output[O], Generic[O]):
         return Wanted(
             template=self.filled(setup.template_name, chunk, part_of_name),
             customize=tuple(customize.items()),
-            index=index,
+            index_name=index,
             alias=self.filled(lifecycle.deflector_alias, chunk, part_of_name) or "" if lifecycle is not None else "",
             application=self.filled(setup.application_name, chunk, part_of_name),
             policy=self.filled(lifecycle.ilm_policy_id, chunk, part_of_name) if lifecycle is not None else "",
@@ -210,15 +208,12 @@ class SearchOutput(Output[O], Generic[O]):
         Raises:
             DeliveryError: it does not go.
         """
-        once, templates = self._once, self._templates
-        if once is None or templates is None:
-            return
         if self.options.logstash_format and target.index:
             # compat: each of these indexes is an alias of its own, of which application and date are in the first name
-            wanted = wanted._replace(index=target.alias, alias=wanted.alias or target.index, application="")
+            wanted = wanted._replace(index_name=target.alias, alias=wanted.alias or target.index, application="")
         elif not wanted.alias:
-            wanted = wanted._replace(alias=target.index or wanted.index.lower())
-        await once.do((cluster, wanted), lambda: templates.install(cluster, wanted))
+            wanted = wanted._replace(alias=target.index or wanted.index_name.lower())
+        await self.once.do((cluster, wanted), lambda: self.templates.install(cluster, wanted))
 
     async def _send(self, request: BulkRequest) -> Judged:
         """Send one request and return what the answer says."""
@@ -267,27 +262,29 @@ class SearchOutput(Output[O], Generic[O]):
         Raises:
             DeliveryError: it does not go.
         """
-        setup, lifecycle, options = self.setup, self.lifecycle, self.options
-        if setup is None or not self._has_template() or options.logstash_format:
+        options, lifecycle = self.options, self.lifecycle
+        if not self.has_template or options.logstash_format:
             return
-        texts = [options.index_name, setup.template_name, setup.application_name]
-        texts += (setup.customize_template or {}).values()
+        texts = [options.index_name, options.template_name, options.application_name]
+        texts.extend((options.customize_template or {}).values())
         if lifecycle is not None:
             texts += [lifecycle.deflector_alias, lifecycle.ilm_policy_id]
         if any("${" in text or "%" in text for text in texts if text):
             return
         wanted = Wanted(
-            template=setup.template_name or "",
-            customize=tuple((setup.customize_template or {}).items()),
-            index=options.index_name,
+            template=options.template_name or "",
+            customize=tuple((options.customize_template or {}).items()),
+            index_name=options.index_name,
             alias=(lifecycle.deflector_alias or "") if lifecycle is not None else "",
-            application=setup.application_name,
+            application=options.application_name,
             policy=lifecycle.ilm_policy_id if lifecycle is not None else "",
         )
         await self.set_up(cluster, Target(), wanted)
 
-    def _has_template(self) -> bool:
-        return self.setup is not None and bool(self.setup.template_name and self.setup.template_file)
+    @property
+    def has_template(self) -> bool:
+        """Whether a template is installed for what documents are written to."""
+        return bool(self.options.template_name and self.options.template_file)
 
     # where the cluster is
 
@@ -322,7 +319,10 @@ class SearchOutput(Output[O], Generic[O]):
     def _cluster(self, text: str) -> Cluster:
         cluster = self._clusters.get(text)
         if cluster is None:
-            nodes = self.fixed_nodes() or nodes_of(text, self.options.node())
+            try:
+                nodes = self.fixed_nodes() or nodes_of(text, self.options.node())
+            except ValueError as problem:
+                raise DeliveryError(str(problem)) from None
             cluster = Cluster(self.options, nodes, self.host, authorization=self.authorization(), aws=self.aws())
             self._clusters[text] = cluster
         return cluster

@@ -73,7 +73,7 @@ class SearchPeer(HttpPeer):
 
     def _bulk(self, index: str, body: bytes) -> Answer:
         lines = body.splitlines()
-        items = []
+        items: list[dict[str, Any]] = []
         for first, second in zip(lines[::2], lines[1::2], strict=True):
             ((operation, meta),) = json.loads(first).items()
             source = json.loads(second)

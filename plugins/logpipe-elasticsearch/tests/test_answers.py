@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from logpipe import Output
-from logpipe.testing import Mood, check_output_against_peer, drive
+from logpipe.testing import Mood, check_output_against_peer, check_output_over_reload, drive
 from logpipe.testing.http_peer import Answer, Request
 from logpipe_elasticsearch.out_data_stream import ElasticsearchDataStream, OpenSearchDataStream
 from logpipe_elasticsearch.out_elasticsearch import ElasticsearchOutput
@@ -48,6 +48,12 @@ async def test_a_server_in_a_mood(mood: Mood, server: SearchPeer) -> None:
     await check_output_against_peer(ElasticsearchOutput, conf, server, mood, most_bytes=2 * 1024 * 1024)
 
 
+async def test_a_server_that_is_away_at_the_start_and_in_a_reload(server: SearchPeer) -> None:
+    """Nothing is lost, and nothing is given up."""
+    conf = f"host 127.0.0.1\nport {server.port}\nrequest_timeout 1\n<buffer>\n{SMALL}\n</buffer>"
+    await check_output_over_reload(ElasticsearchOutput, conf, server)
+
+
 @pytest.mark.parametrize("cls", [ElasticsearchDynamic, ElasticsearchDataStream, OpenSearchOutput, OpenSearchDataStream])
 async def test_a_success_that_holds_failures(cls: type[Output[Any]], server: SearchPeer) -> None:
     """Is none, for any of the outputs."""
@@ -65,8 +71,8 @@ async def test_the_reason_is_the_servers(server: SearchPeer) -> None:
     server.statuses_by_n = {1: [(400, REFUSED)]}
     running = await deliver(server, {"n": 0}, {"n": 1})
     reason = (
-        "400 - Rejected by Elasticsearch [error type]: mapper_parsing_exception [reason]: 'failed to parse field [n] of "
-        'type [long], caused by number_format_exception: For input string: "x"\''
+        "400 - Rejected by Elasticsearch [error type]: mapper_parsing_exception [reason]: 'failed to parse field [n] "
+        'of type [long], caused by number_format_exception: For input string: "x"\''
     )
     assert refused(running) == [(1, reason)]
     (letter,) = running.dead_letters()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from logpipe.builtin.out_http import HttpOutput
-from logpipe.testing import Mood, check_output_against_peer, drive, pipeline
+from logpipe.testing import Mood, check_output_against_peer, check_output_over_reload, drive, pipeline
 from logpipe.testing.http_peer import Answer, HttpPeer, Request
 
 BUFFER = "flush_mode immediate\nretry_wait 0.1\nretry_max_interval 0.2\nchunk_limit_size 1m\ntotal_limit_size 4m"
@@ -36,6 +36,12 @@ async def test_a_server_in_a_mood(mood: Mood) -> None:
     """Nothing is lost, all is delivered in the end, it stops in time, and what waits is bounded."""
     async with HttpPeer().serving() as peer:
         await check_output_against_peer(HttpOutput, conf(peer, "open_timeout 1\nread_timeout 1"), peer, mood)
+
+
+async def test_a_server_that_is_away_at_the_start_and_in_a_reload() -> None:
+    """Nothing is lost, and nothing is given up."""
+    async with HttpPeer().serving() as peer:
+        await check_output_over_reload(HttpOutput, conf(peer, "open_timeout 1\nread_timeout 1"), peer)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

@@ -33,7 +33,7 @@ class MissingIdError(LogpipeError):
 class Names(NamedTuple):
     """What the settings are for one chunk, or for one event where they are dynamic."""
 
-    index: str
+    index_name: str
     prefix: str
     dateformat: str
     type_name: str | None
@@ -183,7 +183,7 @@ class Documents:
             if not self._by_index:
                 return name, name
             return name, f"{names.prefix}{separator}{names.application}{separator}{date}".lower()
-        name = whole_name(names.index, is_own=names.index_is_own)
+        name = whole_name(names.index_name, is_own=names.index_is_own)
         return name, name
 
     def finish(self, names: Names, tag: str, record: Record, chunk_id: str) -> None:

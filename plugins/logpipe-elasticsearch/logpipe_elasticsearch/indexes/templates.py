@@ -24,7 +24,7 @@ class Wanted(NamedTuple):
 
     template: str
     customize: tuple[tuple[str, str], ...] = ()
-    index: str = ""
+    index_name: str = ""
     """The index, or what the index's name is made of."""
     alias: str = ""
     application: str = ""
@@ -115,9 +115,9 @@ class Templates:
     def _managed(self, template: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
         """Return a template with what has its indexes managed."""
         separator = self._options.index_separator
-        rank = wanted.index.count(separator) + 1
+        rank = wanted.index_name.count(separator) + 1
         own = {"index.lifecycle.name": wanted.policy, "index.lifecycle.rollover_alias": wanted.alias}
-        template["index_patterns"] = f"{wanted.index}{separator}*"
+        template["index_patterns"] = f"{wanted.index_name}{separator}*"
         if self._options.use_legacy_template:
             template.pop("template", None)
             template["settings"] = {**(template.get("settings") or {}), **own}
@@ -134,7 +134,7 @@ class Templates:
         if await self.exists(cluster, f"/_alias/{in_path(wanted.alias)}"):
             return
         separator, pattern = self._options.index_separator, self._options.index_date_pattern
-        name = wanted.index.lower()
+        name = wanted.index_name.lower()
         if wanted.application:
             name += f"{separator}{wanted.application.lower()}"
             name += f"{separator}{{{pattern}}}" if pattern else ""

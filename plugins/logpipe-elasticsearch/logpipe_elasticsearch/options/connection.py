@@ -127,7 +127,8 @@ class ConnectionOptions(Options):
         try:
             nodes_of(text, self.node())
         except ValueError as problem:
-            yield InvalidSetting(str(problem), param=name)
+            # the plugin looks at it when it connects; a variable of the environment may be set there and not here
+            yield InvalidSetting(str(problem), param=name, severity="warning")
 
     def _check_trust(self) -> Iterator[InvalidSetting]:
         if not self.ssl_verify and (self.scheme == "https" or "https:" in (self.hosts or "")):
