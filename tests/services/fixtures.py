@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import pytest
 
 from tests.services.jars import UnavailableError
 from tests.services.kafka import Kafka, RunningKafka
+from tests.services.opensearch import running
 from tests.services.shared import SharedKafka, ask
 from tests.services.stand_in import StandInKafka
 
@@ -34,6 +36,13 @@ def own_kafka() -> Iterator[Kafka]:
     """A real Kafka for one test, which may stop and kill it."""
     with _or_skip(_unless_unavailable(Kafka.start)) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def opensearch() -> Iterator[int]:
+    """The port of a real OpenSearch, for the tests of one module: let one process have them all."""
+    with contextlib.ExitStack() as stack:
+        yield _or_skip(_unless_unavailable(lambda: stack.enter_context(running())))
 
 
 @pytest.fixture(scope="session")

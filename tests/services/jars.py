@@ -1,4 +1,4 @@
-"""Apache Kafka's jar files, fetched once from Maven Central into a cache outside the tree."""
+"""Jar files of servers, fetched once from Maven Central into a cache outside the tree."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ POM = f"""\
 
 
 class UnavailableError(Exception):
-    """A real Kafka can't be had on this machine; the message is one line that says what is missing."""
+    """A real server can't be had on this machine; the message is one line that says what is missing."""
 
 
 def jars() -> Path:
@@ -49,20 +49,30 @@ def jars() -> Path:
     Raises:
         UnavailableError: no Java of at least version 17, or neither Maven nor a filled cache, or Maven could not fetch.
     """
+    return cached("kafka", KAFKA, POM)
+
+
+def cached(name: str, version: str, pom: str) -> Path:
+    """Return the folder with the jars that a pom names, fetching them if this is the first time.
+
+    Args:
+        name: of the server.
+        version: its.
+        pom: what Maven reads.
+
+    Raises:
+        UnavailableError: as of `jars`.
+    """
     if (java := _java_version()) < JAVA:
         found = f"java {java}" if java else "no java"
         raise UnavailableError(
-            f"no real kafka: it needs java {JAVA} or newer, found {found}: apt-get install default-jre"
+            f"no real {name}: it needs java {JAVA} or newer, found {found}: apt-get install default-jre"
         )
-    cache = _cache()
-    if not cache.is_dir():
-        _fetch(cache)
-    return cache
-
-
-def _cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "logpipe" / f"kafka-{KAFKA}"
+    cache = Path(base) / "logpipe" / f"{name}-{version}"
+    if not cache.is_dir():
+        _fetch(cache, f"{name} {version}", pom)
+    return cache
 
 
 def _java_version() -> int:
@@ -75,18 +85,18 @@ def _java_version() -> int:
     return int(version[1]) if version else 0
 
 
-def _fetch(cache: Path) -> None:
+def _fetch(cache: Path, what: str, pom: str) -> None:
     """Fill the cache in one step, so that one interrupted half-way is never taken for complete."""
     if not (maven := shutil.which("mvn")):
-        raise UnavailableError(f"no real kafka: no mvn to fetch kafka {KAFKA} with: apt-get install maven")
+        raise UnavailableError(f"no real {what}: no mvn to fetch it with: apt-get install maven")
     cache.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.parent) as folder:
-        Path(folder, "pom.xml").write_text(POM)
+        Path(folder, "pom.xml").write_text(pom)
         command = [maven, "-q", "-B", GOAL, f"-DoutputDirectory={folder}/jars", "-DincludeScope=runtime"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
         if done.returncode:
             reason = next((line for line in done.stdout.splitlines() if "ERROR" in line), "no reason given")
-            raise UnavailableError(f"no real kafka: mvn could not fetch kafka {KAFKA}: {reason}")
+            raise UnavailableError(f"no real {what}: mvn could not fetch it: {reason}")
         try:
             Path(folder, "jars").rename(cache)
         except OSError:

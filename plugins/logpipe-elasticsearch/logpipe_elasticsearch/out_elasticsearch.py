@@ -8,10 +8,10 @@ from typing import Final, Generic, Literal, TypeVar
 
 from logpipe import InvalidSetting, OutputHost, param
 from logpipe_elasticsearch.cluster.cluster import Cluster, basic
-from logpipe_elasticsearch.cluster.nodes import Node, cloud_node
 from logpipe_elasticsearch.cluster.version import Versions
 from logpipe_elasticsearch.documents.documents import Server
 from logpipe_elasticsearch.indexes.templates import check_lifecycle
+from logpipe_elasticsearch.nodes import Node, cloud_node
 from logpipe_elasticsearch.options.connection import text_or_none
 from logpipe_elasticsearch.options.indexes import LifecycleOptions
 from logpipe_elasticsearch.search_output import SearchOptions, SearchOutput

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Generic, Literal, TypeVar
 
 from logpipe import Chunk, InvalidSetting, Options, OutputHost, RefusedRecords, Seconds, param, section
 from logpipe_elasticsearch.cluster.cluster import AwsAccess
-from logpipe_elasticsearch.cluster.nodes import Node, nodes_of
+from logpipe_elasticsearch.nodes import Node, nodes_of
 from logpipe_elasticsearch.options.connection import text_or_none
 from logpipe_elasticsearch.search_output import SearchOptions, SearchOutput
 

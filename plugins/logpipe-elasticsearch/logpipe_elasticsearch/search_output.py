@@ -10,12 +10,12 @@ from logpipe import Chunk, DeliveryError, Output, OutputHost, PermanentError
 from logpipe.bulk import MOST_BYTES, Bulk, BulkRequest, Judged, gzipped
 from logpipe.net import RequestFailedError
 from logpipe_elasticsearch.cluster.cluster import AwsAccess, Cluster
-from logpipe_elasticsearch.cluster.nodes import Node, nodes_of
 from logpipe_elasticsearch.cluster.verdicts import RUBY_NAMES, Rules, judged
 from logpipe_elasticsearch.documents.documents import Documents, Names, Naming, Server, Target, accessor
 from logpipe_elasticsearch.documents.names import begins_itself, part_of_name
 from logpipe_elasticsearch.indexes.once import Once
 from logpipe_elasticsearch.indexes.templates import Templates, Wanted, read_template
+from logpipe_elasticsearch.nodes import Node, nodes_of
 from logpipe_elasticsearch.options.connection import ConnectionOptions, has_placeholder
 from logpipe_elasticsearch.options.documents import DocumentOptions
 from logpipe_elasticsearch.options.indexes import LifecycleOptions, TemplateOptions

@@ -13,7 +13,7 @@ import pytest
 from logpipe import ConfigError, Output
 from logpipe.testing import Front, Mood, configure, drive
 from logpipe_elasticsearch.cluster.cluster import client_settings
-from logpipe_elasticsearch.cluster.nodes import Node, Rota, cloud_node, nodes_of
+from logpipe_elasticsearch.nodes import Node, Rota, cloud_node, nodes_of
 from logpipe_elasticsearch.out_data_stream import ElasticsearchDataStream
 from logpipe_elasticsearch.out_elasticsearch import ElasticsearchOutput
 from logpipe_elasticsearch.out_elasticsearch_dynamic import ElasticsearchDynamic

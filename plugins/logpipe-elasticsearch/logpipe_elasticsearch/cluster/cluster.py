@@ -20,7 +20,7 @@ from logpipe.net import (
     RequestFailedError,
     environment_proxy,
 )
-from logpipe_elasticsearch.cluster.nodes import Node, Rota
+from logpipe_elasticsearch.nodes import Node, Rota
 from logpipe_elasticsearch.options.connection import ConnectionOptions
 
 MOST_ANSWER: Final = 4 * 1024 * 1024

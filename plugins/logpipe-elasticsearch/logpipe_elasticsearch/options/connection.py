@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from logpipe import InvalidSetting, Options, Seconds, param
 from logpipe.net import check_header
-from logpipe_elasticsearch.cluster.nodes import Node, nodes_of
+from logpipe_elasticsearch.nodes import Node, nodes_of
 
 Version: TypeAlias = Literal["SSLv23", "TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3"]
 
