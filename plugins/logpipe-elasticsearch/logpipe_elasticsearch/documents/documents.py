@@ -282,6 +282,8 @@ class _Maker:
 
     def _meta(self, names: Names, record: Record) -> dict[str, Any]:
         """Return what the first line says of this document alone."""
+        if names.id_key is None and names.routing_key is None and names.parent_key is None:
+            return {}
         meta: dict[str, Any] = {}
         for path, name in (
             (names.id_key, "_id"),

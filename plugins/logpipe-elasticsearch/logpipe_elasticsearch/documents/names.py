@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from logpipe import PermanentError
@@ -26,6 +27,7 @@ def part_of_name(value: str) -> str:
     return value
 
 
+@lru_cache(1024)
 def whole_name(name: str, *, is_own: bool) -> str:
     """Return a name that is filled in, in lower case.
 
