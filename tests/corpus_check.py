@@ -60,6 +60,7 @@ REFUSED_HERE: Final = {
             for name in ("auth_server", "cert_copy_server_a", "cert_copy_server_b", "insecure_server", "server")
         ),
         "fluentd-examples/in_forward_tls.conf",
+        "wild/cmachler+fluentd-kubernetes-coreos-secure__td-agent.conf",
     ),
     "events go round for ever": ("wild/Tivix+docker-fluentd__fluent.conf",),
     "its patterns lie in another file": ("wild/ViaQ+docker-fluentd__data_config.d_forward_osp-filers.conf",),

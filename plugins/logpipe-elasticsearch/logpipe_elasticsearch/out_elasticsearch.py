@@ -107,10 +107,13 @@ class ElasticsearchBase(SearchOutput[E], Generic[E]):
             return f"ApiKey {base64.b64encode(options.api_key.encode()).decode()}"
         return None
 
-    def fixed_nodes(self) -> list[Node] | None:
+    def has_fixed_nodes(self) -> bool:
+        """Return whether it is a deployment of Elastic Cloud."""
+        return self.options.cloud_id is not None
+
+    def fixed_nodes(self) -> list[Node]:
         """Return that of the cloud."""
-        options = self.options
-        return None if options.cloud_id is None else [cloud_node(options.cloud_id, options.node())]
+        return [cloud_node(self.options.cloud_id or "", self.options.node())]
 
     async def server(self, cluster: Cluster) -> Server:
         """Ask for the version, once.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from typing import ClassVar, Final, Generic, Literal, TypeVar
 
-from logpipe import Chunk, InvalidSetting, Options, OutputHost, RefusedRecords, Seconds, param, section
+from logpipe import Chunk, InvalidSetting, Options, RefusedRecords, Seconds, param, section
 from logpipe_elasticsearch.cluster.cluster import AwsAccess
 from logpipe_elasticsearch.nodes import Node, nodes_of
 from logpipe_elasticsearch.options.connection import text_or_none
@@ -60,7 +60,8 @@ class EndpointOptions(Options):
         try:
             nodes_of(self.url, Node("https", "localhost", 443))
         except ValueError as problem:
-            yield InvalidSetting(str(problem), param="url")
+            # the plugin looks at it when it connects
+            yield InvalidSetting(str(problem), param="url", severity="warning")
 
 
 class OpenSearchOptions(SearchOptions):
@@ -95,11 +96,6 @@ P = TypeVar("P", bound=OpenSearchOptions)
 class OpenSearchBase(SearchOutput[P], Generic[P]):
     """What is OpenSearch's own."""
 
-    def __init__(self, options: P, host: OutputHost) -> None:
-        super().__init__(options, host)
-        if options.endpoint is not None:
-            self._endpoint_nodes = nodes_of(options.endpoint.url, Node("https", "localhost", 443))
-
     async def write(self, chunk: Chunk) -> None:
         """Deliver a chunk; what is refused is thrown away where the settings say so.
 
@@ -118,9 +114,18 @@ class OpenSearchBase(SearchOutput[P], Generic[P]):
         """Return those of the settings."""
         return (*(self.options.unrecoverable_error_types or ()), *self.options.unrecoverable_record_types)
 
-    def fixed_nodes(self) -> list[Node] | None:
-        """Return that of AWS."""
-        return None if self.options.endpoint is None else self._endpoint_nodes
+    def has_fixed_nodes(self) -> bool:
+        """Return whether it is AWS's endpoint."""
+        return self.options.endpoint is not None
+
+    def fixed_nodes(self) -> list[Node]:
+        """Return the endpoint.
+
+        Raises:
+            ValueError: it is none.
+        """
+        endpoint = self.options.endpoint
+        return [] if endpoint is None else nodes_of(endpoint.url, Node("https", "localhost", 443))
 
     def aws(self) -> AwsAccess | None:
         """Return what signs requests to AWS."""

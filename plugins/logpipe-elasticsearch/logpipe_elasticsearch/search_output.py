@@ -86,9 +86,17 @@ class SearchOutput(Output[O], Generic[O]):
         """Return what signs requests; None where they are not signed."""
         return None
 
-    def fixed_nodes(self) -> list[Node] | None:
-        """Return nodes that other settings than `host` and `hosts` name."""
-        return None
+    def has_fixed_nodes(self) -> bool:
+        """Return whether other settings than `host` and `hosts` name the nodes."""
+        return False
+
+    def fixed_nodes(self) -> list[Node]:
+        """Return those nodes.
+
+        Raises:
+            ValueError: they are none.
+        """
+        return []
 
     async def server(self, cluster: Cluster) -> Server:
         """Return what depends on the server's version."""
@@ -293,7 +301,7 @@ class SearchOutput(Output[O], Generic[O]):
 
     def _fixed_hosts(self) -> str | None:
         text = self._hosts_setting()
-        return text if self.fixed_nodes() is not None or not has_placeholder(text) else None
+        return text if self.has_fixed_nodes() or not has_placeholder(text) else None
 
     def _cluster_of(self, chunk: Chunk) -> Cluster:
         """Return the cluster of a chunk.
@@ -320,7 +328,7 @@ class SearchOutput(Output[O], Generic[O]):
         cluster = self._clusters.get(text)
         if cluster is None:
             try:
-                nodes = self.fixed_nodes() or nodes_of(text, self.options.node())
+                nodes = self.fixed_nodes() if self.has_fixed_nodes() else nodes_of(text, self.options.node())
             except ValueError as problem:
                 raise DeliveryError(str(problem)) from None
             cluster = Cluster(self.options, nodes, self.host, authorization=self.authorization(), aws=self.aws())

@@ -214,7 +214,6 @@ async def test_a_host_that_an_event_must_not_choose(server: SearchPeer) -> None:
         (ElasticsearchDataStream, "data_stream_name -a", "must not start with"),
         (ElasticsearchDataStream, "data_stream_name ..", "must not be . or .."),
         (ElasticsearchDataStream, "data_stream_name a\ndata_stream_ilm_policy x", "this is no JSON"),
-        (OpenSearchOutput, "<endpoint>\nurl ftp://x\nregion y\n</endpoint>", "is no host"),
     ],
 )
 def test_what_cannot_be_used(cls: type[Output[Any]], conf: str, problem: str) -> None:
