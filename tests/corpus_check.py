@@ -70,7 +70,7 @@ REFUSED_HERE: Final = {
         "docs/readme__fluent-plugin-multi-format-parser__README.md__5.conf",
     ),
     "no proxy is spoken to": (f"{_SECURE}17.conf", f"{_SECURE_EXAMPLES}client_proxy.conf"),
-    "elasticsearch refuses a user without a password, by its code; it was not installed where the verdicts were recorded": (
+    "elasticsearch refuses a user without a password, by its code; it was not there where verdicts were recorded": (
         "wild/srujith07+td-agent__out.conf",
         "wild/vmware+kube-fluentd-operator__config-reloader_examples_manifests_kfo-test.yaml__fluent~2.conf",
     ),
