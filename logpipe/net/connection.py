@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from logpipe.net.accepting import has_unread
 
@@ -191,8 +191,7 @@ class ConnectionProtocol(asyncio.StreamReaderProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - connections have no others
-        self._transport_in = transport
+        self._transport_in = cast("asyncio.Transport", transport)  # uvloop's are none by their class
         super().connection_made(transport)
 
     def hold(self) -> None:
