@@ -38,6 +38,19 @@ _SECURE: Final = "docs/readme__fluent-plugin-secure-forward__README.md__"
 _OLD: Final = ("docs/old__docs__v0.10__", "docs/old__docs__v0.12__")
 _SECURE_EXAMPLES: Final = "wild/tagomoris+fluent-plugin-secure-forward__example_"
 REFUSED_HERE: Final = {
+    "debug_agent runs the Ruby code of whoever connects": (
+        "docs/monitoring-fluentd__overview.md__3.conf",
+        "docs/old__docs__v0.10__monitoring.txt__5.conf",
+        "fluentd-examples/fluent.conf",
+        "wild/Henry8192+fluent__crash_tests_fluent.conf",
+        "wild/MasayukiNumao+Wifi__etc_fluent_fluent.confsave.conf",
+        "wild/ViaQ+docker-fluentd__configs.d_input_debug.conf",
+        "wild/rirwin+theft-market__conf_fluentd_os-x-fluentd.conf",
+        "wild/wnkz+docker-fluentd__config_fluent.conf",
+    ),
+    "an expression without named groups makes no record": (
+        "docs/readme__fluent-plugin-multi-format-parser__README.md__4.conf",
+    ),
     "File.open in an expression of record_transformer would open the file for each record": (
         f"{_OPENSHIFT}k8s-record-transform.conf",
         f"{_OPENSHIFT}k8s-record-transform~2.conf",

@@ -48,14 +48,21 @@ INTO_ROUTER: Final = frozenset({"buffer", "copy", "relabel", "rewrite_tag_filter
 """Outputs with a way of their own to be written below."""
 
 
+_NOT_TRIED: Final = (
+    "logpipe_community.",  # the judge does not know yet what becomes of events that are joined, forked or sampled
+    "logpipe_elasticsearch.",  # there is no server to look into
+    "logpipe.builtin.in_exec",  # random texts are no commands to run
+    "logpipe.builtin.out_exec",
+)
+
+
 @functools.cache
 def stages() -> dict[tuple[str, str], type[Plugin[Any]]]:
     """Return every installed stage that takes events."""
     registry = Registry()
     every = ((each.kind, each.type) for each in registry.installed())
     found = {name: registry.find(*name) for name in every if name not in _WITHOUT_ALIASES}
-    # the judge does not know yet what becomes of events that are joined, forked or sampled
-    return {name: cls for name, cls in found.items() if not cls.__module__.startswith("logpipe_community.")}
+    return {name: cls for name, cls in found.items() if not cls.__module__.startswith(_NOT_TRIED)}
 
 
 def types(kind: str) -> list[str]:

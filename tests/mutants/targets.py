@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 MODULES: Final = {
-    "logpipe": ["durable"],
+    "logpipe": ["durable", "tag_pattern"],
     "logpipe/engine": [
-        *("router", "chain", "gate", "draining", "tag_pattern", "accounting", "ledger"),
+        *("router", "chain", "gate", "draining", "accounting", "ledger"),
         *("outlet", "attempts", "sending", "outcome"),
         *("chunk_queue", "retry", "poison", "placeholders"),
         *("queue", "letters"),

@@ -127,7 +127,7 @@ def test_says_that_maven_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     install_java(tmp_path, "17.0.15")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(jars.UnavailableError, match=r"no mvn to fetch kafka \S+ with: apt-get install maven$"):
+    with pytest.raises(jars.UnavailableError, match=r"no mvn to fetch it with: apt-get install maven$"):
         jars.jars()
 
 

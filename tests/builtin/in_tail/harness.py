@@ -15,6 +15,7 @@ from logpipe.builtin.in_tail import Tail
 from logpipe.builtin.position_file import PositionFile, decode
 from logpipe.monitor import SourceAccount
 from logpipe.testing import FakeHost, LogCapture, ManualClock, build, settle, wait_for
+from tests.services.waiting import slowness
 
 _numbers: Iterator[int] = itertools.count()
 
@@ -117,7 +118,8 @@ class Running:
             if self.balanced() and condition():
                 return
             await self.advance(step)
-            await asyncio.sleep(0.004 if turn < 400 else 0.05)  # threads take real time, and disks that are busy more
+            # threads take real time, on a busy machine more: what waits for them must not be overtaken by the clock
+            await asyncio.sleep((0.004 if turn < 400 else 0.05) * slowness())
         assert condition(), f"800 turns of the clock, and still no {what or condition}"
 
     async def advance(self, seconds: float) -> None:
