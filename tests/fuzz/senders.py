@@ -41,6 +41,8 @@ class Senders:
     def _lines(self, name: str, parser: str) -> Iterator[bytes]:
         for number in range(MESSAGES):
             line = hostile.line(self._random, self._mark(), parser, is_tame=number < 2)
+            if parser.startswith("multiline"):
+                line = line.partition(b"\n")[0]  # messages end there
             has_priority = name == "syslog" and not line.startswith(b"<") and self._random.random() < 0.9
             yield b"<%d>" % self._random.choice((0, 6, 13, 191, 192, 999)) + line if has_priority else line
 
