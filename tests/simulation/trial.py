@@ -196,10 +196,17 @@ class Trial(Actions):
             self._wait_for_all()
         self.pass_time(SETTLING)
         if self.engine.runs and not self.missing() and "held" not in self.world.slack:
-            self.faults += self.engine.held()
+            self.faults += self._held()
         self.do_stop()
         if not self.timeline.is_stuck:
             self.faults += self.engine.kept()
+
+    def _held(self) -> list[str]:
+        """Return what buffers hold when they had the time to send again what a crash has left in them."""
+        until = self.timeline.elapsed + self.world.patience
+        while (held := list(self.engine.held())) and self.timeline.elapsed < until and not self.timeline.is_stuck:
+            self.pass_time(1.0)
+        return held
 
     def _wait_for_all(self) -> None:
         until = self.timeline.elapsed + self.world.patience
