@@ -107,11 +107,10 @@ class ObjectSpace(Figures[ObjectSpaceOptions], type="object_space"):
         for start in range(0, len(objects), _SLICE):
             counts.update(map(type, objects[start : start + _SLICE]))
         del objects
-        record: Record = {}
-        for cls, count in counts.most_common(max(0, self.options.top)):
-            name = _name(cls)
-            record[name] = record.get(name, 0) + count
-        return record
+        by_name: Counter[str] = Counter()
+        for cls, count in counts.items():  # several may have one name
+            by_name[_name(cls)] += count
+        return dict(by_name.most_common(max(0, self.options.top)))
 
 
 def _name(cls: type) -> str:
