@@ -243,9 +243,8 @@ class _Reader:
 
     def _convert(self, given: Param, setting: Setting, hint: Any) -> Any:
         if given.value is None:
-            if setting.default is None:
-                return None
-            self._error("nil-parameter", f'"{given.name}" is required but nil is specified', given.value_position)
+            if setting.default is not None:
+                self._error("nil-parameter", f'"{given.name}" is required but nil is specified', given.value_position)
             return None
         assert isinstance(given.value, str)  # noqa: S101 - Unset was handled by the caller
         try:
@@ -311,9 +310,7 @@ class _Reader:
         if not found and setting.default_type:
             found = [Element(word, position=self._element.position)]
         confs = [conf for element in found if (conf := self._plugin(element, word, setting)) is not None]
-        if setting.many:
-            return confs
-        return confs[0] if confs else None
+        return confs if setting.many else confs[0] if confs else None
 
     def _plugin(self, element: Element, word: str, setting: Setting) -> PluginConf | None:
         given = element.params.get(setting.type_param)
@@ -347,9 +344,8 @@ class _Reader:
         if self._find is None:
             raise LookupError(f"{attribute} names a plugin: give read() a find function")
         own = {setting.name or name for name, setting in self._cls.settings().items()}
-        params = {
-            name: replace(given, is_copy=given.is_copy or name in own) for name, given in self._element.params.items()
-        }
+        written = self._element.params.items()
+        params = {name: replace(given, is_copy=given.is_copy or name in own) for name, given in written}
         if (given := params.pop(attribute, None)) is not None:
             params["@type"] = replace(given, name="@type")
         conf = self._find(kind, type_name, replace(self._element, params=params), self.report)
