@@ -380,18 +380,16 @@ class Checkpoints:
                 self._host.log.info("pos_file %s can be written again", self.file.path)
 
     def _write(self, number: int, entries: list[Entry], looks: bytes) -> None:
-        if (
-            number == self._newest
-        ):  # and is not what nobody waited for any more, and came to a thread after the last one
-            self.file.save(entries, looks)
+        with self._writing:
+            if number == self._newest:  # what nobody waits for any more may come to a thread after what is newer
+                self.file.save(entries, looks)
 
     def _say_failure(self, error: Exception) -> None:
-        if not self._failing:
-            text = (
-                "pos_file %s cannot be written: %s. Events go on; after a crash those since the last write come twice"
-            )
-            self._host.log.warning(text, self.file.path, error)
+        if self._failing:
+            return
         self._failing = True
+        text = "pos_file %s cannot be written: %s. Events go on; after a crash those since the last write come twice"
+        self._host.log.warning(text, self.file.path, error)
 
     async def stop(self) -> None:
         """Write a last time and let the file go; safe to call twice, and without `load`."""

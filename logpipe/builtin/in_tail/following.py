@@ -177,9 +177,9 @@ class Following:
 
     def _affected(self, told: Happened, ends: Iterable[str]) -> dict[str, None]:
         """Return the paths that have to be looked at again after what was told."""
-        again = self._paths_at(told)
-        again.update({path: None for path in ends if any(member in told.moved for member in self._came_to(path))})
-        return again
+        moved = told.moved
+        moving = {path: None for path in ends if moved and any(each in moved for each in self._came_to(path))}
+        return self._paths_at(told) | moving
 
     async def _changed(self, listed: Collection[str], told: Happened) -> dict[str, None]:
         """Return the folders in which something came or went since they were listed, or that never could be."""

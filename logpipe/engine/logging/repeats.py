@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from logpipe.errors import LogpipeError, UnexpectedExit
 from logpipe.printable import in_one_line
+from logpipe.registry import ELSEWHERE
 
 EMIT_FAILED: Final = "emit transaction failed"
 """what router.py begins such a message with."""
@@ -93,7 +94,7 @@ class Repeats(logging.Filter):
         self._last_trace = trace
 
 
-_OURS: Final = frozenset({"logpipe_elasticsearch", "logpipe_kafka", "logpipe_kubernetes"})
+_OURS: Final = frozenset(distribution.replace("-", "_") for distribution in ELSEWHERE.values())
 
 _told: WeakKeyDictionary[object, set[tuple[type[BaseException], str, int]]] = WeakKeyDictionary()
 

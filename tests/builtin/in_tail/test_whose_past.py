@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from logpipe import LogpipeError
 from logpipe.builtin.in_tail import disk, plugin
 from logpipe.builtin.in_tail.disk import Status
 from logpipe.builtin.position_file import PositionFile
@@ -27,14 +25,6 @@ async def settled(run: Any) -> None:
     for _ in range(150):
         await run.advance(0.5)
         await asyncio.sleep(0.002)
-
-
-def make_device(path: Path, number: int) -> None:
-    """Make a device like /dev/null (3) or /dev/zero (5): the machine's own is not put at risk."""
-    try:
-        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, number))
-    except PermissionError:
-        pytest.skip("needs root")
 
 
 def rotate(log: Path, *names: str) -> None:
@@ -370,42 +360,6 @@ async def test_the_first_search_of_a_fixed_path_can_be_put_off(tmp_path: Path, f
             await asyncio.sleep(0.005)
         assert not run.host.lines
         await run.tick_until(lambda: run.host.lines == ["one"])
-
-
-@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "circle"])
-async def test_a_position_file_that_is_no_file_is_refused(kind: str, tmp_path: Path, follow: Any) -> None:
-    """With a message that says what it is, and it stays what it is."""
-    (tmp_path / "a.log").write_text("one\n")
-    (tmp_path / "state").mkdir()
-    pos_file = tmp_path / "state" / "tail.pos"
-    if kind == "fifo":
-        os.mkfifo(pos_file)
-    elif kind == "device":
-        make_device(pos_file, 5)
-    elif kind == "folder":
-        pos_file.mkdir()
-    else:
-        pos_file.symlink_to(pos_file)
-    before = os.lstat(pos_file)
-    with pytest.raises(LogpipeError, match=r"pos_file .*tail\.pos is a"):
-        async with asyncio.timeout(20), follow(tmp_path):
-            pass
-    assert stat.S_IFMT(os.lstat(pos_file).st_mode) == stat.S_IFMT(before.st_mode)
-
-
-async def test_positions_in_the_null_device_are_not_kept(tmp_path: Path, follow: Any) -> None:
-    """It stays the null device, and everything is read as at a first start."""
-    (tmp_path / "a.log").write_text("one\n")
-    (tmp_path / "state").mkdir()
-    pos_file = tmp_path / "state" / "tail.pos"
-    make_device(tmp_path / "null", 3)
-    pos_file.symlink_to(tmp_path / "null")
-    for _ in range(2):
-        async with follow(tmp_path) as run:
-            assert await run.lines(1) == ["one"]
-            await run.advance(2)
-    assert pos_file.is_symlink()
-    assert (tmp_path / "null").is_char_device()
 
 
 async def test_rotations_cost_what_they_are(tmp_path: Path, follow: Any) -> None:
