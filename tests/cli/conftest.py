@@ -1,11 +1,14 @@
-"""The command under test, as a fixture."""
+"""The command under test, and a configuration, as fixtures."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from logpipe.cli import main
 from tests.cli.chunk_files import Done, Run
+from tests.cli.program import EMPTY
 
 
 @pytest.fixture
@@ -18,3 +21,11 @@ def buffer(capfd: pytest.CaptureFixture[str]) -> Run:
         return Done(status, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """A configuration that does nothing."""
+    path = tmp_path / "logpipe.conf"
+    path.write_text(EMPTY)
+    return path
