@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -35,18 +33,6 @@ UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u20
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \[(?:info|warn|error)\]: ")
 
 
-@pytest.fixture
-def _log_as_before() -> Iterator[None]:
-    log = logging.getLogger("logpipe")
-    before = log.handlers[:], log.level, log.propagate
-    log.handlers = []
-    yield
-    for handler in log.handlers:
-        handler.close()
-    log.handlers, log.propagate = before[0], before[2]
-    log.setLevel(before[1])
-
-
 def test_files_of_any_name_are_in_one_line_each(tmp_path: Path) -> None:
     """As tail says them, in the log of the real program."""
     folder = tmp_path / "logs"
@@ -69,7 +55,7 @@ def test_files_of_any_name_are_in_one_line_each(tmp_path: Path) -> None:
     assert text.count("forged") >= 2
 
 
-@pytest.mark.usefixtures("_log_as_before")
+@pytest.mark.usefixtures("own_log")
 @pytest.mark.parametrize("shape", ["text", "json"])
 @pytest.mark.parametrize("name", NASTY)
 def test_only_a_traceback_has_lines(tmp_path: Path, shape: Literal["text", "json"], name: str) -> None:

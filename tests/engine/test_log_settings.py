@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -21,19 +20,6 @@ from logpipe.supervisor import Settings
 from logpipe.supervisor.worker import Loaded, set_up_log
 
 
-@pytest.fixture
-def _own_log() -> Iterator[None]:
-    """Leave the log of other tests as it was."""
-    log = logging.getLogger("logpipe")
-    before = list(log.handlers), log.level, log.propagate
-    log.handlers = []
-    yield
-    for handler in log.handlers:
-        handler.close()
-    log.handlers, log.propagate = before[0], before[2]
-    log.setLevel(before[1])
-
-
 def messages(path: Path) -> list[str]:
     return [line.partition("]: ")[2] for line in path.read_text().splitlines() if "]: " in line]
 
@@ -42,7 +28,7 @@ def log_to(path: Path, repeats: Repeats) -> logging.Logger:
     return set_up(level="info", file=LogFile(path, Files()), repeats=repeats)
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_a_message_that_repeats_the_one_before(tmp_path: Path) -> None:
     """`ignore_repeated_log_interval`: only one after the other."""
     log = log_to(tmp_path / "log", Repeats(repeated=3600))
@@ -51,7 +37,7 @@ def test_a_message_that_repeats_the_one_before(tmp_path: Path) -> None:
     assert messages(tmp_path / "log") == ["a", "b", "a"]
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_a_message_that_was_there_already(tmp_path: Path) -> None:
     """`ignore_same_log_interval`: whatever came between, until the interval is over."""
     log = log_to(tmp_path / "log", Repeats(same=3600))
@@ -63,7 +49,7 @@ def test_a_message_that_was_there_already(tmp_path: Path) -> None:
     assert messages(tmp_path / "log") == ["a", "b", "c", "a"]
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_messages_of_failed_emits(tmp_path: Path) -> None:
     """`emit_error_log_interval` holds for them alone, whatever they say."""
     log = log_to(tmp_path / "log", Repeats(emit_errors=3600))
@@ -73,7 +59,7 @@ def test_messages_of_failed_emits(tmp_path: Path) -> None:
     assert messages(tmp_path / "log") == ["emit transaction failed: error_class=0", "other 0", "other 1", "other 2"]
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_a_stack_trace_that_repeats(tmp_path: Path) -> None:
     """`suppress_repeated_stacktrace`: once, and then a line that says what was raised."""
     log = log_to(tmp_path / "log", Repeats(stack_traces=True))
@@ -104,14 +90,14 @@ def written(folder: Path, log_settings: str) -> list[str]:
     return (folder / "log").read_text().splitlines()
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_times_of_the_log(tmp_path: Path) -> None:
     """`time_format` has Ruby's directives, fractions of a second among them."""
     first = written(tmp_path, "time_format %s.%L %3N")[0]
     assert first == "1480000000.125 125 [warn]: plain"
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_a_stack_trace_with_a_level_of_its_own(tmp_path: Path) -> None:
     """`forced_stacktrace_level`: each line has time and level, as log.rb writes them."""
     _, message, *trace = written(tmp_path, "time_format T\nforced_stacktrace_level warn")
@@ -120,13 +106,13 @@ def test_a_stack_trace_with_a_level_of_its_own(tmp_path: Path) -> None:
     assert all(line.startswith("  T [warn]: ") for line in trace)
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_a_stack_trace_below_the_level_of_the_log(tmp_path: Path) -> None:
     """`forced_stacktrace_level debug` leaves it out, and keeps its message."""
     assert written(tmp_path, "time_format T\nforced_stacktrace_level debug") == ["T [warn]: plain", "T [error]: failed"]
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 @pytest.mark.parametrize(("forced", "levels"), [("none", ["error"]), ("info", ["error", "info"]), ("trace", ["error"])])
 def test_a_stack_trace_in_json(tmp_path: Path, forced: str, levels: list[str]) -> None:
     """In the object of its message, or in one of its own where a level is forced on it."""
@@ -137,7 +123,7 @@ def test_a_stack_trace_in_json(tmp_path: Path, forced: str, levels: list[str]) -
     assert has_trace == {"none": [True], "info": [False, True], "trace": [False]}[forced]
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 @pytest.mark.parametrize("age", ["daily", "weekly", "monthly"])
 def test_the_name_of_what_a_period_wrote(tmp_path: Path, age: Literal["daily", "weekly", "monthly"]) -> None:
     """The date is that of the last day before today, this week or this month, as Ruby's Logger has it."""
@@ -155,7 +141,7 @@ def test_the_name_of_what_a_period_wrote(tmp_path: Path, age: Literal["daily", "
     assert (aside.read_text(), "new" in path.read_text()) == ("old\n", True)
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_a_log_that_another_process_has_rotated(tmp_path: Path) -> None:
     """Each goes on in the new file, and no message is lost or written twice."""
     path = tmp_path / "log"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +22,14 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.fixture
-def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_signals(
+    own_log: None,  # noqa: ARG001 - it is done before, and undone after
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
     """Leave this process and its log as they were."""
     monkeypatch.setattr(worker, "REST_SECONDS", 0.0)
     monkeypatch.setattr(malloc, "tune", lambda: None)
     handlers = {number: signal.getsignal(number) for number in signals.ALL}
-    log = logging.getLogger("logpipe")
-    before = log.handlers[:], log.level, log.propagate
     yield
-    for handler in log.handlers:
-        handler.close()
-    log.handlers, log.propagate = before[0], before[2]
-    log.setLevel(before[1])
     for number, old in handlers.items():
         signal.signal(number, old)

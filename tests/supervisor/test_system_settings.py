@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from logpipe.supervisor import Settings, _set_umask
 from logpipe.supervisor.worker import Loaded, set_up_log
-
-
-@pytest.fixture
-def _own_log() -> Iterator[None]:
-    """Leave the log of other tests as it was."""
-    log = logging.getLogger("logpipe")
-    before = list(log.handlers), log.level, log.propagate
-    log.handlers = []
-    yield
-    for handler in log.handlers:
-        handler.close()
-    log.handlers, log.propagate = before[0], before[2]
-    log.setLevel(before[1])
 
 
 def read(folder: Path, system: str, **given: object) -> tuple[Settings, Loaded]:
@@ -54,7 +39,7 @@ FAILED = ["emit transaction failed: 0", "failed 0", TRACE, "ValueError: 0"]
 AGAIN = ["emit transaction failed: 1", "failed 1", "suppressed same stacktrace: ValueError: 1"]
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 @pytest.mark.parametrize(
     ("system", "expected"),
     [
@@ -74,7 +59,7 @@ def test_what_the_log_leaves_out(tmp_path: Path, system: str, expected: list[str
     assert said(tmp_path, system) == expected
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_the_log_begins_a_new_file(tmp_path: Path) -> None:
     """By `rotate_size` and `rotate_age`: three files are kept, none much larger than a hundred bytes."""
     conf = tmp_path / "logpipe.conf"
@@ -88,7 +73,7 @@ def test_the_log_begins_a_new_file(tmp_path: Path) -> None:
     assert all(path.stat().st_size < 200 for path in (tmp_path / "logs").iterdir())
 
 
-@pytest.mark.usefixtures("_own_log")
+@pytest.mark.usefixtures("own_log")
 def test_modes_of_the_log(tmp_path: Path) -> None:
     """`file_permission` and `dir_permission` hold for it, whatever the umask."""
     settings, loaded = read(tmp_path, "file_permission 0606\ndir_permission 0707")
