@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+UNTIL_TAKEN: Final = """\
+    retry_forever true
+    retry_wait 0.2
+    retry_max_interval 1
+    overflow_action block
+"""
+"""In a `<buffer>`: a chunk is given again, soon and for ever, and whoever feeds a full buffer waits."""
 
 
 def tail(folder: Path, *, path: str = "*.log", parse: str = "@type none", tag: str = "t", more: str = "") -> str:
@@ -47,11 +56,7 @@ def to_file(
     @type {buffer}
     {path}
     flush_mode {flush}
-    retry_forever true
-    retry_wait 0.2
-    retry_max_interval 1
-    overflow_action block
-    {more}
+{UNTIL_TAKEN}    {more}
   </buffer>
 </match>
 """
@@ -85,11 +90,7 @@ def to_kafka(
   </format>
   <buffer topic>
     flush_mode {flush}
-    retry_forever true
-    retry_wait 0.2
-    retry_max_interval 1
-    overflow_action block
-    {buffer}
+{UNTIL_TAKEN}    {buffer}
   </buffer>
 </match>
 """

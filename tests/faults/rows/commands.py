@@ -29,10 +29,17 @@ SOURCE: Final = """\
   </parse>
 </source>
 """
-THROUGH: Final = """\
+BUFFER: Final = f"""\
+  <buffer []>
+    @type file
+    path {{folder}}/given
+    flush_mode immediate
+{texts.UNTIL_TAKEN}  </buffer>
+"""
+THROUGH: Final = f"""\
 <match t>
   @type exec_filter
-  command sh {folder}/command
+  command sh {{folder}}/command
   tag out
   child_respawn inf
   <format>
@@ -41,35 +48,17 @@ THROUGH: Final = """\
   <parse>
     @type none
   </parse>
-  <buffer []>
-    @type file
-    path {folder}/given
-    flush_mode immediate
-    retry_forever true
-    retry_wait 0.2
-    retry_max_interval 1
-    overflow_action block
-  </buffer>
-</match>
+{BUFFER}</match>
 """
-TO_COMMAND: Final = """\
+TO_COMMAND: Final = f"""\
 <match t>
   @type exec
-  command sh {folder}/command
+  command sh {{folder}}/command
   command_timeout 1
   <format>
     @type single_value
   </format>
-  <buffer []>
-    @type file
-    path {folder}/given
-    flush_mode immediate
-    retry_forever true
-    retry_wait 0.2
-    retry_max_interval 1
-    overflow_action block
-  </buffer>
-</match>
+{BUFFER}</match>
 """
 SYSTEM: Final = "<system>\n  shutdown_timeout 8\n</system>\n"
 

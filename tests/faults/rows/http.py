@@ -28,26 +28,22 @@ PASSING = (
     Answer(503, b"x" * 1_000_000, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
 )
 
-MATCH = """\
+MATCH = f"""\
 <match t>
   @type http
-  endpoint http://127.0.0.1:{port}/in
+  endpoint http://127.0.0.1:{{port}}/in
   read_timeout 5
   <format>
     @type single_value
   </format>
   <buffer>
     @type file
-    path {folder}/buffer
+    path {{folder}}/buffer
     flush_mode immediate
-    retry_forever true
-    retry_wait 0.2
-    retry_max_interval 1
-    overflow_action block
-  </buffer>
+{texts.UNTIL_TAKEN}  </buffer>
 </match>
 <system>
-  root_dir {folder}/root
+  root_dir {{folder}}/root
 </system>
 """
 
