@@ -104,10 +104,11 @@ async def test_cat_sends_what_came_before_a_mistake(feed: Feed, flags: tuple[str
         await running.wait_for(lambda: len(running.records()) == 1)
 
 
-async def test_cat_to_a_server_with_a_key(feed: Feed) -> None:
-    """It says so, where fluent-cat ends with 0 and nothing has arrived."""
+@pytest.mark.parametrize("text", [b"{}\n", b"{}\nno\n"])
+async def test_cat_to_a_server_with_a_key(feed: Feed, text: bytes) -> None:
+    """It says so, where fluent-cat ends with 0 and nothing has arrived; also where the input ends in a mistake."""
     async with pipeline(RECEIVER.format(SECURITY)) as running:
-        done = await asyncio.to_thread(feed, "fluent-cat", "-p", port_of(running), "app", text=b"{}\n")
+        done = await asyncio.to_thread(feed, "fluent-cat", "-p", port_of(running), "app", text=text)
         assert (done.status, "shared key" in done.err) == (1, True)
 
 

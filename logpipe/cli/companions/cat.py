@@ -6,6 +6,7 @@ waits until the server has closed its side, so that the last events have been re
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -35,6 +36,23 @@ def main(program: str, arguments: list[str]) -> int:
     given = parser(program).parse(arguments)
     address = (given.host, given.port) if not given.unix else given.socket
     sender = Sender(address, retry_limit=given.retry_limit, say=lambda text: print(text, file=sys.stderr))
+    try:
+        mistake = _send_all(sender, given)
+        sender.finish()
+    except GaveUp as problem:
+        print(f"{program}: {problem}: at least one event was not sent", file=sys.stderr)
+        return 1
+    if mistake is not None:
+        print(f"{program}: {mistake}", file=sys.stderr)
+    return 0 if mistake is None else 1
+
+
+def _send_all(sender: Sender, given: argparse.Namespace) -> Exception | None:
+    """Send what standard input has, up to a mistake in it, which is returned.
+
+    Raises:
+        GaveUp: the server cannot be reached.
+    """
     readers: dict[str, Callable[[BinaryIO], Iterator[Record]]] = {"json": _json, "msgpack": _msgpack}
     read = readers.get(given.format) or partial(_none, key=given.message_key)
     try:
@@ -43,15 +61,11 @@ def main(program: str, arguments: list[str]) -> int:
             now = time.time_ns() if moment is None else moment
             packed = (pack_seconds if given.time_as_integer else pack_time)(now)
             sender.send(forward_message(given.tag, [b"\x92" + packed + _packed(record)]))
-        sender.finish()
-    except GaveUp as problem:
-        print(f"{program}: {problem}: at least one event was not sent", file=sys.stderr)
-        return 1
+    except GaveUp:
+        raise
     except (LogpipeError, ValueError) as problem:
-        sender.finish()
-        print(f"{program}: {problem}", file=sys.stderr)
-        return 1
-    return 0
+        return problem
+    return None
 
 
 def parser(program: str) -> Parser:
