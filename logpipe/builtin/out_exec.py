@@ -7,7 +7,7 @@ import shlex
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import ClassVar, Final
+from typing import BinaryIO, ClassVar, Final
 
 from logpipe import (
     Chunk,
@@ -58,7 +58,8 @@ class ExecOutput(Output[ExecOutputOptions], type="exec"):
 
     A chunk is delivered when its command has ended with status 0; after anything else it is given again, whole.
     `flush_thread_count` says how many commands may run. What a command has started and left behind is killed with its
-    end. The last that a command that fails has written to standard error is in the log.
+    end. The last that a command that fails has written to standard error is in the log. What a kill -9 leaves are
+    files `logpipe-out-exec-*` among the temporary ones: remove those of a worker that is gone.
     """
 
     compat: ClassVar = frozenset({"buffer", "formatter", "inject"})
@@ -81,11 +82,14 @@ class ExecOutput(Output[ExecOutputOptions], type="exec"):
             DeliveryError: it has not ended with status 0, or not in time.
             OSError: the file cannot be written, or there is no process to be had.
         """
-        if self.host.is_secondary:  # its chunks may have to be encoded, which is not for threads
-            path = _stored(pieces_of(chunk, self.encode))
-        else:
-            path = await self.host.in_thread(lambda: _stored(pieces_of(chunk, self.encode)))
+        # named here and not in the thread, which a stop does not wait for: what it still writes has no name then
+        descriptor, path = tempfile.mkstemp(prefix=_PREFIX)
         try:
+            file = os.fdopen(descriptor, "wb")
+            if self.host.is_secondary:  # its chunks may have to be encoded, which is not for threads
+                _fill(file, pieces_of(chunk, self.encode))
+            else:
+                await self.host.in_thread(lambda: _fill(file, pieces_of(chunk, self.encode)))
             await self._run(path)
         finally:
             with suppress(FileNotFoundError):  # the command has moved it
@@ -107,13 +111,6 @@ class ExecOutput(Output[ExecOutputOptions], type="exec"):
             raise DeliveryError(f"command exits with error code {ended}; the last it said: {child.last_words}")
 
 
-def _stored(pieces: Iterable[bytes]) -> str:
-    """Write a file, and return its path; it is gone if that fails."""
-    descriptor, path = tempfile.mkstemp(prefix=_PREFIX)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
-    except BaseException:
-        os.unlink(path)  # noqa: PTH108 - the same
-        raise
-    return path
+def _fill(file: BinaryIO, pieces: Iterable[bytes]) -> None:
+    with file:
+        file.writelines(pieces)

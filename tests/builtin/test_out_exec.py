@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import msgpack
 import pytest
 
 from logpipe import ConfigError
+from logpipe.builtin import out_exec
 from logpipe.builtin.out_exec import ExecOutput
 from logpipe.testing import ManualClock, check_plugin, configure, drive, pipeline
 from tests.processes.life import is_gone
@@ -212,6 +214,27 @@ async def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
             assert not [*(tmp_path / "tmp").glob("logpipe-out-exec-*")]
         await running.flush()
     assert (tmp_path / "out").read_bytes() == b'{"n":1}\n'
+
+
+async def test_a_stop_while_the_file_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is gone, though the thread that writes it cannot be stopped."""
+    go_on, filling = threading.Event(), threading.Event()
+
+    def fill(file: BinaryIO, _: object) -> None:
+        with file:
+            filling.set()
+            go_on.wait()
+
+    monkeypatch.setattr(out_exec, "_fill", fill)
+    text = f"<system>\nshutdown_timeout 0.2\n</system>\n<match test>\n@type exec\ncommand true{JSON}{ONCE}</match>\n"
+    try:
+        async with pipeline(text) as running:
+            await running.feed("test", {"n": 1})
+            await running.wait_for(filling.is_set)
+            assert [*(tmp_path / "tmp").glob("logpipe-out-exec-*")]
+        assert not [*(tmp_path / "tmp").glob("logpipe-out-exec-*")]
+    finally:
+        go_on.set()
 
 
 @pytest.mark.parametrize(
