@@ -42,10 +42,8 @@ def file_parser(program: str, command: str) -> Parser:
 
 def add_config_options(parser: Parser) -> None:
     """Add the arguments of how a configuration is read and where its plugins are."""
+    add_plugin_options(parser)
     add = parser.add_argument
-    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files; may be repeated")
-    add("-I", metavar="PATH", action="append", default=[], dest="load_path", help="folder to import modules from")
-    add("-r", metavar="NAME", action="append", default=[], dest="require", help="Python module to import at start")
     add("-i", "--inline-config", metavar="TEXT", help="text to append to the configuration; \\n is a new line")
     add("--use-v0-config", action="store_true", help="read the configuration as fluentd 0.10 wrote it")
     add("--compat", choices=["1", "0.12"], default="", help="whose rules hold where Fluentd's versions differ")
@@ -53,6 +51,20 @@ def add_config_options(parser: Parser) -> None:
     add("--conf-encoding", metavar="NAME", default="utf-8", help="encoding of the configuration (default: utf-8)")
     add("--allow-http-include", action="store_true", help="let @include read http and https addresses")
     add("--strict-config-value", action="store_true", help="refuse values that are no numbers or booleans")
+
+
+def add_plugin_options(parser: Parser) -> None:
+    """Add the arguments of where plugins are, and what they import."""
+    add_plugin_folders(parser)
+    add = parser.add_argument
+    add("-I", metavar="PATH", action="append", default=[], dest="load_path", help="folder to import modules from")
+    add("-r", metavar="NAME", action="append", default=[], dest="require", help="Python module to import at start")
+
+
+def add_plugin_folders(parser: Parser) -> None:
+    """Add the argument of where plugin files are; see `plugin_dirs`."""
+    text = "folder of plugin files; may be repeated"
+    parser.add_argument("-p", "--plugin", metavar="DIR", action="append", default=[], help=text)
 
 
 def plugin_dirs(given: Sequence[str]) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from logpipe.cli import COMMANDS
-from logpipe.cli.arguments import Parser, plugin_dirs
+from logpipe.cli.arguments import Parser, add_plugin_folders, plugin_dirs
 from logpipe.config.reference import sections
 from logpipe.registry import KINDS, Registry, UnknownPluginError
 
@@ -14,7 +14,7 @@ from logpipe.registry import KINDS, Registry, UnknownPluginError
 def main(program: str, arguments: list[str]) -> int:
     """List one plugin a line: kind, type, origin; 1 where a plugin file cannot be used."""
     parser = Parser(prog=program, description=COMMANDS["plugins"], allow_abbrev=False)
-    parser.add_argument("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
+    add_plugin_folders(parser)
     given = parser.parse(arguments)
 
     registry = Registry(plugin_dirs(given.plugin))

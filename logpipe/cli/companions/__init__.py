@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -52,9 +52,7 @@ def main(program: str, arguments: list[str]) -> int:
     return 1 if problems else 0
 
 
-def _done(
-    action: str, folder: Path, names: Iterator[str] | tuple[str, ...] | list[str], logpipe: Path
-) -> Iterator[str]:
+def _done(action: str, folder: Path, names: Iterable[str], logpipe: Path) -> Iterator[str]:
     """Do it for each name; yields what could not be done."""
     for name in names:
         path = folder / name

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from logpipe.builtin.buffers.file.fluentd_content import Content, NotReadableError
 from logpipe.cli import COMMANDS
-from logpipe.cli.arguments import Parser, plugin_dirs
+from logpipe.cli.arguments import Parser, add_plugin_folders, plugin_dirs
 from logpipe.config.diagnostic import ConfigError, Diagnostic, Position
 from logpipe.config.element import Element
 from logpipe.errors import FormatError, LogpipeError
@@ -62,11 +62,9 @@ def parser(program: str) -> Parser:
             command.add_argument("-n", type=_count, default=HEAD, metavar="COUNT", help=f"how many (default: {HEAD})")
         else:
             command.set_defaults(n=None)
-        command.add_argument(
-            "-p", "--plugin", action="append", default=[], metavar="DIR", help="folder of plugin files"
-        )
+        add_plugin_folders(command)
     formats = commands.add_parser("formats", help="list the formatters", allow_abbrev=False)
-    formats.add_argument("-p", "--plugin", action="append", default=[], metavar="DIR", help="folder of plugin files")
+    add_plugin_folders(formats)
     return made
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from logpipe.cli import COMMANDS
-from logpipe.cli.arguments import Parser, plugin_dirs
+from logpipe.cli.arguments import Parser, add_plugin_options, plugin_dirs
 from logpipe.config.diagnostic import Diagnostic
 from logpipe.config.options import PluginClass
 from logpipe.config.reference import document_of, page, sections
@@ -51,9 +51,7 @@ def parser(program: str) -> Parser:
     add("-f", "--format", choices=FORMATS, default="markdown", help="of the output (default: markdown)")
     add("-c", "--compact", action="store_true", help="without what is said of each (markdown), on one line (json)")
     add("-t", "--table", action="store_true", help="as tables, as markdown always is here")
-    add("-I", metavar="PATH", action="append", default=[], dest="load_path", help="folder to import modules from")
-    add("-r", metavar="NAME", action="append", default=[], dest="require", help="Python module to import at start")
-    add("-p", "--plugin", metavar="DIR", action="append", default=[], help="folder of plugin files")
+    add_plugin_options(made)
     add("--verbose", action="store_true", help="no effect: the settings of all bases are shown")
     return made
 
