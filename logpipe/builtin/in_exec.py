@@ -70,12 +70,10 @@ class ExecOptions(Options):
             if (seconds := getattr(self, name)) is not None and seconds <= 0:
                 yield InvalidSetting(f"{name} must be more than 0", param=name)
         if self.encoding is not None:
-            with suppress(InvalidSetting):
+            try:
                 codec_of(self.encoding, "encoding")
-                return
-            yield InvalidSetting(
-                f'unknown encoding name "{self.encoding}": write UTF-8, Shift_JIS, …', param="encoding"
-            )
+            except InvalidSetting as problem:
+                yield problem
 
 
 class Exec(Input[ExecOptions], type="exec"):

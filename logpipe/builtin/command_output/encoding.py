@@ -43,10 +43,4 @@ class Encoder:
         if self._formatter.is_binary:
             return payloads
         # compat: out_exec.rb ends each text with one newline, whatever the formatter's settings say
-        return [payload and _chomped(payload) + b"\n" for payload in payloads]
-
-
-def _chomped(text: bytes) -> bytes:
-    if text.endswith(b"\n"):
-        return text[:-2] if text.endswith(b"\r\n") else text[:-1]
-    return text.removesuffix(b"\r")
+        return [payload and payload.removesuffix(b"\n").removesuffix(b"\r") + b"\n" for payload in payloads]
