@@ -147,10 +147,7 @@ class Tail:
         """Read what is there, and no more; safe to call twice."""
         if self._descriptor >= 0:
             self._read()
-        if self._descriptor >= 0:
-            asyncio.get_running_loop().remove_reader(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._close()
 
     def _read(self) -> None:
         try:
@@ -158,11 +155,15 @@ class Tail:
         except BlockingIOError:
             return
         if not data:
-            asyncio.get_running_loop().remove_reader(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+            self._close()
             return
         self._kept.append(data)
         self._size += len(data)
         while self._size - len(self._kept[0]) >= self._most:
             self._size -= len(self._kept.popleft())
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
