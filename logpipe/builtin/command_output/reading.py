@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from logpipe import EventBatch, InputHost, ParseError, PluginConf, Record, Time, failure_of
+from logpipe.builtin.message_inputs.by_tag import by_tag
 from logpipe.builtin.message_inputs.delivery import Delivery
 from logpipe.builtin.message_limit import MessageLimit, shortened
 from logpipe.builtin.parsers.splitting import LineSplitter
@@ -114,30 +115,28 @@ class Events:
 
     def _batches(self, messages: list[bytes], now: Time, *, is_first: bool) -> list[EventBatch]:
         """Return the events of messages, by tag; what cannot be read is counted and said where `is_first`."""
-        times, records, unmatched = self._parsed(messages, now if self._estimates else _NO_TIME)
+        is_whole = self._time_of is None  # no field has the time of an event for which the parser has found none
+        times, records, unmatched = self._parsed(messages, now if self._estimates or is_whole else _NO_TIME)
         if unmatched and is_first:
             self._report_unmatched([messages[number] for number in unmatched])
-        batches: dict[str, EventBatch] = {}
-        for time, record in zip(times, records, strict=True):
+        if is_whole and self._tag_of is None and self._tag is not None:
+            return [EventBatch(self._tag, times, records)] if records else []
+        tags: list[str | None] = []
+        for number, record in enumerate(records):
             try:
                 # compat: in_exec.rb takes the tag first, and looks for a time only where the parser has found none
                 tag = self._tag_in(record)
-                if time == _NO_TIME:
-                    found = None if self._time_of is None else self._time_of(record)
-                    time = now if found is None else found  # noqa: PLW2901 - the event's
+                if times[number] == _NO_TIME:
+                    times[number] = self._time_in(record, now)
             except BaseException as raised:
                 error = failure_of(raised)
                 if error is None or isinstance(error, MemoryError):
                     raise
                 if is_first:
-                    self._refuse(record, now if time == _NO_TIME else time, error)
-                continue
-            batch = batches.get(tag)
-            if batch is None:
-                batch = batches[tag] = EventBatch(tag, [], [])
-            batch.times.append(time)
-            batch.records.append(record)
-        return [*batches.values()]
+                    self._refuse(record, now if times[number] == _NO_TIME else times[number], error)
+                tag = None
+            tags.append(tag)
+        return by_tag(tags, times, records)
 
     def _parsed(self, messages: list[bytes], now: Time) -> tuple[list[Time], list[Record], list[int]]:
         """Return times, records, and the numbers of messages that are not in the format; one costs no other."""
@@ -160,6 +159,10 @@ class Events:
         if self._tag is None:
             raise ParseError("the record has no field for the tag")
         return self._tag
+
+    def _time_in(self, record: Record, now: Time) -> Time:
+        found = None if self._time_of is None else self._time_of(record)
+        return now if found is None else found
 
     def _report_unmatched(self, messages: list[bytes]) -> None:
         self._unmatched.add(len(messages))

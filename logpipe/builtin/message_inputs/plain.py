@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from logpipe import EventBatch, InputHost, InvalidSetting, PluginConf, Record, Time, failure_of
+from logpipe.builtin.message_inputs.by_tag import by_tag
 from logpipe.builtin.message_inputs.options import MessageOptions
 from logpipe.builtin.message_inputs.plugin import MessageInput
 from logpipe.builtin.message_inputs.receiving import Fields
@@ -42,15 +43,7 @@ class PlainInput(MessageInput[O]):
                 record.update(fields[number])
         if found is None:
             return [EventBatch(self.options.tag, times, records)] if records else []
-        batches: dict[str, EventBatch] = {}
-        for tag, time, record in zip(found, times, records, strict=True):
-            if tag is not None:
-                batch = batches.get(tag)
-                if batch is None:
-                    batch = batches[tag] = EventBatch(tag, [], [])
-                batch.times.append(time)
-                batch.records.append(record)
-        return [*batches.values()]
+        return by_tag(found, times, records)
 
     def _tag(self, tag_of: Callable[[Record], str | None], record: Record, *, is_first: bool) -> str | None:
         """Return the tag of a record; None for one whose tag cannot be told, which is an error event."""
