@@ -33,8 +33,6 @@ TRUE: Final = ("true", "yes", "+")
 FALSE: Final = ("false", "no", "-")
 # compat: Ruby's optparse takes these for its class TrueClass
 
-_MOST_OF_A_UMASK: Final = 0o777
-
 
 def main(program: str, arguments: list[str]) -> int:
     """Run until a signal, or do what another flag requests and exit."""
@@ -204,13 +202,9 @@ def _workers(text: str) -> str:
 
 
 def _umask(text: str) -> int:
-    try:
-        mask = int(text, 8)
-    except ValueError:
-        mask = -1
-    if not 0 <= mask <= _MOST_OF_A_UMASK:
-        raise ValueError(f"{text!r} is no umask: give octal digits, 022 for example")
-    return mask
+    from logpipe.engine.system import convert_umask
+
+    return convert_umask(text)
 
 
 def _rotation_age(text: str) -> str:

@@ -17,8 +17,13 @@ _COUNTERS: Final = "no stage counts with a server; monitor_agent shows what each
 _SOURCE_ONLY: Final = "it belongs to with_source_only"
 
 
-def _umask(text: str) -> int:
-    if not re.fullmatch("0?[0-7]{1,3}", text):
+def convert_umask(text: str) -> int:
+    """Return a umask.
+
+    Raises:
+        ValueError: the text is not one.
+    """
+    if not re.fullmatch("0*[0-7]{1,3}", text):
         raise ValueError(f"{text!r} is no umask: write octal digits, 022 for example")
     return int(text, 8)
 
@@ -124,7 +129,9 @@ class SystemOptions(Options):
         "Offer the configuration by RPC.", default=None, no_effect="`logpipe config` prints it"
     )
     process_name: str | None = param("Name shown in the process list.", default=None)
-    umask: int | None = param("The umask, octal; that of the command line goes before.", default=None, convert=_umask)
+    umask: int | None = param(
+        "The umask, octal; that of the command line goes before.", default=None, convert=convert_umask
+    )
     file_permission: FileMode | None = param(
         "Mode of the files that are made, octal; unset: 0644, cut by the umask.", default=None
     )
