@@ -50,6 +50,7 @@ class Guard:
         if self._process is None or self._owner != os.getpid():
             self._start()
         elif not self._tell(f"+ {group}\n"):
+            self._process.kill()  # it is dead, or stopped: nobody may wait for it, and its work is not to be done yet
             self.close()
             self._start()
 

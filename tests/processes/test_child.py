@@ -287,3 +287,20 @@ def test_the_guard_kills_what_it_was_not_told_to_forget() -> None:
     for group in groups:
         group.kill()
         group.wait()
+
+
+def test_a_guard_that_reads_nothing_is_replaced() -> None:
+    """Nothing waits for it, and what it was told of goes on."""
+    guard = Guard()
+    groups = [subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in range(2)]
+    guard.watch(groups[0].pid)
+    first = guard.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    while guard._tell("- 0\n"):
+        pass
+    guard.watch(groups[1].pid)
+    assert is_gone(first)
+    assert [group.poll() for group in groups] == [None] * 2
+    guard.close()
+    assert [group.wait() for group in groups] == [-signal.SIGKILL] * 2
