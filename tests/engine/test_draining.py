@@ -21,8 +21,8 @@ from logpipe import (
     Time,
 )
 from logpipe.testing import Pipeline, pipeline, settle, wait_for
+from tests.engine.holding import Hold
 from tests.engine.planted import NINE, OWN_LOG
-from tests.engine.test_holding_filters import Hold
 
 
 class Written(Output[Options], type="written"):

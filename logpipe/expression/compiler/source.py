@@ -149,5 +149,29 @@ def build(source: str, function: str, namespace: Mapping[str, Any], origin: str)
     exec(code, values)  # noqa: S102 - our own generated source, made of whitelisted nodes, without builtins
     built: Callable[..., Any] = values[function]
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    weakref.finalize(built, linecache.cache.pop, filename, None)  # the function is collected after a reload
+    _SHOWN.add(filename, built)
     return built
+
+
+class _Shown:
+    """Which functions' sources tracebacks can show; those of functions that are gone are forgotten from time to time.
+
+    No finalizer does it: the collector runs those wherever it is started, so also where an expression has just used up
+    the stack, and then they fail, with a message on standard error and the source kept for ever.
+    """
+
+    def __init__(self) -> None:
+        self._functions: dict[str, weakref.ref[Callable[..., Any]]] = {}
+        self._limit = 64
+
+    def add(self, filename: str, function: Callable[..., Any]) -> None:
+        """Note a function; each time there are twice as many as lived the last time, look which of them still do."""
+        if len(self._functions) >= self._limit:
+            for name in [name for name, held in self._functions.items() if held() is None]:
+                del self._functions[name]
+                linecache.cache.pop(name, None)
+            self._limit = max(64, 2 * len(self._functions))
+        self._functions[filename] = weakref.ref(function)
+
+
+_SHOWN: Final = _Shown()
