@@ -27,7 +27,7 @@ MOST_WORKERS: Final = 8
 SLOW_SECONDS: Final = 5.0
 REASONED: Final = {"slow", "long"}
 """Marks of a test that may take so long."""
-SLOW_LIMIT: Final = 900
+SLOW_LIMIT: Final = 450
 """Seconds after which a slow test has failed; for others pyproject.toml says it."""
 END_SECONDS: Final = 5.0
 """How long what the tests have started may take to end when they have ended."""

@@ -8,7 +8,7 @@ import logging
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,10 +53,10 @@ class Findings:
 
 
 class Case:
-    """What one seed stands for; two objects of one seed make the same."""
+    """What one seed stands for, and which types are preferred; two objects of the same make the same."""
 
-    def __init__(self, seed: int, root: Path) -> None:
-        self.place = Place(Random(seed), root)
+    def __init__(self, seed: int, root: Path, types: Collection[str] = ()) -> None:
+        self.place = Place(Random(seed), root, types)
         writer = Writer(self.place)
         self.text = mended(writer.write())
         self._random = self.place.random

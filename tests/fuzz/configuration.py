@@ -122,7 +122,7 @@ class Writer:
 
     def _source(self) -> None:
         for name in types("input"):
-            if name != "tail" and self._random.random() > 0.1:
+            if name != "tail" and name not in self._place.preferred and self._random.random() > 0.1:
                 continue
             self._lines.append("<source>")
             self._section(f"input {name}", stages()["input", name].options_class)
@@ -135,7 +135,7 @@ class Writer:
         """Write filters with a tap before, between and behind them, and an output."""
         self._tap("")
         for _ in range(self._random.choice((0, 1, 1, 2, 3))):
-            name = self._random.choice(types("filter"))
+            name = self._place.type_of(types("filter"))
             self._lines.append(f"<filter {self._random.choice(('**', 'in.**', '{in.**,re.**}'))}>")
             self._section(f"filter {name}", stages()["filter", name].options_class)
             self._lines.append("</filter>")
@@ -162,7 +162,7 @@ class Writer:
         if self._random.random() < 0.4:
             return self._random.choice(("file", "file", "test"))
         deep = len(self._place.labels) > 4
-        return self._random.choice([name for name in types("output") if not (deep and name in INTO_ROUTER)])
+        return self._place.type_of([name for name in types("output") if not (deep and name in INTO_ROUTER)])
 
     def _match(self, pattern: str, name: str) -> None:
         self._lines.append(f"<match {pattern}>")
@@ -183,7 +183,7 @@ class Writer:
                 self._write_output(self._random.choice(("test", "file", "stdout", "relabel")))
                 self._lines.append("</store>")
         if cls.is_buffered() and (name == "file" or self._random.random() < 0.8 or not cls.is_direct()):
-            kind = self._random.choice(types("buffer"))
+            kind = self._place.type_of(types("buffer"))
             keys = self._chunk_keys(name, self._lines[began:])
             kind = "file" if kind == "file_single" and keys.count(",") != 0 else kind
             self._place.used[f"buffer {kind}.chunk_keys"] += bool(keys)
@@ -261,7 +261,7 @@ class Writer:
         if not needed and self._random.random() < 0.3:
             return
         self._place.used[full] += 1
-        name = self._random.choice(types(kind))
+        name = self._place.type_of(types(kind))
         if kind == "parser" and full == "input tail.parse":
             if name == "msgpack" and any("encoding" in line for line in self._lines):
                 name = "none"  # what is converted may be other values in MessagePack, which have no mark

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -24,6 +24,8 @@ class Place:
 
     random: Random
     root: Path
+    preferred: Collection[str] = ()
+    """Types that every other choice takes."""
     labels: list[str] = field(default_factory=list)
     """Labels that were named."""
     written: set[str] = field(default_factory=set)
@@ -68,6 +70,11 @@ class Place:
         self._named += 1
         self.labels.append(f"@L{self._named}")
         return self.labels[-1]
+
+    def type_of(self, names: Sequence[str]) -> str:
+        """Return one of these types."""
+        liked = [name for name in names if name in self.preferred] if self.preferred else []
+        return self.random.choice(liked if liked and self.random.random() < 0.5 else names)
 
     def turn(self, words: Sequence[str]) -> str:
         """Return one after the other."""

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -48,12 +49,12 @@ def main() -> int:
     """Run what the command line asks for; status 1 if anything was found."""
     arguments = _arguments()
     if arguments.child:
-        return _child(arguments.seed, arguments.cases)
+        return _child(arguments.seed, arguments.cases, arguments.types)
     if arguments.input is not None:
         return again(arguments.decoders[0], arguments.input)
     if arguments.decoders is not None:
         return fuzz(arguments.decoders or NAMES, arguments.seconds, arguments.seed)
-    report = run(arguments.seed, arguments.cases, arguments.seconds, stop_at=arguments.findings)
+    report = run(arguments.seed, arguments.cases, arguments.seconds, types=arguments.types, stop_at=arguments.findings)
     for name, count in sorted(report.stages.items()):
         say(f"{count:9,} events through {name}")
     for name, count in sorted(report.used.items()):
@@ -80,26 +81,29 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=600, help="for how long")
     parser.add_argument("--cases", type=int, default=1_000_000_000, help="at most so many")
     parser.add_argument("--findings", type=int, default=10, help="stop after so many")
+    parser.add_argument("--types", nargs="*", default=[], help="stages that every other choice takes, such as grok")
     parser.add_argument("--decoders", nargs="*", choices=NAMES, help="any bytes through these decoders, or all of them")
     parser.add_argument("--input", type=Path, help="an input of one decoder once more: --decoders forward --input FILE")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def run(seed: int, cases: int, seconds: float, *, stop_at: int = 10, progress: bool = True) -> Report:
+def run(
+    seed: int, cases: int, seconds: float, *, types: Sequence[str] = (), stop_at: int = 10, progress: bool = True
+) -> Report:
     """Run cases one after the other, each seed one more than the one before."""
     report = Report()
     end = time.monotonic() + seconds
     last = time.monotonic()
     first, rest = seed, cases
     while rest > 0 and time.monotonic() < end and len(report.findings) < stop_at:
-        with _Child(first, rest) as child:
+        with _Child(first, rest, types) as child:
             while rest > 0 and time.monotonic() < end and len(report.findings) < stop_at:
                 problems = child.next(report)
                 first, rest = first + 1, rest - 1
                 if problems:
                     report.findings.append((first - 1, problems))
-                    _show(first - 1, problems)
+                    _show(first - 1, problems, types)
                 if progress and time.monotonic() - last > 10:
                     last = time.monotonic()
                     say(f"{report.cases:,} cases, {len(report.findings)} findings, next seed {first}")
@@ -108,17 +112,19 @@ def run(seed: int, cases: int, seconds: float, *, stop_at: int = 10, progress: b
     return report
 
 
-def _show(seed: int, problems: list[str]) -> None:
-    say("\n   ".join((f"== seed {seed}: run it again with --seed {seed} --cases 1", *problems)))
-    text = Case(seed, Path("/case")).describe()
+def _show(seed: int, problems: list[str], types: Sequence[str]) -> None:
+    same = f" --types {' '.join(types)}" if types else ""
+    say("\n   ".join((f"== seed {seed}: run it again with --seed {seed} --cases 1{same}", *problems)))
+    text = Case(seed, Path("/case"), types).describe()
     say("\n".join(line if len(line) < 300 else f"{line[:300]}…" for line in text.splitlines()))
 
 
 class _Child:
     """A process that runs cases and writes a line about each."""
 
-    def __init__(self, seed: int, cases: int) -> None:
+    def __init__(self, seed: int, cases: int, types: Sequence[str]) -> None:
         command = [sys.executable, "-m", "tests.fuzz", "--child", "--seed", str(seed), "--cases", str(cases)]
+        command += ["--types", *types]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         self.is_over = False
 
@@ -151,12 +157,12 @@ class _Child:
         return problems
 
 
-def _child(seed: int, cases: int) -> int:
+def _child(seed: int, cases: int, types: Sequence[str]) -> int:
     out = sys.stdout
     with tempfile.TemporaryDirectory(prefix="logpipe-fuzz-") as folder:
         for number in range(seed, seed + cases):
             root = Path(folder) / str(number)
-            found = Case(number, root).run()
+            found = Case(number, root, types).run()
             clean(root)
             told = {
                 "refused": found.refused,
