@@ -7,11 +7,12 @@ unused plugin costs nothing and may be missing.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 import logging
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -87,12 +88,7 @@ class Registry:
 
     def __init__(self, folders: Sequence[Path] = (), *, log: logging.Logger | None = None) -> None:
         self._log = log or logging.getLogger("logpipe")
-        self._entries: dict[tuple[str, str], list[EntryPoint]] = {}
-        # called once: it reads the metadata of every installed distribution
-        every = entry_points()
-        for kind, group in GROUPS.items():
-            for entry in every.select(group=group):
-                self._entries.setdefault((kind, entry.name), []).append(entry)
+        self._entries = _entries(tuple((folder, _changed(folder)) for folder in sys.path))
         self._found: dict[tuple[str, str], type[Plugin[Any]]] = {}
         """The loaded classes of entry points: a configuration names a few types very often."""
         self._local: dict[tuple[str, str], tuple[type[Plugin[Any]], Path]] = {}
@@ -201,6 +197,29 @@ def _mistake(loaded: Any, kind: str, name: str) -> str:
     except (TypeError, NameError) as problem:
         return f"declares a setting wrong: {problem}"
     return ""
+
+
+@functools.lru_cache(maxsize=2)
+def _entries(_where: tuple[tuple[str, int], ...]) -> Mapping[tuple[str, str], Sequence[EntryPoint]]:
+    """Return the entry points of every installed distribution, by kind and type.
+
+    All of their metadata is read for that, so only when what is installed may have changed: a folder of Python's path
+    changes when a distribution comes, goes or is replaced in it.
+    """
+    found: dict[tuple[str, str], list[EntryPoint]] = {}
+    every = entry_points()
+    for kind, group in GROUPS.items():
+        for entry in every.select(group=group):
+            found.setdefault((kind, entry.name), []).append(entry)
+    return found
+
+
+def _changed(folder: str) -> int:
+    """Return when something came or went in a folder, in nanoseconds since 1970; 0 where there is none."""
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
 
 
 def _origin(entry: EntryPoint) -> str:

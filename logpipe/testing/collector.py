@@ -53,6 +53,18 @@ class LogCapture(logging.Handler):
         super().__init__(0)
         self.messages: list[tuple[str, str]] = []
 
+    def logger(self, name: str) -> logging.Logger:
+        """Return a new logger, a root of its own, whose messages and those of its children are kept here.
+
+        The logging module keeps the loggers that it knows for ever, and visits them for each new level; pytest visits
+        them three times for each test.
+        """
+        log = logging.Logger(name, level=1)  # noqa: LOG001 - one that nobody else finds
+        log.manager = logging.Manager(log)  # type: ignore[arg-type]  # it is the root of its children
+        log.propagate = False
+        log.addHandler(self)
+        return log
+
     def emit(self, record: logging.LogRecord) -> None:
         """Keep level and text."""
         self.messages.append((record.levelname.lower(), record.getMessage()))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,8 +21,6 @@ from logpipe.plugin import Clock, Plugin
 from logpipe.registry import Registry
 from logpipe.testing.clock import ManualClock, Threads, wait_for
 from logpipe.testing.collector import Collector, LogCapture
-
-_numbers: Iterator[int] = itertools.count()
 
 _OWN_LOG: Final = "<label @FLUENT_LOG>\n  <match **>\n    @type test\n    name own_log\n  </match>\n</label>\n"
 
@@ -144,11 +140,8 @@ async def pipeline(
         AssertionError: its ledger does not add up.
         ConfigError: the configuration has mistakes.
     """
-    log = logging.getLogger(f"logpipe_test.{next(_numbers)}")
-    log.setLevel(1)
-    log.propagate = False
     capture = LogCapture()
-    log.addHandler(capture)
+    log = capture.logger("logpipe_test")
     registry = Registry(log=log)
     registry.add(Collector, Path(__file__))
     for cls in plugins:
@@ -182,7 +175,6 @@ async def pipeline(
             finally:
                 graph.request_stop()
         running.keep_letters()
-    log.handlers.clear()
     ledger = graph.ledger()
     assert expect_gaps or ledger.unexplained == 0, "\n".join([*ledger.lines(), *ledger.gaps()])
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from logpipe import Filter, Options, Output, PluginConf, Size, param, plugin_section, section
+from logpipe import EventBatch, Filter, Options, Output, PluginConf, Size, param, plugin_section, section
 from logpipe.registry import Registry, UnknownPluginError
 from logpipe.ruby import RecordAccessor
 from logpipe.testing import check_plugin, drive
@@ -168,6 +168,24 @@ def test_an_entry_point_of_the_wrong_kind(
     with pytest.raises(UnknownPluginError) as caught:
         registry.find(group, name)
     assert f'{group} plugin "{name}": {__name__}:{target} {said}' in str(caught.value)
+
+
+def test_what_is_installed_while_it_runs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry made later, as by a reload, knows it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    assert Registry().get("output", "newcomer") is None
+    metadata = tmp_path / "newcomer-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: newcomer\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[logpipe.output]\nnewcomer = {__name__}:Newcomer\n")
+    assert Registry().get("output", "newcomer") is Newcomer
+
+
+class Newcomer(Output[Options], type="newcomer"):
+    """Takes all."""
+
+    async def process(self, batch: EventBatch) -> None:
+        del batch
 
 
 @pytest.mark.parametrize("is_one", [False, True])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,6 @@ from logpipe.builtin.position_file import PositionFile, decode
 from logpipe.monitor import SourceAccount
 from logpipe.testing import FakeHost, LogCapture, ManualClock, build, settle, wait_for
 from tests.services.waiting import slowness
-
-_numbers: Iterator[int] = itertools.count()
 
 
 def append(path: Path, text: str | bytes) -> None:
@@ -37,10 +33,7 @@ class ScriptedHost(FakeHost):
     def __init__(self) -> None:
         super().__init__(clock=ManualClock())
         self.capture = LogCapture()
-        self.log = logging.getLogger(f"logpipe_test.tail.{next(_numbers)}")
-        self.log.setLevel(1)
-        self.log.propagate = False
-        self.log.addHandler(self.capture)
+        self.log = self.capture.logger("logpipe_test.tail")
         self.refusals = 0
         self.attempts = 0
         self.stuck: set[str] = set()
