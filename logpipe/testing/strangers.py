@@ -39,6 +39,9 @@ async def connection(port: int, host: str = "127.0.0.1") -> AsyncIterator[Ends]:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         yield reader, writer
+    except BaseException:
+        writer.transport.abort()  # whoever has not taken what was written may never do
+        raise
     finally:
         writer.close()
         with suppress(ConnectionError):

@@ -149,13 +149,23 @@ async def test_what_takes_too_long(
 
 async def test_a_client_that_takes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is let go; nothing is piled up for it."""
-    monkeypatch.setattr(Web, "limits", HttpLimits(answer=0.2, idle=0.2))
+    await _takes_no_answer(monkeypatch, 0.2)
+
+
+async def test_a_client_that_takes_no_answer_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the time is over already, the timer of uvloop does not say when it was to come."""
+    await _takes_no_answer(monkeypatch, 0.0002)
+
+
+async def _takes_no_answer(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr(Web, "limits", HttpLimits(answer=seconds, idle=0.2))
     async with drive(Web) as running, connection(port(running)) as (_, writer):
         with pytest.raises(ConnectionError):  # noqa: PT012 - which request it is does not matter
             async with asyncio.timeout(DEADLINE):
                 while True:
                     writer.write(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
                     await writer.drain()
+        assert running.log.texts("error") == []
         await post(running)
 
 

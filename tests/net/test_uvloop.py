@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from tests.net import test_datagrams, test_http, test_listener, test_transport
+from tests.on_uvloop import run
 
 ALONE = (
     test_datagrams.test_a_pause,
@@ -26,6 +25,7 @@ ALONE = (
 )
 LIMITED = (
     test_http.test_a_client_that_takes_no_answer,
+    test_http.test_a_client_that_takes_no_answer_in_no_time,
     test_http.test_all_are_being_served,
     test_http.test_bodies_that_are_too_much_together,
     test_http.test_more_clients_than_room,
@@ -44,12 +44,6 @@ WITH_FILES = (
     test_transport.test_strangers,
     test_transport.test_tls,
 )
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a test to its end."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
 
 
 @pytest.mark.parametrize("test", ALONE)

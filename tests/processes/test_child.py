@@ -7,17 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from logpipe.processes import Child, ChildOver, Exit
 from logpipe.processes import child as child_module
 from logpipe.processes.guard import GUARD, Guard
 from logpipe.testing import wait_for
+from tests import on_uvloop
 from tests.processes.life import heeds_term, is_gone
 
 
@@ -56,12 +55,7 @@ async def test_how_it_ends(command: str, expected: Exit, shown: str) -> None:
     assert is_gone(child.pid)
 
 
-def run_by_uvloop(work: Coroutine[Any, Any, None]) -> None:
-    """Run in the loop that workers have."""
-    asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work)
-
-
-@pytest.mark.parametrize("run", [asyncio.run, run_by_uvloop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("run", [asyncio.run, on_uvloop.run], ids=["asyncio", "uvloop"])
 def test_feeding_and_reading(run: Any) -> None:
     """More than any pipe holds goes through, in order, while both ends wait for each other; in either loop."""
 

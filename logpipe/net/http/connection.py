@@ -58,7 +58,18 @@ class Owner(Protocol):
 class Connection(web.RequestHandler):
     """Serves one client; what is wrong with its requests is told to it, and to the log at level debug."""
 
-    __slots__ = ("_at_end", "_end", "_head_bytes", "_owner", "_timer", "_wire", "is_leaving", "phase", "since")
+    __slots__ = (
+        "_at_end",
+        "_end",
+        "_head_bytes",
+        "_owner",
+        "_timer",
+        "_wakes",
+        "_wire",
+        "is_leaving",
+        "phase",
+        "since",
+    )
 
     def __init__(self, manager: web.Server, owner: Owner) -> None:
         limits = owner.limits
@@ -79,8 +90,10 @@ class Connection(web.RequestHandler):
         self._head_bytes = 0
         self._end = 0.0
         self._at_end: Callable[[], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         """Calls `_ended` at `_end` or before: it is set anew where it would come too late, not at each phase."""
+        self._wakes = 0.0
+        """When it does; a handle of uvloop whose time has come does not know."""
         self._wire: asyncio.Transport | None = None
         self.phase = Phase.HEAD
         self.since = loop.time()
@@ -122,18 +135,18 @@ class Connection(web.RequestHandler):
     def _end_at(self, end: float, at_end: Callable[[], None]) -> None:
         self._end, self._at_end = end, at_end
         if self._timer is not None:
-            if self._timer.when() <= end:
+            if self._wakes <= end:
                 return
             self._timer.cancel()
+        self._wakes = end
         self._timer = asyncio.get_running_loop().call_at(end, self._ended)
 
     def _ended(self) -> None:
         """End the phase, if it is the one whose time is over."""
-        assert self._timer is not None  # noqa: S101 - it has called
-        when, self._timer = self._timer.when(), None
+        self._timer = None
         if self._at_end is None:
             return
-        if self._end <= when:
+        if self._end <= self._wakes:
             self._at_end()
         else:
             self._end_at(self._end, self._at_end)
