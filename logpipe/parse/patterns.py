@@ -41,12 +41,27 @@ def record_maker(pattern: Pattern) -> Callable[[re.Match[str]], Record]:
     names = list(shown)
     if names != [*shown.values()] or [pattern.groupindex[name] for name in names] != [*range(1, pattern.groups + 1)]:
         return lambda match: _present(shown.values(), map(match.groupdict().__getitem__, names))
+    certain = _certain(pattern)
+    optional = [name for name in names if pattern.groupindex[name] not in certain]
 
     def record(match: re.Match[str]) -> Record:
-        groups = match.groups()
-        return _present(names, groups) if None in groups else dict(zip(names, groups, strict=True))
+        found = dict(zip(names, match.groups(), strict=True))
+        for name in optional:
+            if found[name] is None:
+                del found[name]
+        return found
 
     return record
+
+
+def _certain(pattern: Pattern) -> set[int]:
+    """Return the numbers of groups that take part in every match: those in no other group, choice or repetition."""
+    try:
+        # `re` tells nobody but itself what it has read; where it stops doing so, every group is looked at
+        pieces = re._parser.parse(pattern.pattern, pattern.flags)  # type: ignore[attr-defined]  # noqa: SLF001
+        return {piece[0] for kind, piece in pieces if str(kind) == "SUBPATTERN"}
+    except (AttributeError, TypeError, ValueError, re.error):
+        return set()
 
 
 def _present(names: Iterable[str], groups: Iterable[str | None]) -> Record:
