@@ -39,6 +39,7 @@ _WITHOUT_ALIASES: Final = frozenset(
         *(("input", name) for name in ("dummy", "monitor_agent", "secure_forward", "unix")),
         ("output", "secure_forward"),  # forward's code, behind TLS and a handshake
         *(("output", name) for name in ("tcp", "unix")),  # the same, without options, for another server than there is
+        ("input", "debug_agent"),  # is refused always
         ("output", "secondary_file"),  # stands in a <secondary> only
         ("service_discovery", "file"),
         ("service_discovery", "srv"),
