@@ -18,6 +18,7 @@ from logpipe.cli.companions.sender import GaveUp, Sender
 from logpipe.testing import pipeline
 from tests.builtin.in_forward.sender import port_of
 from tests.cli.chunk_files import Done
+from tests.services.ports import free_port
 
 Feed: TypeAlias = Callable[..., Done]
 
@@ -110,11 +111,6 @@ async def test_cat_to_a_server_with_a_key(feed: Feed, text: bytes) -> None:
     async with pipeline(RECEIVER.format(SECURITY)) as running:
         done = await asyncio.to_thread(feed, "fluent-cat", "-p", port_of(running), "app", text=text)
         assert (done.status, "shared key" in done.err) == (1, True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_cat_without_a_server(feed: Feed, tmp_path: Path) -> None:

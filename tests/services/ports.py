@@ -12,6 +12,9 @@ T = TypeVar("T")
 
 ATTEMPTS = 3
 
+_CHANCE = random.SystemRandom()
+"""Another for each of the processes that run tests at once: pytest-randomly gives each test the same numbers."""
+
 
 def free_port() -> int:
     """Return a loopback port that was free a moment ago; another program may take it before its user does."""
@@ -27,7 +30,7 @@ def adjacent_ports(count: int) -> int:
     The kernel gives none of them to who wants any port, as it gives the neighbours of `free_port`.
     """
     while True:
-        first = random.randrange(20_000, 30_000)
+        first = _CHANCE.randrange(20_000, 30_000)
         with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
             for port in range(first, first + count):
                 probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
