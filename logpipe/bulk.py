@@ -217,13 +217,13 @@ class _Attempt:
         for place, number in enumerate(request.numbers):
             if (reason := judged.refused.get(place)) is not None:
                 self.progress.refused[number] = reason
-            elif place not in judged.busy:
+            elif (reason := judged.busy.get(place)) is not None:
+                self._busy += 1
+                self._why = self._why or reason
+            else:
                 self.progress[number] = 1
-        if judged.busy:
-            self._busy += len(judged.busy)
-            self._why = self._why or next(iter(judged.busy.values()))
-            if judged.after is not None:
-                self._after = max(self._after or 0.0, judged.after)
+        if judged.busy and judged.after is not None:
+            self._after = max(self._after or 0.0, judged.after)
 
     def end(self) -> None:
         """Return if all is delivered.

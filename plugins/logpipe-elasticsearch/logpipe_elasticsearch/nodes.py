@@ -17,6 +17,7 @@ _HIDDEN: Final = re.compile(r"(.*)%\{(.*)\}:%\{(.*)\}(@.*)")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _SCHEMES: Final = ("http", "https")
 _PORTS: Final = {"http": 80, "https": 443}
+LAST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,17 @@ def nodes_of(text: str, defaults: Node) -> list[Node]:
     Raises:
         ValueError: one of them is no node.
     """
-    found = [_node(part.strip(), defaults) for part in text.split(",") if part.strip()]
-    if not found:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
         raise ValueError("there is no host: write its name")
+    found = []
+    for number, part in enumerate(parts, 1):
+        try:
+            found.append(_node(part, defaults))
+        except ValueError as problem:
+            # where there are passwords any part may be a piece of one: they may hold commas
+            shown = repr(part[:100]) if "@" not in text else f"host {number} of {len(parts)}"
+            raise ValueError(f"{shown} {problem}") from None
     return found
 
 
@@ -61,7 +70,7 @@ def _node(text: str, defaults: Node) -> Node:
         return replace(defaults, host=f"[{text}]")
     if _PLAIN.fullmatch(text):
         name, _, port = text.partition(":")
-        return replace(defaults, host=_checked(name), port=int(port) if port else defaults.port)
+        return replace(defaults, host=_checked(name), port=_port(port) if port else defaults.port)
     if (hidden := _HIDDEN.fullmatch(text)) is None:
         return _of_url(text, defaults, None)
     return _of_url(hidden[1] + hidden[4].removeprefix("@"), defaults, (hidden[2], hidden[3]))
@@ -71,10 +80,10 @@ def _of_url(text: str, defaults: Node, user: tuple[str, str] | None) -> Node:
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as problem:
-        raise ValueError(f"{_shown(text)} is no URL: {problem}") from None
+    except ValueError:  # its message may hold a part of the password
+        raise ValueError("is no URL: write http://NAME:PORT/PATH, with odd characters as %XX") from None
     if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ValueError(f"{_shown(text)} is no host: write NAME, NAME:PORT, or http://NAME:PORT/PATH")
+        raise ValueError("is no host: write NAME, NAME:PORT, or http://NAME:PORT/PATH")
     name = parts.netloc.rpartition("@")[2]
     name = name[: name.index("]") + 1] if name.startswith("[") else name.partition(":")[0]
     path = parts.path.rstrip("/")
@@ -92,8 +101,15 @@ def _of_url(text: str, defaults: Node, user: tuple[str, str] | None) -> Node:
 
 def _checked(name: str) -> str:
     if not _HOST.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a host")
+        raise ValueError("is no name of a host")
     return name
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port <= LAST_PORT:
+        raise ValueError(f"has a port that is none: write one from 1 to {LAST_PORT}")
+    return port
 
 
 def _is_ipv6(text: str) -> bool:
@@ -102,11 +118,6 @@ def _is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _shown(text: str) -> str:
-    """Return it for a message, without what may be secret."""
-    return repr(text.rpartition("@")[2][:100])
 
 
 def cloud_node(cloud_id: str, defaults: Node) -> Node:
@@ -118,10 +129,11 @@ def cloud_node(cloud_id: str, defaults: Node) -> Node:
     try:
         said = base64.b64decode(cloud_id.rpartition(":")[2], validate=True).decode()
         host, cluster = said.split("$")[:2]
+        name, _, port = host.partition(":")
+        name, number = _checked(f"{cluster}.{name}"), _port(port or "443")
     except (binascii.Error, ValueError):
         raise ValueError("this is no cloud_id: copy it from the deployment's page, NAME:LETTERS") from None
-    name, _, port = host.partition(":")
-    return replace(defaults, scheme="https", host=_checked(f"{cluster}.{name}"), port=int(port or 443), path="")
+    return replace(defaults, scheme="https", host=name, port=number, path="")
 
 
 class Rota:

@@ -11,6 +11,7 @@ from logpipe import Chunk, InvalidSetting, OutputHost, Record, Time, param
 from logpipe.ruby import ExpressionError, Reading, Template, compile_template, to_s
 from logpipe_elasticsearch.documents.documents import Names, Naming
 from logpipe_elasticsearch.documents.names import part_of_name
+from logpipe_elasticsearch.documents.times import checked_pattern
 from logpipe_elasticsearch.options.connection import has_placeholder
 from logpipe_elasticsearch.out_elasticsearch import ElasticsearchBase, ElasticsearchOptions
 
@@ -98,6 +99,8 @@ class ElasticsearchDynamic(ElasticsearchBase[DynamicOptions], type="elasticsearc
             for name in ("index_name", "prefix", "dateformat"):
                 if name in found:
                     part_of_name(found[name])
+            if "dateformat" in found:
+                checked_pattern(found["dateformat"])
             return common._replace(**found)
 
         return names

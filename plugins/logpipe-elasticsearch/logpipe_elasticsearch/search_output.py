@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from urllib.parse import quote
 
 from logpipe import Chunk, DeliveryError, Output, OutputHost, PermanentError
-from logpipe.bulk import MOST_BYTES, Bulk, BulkRequest, Judged, gzipped
-from logpipe.net import RequestFailedError
+from logpipe.bulk import MOST_BYTES, Bulk, BulkRequest, Judged, RequestTooLargeError, gzipped
+from logpipe.net import RequestFailedError, Seldom
 from logpipe_elasticsearch.cluster.cluster import AwsAccess, Cluster
-from logpipe_elasticsearch.cluster.verdicts import RUBY_NAMES, Rules, judged
+from logpipe_elasticsearch.cluster.verdicts import DONE, Rules, judged
 from logpipe_elasticsearch.documents.documents import Documents, Names, Naming, Server, Target, accessor
 from logpipe_elasticsearch.documents.names import begins_itself, part_of_name
+from logpipe_elasticsearch.failures import names_of, plain_name
+from logpipe_elasticsearch.indexes.affinity import ids_of, indexes_of
 from logpipe_elasticsearch.indexes.once import Once
 from logpipe_elasticsearch.indexes.templates import Templates, Wanted, read_template
 from logpipe_elasticsearch.nodes import Node, nodes_of
@@ -22,9 +24,10 @@ from logpipe_elasticsearch.options.indexes import LifecycleOptions, TemplateOpti
 
 _ANSWER_BYTES: Final = 4096
 """Of an answer for each document of the request."""
+_REPEATS: Final = 8
+"""How often an answer may hold what a document does: the reason of a refusal has its value, and so has each cause."""
 _MOST_ANSWER: Final = 64 * 1024 * 1024
 _LEVELS: Final = {"best_speed": 1, "default_compression": 6, "best_compression": 9}
-_CLIENTS: Final = ("Elasticsearch::Transport", "Elastic::Transport", "OpenSearch::Transport")
 
 
 class SearchOptions(ConnectionOptions, DocumentOptions, TemplateOptions):
@@ -53,14 +56,14 @@ class SearchOutput(Output[O], Generic[O]):
         self._bulk = Bulk(host, self._send, most_bytes=lowest if lowest > 0 else MOST_BYTES)
         self._level = _LEVELS.get(options.compression_level, 0)
         self._rules = Rules(options.product, frozenset(self.final_types()))
-        self._ignored = frozenset(options.ignore_exceptions)
+        self._ignored = frozenset(map(plain_name, options.ignore_exceptions))
         self._clusters: dict[str, Cluster] = {}
         self.lifecycle: LifecycleOptions | None = options if isinstance(options, LifecycleOptions) else None
         self.templates = Templates(options, host)
         self.once = Once(options, host)
         self._documents = Documents(
             options,
-            host.log,
+            Seldom(host.log.warning, host.clock.monotonic, "times"),
             is_set_up_by_index=self.has_template and self.lifecycle is not None,
             adds_fields=self.adds_fields,
         )
@@ -140,20 +143,17 @@ class SearchOutput(Output[O], Generic[O]):
             RefusedRecords: the server refuses some documents; all others are delivered.
             DeliveryError: it is to be tried again.
         """
-        try:
-            cluster = self._cluster_of(chunk)
-            await self.prepare(cluster)
-            server = await self.server(cluster)
-            make = self._documents.maker(
-                self.naming(chunk),
-                server,
-                chunk_id=chunk.id,
-                affinity=await self._affinity(cluster, chunk),
-                settings=(cluster, self.wanted(chunk)),
-            )
-            await self._bulk.deliver(chunk, make)
-        except DeliveryError as error:
-            self._forgive(chunk, error)
+        cluster = self._cluster_of(chunk)
+        await self.prepare(cluster)
+        server = await self.server(cluster)
+        make = self._documents.maker(
+            self.naming(chunk),
+            server,
+            chunk_id=chunk.id,
+            affinity=await self._affinity(cluster, chunk),
+            settings=(cluster, self.wanted(chunk)),
+        )
+        await self._bulk.deliver(chunk, make)
 
     def names(self, chunk: Chunk) -> Names:
         """Return the names that hold for a chunk."""
@@ -235,9 +235,32 @@ class SearchOutput(Output[O], Generic[O]):
         if self._level:
             body = await self.host.in_thread(gzipped, body, self._level)
             headers["Content-Encoding"] = "gzip"
-        most = min(_MOST_ANSWER, 65_536 + _ANSWER_BYTES * len(request))
-        answer = await cluster.request("POST", path, body=body, headers=headers, most_answer=most)
-        return judged(answer, len(request), self._rules)
+        most = min(_MOST_ANSWER, 65_536 + _ANSWER_BYTES * len(request) + _REPEATS * request.size)
+        try:
+            answer = await cluster.request("POST", path, body=body, headers=headers, most_answer=most)
+        except RequestFailedError as error:
+            return self._given_up(request, error, names_of(error))
+        try:
+            return await self.host.in_thread(judged, answer, len(request), self._rules)
+        except RequestTooLargeError:
+            raise  # it is divided, or refused
+        except DeliveryError as error:
+            return self._given_up(request, error, names_of(answer if answer.status not in DONE else error))
+
+    def _given_up(self, request: BulkRequest, error: DeliveryError, names: set[str]) -> Judged:
+        """Return what `ignore_exceptions` makes of a request that failed.
+
+        Raises:
+            DeliveryError: the error, which the settings do not name.
+        """
+        if self._ignored.isdisjoint(names):
+            raise error
+        # compat: the message of out_elasticsearch.rb
+        self.host.log.warning("Exception ignored: %s", error)
+        if self.options.exception_backup:
+            return Judged(refused=dict.fromkeys(range(len(request)), str(error)))
+        self.host.dropped(len(request))
+        return Judged()
 
     async def _affinity(self, cluster: Cluster, chunk: Chunk) -> Mapping[str, str] | None:
         """Return in which index the documents of a chunk are, by id, with `target_index_affinity`."""
@@ -245,16 +268,9 @@ class SearchOutput(Output[O], Generic[O]):
         wanted = options.target_index_affinity and options.logstash_format and options.id_key is not None
         if not wanted or options.write_operation not in {"update", "upsert"}:
             return None
-        path = accessor(options.id_key or "")
-        found = {path.get(record) for batch in chunk.batches() for record in batch.records}
-        ids = sorted(each for each in found if isinstance(each, str))
+        ids = await self.host.in_thread(ids_of, chunk, accessor(options.id_key or ""))
         prefix = self.filled(options.logstash_prefix, chunk, part_of_name)
-        query = {"query": {"ids": {"values": ids}}, "_source": False, "sort": [{"_index": {"order": "desc"}}]}
-        place = quote(f"{prefix}{options.logstash_prefix_separator}*".lower(), safe="*")
-        said = await cluster.ask("POST", f"/{place}/_search?size={len(ids)}", query, missing=True)
-        hits = said.get("hits", {}).get("hits", []) if isinstance(said, dict) else []
-        # compat: of several the oldest is taken, which comes last
-        return {str(hit["_id"]): str(hit["_index"]) for hit in hits}
+        return await indexes_of(cluster, f"{prefix}{options.logstash_prefix_separator}*".lower(), ids)
 
     async def _begin(self) -> None:
         """Set up what no chunk is needed for; what fails is told, and tried again with the first chunk."""
@@ -311,7 +327,7 @@ class SearchOutput(Output[O], Generic[O]):
         """
         text = self._fixed_hosts()
         if text is None:
-            text = self.host.expand(self._hosts_setting(), chunk)
+            text = self.host.expand(self._hosts_setting(), chunk, quote=self._one_host)
             self.check_allowed(text)
         return self._cluster(text)
 
@@ -322,7 +338,18 @@ class SearchOutput(Output[O], Generic[O]):
             PermanentError: they must not.
         """
         if not {part.strip() for part in text.split(",")} <= set(self.options.allowed_hosts):
-            raise PermanentError(f"Not allowed host: {text[:100]!r}")
+            # the setting may have a password around the placeholder
+            raise PermanentError("Not allowed host: what the event gives makes none of allowed_hosts")
+
+    def _one_host(self, value: str) -> str:
+        """Return what an event gives for a host; of lists it could make any number, each with connections of its own.
+
+        Raises:
+            PermanentError: it is a list.
+        """
+        if "," in value and not {value} <= set(self.options.allowed_hosts):
+            raise PermanentError(f"Not allowed host: {value[:100]!r}")
+        return value
 
     def _cluster(self, text: str) -> Cluster:
         cluster = self._clusters.get(text)
@@ -334,30 +361,6 @@ class SearchOutput(Output[O], Generic[O]):
             cluster = Cluster(self.options, nodes, self.host, authorization=self.authorization(), aws=self.aws())
             self._clusters[text] = cluster
         return cluster
-
-    def _forgive(self, chunk: Chunk, error: DeliveryError) -> None:
-        """Raise an error, unless the settings say that it is none."""
-        if self._ignored.isdisjoint(ruby_names(error)):
-            raise error
-        # compat: the message of out_elasticsearch.rb
-        self.host.log.warning("Exception ignored in tag %s: %s", chunk.key.tag, error)
-        if self.options.exception_backup:
-            raise PermanentError(str(error)) from error
-        self.host.dropped(len(chunk))
-
-
-def ruby_names(error: DeliveryError) -> set[str]:
-    """Return the names that Ruby's clients have for the failure of a request, and those of their bases."""
-    found = {"StandardError"}
-    if isinstance(error, RequestFailedError):
-        is_late = "too long" in str(error) or "time" in str(error).lower()
-        return found | {"Faraday::TimeoutError" if is_late else "Faraday::ConnectionFailed", "Faraday::Error"}
-    name = RUBY_NAMES.get(int(str(error)[:3])) if str(error)[:3].isdigit() else None
-    if name is not None:
-        for client in _CLIENTS:
-            found |= {f"{client}::Transport::Errors::{name}", f"{client}::Transport::ServerError"}
-            found.add(f"{client}::Transport::Error")
-    return found
 
 
 def _no_directive(value: str) -> str:

@@ -151,7 +151,12 @@ class Odd(SearchPeer):
         Answer(200, b'{"errors":false}'),
         Answer(200, b'{"errors":true,"items":[{"index":{}}]}'),
         Answer(200, b'{"errors":true,"items":[7]}'),
-        Answer(200, b'{"errors":true,"items":[{"index":{"status":201}}],"x":"' + b"x" * 100_000 + b'"}'),
+        Answer(200, b'{"errors":true,"items":[{"index":{"status":"201 Created"}}]}'),
+        Answer(200, b'{"errors":true,"items":[{"index":{"status":true}}]}'),
+        Answer(200, b'{"errors":true,"items":[{"move":{"status":201}}]}'),
+        Answer(200, b'{"errors":false,"items":[{"index":{"status":201}}'),
+        Answer(200, b'{"errors":false,"items":[{"index":{"status":201}},{"index":{"status":201}}]}'),
+        Answer(200, b"<html>" + b"x" * 100_000),
         Answer(401, b"who are you"),
         Answer(403),
         Answer(404),
@@ -166,23 +171,43 @@ async def test_an_answer_that_says_nothing_of_the_documents(answer: Answer) -> N
     assert (server.taken, running.errors, running.dead_letters()) == ({1}, [], [])
 
 
+def items(*statuses: object, error: object = None) -> Answer:
+    """Answer a request with these statuses, and call it a success."""
+    more = {} if error is None else {"error": error}
+    return of_json({"errors": False, "items": [{"index": {"status": status} | more} for status in statuses]})
+
+
+async def test_an_answer_of_which_a_part_can_be_read() -> None:
+    """The other documents are sent again alone; a status may be a text; `errors` is not believed."""
+    async with Odd(items("201", None, 400)).serving() as server:
+        running = await deliver(server, *({"n": n} for n in range(3)))
+    assert [json.loads(line)["n"] for line in server.bulk_requests()[1].body.splitlines()[1::2]] == [1]
+    assert [number for number, _ in refused(running)] == [2]
+
+
+async def test_a_document_with_an_error_and_the_status_of_success() -> None:
+    """It is not taken for one that was delivered."""
+    async with Odd(items(200, error=REFUSED)).serving() as server:
+        running = await deliver(server, {"n": 1})
+    assert [number for number, _ in refused(running)] == [1]
+
+
+async def test_an_answer_that_is_enormous() -> None:
+    """A reason repeats what documents hold: the request is divided, and one document's is refused; nothing stalls."""
+    huge = Answer(200, b'{"errors":true,"items":[{"index":{"error":"' + b"x" * 100_000)
+    async with Odd(huge, huge).serving() as server:
+        running = await deliver(server, {"n": 0}, {"n": 1}, {"n": 2})
+    assert (server.taken, [number for number, _ in refused(running)]) == ({1, 2}, [0])
+    async with Odd(items(400, error={"type": "t", "reason": "y" * 200_000})).serving() as server:
+        running = await deliver(server, {"n": 1, "text": "y" * 50_000})
+    assert [reason[:40] for _, reason in refused(running)] == ["400 - Rejected by Elasticsearch [error t"]
+
+
 async def test_a_request_that_is_too_large() -> None:
     """Is divided, until the document is found that alone is."""
     async with Odd(Answer(413), Answer(413)).serving() as server:
         running = await deliver(server, {"n": 0}, {"n": 1}, {"n": 2})
     assert (server.taken, [number for number, _ in refused(running)]) == ({1, 2}, [0])
-
-
-@pytest.mark.parametrize(
-    ("names", "answer"),
-    [("Elastic::Transport::Transport::Errors::NotFound", Answer(404)), ("StandardError", Answer(200, b"x"))],
-)
-async def test_exceptions_to_ignore(names: str, answer: Answer) -> None:
-    """By their names in Ruby: the chunk is given up, or thrown away."""
-    for conf, letters in (("", 1), ("exception_backup false", 0)):
-        async with Odd(answer).serving() as server:
-            running = await deliver(server, {"n": 1}, conf=f"ignore_exceptions {names}\n{conf}")
-        assert (server.taken, len(running.dead_letters())) == (set(), letters)
 
 
 async def test_opensearch_throws_away_what_it_is_told_to(server: SearchPeer) -> None:

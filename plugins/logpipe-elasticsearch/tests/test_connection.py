@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from logpipe import ConfigError, Output
+from logpipe.net import AwsSigner
 from logpipe.testing import Front, Mood, configure, drive
+from logpipe_elasticsearch import search_output
 from logpipe_elasticsearch.cluster.cluster import client_settings
 from logpipe_elasticsearch.nodes import Node, Rota, cloud_node, nodes_of
 from logpipe_elasticsearch.out_data_stream import ElasticsearchDataStream
@@ -41,12 +44,18 @@ def test_hosts(text: str, found: list[Node]) -> None:
     assert nodes_of(text, OWN) == found
 
 
-@pytest.mark.parametrize("text", ["", ",", "ftp://a", "http://", "a b", "http://a:x", "http://u:p@/"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ",", "ftp://a", "http://", "a b", "http://a:x", "a:65536", "http://u:secret@/", "http://u:secret/w@h"),
+        *("http://u:secret,w@h", "http://u:w,secret@h", "u:secret@h"),
+    ],
+)
 def test_no_hosts(text: str) -> None:
-    """The message holds no password."""
+    """The message holds no piece of a password."""
     with pytest.raises(ValueError, match=r".") as raised:
         nodes_of(text, OWN)
-    assert "u:p" not in str(raised.value)
+    assert "secret" not in str(raised.value)
 
 
 def test_a_cloud() -> None:
@@ -103,6 +112,8 @@ async def one(server: SearchPeer, conf: str, cls: type[Output[Any]] = Elasticsea
         ("user u\npassword %{p@w}", "Authorization", "Basic " + base64.b64encode(b"u:p@w").decode()),
         ("api_key id:key", "Authorization", "ApiKey aWQ6a2V5"),
         ('custom_headers {"X-A":"b"}', "X-A", "b"),
+        ('custom_headers {"content-type":"a/b"}', "Content-Type", "a/b"),
+        ('user u\npassword p\ncustom_headers {"authorization":"b"}', "Authorization", "Basic dTpw"),
         ("", "Content-Type", "application/x-ndjson"),
         ("content_type application/json", "Content-Type", "application/json"),
         ("path /es/", "Host", None),
@@ -133,6 +144,48 @@ async def test_aws_signs(server: SearchPeer) -> None:
     request = await one(server, conf, OpenSearchOutput)
     assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AK/")
     assert "/eu-west-1/aoss/aws4_request" in request.headers["Authorization"]
+
+
+async def test_what_is_long_is_done_in_a_thread(server: SearchPeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body is hashed, and an answer read, beside the event loop."""
+    threads = {}
+    for place, name in ((AwsSigner, "sign"), (search_output, "judged")):
+        real = getattr(place, name)
+
+        def called(*args: Any, real: Any = real, name: str = name, **more: Any) -> Any:
+            threads[name] = threading.current_thread()
+            return real(*args, **more)
+
+        monkeypatch.setattr(place, name, called)
+    conf = (
+        f"<endpoint>\nurl http://127.0.0.1:{server.port}\nregion r\naccess_key_id A\nsecret_access_key S\n</endpoint>"
+    )
+    await one(server, conf, OpenSearchOutput)
+    assert threads.keys() == {"sign", "judged"}
+    assert threading.current_thread() not in threads.values()
+
+
+async def test_no_keys_for_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: SearchPeer) -> None:
+    """It is tried again, and says what to do, without a stack trace."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    conf = f"<endpoint>\nurl http://127.0.0.1:{server.port}\nregion r\n</endpoint>\n{NOW}"
+    async with drive(OpenSearchOutput, conf.replace("</buffer>", "retry_max_times 0\n</buffer>")) as running:
+        await running.feed("app", {"n": 1})
+        await running.flush()
+    (letter,) = running.dead_letters()
+    assert letter.reason.startswith("no keys for AWS: set AWS_ACCESS_KEY_ID")
+
+
+async def test_proxies_of_several_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own: a node that `no_proxy` names gets nothing through one."""
+    monkeypatch.setenv("http_proxy", "proxy:1")
+    monkeypatch.setenv("no_proxy", "inner")
+    options: Any = configure(ElasticsearchOutput, "hosts inner,outer")
+    found = [client_settings(options, node).proxy for node in nodes_of(options.hosts, OWN)]
+    assert found == [None, "http://proxy:1"]
 
 
 async def test_requests_in_the_log(server: SearchPeer) -> None:
@@ -182,6 +235,19 @@ async def test_a_host_that_an_event_must_not_choose(server: SearchPeer) -> None:
         assert len(running.dead_letters()) == 2 - len(taken)
 
 
+async def test_a_host_and_a_password(server: SearchPeer) -> None:
+    """No dead letter has it; and lists of allowed hosts make no clusters without number."""
+    place = f"127.0.0.1:{server.port}"
+    conf = f"hosts http://u:secret@${{h}}\nallowed_hosts http://u:secret@{place}\n{NOW.replace('tag', 'h')}"
+    async with drive(ElasticsearchOutput, conf) as running:
+        await running.feed("app", {"n": 1, "h": place}, {"n": 2, "h": "a"}, {"n": 3, "h": f"{place},{place}"})
+        await running.flush()
+    assert server.taken == {1}
+    assert len(running.dead_letters()) == 2
+    assert not any("secret" in letter.reason for letter in running.dead_letters())
+    assert not any("secret" in text for text in running.log.texts())
+
+
 @pytest.mark.parametrize(
     ("cls", "conf", "problem"),
     [
@@ -192,6 +258,7 @@ async def test_a_host_that_an_event_must_not_choose(server: SearchPeer) -> None:
             "`cloud_auth` must be present if `cloud_id` is present",
         ),
         (ElasticsearchOutput, "ssl_min_version TLSv1_2", "When you set 'ssl_min_version', must set 'ssl_max_version'"),
+        (ElasticsearchOutput, "port 65536", "port is one from 1 to 65535"),
         (ElasticsearchOutput, "request_timeout 0", "request_timeout must be more than 0"),
         (ElasticsearchOutput, 'custom_headers {"a\\nb":"c"}', "is no name of a header"),
         (ElasticsearchOutput, 'custom_headers {"Host":"c"}', "Host follows from the request"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -219,7 +219,12 @@ async def test_a_record_that_is_no_json(server: SearchPeer) -> None:
         ("target_index_key i", "*"),
         ("target_index_key i", "<a-{now/d}>"),
         ("target_index_key i", "x" * 256),
+        ("target_index_key i", "İ" * 127),
         ("target_index_key i", 7),
+        ("target_index_key i", b"a\xff"),
+        ("target_index_key i", "a\ud800"),
+        ("include_index_in_url true\nindex_name a-${i}", b"\xff"),
+        ("include_index_in_url true\nindex_name a-${i}", "\udcff"),
         ("index_name ${i}", ".security"),
         ("index_name ${i}", ""),
         ("index_name logs-${i}", "a,secret"),
@@ -234,7 +239,22 @@ async def test_an_index_that_an_event_must_not_choose(conf: str, value: Any, ser
     """It goes to `@ERROR` or the dead letters, and nothing is sent but others."""
     lines, running = await sent(server, conf, {"i": value}, {"i": "fine"}, buffer="" if "target" in conf else "i")
     assert (len(lines), len(running.dead_letters())) == (2, 1)
-    assert "fine" in lines[0]["index"]["_index"]
+    assert "fine" in server.documents[0][1]
+
+
+@pytest.mark.parametrize("value", ["", "x" * 513, "ü" * 257, b"\xff", "\ud800", ["a"], {"a": 1}])
+async def test_an_id_that_no_document_has(value: Any, server: SearchPeer) -> None:
+    """The event is refused alone: the server would refuse all documents of its request, or take it for another."""
+    lines, running = await sent(server, "id_key i", {"i": value}, {"i": "fine"}, {"i": "x" * 512})
+    assert ([line["index"]["_id"][:4] for line in lines[::2]], len(running.errors)) == (["fine", "xxxx"], 1)
+
+
+async def test_times_that_cannot_be_read_do_not_fill_the_log(server: SearchPeer) -> None:
+    """One message a second is written, with the number of the others."""
+    records = [{"@timestamp": f"soon {n}"} for n in range(100)]
+    _, running = await sent(server, "logstash_format true", *records)
+    assert len(server.documents) == 100
+    assert len([text for text in running.log.texts("warning") if "own time is taken" in text]) < 10
 
 
 async def test_a_date_out_of_an_event_is_no_directive(server: SearchPeer) -> None:
@@ -283,6 +303,14 @@ async def test_ruby_chooses_no_more_than_placeholders(value: Any, server: Search
     assert ([line["index"] for line in lines[::2]], len(running.errors)) == ([{"_index": "ok"}], 1)
 
 
+@pytest.mark.parametrize("value", ["%999999999d", "%-0100d", "%Y" * 128])
+async def test_a_date_that_takes_all_memory(value: str, server: SearchPeer) -> None:
+    """Of what an event says no text is made that is far longer."""
+    conf = "logstash_format true\nlogstash_dateformat ${record['f']}"
+    lines, running = await sent(server, conf, {"f": value}, {"f": "%Y"}, cls=ElasticsearchDynamic)
+    assert ([line["index"]["_index"] for line in lines[::2]], len(running.errors)) == (["logstash-2024"], 1)
+
+
 async def test_affinity() -> None:
     """A document that is there already is updated where it is."""
 
@@ -297,9 +325,30 @@ async def test_affinity() -> None:
 
     async with Knowing().serving() as server:
         conf = "logstash_format true\nid_key i\nwrite_operation upsert\ntarget_index_affinity true"
-        await sent(server, conf, {"i": "x"}, {"i": "y"})
+        _, running = await sent(server, conf, {"i": "x"}, {"i": "y"}, {"i": ["x"]}, {"i": "\ud800"}, {"i": "z" * 513})
         assert server.question == ("/logstash-*/_search", {"ids": {"values": ["x", "y"]}})
+        assert len(running.errors) == 3
     assert [document[1] for document in server.documents] == ["logstash-2023.12.29", "logstash-2024.01.01"]
+
+
+async def test_affinity_of_many_documents() -> None:
+    """They are asked for in parts, beside the event loop; a server that has none is no failure."""
+
+    class Empty(SearchPeer):
+        ids: ClassVar[list[str]] = []
+
+        def call(self, method: str, path: str, body: bytes) -> Any:
+            if path.endswith("_search"):
+                self.ids.extend(json.loads(body)["query"]["ids"]["values"])
+                return super().call("GET", "/missing", b"")
+            return super().call(method, path, body)
+
+    async with Empty().serving() as server:
+        conf = "logstash_format true\nid_key i\nwrite_operation upsert\ntarget_index_affinity true"
+        await sent(server, conf, *({"i": str(n)} for n in range(1001)))
+        searches = [request for request in server.requests if "_search" in request.path]
+    assert (len(searches), sorted(server.ids, key=int)) == (3, [str(n) for n in range(1001)])
+    assert len(server.documents) == 1001
 
 
 async def test_ids_of_the_plugin() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from logpipe import DeliveryError, OutputHost, RetryLater
+from logpipe import DeliveryError, LogpipeError, OutputHost, RetryLater
 from logpipe.net import (
     Answer,
     AwsKeys,
@@ -70,12 +70,18 @@ class Cluster:
         self.nodes = nodes
         self._host = host
         self._rota = Rota(nodes, host.clock.monotonic, float(options.resurrect_after))
-        self._client = HttpClient(client_settings(options, nodes[0]), host.log)
+        by_proxy: dict[str | None, HttpClient] = {}
+        self._clients: dict[Node, HttpClient] = {}
+        for node in nodes:
+            settings = client_settings(options, node)
+            if settings.proxy not in by_proxy:
+                by_proxy[settings.proxy] = HttpClient(settings, host.log)
+            self._clients[node] = by_proxy[settings.proxy]
         self._headers = dict(options.custom_headers)
         self._authorization = authorization
         self._is_told = options.with_transporter_log
         self._signer = None if aws is None else AwsSigner(aws.service, aws.region)
-        self._keys = None if aws is None else AwsKeys(aws.environ, Path.home(), aws.region, host.clock.now, aws.role)
+        self._keys = None if aws is None else AwsKeys(aws.environ, _home(), aws.region, host.clock.now, aws.role)
 
     def check(self) -> None:
         """Read the files of TLS.
@@ -83,12 +89,14 @@ class Cluster:
         Raises:
             TlsError: one of them cannot be used.
         """
-        if any(node.scheme == "https" for node in self.nodes):
-            self._client.check()
+        for node, client in self._clients.items():
+            if node.scheme == "https":
+                client.check()
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self._client.stop()
+        for client in self._clients.values():
+            await client.stop()
 
     async def request(
         self,
@@ -110,7 +118,7 @@ class Cluster:
 
         Raises:
             RequestFailedError: no node answers.
-            NoCredentialsError: there are no keys to sign it with.
+            DeliveryError: there are no keys to sign it with.
         """
         parts = (body,) if isinstance(body, bytes) else body
         problem: RequestFailedError | None = None
@@ -118,7 +126,7 @@ class Cluster:
             url = f"{node.url}{path}"
             began = self._host.clock.monotonic()
             try:
-                answer = await self._client.request(
+                answer = await self._clients[node].request(
                     method,
                     url,
                     headers=await self._headers_for(node, method, url, headers, parts),
@@ -140,18 +148,28 @@ class Cluster:
     async def _headers_for(
         self, node: Node, method: str, url: str, headers: Mapping[str, str], body: Sequence[bytes]
     ) -> dict[str, str]:
-        found = {**headers, **self._headers}
+        found = dict(headers)
+        _put(found, self._headers)
         if self._authorization is not None:
-            found["Authorization"] = self._authorization
+            _put(found, {"Authorization": self._authorization})
         elif node.user is not None:
-            found["Authorization"] = basic(node.user, node.password or "")
+            _put(found, {"Authorization": basic(node.user, node.password or "")})
         if self._signer is not None and self._keys is not None:
-            credentials = await self._keys.current()
+            try:
+                credentials = await self._keys.current()
+            except LogpipeError as problem:  # nobody gives out keys, now
+                raise DeliveryError(str(problem)) from problem
             signed = {name: value for name, value in found.items() if name.lower() == "content-type"}
-            found |= self._signer.sign(method, url, signed, body, credentials=credentials, now=self._host.clock.now())
+            sign, now = self._signer.sign, self._host.clock.now()
+            # all of the body is hashed
+            found |= await self._host.in_thread(
+                lambda: sign(method, url, signed, body, credentials=credentials, now=now)
+            )
         return found
 
-    async def ask(self, method: str, path: str, body: Any = None, *, missing: bool = False) -> Any:
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, missing: bool = False, most_answer: int = MOST_ANSWER
+    ) -> Any:
         """Send JSON and return the answer's; None for 404 where something may be `missing`.
 
         Raises:
@@ -161,14 +179,27 @@ class Cluster:
         """
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else _NONE
-        answer = await self.request(method, path, body=data, headers=headers)
+        answer = await self.request(method, path, body=data, headers=headers, most_answer=most_answer)
         if missing and answer.status == NOT_FOUND:
             return None
         if answer.status // 100 == 2:
-            return read_json(answer)
+            return await self._host.in_thread(read_json, answer)
         if answer.verdict().name == "AGAIN":
             raise RetryLater(f"{method} {path}: {answer}", after=answer.retry_after())
         raise ClusterError(f"{method} {path}: {answer}", answer.status)
+
+
+def _home() -> Path:
+    """Return the user's folder; that of a user whom the system has no folder for is none."""
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises an error then
+
+
+def _put(headers: dict[str, str], others: Mapping[str, str]) -> None:
+    """Put headers in the place of those that have the same names, in any case."""
+    names = {name.lower() for name in others}
+    for name in [name for name in headers if name.lower() in names]:
+        del headers[name]
+    headers.update(others)
 
 
 def read_json(answer: Answer) -> Any:

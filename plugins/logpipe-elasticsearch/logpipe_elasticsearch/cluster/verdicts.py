@@ -14,7 +14,7 @@ from logpipe_elasticsearch.cluster.cluster import read_json
 _BAD_REQUEST: Final = 400
 _CONFLICT: Final = 409
 _TOO_LARGE: Final = 413
-_DONE: Final = range(200, 300)
+DONE: Final = range(200, 300)
 _OPERATIONS: Final = ("index", "create", "update", "delete")
 _BLOCKED: Final = "cluster_block_exception"
 _OWN_BLOCKS: Final = ("FORBIDDEN/5/", "FORBIDDEN/8/", "FORBIDDEN/9/")
@@ -48,26 +48,31 @@ def judged(answer: Answer, count: int, rules: Rules) -> Judged:
         raise RequestTooLargeError(str(answer))
     if answer.status == _BAD_REQUEST:
         raise PermanentError(str(answer))
-    if answer.status not in _DONE:
+    if answer.status not in DONE:
         raise RetryLater(str(answer), after=answer.retry_after())
+    if answer.is_cut and b'"items"' in answer.body[:1000]:
+        # reasons repeat what documents hold: about fewer documents it is shorter
+        raise RequestTooLargeError(f"the answer has more than {len(answer.body)} bytes")
     said = read_json(answer)
     items = said.get("items") if isinstance(said, dict) else None
     if not isinstance(items, list) or len(items) != count:
         found = f"{len(items)} documents" if isinstance(items, list) else "none"
         raise DeliveryError(f"the answer is about {found}, and {count} were sent: {answer}")
-    if said.get("errors") is False:
-        return Judged()
     refused: dict[int, str] = {}
     busy: dict[int, str] = {}
     for number, item in enumerate(items):
         operation, details = _details(item)
-        status = details.get("status")
-        if not isinstance(status, int):
-            raise DeliveryError(f"the answer has no status for document {number}: {shortened(str(item))}")
-        if status in _DONE or (status == _CONFLICT and operation == "create"):
+        status, error = _number(details.get("status")), details.get("error")
+        if status is None:
+            # nothing tells what became of it; the others are not sent a second time because of that
+            busy[number] = f"the answer cannot be read: {shortened(str(item))}"
+        elif status in DONE and not error:
+            continue
+        elif status == _CONFLICT and operation == "create":
             continue  # compat: a document that is there already was delivered before
-        told, type_, reason = _told(status, details.get("error"), rules)
-        (busy if _may_pass(status, operation, type_, reason, rules) else refused)[number] = told
+        else:
+            told, type_, reason = _told(status, error, rules)
+            (busy if _may_pass(status, operation, type_, reason, rules) else refused)[number] = told
     return Judged(refused, busy, answer.retry_after())
 
 
@@ -76,7 +81,14 @@ def _details(item: Any) -> tuple[str, Mapping[str, Any]]:
         for operation in _OPERATIONS:
             if isinstance(details := item.get(operation), dict):
                 return operation, details
-    raise DeliveryError(f"the answer cannot be read: {shortened(str(item))}")
+    return "", {}
+
+
+def _number(value: Any) -> int | None:
+    """Return a status, which proxies and other servers may write as a text; None for what is none."""
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
+        return int(value)
+    return value if type(value) is int else None
 
 
 def _may_pass(status: int, operation: str, type_: str, reason: str, rules: Rules) -> bool:
@@ -106,17 +118,3 @@ def _told(status: int, error: Any, rules: Rules) -> tuple[str, str, str]:
     head = f"{status} - Rejected by {rules.product}" if status == _BAD_REQUEST else f"{status}"
     # compat: the message of elasticsearch_error_handler.rb with log_es_400_reason
     return f"{head} [error type]: {type_} [reason]: '{shortened(text)}'", type_, reason
-
-
-RUBY_NAMES: Final[Mapping[int, str]] = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "NotFound",
-    413: "RequestEntityTooLarge",
-    429: "TooManyRequests",
-    500: "InternalServerError",
-    502: "BadGateway",
-    503: "ServiceUnavailable",
-    504: "GatewayTimeout",
-}

@@ -35,7 +35,7 @@ class Version(NamedTuple):
 
 
 class Versions:
-    """Asks a cluster for its version, once.
+    """Asks each cluster for its version, once.
 
     Args:
         host: the output's.
@@ -48,8 +48,9 @@ class Versions:
         self._host = host
         self._default = Version(default)
         self._most = most
-        self._failures = 0
-        self._found: Version | None = None if asks else self._default
+        self._asks = asks
+        self._failures: dict[Cluster, int] = {}
+        self._found: dict[Cluster, Version] = {}
         self._turn = asyncio.Lock()
 
     async def of(self, cluster: Cluster) -> Version:
@@ -58,26 +59,30 @@ class Versions:
         Raises:
             DeliveryError: it is not known yet.
         """
+        if not self._asks:
+            return self._default
         async with self._turn:
-            if self._found is None:
-                try:
-                    self._found = self._read(await cluster.ask("GET", "/"))
-                except ClusterError as error:
-                    if error.status not in _SECRET:
-                        raise
-                    self._found = Version(NEWEST)
-                    self._host.log.warning(
-                        "the server does not tell its version, so it is taken for a new one: %s", error
-                    )
-                except DeliveryError as error:
-                    self._failures += 1
-                    if self._most is None or self._failures <= self._most:
-                        raise
-                    self._found = self._default
-                    self._host.log.warning(
-                        "the server does not tell its version: %s is assumed: %s", self._default.major, error
-                    )
-            return self._found
+            found = self._found.get(cluster)
+            if found is None:
+                found = self._found[cluster] = await self._ask(cluster)
+            return found
+
+    async def _ask(self, cluster: Cluster) -> Version:
+        try:
+            return self._read(await cluster.ask("GET", "/"))
+        except ClusterError as error:
+            if error.status not in _SECRET:
+                raise
+            self._host.log.warning("the server does not tell its version, so it is taken for a new one: %s", error)
+            return Version(NEWEST)
+        except DeliveryError as error:
+            failures = self._failures[cluster] = self._failures.get(cluster, 0) + 1
+            if self._most is None or failures <= self._most:
+                raise
+            self._host.log.warning(
+                "the server does not tell its version: %s is assumed: %s", self._default.major, error
+            )
+            return self._default
 
     def _read(self, said: object) -> Version:
         about = said.get("version") if isinstance(said, dict) else None

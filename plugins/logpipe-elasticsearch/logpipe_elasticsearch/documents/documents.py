@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +13,7 @@ from logpipe import EventBatch, LogpipeError, ParseError, PermanentError, Record
 from logpipe.bulk import Entry, Made
 from logpipe.codec import dump_record
 from logpipe.ruby import RecordAccessor, to_s
-from logpipe_elasticsearch.documents.names import whole_name
+from logpipe_elasticsearch.documents.names import identifier, whole_name
 from logpipe_elasticsearch.documents.times import Clockwork, Moment
 from logpipe_elasticsearch.options.documents import DocumentOptions
 
@@ -23,7 +22,6 @@ _WRAPPED: Final = frozenset({"update", "upsert"})
 OPERATIONS: Final = frozenset({"index", "create", *_WRAPPED})
 MOST_TARGETS: Final = 10_000
 """Targets of one chunk whose first lines are kept."""
-Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class MissingIdError(LogpipeError):
@@ -87,16 +85,21 @@ class Documents:
 
     Args:
         options: the settings.
-        log: what cannot be read is told there.
+        tell: is told of times that cannot be read, `%`-formatted.
         adds_fields: whether records get fields though no setting says so.
         is_set_up_by_index: whether each index of `logstash_format` is a target of its own, since it is set up.
     """
 
     def __init__(
-        self, options: DocumentOptions, log: Log, *, is_set_up_by_index: bool = False, adds_fields: bool = False
+        self,
+        options: DocumentOptions,
+        tell: Callable[..., None],
+        *,
+        is_set_up_by_index: bool = False,
+        adds_fields: bool = False,
     ) -> None:
         self._options = options
-        self._log = log
+        self._tell = tell
         self._clock = Clockwork(options.time_key_format, options.time_precision)
         self._has_time = options.logstash_format or options.include_timestamp
         self._by_index = is_set_up_by_index and options.logstash_format
@@ -152,7 +155,7 @@ class Documents:
         try:
             return self._clock.moment(value)
         except (ParseError, ValueError, TypeError, ArithmeticError) as problem:
-            self._log.warning("the event's own time is taken for one that cannot be read: %s", problem)
+            self._tell("the event's own time is taken for one that cannot be read: %s", problem)
             return Moment(time, None)
 
     def own(self, record: Record) -> Record:
@@ -293,7 +296,7 @@ class _Maker:
             if path is not None:
                 value = accessor(path).get(record)
                 if value is not None and value is not False:
-                    meta[name] = value
+                    meta[name] = identifier(name, value)
         return meta
 
     def _head(self, names: Names, operation: str, index: str, meta: dict[str, Any]) -> bytes:

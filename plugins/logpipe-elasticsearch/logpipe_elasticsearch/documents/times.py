@@ -8,10 +8,25 @@ from datetime import UTC, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from logpipe import Time
+from logpipe import PermanentError, Time
 from logpipe.codec import compile_formatter, compile_typed_parser
 
 _OFFSET: Final = re.compile(r"([-+])(\d\d):?(\d\d)\s*$", re.ASCII)
+
+
+_WIDE: Final = re.compile(r"%[-0^#_:EO]*\d{3}")
+_LONGEST: Final = 255
+
+
+def checked_pattern(text: str) -> str:
+    """Return a pattern for dates that an event has a part in.
+
+    Raises:
+        PermanentError: it makes a text that is far longer than itself, `%999999999d`, or is too long itself.
+    """
+    if len(text) > _LONGEST or _WIDE.search(text) is not None:
+        raise PermanentError(f"this is no pattern for the date in an index's name: {text[:100]!r}")
+    return text
 
 
 class Moment(NamedTuple):

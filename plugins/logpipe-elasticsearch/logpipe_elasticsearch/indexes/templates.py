@@ -70,6 +70,7 @@ class Templates:
     def __init__(self, options: TemplateOptions, host: Host) -> None:
         self._options = options
         self._lifecycle = options if isinstance(options, LifecycleOptions) else None
+        self._host = host
         self._log = host.log
         self._kind = "_template" if options.use_legacy_template else "_index_template"
 
@@ -80,7 +81,7 @@ class Templates:
             DeliveryError: it does not go.
         """
         for name, file in (self._options.templates or {}).items():
-            await self._install(cluster, name, read_template(file, {}))
+            await self._install(cluster, name, await self._host.in_thread(read_template, file, {}))
 
     async def install(self, cluster: Cluster, wanted: Wanted) -> None:
         """Install a template, with its alias and policy where the settings want them.
@@ -89,7 +90,8 @@ class Templates:
             DeliveryError: it does not go.
         """
         lifecycle = self._lifecycle
-        template = read_template(self._options.template_file or "", dict(wanted.customize))
+        file = self._options.template_file or ""
+        template = await self._host.in_thread(read_template, file, dict(wanted.customize))
         is_managed = lifecycle is not None and lifecycle.enable_ilm
         name = wanted.alias if is_managed else wanted.template
         await self._install(cluster, name, self._managed(template, wanted) if is_managed else template)

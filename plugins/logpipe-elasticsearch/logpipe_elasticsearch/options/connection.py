@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from logpipe import InvalidSetting, Options, Seconds, param
 from logpipe.net import check_header
-from logpipe_elasticsearch.nodes import Node, nodes_of
+from logpipe_elasticsearch.nodes import LAST_PORT, Node, nodes_of
 
 Version: TypeAlias = Literal["SSLv23", "TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3"]
 
@@ -105,6 +105,8 @@ class ConnectionOptions(Options):
             given, missing = ("ssl_min_version", "ssl_max_version")[:: 1 if self.ssl_min_version else -1]
             message = f"When you set '{given}', must set '{missing}' together."  # compat
             yield InvalidSetting(message, param=given)
+        if not 0 < self.port <= LAST_PORT:
+            yield InvalidSetting(f"port is one from 1 to {LAST_PORT}", param="port")
         if self.request_timeout <= 0:
             yield InvalidSetting("request_timeout must be more than 0", param="request_timeout")
         for name, value in self.custom_headers.items():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from logpipe import InvalidSetting, Options, Size, param, section
 from logpipe.codec import compile_typed_parser
+from logpipe_elasticsearch.failures import unknown_names
 from logpipe_elasticsearch.options.connection import text_or_none
 
 
@@ -92,10 +93,12 @@ class DocumentOptions(Options):
         convert=text_or_none,
     )
     ignore_exceptions: list[str] = param(
-        "Errors after which a chunk is not sent again, by their names in Ruby (`Faraday::TimeoutError`).", default=[]
+        "Failures of a bulk request after which its documents are not sent again, by their names in Ruby "
+        "(`Faraday::TimeoutError`); `Elasticsearch::Transport::Transport::ServerError` is any status but 2xx.",
+        default=[],
     )
     exception_backup: bool = param(
-        "Whether such a chunk goes to `<secondary>`, `@ERROR` or the dead letters; else it is thrown away.",
+        "Whether such documents go to `<secondary>`, `@ERROR` or the dead letters; else they are thrown away.",
         default=True,
     )
     catch_transport_exception_on_retry: bool = param(
@@ -111,5 +114,12 @@ class DocumentOptions(Options):
                 compile_typed_parser("string", self.time_key_format)
             except ValueError as problem:
                 yield InvalidSetting(str(problem), param="time_key_format")
+        for name in unknown_names(self.ignore_exceptions):
+            yield InvalidSetting(
+                f"no failure of a request is called {name!r}, so none is ignored: write `Faraday::TimeoutError`, "
+                "or `Elasticsearch::Transport::Transport::ServerError` for any status but 2xx",
+                param="ignore_exceptions",
+                severity="warning",
+            )
         if not 0 <= self.time_precision <= 9:
             yield InvalidSetting("time_precision must be from 0 to 9", param="time_precision")
