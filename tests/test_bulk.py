@@ -87,6 +87,13 @@ async def test_each_record_is_judged() -> None:
     assert any("2 of 5 records are sent again: queue full" in text for text in running.log.texts("warning"))
 
 
+async def test_an_answer_about_records_that_were_not_sent() -> None:
+    """It costs nothing: all that were sent are judged."""
+    judge = bulky(lambda _: Judged(refused={9: "no", 0: "too old"}, busy={7: "later"}))
+    sent, refused, _ = await run(judge, {"n": 0}, {"n": 1})
+    assert (sent, refused) == ([("a", [0, 1])], [(0, "too old")])
+
+
 async def test_what_cannot_be_made() -> None:
     """It goes to `@ERROR` or is dropped, and costs the others nothing; once, however often the rest is sent."""
     turns = [Judged(busy={0: "later"})]

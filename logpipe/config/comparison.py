@@ -4,13 +4,19 @@ Each line of the list has kind, type, parameter, versions (1, 0.12), Fluentd's d
 parameter of a nested section is written `section.parameter`, a section itself `<section>`; the type `*` is what all of
 a kind have. The kind `section` is for sections that stages share, `flat` for 0.12's parameters that are moved into one.
 A note is empty, `no effect: REASON` where we take a parameter and ignore it, or `absent: REASON` where we do not.
+
+`docs/reference/namesakes/FAMILY.tsv` is the same for the gems that stages of `plugins/logpipe-FAMILY` are named after:
+the versions are those of the gems, and a last column names a test that shows what the parameter does,
+`FILE.py::NAME` in the family's tests. A parameter without one does not count.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from logpipe.config.compat import names_of
@@ -30,6 +36,8 @@ class Line(NamedTuple):
     versions: str
     default: str
     note: str
+    test: str = ""
+    """What shows its effect, of a family's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class Compared:
 
     line: Line
     status: str
-    """yes, no effect, absent, stage missing, or unknown: we lack it and nothing says why."""
+    """yes, no effect, absent, stage missing, no test, or unknown: we lack it and nothing says why."""
     reason: str = ""
 
 
@@ -130,6 +138,29 @@ def _shared_sections(classes: Iterable[PluginClass]) -> Iterator[tuple[str, type
                 yield setting.name or name, options_class(hints(cls.options_class)[name])
 
 
+def family_page(family: str, compared: Iterable[Compared], head: str) -> str:
+    """Return the page that shows the comparison of a family of stages with those that they are named after."""
+    rows = [
+        replace(each, status="no test") if each.status == "yes" and not each.line.test else each for each in compared
+    ]
+    lines = [
+        head,
+        f"# Parameters of the stages in logpipe-{family}\n",
+        "Every parameter of the stages that they are named after, and whether it is here. It counts where a test shows "
+        f"what it does, which is in plugins/logpipe-{family}/tests. *No effect* is accepted and ignored, and *absent* "
+        "is refused, for the reason given. Settings of ours that are in addition are in the pages of the stages.\n",
+        "| stage | of | parameters | known | no effect | absent | missing |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (kind, type_), group in groupby(rows, key=lambda each: each.line[:2]):
+        those = list(group)
+        count = Counter(each.status for each in those)
+        known = [count.pop(status, 0) for status in ("yes", "no effect", "absent")]
+        numbers = " | ".join(map(str, (len(those), *known, count.total())))
+        lines.append(f"| {kind} `{type_}` | {those[0].line.versions} | {numbers} |")
+    return "\n".join([*lines, "", *_tables(rows, ("of", "test"))]) + "\n"
+
+
 def comparison_page(compared: Iterable[Compared], head: str) -> str:
     """Return the page that shows the comparison."""
     lines = [
@@ -140,18 +171,29 @@ def comparison_page(compared: Iterable[Compared], head: str) -> str:
         "accepted and ignored, for the reason given. Settings of ours that Fluentd does not have are in the pages of "
         "the stages.\n",
     ]
+    return "\n".join([*lines, *_tables(compared, ("fluentd", ""))]) + "\n"
+
+
+def _tables(compared: Iterable[Compared], titles: tuple[str, str]) -> Iterator[str]:
+    """Yield a table for each stage.
+
+    Args:
+        compared: the parameters.
+        titles: of the column with the versions, and of the one with the test, "" for none.
+    """
+    versions, test = titles
     before = ""
     for each in compared:
         line = each.line
         title = f"## {line.kind} {'(all)' if line.type == '*' else f'`{line.type}`'}\n"
         if title != before:
-            lines += ([""] if before else []) + [
-                title,
-                "| setting | fluentd | default there | here | why |",
-                "|---|---|---|---|---|",
-            ]
+            if before:
+                yield ""
+            yield title
+            yield f"| setting | {versions} | default there | here | why |{f' {test} |' if test else ''}"
+            yield f"|---|---|---|---|---|{'---|' if test else ''}"
             before = title
         default = f"`{line.default}`" if line.default and "`" not in line.default else ""
-        row = (f"`{line.parameter}`", line.versions, default, each.status, each.reason.replace("\n", " "))
-        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |")
-    return "\n".join(lines) + "\n"
+        row = [f"`{line.parameter}`", line.versions, default, each.status, each.reason.replace("\n", " ")]
+        row += [f"`{line.test}`" if line.test else ""] if test else []
+        yield "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from logpipe.config.comparison import compare, comparison_page, read_lines
+from logpipe.config.comparison import compare, comparison_page, family_page, read_lines
 from logpipe.config.conversion import FileMode, Seconds, Size
 from logpipe.config.declare import REQUIRED, Setting
 from logpipe.config.options import Options, PluginClass, hints, options_class
@@ -66,9 +66,12 @@ def write_pages(
     if listed.is_file():
         compared = compare(read_lines(listed.read_text("utf-8")), plugins, others)
         pages[folder / "fluentd.md"] = comparison_page(compared, HEAD)
+    for listed in sorted(folder.glob("namesakes/*.tsv")):
+        compared = compare(read_lines(listed.read_text("utf-8")), plugins)
+        pages[listed.with_suffix(".md")] = family_page(listed.stem, compared, HEAD)
     pages.update((folder / name, HEAD + text) for name, text in (more or {}).items())
     stale = [path for path, text in pages.items() if not path.is_file() or path.read_text("utf-8") != text]
-    stale += [path for path in sorted(folder.glob("*.md")) if path not in pages]
+    stale += [path for path in sorted(folder.rglob("*.md")) if path not in pages]
     if not check:
         folder.mkdir(parents=True, exist_ok=True)
         for path in stale:

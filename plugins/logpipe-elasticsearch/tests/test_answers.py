@@ -212,11 +212,15 @@ async def test_a_request_that_is_too_large() -> None:
 
 async def test_opensearch_throws_away_what_it_is_told_to(server: SearchPeer) -> None:
     """With `emit_error_label_event false`; types that are final are so whatever the status."""
-    server.statuses_by_n = {1: [(400, REFUSED)], 2: [(500, {"type": "json_parse_exception", "reason": "?"})]}
-    running = await deliver(
-        server, {"n": 1}, {"n": 2}, {"n": 3}, cls=OpenSearchOutput, conf="emit_error_label_event false"
-    )
+    kinds = [{"type": name, "reason": "?"} for name in ("json_parse_exception", "odd")]
+    server.statuses_by_n = {1: [(400, REFUSED)], 2: [(500, kinds[0])]}
+    conf = "emit_error_label_event false"
+    running = await deliver(server, {"n": 1}, {"n": 2}, {"n": 3}, cls=OpenSearchOutput, conf=conf)
     assert (server.taken, running.errors, running.metric("discarded_records")) == ({3}, [], 2)
+    server.statuses_by_n = {4: [(500, kinds[1])], 5: [(500, kinds[0])]}
+    conf += "\nunrecoverable_record_types odd"
+    running = await deliver(server, {"n": 4}, {"n": 5}, cls=OpenSearchOutput, conf=conf)
+    assert (server.taken, running.metric("discarded_records")) == ({3, 5}, 1)
 
 
 async def test_the_version_is_asked_for_once(server: SearchPeer) -> None:

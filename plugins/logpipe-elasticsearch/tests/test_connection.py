@@ -13,7 +13,7 @@ import pytest
 
 from logpipe import ConfigError, Output
 from logpipe.net import AwsSigner
-from logpipe.testing import Front, Mood, configure, drive
+from logpipe.testing import Front, Mood, build, configure, drive
 from logpipe_elasticsearch import search_output
 from logpipe_elasticsearch.cluster.cluster import client_settings
 from logpipe_elasticsearch.nodes import Node, Rota, cloud_node, nodes_of
@@ -80,6 +80,22 @@ def test_nodes_take_turns() -> None:
     rota.failed(b)
     rota.worked(b)
     assert rota.turn()[-1] == b
+
+
+@pytest.mark.parametrize(("rest", "connections"), [("1h", 1), ("0", 2)])
+async def test_a_server_that_has_failed_rests(rest: str, connections: int, server: SearchPeer) -> None:
+    """For `resurrect_after`."""
+    async with SearchPeer().serving() as other:
+        await other.become(Mood.RESETTING)
+        conf = f"hosts 127.0.0.1:{other.port},127.0.0.1:{server.port}\nresurrect_after {rest}\n{NOW}"
+        conf += "\nverify_es_version_at_startup false"
+        async with drive(ElasticsearchOutput, conf) as running:
+            for n in range(3):
+                await running.feed("app", {"n": n})
+                await running.flush()
+        assert other.met == connections
+        await other.become(Mood.WELL)
+    assert server.taken == {0, 1, 2}
 
 
 async def test_a_server_that_is_down_is_passed_over(server: SearchPeer) -> None:
@@ -163,6 +179,23 @@ async def test_what_is_long_is_done_in_a_thread(server: SearchPeer, monkeypatch:
     await one(server, conf, OpenSearchOutput)
     assert threads.keys() == {"sign", "judged"}
     assert threading.current_thread() not in threads.values()
+
+
+def test_where_keys_for_aws_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the environment, and in what `<endpoint>` says instead."""
+    monkeypatch.setenv("AWS_ROLE_ARN", "environment's")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "environment's")
+
+    def access(conf: str) -> tuple[str, Any]:
+        output = build(OpenSearchOutput, f"<endpoint>\nurl http://a\nregion r\n{conf}\n</endpoint>")
+        aws = output.aws()
+        return aws.role, aws.environ
+
+    role, environ = access("assume_role_arn mine\necs_container_credentials_relative_uri /keys")
+    assert (role, environ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]) == ("mine", "/keys")
+    role, environ = access("assume_role_arn mine\nassume_role_web_identity_token_file /token")
+    assert (role, environ["AWS_ROLE_ARN"], environ["AWS_WEB_IDENTITY_TOKEN_FILE"]) == ("", "mine", "/token")
+    assert "AWS_SESSION_TOKEN" not in access("access_key_id a\nsecret_access_key b")[1]
 
 
 async def test_no_keys_for_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: SearchPeer) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from typing import Any, ClassVar
 
@@ -11,7 +9,6 @@ import pytest
 
 from logpipe import Output
 from logpipe.testing import check_plugin, drive, pipeline
-from logpipe_elasticsearch.filter_genid import GenId
 from logpipe_elasticsearch.out_data_stream import ElasticsearchDataStream, OpenSearchDataStream
 from logpipe_elasticsearch.out_elasticsearch import ElasticsearchOutput
 from logpipe_elasticsearch.out_elasticsearch_dynamic import ElasticsearchDynamic
@@ -349,28 +346,3 @@ async def test_affinity_of_many_documents() -> None:
         searches = [request for request in server.requests if "_search" in request.path]
     assert (len(searches), sorted(server.ids, key=int)) == (3, [str(n) for n in range(1001)])
     assert len(server.documents) == 1001
-
-
-async def test_ids_of_the_plugin() -> None:
-    """As Ruby makes them: lists are joined, nil is nothing, and the whole record is sorted by key."""
-
-    def of(seed: str) -> str:
-        return base64.b64encode(hashlib.sha1(seed.encode()).digest()).decode()  # noqa: S324 - what is tested
-
-    record = {"b": [1, [None, "x"]], "a": {"k": True}, "n": None}
-    for conf, seed in (
-        ("record_keys b,n,a", '1__x__{"k"=>true}'),
-        ("use_entire_record true", '|a|{"k"=>true}|b|[1, [nil, "x"]]|n|'),
-        ("record_keys n\ninclude_tag_in_seed true\ninclude_time_in_seed true\nseparator -", "t.a-1704110400-"),
-    ):
-        async with drive(GenId, f"use_record_as_seed true\n{conf}") as running:
-            await running.feed("t.a", dict(record), times=[NOON])
-            assert running.records()[0]["_hash"] == of(seed)
-
-
-async def test_random_ids() -> None:
-    """Each event has its own; and the promises of every plugin."""
-    await check_plugin(GenId)
-    async with drive(GenId) as running:
-        await running.feed("t", {}, {})
-        assert len({record["_hash"] for record in running.records()}) == 2

@@ -194,10 +194,11 @@ async def test_lifecycles_of_daily_indexes(tmp_path: Path) -> None:
 async def test_a_rollover_index_without_lifecycle(tmp_path: Path, server: SearchPeer) -> None:
     """An index and its alias."""
     conf = f'{template(tmp_path, {})}\nrollover_index true\ndeflector_alias d\nindex_name i\nindex_date_pattern ""'
+    conf += "\nindex_separator ."
     await run(server, conf, "a")
     assert server.things == {
         "/_template/t-name": {},
-        "/<i-default-000001>": {"aliases": {"d": {"is_write_index": True}}},
+        "/<i.default-000001>": {"aliases": {"d": {"is_write_index": True}}},
     }
 
 
