@@ -10,11 +10,11 @@ from pathlib import Path
 
 from logpipe.cli.arguments import file_parser, settings_from
 from logpipe.config.diagnostic import Diagnostic, render_all
-from logpipe.supervisor import Checked, Settings, check
+from logpipe.supervisor import Checked, Settings, check, try_connecting
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Exit status: 0 all can run, 1 one cannot, 2 warnings under --strict."""
+    """Exit status: 0 all can run, 1 one cannot, 2 warnings under --strict, 3 a peer refuses under --connect."""
     parser = file_parser(program, "check")
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="configuration files, each checked by itself")
@@ -23,9 +23,31 @@ def main(program: str, arguments: list[str]) -> int:
         "--verbose", action="store_true", help="show hints, and which of 0.12's parameters are read as which of today's"
     )
     add("--format", choices=["text", "json"], default="text", help="json: one object a line, for editors")
+    add("--connect", action="store_true", help="try each peer that outputs send to; exit with 3 if one refuses")
     given = parser.parse(arguments)
     every = [settings_from(path, given) for path in given.files]
-    return check_files(every, as_json=given.format == "json", verbose=given.verbose, strict=given.strict)
+    as_json = given.format == "json"
+    status = check_files(every, as_json=as_json, verbose=given.verbose, strict=given.strict)
+    if given.connect and status != 1:
+        refused = [connect(settings, as_json=as_json) for settings in every]
+        status = 3 if any(refused) else status
+    return status
+
+
+def connect(settings: Settings, *, as_json: bool) -> bool:
+    """Try the peers of a configuration, and print what came of each; returns whether one would refuse events."""
+    found = try_connecting(settings)
+    for tried in found:
+        verdict, said, place = "refused" if tried.is_refused else "ok", tried.said, tried.place
+        if as_json:
+            fields = {"file": place.file, "line": place.line, "section": tried.section, "peer": tried.peer}
+            print(json.dumps({**fields, "connect": verdict, "message": said}))
+        else:
+            name = f" {tried.peer}" if tried.peer else ""
+            print(f"{place.file}:{place.line}: {tried.section}{name}: {verdict}{f': {said}' if said else ''}")
+    if not found and not as_json:
+        print(f"{settings.config}: no output says which peers it has")
+    return any(tried.is_refused for tried in found)
 
 
 def check_files(

@@ -26,6 +26,7 @@ from logpipe.plugin.host import PluginState as PluginState
 from logpipe.plugin.host import RecordFormatter as RecordFormatter
 from logpipe.plugin.host import RetryState as RetryState
 from logpipe.plugin.host import Splitter as Splitter
+from logpipe.plugin.peer import Peer as Peer
 from logpipe.plugin.stages import AsyncFilter as AsyncFilter
 from logpipe.plugin.stages import Filter as Filter
 from logpipe.plugin.stages import FilterBase as FilterBase

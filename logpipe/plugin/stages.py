@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
@@ -15,6 +15,7 @@ from logpipe.metrics import SourceAccount
 from logpipe.plugin.chunk import Chunk
 from logpipe.plugin.failures import check_shape, failure_of, told
 from logpipe.plugin.host import FilterHost, Host, InputHost, OutputHost
+from logpipe.plugin.peer import Peer
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that reads as "options"
 
@@ -285,6 +286,14 @@ class Output(Plugin[O]):
         are delivered, anything else follows the `retry_*` settings, with the same chunk.
         """
         raise NotImplementedError
+
+    async def peers(self) -> Sequence[Peer]:
+        """Return whom it sends to, for `logpipe check --connect` to try each; none by default.
+
+        Called in the place of `start`, with `stop` behind it. It may look up who they are; an exception says why it
+        cannot.
+        """
+        return ()
 
     async def begun(self, chunk: Chunk, file: Path | None) -> None:
         """Hear of a chunk that has its first events of this run, and of its file; None where it has none, as in memory.

@@ -28,13 +28,13 @@ from logpipe.sockets.inherited import inherited
 from logpipe.sockets.kept import Sockets
 from logpipe.sockets.opening import Here
 from logpipe.sockets.shared import opener
-from logpipe.supervisor.checking import Checked, check, effective, registry_of
+from logpipe.supervisor.checking import Checked, check, effective, registry_of, try_connecting
 from logpipe.supervisor.daemon import Account, Daemon
 from logpipe.supervisor.processes import Supervisor, report_started
 from logpipe.supervisor.settings import Settings, load
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE, Loaded, Worker, log_failure, set_up_log
 
-__all__ = ["Checked", "Settings", "check", "effective", "load", "registry_of", "run"]
+__all__ = ["Checked", "Settings", "check", "effective", "load", "registry_of", "run", "try_connecting"]
 
 
 def run(settings: Settings) -> int:

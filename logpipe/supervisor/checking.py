@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import os
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from logpipe.config.compat import Rewrite
 from logpipe.config.diagnostic import ConfigError, Diagnostic, Position, Report, error, warning
@@ -24,6 +25,9 @@ from logpipe.engine.logging.setup import LogDiagnostics
 from logpipe.engine.running.graph import Graph
 from logpipe.registry import Registry, innermost_place, reason
 from logpipe.supervisor.settings import Settings, load
+
+if TYPE_CHECKING:
+    from logpipe.engine.running.trying import Tried
 
 IN_VALUES: Final = frozenset({"bad-code", "bad-escape", "bad-json", "reserved-name"})
 """Errors that leave the sections intact, so that the rest can still be checked."""
@@ -77,6 +81,28 @@ def check(settings: Settings, *, env: Mapping[str, str] | None = None, registry:
     files = {file: place for place, file in enumerate(dict.fromkeys(each.position.file for each in found))}
     in_order = sorted(found, key=lambda each: (files[each.position.file], each.position.line, each.position.column))
     return Checked(in_order, rewrites)
+
+
+def try_connecting(
+    settings: Settings, *, env: Mapping[str, str] | None = None, registry: Registry | None = None
+) -> list[Tried]:
+    """Return what came of each peer that the outputs of a configuration send to; `check` has found no errors in it."""
+    from logpipe.engine.running.trying import try_peers  # noqa: PLC0415 - only who asks for it needs it
+
+    log = logging.getLogger("logpipe.check")
+    log.propagate, log.handlers = False, [logging.NullHandler()]
+    root = load(settings, _ignore, env=env)
+    registry = registry or registry_of(settings, _ignore, log)
+    found: dict[tuple[Position, str], Tried] = {}  # what stands in no <worker> is there for each of them
+    for worker_id in first_workers(root):
+        graph = make_graph(replace(settings, worker_id=worker_id), root, registry, _ignore, log)
+        for tried in asyncio.run(try_peers(graph)):
+            found.setdefault((tried.place, tried.peer), tried)
+    return sorted(found.values(), key=lambda tried: (tried.place.file, tried.place.line))
+
+
+def _ignore(_diagnostic: Diagnostic) -> None:
+    """Do nothing: `check` has reported it."""
 
 
 def effective(settings: Settings, report: Report, *, defaults: bool = False) -> str:

@@ -12,11 +12,11 @@ from logpipe.builtin.discovery.static import StaticDiscovery, StaticOptions
 from logpipe.builtin.forward_protocol import ProtocolError, pack_events
 from logpipe.builtin.out_forward.heartbeats import Heartbeats
 from logpipe.builtin.out_forward.message import message_of
-from logpipe.builtin.out_forward.node import Means, SendError, reason_of
+from logpipe.builtin.out_forward.node import Means, Node, SendError, reason_of
 from logpipe.builtin.out_forward.nodes import Nodes
 from logpipe.builtin.out_forward.options import ForwardOptions
 from logpipe.codec import Payloads
-from logpipe.discovery import Services
+from logpipe.discovery import Peer, Services
 from logpipe.net import ClientContexts, ClientTls, Dialer, Pool
 
 PURGE_SECONDS: Final = 5.0
@@ -105,6 +105,24 @@ class Forwarding(Output[O], Generic[O]):
             host.start_task(self._heartbeats.run(), name="heartbeats")
         if self._pool is not None:
             host.start_task(self._purge(self._pool), name="connections")
+
+    async def peers(self) -> list[Peer]:
+        """Return the servers, of which each is shaken hands with.
+
+        Raises:
+            TlsError: a file of TLS cannot be used.
+        """
+        if self._contexts is not None:
+            self._contexts.current()
+        await self._services.start()
+        return [Peer(node.title, partial(self._try, node)) for node in self._nodes]
+
+    async def _try(self, node: Node) -> str:
+        try:
+            await node.probe()
+        except (OSError, ProtocolError) as problem:
+            raise ConnectionError(reason_of(problem)) from problem
+        return ""
 
     async def _look_up_names(self) -> None:
         if self._settings.heartbeat_type == "none":

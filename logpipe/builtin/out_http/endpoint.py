@@ -75,6 +75,12 @@ class EndpointTemplate:
         """Return a part of the URL with its placeholders as they were written."""
         return "".join(next(self._parts) if char == "\0" else char for char in text)
 
+    @property
+    def places(self) -> list[str]:
+        """The URLs of the server, or of those that it may be, without path and query."""
+        names = [self._host] if self._is_fixed else sorted(self._allowed)
+        return [f"{self.scheme}://{name}{self._port}/" for name in names]
+
     def url(self, chunk: Chunk, host: OutputHost) -> str:
         """Return the URL of a chunk.
 

@@ -64,6 +64,12 @@ class Headers:
             found[name.lower()] = (name, value)
         return dict(found.values())
 
+    @property
+    def own(self) -> dict[str, str]:
+        """Those of each request that no event has a part in, for one without a body; without a signature."""
+        found = {name.lower(): (name, value) for name, value in (*self._before.items(), *self._after.items())}
+        return dict(value for name, value in found.items() if name != "content-encoding")
+
     async def keys(self) -> AwsCredentials | None:
         """Return the keys of AWS; None where requests are not signed.
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Final
 
-from logpipe import Chunk, EventBatch, Output, OutputHost
+from logpipe import Chunk, EventBatch, Output, OutputHost, PermanentError
 from logpipe.builtin.chunk_payloads import pieces_of
 from logpipe.builtin.compression import compressor
 from logpipe.builtin.out_http.endpoint import EndpointTemplate
 from logpipe.builtin.out_http.headers import Headers
 from logpipe.builtin.out_http.options import HttpOptions
+from logpipe.discovery import Peer
 from logpipe.net import AwsCredentials, ClientSettings, ClientTls, HttpClient, Verdict, environment_proxy
 
 _AGAIN: Final = frozenset({429, 502, 503, 504})
+_WHO: Final = frozenset({401, 407, 511})
+"""What is answered to anybody who is not let in; of other statuses nothing follows for a request with events."""
 _SECONDS: Final = 60
 _WHOLE_SECONDS: Final = 3600
 """For one request: a chunk may be large, and the line slow."""
@@ -44,6 +48,18 @@ class HttpOutput(Output[HttpOptions], type="http"):
         """
         if self._endpoint.scheme == "https":
             self._client.check()
+
+    async def peers(self) -> list[Peer]:
+        """Return the server, or those that it may be, of which each is asked for its options."""
+        return [Peer(place, partial(self._try, place)) for place in self._endpoint.places]
+
+    async def _try(self, place: str) -> str:
+        keys = await self._headers.keys()
+        headers = {**self._headers.own, **self._headers.signature("OPTIONS", place, [], keys)}
+        answer = await self._client.request("OPTIONS", place, headers=headers)
+        if answer.status in _WHO:
+            raise PermanentError(str(answer))
+        return f"it answers with status {answer.status}"
 
     async def stop(self) -> None:
         """Close the connections."""

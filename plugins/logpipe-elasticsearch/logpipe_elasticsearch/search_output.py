@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from logpipe import Chunk, DeliveryError, Output, OutputHost, PermanentError
 from logpipe.bulk import MOST_BYTES, Bulk, BulkRequest, Judged, RequestTooLargeError, gzipped
+from logpipe.discovery import Peer
 from logpipe.net import RequestFailedError, Seldom
 from logpipe_elasticsearch.cluster.cluster import AwsAccess, Cluster
 from logpipe_elasticsearch.cluster.verdicts import DONE, Rules, judged
@@ -129,6 +130,12 @@ class SearchOutput(Output[O], Generic[O]):
         if self._fixed_hosts() is not None:
             self._cluster(self._hosts_setting()).check()
             self.host.start_task(self._begin(), name="set up")
+
+    async def peers(self) -> list[Peer]:
+        """Return the nodes, or those that placeholders may become."""
+        fixed = self._fixed_hosts()
+        texts = self.options.allowed_hosts if fixed is None else [fixed]
+        return [peer for text in texts for peer in self._cluster(text).peers()]
 
     async def stop(self) -> None:
         """Close the connections."""

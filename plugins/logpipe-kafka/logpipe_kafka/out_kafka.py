@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from logpipe import EventBatch, Host, Output, OutputHost, RetryLater, param
+from logpipe.discovery import Peer
 from logpipe_kafka.cluster_options import NOT_USED
 from logpipe_kafka.delivery.topics import Delivery
 from logpipe_kafka.flat_messages import find_brokers, flat_messages
@@ -52,6 +53,10 @@ class KafkaOutput(Output[KafkaOptions], type="kafka"):
     async def start(self) -> None:
         """Begin to connect; does not wait for the brokers."""
         await self._delivery.start()
+
+    async def peers(self) -> list[Peer]:
+        """Return the brokers."""
+        return await self._delivery.peers()
 
     async def process(self, batch: EventBatch) -> None:
         """Accept a batch, once the budget allows.

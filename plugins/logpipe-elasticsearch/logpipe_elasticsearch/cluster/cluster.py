@@ -6,10 +6,12 @@ import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from logpipe import DeliveryError, LogpipeError, OutputHost, RetryLater
+from logpipe.discovery import Peer
 from logpipe.net import (
     Answer,
     AwsKeys,
@@ -26,7 +28,10 @@ from logpipe_elasticsearch.options.connection import ConnectionOptions
 MOST_ANSWER: Final = 4 * 1024 * 1024
 _WHOLE_SECONDS: Final = 600
 _NONE: Final[Mapping[str, str]] = {}
+UNAUTHORIZED: Final = 401
 NOT_FOUND: Final = 404
+TELLS_NOT: Final = frozenset({UNAUTHORIZED, 403, NOT_FOUND, 405})
+"""What a server, or what stands before it, answers that does not tell its version."""
 
 
 class AwsAccess(NamedTuple):
@@ -123,27 +128,44 @@ class Cluster:
         parts = (body,) if isinstance(body, bytes) else body
         problem: RequestFailedError | None = None
         for node in self._rota.turn():
-            url = f"{node.url}{path}"
-            began = self._host.clock.monotonic()
             try:
-                answer = await self._clients[node].request(
-                    method,
-                    url,
-                    headers=await self._headers_for(node, method, url, headers, parts),
-                    body=parts,
-                    most_answer=most_answer,
-                )
+                answer = await self._exchange(node, method, path, parts, headers, most_answer)
             except RequestFailedError as error:
                 self._rota.failed(node)
                 problem = error
                 continue
             self._rota.worked(node)
-            if self._is_told:
-                took = 1000 * (self._host.clock.monotonic() - began)
-                self._host.log.info("%s %s [status:%d, request:%.0fms]", method, url, answer.status, took)
             return answer
         assert problem is not None  # noqa: S101 - there is one node at least
         raise problem
+
+    async def _exchange(  # noqa: PLR0917 - all of a request
+        self, node: Node, method: str, path: str, parts: Sequence[bytes], headers: Mapping[str, str], most_answer: int
+    ) -> Answer:
+        url = f"{node.url}{path}"
+        began = self._host.clock.monotonic()
+        signed = await self._headers_for(node, method, url, headers, parts)
+        client = self._clients[node]
+        answer = await client.request(method, url, headers=signed, body=parts, most_answer=most_answer)
+        if self._is_told:
+            took = 1000 * (self._host.clock.monotonic() - began)
+            self._host.log.info("%s %s [status:%d, request:%.0fms]", method, url, answer.status, took)
+        return answer
+
+    def peers(self) -> list[Peer]:
+        """Return the nodes, of which each is asked for its version."""
+        return [Peer(node.url, partial(self._try, node)) for node in self.nodes]
+
+    async def _try(self, node: Node) -> str:
+        answer = await self._exchange(node, "GET", "/", (), _NONE, MOST_ANSWER)
+        if answer.status in TELLS_NOT and answer.status != UNAUTHORIZED:
+            return f"it does not tell its version: {answer}"
+        if answer.status // 100 != 2:
+            raise ClusterError(str(answer), answer.status)
+        said = read_json(answer)
+        about = said.get("version") if isinstance(said, dict) else None
+        number = about.get("number") if isinstance(about, dict) else None
+        return f"version {number}" if isinstance(number, str) else f"it does not tell its version: {answer}"
 
     async def _headers_for(
         self, node: Node, method: str, url: str, headers: Mapping[str, str], body: Sequence[bytes]

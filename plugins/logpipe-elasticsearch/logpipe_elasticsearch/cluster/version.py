@@ -7,14 +7,12 @@ import re
 from typing import Final, NamedTuple
 
 from logpipe import DeliveryError, Host
-from logpipe_elasticsearch.cluster.cluster import Cluster, ClusterError
+from logpipe_elasticsearch.cluster.cluster import TELLS_NOT, Cluster, ClusterError
 from logpipe_elasticsearch.documents.documents import Server
 
 NEWEST: Final = 9
 _WITHOUT_TYPES: Final = 8
 _ONE_TYPE: Final = 7
-_SECRET: Final = frozenset({401, 403, 404, 405})
-"""What a server, or what stands before it, answers that does not tell its version."""
 
 
 class Version(NamedTuple):
@@ -71,7 +69,7 @@ class Versions:
         try:
             return self._read(await cluster.ask("GET", "/"))
         except ClusterError as error:
-            if error.status not in _SECRET:
+            if error.status not in TELLS_NOT:
                 raise
             self._host.log.warning("the server does not tell its version, so it is taken for a new one: %s", error)
             return Version(NEWEST)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
 from logpipe import Host
+from logpipe.discovery import Peer
 from logpipe_kafka.cluster import security
 from logpipe_kafka.cluster.brokers import Brokers, wait_at_most
 from logpipe_kafka.cluster.diagnosis import diagnose
@@ -106,6 +108,27 @@ class Cluster:
         await self._brokers.start()
         self._host.start_task(self._keep_connected(), name="connect")
         self._host.start_task(self._watch(), name="watch")
+
+    async def peers(self) -> list[Peer]:
+        """Return the brokers that are asked for the others, of which each is tried as the first.
+
+        Raises:
+            InvalidSetting: a file for TLS can't be used.
+        """
+        self._security = security.arguments(self._options)
+        self._client_log.attach()
+        await self._brokers.start()
+        return [Peer(address, partial(self._try, address)) for address in await self._brokers.addresses()]
+
+    async def _try(self, address: str) -> str:
+        try:
+            session = await Session.open([address], self._options, self._security)
+        except (KafkaError, OSError) as error:
+            said, cause = self._client_log.pop_last() or reason(error), await self._cause([address])
+            raise KafkaError(f"{said.rstrip(': ')}: {cause}" if cause else said) from error
+        number = len(session.addresses)
+        await session.close()
+        return f"a cluster of {number} broker{'' if number == 1 else 's'}"
 
     async def stop(self) -> None:
         """Close the producer and the connection to ZooKeeper."""

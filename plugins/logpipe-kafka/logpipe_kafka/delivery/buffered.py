@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from logpipe import Chunk, DeliveryError, EventBatch, Host, Output, OutputHost, RefusedRecords
+from logpipe.discovery import Peer
 from logpipe_kafka.cluster.brokers import Brokers
 from logpipe_kafka.cluster.verdict import reason
 from logpipe_kafka.delivery.topics import Delivery
@@ -178,6 +179,10 @@ class BufferedOutput(Output[O], Generic[O]):
     async def start(self) -> None:
         """Begin to connect; does not wait for the brokers."""
         await self._delivery.start()
+
+    async def peers(self) -> list[Peer]:
+        """Return the brokers."""
+        return await self._delivery.peers()
 
     async def stop(self) -> None:
         """Close the connection."""

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 
 from logpipe import Host, LogpipeError, RecordTooLarge, failure_of
+from logpipe.discovery import Peer
 from logpipe_kafka.cluster.brokers import Brokers
 from logpipe_kafka.cluster.producer import Cluster
 from logpipe_kafka.cluster.session import Session
@@ -90,6 +91,10 @@ class Delivery:
         if self._options.required_acks == 0:
             self._host.log.warning("required_acks 0 can lose events, since brokers do not confirm them: set 1 or -1")
         await self._cluster.start()
+
+    async def peers(self) -> list[Peer]:
+        """Return the brokers, for `logpipe check --connect`; see `Output.peers`."""
+        return await self._cluster.peers()
 
     async def stop(self) -> None:
         """Close everything, within seconds; receipts of unconfirmed events are not released."""
