@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from sys import getsizeof
 from typing import Any, Final, Generic, TypeVar
 
 from logpipe import EventBatch, Receipt, Record, Time
@@ -12,14 +14,16 @@ from logpipe.ruby import to_s
 MOST_BYTES: Final = 64 << 20
 """What all streams of a stage hold together, about; more is let go of as it is, the stream first that is silent for
 longest: whoever writes log lines could else fill the memory."""
+SHARE: Final = 4
+"""One stream has a part of that at most, so that it does not send all others on before their time."""
 COSTS: Final = 1000
-"""Bytes that an event takes beside its texts, about."""
+"""Bytes that an event takes beside its record, with what a stream takes that has one event only."""
 
 
 class Group:
     """Events of one stream that are to be one."""
 
-    __slots__ = ("events", "receipts", "size", "tag", "texts", "touched")
+    __slots__ = ("events", "length", "receipts", "size", "tag", "texts", "touched")
 
     def __init__(self, tag: str) -> None:
         self.tag = tag
@@ -28,18 +32,22 @@ class Group:
         self.receipts: list[Receipt] = []
         """Those of earlier batches, each held once."""
         self.size = 0
-        """Bytes, about."""
+        """Bytes of memory, about."""
+        self.length = 0
+        """As much as the stage counts for a limit that the user sets."""
         self.touched = 0.0
         """When the last event came, by the monotonic clock."""
 
     def __len__(self) -> int:
         return len(self.events)
 
-    def add(self, time: Time, record: Record, text: str, size: int) -> None:
-        """Add an event."""
+    def add(self, time: Time, record: Record, text: str) -> int:
+        """Add an event; returns how much more is held, in bytes."""
         self.events.append((time, record))
         self.texts.append(text)
+        size = COSTS + memory_of(record) + getsizeof(text)
         self.size += size
+        return size
 
     def owe(self, receipt: Receipt | None) -> None:
         """Hold the receipt of a batch that it keeps events of."""
@@ -58,6 +66,8 @@ class Groups(Generic[G]):
         self._most_bytes = most_bytes
         self._open: dict[Hashable, G] = {}
         self._size = 0
+        self._leaving = 0
+        """Bytes of what was let go of and is not accepted yet."""
         self._touched: dict[Hashable, G] = {}
         """Those that have got events of the batch that is being processed."""
 
@@ -84,39 +94,56 @@ class Groups(Generic[G]):
             self._touched.pop(stream, None)
         return group
 
-    def owe(self, receipt: Receipt | None) -> None:
-        """Hold a batch's receipt for each group that keeps events of it; called when the batch is processed."""
-        for group in self._touched.values():
+    def processed(self, receipt: Receipt | None) -> Iterator[G]:
+        """Hold a batch's receipt for each group that keeps events of it; then take out what is too much to be kept."""
+        large = []
+        for stream, group in self._touched.items():
             group.owe(receipt)
+            if group.size > self._most_bytes // SHARE:
+                large.append(stream)
         self._touched.clear()
-
-    def too_many(self) -> Iterator[G]:
-        """Take out what is too much to be kept."""
+        yield from self._taken(large)
         while self._size > self._most_bytes:
-            group = self.take(next(iter(self._open)))
-            if group is not None:
-                yield group
+            yield from self._taken([next(iter(self._open))])
 
     def silent_since(self, moment: float) -> Iterator[G]:
         """Take out the groups that have got nothing since then."""
-        while self._open:
-            stream, group = next(iter(self._open.items()))
-            if group.touched > moment:
-                return
-            self.take(stream)
-            yield group
+        yield from self._while_there_is_room(lambda group: group.touched <= moment, is_in_order=True)
 
     def older_than(self, moment: float, began: Callable[[G], float]) -> Iterator[G]:
         """Take out the groups that began before then."""
-        for stream in [stream for stream, group in self._open.items() if began(group) < moment]:
-            group = self.take(stream)
-            if group is not None:
-                yield group
+        yield from self._while_there_is_room(lambda group: began(group) < moment, is_in_order=False)
 
     def all(self) -> Iterator[G]:
         """Take out every group."""
-        while self._open:
-            group = self.take(next(iter(self._open)))
+        return self._taken([*self._open])
+
+    @contextmanager
+    def leaving(self, groups: Sequence[G]) -> Iterator[None]:
+        """Count groups that were taken out for as long as they are on their way to be accepted."""
+        size = sum(group.size for group in groups)
+        self._leaving += size
+        try:
+            yield
+        finally:
+            self._leaving -= size
+
+    def _while_there_is_room(self, is_due: Callable[[G], bool], *, is_in_order: bool) -> Iterator[G]:
+        """Take out what is due; not where as much as may be held is on its way, to outputs that take nothing."""
+        due, size = [], self._leaving
+        for stream, group in self._open.items():
+            if size > self._most_bytes:
+                break
+            if is_due(group):
+                due.append(stream)
+                size += group.size
+            elif is_in_order:
+                break
+        yield from self._taken(due)
+
+    def _taken(self, streams: Iterable[Hashable]) -> Iterator[G]:
+        for stream in streams:
+            group = self.take(stream)
             if group is not None:
                 yield group
 
@@ -136,7 +163,11 @@ def joint_with(batch: EventBatch, groups: list[Group]) -> Receipt | None:
 
 
 def text_of(value: Any) -> str:
-    """Return a field's text as it is joined; bytes that are not UTF-8 are lone surrogates in it."""
+    """Return a field's text as it is joined; bytes that are not UTF-8 are lone surrogates in it.
+
+    Raises:
+        LogpipeError: it is nested too deeply, or has too many members, to be text.
+    """
     return value if type(value) is str else escaped(value) if type(value) is bytes else to_s(value)
 
 
@@ -145,6 +176,16 @@ def joined(texts: Iterable[str], separator: str) -> str | bytes:
     return unescaped(separator.join(texts))
 
 
-def size_of(record: Record) -> int:
-    """Return about how many bytes the texts of a record have, as the original counts."""
-    return sum(len(name) + (len(value) if isinstance(value, (str, bytes)) else 8) for name, value in record.items())
+def memory_of(record: Record) -> int:
+    """Return about how many bytes of memory a record takes, with all that is in it."""
+    left: list[Any] = [record]
+    size = 0
+    while left:
+        value = left.pop()
+        size += getsizeof(value)
+        for member in (*value.keys(), *value.values()) if type(value) is dict else value:
+            if type(member) is dict or type(member) is list:
+                left.append(member)
+            else:
+                size += getsizeof(member)
+    return size

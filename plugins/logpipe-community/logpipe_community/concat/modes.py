@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Hashable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from logpipe import Record
-from logpipe.ruby import limited_search, to_s
+from logpipe.ruby import TimeLimit, TimeLimitExceeded
 from logpipe_community.concat.options import ConcatOptions
+from logpipe_community.identity import identity_of
 
 
 class Place(NamedTuple):
@@ -24,15 +25,25 @@ class Place(NamedTuple):
 _ALONE: Final = Place(joins=False)
 
 
+class Look(NamedTuple):
+    """What the regular expressions say of a text."""
+
+    is_first: bool = False
+    is_last: bool = False
+    continues: bool = False
+
+
+_UNREAD: Final = Look()
+
+
 class Mode(Protocol):
     """One of the ways to tell."""
 
-    def place(self, record: Record, text: str, held: int) -> Place:
-        """Return where an event belongs, while so many of its stream are held.
+    def look(self, texts: list[str]) -> Sequence[Look | TimeLimitExceeded]:
+        """Return what the texts of a batch say, or that it takes too long to tell."""
 
-        Raises:
-            TimeLimitExceeded: a regular expression takes too long on the text.
-        """
+    def place(self, record: Record, look: Look, held: int) -> Place:
+        """Return where an event belongs, while so many of its stream are held."""
 
     def stream(self, record: Record) -> Hashable:
         """Return what tells its streams apart, beside the tag and `stream_identity_key`."""
@@ -43,6 +54,10 @@ class Mode(Protocol):
 
 class _Base:
     """What most modes have in common."""
+
+    def look(self, texts: list[str]) -> Sequence[Look | TimeLimitExceeded]:
+        """Return that no text was read."""
+        return [_UNREAD] * len(texts)
 
     def stream(self, record: Record) -> Hashable:
         """Return what tells no streams apart."""
@@ -59,9 +74,9 @@ class ByCount(_Base):
     def __init__(self, options: ConcatOptions) -> None:
         self._count = options.n_lines or 1
 
-    def place(self, record: Record, text: str, held: int) -> Place:
+    def place(self, record: Record, look: Look, held: int) -> Place:
         """Return whether it is the last of so many."""
-        del record, text
+        del record, look
         return Place(ends=held + 1 >= self._count)
 
 
@@ -69,27 +84,33 @@ class ByRegexp(_Base):
     """`multiline_start_regexp` and `multiline_end_regexp`."""
 
     def __init__(self, options: ConcatOptions) -> None:
-        def search(name: str) -> Callable[[str], Any] | None:
-            pattern = getattr(options, name)
-            return None if pattern is None else limited_search(pattern)
+        self._first = options.multiline_start_regexp
+        self._last = options.multiline_end_regexp
+        self._continues = options.continuous_line_regexp
+        self._limit = TimeLimit()
 
-        self._first = search("multiline_start_regexp")
-        self._last = search("multiline_end_regexp")
-        self._continues = search("continuous_line_regexp")
+    def look(self, texts: list[str]) -> Sequence[Look | TimeLimitExceeded]:
+        """Return what they say, with one limit of time for all."""
+        return self._limit.map(self._look, texts, instead=lambda _place, error: error)
 
-    def place(self, record: Record, text: str, held: int) -> Place:
+    def _look(self, text: str) -> Look | TimeLimitExceeded:
+        first, last, continues = self._first, self._last, self._continues
+        return Look(
+            first is not None and first.search(text) is not None,
+            last is not None and last.search(text) is not None,
+            continues is None or continues.search(text) is not None,
+        )
+
+    def place(self, record: Record, look: Look, held: int) -> Place:
         """Return what its text says."""
         del record
-        is_last = self._last is not None and self._last(text) is not None
-        if self._first is not None and self._first(text) is not None:
-            return Place(begins=True, ends=is_last)
-        if is_last:
+        if look.is_first:
+            return Place(begins=True, ends=look.is_last)
+        if look.is_last:
             return Place(ends=True)
         if not held:
             return _ALONE if self._first is not None else Place()
-        if self._continues is None or self._continues(text) is not None:
-            return Place()
-        return Place(begins=True, joins=False)
+        return Place() if look.continues else Place(begins=True, joins=False)
 
 
 class ByKey(_Base):
@@ -100,9 +121,9 @@ class ByKey(_Base):
         self._value = options.partial_value
         self._keeps = options.keep_partial_key
 
-    def place(self, record: Record, text: str, held: int) -> Place:
+    def place(self, record: Record, look: Look, held: int) -> Place:
         """Return whether the text goes on; without the field it is whole."""
-        del text, held
+        del look, held
         return Place(ends=record[self._key] != self._value) if self._key in record else _ALONE
 
     def finish(self, merged: Record, last: Record) -> None:
@@ -121,15 +142,15 @@ class ByLogTag(_Base):
         self._stream = options.partial_cri_stream_key
         self._keeps = options.keep_partial_key
 
-    def place(self, record: Record, text: str, held: int) -> Place:
+    def place(self, record: Record, look: Look, held: int) -> Place:
         """Return whether the log tag says that the text goes on; without one it is whole."""
-        del text, held
+        del look, held
         tag = record.get(self._key)
         return Place(ends=tag.split(":", 1)[0] == "F") if isinstance(tag, str) else _ALONE
 
     def stream(self, record: Record) -> Hashable:
         """Return stdout or stderr: their parts may come in turns, and the original joins them with one another."""
-        return to_s(record.get(self._stream))
+        return identity_of(record.get(self._stream))
 
     def finish(self, merged: Record, last: Record) -> None:
         """Take out the stream, and the log tag unless it is to be kept."""
@@ -153,19 +174,21 @@ class ByMetadata(_Base):
         self._indicator = self._id if prefix else names[0]
         self._keeps = options.keep_partial_metadata
 
-    def place(self, record: Record, text: str, held: int) -> Place:
+    def place(self, record: Record, look: Look, held: int) -> Place:
         """Return whether it is the last part."""
-        del text, held
+        del look, held
         return Place(ends=record.get(self._last) == "true") if self._indicator in record else _ALONE
 
     def stream(self, record: Record) -> Hashable:
         """Return the identity of the text that it is a part of."""
-        return to_s(record.get(self._id))
+        return identity_of(record.get(self._id))
 
     def ordinal(self, record: Record) -> int:
         """Return a part's place among the others."""
-        text = to_s(record.get(self._ordinal))
-        return int(text) if text.isdecimal() and len(text) < 10 else 0
+        value = record.get(self._ordinal)
+        if isinstance(value, int):
+            return value
+        return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else 0
 
     def finish(self, merged: Record, last: Record) -> None:
         """Take out the log driver's fields unless they are to be kept."""

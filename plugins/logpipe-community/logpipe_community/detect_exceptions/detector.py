@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from logpipe.ruby import Pattern, TimeLimit, limited_search
+from logpipe.ruby import Pattern, TimeLimit, TimeLimitExceeded, limited_search
 from logpipe_community.detect_exceptions.traces import OUTSIDE, rules_of
 
 
@@ -28,7 +28,7 @@ class Rules:
     def __init__(self, languages: Sequence[str]) -> None:
         rules = rules_of(tuple(languages))
         self._beginnings: list[Pattern] = [pattern for pattern, _ in rules[OUTSIDE]]
-        self.by_state = {
+        self._by_state = {
             state: [(limited_search(pattern), after) for pattern, after in row] for state, row in rules.items()
         }
         self._limit = TimeLimit()
@@ -37,37 +37,25 @@ class Rules:
         """Return for each text whether a trace may begin with it; not with one that takes too long to tell."""
         return self._limit.map(self._begins, texts, instead=lambda _place, _error: False)
 
+    def follow(self, state: str, text: str, *, may_begin: bool) -> tuple[str, Found]:
+        """Return the state after a line, and what the line is; one that takes too long to tell is nothing.
+
+        Args:
+            state: that of the trace which is open, or `OUTSIDE`.
+            text: the line.
+            may_begin: what was said of it.
+        """
+        try:
+            if state != OUTSIDE and (after := self._step(state, text)) is not None:
+                return after, Found.ENDS if after == OUTSIDE else Found.GOES_ON
+            after = self._step(OUTSIDE, text) if may_begin else None
+        except TimeLimitExceeded:
+            after = None
+        return (OUTSIDE, Found.NOTHING) if after is None else (after, Found.BEGINS)
+
+    def _step(self, state: str, text: str) -> str | None:
+        """Return the state that a line leads to; None where it leads to none."""
+        return next((after for search, after in self._by_state[state] if search(text) is not None), None)
+
     def _begins(self, text: str) -> bool:
         return any(pattern.search(text) is not None for pattern in self._beginnings)
-
-
-class Detector:
-    """Where one stream stands."""
-
-    __slots__ = ("_rules", "state")
-
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
-        self.state = OUTSIDE
-
-    def update(self, text: str, *, may_begin: bool) -> Found:
-        """Take in the next line; `may_begin` is what the rules have said of it.
-
-        Raises:
-            TimeLimitExceeded: it takes too long to tell.
-        """
-        was_inside = self.state != OUTSIDE and self._step(text)
-        if not was_inside:
-            self.state = OUTSIDE
-            if not may_begin or not self._step(text):
-                return Found.NOTHING
-            return Found.BEGINS
-        return Found.GOES_ON if self.state != OUTSIDE else Found.ENDS
-
-    def _step(self, text: str) -> bool:
-        """Go to the next state; returns whether there is one."""
-        for search, after in self._rules.by_state[self.state]:
-            if search(text) is not None:
-                self.state = after
-                return True
-        return False

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Final
 
-from logpipe import EventBatch, Filter, FilterHost
+from logpipe import AsyncFilter, EventBatch, FilterHost
+from logpipe.net import Seldom
 from logpipe_community.detect_exceptions.accumulator import Accumulator, Trace
 from logpipe_community.detect_exceptions.options import TraceOptions
 from logpipe_community.joining import joint, joint_with
+
+TOO_MUCH: Final = "too much is held to be joined: %d traces go on as they are"
 
 
 class FilterOptions(TraceOptions):
     """Settings of `<filter> @type detect_exceptions`."""
 
 
-class DetectExceptionsFilter(Filter[FilterOptions], type="detect_exceptions"):
+class DetectExceptionsFilter(AsyncFilter[FilterOptions], type="detect_exceptions"):
     """Joins the lines of a stack trace into the event of its first line; all else passes.
 
     A trace goes on when a line comes that is not its, when it has waited for `multiline_flush_interval`, at `max_lines`
@@ -24,21 +28,22 @@ class DetectExceptionsFilter(Filter[FilterOptions], type="detect_exceptions"):
 
     def __init__(self, options: FilterOptions, host: FilterHost) -> None:
         super().__init__(options, host)
-        self._traces = Accumulator(
-            options, host.clock, lambda count: host.log.warning("too much is held: %d traces go on as they are", count)
-        )
+        self._traces = Accumulator(options, host.clock)
+        self._warn = Seldom(host.log.warning, host.clock.monotonic, "batches")
 
     async def start(self) -> None:
         """Begin to look for traces that wait for too long."""
         self.host.start_task(self._flush(), name="flush")
 
-    def process(self, batch: EventBatch) -> EventBatch:
-        """Return what belongs to no trace, and the traces that are complete now."""
-        times, records, complete = self._traces.push(batch)
+    async def process(self, batch: EventBatch) -> EventBatch:
+        """Return what belongs to no trace, and complete traces; what is too much to be held is accepted before."""
+        times, records, complete, given_up = self._traces.push(batch)
         self._joined(complete)
-        if given_up := self._traces.too_many():
-            self.host.start_task(self._forward(given_up), name="forward")
-        return EventBatch(batch.tag, times, records, joint_with(batch, [*complete]))
+        passed = EventBatch(batch.tag, times, records, joint_with(batch, [*complete]))
+        if given_up:
+            self._warn(TOO_MUCH, len(given_up))
+            await self._forward(given_up)  # where nothing is accepted, whoever brings more waits
+        return passed
 
     def held(self) -> int:
         """Return how many lines wait."""
@@ -46,7 +51,7 @@ class DetectExceptionsFilter(Filter[FilterOptions], type="detect_exceptions"):
 
     async def drain(self) -> None:
         """Let go of every trace, as it is."""
-        await self._forward(self._traces.all())
+        await self._forward([*self._traces.open.all()])
 
     async def _flush(self) -> None:
         while True:
@@ -59,7 +64,11 @@ class DetectExceptionsFilter(Filter[FilterOptions], type="detect_exceptions"):
         for trace in traces:
             by_tag.setdefault(trace.tag, []).append(trace)
         self._joined(traces)
-        await asyncio.gather(*(self.host.forward(batch_of(tag, of_tag)) for tag, of_tag in by_tag.items()))
+        await asyncio.gather(*(self._forward_all(tag, of_tag) for tag, of_tag in by_tag.items()))
+
+    async def _forward_all(self, tag: str, traces: list[Trace]) -> None:
+        with self._traces.open.leaving(traces):
+            await self.host.forward(batch_of(tag, traces))
 
     def _joined(self, traces: Iterable[Trace]) -> None:
         self.host.dropped(sum(len(trace) - 1 for trace in traces))

@@ -1,7 +1,8 @@
 """What stack traces look like, language by language: fluent-plugin-detect-exceptions 0.0.16, exception_detector.rb.
 
 Each language is a table of states. In a state, the first pattern that a line matches gives the next one; "" is outside
-of a trace. The patterns are Ruby's, so that `^` and `$` are at every line of a text.
+of a trace. The patterns are Ruby's, so that `^` and `$` are at every line of a text. A stranger's line must not take
+long: where the original tries all lengths of what can be matched in one way only, it is possessive here.
 """
 
 from __future__ import annotations
@@ -56,19 +57,20 @@ _GO: Final[Table] = {
     OUTSIDE: ((r"\bpanic: ", "go message"), (r"http: panic serving", "go routine")),
     "go message": ((r"^$", "go routine"), (r"^\[signal ", "go signal")),
     "go signal": ((r"^$", "go routine"),),
-    "go routine": ((r"^goroutine \d+ \[[^\]]+\]:$", "go function"),),
+    "go routine": ((r"^goroutine \d+ \[[^\]\n]+\]:$", "go function"),),
     "go function": ((r"^$", "go routine"), (r"^(?:[^.:\s]+\.)*[^.():\s]+\(|^created by ", "go place")),
     "go place": ((r"^\s", "go function"),),
 }
 
-_RUBY_FRAME: Final = (r"^[ \t]+.*?\.rb:\d+:in `", "ruby frames")
+_RUBY_FRAME: Final = (r"^[ \t]++.*?\.rb:\d+:in `", "ruby frames")
 _RUBY: Final[Table] = {
-    OUTSIDE: ((r"Error \(.*\):$", "ruby message"),),
+    OUTSIDE: ((r"^(?>.*?Error \().*+(?<=\):)$", "ruby message"),),
     "ruby message": ((r"^  $", "ruby frames"), _RUBY_FRAME),
     "ruby frames": (_RUBY_FRAME,),
 }
 
-_DART_FRAME: Final = r"^#\d+\s+.+?\(.+?\)$"
+_DART_FRAME: Final = r"^#\d++\s++(?:(?<=\s[^\S\n])|.)[^(\n]*+\((?=..).*+(?<=\))$"
+"""As `^#\\d+\\s+.+?\\(.+?\\)$`: a number, blanks, something, and something in brackets at the end of the line."""
 _DART_SHORT: Final = (
     "Instance of|Exception|Bad state|IntegerDivisionByZeroException|Invalid argument|RangeError|Assertion failed"
     "|Cannot instantiate|Reading static variable|UnimplementedError|Unsupported operation|Concurrent modification"
