@@ -15,8 +15,9 @@ _PAIR: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_INTEGER: Final = re.compile(r"[-+]?[0-9]{1,300}")
-_FLOAT: Final = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+_FLOAT: Final = re.compile(r"[-+]?(?:[0-9]*+\.)?[0-9]++(?:[eE][-+]?[0-9]+)?")
+_LONGEST_NUMBER: Final = 300
 
 
 class LogfmtOptions(ParseOptions):
@@ -48,6 +49,8 @@ def _value(match: re.Match[str]) -> Any:
     bare = match["bare"]
     if bare is None:
         return True
+    if len(bare) > _LONGEST_NUMBER:
+        return bare
     if _INTEGER.fullmatch(bare):
         return int(bare)
-    return float(bare) if _FLOAT.fullmatch(bare) and len(bare) < 300 else bare
+    return float(bare) if _FLOAT.fullmatch(bare) else bare

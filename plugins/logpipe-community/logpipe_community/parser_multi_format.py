@@ -81,10 +81,8 @@ class MultiFormatParser(Parser[MultiFormatOptions], type="multi_format"):
         super().__init__(options, host)
         self._parsers: list[tuple[str, LineParser]] = []
         for number, conf in enumerate(options.patterns):
-            owned = conf.owned
-            assert isinstance(owned, PatternOptions)  # noqa: S101 - the section says so
-            name = owned.format_name or f"{owned.format}#{number}"
-            self._parsers.append((name, host.parser(conf)))
+            owned: Any = conf.owned  # what the section declares
+            self._parsers.append((owned.format_name or f"{owned.format}#{number}", host.parser(conf)))
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the event of one line: the first that a parser finds in it, as in the original."""

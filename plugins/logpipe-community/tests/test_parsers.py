@@ -12,7 +12,7 @@ from logpipe import ConfigError, InvalidSetting, ParseError
 from logpipe.ruby import compile_regexp
 from logpipe.testing import build, check_plugin, configure, pipeline
 from logpipe_community.grok.ecs import ECS
-from logpipe_community.grok.expansion import MOST_NAMES, PatternError, expand
+from logpipe_community.grok.expansion import MOST_NAMES, expand
 from logpipe_community.grok.parser import GrokParser, MultilineGrokParser
 from logpipe_community.grok.patterns import LEGACY
 from logpipe_community.parser_kubernetes import KubernetesParser, MultilineKubernetesParser
@@ -181,10 +181,32 @@ def test_patterns_of_ones_own(tmp_path: Path) -> None:
         build(GrokParser, f"{conf}{tmp_path / 'none'}\n")
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["A x%{B}", "B %{C:c}", "C %{B}"], "%{B} leads to itself: B to C to B"),
+        (["A %{A}%{A}"], "%{A} leads to itself: A to A"),
+        (["A %{A9}", *(f"A{n} %{{A{n - 1}}}%{{A{n - 1}}}" for n in range(1, 10)), "A0 x"], f"than {MOST_NAMES} names"),
+        (["A %{A199}", *(f"A{n} %{{A{n - 1}}}" for n in range(1, 200)), "A0 x"], "within one another"),
+    ],
+)
+def test_patterns_that_lead_to_too_many(tmp_path: Path, lines: list[str], message: str) -> None:
+    """Are refused, those that lead to themselves with their names."""
+    (tmp_path / "a").write_text("\n".join(lines))
+    with pytest.raises(InvalidSetting) as raised:
+        build(GrokParser, f"grok_pattern %{{A:a}}\ncustom_pattern_path {tmp_path}\n")
+    assert message in str(raised.value)
+
+
+def test_a_line_that_takes_too_long() -> None:
+    """Is a message, as one that no pattern matches; the others are read."""
+    parser = build(GrokParser, "timeout 0.02\n<grok>\npattern ^(?<a>(x+)+)$\n</grok>\n")
+    line = "x" * 40 + "!"
+    assert parser.parse_lines([line.encode(), b"xx"], 7).records == [{"message": line}, {"a": "xx"}]
+
+
 def test_patterns_that_cannot_work() -> None:
-    """A circle ends; what makes no expression, or no field, is refused."""
-    with pytest.raises(PatternError, match=str(MOST_NAMES)):
-        expand("%{A}", {"A": "%{A}"})
+    """What makes no expression, or no field, is refused."""
     for pattern, message in (("%{WORD", "no fields"), ("%{WORD:a}(", "makes no expression"), ("%{WORD}", "no fields")):
         with pytest.raises(InvalidSetting, match=message):
             build(GrokParser, f"grok_pattern {pattern}\n")
@@ -223,6 +245,11 @@ def test_lines_of_kubernetes_programs() -> None:
         ("u=http://x?a=b v=1a", {"u": "http://x?a=b", "v": "1a"}),
         ('a=b"c" d', {"a": "b", "c": True, "d": True}),
         ("a=1 a=2", {"a": 2}),
+        ("a=.5 b=5. c=-7", {"a": 0.5, "b": "5.", "c": -7}),
+        (
+            f"a={'1' * 200_000}x b={'1' * 301} c={'1' * 300}",
+            {"a": f"{'1' * 200_000}x", "b": "1" * 301, "c": int("1" * 300)},
+        ),
     ],
 )
 def test_logfmt(line: str, expected: dict[str, Any]) -> None:

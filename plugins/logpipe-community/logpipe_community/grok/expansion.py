@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from logpipe import LogpipeError
 
 MOST_NAMES: Final = 1000
-"""Names that one pattern may come to; more are a circle."""
+"""Names that one pattern may come to."""
+DEEPEST: Final = 100
 
 _NAME: Final = re.compile(
     r"""
@@ -32,23 +34,31 @@ def expand(pattern: str, known: Mapping[str, str]) -> tuple[str, dict[str, str]]
     """Return the regular expression, in Ruby's syntax, and the types of its fields.
 
     Raises:
-        PatternError: a name in it is not known, or leads to itself.
+        PatternError: a name in it is not known, or leads to itself, or it comes to too many.
     """
     types: dict[str, str] = {}
-    for _ in range(MOST_NAMES):
-        found = _NAME.search(pattern)
-        if found is None:
-            return pattern, types
-        inner = known.get(found["pattern"])
+    return _expanded(pattern, known, types, (), count(1)), types
+
+
+def _expanded(
+    pattern: str, known: Mapping[str, str], types: dict[str, str], path: tuple[str, ...], names: Iterator[int]
+) -> str:
+    def group(found: re.Match[str]) -> str:
+        name, kind = found["pattern"], "?:"
+        inner = known.get(name)
         if inner is None:
-            raise PatternError(f"grok pattern not found: %{{{found['pattern']}}}: write one into custom_pattern_path")
-        group = "?:"
+            raise PatternError(f"grok pattern not found: %{{{name}}}: write one into custom_pattern_path")
+        if name in path:
+            raise PatternError(f"%{{{name}}} leads to itself: {' to '.join([*path[path.index(name) :], name])}")
+        if next(names) > MOST_NAMES or len(path) > DEEPEST:
+            raise PatternError(f"the pattern comes to more than {MOST_NAMES} names, or {DEEPEST} within one another")
         if found["field"]:
             field = _field(found["field"])
             types[field] = found["type"] or "string"
-            group = f"?<{field}>"
-        pattern = f"{pattern[: found.start()]}({group}{inner}){pattern[found.end() :]}"
-    raise PatternError(f"the pattern comes to more than {MOST_NAMES} names: one of them leads to itself")
+            kind = f"?<{field}>"
+        return f"({kind}{_expanded(inner, known, types, (*path, name), names)})"
+
+    return _NAME.sub(group, pattern)
 
 
 def _field(written: str) -> str:
