@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from logpipe import Filter, LogpipeError, Options, Record, Time, param
 
 DEEPEST: Final = 100
 """How deep a record may be nested; names grow with each level."""
+SMALL: Final = 16 << 10
+"""Characters that the names of a record may come to, whatever they were."""
+GROWTH: Final = 8
+"""Beyond it, how many times as long they may become: a long name with a long list in it could else fill the memory."""
+VALUE: Final = 2
+"""Characters that a member counts for beside its name."""
 
 
 class FlattenHashOptions(Options):
@@ -25,18 +30,42 @@ class FlattenHash(Filter[FlattenHashOptions], type="flatten_hash"):
         """Return the flat record.
 
         Raises:
-            LogpipeError: it is nested too deeply.
+            LogpipeError: it is nested too deeply, or its names become too long.
         """
         del tag, time
-        return dict(self._fields(record, "", 0))
+        flat: Record = {}
+        self._flatten(record, "", 0, _Names(flat))
+        return flat
 
-    def _fields(self, value: dict[str, Any] | list[Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+    def _flatten(self, value: dict[str, Any] | list[Any], prefix: str, depth: int, names: _Names) -> None:
         if depth > DEEPEST:
             raise LogpipeError(f"the record is nested more than {DEEPEST} deep")
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for name, item in pairs:
             full = f"{prefix}{name}"
             if isinstance(item, dict) or (isinstance(item, list) and self.options.flatten_array):
-                yield from self._fields(item, f"{full}{self.options.separator}", depth + 1)
+                names.room += GROWTH * (len(full) - len(prefix) + VALUE)
+                self._flatten(item, f"{full}{self.options.separator}", depth + 1, names)
             else:
-                yield full, item
+                names.add(full, len(full) - len(prefix), item)
+
+
+class _Names:
+    """The fields of a flat record, and how much longer their names may become."""
+
+    __slots__ = ("_flat", "room")
+
+    def __init__(self, flat: Record) -> None:
+        self._flat = flat
+        self.room = SMALL
+
+    def add(self, name: str, was: int, value: Any) -> None:
+        """Add a field.
+
+        Raises:
+            LogpipeError: the names become too long.
+        """
+        self.room += GROWTH * (was + VALUE) - len(name)
+        if self.room < 0:
+            raise LogpipeError("the names of the flat record would be too long: one has too many fields within it")
+        self._flat[name] = value

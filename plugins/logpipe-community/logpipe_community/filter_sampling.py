@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, Record, param
-from logpipe.ruby import ExpressionError, RecordAccessor, to_s
+from logpipe.ruby import ExpressionError, RecordAccessor
+from logpipe_community.identity import identity_of
 
 MOST_UNITS: Final = 10_000
 """Tags or values that are counted; the one that is counted for longest begins anew when there are more."""
@@ -54,11 +55,11 @@ class Sampling(Filter[SamplingOptions], type=("sampling", "sampling_filter")):
         accessor = RecordAccessor(options.sample_unit)
         match options.sample_unit:
             case "tag":
-                self._unit = lambda tag, _: tag
+                self._unit = lambda tag, _: identity_of(tag)
             case "all":
                 self._unit = lambda _, __: "all"
             case _:
-                self._unit = lambda _, record: to_s(accessor.get(record))
+                self._unit = lambda _, record: identity_of(accessor.get(record))
 
     def process(self, batch: EventBatch) -> EventBatch:
         """Return every nth event."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from logpipe import EventBatch, Filter, FilterHost, InvalidSetting, Options, Record, param
-from logpipe.ruby import to_s
+from logpipe.net import Seldom
+from logpipe_community.identity import identity_of
 
 MOST_GROUPS: Final = 100_000
 """Groups that are counted; the longest silent begins anew when there are more."""
@@ -82,6 +83,8 @@ class Throttle(Filter[ThrottleOptions], type="throttle"):
     def __init__(self, options: ThrottleOptions, host: FilterHost) -> None:
         super().__init__(options, host)
         self._paths = [key.split(".") for key in options.group_key]
+        self._warning = Seldom(host.log.warning, host.clock.monotonic, "groups")
+        self._info = Seldom(host.log.info, host.clock.monotonic, "groups")
         self._groups: dict[tuple[str, ...], _Group] = {}
 
     def process(self, batch: EventBatch) -> EventBatch:
@@ -92,7 +95,7 @@ class Throttle(Filter[ThrottleOptions], type="throttle"):
         return batch.keep(passes) if self.options.group_drop_logs else batch
 
     def _name(self, record: Record) -> tuple[str, ...]:
-        return tuple(to_s(_dig(record, path)) for path in self._paths)
+        return tuple(identity_of(_dig(record, path)) for path in self._paths)
 
     def _passes(self, name: tuple[str, ...], now: float) -> bool:
         group = self._groups.pop(name, None) or _Group(now)
@@ -104,7 +107,7 @@ class Throttle(Filter[ThrottleOptions], type="throttle"):
                 if group.rate >= self.options.reset_rate:
                     self._warn(name, group, now)
                     return False
-                self.host.log.info("rate back down: %s", self._said(name, group, now))
+                self._info("rate back down: %s", self._said(name, group, now))
             group.count, group.is_over, group.period = 0, False, now
         elif group.is_over:
             self._warn(name, group, now)
@@ -128,14 +131,14 @@ class Throttle(Filter[ThrottleOptions], type="throttle"):
     def _warn(self, name: tuple[str, ...], group: _Group, now: float) -> None:
         if group.warned is None or now - group.warned >= self.options.group_warning_delay_s:
             group.warned = now
-            self.host.log.warning("rate exceeded: %s", self._said(name, group, now))
+            self._warning("rate exceeded: %s", self._said(name, group, now))
 
     def _said(self, name: tuple[str, ...], group: _Group, now: float) -> dict[str, Any]:
         options = self.options
         passed = now - group.period
         rate = round(group.count / passed) if passed > 0 else group.count
         return {
-            "group_key": [part[:200] for part in name],
+            "group_key": [*name],
             "rate_s": max(rate, group.rate),
             "period_s": options.group_bucket_period_s,
             "limit": options.group_bucket_limit,

@@ -87,6 +87,15 @@ async def test_flatten_hash_of_what_is_too_deep() -> None:
         assert "nested" in str(stage.errors[0][3])
 
 
+async def test_flatten_hash_of_names_that_grow() -> None:
+    """A long name with many fields within goes to `@ERROR`; many names that are their own go on."""
+    wide = {"a": [{"name": number, "x": [number]} for number in range(5_000)]}
+    async with drive(FlattenHash) as stage:
+        await stage.feed("t", {"a" * 5_000: [0] * 5_000}, {"b": {"c": 1}}, wide)
+        assert [len(record) for record in stage.records()] == [1, 10_000]
+        assert "too long" in str(stage.errors[0][3])
+
+
 async def test_insert_ids() -> None:
     """Each is greater than the one before, as text; what has one keeps it."""
     found = await passed(AddInsertIds, "insert_id_key id", *({"n": number} for number in range(100)), {"id": "mine"})
@@ -150,6 +159,29 @@ async def test_throttle() -> None:
         await stage.feed("t", {"k": {"c": "a"}})
         assert len(stage.records()) >= 23
         assert any("rate back down" in text for text in stage.log.texts("info"))
+
+
+DEEP: Any = []
+for _ in range(150):
+    DEEP = [DEEP]
+
+
+async def test_what_groups_are_called_by_is_short() -> None:
+    """Whatever a record has there, and what is too deep to be text is a group as well."""
+    async with drive(Throttle, "group_key k\ngroup_bucket_limit 1\ngroup_bucket_period_s 60\n") as stage:
+        await stage.feed("t", *({"k": value, "n": n} for n, value in enumerate([DEEP, "x" * 5000, DEEP, "x" * 5000])))
+        assert [record["n"] for record in stage.records()] == [0, 1]
+        assert max(map(len, stage.log.texts("warning"))) < 500
+    rows: list[tuple[str, Record]] = [("t", {"k": value, "n": n}) for n, value in enumerate([DEEP, "x" * 5000, DEEP])]
+    assert await sampled("interval 2\nsample_unit k", rows) == [2]
+
+
+async def test_throttle_that_warns_of_many_groups() -> None:
+    """Says it once a second for all of them."""
+    async with drive(Throttle, "group_key k\ngroup_bucket_limit 1\ngroup_bucket_period_s 60\n") as stage:
+        await stage.feed("t", *({"k": number // 2} for number in range(200)))
+        assert len(stage.records()) == 100
+        assert len(stage.log.texts("warning")) == 1
 
 
 async def test_throttle_that_only_warns() -> None:

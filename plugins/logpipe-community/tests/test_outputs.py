@@ -197,12 +197,43 @@ async def test_what_cannot_be_forked() -> None:
     assert values == ["a"]
     assert ["is a int" in str(errors[0]), "more than" in str(errors[1])] == [True, True]
     assert "no list" in str((await forked("fork_value_type array\n", {"k": "a"}))[1][0])
+    for value in (list(range(11_000)), [1] * 101_000):
+        assert "more than" in str((await forked("fork_value_type array\n", {"k": value}))[1][0])
+    wide = {"k": list(range(9_000)), "x": {str(number): number for number in range(1_000)}}
+    assert "each would get" in str((await forked("fork_value_type array\n", wide))[1][0])
 
 
-def test_a_fallback_that_is_not_known() -> None:
-    """Is an error of the configuration."""
-    with pytest.raises(ConfigError, match="max_fallback"):
-        configure(Fork, f"{FORK}max_fallback nope")
+async def test_a_bound_holds_for_any_number_of_values() -> None:
+    """Of a text, and of a list; and events go on in parts, the first of which their source may bring again."""
+    for conf, value in (("", "a," * 101_000), ("fork_value_type array\n", list(range(101_000)))):
+        bound = f"{conf}no_unique true\nmax_size 1200\nmax_fallback "
+        values, errors = await forked(f"{bound}drop\n", {"k": value})
+        assert (len(values), errors) == (1200, [])
+        assert await forked(f"{bound}skip\n", {"k": value}) == ([], [])
+
+
+async def test_parts_that_are_refused_are_sent_again() -> None:
+    """But for the first, with which the whole is refused."""
+    clock, settled = ManualClock(), list[bool]()
+    text = f"<match in>\n@type fork\n{FORK}fork_value_type array\n</match>\n{REST}"
+    async with pipeline(text, clock=clock) as running:
+        collector = running.collector()
+        collector.refuse = BufferFull("no room")
+        with pytest.raises(BufferFull):
+            await running.feed("in", {"k": [*range(1500)]})
+        collector.refuse = None
+        receipt = Receipt(lambda: settled.append(True))
+        await running.feed("in", {"k": [*range(1500)]}, receipt=receipt)
+        receipt.release()
+        assert [len(events) for _, events in collector.batches] == [1000, 500]
+        assert settled == [True]
+
+
+def test_settings_of_fork_that_cannot_work() -> None:
+    """Are errors of the configuration."""
+    for setting, value in (("max_fallback", "nope"), ("separator", "")):
+        with pytest.raises(ConfigError, match=setting):
+            configure(Fork, f"{FORK}{setting} {value}")
 
 
 @pytest.mark.parametrize(
