@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from logpipe.errors import LogpipeError
-from logpipe.plugin import Plugin
+from logpipe.plugin import Parser, Plugin
 
 KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer", "service_discovery")
 GROUPS: Final = {kind: f"logpipe.{kind}" for kind in KINDS}
@@ -137,6 +137,11 @@ class Registry:
             return self.find(kind, name)
         except UnknownPluginError:
             return None
+
+    def flat_of_parser(self, name: str) -> tuple[str, ...]:
+        """Return what 0.12 reads flat of a type of parser alone, see `Parser.compat_flat`."""
+        cls = self.get("parser", name)
+        return cls.compat_flat if cls is not None and issubclass(cls, Parser) else ()
 
     def installed(self) -> Iterator[Installed]:
         """Yield every plugin, sorted by kind and type; imports nothing."""

@@ -28,9 +28,6 @@ STAYS: Final = {
     ("engine/system.py", "none"): "a level",
     ("engine/sizes.py", "msgpack"): "the form that sizes are those of",
     ("plugin/stages.py", "route"): "where an output's events are",
-    ("config/compat.py", "grok"): "0.12's flat settings of a parser",
-    ("config/compat.py", "multiline_grok"): "0.12's flat settings of a parser",
-    ("config/compat.py", "multi_format"): "0.12's flat settings of a parser",
 }
 
 

@@ -49,18 +49,6 @@ _PARSER: Final = _same(
     "keys time_key time_format delimiter keep_time_key null_empty_string null_value_pattern json_parser"
     " label_delimiter format_firstline message_key with_priority message_format rfc5424_time_format"
 )
-_NAMED: Final[Mapping[str, tuple[dict[str, str], str]]] = {
-    "multi_format": (_same("format_key"), "pattern"),
-    "grok": (_same("grok_pattern custom_pattern_path grok_failure_key grok_name_key grok_pattern_series"), "grok"),
-    "multiline_grok": (
-        _same(
-            "grok_pattern custom_pattern_path grok_failure_key grok_name_key grok_pattern_series multiline_start_regexp"
-        ),
-        "grok",
-    ),
-}
-"""What parsers of others read flat in 0.12, by their `format`: parameters and a section, which today's fluentd leaves
-where they are, and the parser without them."""
 _INJECT: Final = _same("time_key time_format timezone tag_key")
 _FORMATTER: Final = {
     "format": "@type",
@@ -94,6 +82,7 @@ def convert(
     keep: Collection[str] = (),
     default_chunk_key: str = "",
     own: Mapping[str, Mapping[str, str]] = NONE_OWN,
+    of_parser: Callable[[str], Collection[str]] = lambda _type: (),
 ) -> list[Rewrite]:
     """Move 0.12's flat parameters of a plugin's section into today's sub-sections; return what was moved.
 
@@ -107,8 +96,9 @@ def convert(
         keep: names that the plugin itself reads flat; they are copied, not moved.
         default_chunk_key: the chunk key of a `<buffer>` made here; `time` for outputs that cut by time.
         own: flat parameters of this plugin alone, by the sub-section and the names that they have there.
+        of_parser: gives the parameters and sections that a type of parser has flat, beside those of all parsers.
     """
-    flat = _Flat(element, report or (lambda _diagnostic: None), keep)
+    flat = _Flat(element, report or (lambda _diagnostic: None), keep, of_parser)
     for old, new in _ENGINE.items():
         if flat.has(old) and new not in element.params:
             flat.move(element, old, new)
@@ -137,8 +127,11 @@ def convert(
 class _Flat:
     """The flat parameters that the user wrote, and where each was moved."""
 
-    def __init__(self, element: Element, report: Report, keep: Collection[str]) -> None:
+    def __init__(
+        self, element: Element, report: Report, keep: Collection[str], of_parser: Callable[[str], Collection[str]]
+    ) -> None:
         self.element = element
+        self.of_parser = of_parser
         self.keep = keep
         self.report = report
         self.rewrites: list[Rewrite] = []
@@ -227,10 +220,10 @@ def _fill_parse(flat: _Flat, parse: Element) -> None:
         parse.set("@type", "regexp", flat.place("format"))
     elif written:
         flat.move(parse, "format", "@type")
-        names, section = _NAMED.get(written, ({}, ""))
-        flat.move_all(parse, names)
-        parse.elements += flat.element.sections(section)
-        flat.element.elements = [each for each in flat.element.elements if each.name != section]
+        names = flat.of_parser(written)
+        flat.move_all(parse, {name: name for name in names})
+        parse.elements += [each for each in flat.element.elements if each.name in names]
+        flat.element.elements = [each for each in flat.element.elements if each.name not in names]
     if flat.text("types"):
         flat.move(parse, "types", "types", _types(flat))
         for name in ("types_delimiter", "types_label_delimiter"):

@@ -18,6 +18,8 @@ class Parser(Plugin[O]):
 
     kind = "parser"
     _one_of = ("parse", "parse_lines")
+    compat_flat: ClassVar[tuple[str, ...]] = ()
+    """Its parameters and sections that 0.12 reads flat beside `format TYPE`, where only this parser has them."""
 
     def parse(self, line: str) -> list[tuple[Time | None, Record]]:
         """Return the events of one line: none where it is not in the format, several where a line holds several.

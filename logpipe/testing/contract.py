@@ -27,9 +27,9 @@ def configure(cls: type[Plugin[Any]], conf: str = "", *, section: str = "") -> O
         cls.kind, cls.kind
     )
     (element,) = parse(f"<{name}>\n@type {cls.types[0]}\n{conf}\n</{name}>\n").elements
-    convert(element, cls.compat, keep=cls.compat_kept, own=cls.compat_own)
     found: list[Diagnostic] = []
     registry = Registry()
+    convert(element, cls.compat, keep=cls.compat_kept, own=cls.compat_own, of_parser=registry.flat_of_parser)
 
     def find(kind: str, type_name: str, nested: Element, report: Callable[[Diagnostic], None]) -> PluginConf | None:
         nested_cls = registry.find(kind, type_name)

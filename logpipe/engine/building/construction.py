@@ -119,6 +119,7 @@ class Construction:
             keep=cls.compat_kept,
             default_chunk_key=chunk_key,
             own=cls.compat_own,
+            of_parser=self.registry.flat_of_parser,
         )
         set_dialect(element, cls.options_class, compat=self._compat, is_old=self._is_old)
         try:

@@ -77,6 +77,8 @@ class MultiFormatParser(Parser[MultiFormatOptions], type="multi_format"):
     One whose time is in another format is given to the next parser, as in the original.
     """
 
+    compat_flat = ("format_key", "pattern")
+
     def __init__(self, options: MultiFormatOptions, host: Host) -> None:
         super().__init__(options, host)
         self._parsers: list[tuple[str, LineParser]] = []

@@ -125,6 +125,24 @@ def test_patterns(pattern: str, line: str, expected: dict[str, Any] | None) -> N
     assert records(parser, line) == [expected or {"message": line}]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<parse>\n@type grok\ngrok_pattern %{INT:n:integer}\ngrok_failure_key why\n</parse>\n",
+        "format grok\ngrok_pattern %{INT:n:integer}\ngrok_failure_key why\n",
+        "format grok\n<grok>\npattern %{INT:n:integer}\n</grok>\ngrok_failure_key why\n",
+        "format multiline_grok\ngrok_pattern %{INT:n:integer}\nmultiline_start_regexp /^/\ngrok_failure_key why\n",
+    ],
+)
+async def test_grok_in_a_filter(text: str) -> None:
+    """In today's spelling, and in 0.12's."""
+    conf = f"<filter **>\n@type parser\nkey_name log\n{text}</filter>\n<match **>\n@type test\n</match>\n"
+    async with pipeline(conf) as running:
+        await running.feed("t", {"log": "5"}, {"log": "no"})
+        assert running.records() == [{"n": 5}, {"message": "no", "why": "No grok pattern matched"}]
+        assert [each for each in running.warnings if each.severity != "hint"] == []
+
+
 def test_access_logs() -> None:
     """Of both series."""
     (record,) = records(build(GrokParser, "grok_pattern %{COMBINEDAPACHELOG}\n"), ACCESS)

@@ -88,6 +88,14 @@ class GrokOptions(ParseOptions):
 class GrokParser(Parser[GrokOptions], type="grok"):
     """Makes a record of each line by the first pattern that matches it; of any other line, the field `message`."""
 
+    compat_flat = (
+        "grok",
+        "grok_pattern",
+        "custom_pattern_path",
+        "grok_failure_key",
+        "grok_name_key",
+        "grok_pattern_series",
+    )
     _flags = ""
 
     def __init__(self, options: GrokOptions, host: Host) -> None:
@@ -165,6 +173,7 @@ class MultilineGrokParser(GrokParser, type="multiline_grok"):
 
     _flags = "m"
     options_class = MultilineGrokOptions
+    compat_flat = (*GrokParser.compat_flat, "multiline_start_regexp")
 
     def __init__(self, options: MultilineGrokOptions, host: Host) -> None:
         super().__init__(options, host)
