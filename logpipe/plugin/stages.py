@@ -164,6 +164,12 @@ class FilterBase(Plugin[O]):
         """
 
     @classmethod
+    def ways(cls, element: Element) -> Iterable[Way]:
+        """Return the ways on which it sends events into labels, not behind itself, for `check` to find circles."""
+        del element
+        return ()
+
+    @classmethod
     def holds_back(cls) -> bool:
         """Return whether it may hold events back."""
         return cls.drain is not FilterBase.drain

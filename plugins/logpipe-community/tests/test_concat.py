@@ -273,6 +273,33 @@ def test_settings_that_cannot_work(conf: str, message: str) -> None:
     assert message in str(raised.value)
 
 
+NULL = "<match **>\n@type null\n</match>\n"
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ({"@L": f"<filter x.**>\n{{concat}}</filter>\n{NULL}"}, []),
+        ({"@L": f"<filter **>\n{{concat}}</filter>\n{NULL}"}, ["routing-circle"]),
+        (
+            {
+                "@L": "<match **>\n@type relabel\n@label @M\n</match>\n",
+                "@M": f"<filter>\n@type stdout\n</filter>\n<filter a>\n{{concat}}</filter>\n{NULL}",
+            },
+            ["routing-circle"],
+        ),
+        ({"@L": "<match **>\n@type relabel\n@label @ROOT\n</match>\n"}, ["routing-circle"]),
+    ],
+)
+async def test_a_label_that_leads_back(labels: dict[str, str], found: list[str]) -> None:
+    """Is told of: what nothing follows would go round, again and again."""
+    concat = f"@type concat\n{START}timeout_label @L\n"
+    root = f"<source>\n@type sample\ntag a\nrate 0\n</source>\n<filter a>\n{concat}</filter>\n{NULL}"
+    rest = "".join(f"<label {name}>\n{text.format(concat=concat)}</label>\n" for name, text in labels.items())
+    async with pipeline(root + rest) as running:
+        assert [each.code for each in running.warnings if each.severity == "warning"] == found
+
+
 async def test_a_label_that_is_not_there() -> None:
     """It is an error of the configuration."""
     with pytest.raises(ConfigError, match='label "@NOPE" is not defined'):

@@ -18,7 +18,7 @@ from logpipe.config.diagnostic import Diagnostic, Report, error, warning
 from logpipe.config.element import Element
 from logpipe.engine.building.lint.lookup import PatternIndex, input_class, output_class, stores
 from logpipe.expression.time_limit import TimeLimitExceeded
-from logpipe.plugin import Way
+from logpipe.plugin import FilterBase, Way
 from logpipe.registry import Registry
 from logpipe.tag_pattern import InvalidPatternError, compile_pattern
 
@@ -54,13 +54,13 @@ class Start(NamedTuple):
 
 
 class Step(NamedTuple):
-    """An event with a tag at the match that takes it, and the way on."""
+    """An event with a tag at the match that takes it, or the filter that lets go of it, and the way on."""
 
     place: Place
     tag: str
     way: Way
     is_filtered: bool
-    """Whether filters run before the match: they may change or drop it."""
+    """Whether it has come to a filter: that may change or drop it."""
     new_tag: str
     """The tag that it is sent on with."""
 
@@ -142,27 +142,27 @@ class _Routes:
             return iter(())
         self._seen.add((router, tag))
         try:
-            place, is_filtered = self._first(router, tag)
+            return iter([*self._taken(router, tag)])
         except TimeLimitExceeded:  # said when such a tag comes
             return iter(())
-        if place is None:
-            return iter(())
-        new_tags = ((way, tag if way.retag is None else way.retag(tag)) for way in place.ways)
-        return (Step(place, tag, way, is_filtered, new_tag) for way, new_tag in new_tags if new_tag is not None)
 
-    def _first(self, router: str, tag: str) -> tuple[Place | None, bool]:
-        """Return the match that takes a tag, and whether filters run before it."""
+    def _taken(self, router: str, tag: str) -> Iterator[Step]:
+        """Yield the ways of the match that takes a tag, and those on which filters before it let some events go."""
         is_filtered = False
         for place in self._indexes[router].candidates(tag):
             self._comparisons += 1
             if self._comparisons > MOST_COMPARISONS:
-                break
-            if place.element.name == "match":
-                if place.matches(tag):
-                    return place, is_filtered
-            elif not is_filtered:
-                is_filtered = place.matches(tag)
-        return None, is_filtered
+                return
+            is_match = place.element.name == "match"
+            if (not is_match and is_filtered and not place.ways) or not place.matches(tag):
+                continue
+            is_filtered = is_filtered or not is_match
+            for way in place.ways:
+                new_tag = tag if way.retag is None else way.retag(tag)
+                if new_tag is not None:
+                    yield Step(place, tag, way, is_filtered, new_tag)
+            if is_match:
+                return
 
     def _diagnostic(self, circle: list[Step], start: Start) -> Diagnostic | None:
         key = frozenset(id(step.place) for step in circle)
@@ -255,8 +255,8 @@ def _places(router: str, group: Iterable[Element], registry: Registry) -> Iterat
             matches = compile_pattern(element.arg)
         except InvalidPatternError:
             continue  # it is reported as what it is
-        ways = tuple(_ways(element, router, registry)) if element.name == "match" else ()
-        yield Place(router, element, matches, ways)
+        ways = _ways if element.name == "match" else _ways_of_filter
+        yield Place(router, element, matches, tuple(ways(element, router, registry)))
 
 
 def _index(places: Iterable[Place]) -> PatternIndex[Place]:
@@ -264,6 +264,13 @@ def _index(places: Iterable[Place]) -> PatternIndex[Place]:
     for place in places:
         index.add(place.element.arg, place)
     return index
+
+
+def _ways_of_filter(element: Element, router: str, registry: Registry) -> Iterator[Way]:
+    """Yield where a filter sends events that it lets go of, but behind itself."""
+    cls = registry.get("filter", element.type)
+    if cls is not None and issubclass(cls, FilterBase):
+        yield from (way if way.label else way._replace(label=router) for way in cls.ways(element))
 
 
 def _ways(element: Element, router: str, registry: Registry) -> Iterator[Way]:

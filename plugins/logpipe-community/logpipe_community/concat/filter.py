@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from logpipe import AsyncFilter, EventBatch, FilterHost, LogpipeError, Record, Time
 from logpipe.net import Seldom
 from logpipe.ruby import TimeLimitExceeded
+from logpipe.tree import Element, Way
 from logpipe_community.concat.modes import ByMetadata, Look, Place, mode_of
 from logpipe_community.concat.options import ConcatOptions
 from logpipe_community.identity import identity_of
@@ -48,6 +49,12 @@ class Concat(AsyncFilter[ConcatOptions], type="concat"):
 
     What waits goes on when it is complete, when nothing has come for `flush_interval`, and at the end.
     """
+
+    @classmethod
+    def ways(cls, element: Element) -> Iterable[Way]:
+        """Return that of what has waited for too long."""
+        label = element.get("timeout_label")
+        return () if not label else (Way(label, may_drop=True),)
 
     def __init__(self, options: ConcatOptions, host: FilterHost) -> None:
         super().__init__(options, host)

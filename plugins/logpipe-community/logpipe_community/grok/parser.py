@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from logpipe import Host, InvalidSetting, Options, Parsed, Parser, Record, Time, param, section
 from logpipe.codec import (
@@ -88,7 +88,7 @@ class GrokOptions(ParseOptions):
 class GrokParser(Parser[GrokOptions], type="grok"):
     """Makes a record of each line by the first pattern that matches it; of any other line, the field `message`."""
 
-    compat_flat = (
+    compat_flat: ClassVar[tuple[str, ...]] = (
         "grok",
         "grok_pattern",
         "custom_pattern_path",
