@@ -43,7 +43,7 @@ ELSEWHERE: Final = {
         for kind, names in {
             "filter": "add_insert_ids concat de_dot dedot detect_exceptions flatten_hash parse_json_field sampling"
             " sampling_filter throttle",
-            "output": "detect_exceptions fork record_reformer route",
+            "output": "detect_exceptions forest fork record_reformer route",
             "parser": "grok kubernetes logfmt multi_format multiline_grok multiline_kubernetes",
         }.items()
         for name in names.split()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
+from logpipe.config.diagnostic import Report
+from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, LineBatch, Receipt, Record, Time
@@ -364,6 +366,12 @@ class OutputHost(InputHost, Protocol):
 
         Raises:
             PermanentError: a value holds a path component that would leave the folder (`..`, a NUL).
+        """
+
+    def configured(self, section: Element, report: Report) -> PluginConf | None:
+        """Read the section of an output that the plugin itself has made, for `outlet`; it is changed.
+
+        None where it cannot be used; `report` is given the reasons, and warnings.
         """
 
     def outlet(self, conf: PluginConf) -> Outlet:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from logpipe.config.compat import convert
 from logpipe.config.diagnostic import ConfigError, Diagnostic
-from logpipe.config.element import Element
-from logpipe.config.options import Options, PluginConf
+from logpipe.config.options import Options
 from logpipe.engine.accounting import DROPPED, MADE
 from logpipe.event import EventBatch, Receipt, Record
 from logpipe.plugin import AsyncFilter, Filter, Formatter, Input, Output, Parser, Plugin
 from logpipe.registry import Registry
-from logpipe.testing.fake_host import FakeHost
+from logpipe.testing.fake_host import FakeHost, found_by
 from logpipe.testing.pipeline import parse
 
 
@@ -31,13 +30,7 @@ def configure(cls: type[Plugin[Any]], conf: str = "", *, section: str = "") -> O
     registry = Registry()
     convert(element, cls.compat, keep=cls.compat_kept, own=cls.compat_own, of_parser=registry.flat_of_parser)
 
-    def find(kind: str, type_name: str, nested: Element, report: Callable[[Diagnostic], None]) -> PluginConf | None:
-        nested_cls = registry.find(kind, type_name)
-        convert(nested, nested_cls.compat, report=report)
-        options = nested_cls.options_class.read(nested, report, find=find)
-        return PluginConf(kind, type_name, nested_cls, options, nested)
-
-    options = cls.options_class.read(element, found.append, find=find)
+    options = cls.options_class.read(element, found.append, find=found_by(registry))
     if any(diagnostic.severity == "error" for diagnostic in found):
         raise ConfigError(found)
     return options
@@ -98,7 +91,7 @@ def _check_traits(cls: type[Plugin[Any]]) -> None:
         for section in cls.protected_by:
             assert section in settings, f"{name} is protected_by <{section}>, which it does not have"
     if issubclass(cls, Output) and cls.passes_to in {"store", "stores"}:
-        nested = any(setting.plugin_kind == "output" for setting in settings.values())
+        nested = any(setting.plugin_kind == "output" or setting.role == "raw" for setting in settings.values())
         assert nested, f"{name} passes to {cls.passes_to}, and has no section of outputs"
     if issubclass(cls, Output) and cls.takes_any_chunk:
         assert cls.is_buffered(), f"{name} takes_any_chunk, and has no write"

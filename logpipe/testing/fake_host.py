@@ -8,13 +8,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from logpipe.config.options import PluginConf
+from logpipe.config.compat import convert
+from logpipe.config.diagnostic import Report
+from logpipe.config.element import Element
+from logpipe.config.options import FindPlugin, PluginConf
 from logpipe.engine.accounting import DROPPED, MADE
 from logpipe.engine.running.ledger import Ledger
 from logpipe.event import EventBatch, Receipt, Record, Time
 from logpipe.metrics import Measurement, Metrics
 from logpipe.plugin import Chunk, Clock, Files, Formatter, Monitor, Outlet, Parser, PluginState
 from logpipe.plugin.discovery import ServiceDiscovery
+from logpipe.registry import Registry
 from logpipe.sockets.address import Address
 from logpipe.sockets.endpoint import Endpoint, Endpoints
 from logpipe.testing.clock import ManualClock
@@ -139,6 +143,10 @@ class FakeHost:
         discovery: ServiceDiscovery[Any] = conf.plugin_class(conf.options, self)
         return discovery
 
+    def configured(self, section: Element, report: Report) -> PluginConf | None:
+        """Read the section of an output."""
+        return found_by(Registry())("output", section.type, section, report)
+
     def outlet(self, conf: PluginConf) -> Outlet:
         """Return a collector."""
         del conf
@@ -154,3 +162,14 @@ class FakeHost:
     def chunk_keys(self) -> tuple[str, ...]:
         """No chunk keys."""
         return ()
+
+
+def found_by(registry: Registry) -> FindPlugin:
+    """Return what reads nested sections of installed plugins."""
+
+    def find(kind: str, type_name: str, nested: Element, report: Report) -> PluginConf | None:
+        cls = registry.find(kind, type_name)
+        convert(nested, cls.compat, report=report)
+        return PluginConf(kind, type_name, cls, cls.options_class.read(nested, report, find=find), nested)
+
+    return find

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from logpipe.config.buffer_options import BufferOptions
 from logpipe.config.conversion import converter
 from logpipe.config.declare import InvalidSetting, describe
-from logpipe.config.diagnostic import error
+from logpipe.config.diagnostic import Report, error
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
 from logpipe.engine.accounting import EMITS, MISSING, TAKEN, UNNAMED, Edge, Passing, Taker, passing
@@ -107,6 +107,10 @@ class OutletBuilder:
         """Build the output of a `<match>`."""
         conf = self._plugins.configured("output", element)
         return None if conf is None else self._guarded(conf, self._plugins.host(conf, router, OutputPluginHost, self))
+
+    def configured(self, section: Element, report: Report) -> PluginConf | None:
+        """Read the section of an output that another has made."""
+        return self._plugins.find("output", section.type, section, report)
 
     def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
         """Build the output of a `<store>`, and say how links call it.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from logpipe.config.declare import InvalidSetting
+from logpipe.config.diagnostic import Report
 from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
 from logpipe.engine.accounting import ERRORS, Edges, Taker
@@ -51,6 +52,9 @@ class PartBuilder(Protocol):
 
     def nested_outlet(self, conf: PluginConf, parent: PluginHost) -> tuple[Taker, str]:
         """Build a `<store>`'s output with its buffer, and say how links call it."""
+
+    def configured(self, section: Element, report: Report) -> PluginConf | None:
+        """Read the section of an output."""
 
     def router(self, label: str) -> Router | None:
         """Return a label's router, None where there is no such label."""

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from logpipe.config.declare import InvalidSetting
+from logpipe.config.diagnostic import Report
+from logpipe.config.element import Element
 from logpipe.config.options import PluginConf
 from logpipe.engine.accounting import (
     DROPPED,
@@ -176,6 +178,10 @@ class OutputPluginHost(InputPluginHost):
         """Take note of what has become of events, of an output that passes on what it takes."""
         if self.passes_to and (mine := passing_of(self)) is not None:
             mine.left -= count
+
+    def configured(self, section: Element, report: Report) -> PluginConf | None:
+        """Read the section of an output that the plugin has made."""
+        return self._builder.configured(section, report)
 
     def outlet(self, conf: PluginConf) -> Outlet:
         """Build the output of a `<store>` section."""
