@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from logpipe.config.conversion import Seconds, Size
+from tests.fuzz import community
 from tests.fuzz.hostile import FIELDS
 from tests.fuzz.place import BROKERS, FORWARD_PORT, Place
 
@@ -203,6 +204,7 @@ CHOICES: Final[Mapping[str, Choose]] = {
     "buffer *.path_suffix": one_of(".log", ".buf"),
     "buffer *.path": lambda place: place.new_folder("buffer"),
     "buffer *.decompression_size_limit": one_of("256m"),
+    **community.CHOICES,
 }  # fmt: skip
 """Patterns of `kind type.setting`, sections between dots; the first that fits."""
 
@@ -234,6 +236,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "output file.buffer*": "is the buffer's",
     "buffer *.disable_chunk_backup": _LOSES,
     "buffer *.retry_forever": "keeps what a fault refuses for ever, as no limit does",
+    **community.LEFT_OUT,
 }
 """What is not tried here, and why."""
 
@@ -267,6 +270,7 @@ ALWAYS: Final = frozenset(
         "output kafka.brokers", "output kafka2.brokers", "output kafka_buffered.brokers", "output rdkafka.brokers",
         "output rdkafka2.brokers", "output kafka.default_topic", "output kafka_buffered.default_topic",
         "output rdkafka.default_topic", "output kafka2.default_topic", "output rdkafka2.default_topic",
+        *community.ALWAYS,
     }
 )  # fmt: skip
 """Settings that every use of the stage has."""

@@ -12,8 +12,8 @@ _MARK: Final = re.compile(r"zq\d{6}qz")
 
 
 def marks_in(text: str) -> list[str]:
-    """Return the marks in a text, in order."""
-    return _MARK.findall(text)
+    """Return the marks in a text, each once, in order: several where a record was made of several."""
+    return list(dict.fromkeys(_MARK.findall(text)))
 
 
 class TapOptions(Options):
@@ -38,9 +38,9 @@ class Tap(Filter[TapOptions], type="fuzz_tap"):
     def process(self, batch: EventBatch) -> EventBatch:
         """Note and pass on; a parser may have put the mark elsewhere than in `id`, which no filter here removes."""
         for record in batch.records:
-            marks = marks_in(repr(record))[:1]
+            marks = marks_in(repr(record))
             self._marks.update(marks)
             self.fields.update(((self.options.name, mark), (record.get("k"), record.get("a"))) for mark in marks)
             if marks and "id" not in record:
-                record["id"] = marks[0]
+                record["id"] = " ".join(marks)
         return batch
