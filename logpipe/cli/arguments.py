@@ -5,18 +5,35 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from logpipe.cli import COMMANDS
 
 if TYPE_CHECKING:
+    from logpipe.config.diagnostic import Diagnostic
+    from logpipe.registry import Registry
     from logpipe.supervisor import Settings
 
 
+_SHORTENED: Final = frozenset({"--config"})
+"""Flags that go before others which begin alike: in 0.12 there were none."""
+
+
 class Parser(argparse.ArgumentParser):
-    """Reports an unknown argument with the nearest known one."""
+    """Reports an unknown argument with the nearest known one; takes abbreviated flags, as Ruby's optparse does."""
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """Return what an abbreviated flag may mean."""
+        found: list[Any] = super()._get_option_tuples(option_string)
+        names = [each[1] for each in found]
+        shortest = min(names, key=len, default="")
+        # compat: of several, optparse takes the one that all others begin with
+        wanted = next((name for name in names if name in _SHORTENED), shortest)
+        is_clear = wanted in _SHORTENED or all(name.startswith(shortest) for name in names)
+        return [each for each in found if each[1] == wanted] if is_clear else found
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Return the parsed arguments; an invalid one ends the program with a message."""
@@ -72,6 +89,19 @@ def plugin_dirs(given: Sequence[str]) -> tuple[Path, ...]:
     default = os.environ.get("FLUENT_PLUGIN") or "/etc/fluent/plugin"
     folders = [*([default] if Path(default).is_dir() else []), *given]
     return tuple(Path(folder) for folder in folders)
+
+
+def registry_from(program: str, given: argparse.Namespace) -> tuple[Registry, bool]:
+    """Return what the arguments of `add_plugin_options` give, and whether all of it can be used; else it is printed."""
+    from logpipe.supervisor import Settings, registry_of
+
+    found: list[Diagnostic] = []
+    folders = plugin_dirs(given.plugin)
+    settings = Settings(Path(), plugin_dirs=folders, load_path=tuple(given.load_path), require=tuple(given.require))
+    registry = registry_of(settings, found.append)
+    for diagnostic in found:
+        print(f"{program}: {diagnostic.message} ({diagnostic.hint})", file=sys.stderr)
+    return registry, not found
 
 
 def settings_from(path: str | Path, given: argparse.Namespace) -> Settings:

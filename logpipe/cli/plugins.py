@@ -6,24 +6,20 @@ import argparse
 import sys
 
 from logpipe.cli import COMMANDS
-from logpipe.cli.arguments import Parser, add_plugin_folders, plugin_dirs
+from logpipe.cli.arguments import Parser, add_plugin_options, registry_from
 from logpipe.config.reference import sections
-from logpipe.registry import KINDS, Registry, UnknownPluginError
+from logpipe.registry import KINDS, UnknownPluginError
 
 
 def main(program: str, arguments: list[str]) -> int:
     """List one plugin a line: kind, type, origin; 1 where a plugin file cannot be used."""
     parser = Parser(prog=program, description=COMMANDS["plugins"], allow_abbrev=False)
-    add_plugin_folders(parser)
-    given = parser.parse(arguments)
-
-    registry = Registry(plugin_dirs(given.plugin))
+    add_plugin_options(parser)
+    registry, is_whole = registry_from(program, parser.parse(arguments))
     for found in registry.installed():
         row = (found.kind, found.type, found.origin, found.target)
         print("  ".join(text.ljust(width) for text, width in zip(row, (9, 22, 24, 0), strict=True)).rstrip())
-    for problem in registry.broken:
-        print(f"{program}: {problem} ({problem.hint})", file=sys.stderr)
-    return 1 if registry.broken else 0
+    return 0 if is_whole else 1
 
 
 def show_settings(program: str, given: argparse.Namespace) -> int:
@@ -33,7 +29,7 @@ def show_settings(program: str, given: argparse.Namespace) -> int:
         said = f"{program}: --show-plugin-config {given.show_plugin_config}: write KIND:TYPE"
         print(f"{said}, where KIND is one of {', '.join(KINDS)}", file=sys.stderr)
         return 2
-    registry = Registry(plugin_dirs(given.plugin))
+    registry, is_whole = registry_from(program, given)
     try:
         cls = registry.find(kind, name)
     except UnknownPluginError as problem:
@@ -47,4 +43,4 @@ def show_settings(program: str, given: argparse.Namespace) -> int:
         for row in rows:
             default = row.default.strip("`") or "nil"
             print(f"{row.name}: {row.type}: ({default}) # {row.doc}")
-    return 0
+    return 0 if is_whole else 1

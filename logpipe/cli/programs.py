@@ -1,8 +1,9 @@
 """Fluentd's programs, flags and signals beside ours: `docs/reference/programs.tsv` lists the former.
 
-Each line of the list has a program (`program` and `signal` for these themselves), a name, versions (1, 0.12), what it
-does in Fluentd and a note, between tabs. A name is a flag with its short form, as in `-s, --setup`, or a word that the
-program takes. A note is empty, `no effect: REASON`, `refused: REASON`, `absent: REASON` or `other: DIFFERENCE`.
+Each line of the list has a program (`program`, `signal` and `rpc` for these themselves), a name, versions (1, 0.12),
+what it does in Fluentd and a note, between tabs. A name is a flag with its short form, as in `-s, --setup`, or a word
+that the program takes. A note is empty, `no effect: REASON`, `refused: REASON`, `absent: REASON` or
+`other: DIFFERENCE`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple
 
 from logpipe.cli import COMMANDS, COMPANIONS, ENGINES, run
 from logpipe.cli.arguments import Parser
+from logpipe.supervisor import rpc
 
 SIGNALS: Final = {
     "TERM": "stops gracefully: what is on its way is delivered; a second one stops at once",
@@ -26,6 +28,11 @@ SIGNALS: Final = {
     "CONT": "writes buffers and tasks to the log",
 }
 """What each signal does here; all others do nothing."""
+
+_DUMPS: Final = {
+    rpc.DUMP: "writes the configuration in use to the log, secrets masked",
+    rpc.GET_DUMP: "answers with the configuration in use, secrets masked, with enable_get_dump",
+}
 
 _NOTES: Final = ("no effect: ", "refused: ", "absent: ", "other: ")
 
@@ -82,6 +89,9 @@ def _here(line: Line) -> str | None:
     """Return what ours says of itself; None where there is none."""
     if line.program == "signal":
         return SIGNALS.get(line.name)
+    if line.program == "rpc":
+        names = [number.name.removeprefix("SIG") for number in rpc.SIGNALS.get(line.name, ())]
+        return ", then ".join(names) or _DUMPS.get(line.name)
     if line.program == "program":
         return "runs a configuration" if line.name in ENGINES else _purpose(line.name)
     words = {word.split("=")[0].split()[0] for word in line.name.split(", ")}
@@ -119,15 +129,17 @@ def page(compared: Iterable[Compared]) -> str:
     """Return the page that shows the comparison."""
     lines = [
         "# Fluentd's programs and ours\n",
-        "Every program that comes with Fluentd 1.19.3 and 0.12, its flags, and the signals; settings are in "
-        "[fluentd.md](fluentd.md). *Other* does something else, for the reason given. What `logpipe companions "
-        "install` makes links for is in [companions.md](../companions.md).\n",
+        "Every program that comes with Fluentd 1.19.3 and 0.12, its flags, the signals and the commands over HTTP; "
+        "settings are in [fluentd.md](fluentd.md). *Other* does something else, for the reason given. What `logpipe "
+        "companions install` makes links for is in [companions.md](../companions.md).\n",
     ]
     before = ""
     for each in compared:
         line = each.line
         if line.program != before:
-            title = {"program": "Programs", "signal": "Signals"}.get(line.program, f"`{line.program}`")
+            title = {"program": "Programs", "signal": "Signals", "rpc": "Paths of `rpc_endpoint`"}.get(
+                line.program, f"`{line.program}`"
+            )
             lines += ([""] if before else []) + [
                 f"## {title}\n",
                 "| | fluentd | there | here | |",

@@ -117,7 +117,6 @@ def run_parser(program: str) -> Parser:
         description="A log pipeline that runs Fluentd's configuration files unchanged.",
         epilog=f"commands (`{program} COMMAND --help` for more):\n{commands}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("-c", "--config", metavar="PATH", help=f"configuration file (default: $FLUENT_CONF, {', '.join(CONFIG_PATHS)})")

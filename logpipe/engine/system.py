@@ -11,9 +11,11 @@ from logpipe.config.declare import InvalidSetting, argument, param, section
 from logpipe.config.options import Options
 from logpipe.engine.logging.file import Age, rotation_age
 from logpipe.engine.logging.setup import TIME_FORMAT
+from logpipe.sockets.address import HIGHEST_PORT, Address
 
 _RUBY: Final = "it is about Ruby"
 _COUNTERS: Final = "no stage counts with a server; monitor_agent shows what each has counted"
+_ENDPOINT: Final = re.compile(r"\[?([0-9a-zA-Z:\-.]+)\]?:([0-9]+)")  # compat: rpc.rb
 _SOURCE_ONLY: Final = "it belongs to with_source_only"
 
 
@@ -123,10 +125,12 @@ class SystemOptions(Options):
     without_source: bool | None = param("Run without any <source>.", default=None)
     with_source_only: bool | None = param("Run inputs only; not there yet, and refused.", default=None)
     rpc_endpoint: str | None = param(
-        "host:port of the RPC server.", default=None, no_effect="send signals, or use monitor_agent"
+        "Address and port, 127.0.0.1:24444, of an HTTP server that takes commands: stop, flush, reload, restart. There "
+        "is no way to ask who comes.",
+        default=None,
     )
     enable_get_dump: bool | None = param(
-        "Offer the configuration by RPC.", default=None, no_effect="`logpipe config` prints it"
+        "Answer /api/config.getDump of `rpc_endpoint` with the configuration in use, secrets masked.", default=None
     )
     process_name: str | None = param("Name shown in the process list.", default=None)
     umask: int | None = param(
@@ -168,9 +172,20 @@ class SystemOptions(Options):
         """Yield what cannot run."""
         if self.workers < 1:
             yield InvalidSetting("workers must be at least 1", param="workers")
+        if self.rpc_endpoint is not None and self.rpc_address is None:
+            message = f"rpc_endpoint {self.rpc_endpoint!r} is no address with a port: write 127.0.0.1:24444"
+            yield InvalidSetting(message, param="rpc_endpoint")
         if self.with_source_only:
             message = "with_source_only has no effect yet, and without it events would be delivered: leave it out"
             yield InvalidSetting(message, param="with_source_only")
         if self.suppress_config_dump is False:
             message = "the configuration is never written to the log, where secrets may be read: use `logpipe config`"
             yield InvalidSetting(message, param="suppress_config_dump", severity="warning")
+
+    @property
+    def rpc_address(self) -> Address | None:
+        """Where commands are taken; None for nowhere."""
+        found = _ENDPOINT.fullmatch(self.rpc_endpoint or "")
+        if found is None or int(found[2]) > HIGHEST_PORT:
+            return None
+        return Address.tcp(found[1], int(found[2]))

@@ -6,17 +6,19 @@ import asyncio
 import errno
 import gc
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from logpipe import signals
 from logpipe.config.diagnostic import ConfigError, Diagnostic
 from logpipe.config.element import Element
+from logpipe.engine.building.explain import show
 from logpipe.engine.hosts.host import StartError
 from logpipe.engine.logging.file import LogFile, Rotation
 from logpipe.engine.logging.repeats import Repeats
@@ -27,10 +29,15 @@ from logpipe.engine.running.watchdog import Watchdog
 from logpipe.engine.system import SystemOptions
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
+from logpipe.registry import Registry
 from logpipe.sockets.kept import Sockets
+from logpipe.sockets.opening import ListenError
 from logpipe.supervisor.checking import make_graph, registry_of
 from logpipe.supervisor.daemon import Account
 from logpipe.supervisor.settings import Settings, load
+
+if TYPE_CHECKING:
+    from logpipe.supervisor.rpc import Rpc
 
 UNRECOVERABLE: Final = 2
 """A worker's exit status when a restart cannot help; fluentd's number."""
@@ -51,6 +58,8 @@ class Loaded:
     root: Element
     system: SystemOptions
     found: list[Diagnostic] = field(default_factory=list)
+    registry: Registry | None = None
+    """What its plugins are found in; None before `build`."""
 
     @classmethod
     def read(cls, settings: Settings) -> Loaded:
@@ -59,13 +68,18 @@ class Loaded:
         root = load(settings, found.append)
         return cls(root, read_system(root, lambda _diagnostic: None), found)  # building the graph reports its errors
 
+    def shown(self) -> str:
+        """Return its text, secrets masked; to be called behind `build`."""
+        assert self.registry is not None  # noqa: S101 - build has set it
+        return show(self.root, self.registry)
+
     def build(self, settings: Settings, log: logging.Logger) -> Graph:
         """Build the graph to run; its diagnostics are added to those of reading.
 
         Raises:
             ConfigError: it cannot run; the reasons are in `found`.
         """
-        registry = registry_of(settings, self.found.append, log)
+        self.registry = registry = registry_of(settings, self.found.append, log)
         if any(diagnostic.severity == "error" for diagnostic in self.found):
             raise ConfigError(self.found)
         graph = make_graph(settings, self.root, registry, self.found.append, log)
@@ -178,15 +192,39 @@ class Worker:
         """Run the graph to its end, and prepare the next one on a reload; returns why it failed."""
         graph = self._graph
         graph.world.endpoints.sockets = self._sockets
-        async with asyncio.TaskGroup() as group:
-            preparing = group.create_task(self._prepare_next(graph), name="reload")
-            try:
-                await graph.run()
-            except ExceptionGroup as failure:
-                return failure
-            finally:
-                preparing.cancel()
+        rpc = self._rpc(graph)
+        try:
+            if rpc is not None:
+                await rpc.start()
+        except ListenError as problem:
+            return ExceptionGroup("rpc_endpoint", [StartError(f"<system> rpc_endpoint: {problem}")])
+        try:
+            async with asyncio.TaskGroup() as group:
+                preparing = group.create_task(self._prepare_next(graph), name="reload")
+                try:
+                    await graph.run()
+                except ExceptionGroup as failure:
+                    return failure
+                finally:
+                    preparing.cancel()
+        finally:
+            if rpc is not None:
+                await rpc.stop()
         return None
+
+    def _rpc(self, graph: Graph) -> Rpc | None:
+        """Return what takes commands for a graph; None where there is no `rpc_endpoint`."""
+        if graph.rpc is None:
+            return None
+        from logpipe.supervisor.rpc import Rpc  # noqa: PLC0415 - few configurations need it
+
+        return Rpc(
+            graph.rpc,
+            log=self._log,
+            dump=self._loaded.shown,
+            offers_dump=bool(self._loaded.system.enable_get_dump),
+            pid=os.getpid() if self._settings.worker_id is None else None,
+        )
 
     async def _prepare_next(self, graph: Graph) -> None:
         """Wait for a reload, build the next graph beside the running one, and stop that one if the build succeeds."""

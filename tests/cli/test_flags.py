@@ -72,8 +72,6 @@ def test_a_setting_of_system_is_checked(conf: Path, text: str, said: str) -> Non
 
 
 NO_EFFECT_YET = (
-    "rpc_endpoint 127.0.0.1:24444",
-    "enable_get_dump true",
     "enable_jit true",
     "enable_msgpack_time_support true",
 )
@@ -221,3 +219,28 @@ def test_a_process_has_its_name(tmp_path: Path, conf: Path) -> None:
 
 def title(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "expected"),
+    [
+        (["--conf", "a"], "config", "a"),  # of three, the one that 0.12 had
+        (["--log-rotate-a=7"], "log_rotate_age", "7"),
+        (["--lo", "a"], "log", "a"),  # all others begin with it
+        (["--worker", "2"], "workers", "2"),
+        (["--dae=a"], "daemon", "a"),
+        (["--under", "3"], "under_supervisor", 3),
+    ],
+)
+def test_an_abbreviated_flag(given: list[str], name: str, expected: object) -> None:
+    """Is taken where it is clear which one is meant, as Ruby's optparse does."""
+    assert getattr(run.run_parser("fluentd").parse(given), name) == expected
+
+
+@pytest.mark.parametrize("flag", ["--use", "--with", "--log-rotate", "--conf-x"])
+def test_an_unclear_flag(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is an error, as one that is none."""
+    with pytest.raises(SystemExit) as ended:
+        run.run_parser("fluentd").parse([flag])
+    assert ended.value.code == 2
+    assert flag in capsys.readouterr().err

@@ -53,6 +53,8 @@ def test_a_plugin_file_imports_its_neighbour(tmp_path: Path, conf: Path) -> None
     flags = ("-p", str(folder), "-I", str(library), "-r", "elsewhere")
     assert logpipe("-c", str(conf), "--dry-run", *flags).returncode == 0
     assert logpipe("check", str(conf), *flags).returncode == 0
+    shown = logpipe("--show-plugin-config=filter:named", *flags)
+    assert shown.stdout.startswith("Show config for filter:named\n"), shown.stderr
     missing = logpipe("-c", str(conf), "--dry-run", "-p", str(folder), "-r", "elsewhere")
     assert missing.returncode == 1
     assert "-r elsewhere: ModuleNotFoundError: No module named 'elsewhere'" in missing.stderr

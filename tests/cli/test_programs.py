@@ -11,6 +11,7 @@ import pytest
 from logpipe import signals
 from logpipe.cli import COMPANIONS, ENGINES
 from logpipe.cli.programs import SIGNALS, Line, compare, read_lines
+from logpipe.supervisor import rpc
 
 LIST: Final = Path(__file__).parents[2] / "docs" / "reference" / "programs.tsv"
 
@@ -36,6 +37,12 @@ def test_signals_are_those_that_are_handled() -> None:
     assert {signal.Signals[f"SIG{name}"] for name in SIGNALS} == signals.ALL - {signal.SIGCHLD}
 
 
+def test_every_path_of_rpc_endpoint_is_listed() -> None:
+    """Those that are served."""
+    listed = {line.name for line in read_lines(LIST.read_text("utf-8")) if line.program == "rpc"}
+    assert listed == {*rpc.SIGNALS, rpc.DUMP, rpc.GET_DUMP}
+
+
 @pytest.mark.parametrize(
     ("line", "status"),
     [
@@ -50,6 +57,8 @@ def test_signals_are_those_that_are_handled() -> None:
         (("fluent-ctl", "explode", ""), "unknown"),
         (("program", "fluent-dog", ""), "unknown"),
         (("signal", "TSTP", ""), "unknown"),
+        (("rpc", "/api/config.dump", ""), "yes"),
+        (("rpc", "/api/config.forget", ""), "unknown"),
     ],
 )
 def test_statuses(line: tuple[str, str, str], status: str) -> None:

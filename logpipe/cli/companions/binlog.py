@@ -51,10 +51,10 @@ def main(program: str, arguments: list[str]) -> int:
 
 def parser(program: str) -> Parser:
     """Return the parser of its arguments."""
-    made = Parser(prog=program, description=COMMANDS["binlog"], allow_abbrev=False)
+    made = Parser(prog=program, description=COMMANDS["binlog"])
     commands = made.add_subparsers(dest="command", required=True, parser_class=Parser)
     for name, purpose in (("cat", "print all events"), ("head", "print the first events")):
-        command = commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
+        command = commands.add_parser(name, help=purpose, description=purpose)
         command.add_argument("file", help="a chunk file of fluentd's")
         command.add_argument("-f", "--format", default="out_file", metavar="TYPE", help="formatter (default: out_file)")
         command.add_argument("-e", action="append", default=[], metavar="KEY=VALUE", help="setting of the formatter")
@@ -63,7 +63,7 @@ def parser(program: str) -> Parser:
         else:
             command.set_defaults(n=None)
         add_plugin_folders(command)
-    formats = commands.add_parser("formats", help="list the formatters", allow_abbrev=False)
+    formats = commands.add_parser("formats", help="list the formatters")
     add_plugin_folders(formats)
     return made
 

@@ -53,7 +53,7 @@ def main(program: str, arguments: list[str]) -> int:
 
 def parser(program: str) -> Parser:
     """Return the parser of its arguments."""
-    made = Parser(prog=program, description=COMMANDS["ca"], allow_abbrev=False)
+    made = Parser(prog=program, description=COMMANDS["ca"])
     add = made.add_argument
     add("folder", metavar="DIR", help="folder to write ca_key.pem and ca_cert.pem to")
     add("passphrase", metavar="PRIVATE_KEY_PASSPHRASE", help="passphrase of the key")

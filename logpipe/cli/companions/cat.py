@@ -70,7 +70,7 @@ def _send_all(sender: Sender, given: argparse.Namespace) -> Exception | None:
 
 def parser(program: str) -> Parser:
     """Return the parser of its arguments."""
-    made = Parser(prog=program, description=COMMANDS["cat"], allow_abbrev=False, add_help=False)
+    made = Parser(prog=program, description=COMMANDS["cat"], add_help=False)
     add = made.add_argument
     add("tag", help="tag of the events")
     add("-p", "--port", type=int, default=24224, help="port (default: 24224)")

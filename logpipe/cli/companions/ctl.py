@@ -39,7 +39,7 @@ def main(program: str, arguments: list[str]) -> int:
 
 def parser(program: str) -> Parser:
     """Return the parser of its arguments."""
-    made = Parser(prog=program, description=COMMANDS["ctl"], allow_abbrev=False)
+    made = Parser(prog=program, description=COMMANDS["ctl"])
     made.add_argument("command", choices=SIGNALS, help="; ".join(f"{name}: {SIGNALS[name].name}" for name in SIGNALS))
     made.add_argument("pid", help="the process id, or the file of -d that has it")
     return made

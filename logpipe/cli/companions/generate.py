@@ -43,7 +43,7 @@ def main(program: str, arguments: list[str]) -> int:
 
 def parser(program: str) -> Parser:
     """Return the parser of its arguments."""
-    made = Parser(prog=program, description=COMMANDS["generate"], allow_abbrev=False)
+    made = Parser(prog=program, description=COMMANDS["generate"])
     add = made.add_argument
     add("kind", choices=[*KINDS, "storage"], metavar="TYPE", help=f"one of {', '.join(KINDS)}")
     add("name", type=_name, metavar="NAME", help="the plugin's @type")

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from logpipe.cli import COMMANDS
-from logpipe.cli.arguments import Parser, add_plugin_options, plugin_dirs
-from logpipe.config.diagnostic import Diagnostic
+from logpipe.cli.arguments import Parser, add_plugin_options, registry_from
 from logpipe.config.options import PluginClass
 from logpipe.config.reference import document_of, page, sections
 from logpipe.registry import KINDS, UnknownPluginError
-from logpipe.supervisor import Settings, registry_of
 
 FORMATS: Final = ("markdown", "txt", "json")
 
@@ -25,13 +22,7 @@ def main(program: str, arguments: list[str]) -> int:
     if given.kind == "storage":
         print(f"{program}: <storage> is no plugin here: its settings are those of `local`", file=sys.stderr)
         return 1
-    found: list[Diagnostic] = []
-    settings = Settings(
-        Path(), plugin_dirs=plugin_dirs(given.plugin), load_path=tuple(given.load_path), require=tuple(given.require)
-    )
-    registry = registry_of(settings, found.append)
-    for diagnostic in found:
-        print(f"{program}: {diagnostic.message}", file=sys.stderr)
+    registry, is_whole = registry_from(program, given)
     try:
         cls = registry.find(given.kind, given.name)
     except UnknownPluginError as problem:
@@ -39,12 +30,12 @@ def main(program: str, arguments: list[str]) -> int:
         return 1
     write = {"markdown": _markdown, "txt": _text, "json": _json}[given.format]
     print("\n".join(write(cls, is_compact=given.compact)))
-    return 1 if found else 0
+    return 0 if is_whole else 1
 
 
 def parser(program: str) -> Parser:
     """Return the parser of its arguments."""
-    made = Parser(prog=program, description=COMMANDS["settings"], allow_abbrev=False)
+    made = Parser(prog=program, description=COMMANDS["settings"])
     add = made.add_argument
     add("kind", choices=[*KINDS, "storage"], metavar="TYPE", help=f"one of {', '.join(KINDS)}")
     add("name", metavar="NAME", help="the plugin's @type")

@@ -34,6 +34,7 @@ from logpipe.event import EventBatch
 from logpipe.plugin import Clock, Files, Input
 from logpipe.plugin.failures import failure_of
 from logpipe.registry import Registry
+from logpipe.sockets.endpoint import Endpoint
 
 FIRST_BACK_OFF: Final = 1.0
 LONGEST_BACK_OFF: Final = 60.0
@@ -49,7 +50,9 @@ TODAY: Final = "1"
 class Graph:
     """A built configuration. `run` starts it, and stops it after `request_stop`."""
 
-    def __init__(self, builder: Builder, system: SystemOptions, left_behind: LeftBehind | None) -> None:
+    def __init__(
+        self, builder: Builder, system: SystemOptions, left_behind: LeftBehind | None, rpc: Endpoint | None
+    ) -> None:
         self.world = builder.world
         self.stages = builder.stages
         self.routers = builder.routers
@@ -57,6 +60,8 @@ class Graph:
         self.outlets_by_id = builder.outlets.by_id
         self.rewrites = builder.rewrites
         self.started: asyncio.Event = asyncio.Event()
+        self.rpc = rpc
+        """Where whoever runs the graph takes commands; None for nowhere."""
         self.command_line: Mapping[str, Any] = {}
         """What it says about the program's files, by fluentd's names, for the monitor."""
         self.world.monitor = GraphMonitor(self, system)
@@ -133,12 +138,14 @@ class Graph:
         builder = Builder(
             registry, world, collect, log=log, strict=strict, compat=compat, in_memory=in_memory, replace=replace
         )
+        commands = system.rpc_address if worker_id == 0 else None
+        rpc = None if commands is None else world.endpoints.declare(commands, "<system> rpc_endpoint")
         builder.build(root, with_sources=with_sources and not system.without_source)
         if errors:
             raise ConfigError(errors)
         is_looked_after = config_path is not None and not in_memory
         left_behind = LeftBehind(base / "backup", world, registry, log) if is_looked_after else None
-        return cls(builder, system, left_behind)
+        return cls(builder, system, left_behind, rpc)
 
     def ledger(self) -> Ledger:
         """Return where every byte and every event of this run went so far; of a stopped graph, for good."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from logpipe.config.declare import describe
@@ -13,11 +13,14 @@ from logpipe.config.element import Element, Param
 from logpipe.config.secrets import masked_urls
 from logpipe.engine.building.lint.lookup import input_class
 from logpipe.engine.secrets import options_classes, secret_finder
+from logpipe.engine.system import SystemOptions
 from logpipe.registry import Registry
 
+_COMMANDS: Final = "anybody who reaches it can stop and reload everything, and read the settings with enable_get_dump"
 
-def lint_listeners(elements: Iterable[Element], registry: Registry, report: Report) -> None:
-    """Report the sources that are open to the world."""
+
+def lint_listeners(elements: Sequence[Element], registry: Registry, report: Report) -> None:
+    """Report the sources, and the server of commands, that are open to the world."""
     for element in elements:
         cls = input_class(element, registry) if element.name == "source" else None
         if cls is None or not cls.listens or any(map(_protects, element.sections(*cls.protected_by))):
@@ -35,6 +38,13 @@ def lint_listeners(elements: Iterable[Element], registry: Registry, report: Repo
         hint = "write bind 127.0.0.1 if it serves this machine alone"
         advice = next((f", else add {written}" for written in cls.protected_by.values()), "")
         report(warning("open-listener", message, place, hint + advice))
+    for element in elements:
+        if element.name == "system" and (param := element.params.get("rpc_endpoint")) is not None:
+            address = SystemOptions.read(element, lambda _diagnostic: None).rpc_address
+            if address is not None and not _is_local(address.host):
+                message = f"<system> rpc_endpoint listens at {address} without protection: {_COMMANDS}"
+                hint = f"write rpc_endpoint 127.0.0.1:{address.port}"
+                report(warning("open-listener", message, param.value_position, hint))
 
 
 def _protects(section: Element) -> bool:
