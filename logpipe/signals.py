@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import asyncio
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-RELOADS: Final = (signal.SIGHUP, signal.SIGUSR2)
-LATER: Final = frozenset({*RELOADS, signal.SIGUSR1, signal.SIGCONT, signal.SIGQUIT})
+LATER: Final = frozenset({signal.SIGHUP, signal.SIGUSR2, signal.SIGUSR1, signal.SIGCONT, signal.SIGQUIT})
 """The signals that are blocked until a graph runs."""
 ALL: Final = LATER | frozenset({*STOPS, signal.SIGCHLD})
 _PR_SET_PDEATHSIG: Final = 1
@@ -98,6 +97,11 @@ def ignore() -> None:
     """Ignore all signals: the process is about to end."""
     for number in ALL - {signal.SIGCHLD}:
         signal.signal(number, signal.SIG_IGN)
+
+
+def hold_for_next() -> None:
+    """Block all signals until the program that takes the place of this one has its handlers: see `hold`."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ALL)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ SIGNALS: Final = {
     "QUIT": "stops at once: undelivered events stay in their source or on disk",
     "HUP": "reads the configuration again, and goes on as before if it has errors",
     "USR1": "queues all that is staged, and opens the log's file again",
-    "USR2": "as HUP",
+    "USR2": "the program takes its own place, if it and the configuration are good: a restart that refuses nobody",
     "CONT": "writes buffers and tasks to the log",
 }
 """What each signal does here; all others do nothing."""

@@ -7,9 +7,10 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from logpipe.net.accepting import has_unread
+from logpipe.sockets.handed import duplicate
 
 READ_AHEAD: Final = 65536
 """Bytes of a connection that are read before its stage takes them, and once more on top."""
@@ -17,6 +18,14 @@ READ_AHEAD: Final = 65536
 
 class IdleError(ConnectionError):
     """A peer has sent nothing for longer than it may, or takes nothing."""
+
+
+class Rest(Protocol):
+    """What a stage keeps of a connection that it lets go of."""
+
+    def unread(self) -> bytes | None:
+        """Return what has come of a message that is not whole, to be read anew; None where that does not do."""
+        ...
 
 
 class Connection:
@@ -32,7 +41,7 @@ class Connection:
         self._reading: asyncio.Timeout | None = None
         self.is_let_go = False
         """Whether its stage has let go of it."""
-        self.rest: object = None
+        self.rest: Rest | None = None
         """What the stage before has kept of it, and the next one needs."""
 
     @property
@@ -154,6 +163,24 @@ class Connection:
         protocol.go_on()
         return is_open
 
+    def hand_over(self) -> tuple[socket.socket | None, bytes]:
+        """Let go of it for good, for another program; returns a descriptor of it, if it may have one, and what waits.
+
+        It may not with TLS, nor while something is to be sent or the stage's state says so.
+        """
+        transport = self._writer.transport
+        protocol = transport.get_protocol()
+        unread = b"" if self.rest is None else self.rest.unread()
+        is_plain = transport.get_extra_info("ssl_object") is None
+        if unread is None or not is_plain or transport.get_write_buffer_size() or transport.is_closing():
+            return None, b""
+        if not isinstance(protocol, ConnectionProtocol) or protocol.has_ended:
+            return None, b""
+        sock = duplicate(transport.get_extra_info("socket"))
+        transport.abort()
+        read = bytes(self._reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001 - it has no other way
+        return sock, unread + read + protocol.waiting
+
     def close(self) -> None:
         """Send what was written, and close; the peer has as long as it may be idle to take it."""
         transport = self._writer.transport
@@ -185,6 +212,8 @@ class ConnectionProtocol(asyncio.StreamReaderProtocol):
         self.is_quiet = False
         """Whether what comes is not read any more."""
         self._transport_in: asyncio.ReadTransport | None = None
+        self.begin = b""
+        """What has come before there was this object."""
         self._waiting: bytearray | None = None
         """What has come while nobody reads; None while somebody does."""
         self.has_ended = False
@@ -193,6 +222,13 @@ class ConnectionProtocol(asyncio.StreamReaderProtocol):
         """Begin."""
         self._transport_in = cast("asyncio.Transport", transport)  # uvloop's are none by their class
         super().connection_made(transport)
+        if self.begin:
+            super().data_received(self.begin)
+
+    @property
+    def waiting(self) -> bytes:
+        """What has come while nobody reads."""
+        return bytes(self._waiting or b"")
 
     def hold(self) -> None:
         """Have what comes wait in the kernel."""

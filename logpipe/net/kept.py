@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from logpipe.net.connection import Connection
+from logpipe.sockets.handed import HandedConnection
 
 
 class Kept:
@@ -18,6 +19,13 @@ class Kept:
     def __init__(self, terms: object, connections: Sequence[Connection]) -> None:
         self.terms = terms
         self.connections = connections
+
+    def hand_over(self) -> Iterator[HandedConnection]:
+        """Let go of those that another program can go on with, for good."""
+        for each in self.connections:
+            sock, waiting = each.hand_over()
+            if sock is not None:
+                yield HandedConnection(sock, waiting, repr(self.terms))
 
     async def close(self) -> None:
         """End them: nobody came."""

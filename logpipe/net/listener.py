@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 from logpipe.net.accepting import Acceptor, Log, TaskStarter
@@ -15,6 +16,7 @@ from logpipe.net.limits import Limits
 from logpipe.net.tls import Contexts
 from logpipe.net.transport import TransportOptions
 from logpipe.sockets.endpoint import Endpoint
+from logpipe.sockets.handed import Handed
 
 Serve: TypeAlias = Callable[[Connection], Awaitable[None]]
 """Serves a connection to its end; it is closed behind it. A ConnectionError is the peer's, and said at level debug."""
@@ -89,6 +91,8 @@ class Listener:
     async def _go_on(self) -> int:
         """Serve the connections that were left here; returns how many there are."""
         found = self._endpoint.found()
+        if isinstance(found, Handed):
+            return await self._adopt(found)
         if not isinstance(found, Kept) or found.terms != self._terms:
             if found is not None:
                 await found.close()
@@ -97,6 +101,15 @@ class Listener:
         for each in found.connections:
             count += each.go_on(self._acceptor_ended, self._limits.idle)
             self._start_task(self._served(each), name="connection")
+        return count
+
+    async def _adopt(self, found: Handed) -> int:
+        """Serve the connections that another program has left in this process; returns how many there are."""
+        count = 0
+        for each in found.under(repr(self._terms)):
+            with suppress(OSError):  # it has ended
+                await asyncio.get_running_loop().connect_accepted_socket(partial(self._make, each.waiting), each.sock)
+                count += 1
         return count
 
     @property
@@ -136,10 +149,12 @@ class Listener:
             self._endpoint.leave(Kept(self._terms, self._let_go))
             self._let_go = []
 
-    def _make(self) -> asyncio.BaseProtocol:
+    def _make(self, begin: bytes = b"") -> asyncio.BaseProtocol:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=READ_AHEAD, loop=loop)
-        return ConnectionProtocol(reader, self._connected, self._acceptor_ended, loop)
+        made = ConnectionProtocol(reader, self._connected, self._acceptor_ended, loop)
+        made.begin = begin
+        return made
 
     def _acceptor_ended(self) -> None:
         if self._acceptor is not None:

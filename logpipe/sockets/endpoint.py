@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from logpipe.config.declare import InvalidSetting
 from logpipe.sockets.address import Address
-from logpipe.sockets.kept import Leftover, Sockets
+from logpipe.sockets.handed import Leftover
+from logpipe.sockets.kept import Sockets
 from logpipe.sockets.opening import ListenError, names
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
-from typing import Protocol
+from typing import NamedTuple
 
 from logpipe.sockets.address import Address
+from logpipe.sockets.handed import HandedConnection, Leftover
 from logpipe.sockets.opening import Here, ListenError, Opener, open_all
 
 
-class Leftover(Protocol):
-    """What a stage leaves at an address for the one that listens there next."""
+class LeftOpen(NamedTuple):
+    """What the program that takes the place of this one finds open."""
 
-    async def close(self) -> None:
-        """End it: nobody came."""
-        ...
+    listening: list[socket.socket]
+    connections: list[tuple[Address, HandedConnection]]
 
 
 class Sockets:
@@ -28,12 +28,13 @@ class Sockets:
 
     Args:
         opener: makes sockets.
+        left: what is there already, of the program before.
     """
 
-    def __init__(self, opener: Opener | None = None) -> None:
+    def __init__(self, opener: Opener | None = None, left: Mapping[Address, Leftover] | None = None) -> None:
         self._opener = opener or Here()
         self._open: dict[Address, list[socket.socket]] = {}
-        self._left: dict[Address, Leftover] = {}
+        self._left: dict[Address, Leftover] = {**(left or {})}
         self._lock = Lock()
 
     def at(self, address: Address, wanted: Collection[Address]) -> list[socket.socket]:
@@ -101,6 +102,12 @@ class Sockets:
         for each in itertools.chain(*self._open.values()):
             each.close()
         self._open.clear()
+
+    async def leave_open(self) -> LeftOpen:
+        """Return all sockets, for the program that takes the place of this one, and connections it can go on with."""
+        connections = [(address, each) for address, left in self._left.items() for each in left.hand_over()]
+        await self._close_leftovers()
+        return LeftOpen([*self._opener.given, *itertools.chain(*self._open.values())], connections)
 
     async def _close_leftovers(self) -> None:
         left, self._left = list(self._left.values()), {}

@@ -41,6 +41,11 @@ class ListenError(LogpipeError):
 class Opener(Protocol):
     """Makes listening sockets: this process, or its supervisor for it."""
 
+    @property
+    def given(self) -> tuple[socket.socket, ...]:
+        """Those that this process was started with."""
+        ...
+
     def open(self, address: Address, place: Place) -> socket.socket:
         """Return a socket that listens at a place of the address; it belongs to the caller.
 
@@ -59,20 +64,42 @@ class Here:
 
     Args:
         given: listening sockets that whoever started the process has made.
+        is_handed: whether that was the program before, in the same process: what is not wanted of them is closed.
     """
 
-    def __init__(self, given: Iterable[socket.socket] = ()) -> None:
+    def __init__(self, given: Iterable[socket.socket] = (), *, is_handed: bool = False) -> None:
         self._given = list(given)
+        self.is_handed: Final = is_handed
+
+    @property
+    def given(self) -> tuple[socket.socket, ...]:
+        """Those that were given, and not closed."""
+        return tuple(self._given)
 
     def open(self, address: Address, place: Place) -> socket.socket:
         """Return a new socket, or a copy of one that was given."""
         for each in self._given:
             if _is_at(each, address, place):
                 return each.dup()
-        return bind(address, place)
+        try:
+            return bind(address, place)
+        except OSError:
+            in_the_way = [each for each in self._given if self.is_handed and _has_port(each, address)]
+            if not in_the_way:
+                raise
+            self._close(in_the_way)
+            return bind(address, place)
 
     def keep(self, addresses: Iterable[Address]) -> None:
-        """Do nothing: a socket that was given may be wanted again."""
+        """Close what the program before has left and nobody wants; what others gave may be wanted again."""
+        del addresses
+        if self.is_handed:
+            self._close(self._given)
+
+    def _close(self, sockets: Iterable[socket.socket]) -> None:
+        for each in tuple(sockets):
+            self._given.remove(each)
+            each.close()
 
 
 def open_all(address: Address, opener: Opener) -> list[socket.socket]:
@@ -174,6 +201,11 @@ def _is_at(sock: socket.socket, address: Address, place: Place) -> bool:
     if socket.AF_UNIX in {sock.family, family}:
         return bool(sock.family == family and own == where)
     return bool(own[1] == where[1] and (own[0] == where[0] or (own[0] == "::" and where[0] == "0.0.0.0")))  # noqa: S104
+
+
+def _has_port(sock: socket.socket, address: Address) -> bool:
+    """Return whether a socket may be in the way of an address: it has the port, at another one of the machine's."""
+    return not address.is_file and sock.family != socket.AF_UNIX and sock.getsockname()[1] == address.port
 
 
 def _reason(problem: OSError, address: Address) -> str:

@@ -42,6 +42,11 @@ class Asked:
         self._channel = channel
         self._numbers = itertools.count()
 
+    @property
+    def given(self) -> tuple[socket.socket, ...]:
+        """None: they are the supervisor's."""
+        return ()
+
     def open(self, address: Address, place: Place) -> socket.socket:
         """Return the supervisor's socket, opened if it is not yet."""
         answer, descriptors = self._ask({"open": asdict(address), "place": place})
@@ -118,20 +123,24 @@ class Share:
         for key in [each for each in self._open if each[0] not in wanted]:
             self._open.pop(key).close()
 
-    def close(self) -> None:
-        """Close all."""
-        for each in self._open.values():
-            each.close()
+    def settle(self) -> None:
+        """Close what the program before has left and no worker has asked for; to be called when all have started."""
+        self._opener.keep(())
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """All of them, with those that nobody has asked for yet."""
+        return [*self._opener.given, *self._open.values()]
 
 
-def opener(given: Iterable[socket.socket]) -> Asked | Here:
+def opener(here: Here) -> Asked | Here:
     """Return what opens the sockets of this process: its supervisor where it has one that shares them.
 
     Args:
-        given: sockets that the process was started with.
+        here: opens them in this process.
     """
     descriptor = os.environ.pop(SOCKETS_FD, "")
     if not descriptor:
-        return Here(given)
+        return here
     os.set_inheritable(int(descriptor), False)
     return Asked(socket.socket(fileno=int(descriptor)))

@@ -24,13 +24,14 @@ from logpipe.engine.running.watchdog import Watchdog
 from logpipe.engine.system import SystemOptions
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
+from logpipe.sockets.handed import left
 from logpipe.sockets.inherited import inherited
-from logpipe.sockets.kept import Sockets
-from logpipe.sockets.opening import Here
+from logpipe.sockets.kept import LeftOpen, Sockets
 from logpipe.sockets.shared import opener
 from logpipe.supervisor.checking import Checked, check, effective, registry_of, try_connecting
 from logpipe.supervisor.daemon import Account, Daemon
 from logpipe.supervisor.processes import Supervisor, report_started
+from logpipe.supervisor.restarting import reap, replace
 from logpipe.supervisor.settings import Settings, load
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE, Loaded, Worker, log_failure, set_up_log
 
@@ -51,7 +52,9 @@ def run(settings: Settings) -> int:
 
 def _run(settings: Settings) -> int:
     is_worker = settings.worker_id is not None
-    given = inherited()  # which are for this process id
+    here, connections = inherited(), left()  # which are for this process id
+    if here.is_handed:
+        reap()
     loaded = Loaded.read(settings)
     _set_umask(settings, loaded.system)
     account = None if is_worker else Account.find(settings.user, settings.group)
@@ -78,9 +81,19 @@ def _run(settings: Settings) -> int:
         _set_title(system, settings.worker_id, is_supervisor=is_supervisor)
         started: Callable[[], object] = daemon.started if daemon is not None else bool
         if graph is None:
-            return Supervisor(settings, system, log, started, Here(given)).run()
+            for each in connections.values():
+                each.drop()  # its workers cannot have them
+            supervisor = Supervisor(settings, system, log, started, here)
+            status = supervisor.run()
+            if supervisor.is_replaced:
+                return replace(settings, LeftOpen(supervisor.sockets, []), daemon, log)
+            return status
         started = partial(report_started, settings) if is_worker else started
-        return _work(settings, loaded, graph, log, started=started, sockets=Sockets(opener(given)))
+        sockets = Sockets(opener(here), connections)
+        status, left_open = _work(settings, loaded, graph, log, started=started, sockets=sockets)
+        if left_open is not None:
+            return replace(settings, left_open, daemon, log)
+        return status
 
 
 def _set_umask(settings: Settings, system: SystemOptions) -> None:
@@ -130,24 +143,27 @@ def _work(
     *,
     started: Callable[[], object],
     sockets: Sockets,
-) -> int:
-    """Run a worker here."""
+) -> tuple[int, LeftOpen | None]:
+    """Run a worker here; returns its exit status, and the sockets for the program that is to take its place, if any."""
     malloc.tune()
     log.info("starting logpipe pid=%d config=%s", os.getpid(), settings.config)
     try:
         with _runner() as runner:
             watchdog = Watchdog(runner.get_loop(), log)
             watchdog.start()
+            worker = Worker(settings, loaded, graph, log, watchdog, sockets=sockets, started=started)
             try:
-                runner.run(Worker(settings, loaded, graph, log, watchdog, sockets=sockets, started=started).run())
+                runner.run(worker.run())
             finally:
                 # the runner waits for threads, even for one that hangs; after a signal the deadline is already set
                 watchdog.end_within(float(loaded.system.shutdown_timeout) + GRACE_SECONDS)
     except ExceptionGroup as failure:
         log_failure(log, failure)
-        return 1 if settings.worker_id is None else UNRECOVERABLE
+        return 1 if settings.worker_id is None else UNRECOVERABLE, None
+    if worker.left_open is not None:
+        watchdog.stop()
     log.info("logpipe stopped")
-    return 0
+    return 0, worker.left_open
 
 
 def _runner() -> asyncio.Runner:

@@ -81,6 +81,8 @@ def _group(text: str) -> int:
         raise LogpipeError(f"--group {text}: there is no such group: `getent group` lists them") from None
 
 
+PID_FILE_FD: Final = "LOGPIPE_PID_FILE_FD"
+"""The variable with the process id, and the descriptor of its file, which the program before has left."""
 _FLUENTD: Final = (b"fluentd", b"td-agent")
 
 
@@ -99,6 +101,8 @@ class Daemon:
         self._account = account
         self._descriptor: int | None = None
         self._start_pipe: int | None = None
+        self._is_detached = False
+        """Whether the program before, in the same process, has done it."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -107,9 +111,12 @@ class Daemon:
         Raises:
             LogpipeError: another process has locked it, or it cannot be written.
         """
-        is_new = not self._path.exists()
+        self._descriptor = _left_descriptor()
+        self._is_detached = self._descriptor is not None
+        is_new = self._is_detached or not self._path.exists()
         try:
-            self._descriptor = self._locked_file()
+            if self._descriptor is None:
+                self._descriptor = self._locked_file()
         except OSError as problem:
             reason = problem.strerror or problem
             raise LogpipeError(f"-d {self._path}: {reason}: give a file in a folder that can be written to") from None
@@ -157,6 +164,8 @@ class Daemon:
 
         In the second case its status is 1.
         """
+        if self._is_detached:
+            return
         reader, self._start_pipe = os.pipe()
         sys.stdout.flush()
         if os.fork():
@@ -174,6 +183,12 @@ class Daemon:
         os.ftruncate(self._descriptor, len(line))
         if self._account is not None:
             os.fchown(self._descriptor, self._account.uid, self._account.gid)
+
+    def hand_over(self) -> dict[str, str]:
+        """Keep the file locked over an exec, and return what has to be added to the environment for that."""
+        assert self._descriptor is not None  # noqa: S101 - held was entered
+        os.set_inheritable(self._descriptor, True)
+        return {PID_FILE_FD: f"{os.getpid()} {self._descriptor}"}
 
     def started(self) -> None:
         """Leave the terminal, and make the launching command exit with 0; later calls do nothing."""
@@ -194,6 +209,14 @@ class Daemon:
             except OSError:
                 os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
+
+
+def _left_descriptor() -> int | None:
+    pid, _, descriptor = os.environ.pop(PID_FILE_FD, "").partition(" ")
+    if pid != str(os.getpid()):
+        return None
+    os.set_inheritable(int(descriptor), False)
+    return int(descriptor)
 
 
 def leave_terminal() -> None:

@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from logpipe.engine.system import SystemOptions
 from logpipe.sockets.opening import Here
 from logpipe.sockets.shared import SOCKETS_FD, Share
 from logpipe.supervisor.daemon import leave_terminal
+from logpipe.supervisor.restarting import CANNOT_START, Trial, command
 from logpipe.supervisor.settings import Settings
 from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE
 
@@ -61,7 +61,12 @@ class Supervisor:
         opener: Here,
     ) -> None:
         self._share = None if system.disable_shared_socket else Share(opener)
-        self._command = (sys.executable, "-m", "logpipe", *settings.arguments, "--under-supervisor")
+        self._settings = settings
+        self._command = (*command(settings), "--under-supervisor")
+        self._trial: Trial | None = None
+        """What checks whether the program can take its own place."""
+        self.is_replaced = False
+        """Whether it is to, now that `run` has ended."""
         self._grace = float(system.shutdown_timeout) + GRACE_SECONDS + KILL_SECONDS
         self._interval = float(system.restart_worker_interval)
         self._workers = [_Worker(number) for number in range(system.workers)]
@@ -87,6 +92,7 @@ class Supervisor:
                 self._send_sockets()
                 self._reap()
                 self._kill_late()
+                self._judge()
         return self._status
 
     def _is_active(self) -> bool:
@@ -96,7 +102,7 @@ class Supervisor:
         for worker in self._workers:
             if self._stop_by is None and worker.process is None and worker.start_at <= time.monotonic():
                 worker.began = time.monotonic()
-                command = (*self._command, str(worker.worker_id))
+                started_by = (*self._command, str(worker.worker_id))
                 reader, writer = os.pipe()
                 passed = {STARTED_FD: writer}
                 if self._share is not None:
@@ -104,7 +110,7 @@ class Supervisor:
                     passed[SOCKETS_FD] = theirs.detach()
                 environment = {**os.environ, **{name: str(number) for name, number in passed.items()}}
                 with signals.held_for_child():
-                    worker.process = subprocess.Popen(command, pass_fds=tuple(passed.values()), env=environment)  # noqa: S603 - this program, as it was started
+                    worker.process = subprocess.Popen(started_by, pass_fds=tuple(passed.values()), env=environment)  # noqa: S603 - this program, as it was started
                 for number in passed.values():
                     os.close(number)
                 worker.report = reader
@@ -121,6 +127,8 @@ class Supervisor:
                     self._starting.discard(worker.worker_id)
                     if not self._starting:
                         self._started()
+                        if self._share is not None:
+                            self._share.settle()
                 os.close(worker.report)
                 worker.report = None
 
@@ -144,15 +152,37 @@ class Supervisor:
         return max(0.0, min(starts) - time.monotonic()) if starts else None
 
     def _react(self, number: int) -> None:
-        if number == signal.SIGQUIT or (number in signals.STOPS and self._stop_by is not None):
+        if number in {*signals.STOPS, signal.SIGQUIT} and self.is_replaced:
+            self.is_replaced = False  # the workers are about to end
+        elif number == signal.SIGQUIT or (number in signals.STOPS and self._stop_by is not None):
             self._stop(signal.SIGQUIT)
         elif number in signals.STOPS:
             self._log.info("received graceful stop (%s)", signal.Signals(number).name)
             self._stop(signal.SIGTERM)
+        elif number == signal.SIGUSR2:
+            if self._stop_by is None and self._trial is None:
+                try:
+                    self._trial = Trial(self._settings, self._log)
+                except OSError as problem:
+                    self._log.error(CANNOT_START, problem)
         elif number in signals.LATER:
             if number == signal.SIGUSR1:
                 reopen(self._log)
             self._signal_all(number)
+
+    def _judge(self) -> None:
+        """Stop the workers where the program can take its own place; the sockets stay open."""
+        if self._trial is None or not self._trial.has_ended:
+            return
+        trial, self._trial = self._trial, None
+        if self._stop_by is None and trial.is_good():
+            self.is_replaced = True
+            self._stop(signal.SIGTERM)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """The listening sockets that it keeps."""
+        return [] if self._share is None else self._share.sockets
 
     def _stop(self, number: int) -> None:
         self._stop_by = self._stop_by or time.monotonic() + self._grace
@@ -240,5 +270,5 @@ def _open_signal_pipe() -> Iterator[socket.socket]:
         try:
             yield receiver
         finally:
-            signals.ignore()
+            signals.hold_for_next()  # another program may take the place of this one, which handles them
             signal.set_wakeup_fd(-1)

@@ -9,11 +9,11 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from logpipe import signals
 from logpipe.config.diagnostic import ConfigError, Diagnostic
@@ -30,11 +30,13 @@ from logpipe.engine.system import SystemOptions
 from logpipe.errors import LogpipeError
 from logpipe.plugin import Files
 from logpipe.registry import Registry
-from logpipe.sockets.kept import Sockets
+from logpipe.sockets.kept import LeftOpen, Sockets
 from logpipe.sockets.opening import ListenError
 from logpipe.supervisor.checking import make_graph, registry_of
 from logpipe.supervisor.daemon import Account
+from logpipe.supervisor.restarting import CANNOT_START, UNUSABLE, Trial
 from logpipe.supervisor.settings import Settings, load
+from logpipe.supervisor.state import log_state
 
 if TYPE_CHECKING:
     from logpipe.supervisor.rpc import Rpc
@@ -47,8 +49,6 @@ GRACE_SECONDS: Final = 5.0
 
 REST_SECONDS: Final = 1.0
 """Seconds between two reloads; signals that come faster are joined."""
-
-UNUSABLE: Final = "the configuration can't be used, the one before stays in use"
 
 
 @dataclass(slots=True)
@@ -158,6 +158,11 @@ class Worker:
         """The configuration to return to if the current one can't start."""
         self._next: tuple[Loaded, Graph] | None = None
         self._reload_asked = asyncio.Event()
+        self._restart_asked = False
+        """Whether the program is to take its own place, rather than one graph that of another."""
+        self._is_replaced = False
+        self.left_open: LeftOpen | None = None
+        """What stays open for the program that takes the place of this one; None where there is to be none."""
         self._reloaded_at = 0.0
         self._stop_requested = False
         """Whether a signal to stop has arrived; the loop may not have handled it yet."""
@@ -172,9 +177,12 @@ class Worker:
         self._handle_signals()
         try:
             await self._run_graphs()
+            if self._is_replaced and not self._ending:
+                self.left_open = await self._sockets.leave_open()
         finally:
-            await self._sockets.close()
-            signals.ignore()
+            if self.left_open is None:
+                await self._sockets.close()
+                signals.ignore()
 
     async def _run_graphs(self) -> None:
         while True:
@@ -232,14 +240,18 @@ class Worker:
         await graph.world.endpoints.settle()
         self._started()
         self._before = None
-        while self._next is None:
+        while self._next is None and not self._is_replaced:
             await self._reload_asked.wait()
             await asyncio.sleep(self._reloaded_at + REST_SECONDS - time.monotonic())
             self._reload_asked.clear()
             self._reloaded_at = time.monotonic()
-            self._log.info("reading the configuration again: %s", self._settings.config)
-            self._next = await asyncio.to_thread(self._build_next)
-            if self._next is None:
+            if self._restart_asked:
+                self._restart_asked = False
+                self._is_replaced = await asyncio.to_thread(self._can_be_replaced)
+            else:
+                self._log.info("reading the configuration again: %s", self._settings.config)
+                self._next = await asyncio.to_thread(self._build_next)
+            if self._next is None and not self._is_replaced:
                 await graph.world.endpoints.settle()
         self._log.info("the configuration is good: stopping what runs by the one before")
         self._watchdog.end_within(self._grace)
@@ -258,18 +270,42 @@ class Worker:
                     self._log.error("%s", diagnostic)
             self._log.error(UNUSABLE)
             return None
-        graph.world.endpoints.sockets = self._sockets
-        try:
-            graph.world.endpoints.open_ahead()
-        except LogpipeError as problem:
-            self._log.error("%s", problem)
-            self._log.error(UNUSABLE)
+        if not self._opens_ahead(graph):
             return None
         for diagnostic in loaded.found:
             self._log.log(diagnostic.level, "%s", diagnostic)
         if loaded.system.workers != self._loaded.system.workers:
             self._log.warning("workers is now %d: that takes a restart, not a reload", loaded.system.workers)
         return loaded, graph
+
+    def _opens_ahead(self, graph: Graph) -> bool:
+        """Open the addresses of the next graph; returns whether that was possible, with the reason logged."""
+        graph.world.endpoints.sockets = self._sockets
+        try:
+            graph.world.endpoints.open_ahead()
+        except LogpipeError as problem:
+            self._log.error("%s", problem)
+            self._log.error(UNUSABLE)
+            return False
+        return True
+
+    def _can_be_replaced(self) -> bool:
+        """Return whether the program can take its own place, with the reasons logged where not."""
+        try:
+            if not Trial(self._settings, self._log).is_good():
+                return False
+        except OSError as problem:
+            self._log.error(CANNOT_START, problem)
+            return False
+        try:
+            graph = Loaded.read(self._settings).build(self._settings, self._log)
+        except Exception:  # noqa: BLE001 - the next program has read it, which may be able to do more
+            return True
+        return self._opens_ahead(graph)
+
+    def _restart(self) -> None:
+        self._restart_asked = self._has_no_supervisor
+        self._reload_asked.set()
 
     def _switch(self, loaded: Loaded, graph: Graph) -> None:
         """Replace the graph that has ended, and set up the log of the new `<system>`."""
@@ -315,7 +351,8 @@ class Worker:
             {
                 **{number: partial(self._stop, number) for number in self._stops},
                 signal.SIGQUIT: partial(self._stop_at_once, signal.SIGQUIT),
-                **dict.fromkeys(signals.RELOADS, self._reload_asked.set),
+                signal.SIGHUP: self._reload_asked.set,
+                signal.SIGUSR2: self._restart,
                 signal.SIGUSR1: self._flush,
                 signal.SIGCONT: lambda: log_state(self._graph, self._log),
             },
@@ -362,25 +399,3 @@ def log_failure(log: logging.Logger, failure: Exception) -> None:
     for each in failure.exceptions if isinstance(failure, ExceptionGroup) else (failure,):
         is_expected = each.is_expected if isinstance(each, StartError) else isinstance(each, LogpipeError)
         log.critical("cannot run: %s", each, exc_info=None if is_expected else (each.__cause__ or each))
-
-
-def log_state(graph: Graph, log: logging.Logger) -> None:
-    """Write each output's buffer, then each task with the place it waits at, a line each."""
-    for outlet in graph.outlets:
-        staging = outlet.staging
-        log.info(
-            "state: buffer of %s: bytes=%d queued_chunks=%d is_empty=%s",
-            outlet.host.plugin_id,
-            staging.size,
-            len(staging.queue),
-            staging.is_empty,
-        )
-    for task in sorted(asyncio.all_tasks(), key=asyncio.Task.get_name):
-        log.info("state: task %s: %s", task.get_name(), " > ".join(_places(task.get_coro())))
-
-
-def _places(waiting: Any) -> Iterator[str]:
-    """Yield the functions at which a coroutine is suspended, the innermost last, with the line in each."""
-    while (frame := getattr(waiting, "cr_frame", None)) is not None:
-        yield f"{frame.f_code.co_qualname}:{frame.f_lineno}"
-        waiting = waiting.cr_await

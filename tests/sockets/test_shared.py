@@ -68,7 +68,8 @@ def test_one_that_has_gone() -> None:
             assert sock.getsockname()[1] == port
         second.keep([address])
         assert is_open(port)
-    share.close()
+    for each in share.sockets:
+        each.close()
     assert not is_open(port)
 
 

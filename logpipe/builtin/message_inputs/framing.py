@@ -44,6 +44,9 @@ class Framing(Protocol):
             BrokenFrameError: there is no way on.
         """
 
+    def unread(self) -> bytes | None:
+        """Return what it holds, which another of its kind would begin with; None within a message that is left out."""
+
 
 class Delimited:
     """Messages with a delimiter behind each.
@@ -65,6 +68,10 @@ class Delimited:
     def held(self) -> int:
         """How many bytes of an unfinished message it holds."""
         return len(self._rest)
+
+    def unread(self) -> bytes | None:
+        """Return what it holds; None within a message that is left out."""
+        return None if self._skips else bytes(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the messages that are whole now."""
@@ -111,6 +118,10 @@ class OctetCounted:
     def held(self) -> int:
         """How many bytes of an unfinished message it holds."""
         return len(self._rest)
+
+    def unread(self) -> bytes | None:
+        """Return what it holds; None within a message that is left out."""
+        return None if self._skipping else bytes(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the messages that are whole now.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol, cast
@@ -14,6 +15,7 @@ from logpipe.net.accepting import CHANCE, Log, has_unread
 from logpipe.net.http.messages import problem
 from logpipe.net.http.responses import response
 from logpipe.net.limits import HttpLimits
+from logpipe.sockets.handed import duplicate
 
 LINGER: Final = 1.0
 """Seconds in which the rest of a body that nobody wants is thrown away: closed before, the answer might be lost."""
@@ -50,7 +52,7 @@ class Owner(Protocol):
         """Note that a connection has ended."""
         ...
 
-    def rested(self) -> None:
+    def rested(self, connection: Connection) -> None:
         """Called when one waits for another request."""
         ...
 
@@ -66,6 +68,7 @@ class Connection(web.RequestHandler):
         "_timer",
         "_wakes",
         "_wire",
+        "is_at_rest",
         "is_leaving",
         "phase",
         "since",
@@ -100,6 +103,8 @@ class Connection(web.RequestHandler):
         """When the phase began."""
         self.is_leaving = False
         """Whether it is to end before another request."""
+        self.is_at_rest = False
+        """Whether what comes waits in the kernel."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -179,7 +184,7 @@ class Connection(web.RequestHandler):
         finally:
             if self._wire is not None:
                 self.enter(Phase.IDLE)
-                self._owner.rested()
+                self._owner.rested(self)
 
     @property
     def is_on_its_way(self) -> bool:
@@ -192,6 +197,33 @@ class Connection(web.RequestHandler):
         if is_new and (self.phase is not Phase.IDLE or self._wire.get_write_buffer_size()):
             return True
         return has_unread(self._wire.get_extra_info("socket"))
+
+    def rest(self) -> bool:
+        """Read nothing more until `go_on`, where it is between two requests; returns whether it is, or has ended."""
+        if self._wire is None or self.is_leaving or self.is_at_rest:
+            return True
+        is_between = self.phase is Phase.IDLE or (self.phase is Phase.HEAD and not self._head_bytes)
+        if not is_between or self._messages:
+            return False
+        self.is_at_rest, self._at_end = True, None
+        self._wire.pause_reading()
+        return True
+
+    def go_on(self) -> None:
+        """Read on."""
+        if self.is_at_rest and self._wire is not None:
+            self.is_at_rest = False
+            self._wire.resume_reading()
+            self.enter(Phase.IDLE)
+
+    def hand_over(self) -> socket.socket | None:
+        """Let go of it for good where it is at rest, for another program; returns a descriptor of it, or None."""
+        wire = self._wire
+        if wire is None or not self.is_at_rest or wire.get_write_buffer_size() or wire.get_extra_info("ssl_object"):
+            return None
+        found = duplicate(wire.get_extra_info("socket"))
+        wire.abort()
+        return found
 
     def leave(self) -> None:
         """Close the connection: at once where nothing is being answered, else behind that."""

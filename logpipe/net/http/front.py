@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, cast
 
 from aiohttp import web
 
-from logpipe.net.accepting import Acceptor, Log
+from logpipe.net.accepting import HURRY, Acceptor, Log
 from logpipe.net.http.connection import Connection, Phase
 from logpipe.net.http.messages import Reply, Request, Route, problem
 from logpipe.net.http.responses import response
 from logpipe.net.http.site import Site
 from logpipe.net.limits import HttpLimits
+from logpipe.sockets.handed import HandedConnection
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -36,6 +39,10 @@ class Front(web.Server):
         self._acceptor: Acceptor | None = None
         self._changed = asyncio.Event()
         self._is_closed = False
+        self._is_resting = False
+        """Whether connections are to come to rest between two requests."""
+        self._moved = asyncio.Event()
+        """Set where one has come to rest, has come or has gone."""
         self._all: dict[Connection, None] = {}
         self._served: dict[Connection, asyncio.Timeout] = {}
         """Requests that a site has, and what ends them."""
@@ -55,21 +62,41 @@ class Front(web.Server):
     def serve(self, site: Site, log: Log, acceptor: Acceptor) -> None:
         """Serve a site from now on; `acceptor` is called for each connection that ends, or could make room."""
         self._site, self.log, self._acceptor = site, log, acceptor
+        self._is_resting = False
         for each in self._all:
             each.logger = cast("logging.Logger", log)
+            each.go_on()
         self._changed.set()
 
-    def quiesce(self) -> None:
-        """Have new requests wait, for the next site."""
-        self._site = None
-        self._changed.clear()
+    async def adopt(self, connections: Iterable[HandedConnection]) -> None:
+        """Serve connections that another program has left in this process."""
+        for each in connections:
+            with suppress(OSError):  # it has ended
+                _, made = await asyncio.get_running_loop().connect_accepted_socket(self, each.sock)
+                made.enter(Phase.IDLE)
+
+    async def quiesce(self) -> None:
+        """Have new requests wait in the kernel, for the next site, and wait a while for those that have come."""
+        if self._site is None:
+            return
+        self._is_resting = True
+        try:
+            async with asyncio.timeout(min(HURRY, self.limits.stop)):
+                while sum(not each.rest() for each in self._all):  # each is told
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._site = None
+            self._changed.clear()
 
     async def pause(self) -> None:
         """Have new requests wait, and wait for those that are being served; what takes too long is refused."""
-        self.quiesce()
         self._acceptor = None
         try:
             async with asyncio.timeout(self.limits.stop):
+                await self.quiesce()
                 await self._idle.wait()
         except TimeoutError:
             pass
@@ -83,22 +110,36 @@ class Front(web.Server):
         self._is_closed = True
         self._changed.set()
         for each in list(self._all):
-            each.leave()
+            if each.is_at_rest and each.is_on_its_way:
+                each.go_on()  # it is told that we go
+            else:
+                each.leave()
         await self.shutdown(self.limits.stop)
+
+    def hand_over(self) -> Iterator[HandedConnection]:
+        """Let go of the connections that another program can go on with, for good."""
+        for each in list(self._all):
+            if (sock := each.hand_over()) is not None:
+                yield HandedConnection(sock, b"", repr(self.terms))
 
     def made(self, connection: Connection) -> None:
         """Hear of a connection."""
         self._all[connection] = None
+        self._moved.set()
 
     def lost(self, connection: Connection) -> None:
         """Note that a connection has ended."""
         if connection in self._all:
             del self._all[connection]
+            self._moved.set()
             if self._acceptor is not None:
                 self._acceptor.ended()
 
-    def rested(self) -> None:
+    def rested(self, connection: Connection) -> None:
         """Called when a connection waits for another request: it may make room."""
+        if self._is_resting:
+            connection.rest()
+            self._moved.set()
         if self._acceptor is not None:
             self._acceptor.try_again()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from logpipe.net.http.front import Front
 from logpipe.sockets.address import in_url
 from logpipe.sockets.endpoint import Endpoint
+from logpipe.sockets.handed import Handed
 from logpipe.sockets.opening import is_local
 
 
@@ -86,7 +87,7 @@ class HttpServer:
         if isinstance(before, Front) and before.terms == terms:
             front = before
         else:
-            if before is not None:
+            if before is not None and not isinstance(before, Handed):
                 await before.close()
             front = Front(self._limits, terms)
         self._acceptor = acceptor = Acceptor(
@@ -99,6 +100,8 @@ class HttpServer:
             make_room=front.make_room,
         )
         self._front = front
+        if isinstance(before, Handed):
+            await front.adopt(before.under(repr(terms)))
         front.serve(self._site(sockets), self._log, acceptor)
         acceptor.start(sockets, front.count)
 
@@ -117,10 +120,13 @@ class HttpServer:
         return [f"{scheme}://{in_url(host, port)}" if port else host for host, port in self._endpoint.names()]
 
     async def quiesce(self) -> None:
-        """Take no more requests: those that come wait, for the next graph. For `Input.quiesce`, of who makes events."""
+        """Take no more requests: those that come wait, for the next graph. For `Input.quiesce`, of who makes events.
+
+        Those that have come are answered, if that takes no longer than a second.
+        """
         if self._acceptor is not None and self._front is not None:
-            self._acceptor.quiesce()
-            self._front.quiesce()
+            await self._acceptor.stop()  # who was accepted is served
+            await self._front.quiesce()
 
     async def stop(self) -> None:
         """Take no more requests, and wait a while for those that are being answered; safe to call twice."""
