@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import asyncio
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-LATER: Final = frozenset({signal.SIGHUP, signal.SIGUSR2, signal.SIGUSR1, signal.SIGCONT, signal.SIGQUIT})
+LATER: Final = frozenset(
+    {signal.SIGHUP, signal.SIGUSR2, signal.SIGUSR1, signal.SIGCONT, signal.SIGQUIT, signal.SIGWINCH}
+)
 """The signals that are blocked until a graph runs."""
 ALL: Final = LATER | frozenset({*STOPS, signal.SIGCHLD})
 _PR_SET_PDEATHSIG: Final = 1

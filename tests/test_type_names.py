@@ -27,6 +27,10 @@ STAYS: Final = {
     ("engine/system.py", "json"): "a format of our own log",
     ("engine/system.py", "none"): "a level",
     ("engine/sizes.py", "msgpack"): "the form that sizes are those of",
+    ("supervisor/source_only.py", "buffer"): "what with_source_only is made of, in fluentd, too",
+    ("supervisor/source_only.py", "file"): "the buffer that it has, in fluentd, too",
+    ("supervisor/rpc.py", "none"): "what a browser calls a request of nobody's page",
+    ("supervisor/source_only.py", "null"): "what takes our own log events there",
     ("plugin/stages.py", "route"): "where an output's events are",
 }
 

@@ -45,13 +45,15 @@ class Unix(Input[UnixOptions], type="unix"):
         super().__init__(options, host)
         self._path = options.path or os.environ.get("FLUENT_SOCKET") or DEFAULT
         self._sessions = Sessions(host, Terms(FrameLimits()), Intake(host, tag=options.tag), Room(ROOM))
+        self._endpoint = host.endpoint(Address.unix(self._path))
         self._listener = Listener(
-            host.endpoint(Address.unix(self._path)),
+            self._endpoint,
             self._sessions.serve,
             log=host.log,
             start_task=host.start_task,
             limits=LIMITS,
             backlog=options.backlog,
+            terms="forward",
         )
         host.gauge("connections", lambda: self._listener.connections)
 
@@ -75,7 +77,7 @@ class Unix(Input[UnixOptions], type="unix"):
     async def quiesce(self) -> None:
         """Read nothing new; what is under way is emitted, and acknowledged."""
         self._listener.accept_no_more()
-        await self._sessions.quiesce()
+        await self._sessions.quiesce(leaves=self._endpoint.goes_on)
         await self._listener.quiesce()
 
     async def stop(self) -> None:

@@ -25,6 +25,7 @@ SIGNALS: Final = {
     "HUP": "reads the configuration again, and goes on as before if it has errors",
     "USR1": "queues all that is staged, and opens the log's file again",
     "USR2": "the program takes its own place, if it and the configuration are good: a restart that refuses nobody",
+    "WINCH": "ends with_source_only, and delivers what it has kept",
     "CONT": "writes buffers and tasks to the log",
 }
 """What each signal does here; all others do nothing."""

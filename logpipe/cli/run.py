@@ -65,6 +65,7 @@ def main(program: str, arguments: list[str]) -> int:
         log_level=_level(given.verbose, given.quiet),
         strict=given.strict,
         without_source=given.without_source,
+        ends_source_only=given.ends_source_only,
         worker_id=given.under_supervisor,
         no_supervisor=given.no_supervisor,
         daemon=Path(given.daemon) if given.daemon else None,
@@ -145,7 +146,8 @@ def _add_running(add: Callable[..., Any]) -> None:
     add("--group", help="group to run as (default: the user's)")
     add("--umask", type=_checked(_umask), help="umask, octal (default: as it is; 0 with -d or --no-supervisor)")
     add("--without-source", action="store_true", help="run without any <source>")
-    add("--with-source-only", action="store_true", help="refused: not there yet")
+    add("--with-source-only", action="store_true", help="run sources only, and keep what they emit in files")
+    add("--ends-source-only", action="store_true", help=argparse.SUPPRESS)
     add("--disable-shared-socket", action="store_true", help="let each worker open its listening sockets for itself")
 
 

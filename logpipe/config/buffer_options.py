@@ -46,7 +46,9 @@ class BufferOptions(Options):
         "counts only where there is no `<buffer>`.",
         default="60",
     )
-    flush_thread_count: int = param("How many chunks are delivered at the same time.", default=1)
+    flush_thread_count: int = param(
+        "How many chunks are delivered at the same time; with 0 none is, and all of them are kept.", default=1
+    )
     flush_thread_interval: float = param(
         "Accepted for compatibility: logpipe flushes when there is work, not on a timer.", default=1.0
     )
@@ -119,5 +121,5 @@ class BufferOptions(Options):
             elif key.startswith("$["):
                 # compat: fluentd's output.rb refuses the bracket form here
                 yield f"the chunk key {key} must be written as $.a.b"
-        if self.flush_thread_count < 1:
-            yield InvalidSetting("flush_thread_count must be at least 1", param="flush_thread_count")
+        if self.flush_thread_count < 0:
+            yield InvalidSetting("flush_thread_count must be at least 0", param="flush_thread_count")

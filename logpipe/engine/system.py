@@ -16,7 +16,6 @@ from logpipe.sockets.address import HIGHEST_PORT, Address
 _RUBY: Final = "it is about Ruby"
 _COUNTERS: Final = "no stage counts with a server; monitor_agent shows what each has counted"
 _ENDPOINT: Final = re.compile(r"\[?([0-9a-zA-Z:\-.]+)\]?:([0-9]+)")  # compat: rpc.rb
-_SOURCE_ONLY: Final = "it belongs to with_source_only"
 
 
 def convert_umask(text: str) -> int:
@@ -80,17 +79,19 @@ class CounterClientOptions(Options):
 
 
 class SourceOnlyBufferOptions(Options):
-    """`<source_only_buffer>` inside `<system>`."""
+    """`<source_only_buffer>` inside `<system>`; its settings are those of a `<buffer>`."""
 
-    flush_thread_count: int = param("How many chunks are delivered at once.", default=1, no_effect=_SOURCE_ONLY)
+    flush_thread_count: int = param("How many chunks are delivered at once.", default=1)
     overflow_action: Literal["throw_exception", "block", "drop_oldest_chunk"] = param(
-        "What happens when it is full.", default="drop_oldest_chunk", no_effect=_SOURCE_ONLY
+        "What happens when it is full.", default="drop_oldest_chunk"
     )
-    path: str | None = param("Its folder.", default=None, no_effect=_SOURCE_ONLY)
-    flush_interval: Seconds | None = param("How often it is delivered.", default=None, no_effect=_SOURCE_ONLY)
-    chunk_limit_size: Size | None = param("Most bytes of a chunk.", default=None, no_effect=_SOURCE_ONLY)
-    total_limit_size: Size | None = param("Most bytes of all chunks.", default=None, no_effect=_SOURCE_ONLY)
-    compress: Literal["text", "gzip"] | None = param("How it is compressed.", default=None, no_effect=_SOURCE_ONLY)
+    path: str | None = param(
+        "Its folder; unset: source-only-buffer in `root_dir`, else in $FLUENT_BACKUP_DIR or /tmp/fluent.", default=None
+    )
+    flush_interval: Seconds | None = param("How often it is delivered.", default=None)
+    chunk_limit_size: Size | None = param("Most bytes of a chunk.", default=None)
+    total_limit_size: Size | None = param("Most bytes of all chunks.", default=None)
+    compress: Literal["text", "gzip"] | None = param("How it is compressed.", default=None)
 
 
 class SystemOptions(Options):
@@ -123,7 +124,9 @@ class SystemOptions(Options):
     )
     log_event_verbose: bool | None = param("Route log events while stopping as well.", default=None)
     without_source: bool | None = param("Run without any <source>.", default=None)
-    with_source_only: bool | None = param("Run inputs only; not there yet, and refused.", default=None)
+    with_source_only: bool | None = param(
+        "Run inputs only, and keep what they emit in files, until the signal WINCH.", default=None
+    )
     rpc_endpoint: str | None = param(
         "Address and port, 127.0.0.1:24444, of an HTTP server that takes commands: stop, flush, reload, restart. There "
         "is no way to ask who comes.",
@@ -175,9 +178,8 @@ class SystemOptions(Options):
         if self.rpc_endpoint is not None and self.rpc_address is None:
             message = f"rpc_endpoint {self.rpc_endpoint!r} is no address with a port: write 127.0.0.1:24444"
             yield InvalidSetting(message, param="rpc_endpoint")
-        if self.with_source_only:
-            message = "with_source_only has no effect yet, and without it events would be delivered: leave it out"
-            yield InvalidSetting(message, param="with_source_only")
+        if self.with_source_only and self.without_source:
+            yield InvalidSetting("with_source_only and without_source leave nothing to run", param="with_source_only")
         if self.suppress_config_dump is False:
             message = "the configuration is never written to the log, where secrets may be read: use `logpipe config`"
             yield InvalidSetting(message, param="suppress_config_dump", severity="warning")

@@ -136,8 +136,8 @@ class Connection:
             self._reader.feed_eof()
 
     def let_go(self) -> None:
-        """Read no more than what has come already; the next stage may go on with it."""
-        if self.is_let_go:
+        """Read no more than what has come already; the next stage may go on with it, unless it comes to its end."""
+        if self.is_let_go or self._is_quiet:
             return
         self.is_let_go = True
         protocol = self._writer.transport.get_protocol()

@@ -41,6 +41,11 @@ class Endpoint:
         """Return where it listens: host and port, or path and 0."""
         return list(names(self.open_now()))
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the stage is stopped for another that listens here, in this process or in the program after it."""
+        return self.address in self._endpoints.next
+
     def leave(self, leftover: Leftover) -> None:
         """Keep something, such as connections, for who listens here next."""
         self._endpoints.sockets.leave(self.address, leftover)
@@ -69,6 +74,8 @@ class Endpoints:
         self._own = Sockets()
         self.sockets = self._own
         """Those of the process, where somebody has set them; else the graph's own."""
+        self.next: frozenset[Address] = frozenset()
+        """Where the graph that comes after listens, when this one is stopped for it."""
 
     @property
     def addresses(self) -> frozenset[Address]:

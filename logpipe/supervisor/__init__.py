@@ -30,10 +30,11 @@ from logpipe.sockets.kept import LeftOpen, Sockets
 from logpipe.sockets.shared import opener
 from logpipe.supervisor.checking import Checked, check, effective, registry_of, try_connecting
 from logpipe.supervisor.daemon import Account, Daemon
+from logpipe.supervisor.loading import Loaded, set_up_log
 from logpipe.supervisor.processes import Supervisor, report_started
 from logpipe.supervisor.restarting import reap, replace
 from logpipe.supervisor.settings import Settings, load
-from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE, Loaded, Worker, log_failure, set_up_log
+from logpipe.supervisor.worker import GRACE_SECONDS, UNRECOVERABLE, Worker, log_failure
 
 __all__ = ["Checked", "Settings", "check", "effective", "load", "registry_of", "run", "try_connecting"]
 

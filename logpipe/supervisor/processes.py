@@ -63,6 +63,7 @@ class Supervisor:
         self._share = None if system.disable_shared_socket else Share(opener)
         self._settings = settings
         self._command = (*command(settings), "--under-supervisor")
+        self._more: tuple[str, ...] = ()
         self._trial: Trial | None = None
         """What checks whether the program can take its own place."""
         self.is_replaced = False
@@ -102,7 +103,7 @@ class Supervisor:
         for worker in self._workers:
             if self._stop_by is None and worker.process is None and worker.start_at <= time.monotonic():
                 worker.began = time.monotonic()
-                started_by = (*self._command, str(worker.worker_id))
+                started_by = (*self._command, str(worker.worker_id), *self._more)
                 reader, writer = os.pipe()
                 passed = {STARTED_FD: writer}
                 if self._share is not None:
@@ -168,6 +169,8 @@ class Supervisor:
         elif number in signals.LATER:
             if number == signal.SIGUSR1:
                 reopen(self._log)
+            if number == signal.SIGWINCH:
+                self._more = ("--ends-source-only",)  # for those that die and start again
             self._signal_all(number)
 
     def _judge(self) -> None:

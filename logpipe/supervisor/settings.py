@@ -34,6 +34,8 @@ class Settings:
     encoding: str = "utf-8"
     allow_http_include: bool = False
     without_source: bool = False
+    ends_source_only: bool = False
+    """Whether with_source_only has been ended by a signal."""
     worker_id: int | None = None
     """The number of a worker that a supervisor has started; None for a process without a supervisor."""
     no_supervisor: bool = False

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from logpipe import signals
-from logpipe.config.diagnostic import ConfigError, Diagnostic
-from logpipe.config.element import Element
-from logpipe.engine.building.explain import show
+from logpipe.config.diagnostic import ConfigError
 from logpipe.engine.hosts.host import StartError
-from logpipe.engine.logging.file import LogFile, Rotation
-from logpipe.engine.logging.repeats import Repeats
-from logpipe.engine.logging.setup import reopen, set_up
+from logpipe.engine.logging.setup import reopen
 from logpipe.engine.running import malloc
-from logpipe.engine.running.graph import Graph, read_system
+from logpipe.engine.running.graph import Graph
 from logpipe.engine.running.watchdog import Watchdog
-from logpipe.engine.system import SystemOptions
 from logpipe.errors import LogpipeError
-from logpipe.plugin import Files
-from logpipe.registry import Registry
 from logpipe.sockets.kept import LeftOpen, Sockets
 from logpipe.sockets.opening import ListenError
-from logpipe.supervisor.checking import make_graph, registry_of
-from logpipe.supervisor.daemon import Account
+from logpipe.supervisor.loading import Loaded, set_up_log
 from logpipe.supervisor.restarting import CANNOT_START, UNUSABLE, Trial
-from logpipe.supervisor.settings import Settings, load
+from logpipe.supervisor.settings import Settings
 from logpipe.supervisor.state import log_state
 
 if TYPE_CHECKING:
@@ -49,78 +39,6 @@ GRACE_SECONDS: Final = 5.0
 
 REST_SECONDS: Final = 1.0
 """Seconds between two reloads; signals that come faster are joined."""
-
-
-@dataclass(slots=True)
-class Loaded:
-    """A configuration and its diagnostics."""
-
-    root: Element
-    system: SystemOptions
-    found: list[Diagnostic] = field(default_factory=list)
-    registry: Registry | None = None
-    """What its plugins are found in; None before `build`."""
-
-    @classmethod
-    def read(cls, settings: Settings) -> Loaded:
-        """Read the configuration; its errors are in `found`."""
-        found: list[Diagnostic] = []
-        root = load(settings, found.append)
-        return cls(root, read_system(root, lambda _diagnostic: None), found)  # building the graph reports its errors
-
-    def shown(self) -> str:
-        """Return its text, secrets masked; to be called behind `build`."""
-        assert self.registry is not None  # noqa: S101 - build has set it
-        return show(self.root, self.registry)
-
-    def build(self, settings: Settings, log: logging.Logger) -> Graph:
-        """Build the graph to run; its diagnostics are added to those of reading.
-
-        Raises:
-            ConfigError: it cannot run; the reasons are in `found`.
-        """
-        self.registry = registry = registry_of(settings, self.found.append, log)
-        if any(diagnostic.severity == "error" for diagnostic in self.found):
-            raise ConfigError(self.found)
-        graph = make_graph(settings, self.root, registry, self.found.append, log)
-        if settings.strict and any(diagnostic.severity != "hint" for diagnostic in self.found):
-            raise ConfigError(self.found)
-        return graph
-
-
-def set_up_log(settings: Settings, system: SystemOptions, account: Account | None = None) -> logging.Logger:
-    """Direct the log to the destination of the command line, else of `<system>`; a file is given to the account.
-
-    Raises:
-        LogpipeError: it cannot be written there.
-    """
-    path = settings.log_path or (Path(system.log.path) if system.log.path not in {None, "", "-"} else None)
-    try:
-        file = None if path is None else _log_file(path, system, account)
-    except OSError as problem:
-        said = f"-o {path}" if settings.log_path else f"<log> path {path}"
-        reason = "nobody reads this FIFO" if problem.errno == errno.ENXIO else problem.strerror or str(problem)
-        raise LogpipeError(f"{said}: the log cannot be written: {reason}: give a file that can be written") from None
-    return set_up(
-        level=settings.log_level or system.log_level,
-        file=file,
-        repeats=Repeats(
-            same=system.ignore_same_log_interval,
-            repeated=system.ignore_repeated_log_interval,
-            emit_errors=system.emit_error_log_interval,
-            stack_traces=system.suppress_repeated_stacktrace is not False,
-        ),
-        shape=system.log.format,
-        time_format=system.log.time_format,
-        forced_traces=system.log.forced_stacktrace_level,
-        worker=settings.worker_id,
-    )
-
-
-def _log_file(path: Path, system: SystemOptions, account: Account | None) -> LogFile:
-    files = Files(system.file_permission, system.dir_permission)
-    rotation = Rotation(system.log.rotate_age, system.log.rotate_size)
-    return LogFile(path, files, rotation, None if account is None else (account.uid, account.gid))
 
 
 class Worker:
@@ -247,10 +165,11 @@ class Worker:
             self._reloaded_at = time.monotonic()
             if self._restart_asked:
                 self._restart_asked = False
-                self._is_replaced = await asyncio.to_thread(self._can_be_replaced)
+                self._is_replaced = await asyncio.to_thread(self._can_be_replaced, graph)
             else:
                 self._log.info("reading the configuration again: %s", self._settings.config)
                 self._next = await asyncio.to_thread(self._build_next)
+                graph.world.endpoints.next = self._next[1].world.endpoints.addresses if self._next else frozenset()
             if self._next is None and not self._is_replaced:
                 await graph.world.endpoints.settle()
         self._log.info("the configuration is good: stopping what runs by the one before")
@@ -289,7 +208,7 @@ class Worker:
             return False
         return True
 
-    def _can_be_replaced(self) -> bool:
+    def _can_be_replaced(self, running: Graph) -> bool:
         """Return whether the program can take its own place, with the reasons logged where not."""
         try:
             if not Trial(self._settings, self._log).is_good():
@@ -300,12 +219,21 @@ class Worker:
         try:
             graph = Loaded.read(self._settings).build(self._settings, self._log)
         except Exception:  # noqa: BLE001 - the next program has read it, which may be able to do more
-            return True
-        return self._opens_ahead(graph)
+            graph = running
+        running.world.endpoints.next = graph.world.endpoints.addresses
+        return graph is running or self._opens_ahead(graph)
 
     def _restart(self) -> None:
         self._restart_asked = self._has_no_supervisor
         self._reload_asked.set()
+
+    def _end_source_only(self) -> None:
+        if self._loaded.is_source_only:
+            self._log.info("ending with_source_only (SIGWINCH): what waits in its files is delivered")
+            self._settings = replace(self._settings, ends_source_only=True)
+            self._reload_asked.set()
+        else:
+            self._log.debug("SIGWINCH: with_source_only is not in use")
 
     def _switch(self, loaded: Loaded, graph: Graph) -> None:
         """Replace the graph that has ended, and set up the log of the new `<system>`."""
@@ -354,6 +282,7 @@ class Worker:
                 signal.SIGHUP: self._reload_asked.set,
                 signal.SIGUSR2: self._restart,
                 signal.SIGUSR1: self._flush,
+                signal.SIGWINCH: self._end_source_only,
                 signal.SIGCONT: lambda: log_state(self._graph, self._log),
             },
             self._on_signal,
@@ -376,6 +305,7 @@ class Worker:
     def _stop(self, number: signal.Signals) -> None:
         if not self._ending:
             self._ending = True
+            self._graph.world.endpoints.next = frozenset()
             self._graph.request_stop()
             self._watchdog.end_within(self._grace)  # a reload meanwhile may have cleared the deadline
             self._log.info("received graceful stop (%s)", number.name)

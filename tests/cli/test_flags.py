@@ -57,7 +57,10 @@ def test_a_flags_value_is_checked(conf: Path, flags: tuple[str, ...], said: str)
         ),
         ("<match a>\n@type stdout\n<buffer ${tag}>\n</buffer>\n</match>", "${tag} is no name of a field: write tag"),
         ("<match a>\n@type stdout\n<buffer a b>\n</buffer>\n</match>", "is no name of a field"),
-        ("<system>\nwith_source_only true\n</system>", "with_source_only has no effect yet"),
+        (
+            "<system>\nwith_source_only true\nwithout_source true\n</system>",
+            "with_source_only and without_source leave nothing to run",
+        ),
     ],
 )
 def test_a_setting_of_system_is_checked(conf: Path, text: str, said: str) -> None:
@@ -78,7 +81,6 @@ NO_EFFECT_YET = (
 SECTIONS_WITHOUT_EFFECT = (
     "<counter_server>\nscope a\nbackup_path /nowhere\n</counter_server>",
     "<counter_client>\nhost localhost\n</counter_client>",
-    "<source_only_buffer>\npath /nowhere\n</source_only_buffer>",
     '<metrics>\nlabels {"a":"b"}\n</metrics>',
 )
 
@@ -156,16 +158,6 @@ def test_workers_are_told_which_configuration_was_found(conf: Path, monkeypatch:
     monkeypatch.setattr("logpipe.supervisor.run", lambda settings: ran.append(settings) or 0)
     assert run.main(name, ["-v"]) == 0
     assert (ran[0].config, ran[0].arguments) == (conf, ("-v", f"--config={conf}"))
-
-
-@pytest.mark.parametrize("dry", [("--dry-run",), ()])
-def test_sources_only_is_refused(conf: Path, dry: tuple[str, ...]) -> None:
-    """Whoever asks that nothing be delivered must not find it delivered."""
-    conf.write_text(SAMPLE)
-    done = logpipe("-c", str(conf), "--with-source-only", *dry)
-    assert done.returncode == 1
-    assert "with_source_only has no effect yet" in done.stderr
-    assert "demo: " not in done.stdout
 
 
 @pytest.mark.parametrize("flag", [("--setup",), ("-s",)])

@@ -340,7 +340,7 @@ async def test_payloads_are_made_once_on_entry() -> None:
     [
         (conf("", arg="time"), "needs timekey"),
         (conf("timekey 1d\nflush_mode lazy\nflush_interval 1s", arg="time"), "'flush_interval' can't be specified"),
-        (conf("flush_thread_count 0"), "flush_thread_count must be at least 1"),
+        (conf("flush_thread_count -1"), "flush_thread_count must be at least 0"),
         ("<match **>\n@type relabel\n@label @A\n<buffer>\n</buffer>\n</match>\n" + QUIET, "non-buffered plugin"),
         (conf("@type nowhere"), 'unknown buffer plugin "nowhere"'),
         (conf("", more="<buffer tag>\n</buffer>"), "<buffer> cannot be written twice"),

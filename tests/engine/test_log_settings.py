@@ -17,7 +17,7 @@ from logpipe.engine.logging.file import LogFile, Rotation
 from logpipe.engine.logging.repeats import Repeats
 from logpipe.engine.logging.setup import set_up
 from logpipe.supervisor import Settings
-from logpipe.supervisor.worker import Loaded, set_up_log
+from logpipe.supervisor.loading import Loaded, set_up_log
 
 
 def messages(path: Path) -> list[str]:

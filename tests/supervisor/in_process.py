@@ -11,8 +11,9 @@ from pathlib import Path
 
 from logpipe.engine.running.watchdog import Watchdog
 from logpipe.sockets.kept import Sockets
-from logpipe.supervisor import Settings, worker
-from logpipe.supervisor.worker import Loaded, Worker
+from logpipe.supervisor import Settings
+from logpipe.supervisor.loading import Loaded, set_up_log
+from logpipe.supervisor.worker import Worker
 from logpipe.testing import wait_for
 from tests.supervisor.running import PLUGINS
 
@@ -36,7 +37,7 @@ async def in_this_process(config: Path, log_path: Path) -> AsyncIterator[Reloade
     """Run a worker until the block ends."""
     settings = Settings(config, plugin_dirs=(PLUGINS,), log_path=log_path)
     loaded = Loaded.read(settings)
-    log = worker.set_up_log(settings, loaded.system)
+    log = set_up_log(settings, loaded.system)
     watchdog = Watchdog(asyncio.get_running_loop(), log)
     watchdog.start()
     control = Worker(settings, loaded, loaded.build(settings, log), log, watchdog, sockets=Sockets())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from logpipe.supervisor import Settings, _set_umask
-from logpipe.supervisor.worker import Loaded, set_up_log
+from logpipe.supervisor.loading import Loaded, set_up_log
 
 
 def read(folder: Path, system: str, **given: object) -> tuple[Settings, Loaded]:

@@ -103,7 +103,7 @@ def test_signals_before_a_worker_is_up(running: Running) -> None:
     running.write(10)
     running.start("-v")
     wait_until(lambda: children(running.process.pid), seconds=PATIENCE, what="a worker's process")
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGCONT):
         running.send(number)
     running.has_delivered_all()
     both_run(running)

@@ -37,6 +37,10 @@ class FrameReader:
         """Return what is held, and hold it no more: for another reader, after the last frame that this one is for."""
         return self._cutter.rest() if self._cutter is not None else b""
 
+    def unread(self) -> bytes | None:
+        """Return what is held, for a reader that begins with it; None where there can be none."""
+        return self._cutter.unread() if self._cutter is not None else b""
+
     def feed(self, data: bytes) -> Iterator[Frame | Oversized]:
         """Take bytes, and yield each frame that they complete; all are to be taken before more is fed.
 

@@ -52,6 +52,10 @@ class PackedCutter:
         self.held.clear()
         return rest
 
+    def unread(self) -> bytes | None:
+        """Return what is held of a frame that is not whole; None where some of it is gone."""
+        return None if self._gone else bytes(self.held)
+
     def next(self) -> Frame | Oversized | None:
         """Return the next frame; None where it is not complete.
 

@@ -73,6 +73,7 @@ class Forward(Input[ForwardOptions], type="forward"):
         self._endpoint = host.endpoint(Address.tcp(options.bind, options.port))
         transport = _transport(options)
         self._is_plain = transport.protocol == "tcp"
+        can_go_on = self._is_plain and self._gate is None and not options.deny_keepalive
         self._listener = Listener(
             self._endpoint,
             self._sessions.serve,
@@ -81,7 +82,9 @@ class Forward(Input[ForwardOptions], type="forward"):
             transport=transport,
             limits=LIMITS,
             backlog=options.backlog,
+            terms=("forward", terms.limits) if can_go_on else None,
         )
+        self._can_go_on = can_go_on
         self._heartbeats = Datagrams(
             host.endpoint(Address.udp(options.bind, options.port)), self._beat, log=host.log, longest=128
         )
@@ -109,9 +112,12 @@ class Forward(Input[ForwardOptions], type="forward"):
         """Do nothing: each connection has a task."""
 
     async def quiesce(self) -> None:
-        """Read nothing new; what is under way is emitted, and acknowledged."""
+        """Read nothing new; what is under way is emitted, and acknowledged.
+
+        Where another graph listens here next, connections wait for it, where they can; the others come to an end.
+        """
         self._listener.accept_no_more()
-        await self._sessions.quiesce()
+        await self._sessions.quiesce(leaves=self._can_go_on and self._endpoint.goes_on)
         await self._listener.quiesce()
         await self._heartbeats.quiesce()
 

@@ -89,13 +89,19 @@ class Sessions:
         self.denied = host.counter("denied_connections", "Connections whose handshake failed.")
         self.oversized = host.counter("oversized_messages", "Messages that were dropped for their size.")
 
-    async def quiesce(self) -> None:
+    async def quiesce(self, *, leaves: bool) -> None:
         """Read no more: what is under way of a message, and what the kernel has, is waited for, a second at most.
 
         A sender that does not wait for acknowledgements takes for sent what it has written. It is told first that the
         connection ends, so that it writes nothing more, and what it has written meanwhile is read.
+
+        Args:
+            leaves: whether the next graph goes on with the connections; nothing has to be waited for then.
         """
         self.is_quiet = True
+        if leaves:
+            self.intake.quiesce()
+            return
         loop = asyncio.get_running_loop()
         latest = loop.time() + HURRY
         told: dict[_Session, float] = {}
@@ -223,7 +229,8 @@ class _Session:
 
     async def _read_all(self, data: bytes) -> None:
         """Take what comes until the end, or until the first message where there is to be one."""
-        reader = FrameReader(self._terms.limits)
+        kept = self.connection.rest
+        self.connection.rest = reader = kept if isinstance(kept, FrameReader) else FrameReader(self._terms.limits)
         while True:
             self._is_busy = True
             if data and await self._take(reader, data) and self._terms.is_single:

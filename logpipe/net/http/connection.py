@@ -61,6 +61,7 @@ class Connection(web.RequestHandler):
     """Serves one client; what is wrong with its requests is told to it, and to the log at level debug."""
 
     __slots__ = (
+        "_answered",
         "_at_end",
         "_end",
         "_head_bytes",
@@ -91,6 +92,8 @@ class Connection(web.RequestHandler):
         )
         self._owner = owner
         self._head_bytes = 0
+        self._answered = 0
+        """Requests, of those that have come."""
         self._end = 0.0
         self._at_end: Callable[[], None] | None = None
         self._timer: asyncio.Handle | None = None
@@ -158,7 +161,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        if self.phase is Phase.IDLE and self._waiter is not None:
+        if self.phase is Phase.IDLE and self._request_count == self._answered:
             self.enter(Phase.HEAD)
         before = self._request_count
         super().data_received(data)
@@ -182,6 +185,7 @@ class Connection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
+            self._answered += 1
             if self._wire is not None:
                 self.enter(Phase.IDLE)
                 self._owner.rested(self)
@@ -203,7 +207,7 @@ class Connection(web.RequestHandler):
         if self._wire is None or self.is_leaving or self.is_at_rest:
             return True
         is_between = self.phase is Phase.IDLE or (self.phase is Phase.HEAD and not self._head_bytes)
-        if not is_between or self._messages:
+        if not is_between or self._request_count != self._answered:
             return False
         self.is_at_rest, self._at_end = True, None
         self._wire.pause_reading()
