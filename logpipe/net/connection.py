@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 from logpipe.net.accepting import has_unread
 from logpipe.sockets.handed import duplicate
@@ -20,8 +20,9 @@ class IdleError(ConnectionError):
     """A peer has sent nothing for longer than it may, or takes nothing."""
 
 
+@runtime_checkable
 class Rest(Protocol):
-    """What a stage keeps of a connection that it lets go of."""
+    """What a stage keeps of a connection that it lets go of, if another program may go on with it."""
 
     def unread(self) -> bytes | None:
         """Return what has come of a message that is not whole, to be read anew; None where that does not do."""
@@ -41,7 +42,7 @@ class Connection:
         self._reading: asyncio.Timeout | None = None
         self.is_let_go = False
         """Whether its stage has let go of it."""
-        self.rest: Rest | None = None
+        self.rest: object = None
         """What the stage before has kept of it, and the next one needs."""
 
     @property
@@ -170,7 +171,7 @@ class Connection:
         """
         transport = self._writer.transport
         protocol = transport.get_protocol()
-        unread = b"" if self.rest is None else self.rest.unread()
+        unread = b"" if self.rest is None else self.rest.unread() if isinstance(self.rest, Rest) else None
         is_plain = transport.get_extra_info("ssl_object") is None
         if unread is None or not is_plain or transport.get_write_buffer_size() or transport.is_closing():
             return None, b""

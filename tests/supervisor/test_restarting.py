@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import socket
+from contextlib import closing
 from pathlib import Path
 
+import msgpack
 import pytest
 
+from tests.services.ports import adjacent_ports
 from tests.services.waiting import wait_until
 from tests.supervisor.running import PATIENCE, Running
 
@@ -48,6 +53,63 @@ def test_a_mistake(running: Running, workers: int) -> None:
     running.has_delivered_all()
     assert running.said.count(STARTED) == workers
     assert running.stop() == 0
+
+
+LISTENING = """
+<source>
+  @type tcp
+  tag app
+  bind 127.0.0.1
+  port {}
+  <parse>
+    @type none
+  </parse>
+</source>
+<source>
+  @type forward
+  bind 127.0.0.1
+  port {}
+</source>
+<source>
+  @type http
+  bind 127.0.0.1
+  port {}
+</source>
+"""
+
+
+def test_connections_go_on(running: Running) -> None:
+    """With the half of a message; one of HTTP between two requests."""
+    first = adjacent_ports(3)
+    ports = [first + number for number in range(3)]
+    running.configure(more=LISTENING.format(*ports))
+    running.start()
+    running.has_said("listening", times=3)
+    packed = msgpack.packb(["app", 0, {"message": "forward"}])
+    lines = socket.create_connection(("127.0.0.1", ports[0]))
+    forward = socket.create_connection(("127.0.0.1", ports[1]))
+    client = http.client.HTTPConnection("127.0.0.1", ports[2])
+    with closing(lines), closing(forward), closing(client):
+        lines.sendall(b"first\nsec")
+        forward.sendall(packed + packed[:10])
+        client.request(
+            "POST", "/app", b'json={"message":"http"}', {"Content-Type": "application/x-www-form-urlencoded"}
+        )
+        assert client.getresponse().read() == b""
+        was = client.sock
+        wait_until(lambda: len(running.delivered) == 3, seconds=PATIENCE, what=lambda: running.said)
+        running.send(signal.SIGUSR2)
+        running.has_said(STARTED, times=2)
+        lines.sendall(b"ond\n")
+        forward.sendall(packed[10:])
+        client.request(
+            "POST", "/app", b'json={"message":"http"}', {"Content-Type": "application/x-www-form-urlencoded"}
+        )
+        assert client.getresponse().status == 200
+        assert client.sock is was is not None
+        wait_until(lambda: len(running.delivered) == 6, seconds=PATIENCE, what=lambda: running.said)
+    assert running.stop() == 0
+    assert sorted(running.delivered) == ["first", "forward", "forward", "http", "http", "second"]
 
 
 @pytest.mark.slow("the program starts four times")
