@@ -58,9 +58,9 @@ def _certain(pattern: Pattern) -> set[int]:
     """Return the numbers of groups that take part in every match: those in no other group, choice or repetition."""
     try:
         # `re` tells nobody but itself what it has read; where it stops doing so, every group is looked at
-        pieces = re._parser.parse(pattern.pattern, pattern.flags)  # type: ignore[attr-defined]  # noqa: SLF001
+        pieces = re._parser.parse(pattern.pattern, pattern.flags)  # noqa: SLF001
         return {piece[0] for kind, piece in pieces if str(kind) == "SUBPATTERN"}
-    except (AttributeError, TypeError, ValueError, re.error):
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError, re.error):
         return set()
 
 
