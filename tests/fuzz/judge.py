@@ -134,6 +134,8 @@ def judge(account: Account) -> list[str]:
         seen.update(sink)
     missing = [mark for mark in given if mark not in seen and not account.errors[mark] and not account.letters[mark]]
     explained = sum(account.counted.values()) + sum(_dropped(account).values())
+    if account.place.stages["parser multiline"] and account.counted["unmatched_lines"]:
+        explained += len(account.lines)  # without format_firstline, a text of many lines is one that is unmatched
     if len(missing) > explained:
         problems.append(
             f"{len(missing)} events are nowhere, {explained} explained {dict(+account.counted)}: {missing[:5]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from logpipe.net.client.pool import Pool
 
 _EMPTY: Final[Mapping[str, str]] = {}
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class HttpClient:
@@ -85,9 +87,9 @@ def check_header(name: str, value: str) -> None:
     """Return if a header can be sent.
 
     Raises:
-        ValueError: it would end its line, or is no header's name.
+        ValueError: it holds a control character, which may end its line, or is no header's name.
     """
     if not name or not name.isascii() or any(char <= " " or char in '()<>@,;:\\"/[]?={}\x7f' for char in name):
         raise ValueError(f"{name!r} is no name of a header")
-    if any(char in "\r\n\0" for char in value):
-        raise ValueError(f"the header {name} must not hold a line's end or a NUL: {value!r}")
+    if _CONTROL.search(value):
+        raise ValueError(f"the header {name} must not hold a control character, such as a line's end: {value!r}")

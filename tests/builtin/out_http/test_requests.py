@@ -157,6 +157,11 @@ async def test_endpoints(endpoint: str, buffer: str, target: str) -> None:
         ("endpoint http://a${k}:PORT/\nallowed_hosts ab", {"k": "@127.0.0.1"}, "Not allowed host"),
         ("endpoint http://127.0.0.1:PORT/a/${k}/b", {"k": ".."}, "invalid path component"),
         ('endpoint http://127.0.0.1:PORT/\nheaders_from_placeholders {"X-A":"${k}"}', {"k": "a\r\nX-B: c"}, "header"),
+        (
+            'endpoint http://127.0.0.1:PORT/\nheaders_from_placeholders {"X-A":"${k}"}',
+            {"k": "a\x08b"},
+            "control character",
+        ),
     ],
 )
 async def test_what_an_event_must_not_choose(conf: str, record: Record, why: str) -> None:
