@@ -37,7 +37,8 @@ class InvalidSetting(LogpipeError):  # noqa: N818 - also yielded as a finding, n
 
     `offset` counts the characters of its value up to the mistake, and `position` is another place, such as in a nested
     section. With the severity `warning` the settings can be used but are probably not what was meant: `Options.check`
-    yields it, and it is never raised.
+    yields it, and it is never raised. `code` is the diagnostic's, where it is a
+    more exact one.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class InvalidSetting(LogpipeError):  # noqa: N818 - also yielded as a finding, n
         offset: int = 0,
         position: Position | None = None,
         severity: Literal["error", "warning"] = "error",
+        code: str = "",
     ) -> None:
         super().__init__(message)
+        self.code = code
         self.param = param
         self.offset = offset
         self.position = position
@@ -70,6 +73,8 @@ def as_diagnostic(element: Element, invalid: InvalidSetting) -> Diagnostic:
     message = f"{describe(element)}: {invalid}"
     if invalid.severity == "warning":
         return warning("doubtful-parameter", message, position)
+    if invalid.code:
+        return error(invalid.code, message, position)
     return error("invalid-parameter", message, position)
 
 

@@ -291,7 +291,7 @@ async def test_a_host_and_a_password(server: SearchPeer) -> None:
             "`cloud_auth` must be present if `cloud_id` is present",
         ),
         (ElasticsearchOutput, "ssl_min_version TLSv1_2", "When you set 'ssl_min_version', must set 'ssl_max_version'"),
-        (ElasticsearchOutput, "port 65536", "port is one from 1 to 65535"),
+        (ElasticsearchOutput, "port 65536", "port is 65535 at most"),
         (ElasticsearchOutput, "request_timeout 0", "request_timeout must be more than 0"),
         (ElasticsearchOutput, 'custom_headers {"a\\nb":"c"}', "is no name of a header"),
         (ElasticsearchOutput, 'custom_headers {"Host":"c"}', "Host follows from the request"),

@@ -97,7 +97,8 @@ class Forest(Output[ForestOptions], type="forest"):
                     hint = f": {found.hint}" if found.hint else ""
                     is_of_type = found.code == "unknown-plugin" and not place.line
                     text, param = f"{found.message}{hint}", "subtype" if is_of_type else ""
-                    raise InvalidSetting(text, param=param, position=place if place.line else None)
+                    where = place if place.line else None
+                    raise InvalidSetting(text, param=param, position=where, code=found.code)
 
     async def start(self) -> None:
         """Make the outputs whose buffers have something left of an earlier run, in folders that are called by them."""

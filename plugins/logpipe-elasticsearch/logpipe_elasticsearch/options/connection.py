@@ -105,8 +105,9 @@ class ConnectionOptions(Options):
             given, missing = ("ssl_min_version", "ssl_max_version")[:: 1 if self.ssl_min_version else -1]
             message = f"When you set '{given}', must set '{missing}' together."  # compat
             yield InvalidSetting(message, param=given)
-        if not 0 < self.port <= LAST_PORT:
-            yield InvalidSetting(f"port is one from 1 to {LAST_PORT}", param="port")
+        # compat: 0, which a variable of the environment that is not set gives, fails with the first connection
+        if not 0 <= self.port <= LAST_PORT:
+            yield InvalidSetting(f"port is {LAST_PORT} at most", param="port")
         if self.request_timeout <= 0:
             yield InvalidSetting("request_timeout must be more than 0", param="request_timeout")
         for name, value in self.custom_headers.items():
