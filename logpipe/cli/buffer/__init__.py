@@ -1,4 +1,4 @@
-"""`logpipe buffer`: shows, verifies, repairs and replays the chunks of buffers and dead letters.
+"""`logpipe buffer`: shows, verifies, repairs, replays and exports the chunks of buffers and dead letters.
 
     folders, or -c CONFIG ──targets.py──► stores of items (store.py) ──► listing.py, printing.py, damage.py …
 
@@ -16,7 +16,7 @@ from typing import Final
 
 from logpipe.cli import COMMANDS
 from logpipe.cli.arguments import Parser, add_config_options
-from logpipe.cli.buffer import damage, listing, printing, replaying
+from logpipe.cli.buffer import damage, exporting, listing, printing, replaying
 from logpipe.cli.buffer.store import Store, print_masked
 from logpipe.cli.buffer.targets import find
 from logpipe.errors import LogpipeError
@@ -28,7 +28,7 @@ TARGET is a folder, which is searched with the folders in it, or a single file o
 instead, the targets are the file buffers and dead letters of that configuration.
 
 ls, cat and verify change nothing, and may be used while logpipe runs: a chunk that is delivered meanwhile is left out,
-one that is being written to is read as far as it is written. repair needs the folder for itself.
+one that is being written to is read as far as it is written. repair and export need the folder for themselves.
 """
 
 _LS: Final = """\
@@ -77,6 +77,23 @@ With --to, the chunks of a buffer that no process uses any more can be delivered
 exit status:
   0  all was delivered
   1  something was not, or became a dead letter again
+"""
+
+
+_EXPORT: Final = """\
+Writes chunks as Fluentd's buffer has them, so that Fluentd delivers them when it is started again: stop logpipe, then
+
+  logpipe buffer export --in-place --move -c FILE
+
+and start Fluentd. With --in-place each chunk is written beside ours, where Fluentd with the same configuration looks;
+with --fluentd it goes to another folder, which takes the chunks of one buffer. Of `@type file` each chunk has its
+.meta, of `@type file_single` its key in its name. Fluentd passes over the chunks of logpipe, and logpipe delivers them
+when it is started again: --move deletes each as soon as Fluentd's is on the disk. Positions need no export: Fluentd
+reads the pos_file as it is. The command is refused while logpipe uses the folder; Fluentd must not run on it either.
+
+exit status:
+  0  all is written
+  1  something is not: it is damaged, say, or its tag too long for a file's name
 """
 
 
@@ -130,6 +147,11 @@ def _parser(program: str) -> Parser:
     add("verify", damage.verify, "read all of every chunk, and say what is damaged", _VERIFY)
     repaired = add("repair", damage.repair, "take damage out of chunks, into the folder corrupt", _REPAIR)
     repaired.add_argument("--apply", action="store_true", help="do it; without this, only say what would be done")
+    exported = add("export", exporting.main, "write chunks as Fluentd reads them", _EXPORT)
+    where = exported.add_mutually_exclusive_group(required=True)
+    where.add_argument("--fluentd", metavar="DIR", help="write to this folder")
+    where.add_argument("--in-place", action="store_true", help="write beside the chunks")
+    exported.add_argument("--move", action="store_true", help="delete each chunk of logpipe's that is written")
     replayed = add("replay", replaying.main, "deliver dead letters again", _REPLAY)
     replayed.add_argument("--to", metavar="PLACE", default="", help="the @id of an output, or a label: deliver there")
     replayed.add_argument("--dry-run", action="store_true", help="only say how many events would go where")

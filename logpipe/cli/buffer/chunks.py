@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from logpipe.builtin.buffers.file.chunk_files import Found, find_in
+from logpipe.builtin.buffers.file.fluentd_export import export
 from logpipe.builtin.buffers.file.inspection import read, summarize, verify
 from logpipe.builtin.buffers.file.location import Place
 from logpipe.builtin.buffers.file.lock import Lock, holder
@@ -53,7 +55,7 @@ class ChunkStore(Store):
                     newest[summarize(each).key] = each.chunk_id
         staged = set(newest.values())
         return [
-            _ChunkItem(each, is_staged=each.chunk_id in staged)
+            _ChunkItem(each, self._place, is_staged=each.chunk_id in staged)
             for each in found
             if self._only is None or each.path.name == self._only.name
         ]
@@ -68,10 +70,11 @@ class ChunkStore(Store):
 
 
 class _ChunkItem(Item):
-    def __init__(self, found: Found, *, is_staged: bool) -> None:
+    def __init__(self, found: Found, place: Place, *, is_staged: bool) -> None:
         self.item_id = found.chunk_id
         self.path = found.path
         self._found = found
+        self._place = place
         self._is_staged = is_staged if found.fluentd is None else found.fluentd.is_staged
 
     def row(self) -> Row:
@@ -104,6 +107,12 @@ class _ChunkItem(Item):
             else:
                 for event in content.events():
                     yield Letter(now, nobody, "", "", content.tag, *event)
+
+    def export(self, folder: Path) -> tuple[Path, int] | None:
+        if self._found.fluentd is not None:
+            return None
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (self.path, self.path.parent)]
+        return export(self._found, self._place, folder, Disk(Files(*modes), "export"))
 
     def remove(self) -> None:
         self.path.unlink()

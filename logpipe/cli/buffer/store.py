@@ -56,6 +56,18 @@ class Item(Protocol):
     def letters(self) -> Iterator[Letter]:
         """Yield its intact events, oldest first, for `replay`."""
 
+    def export(self, folder: Path) -> tuple[Path, int] | None:
+        """Write it to a folder as fluentd reads it, where it is a chunk of ours; it stays.
+
+        Returns the new file, and how many records it has; None where it is fluentd's already.
+
+        Raises:
+            ValueError: it is damaged, or empty.
+            OSError: it cannot be read or written.
+        """
+        del folder
+        return None
+
     def claim(self) -> None:
         """Reserve it until `remove` or `give_back`; called under the store's lock, which is enough for chunks.
 

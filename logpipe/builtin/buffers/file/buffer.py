@@ -14,7 +14,7 @@ from logpipe.builtin.buffers.file.chunk import FileChunk
 from logpipe.builtin.buffers.file.chunk_files import Found, end_of, find, find_in
 from logpipe.builtin.buffers.file.commit import Committer, TransientRetry
 from logpipe.builtin.buffers.file.fluentd import FluentdChunk
-from logpipe.builtin.buffers.file.location import Location, Place, is_prefix, locate
+from logpipe.builtin.buffers.file.location import SINGLE_SUFFIX, Location, Place, is_prefix, locate
 from logpipe.builtin.buffers.file.lock import Lock
 from logpipe.builtin.buffers.file.options import FileBufferOptions, FileSingleBufferOptions, StoredOptions
 from logpipe.builtin.buffers.file.quarantine import CORRUPT, copy_damages, move
@@ -317,7 +317,7 @@ class FileSingleBuffer(StoredBuffer[FileSingleBufferOptions], type="file_single"
     """The same with the file names of fluentd's file_single, which have one chunk key, so that its chunks are found."""
 
     name = "fsb"
-    suffix = ".buf"
+    suffix = SINGLE_SUFFIX
 
 
 def _path(options: StoredOptions, host: Host) -> tuple[str, bool]:

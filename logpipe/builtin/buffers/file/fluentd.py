@@ -16,7 +16,7 @@ from logpipe.builtin.buffers.file.location import META, FluentdName
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.codec import Payloads
 
-_META_MARK: Final = b"\xc1\x00"
+META_MARK: Final = b"\xc1\x00"
 _META_HEAD: Final = 6
 _MOST_META: Final = 1 << 20
 _SLICES: Final = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -153,7 +153,7 @@ def read_meta(path: Path) -> dict[str, Any] | None:
             data = file.read(_MOST_META)
     except OSError:
         return None
-    if data.startswith(_META_MARK):
+    if data.startswith(META_MARK):
         data = data[_META_HEAD : _META_HEAD + int.from_bytes(data[2:_META_HEAD], "big")]
     try:
         unpacker = msgpack.Unpacker(strict_map_key=False, unicode_errors="replace")

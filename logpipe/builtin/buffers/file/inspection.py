@@ -55,7 +55,7 @@ def summarize(found: Found) -> Summary:
         return _summarize_fluentd(found)
     if (end := end_of(found)) is not None:
         return Summary(end.label.key, end.label.tag, end.label.created, end.count, end.encoded)
-    seen = _scan(found)
+    seen = scanned(found)
     count = sum(part.count for part in seen.parts)
     created = (int(found.chunk_id[:16], 16) >> 12) * 1000
     if seen.first is None:
@@ -84,7 +84,7 @@ def verify(found: Found) -> tuple[int, list[Damage], str]:
         chunk = _fluentd(found)
         damages = chunk.check()
         return len(chunk), damages, chunk.unreadable
-    seen = _scan(found)
+    seen = scanned(found)
     return sum(part.count for part in seen.parts), seen.damages, ""
 
 
@@ -99,7 +99,7 @@ def read(found: Found) -> Iterator[EventBatch | bytes]:
         chunk.check()
         yield from chunk.payloads() if chunk.encoded else chunk.batches()
         return
-    seen = _scan(found)
+    seen = scanned(found)
     if seen.first is not None and seen.first.kind is Kind.PAYLOADS:
         yield from read_payloads(found.path, seen.parts)
     else:
@@ -112,7 +112,12 @@ def _fluentd(found: Found) -> FluentdChunk:
     return FluentdChunk(found.fluentd, found.path, found.size, chunk_keys=[], zone=UTC, limit=_LIMIT)
 
 
-def _scan(found: Found) -> Scan:
+def scanned(found: Found) -> Scan:
+    """Return the intact and damaged parts of one of our chunks.
+
+    Raises:
+        OSError: it cannot be read, or it is gone.
+    """
     descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         size = os.fstat(descriptor).st_size
