@@ -70,7 +70,7 @@ async def test_staged_and_queued_chunks_are_delivered_and_deleted(tmp_path: Path
         events = [(tag, *each) for _, found in sink(pipe).chunks for tag, each in found]
         assert events == [
             ("a.x", 1_466_000_001 * SECOND + 7, {"n": 1}),
-            ("a.x", 1_466_000_002 * SECOND + 14, {"n": 2, "text": "bytes \ufffd", "deep": {"k": ["x"]}}),
+            ("a.x", 1_466_000_002 * SECOND + 14, {"n": 2, "text": b"bytes \xff", "deep": {"k": ["x"]}}),
             ("b", 1_466_000_003 * SECOND + 21, {"n": 3}),
             ("b", 1_466_000_004 * SECOND + 28, {"n": 4}),
             ("c", 1_466_000_005 * SECOND, {"n": 5}),
@@ -184,6 +184,17 @@ async def test_chunks_of_file_single(tmp_path: Path) -> None:
             await pipe.wait_for(lambda: len(sink(pipe).chunks) == 1)
             (found, _) = sink(pipe).chunks[0]
             assert found == (ChunkKey(tag="a.b") if arg == "tag" else ChunkKey(variables=(("app", "web one"),)))
+
+
+async def test_file_single_has_no_prefix_of_its_own(tmp_path: Path) -> None:
+    """Fluentd writes `fsb.*.buf` for `name.*.log`, and a chunk without a key where the buffer has none."""
+    (tmp_path / f"fsb.a.q{chunk_id(1)}.buf").write_bytes(event(1))
+    (tmp_path / f"fsb..b{chunk_id(2)}.buf").write_bytes(event(2))
+    text = conf(tmp_path / "own.*.log", LONG, buffer="file_single")
+    async with running(text, buffer=FileSingleBuffer) as pipe:
+        await pipe.wait_for(lambda: sink(pipe).records == [{"n": 1}, {"n": 2}])
+        await pipe.feed("t", {"n": 3})
+        assert len(files(tmp_path, "fsb.c*.buf")) == 1
 
 
 async def test_a_failing_peer_gets_them_again(tmp_path: Path) -> None:

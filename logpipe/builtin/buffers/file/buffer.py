@@ -334,6 +334,10 @@ def _path(options: StoredOptions, host: Host) -> tuple[str, bool]:
             "root_dir in <system> and @id",
             param="path",
         )
+    path = Path(options.path)
+    if isinstance(options, FileSingleBufferOptions) and ".*." in path.name:
+        # compat: buf_file_single.rb takes no prefix of one's own, and names its chunks so
+        return str(path.with_name(f"{FileSingleBuffer.name}.*{SINGLE_SUFFIX}")), False
     return options.path, False
 
 

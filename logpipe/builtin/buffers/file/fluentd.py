@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgpack
 
 from logpipe import ChunkKey, EventBatch, Time
-from logpipe.builtin.buffers.file.fluentd_content import Content, NotReadableError, text_of
+from logpipe.builtin.buffers.file.fluentd_content import Content, NotReadableError
 from logpipe.builtin.buffers.file.location import META, FluentdName
 from logpipe.builtin.buffers.file.salvage import Damage
 from logpipe.codec import Payloads
@@ -158,7 +158,16 @@ def read_meta(path: Path) -> dict[str, Any] | None:
     try:
         unpacker = msgpack.Unpacker(strict_map_key=False, unicode_errors="replace")
         unpacker.feed(data)  # fluentd has also written plain maps, and remains of an older version may follow
-        meta = text_of(unpacker.unpack())
+        meta = _text_of(unpacker.unpack())
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
         return None
     return meta if isinstance(meta, dict) else None
+
+
+def _text_of(value: Any) -> Any:
+    """Return a value with its byte strings as text, for a tag is text, and a chunk key's value one that names things."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {_text_of(name): _text_of(inner) for name, inner in value.items()}
+    return list(map(_text_of, value)) if isinstance(value, list) else value

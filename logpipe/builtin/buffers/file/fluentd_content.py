@@ -15,6 +15,7 @@ import msgpack
 
 from logpipe import Record, Time
 from logpipe.builtin.compression import Compression, CorruptError, decompressor
+from logpipe.codec import readable, text_or_bytes, unescaped
 
 BLOCK: Final = 256 * 1024
 LARGEST_EVENT: Final = 64 << 20
@@ -191,7 +192,7 @@ def _is_broken(data: bytes, place: int) -> bool:
 
 def _unpacker() -> msgpack.Unpacker:
     return msgpack.Unpacker(
-        strict_map_key=False, unicode_errors="replace", ext_hook=_extension, max_buffer_size=4 * LARGEST_EVENT
+        strict_map_key=False, unicode_errors="surrogateescape", ext_hook=_extension, max_buffer_size=4 * LARGEST_EVENT
     )
 
 
@@ -206,18 +207,20 @@ def _event(value: Any) -> Event | None:
         return None
     time, record = value
     if isinstance(time, _Moment):
-        return int(time), text_of(record)
+        return int(time), _value(record)
     if isinstance(time, (int, float)) and not isinstance(time, bool):
-        return int(time * 1_000_000_000), text_of(record)
+        return int(time * 1_000_000_000), _value(record)
     return None
 
 
-def text_of(value: Any) -> Any:
-    """Return a value with its byte strings as text: Ruby packs strings of unknown encoding as bytes."""
+def _value(value: Any) -> Any:
+    """Return a value as records hold it: Ruby packs text of unknown encoding as bytes, and any bytes as text."""
+    if isinstance(value, str):
+        return unescaped(value)
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return text_or_bytes(value)
     if isinstance(value, dict):
-        return {text_of(name): text_of(inner) for name, inner in value.items()}
+        return {readable(name) if isinstance(name, (str, bytes)) else name: _value(value[name]) for name in value}
     if isinstance(value, list):
-        return list(map(text_of, value))
+        return list(map(_value, value))
     return int(value) if isinstance(value, _Moment) else value
