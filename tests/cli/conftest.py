@@ -9,6 +9,7 @@ import pytest
 from logpipe.cli import main
 from tests.cli.chunk_files import Done, Run
 from tests.cli.program import EMPTY
+from tests.cli.site import Site
 
 
 @pytest.fixture
@@ -29,3 +30,9 @@ def conf(tmp_path: Path) -> Path:
     path = tmp_path / "logpipe.conf"
     path.write_text(EMPTY)
     return path
+
+
+@pytest.fixture
+def site(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Site:
+    """A configuration to replay with."""
+    return Site(tmp_path, capfd)

@@ -74,6 +74,13 @@ The configuration's filters and outputs run in this process, without sources and
 command may be used while logpipe runs. When it is interrupted the file stays, and another replay begins it anew.
 With --to, the chunks of a buffer that no process uses any more can be delivered as well.
 
+What Fluentd has given up is replayed, too: its backups (BACKUP/workerN/ID/*.log) go to the output of that @id, the
+files of its <secondary> where --to says, with --secondary and their names:
+
+  logpipe buffer replay -c FILE --secondary --to ID --tag TAG DIR/dump.bin.*
+
+Fluentd keeps no tag in either: --tag says it, which the names of files, topics and so on may need.
+
 exit status:
   0  all was delivered
   1  something was not, or became a dead letter again
@@ -136,6 +143,9 @@ def _parser(program: str) -> Parser:
             "--all", action="store_true", help="dead letters of other configurations too, where they share a folder"
         )
         command.add_argument(
+            "--secondary", action="store_true", help="TARGET is a file that a <secondary> of Fluentd's has written"
+        )
+        command.add_argument(
             "--chunk", metavar="ID", action="append", default=[], help="this chunk only: its id, or what it begins with"
         )
         return command
@@ -154,6 +164,7 @@ def _parser(program: str) -> Parser:
     exported.add_argument("--move", action="store_true", help="delete each chunk of logpipe's that is written")
     replayed = add("replay", replaying.main, "deliver dead letters again", _REPLAY)
     replayed.add_argument("--to", metavar="PLACE", default="", help="the @id of an output, or a label: deliver there")
+    replayed.add_argument("--tag", metavar="TAG", default="", help="the tag of events that have none")
     replayed.add_argument("--dry-run", action="store_true", help="only say how many events would go where")
     return parser
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -11,15 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from logpipe.cli.buffer.claiming import REPLAYING, ClaimedFile
 from logpipe.cli.buffer.store import Finding, Item, Row, Store
 from logpipe.durable import Disk
 from logpipe.engine.dead_letters.letters import SUFFIX, Letter, decode
-from logpipe.errors import LogpipeError
 from logpipe.event import EventBatch
 from logpipe.files import Files
 
-CLAIMED: Final = f"{SUFFIX}.replaying"
-"""The suffix of a file while it is being replayed, or after a replay was interrupted."""
+CLAIMED: Final = f"{SUFFIX}{REPLAYING}"
 
 
 def letter_stores(folder: Path) -> list[LetterStore]:
@@ -59,11 +56,9 @@ class LetterStore(Store):
         return [item for _, item in sorted(found, key=lambda each: each[0])]
 
 
-class _LetterFile(Item):
+class _LetterFile(ClaimedFile):
     def __init__(self, path: Path) -> None:
-        self.item_id = path.name.removesuffix(".replaying").removesuffix(SUFFIX)
-        self.path = path
-        self._claimed: int | None = None
+        super().__init__(path, path.name.removesuffix(REPLAYING).removesuffix(SUFFIX))
 
     @property
     def config(self) -> str:
@@ -79,14 +74,13 @@ class _LetterFile(Item):
                     first = decode(line)
                 except ValueError:
                     problem = f"line {number} is damaged"
-        state = "dead" if self._claimed is None and not self.path.name.endswith(CLAIMED) else "claimed"
         status = self.path.stat()
         if first is None:
-            return Row(self.item_id, state, "", {}, count, status.st_size, status.st_mtime_ns, problem)
+            return Row(self.item_id, self.state, "", {}, count, status.st_size, status.st_mtime_ns, problem)
         key = {} if first.key is None else {"timekey": first.key.timekey, **dict(first.key.variables)}
         note = f"{first.culprit.plugin_id}: {first.error_class}: {first.reason}"
         shared = {name: value for name, value in key.items() if value is not None}
-        return Row(self.item_id, state, first.tag or "", shared, count, status.st_size, first.at, problem, note)
+        return Row(self.item_id, self.state, first.tag or "", shared, count, status.st_size, first.at, problem, note)
 
     def read(self) -> Iterator[EventBatch | bytes]:
         for letter in self.letters():
@@ -131,37 +125,6 @@ class _LetterFile(Item):
         for _, line in self._lines():
             if _is_letter(line) is intact:
                 yield line if line.endswith(b"\n") else line + b"\n"
-
-    def claim(self) -> None:
-        is_fresh = not self.path.name.endswith(CLAIMED)
-        if is_fresh:
-            claimed = self.path.with_name(f"{self.path.name}.replaying")
-            if claimed.exists():
-                raise LogpipeError(f"{claimed} exists already: replay that one first")
-            self.path.rename(claimed)
-            self.path = claimed
-        self._claimed = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:  # an engine that opened the file before the renaming keeps it locked until its letters are complete
-            fcntl.flock(self._claimed, fcntl.LOCK_EX if is_fresh else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._release()
-            raise LogpipeError(f"{self.path} is being replayed by another process") from None
-
-    def remove(self) -> None:
-        self.path.unlink()
-        self._release()
-
-    def give_back(self) -> None:
-        back = self.path.with_name(self.path.name.removesuffix(".replaying"))
-        if not back.exists():
-            self.path.rename(back)
-            self.path = back
-        self._release()
-
-    def _release(self) -> None:
-        if self._claimed is not None:
-            os.close(self._claimed)
-            self._claimed = None
 
 
 def _is_letter(line: bytes) -> bool:

@@ -7,12 +7,15 @@ import asyncio
 import logging
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 from logpipe.cli.arguments import settings_from
 from logpipe.cli.buffer import targets
 from logpipe.cli.buffer.store import Item, Store, print_masked
 from logpipe.cli.buffer.targets import build_graph, chosen, letters_of, owned
 from logpipe.config.secrets import masked_text
+from logpipe.engine.dead_letters.letters import Letter
 from logpipe.engine.running.graph import Graph
 from logpipe.engine.running.replay import Replay, run_beside, target_of
 from logpipe.errors import LogpipeError
@@ -67,7 +70,8 @@ def _replay(stores: list[Store], given: argparse.Namespace, log: logging.Logger)
         for store in stores:
             store.lock()
             locked.append(store)
-        replayer = Replayer(graph, [item for store in stores for item in chosen(store, given)], given.to)
+        items = [item for store in stores for item in chosen(store, given)]
+        replayer = Replayer(graph, items, given.to, given.tag)
         asyncio.run(run_beside(graph, replayer.run))
     except KeyboardInterrupt:
         print_masked("interrupted: what was not delivered stays where it was", file=sys.stderr)
@@ -83,7 +87,8 @@ def _announce(stores: list[Store], given: argparse.Namespace, graph: Graph) -> i
     for store in stores:
         for item in chosen(store, given):
             try:
-                targets = Counter(target_of(letter, graph, given.to) for letter in item.letters())
+                letters = _tagged(item.letters(), given.tag)
+                targets = Counter(target_of(letter, graph, given.to) for letter in letters)
             except LogpipeError as problem:
                 print_masked(f"{item.path}: {problem}")
                 status = 1
@@ -96,6 +101,11 @@ def _in_words(targets: dict[str, int]) -> str:
     return ", ".join(f"{count} events to {target}" for target, count in targets.items()) or "nothing"
 
 
+def _tagged(letters: Iterator[Letter], tag: str) -> Iterator[Letter]:
+    """Give a tag to letters that have none: fluentd's backups, chunks that lost their metadata."""
+    return (replace(letter, tag=tag) if tag and not letter.tag else letter for letter in letters)
+
+
 class Replayer:
     """Delivers items one after another.
 
@@ -103,13 +113,15 @@ class Replayer:
         graph: the running graph to deliver through.
         items: what to deliver.
         to: an output's `@id` or a label; "" for the origin of each event.
+        tag: of events that have none.
     """
 
-    def __init__(self, graph: Graph, items: list[Item], to: str) -> None:
+    def __init__(self, graph: Graph, items: list[Item], to: str, tag: str) -> None:
         self.status = 0
         self._graph = graph
         self._items = items
         self._to = to
+        self._tag = tag
 
     async def run(self) -> None:
         """Deliver all items and print the results."""
@@ -137,7 +149,7 @@ class Replayer:
         try:
             if damages := item.verify().damages:
                 raise LogpipeError(f"it is damaged ({damages[0]}): repair it first")  # noqa: TRY301 - as any other
-            await replay.send(item.letters())
+            await replay.send(_tagged(item.letters(), self._tag))
         except LogpipeError as problem:
             self._fail(item, problem)
             item.give_back()

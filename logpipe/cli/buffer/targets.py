@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from logpipe.builtin.buffers.file.buffer import StoredBuffer
-from logpipe.builtin.buffers.file.location import places_in
+from logpipe.builtin.buffers.file.location import Place, places_in
 from logpipe.builtin.buffers.file.quarantine import CORRUPT
 from logpipe.cli.arguments import settings_from
 from logpipe.cli.buffer.chunks import ChunkStore
 from logpipe.cli.buffer.dead_letters import CLAIMED, LetterStore, letter_stores
+from logpipe.cli.buffer.dumps import DumpStore, backup_stores
 from logpipe.cli.buffer.store import Item, Store, print_masked
 from logpipe.config.diagnostic import ConfigError, Diagnostic, render_all
 from logpipe.engine.dead_letters.letters import SUFFIX
@@ -32,7 +33,7 @@ def find(given: argparse.Namespace) -> list[Store]:
         OSError: a folder cannot be read.
     """
     if not given.config:
-        return [store for target in given.target for store in _target(target)]
+        return [store for target in given.target for store in _target(target, is_dump=given.secondary)]
     settings = settings_from(given.config, given)
     return [own for store in _configured(settings) if (own := owned(store, settings, given))]
 
@@ -55,13 +56,11 @@ def chosen(store: Store, given: argparse.Namespace) -> list[Item]:
     return [item for item in store.items() if not wanted or item.item_id.startswith(wanted)]
 
 
-def _target(target: str) -> list[Store]:
+def _target(target: str, *, is_dump: bool) -> list[Store]:
     path = Path(target)
     if path.is_dir():
         stores = [
-            store
-            for folder in _folders(path)
-            for store in (*map(ChunkStore, places_in(folder)), *letter_stores(folder))
+            store for folder in _folders(path) for store in (*map(ChunkStore, places_in(folder)), *_given_up(folder))
         ]
         if not stores:
             print_masked(f"no chunks in {target}", file=sys.stderr)
@@ -70,12 +69,21 @@ def _target(target: str) -> list[Store]:
         raise LogpipeError(f"{target} is not there: give the folder of a buffer, or a chunk's file")
     if path.is_symlink():  # made for symlink_path
         path = path.resolve()
+    if is_dump:
+        return [DumpStore(path.parent, [path])]
     if path.name.endswith((SUFFIX, CLAIMED)):
         return [LetterStore(path.parent, path)]
     for place in places_in(path.parent):
         if place.own_id(path.name) or place.fluentd_name(path.name):
             return [ChunkStore(place, path)]
-    raise LogpipeError(f"{target} is not named like a chunk: give the folder of a buffer, or a chunk's file")
+    raise LogpipeError(
+        f"{target} is not named like a chunk: give the folder of a buffer, or a chunk's file; with --secondary, a file "
+        "that a <secondary> of fluentd's has written"
+    )
+
+
+def _given_up(folder: Path) -> list[Store]:
+    return [*letter_stores(folder), *backup_stores(folder)]
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -88,8 +96,8 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def letters_of(settings: Settings) -> list[Store]:
-    """Return the stores of a configuration's dead letters."""
-    return [store for store in _configured(settings) if isinstance(store, LetterStore)]
+    """Return the stores of a configuration's dead letters, and of fluentd's beside them."""
+    return [store for store in _configured(settings) if isinstance(store, (LetterStore, DumpStore))]
 
 
 def _configured(settings: Settings) -> Iterator[Store]:
@@ -105,17 +113,26 @@ def _configured(settings: Settings) -> Iterator[Store]:
                 continue
             location = outlet.buffer.locate()
             places = [*location.own, *([] if location.beside is None else [location.beside])]
-            new = [place for place in places if (place.folder, place.prefix) not in seen and place.folder.is_dir()]
-            seen.update((place.folder, place.prefix) for place in new)
-            yield from map(ChunkStore, new)
-        folder = graph.world.dead_letters.files.folder_of_all
-        letters = [store for below in _folders(folder) for store in letter_stores(below)] if folder.is_dir() else []
+            yield from map(ChunkStore, _new(places, seen))
+        files = graph.world.dead_letters.files
+        evacuated = files.base / "buffer"  # by fluentd, with their metadata, when it had given up
+        for folder in _folders(evacuated) if evacuated.is_dir() else ():
+            yield from map(ChunkStore, _new(places_in(folder), seen))
+        folder = files.folder_of_all
+        letters = [store for below in _folders(folder) for store in _given_up(below)] if folder.is_dir() else []
         any_letters = any_letters or bool(letters)
         yield from letters
     if not seen and not any_letters:
         print_masked(
             f"no output of {settings.config} keeps chunks in files, and there are no dead letters", file=sys.stderr
         )
+
+
+def _new(places: list[Place], seen: set[tuple[Path, str]]) -> list[Place]:
+    """Return the places that are there and were not yet seen, which they are now."""
+    new = [place for place in places if (place.folder, place.prefix) not in seen and place.folder.is_dir()]
+    seen.update((place.folder, place.prefix) for place in new)
+    return new
 
 
 def build_graph(settings: Settings, workers: int = 1, *, beside: bool = False) -> Graph:

@@ -84,8 +84,11 @@ class Replay:
         )
         if outlet is not None:
             await outlet.process(batch)
-        else:
-            await self._graph.routers[target].emit(batch)
+            return
+        router = self._graph.routers[target]
+        if router.destination(batch.tag) is None:  # what nobody takes would be gone
+            raise NoWayError(f"no <match> of {target} takes the tag {batch.tag!r}: say another with --tag, or --to")
+        await router.emit(batch)
 
 
 def target_of(letter: Letter, graph: Graph, to: str = "") -> str:
@@ -103,7 +106,8 @@ def target_of(letter: Letter, graph: Graph, to: str = "") -> str:
         return culprit.plugin_id
     if (culprit.kind != "output" or letter.payload is None) and culprit.label in graph.routers:
         return culprit.label
-    where = f"{culprit.plugin_id} ({culprit.type})" if culprit.kind == "output" else f"label {culprit.label}"
+    output = f"{culprit.plugin_id} ({culprit.type or 'an output'})"
+    where = output if culprit.kind == "output" else f"label {culprit.label}"
     raise NoWayError(f"the configuration has no {where}: say with --to where it belongs now: {_places(graph)}")
 
 
@@ -118,7 +122,8 @@ def _is_same(graph: Graph, culprit: Culprit) -> bool:
     if culprit.plugin_id not in graph.outlets_by_id:
         return False
     hosts = (stage.host for stage in graph.stages.outputs)
-    return any(host.plugin_id == culprit.plugin_id and host.type_name == culprit.type for host in hosts)
+    types = {host.type_name for host in hosts if host.plugin_id == culprit.plugin_id}
+    return not culprit.type or culprit.type in types  # fluentd's backups name no type
 
 
 def _places(graph: Graph) -> str:

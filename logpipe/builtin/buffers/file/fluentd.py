@@ -165,7 +165,7 @@ def read_meta(path: Path) -> dict[str, Any] | None:
 
 
 def _text_of(value: Any) -> Any:
-    """Return a value with its byte strings as text, for a tag is text, and a chunk key's value one that names things."""
+    """Return a value with its byte strings as text: tags and values of chunk keys name things."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, dict):
