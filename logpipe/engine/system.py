@@ -165,6 +165,14 @@ class SystemOptions(Options):
     shutdown_timeout: Seconds = param(
         "How long stopping may take before what is left stays undelivered.", default="20s"
     )
+    dead_letter_limit_size: Size | None = param(
+        "Most bytes of a worker's dead letters, of which the oldest files are deleted then; unset: a quarter of their "
+        "disk, 64g at most.",
+        default=None,
+    )
+    dead_letter_limit_age: Seconds | None = param(
+        "How long dead letters are kept; unset: until they are replayed or too many.", default=None
+    )
     log: LogOptions = section("Where and how the log is written.")
     metrics: MetricsOptions | None = section("What counts.")
     counter_server: CounterServerOptions | None = section("A server of counters.")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from logpipe import Chunk, ChunkKey, Filter, Options, Output, Receipt, Record, Time
 from logpipe.engine.dead_letters import queue
-from logpipe.engine.dead_letters.letters import Culprit, DeadLetterFiles, Letter, decode, encode
+from logpipe.engine.dead_letters.files import DeadLetterFiles
+from logpipe.engine.dead_letters.letters import Culprit, Letter, decode, encode
 from logpipe.testing import ManualClock, Pipeline, pipeline, settle
 
 OWN_LOG = "<label @FLUENT_LOG>\n<match **>\n@type test\nname own\n</match>\n</label>\n"

@@ -1,4 +1,4 @@
-"""`logpipe buffer`: shows, verifies, repairs, replays and exports the chunks of buffers and dead letters.
+"""`logpipe buffer`: shows, verifies, repairs, replays, exports and prunes chunks and dead letters.
 
     folders, or -c CONFIG ──targets.py──► stores of items (store.py) ──► listing.py, printing.py, damage.py …
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,9 +17,10 @@ from typing import Final
 
 from logpipe.cli import COMMANDS
 from logpipe.cli.arguments import Parser, add_config_options
-from logpipe.cli.buffer import damage, exporting, listing, printing, replaying
+from logpipe.cli.buffer import damage, exporting, listing, printing, pruning, replaying
 from logpipe.cli.buffer.store import Store, print_masked
 from logpipe.cli.buffer.targets import find
+from logpipe.config.values import convert_size, convert_time
 from logpipe.errors import LogpipeError
 
 Action = Callable[[list[Store], argparse.Namespace], int]
@@ -104,6 +106,17 @@ exit status:
 """
 
 
+_PRUNE: Final = """\
+Shows which dead letters would be deleted, oldest first; with --apply they are, for good. Chunks of buffers are never
+deleted: they are still to be delivered. logpipe does the same by itself with the dead letters of its own beyond
+`dead_letter_limit_size` and `dead_letter_limit_age` of <system>; Fluentd's backups go by this command alone.
+
+exit status:
+  0  done
+  1  a file could not be deleted: it is being replayed, say
+"""
+
+
 def main(program: str, arguments: list[str]) -> int:
     """Run the subcommand; the status is 2 for invalid arguments."""
     parser = _parser(program)
@@ -162,6 +175,10 @@ def _parser(program: str) -> Parser:
     where.add_argument("--fluentd", metavar="DIR", help="write to this folder")
     where.add_argument("--in-place", action="store_true", help="write beside the chunks")
     exported.add_argument("--move", action="store_true", help="delete each chunk of logpipe's that is written")
+    pruned = add("prune", pruning.main, "delete dead letters that are too old or too many", _PRUNE)
+    pruned.add_argument("--older-than", metavar="AGE", type=_age, help="those last written so long ago: 30d, 12h")
+    pruned.add_argument("--keep", metavar="SIZE", type=_size, help="the oldest, until no more is left than 1g, say")
+    pruned.add_argument("--apply", action="store_true", help="do it; without this, only say what would be done")
     replayed = add("replay", replaying.main, "deliver dead letters again", _REPLAY)
     replayed.add_argument("--to", metavar="PLACE", default="", help="the @id of an output, or a label: deliver there")
     replayed.add_argument("--tag", metavar="TAG", default="", help="the tag of events that have none")
@@ -179,3 +196,15 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of events: write 100 for example")
     return int(text)
+
+
+def _age(text: str) -> float:
+    if not re.fullmatch(r"\d+[smhd]?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 30d, 12h, 90m or seconds")
+    return convert_time(text)
+
+
+def _size(text: str) -> int:
+    if not re.fullmatch(r"(?i)\d+[kmgt]?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write 1g, 500m or bytes")
+    return convert_size(text)

@@ -12,7 +12,8 @@ from typing import Final
 from logpipe.cli.buffer.claiming import REPLAYING, ClaimedFile
 from logpipe.cli.buffer.store import Finding, Item, Row, Store
 from logpipe.durable import Disk
-from logpipe.engine.dead_letters.letters import SUFFIX, Letter, decode
+from logpipe.engine.dead_letters.files import SUFFIX
+from logpipe.engine.dead_letters.letters import Letter, decode
 from logpipe.event import EventBatch
 from logpipe.files import Files
 

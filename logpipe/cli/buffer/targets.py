@@ -19,7 +19,7 @@ from logpipe.cli.buffer.dead_letters import CLAIMED, LetterStore, letter_stores
 from logpipe.cli.buffer.dumps import DumpStore, backup_stores
 from logpipe.cli.buffer.store import Item, Store, print_masked
 from logpipe.config.diagnostic import ConfigError, Diagnostic, render_all
-from logpipe.engine.dead_letters.letters import SUFFIX
+from logpipe.engine.dead_letters.files import SUFFIX
 from logpipe.engine.running.graph import Graph, read_system
 from logpipe.errors import LogpipeError
 from logpipe.supervisor import Settings, load, registry_of

@@ -17,7 +17,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from logpipe.engine.accounting import UNNAMED, Edge, comes_through_error, coming_through_error
-from logpipe.engine.dead_letters.letters import Culprit, DeadLetterFiles, Letter, encode
+from logpipe.engine.dead_letters.files import DeadLetterFiles
+from logpipe.engine.dead_letters.letters import Culprit, Letter, encode
 from logpipe.engine.logging.repeats import trace_of
 from logpipe.engine.logging.setup import OWN_TAGS, no_events
 from logpipe.engine.poison import DATA_ERRORS
@@ -33,6 +34,8 @@ MOST_WAITING_BYTES: Final = 64 << 20
 """Of lines for files; whichever is reached first."""
 FIRST_BACK_OFF: Final = 0.1
 LONGEST_BACK_OFF: Final = 10.0
+LOOK_SECONDS: Final = 600.0
+"""Between two looks for files that are too old."""
 
 
 class _Letter(NamedTuple):
@@ -151,6 +154,8 @@ class DeadLetterQueue:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._work(self._for_label, self._emit), name="dead_letters.emit")
                 group.create_task(self._work(self._for_files, self._file), name="dead_letters.file")
+                if self.files.keeper.limits.age is not None:
+                    group.create_task(self._look_for_old_ones(), name="dead_letters.age")
         finally:
             if self._owed:
                 self._log.error(
@@ -168,6 +173,11 @@ class DeadLetterQueue:
                 await self._arrived.wait()
             await deliver(_take(letters))
             await asyncio.sleep(0)  # a label whose stages never wait would leave nobody else a turn
+
+    async def _look_for_old_ones(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(self.files.keeper.look)
 
     def _arrived_safely(self, letters: list[_Letter]) -> None:
         self.waiting -= len(letters)

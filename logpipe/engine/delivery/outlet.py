@@ -97,8 +97,10 @@ class BufferedOutlet:
         if self.staging.is_empty:
             return
         if self.buffer.persistent:
-            message = "stopping with %d bytes not delivered: %d events stay in %s, for the next start"
-            self.host.log.info(message, self.staging.size, self.staging.waiting, self.buffer.place)
+            uncounted = len(self.staging.uncounted)
+            message = "stopping with %d bytes not delivered: %d events%s stay in %s, for the next start"
+            more = f", and {uncounted} chunks of which nobody has counted the events," if uncounted else ""
+            self.host.log.info(message, self.staging.size, self.staging.waiting, more, self.buffer.place)
         else:
             message = "stopping with %d bytes not delivered: inputs that can will read them again"
             self.host.log.warning(message, self.staging.size)

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from logpipe.engine.buffering.chunking import Staging
-from logpipe.engine.dead_letters.letters import Culprit, DeadLetterFiles
+from logpipe.engine.dead_letters.files import DeadLetterFiles
+from logpipe.engine.dead_letters.letters import Culprit
 from logpipe.engine.poison import DATA_ERRORS, Part, PoisonHunt
 from logpipe.errors import PermanentError, RefusedRecords
 from logpipe.plugin import Buffer, Chunk, Host, Output, StoredChunk

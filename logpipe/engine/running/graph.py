@@ -19,7 +19,8 @@ from logpipe.config.element import Element
 from logpipe.engine.building.build import FLUENT_LOG, Builder
 from logpipe.engine.building.construction import ROOT
 from logpipe.engine.building.outlets import Replace
-from logpipe.engine.dead_letters.letters import DeadLetterFiles, default_base
+from logpipe.engine.dead_letters.files import DeadLetterFiles, default_base
+from logpipe.engine.dead_letters.limits import Limits
 from logpipe.engine.dead_letters.queue import DeadLetterQueue
 from logpipe.engine.hosts.host import PluginHost, SystemClock, World, started
 from logpipe.engine.hosts.kinds import Stage
@@ -121,9 +122,11 @@ class Graph:
         root_dir = Path(system.root_dir) if system.root_dir else None
         base = root_dir or backup_dir or default_base()
         files = Files(system.file_permission, system.dir_permission)
+        limits = Limits(system.dead_letter_limit_size, system.dead_letter_limit_age)
+        letters = DeadLetterFiles(base, worker_id, clock, files, limits=limits, log=log)
         world = World(
             clock=clock,
-            dead_letters=DeadLetterQueue(log, clock, DeadLetterFiles(base, worker_id, clock, files)),
+            dead_letters=DeadLetterQueue(log, clock, letters),
             files=files,
             counts_sizes=bool(system.enable_size_metrics),
             threads=ThreadPoolExecutor(THREADS, thread_name_prefix="logpipe"),

@@ -1,5 +1,7 @@
 """Events in buffers that the configuration names no more: said at the start and at the stop, until they are gone.
 
+So are dead letters, whoever has left them.
+
 Each run writes down where its buffers keep chunks, beside the dead letters. What a later run of the same file does not
 use any more (a changed path, `@type memory`, an `@id` of another name, fewer workers) is looked at, and nothing else.
 What the next run in the same process finds in a place that it does use is a link of its ledger.
@@ -18,6 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from logpipe.durable import Disk
 from logpipe.engine.accounting import Edge
+from logpipe.engine.dead_letters.kept import say_kept
 from logpipe.engine.delivery.outlet import BufferedOutlet
 from logpipe.engine.hosts.host import World
 from logpipe.errors import LogpipeError
@@ -46,6 +49,7 @@ class LeftBehind:
         self, folder: Path, world: World, registry: Registry, log: logging.Logger | logging.LoggerAdapter[Any]
     ) -> None:
         self._config_path = world.config_path
+        self._letters = world.dead_letters.files
         name = hashlib.blake2b(os.fsencode(world.config_path), digest_size=8).hexdigest()
         self._file = folder / f"buffers-{name}-worker{world.worker_id}.json"
         self._of_all = f"buffers-{name}-worker*.json"
@@ -61,12 +65,15 @@ class LeftBehind:
         with suppress(OSError):  # it is for an operator's information
             known = {kept for file in self._files() for kept in _read(file)}
             self._others = sorted(known - set(used))
+            self._letters.keeper.look()
             left = self.say()
             if used or left or self._file.exists():
                 self._write([*used, *left])
 
     def say(self) -> list[Kept]:
-        """Say what is left now, and return where."""
+        """Say what is left now, dead letters included, and return where in buffers."""
+        with suppress(OSError):
+            say_kept(self._letters.folder_of_all, self._config_path, self._log)
         left: list[Kept] = []
         for kept in self._others:
             count = self._count(kept)

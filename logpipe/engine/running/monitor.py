@@ -116,8 +116,12 @@ class GraphMonitor:
         for router in self._graph.routers.values():
             for counter in (router.emitted, router.unmatched, router.passed, router.refused):
                 yield measure(counter, prefix="route_", labels=(("label", router.name),))
-        for counter in (world.dead_letters.filed, world.dead_letters.rescued):
+        keeper = world.dead_letters.files.keeper
+        for counter in (world.dead_letters.filed, world.dead_letters.rescued, keeper.deleted):
             yield measure(counter)
+        yield Measurement("gauge", "dead_letter_bytes", keeper.size, "Bytes of the files of dead letters.")
+        doc = "Most bytes of dead letters that are kept, the oldest are deleted then: dead_letter_limit_size."
+        yield Measurement("gauge", "dead_letter_limit_bytes", keeper.limit, doc)
         doc = "Events that are neither in @ERROR nor in a file of dead letters yet: many, where no file can be written."
         yield Measurement("gauge", "waiting_error_records", world.dead_letters.waiting, doc)
         yield measure(world.failures)

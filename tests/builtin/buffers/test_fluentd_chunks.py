@@ -79,6 +79,16 @@ async def test_staged_and_queued_chunks_are_delivered_and_deleted(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("meta", "said"), [({"tag": "a", "s": 3}, "3 events"), (None, "at least 0 events")])
+async def test_what_is_there_is_named_with_its_count(meta: Any, said: str, tmp_path: Path) -> None:
+    """As far as metadata say it: nothing is read before it is delivered."""
+    leave(tmp_path, 1, event(1) + event(2) + event(3), meta=meta)
+    async with running(conf(tmp_path, LONG, arg="tag", kind="sink\nis_down true")) as pipe:
+        (line,) = [line for line in pipe.log.texts("info") if "of a previous run" in line]
+        assert f"{tmp_path} holds 1 chunks of a previous run, {said} in " in line
+        assert line.endswith("1 of the chunks fluentd's")
+
+
 async def test_all_of_a_meta_file_is_taken_over(tmp_path: Path) -> None:
     """Time slice and fields; the plain form of older versions too."""
     meta = {"timekey": 1_466_000_000, "tag": "a", "variables": {"$.k.app": "web", "n": 1}}

@@ -13,7 +13,7 @@ from logpipe import Buffer, ChunkKey, EventBatch, Host, InvalidSetting, LogpipeE
 from logpipe.builtin.buffers.file.chunk import FileChunk
 from logpipe.builtin.buffers.file.chunk_files import Found, end_of, find, find_in
 from logpipe.builtin.buffers.file.commit import Committer, TransientRetry
-from logpipe.builtin.buffers.file.fluentd import FluentdChunk
+from logpipe.builtin.buffers.file.fluentd import FluentdChunk, count_of
 from logpipe.builtin.buffers.file.location import SINGLE_SUFFIX, Location, Place, is_prefix, locate
 from logpipe.builtin.buffers.file.lock import Lock
 from logpipe.builtin.buffers.file.options import FileBufferOptions, FileSingleBufferOptions, StoredOptions
@@ -158,10 +158,13 @@ class StoredBuffer(Buffer[O]):
         found = await self.host.in_thread(find, location)
         fault("buffer.resumed")
         if found:
+            count, is_exact = await self.host.in_thread(count_of, found)
             self.host.log.info(
-                "buffer %s holds %d chunks of a previous run, %d bytes, %d of the chunks fluentd's",
+                "buffer %s holds %d chunks of a previous run, %s%d events in %d bytes, %d of the chunks fluentd's",
                 self._place.folder,
                 len(found),
+                "" if is_exact else "at least ",
+                count,
                 sum(each.size for each in found),
                 sum(each.fluentd is not None for each in found),
             )

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import msgpack
 
 from logpipe import ChunkKey, EventBatch, Time
+from logpipe.builtin.buffers.file.chunk_files import Found
 from logpipe.builtin.buffers.file.fluentd_content import Content, NotReadableError
 from logpipe.builtin.buffers.file.location import META, FluentdName
 from logpipe.builtin.buffers.file.salvage import Damage
@@ -144,6 +145,17 @@ def _slice_start(text: str, zone: tzinfo | None) -> int | None:
     except ValueError:
         return None
     return int((moment.replace(tzinfo=zone) if zone is not None else moment.astimezone()).astimezone(UTC).timestamp())
+
+
+def count_of(found: list[Found]) -> tuple[int, bool]:
+    """Return how many events are in chunks, fluentd's by their metadata, and whether all of these say it."""
+    counts = [
+        each.end.count
+        if each.end is not None
+        else (read_meta(each.path.with_name(each.path.name + META)) or {}).get("s")
+        for each in found
+    ]
+    return sum(count for count in counts if isinstance(count, int)), all(isinstance(count, int) for count in counts)
 
 
 def read_meta(path: Path) -> dict[str, Any] | None:
