@@ -77,6 +77,7 @@ async def test_file_single_has_its_key_in_the_name(arg: str, field: str, tmp_pat
         assert {chunk.metadata["variables"]["k"]: chunk.events[0][1]["n"] for chunk in found} == {HOSTILE: 1, "b": 2}
     else:
         assert [len(chunk.events) for chunk in found] == [2]
+    assert not list(theirs.glob("*.meta")), "fluentd would leave them behind"
     assert {path.name for path in tmp_path.iterdir()} == {"ours", "deep"}
     assert {path.name for path in theirs.parent.iterdir()} == {"theirs"}
 

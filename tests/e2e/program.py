@@ -24,6 +24,7 @@ class Logpipe:
         through: a command that gets logpipe's as its arguments.
         environment: variables to set for it.
         arguments: more of its own.
+        command: another program in its place, which takes the same signals.
     """
 
     def __init__(
@@ -34,8 +35,11 @@ class Logpipe:
         through: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
+        command: Sequence[str] | None = None,
     ) -> None:
-        self._command = [*through, sys.executable, "-m", "logpipe", "-c", str(config), *arguments]
+        self._command = (
+            [*command] if command else [*through, sys.executable, "-m", "logpipe", "-c", str(config), *arguments]
+        )
         self._environment = {**os.environ, **(environment or {})}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None

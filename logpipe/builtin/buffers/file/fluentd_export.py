@@ -20,7 +20,7 @@ from logpipe.builtin.buffers.file.fluentd import META_MARK
 from logpipe.builtin.buffers.file.frame import Kind
 from logpipe.builtin.buffers.file.frame_reader import read_batches, read_pieces
 from logpipe.builtin.buffers.file.inspection import scanned
-from logpipe.builtin.buffers.file.location import META, SINGLE_SUFFIX, Place
+from logpipe.builtin.buffers.file.location import META, SINGLE_PREFIX, SINGLE_SUFFIX, Place
 from logpipe.builtin.buffers.file.salvage import Scan
 from logpipe.builtin.compression import compressor
 from logpipe.builtin.forward_protocol.encoding import pack_event, pack_events
@@ -47,9 +47,10 @@ def export(found: Found, place: Place, folder: Path, disk: Disk) -> tuple[Path, 
     label, count = decode_label(seen.first.label), sum(part.count for part in seen.parts)
     path = folder / _name(place, found.chunk_id, label.key)
     disk.make_folder(folder)
-    # fluentd takes a chunk without metadata for one of nobody's, so that these come first
-    meta = _meta(found.chunk_id, label.key, count, created=label.created, modified=found.path.stat().st_mtime_ns)
-    disk.replace(path.with_name(path.name + META), [meta])
+    if place.prefix != SINGLE_PREFIX:  # file_single has no metadata, and would leave them behind
+        # fluentd takes a chunk without metadata for one of nobody's, so that these come first
+        meta = _meta(found.chunk_id, label.key, count, created=label.created, modified=found.path.stat().st_mtime_ns)
+        disk.replace(path.with_name(path.name + META), [meta])
     disk.replace(path, _content(found, seen))
     return path, count
 

@@ -19,6 +19,7 @@ _ANY_NAME: Final = re.compile(
     r"(?:(?P<single>fsb\.).*\.|(?P<prefix>(?:.*\.)?))(?:c[0-9a-f]{32}|[bq](?:[0-9a-f]{16}){1,2})(?P<suffix>\..*)?"
 )
 META: Final = ".meta"
+SINGLE_PREFIX: Final = "fsb."
 SINGLE_SUFFIX: Final = ".buf"
 """Of file_single's chunks, whose names have the chunk key in them."""
 
