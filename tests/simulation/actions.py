@@ -95,8 +95,9 @@ class Actions:
 
     def do_stop(self) -> None:
         if self.engine.runs:
-            self._note_trouble()
+            in_trouble = self._in_trouble()
             self._quietly(self.engine.stop)
+            self._note_end(in_trouble=in_trouble)
             self._look_at_positions()
             self.writer.went_down(crashed=False)
 
@@ -106,8 +107,9 @@ class Actions:
 
     def do_reload(self) -> None:
         if self.engine.runs:
-            self._note_trouble()
+            in_trouble = self._in_trouble()
             self._quietly(self.engine.reload)
+            self._note_end(in_trouble=in_trouble)
             self.writer.went_down(crashed=False)
 
     def do_flush(self) -> None:

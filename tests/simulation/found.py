@@ -21,4 +21,11 @@ FOUND: Final = (
     ("stores", Schedule(("crash", "wait", "append", "restart", "reload", "restart"), 0.05, 147)),
     # renames that were told after a folder was listed, but came before, were taken to be of the names in the list
     ("sibling", Schedule(("reload", "reload", "reload", "reload", "crash", "rotate"), 0.6, 112)),
+    # of two rotated files that were read on at a start one was forgotten before the path led anywhere
+    (
+        "polling",
+        Schedule(("rotate", "wait:1", "stop", "append:app.log.1", "append", "move", "start", "wait:6", "create"), 0.05),
+    ),
+    # a rotated file with nothing more to read was not known beside another one that was read on: it came once more
+    ("files", Schedule(("move", "wait", "reload", "append", "half", "crash", "move", "append"), 0.6, 523)),
 )

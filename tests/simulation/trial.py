@@ -16,15 +16,17 @@ from typing import Final
 
 import orjson
 
-from logpipe.builtin.position_file import PositionFile
+from logpipe.builtin.in_tail.logfile import Head
+from logpipe.builtin.position_file import Position, PositionFile
 from tests.simulation import outputs
 from tests.simulation.actions import Actions
 from tests.simulation.disk import Disk
 from tests.simulation.engine import MOST_LETTERS, Engine, tail_sees
 from tests.simulation.outputs import Peer
+from tests.simulation.repeats import LETTERS, Repeats
 from tests.simulation.timeline import Crash, Timeline
 from tests.simulation.world import PLACE, World
-from tests.simulation.writer import PADDING, Line, Writer
+from tests.simulation.writer import PADDING, File, Line, Writer
 
 SETTLING: Final = 2.5
 """Seconds in which a program that nobody disturbs has looked at everything and written down where it is."""
@@ -84,10 +86,7 @@ class Trial(Actions):
         self.peers = {name: Peer(name, self.timeline) for name in names}
         self.faults: list[str] = []
         self.events: list[tuple[float, str]] = []
-        self._crashes: list[float] = []
-        """Ends of the program at which it owed something: those that nobody asked for, and those in trouble."""
-        self._sealed: dict[str, float] = {}
-        """Since when no crash may repeat a line."""
+        self._repeats = Repeats(state, self.peers, self.letters)
         self._quiet_since = 0.0
         self._trouble = False
 
@@ -157,10 +156,13 @@ class Trial(Actions):
             return True
         return False
 
-    def _note_trouble(self) -> None:
-        """Note an end at which not everything can be delivered or written: the rest is read again."""
-        if self.disk.full or any(peer.mood != "ok" for peer in self.peers.values()):
-            self._crashes.append(self.timeline.elapsed)
+    def _note_end(self, *, in_trouble: bool) -> None:
+        """Note that the program has ended; if not everything could be delivered or written, lines may come again."""
+        if in_trouble and "repeats" not in self.world.slack:
+            self._repeats.note_end(self.writer.lines.values(), self._rows())
+
+    def _in_trouble(self) -> bool:
+        return bool(self.disk.full) or any(peer.mood != "ok" for peer in self.peers.values())
 
     def _down(self) -> None:
         if not self.engine.runs:
@@ -169,7 +171,7 @@ class Trial(Actions):
         if self.timeline.is_stuck:
             self.faults.append("it does not come to rest")
         self.events.append((self.timeline.elapsed, "the program is gone"))
-        self._crashes.append(self.timeline.elapsed)
+        self._note_end(in_trouble=True)
         self._look_at_positions()
         self.writer.went_down(crashed=True)
 
@@ -255,10 +257,10 @@ class Trial(Actions):
     def _wrong_letters(self) -> Iterator[str]:
         """Say what is wrong with dead letters: torn though nothing crashed, too many, or of what nobody refused."""
         letters = self.letters()
-        if letters.pop("", 0) and not self._crashes:
+        if letters.pop("", 0) and not self._repeats.ends:
             yield "a dead letter is torn"
         if "repeats" not in self.world.slack:
-            again = {text: count for text, count in letters.items() if count > self._allowed(None, text)}
+            again = {text: count for text, count in letters.items() if count > self._repeats.allowed(LETTERS, text)}
             if again:
                 yield f"more dead letters than promised: {again}"
         for text in letters:
@@ -273,7 +275,7 @@ class Trial(Actions):
 
     def _wrong(self, name: str, peer: Peer) -> Iterator[str]:
         counts: Counter[str] = Counter()
-        newest: dict[int, int] = {}
+        newest: dict[tuple[int, int], int] = {}
         disorder: list[str] = []
         for each in peer.taken:
             line = self.writer.lines.get(each.text)
@@ -287,24 +289,16 @@ class Trial(Actions):
                 yield f"{name}: {each.text!r} came as a line of {each.path}"
             counts[each.text] += 1
             if counts[each.text] == 1:
-                if line.number < newest.get(line.file.inode, -1):
+                part = line.file.inode, line.part
+                if line.number < newest.get(part, -1):
                     disorder.append(each.text)
-                newest[line.file.inode] = line.number
+                newest[part] = line.number
         if self.world.ordered and disorder:
             yield f"{name}: out of order: {disorder}"
         if "repeats" not in self.world.slack:
-            again = {text: count for text, count in counts.items() if count > self._allowed(peer, text)}
+            again = {text: count for text, count in counts.items() if count > self._repeats.allowed(name, text)}
             if again:
                 yield f"{name}: more than promised: {again}"
-
-    def _allowed(self, peer: Peer | None, text: str) -> int:
-        if text not in self.writer.lines:
-            return 1
-        written, sealed = self.writer.lines[text].at, self._sealed.get(text)
-        crashes = [moment for moment in self._crashes if moment >= written and (sealed is None or moment < sealed)]
-        calls = [] if peer is None else peer.calls
-        unsure = sum(text in called and mood in {"lost", "part"} for _, mood, called in calls)
-        return 1 + len(crashes) + unsure
 
     def _is_name_of(self, path: str, line: Line) -> bool:
         name = path.rpartition("/")[2]
@@ -328,7 +322,6 @@ class Trial(Actions):
                     break
                 if not line.sealed and not self._is_unsure(line.text):
                     line.sealed = True
-                    self._sealed[line.text] = self.timeline.elapsed
 
     def _is_unsure(self, text: str) -> bool:
         return any(text in peer.unsure for peer in self.peers.values())
@@ -346,7 +339,7 @@ class Trial(Actions):
             safe |= {each.text for each in peer.taken} if peer.name in self.world.rescue else set()
         letters: Counter[str] | None = None
         for file in self.writer.files:
-            for line in () if file.cut else file.lines:
+            for line in file.lines:
                 if line.end > rows.get(file.inode, 0) or line.wanted != "must" or line.text in safe:
                     continue
                 letters = self.letters() if letters is None else letters
@@ -354,9 +347,15 @@ class Trial(Actions):
                     self.faults.append(f"the position of {file.names} is {rows[file.inode]}, past {line.text!r}")
 
     def _rows(self) -> dict[int, int]:
-        """Return the offsets in the position file by inode."""
+        """Return the offsets in the position file by inode; not those in what was cut off since."""
         path = self.disk.folder / "pos"
-        return {row.inode: row.offset for row in PositionFile(str(path)).load().positions} if path.exists() else {}
+        rows = PositionFile(str(path)).load().positions if path.exists() else ()
+        cut = {file.inode: file for file in self.writer.files if file.cut}
+        return {row.inode: row.offset for row in rows if row.inode not in cut or self._is_of(row, cut[row.inode])}
+
+    def _is_of(self, row: Position, file: File) -> bool:
+        head = Head.parse(row.fingerprint)
+        return head is not None and bool(file.name) and head.begins((self.writer.at / file.name).read_bytes())
 
     def diary(self) -> list[str]:
         """Return what happened, in order."""

@@ -150,7 +150,7 @@ _ALL: Final = (
     World(
         name="power",
         about="a buffer in files, and power cuts that leave only what was synced",
-        config=tail() + match(scripted(buffer="@type file\n    path /PLACE/state/a")),
+        config=tail() + match(scripted(buffer="@type file\n    path /PLACE/state/out")),
         keeps=True,
         slack=frozenset({"repeats", "letters"}),
         actions=("append", "power", "power:1", "power:2", "power:4", "rotate"),

@@ -39,6 +39,10 @@ class Line:
     """Whether it is expected only from the program that runs now: nothing but its open file has it."""
     sealed: bool = False
     """Whether it was delivered for good: no crash from now on may repeat it."""
+    was_cut: bool = False
+    """Whether its file was cut since: what is written down of that says nothing of it."""
+    part: int = 0
+    """Of its file: lines of two parts may come in any order."""
 
 
 @dataclass(eq=False)
@@ -64,6 +68,10 @@ class File:
     """Whether it may have been let go after that."""
     cut: bool = False
     """Whether it was ever cut."""
+    cut_unseen: bool = False
+    """Whether the program had no time to see the last cut."""
+    part: int = 0
+    """Grows when it is renamed after such a cut: nothing tells then whether it is older than its copy."""
     half: str = ""
     """An unended line at its end."""
     size: int = 0
@@ -112,9 +120,13 @@ class Writer:
         file = self._file(name)
         for _ in range(count):
             text = f"{file.half or name} {len(self.lines):03}{suffix} {PADDING}"
-            self._write(file, f"{form(text.removeprefix(file.half))}\n")
+            rest = text.removeprefix(file.half)
+            self._write(file, f"{form(rest)}\n")
+            if file.half in self.fragments:
+                self.fragments.add(rest)
             file.half = ""
-            line = Line(len(self.lines), self._timeline.elapsed, text, file, file.size, self._wanted(file))
+            number, now = len(self.lines), self._timeline.elapsed
+            line = Line(number, now, text, file, file.size, self._wanted(file), part=file.part)
             file.lines.append(line)
             self.lines[text] = line
 
@@ -148,6 +160,10 @@ class Writer:
         file.name = new
         file.names.add(new)
         file.origins.add(new)
+        if file.cut_unseen:
+            file.part += 1
+            for line in file.lines:
+                line.part = file.part
         if self._follows(old) and not self._follows(new):
             file.left_at = self._timeline.elapsed
             if file.half:
@@ -185,12 +201,16 @@ class Writer:
         copy = self._adopt(f"{name}.1")
         copy.never = False
         copy.origins |= file.origins
+        copy.half = file.half
         os.truncate(self.at / name, 0)
         self._touch(file)
         if file.half:
             self.fragments.add(file.half)
         self._forget_rest(file)
+        for line in file.lines:
+            line.was_cut = True
         file.lines, file.size, file.half, file.cut = [], 0, "", True
+        file.cut_unseen = not self.is_up
         file.known = file.settled = False  # until the program has seen the new content
 
     def leave(self) -> None:
@@ -230,6 +250,7 @@ class Writer:
         self.is_up = self.ever_settled = True
         now = self._timeline.elapsed
         for file in self.files:
+            file.cut_unseen = False
             if file.name and self._follows(file.name) and self.at == self.folder:
                 file.known = file.settled = True
                 file.never = False

@@ -345,7 +345,7 @@ class Following:
         Files that are `awaited` at paths of their own stay known until these are followed.
         """
         for trail in list(self.table.by_path.values()):
-            self._forget(trail, but=self.registry.may_come_again(trail), awaited=awaited)
+            self._forget(trail, but=MOST_FINISHED if self.registry.may_come_again(trail) else 0, awaited=awaited)
 
     def _forget(self, trail: Trail, *, but: int, awaited: Collection[Identity] = ()) -> None:
         for row in self.registry.forget(trail, but=but, awaited=awaited):

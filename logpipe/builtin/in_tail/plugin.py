@@ -133,15 +133,20 @@ class Discovery:
         return await self._host.in_thread(self._targets.now.scan, since)
 
     async def _read_unfollowed(self) -> None:
-        """Read to their ends the files of rows whose paths are not followed; rows without anything to read are kept."""
+        """Read to their ends the files of rows whose paths are not followed.
+
+        The rows of a path are kept where nothing is to be read of any of its files; else its files are known together.
+        """
         following, saved = self._following, self._following.looks.saved
         async with following.changing:
-            rows = [row for row in saved.unclaimed() if row.path not in self._table.by_path]
-            for row, found, hops in await self._host.in_thread(following.looker.rows, rows, {}, set()):
+            unclaimed = [row for row in saved.unclaimed() if row.path not in self._table.by_path]
+            rows = await self._host.in_thread(following.looker.rows, unclaimed, {}, set())
+            behind = {row.path for row, found, _ in rows if found is not None and found.size > row.offset}
+            for row, found, hops in rows:
                 following.looks.leads[following.end_of(hops)] = row.path
                 if found is None:
                     continue
-                if found.size <= row.offset or self._table.find(found) is not None:
+                if row.path not in behind or self._table.find(found) is not None:
                     close([found])
                     continue
                 trail = self._table.by_path.get(row.path) or Trail(row.path, tag_of(self._options.tag, row.path))

@@ -224,11 +224,14 @@ class Registry:
     def forget(self, trail: Trail, *, but: int, awaited: Collection[Identity] = ()) -> list[Position]:
         """Let go of a path's generations that are finished and settled, all but some and those that another path takes.
 
-        Returns the rows of those whose files may be followed again: they are still there under the path, or it leads
-        nowhere, as where a disk is away.
+        Returns the rows of those whose files may be followed or looked for again: they are still there under the path,
+        or it leads nowhere, as where a disk is away. Then what lies beside it may not have been compared yet with what
+        lay there in an earlier run.
         """
         over = [each for each in trail.done[: max(0, len(trail.done) - but)] if each.identity not in awaited]
-        away = over[-1] if over and not but and trail.wanted and trail.live is None else None
+        away = not but and trail.wanted and trail.live is None
+        if away and len(over) < len(trail.generations):
+            return []  # its rows are looked for together, or not at all
         if over:
             self.table.remove(trail, *over)
             for generation in over:
@@ -238,10 +241,10 @@ class Registry:
         if not trail.generations and self.table.by_path.pop(trail.path, None) is not None:
             self.books.drop(trail)
             self._refused.discard(trail.path)
-        return [each.saved_as(trail.path) for each in over if (each.kept or each is away) and not each.gone]
+        return [each.saved_as(trail.path) for each in over if (each.kept or away) and not each.gone]
 
     def may_come_again(self, trail: Trail) -> bool:
-        """Return whether a path leads nowhere since a short time: its last file tells what came and went unnoticed."""
+        """Return whether a path leads nowhere since a short time: its files tell what came and went unnoticed."""
         if not trail.wanted or trail.live is not None or not trail.generations:
             return False
         gone_at = trail.generations[-1].replaced_at
