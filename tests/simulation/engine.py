@@ -23,6 +23,7 @@ from logpipe.builtin import in_tail
 from logpipe.builtin.in_tail.generation import Generation
 from logpipe.config.element import Element
 from logpipe.engine.dead_letters import queue
+from logpipe.engine.delivery import attempts
 from logpipe.engine.running.graph import Graph
 from logpipe.registry import Registry
 from logpipe.testing import Collector, parse
@@ -32,6 +33,10 @@ from tests.simulation.timeline import Loop, NoThreads, Timeline
 
 MOST_LETTERS: Final = 8
 """Error events that may wait in memory before inputs do, instead of ten thousand."""
+
+TICK: Final = 0.25
+"""Seconds between two looks at what is to be flushed, instead of an eleventh of `flush_interval`: most of the turns of the
+loop would be these, and most of the crashes would fall in them."""
 
 SLOW_THREADS: Final = 3.0
 """Seconds in which what threads have begun comes to its end, at most."""
@@ -341,8 +346,12 @@ def tail_sees(births: dict[int, int], changes: dict[int, int], timeline: Timelin
                 if hasattr(module, attribute):
                     before.append((module, attribute, getattr(module, attribute)))
                     setattr(module, attribute, stand_in)
-    before.append((queue, "MOST_WAITING", queue.MOST_WAITING))
-    queue.MOST_WAITING = MOST_LETTERS  # type: ignore[misc]
+    for module, attribute, number in (
+        (queue, "MOST_WAITING", MOST_LETTERS),
+        (attempts, "SHORTEST_TICK", TICK),
+    ):
+        before.append((module, attribute, getattr(module, attribute)))
+        setattr(module, attribute, number)
     make = Generation.__init__
     Generation.__init__ = begin  # type: ignore[method-assign]
     try:

@@ -91,7 +91,8 @@ class Writer:
         self, folder: Path, follows: Callable[[str], bool], excludes: Callable[[str], bool], timeline: Timeline
     ) -> None:
         self.folder = folder
-        self.away = folder.with_name(f"{folder.name}.away")
+        self.at = folder
+        """Where the folder is."""
         self.files: list[File] = []
         self.by_name: dict[str, File] = {}
         self.lines: dict[str, Line] = {}
@@ -215,18 +216,13 @@ class Writer:
 
     def leave(self) -> None:
         """Take the folder away: its disk is not mounted."""
-        if self.folder.exists():
-            self.folder.rename(self.away)
+        if self.at == self.folder:
+            self.at = self.folder.rename(self.folder.with_name(f"{self.folder.name}.away"))
 
     def come_back(self) -> None:
         """Bring it back."""
-        if self.away.exists():
-            self.away.rename(self.folder)
-
-    @property
-    def at(self) -> Path:
-        """Where the folder is."""
-        return self.away if self.away.exists() else self.folder
+        if self.at != self.folder:
+            self.at = self.at.rename(self.folder)
 
     def set_clock(self) -> None:
         """Note that the wall clock was set: names with a date in them may not be followed any more."""
