@@ -35,8 +35,8 @@ MOST_LETTERS: Final = 8
 """Error events that may wait in memory before inputs do, instead of ten thousand."""
 
 TICK: Final = 0.25
-"""Seconds between two looks at what is to be flushed, instead of an eleventh of `flush_interval`: most of the turns of the
-loop would be these, and most of the crashes would fall in them."""
+"""Seconds between two looks at what is to be flushed, instead of an eleventh of `flush_interval`: most turns of a loop
+would be these, and most crashes would fall in them."""
 
 SLOW_THREADS: Final = 3.0
 """Seconds in which what threads have begun comes to its end, at most."""
