@@ -6,6 +6,11 @@ from typing import Final
 
 from tests.simulation.trial import Schedule
 
+
+def _schedule(text: str, pace: float, seed: int) -> Schedule:
+    return Schedule(tuple(text.split()), pace, seed)
+
+
 FOUND: Final = (
     # a folder that was away for longer than a minute: all of the file came once more
     ("absent", Schedule(("away", "wait:70"), 3.0)),
@@ -28,4 +33,14 @@ FOUND: Final = (
     ),
     # a rotated file with nothing more to read was not known beside another one that was read on: it came once more
     ("files", Schedule(("move", "wait", "reload", "append", "half", "crash", "move", "append"), 0.6, 523)),
+    # what was new in a folder was forgotten when a stop broke off the look that had found it: a rotated file was lost
+    (
+        "polling",
+        _schedule(
+            "flush append:app.log:5 half append:app.log:5 append:app.log:5 rotate move wait append tick tick rotate"
+            " create restart",
+            0.05,
+            10348,
+        ),
+    ),
 )

@@ -232,7 +232,7 @@ class FolderLooks:
         self._moved()
 
     def note(self, base: str, seen: Survey) -> Fresh:
-        """Take what lies in a folder for what is known of it; returns what is new there since the survey before."""
+        """Take what lies in a folder for what is known; returns what is new there, or was and is not decided yet."""
         folder = self._folders.by_base[base]
         first = not folder.looked_at
         if not seen.there:  # it is away: what lay there is known on, for when it comes back
@@ -251,7 +251,7 @@ class FolderLooks:
         older = self._undecided.get(base, new)
         undecided = {*older.files.values(), *files.values()}
         left = {name: identity for name, (identity, _) in seen.rotated.items() if identity in undecided}
-        self._undecided[base] = older._replace(files=left)
+        all_new = self._undecided[base] = older._replace(files=left)
         old = {member.who: member for member in folder.names.values()}
         folder.names = {}
         for name, who in seen.rotated.items():
@@ -260,7 +260,7 @@ class FolderLooks:
         folder.looked_at, folder.changed = seen.looked_at, seen.changed
         # not to be written before it is decided who follows what: the rows of new files are what a crash needs first
         self._lines.pop(base, None)
-        return new
+        return new if all_new.first else all_new
 
     def awaiting(self, base: str, path: str) -> Fresh | None:
         """Return what was new at the first survey of a folder and may be the past of a path of an earlier run."""
