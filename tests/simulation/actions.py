@@ -10,6 +10,7 @@ from tests.simulation import outputs
 from tests.simulation.disk import Disk
 from tests.simulation.engine import Engine
 from tests.simulation.outputs import Peer
+from tests.simulation.senders import Sender
 from tests.simulation.timeline import Timeline
 from tests.simulation.writer import Writer
 
@@ -28,9 +29,18 @@ class Actions:
     timeline: Timeline
     peers: dict[str, Peer]
     rng: random.Random
+    sender: Sender
 
     def do_append(self, name: str = "app.log", count: str = "1") -> None:
         self.writer.append(name, int(count))
+
+    def do_send(self, count: str = "1") -> None:
+        """Have the sender send lines."""
+        self.sender.waiting += self.writer.say(int(count))
+
+    def do_sender(self, mood: str) -> None:
+        """Change the sender's mood."""
+        self.sender.mood = mood
 
     def do_poison(self, name: str = "app.log", count: str = "1") -> None:
         self.writer.append(name, int(count), suffix=f" {outputs.POISON}")
@@ -91,12 +101,13 @@ class Actions:
     def do_start(self) -> None:
         if not self.engine.runs:
             self.writer.started()
-            self.engine.start()
+            self.sender.attach(self.engine.start())
 
     def do_stop(self) -> None:
         if self.engine.runs:
             in_trouble = self._in_trouble()
             self._quietly(self.engine.stop)
+            self.sender.cut()
             self._note_end(in_trouble=in_trouble)
             self._look_at_positions()
             self.writer.went_down(crashed=False)
@@ -109,7 +120,8 @@ class Actions:
         if self.engine.runs:
             in_trouble = self._in_trouble()
             self._quietly(self.engine.reload)
-            self._note_end(in_trouble=in_trouble)
+            if not self.sender.times:  # what it has sent waits for the next graph
+                self._note_end(in_trouble=in_trouble)
             self.writer.went_down(crashed=False)
 
     def do_flush(self) -> None:

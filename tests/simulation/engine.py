@@ -26,8 +26,11 @@ from logpipe.engine.dead_letters import queue
 from logpipe.engine.delivery import attempts
 from logpipe.engine.running.graph import Graph
 from logpipe.registry import Registry
+from logpipe.sockets.kept import Sockets
 from logpipe.testing import Collector, parse
 from tests.simulation.disk import Disk
+from tests.simulation.forwarding import PEER
+from tests.simulation.network import HIGH, Network
 from tests.simulation.outputs import Picky, Scripted, ScriptedDirect
 from tests.simulation.timeline import Loop, NoThreads, Timeline
 
@@ -84,15 +87,18 @@ class Engine:
         text: its configuration.
         timeline: the time it lives in.
         disk: its own files.
+        network: where it listens, and whom it connects to.
     """
 
-    def __init__(self, text: str, timeline: Timeline, disk: Disk) -> None:
+    def __init__(self, text: str, timeline: Timeline, disk: Disk, network: Network) -> None:
         self.text = text
         self.said = _Said(timeline)
         self.problems: list[str] = []
         """What nobody has handled, ledgers that do not add up, stops that took too long."""
         self._timeline = timeline
         self._disk = disk
+        self._network = network
+        self._sockets = Sockets(network)
         self._loop: Loop | None = None
         self.graph: Graph | None = None
         self._task: asyncio.Task[None] | None = None
@@ -105,11 +111,13 @@ class Engine:
         """Whether it is there."""
         return self._loop is not None
 
-    def start(self) -> None:
-        """Start the program."""
+    def start(self) -> Loop:
+        """Start the program; returns its loop, until it has ended."""
         self._descriptors = _open_descriptors()
-        self._loop = Loop(self._timeline)
+        self._loop = Loop(self._timeline, self._network)
+        self._sockets = Sockets(self._network)
         self._begin(self._build())
+        return self._loop
 
     @property
     def letters_waiting(self) -> int:
@@ -159,6 +167,7 @@ class Engine:
             _LOG.removeHandler(handler)
         loop.drop()
         self._loop = self.graph = self._task = loop = None
+        self._network.drop()
         gc.collect()  # files close themselves, before their descriptors are closed here
         for number in _open_descriptors() - self._descriptors:
             with suppress(OSError):
@@ -192,6 +201,7 @@ class Engine:
             backup_dir=self._disk.folder / "letters",
         )
         graph.world.threads = NoThreads()
+        graph.world.endpoints.sockets = self._sockets
         return graph
 
     def _begin(self, graph: Graph) -> None:
@@ -225,9 +235,14 @@ class Engine:
         ledger = graph.ledger()
         if ledger.unexplained:
             self.problems.append("the ledger does not add up: " + "; ".join([*ledger.gaps(), *ledger.lines()]))
+        if not self._network.is_open:  # connections go on in the next graph
+            self._look_for_tasks()
+
+    def _look_for_tasks(self) -> None:
+        assert self._loop is not None
         if asyncio.all_tasks(self._loop):  # that wait for threads: nobody can end these
             self._loop.run_to(self._timeline.elapsed + SLOW_THREADS)
-        left = [task.get_name() for task in asyncio.all_tasks(self._loop)]
+        left = [name for task in asyncio.all_tasks(self._loop) if (name := task.get_name()) != PEER]
         if left:
             self.problems.append(f"tasks are left: {left}")
 
@@ -245,6 +260,10 @@ class Engine:
     def _close(self, *, has_started: bool) -> None:
         loop = self._loop
         assert loop is not None
+        if self._network.is_open:
+            loop.run_until_complete(self._sockets.close())
+            self._network.drop()
+            self._look_for_tasks()
         self.problems += loop.problems
         loop.drop()
         self._loop = self.graph = self._task = None
@@ -258,16 +277,13 @@ class Engine:
             _close(int(number))
 
 
-_HIGH: Final = 500
-"""From here on are descriptors that are about to be closed."""
-
 _closing: SimpleQueue[int] = SimpleQueue()
 
 
 def _close(descriptor: int) -> None:
     """Close a descriptor; one of inotify's in a thread beside, since the kernel takes long for that."""
     if _target(str(descriptor)) == "anon_inode:inotify":
-        _closing.put(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH))
+        _closing.put(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH))
         _closer()
     os.close(descriptor)
 
@@ -291,7 +307,7 @@ def _target(descriptor: str) -> str:
 
 
 def _open_descriptors() -> set[str]:
-    found = [each for each in os.listdir("/proc/self/fd") if int(each) < _HIGH]
+    found = [each for each in os.listdir("/proc/self/fd") if int(each) < HIGH]
     return {each for each in found if _target(each)}  # but for the folder's own
 
 

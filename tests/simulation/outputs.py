@@ -73,6 +73,11 @@ class Peer:
         if bad:
             raise RefusedRecords(dict.fromkeys(bad, f"{self.name} does not take this"))
 
+    def note_unheard(self, events: list[Delivery]) -> None:
+        """Note that the answer to what was taken came too late, or to nobody."""
+        self.unsure.update(event.text for event in events)
+        self.calls.append((self._timeline.elapsed, "lost", " ".join(event.text for event in events)))
+
     def _take(self, events: Iterable[Delivery], *, unsure: bool) -> None:
         now = self._timeline.elapsed
         for event in events:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from tests.simulation.network import Network, abandon
+
 START: Final = 1_900_000_000_000_000_000
 """Nanoseconds since the epoch at the beginning of every schedule: 2030-03-17T17:46:40Z."""
 
@@ -112,15 +114,21 @@ class _Selector(selectors.EpollSelector):
 class Loop(asyncio.SelectorEventLoop):
     """A loop in simulated time, one for each start of the program."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, network: Network) -> None:
         super().__init__(_Selector(timeline))
         self._timeline = timeline
+        self._network = network
         self.problems: list[str] = []
         """What nobody has handled."""
         self.set_exception_handler(self._note)
 
     def time(self) -> float:
         return self._timeline.elapsed
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **more: Any) -> Any:
+        """Connect to a peer of the schedule."""
+        del host
+        return await super().create_connection(protocol_factory, sock=self._network.connect(port), **more)
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         """Call a function that blocks on the loop, later.
@@ -151,6 +159,7 @@ class Loop(asyncio.SelectorEventLoop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             with contextlib.suppress(BaseException):
                 task.get_coro().close()  # type: ignore[union-attr]
+        abandon(self)
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
         self.close()

@@ -22,8 +22,11 @@ from tests.simulation import outputs
 from tests.simulation.actions import Actions
 from tests.simulation.disk import Disk
 from tests.simulation.engine import MOST_LETTERS, Engine, tail_sees
+from tests.simulation.forwarding import PORT, ForwardServer
+from tests.simulation.network import Network
 from tests.simulation.outputs import Peer
 from tests.simulation.repeats import LETTERS, Repeats
+from tests.simulation.senders import SPEECHES, Forward, Sender
 from tests.simulation.timeline import Crash, Timeline
 from tests.simulation.world import PLACE, World
 from tests.simulation.writer import PADDING, File, Line, Writer
@@ -81,12 +84,16 @@ class Trial(Actions):
         self.disk = Disk(state, self.timeline)
         if schedule.seed is not None:
             self.disk.listing = random.Random(f"listing {schedule.seed}")
-        self.engine = Engine(world.config.replace(PLACE, str(place)), self.timeline, self.disk)
+        network = Network()
+        self.engine = Engine(world.config.replace(PLACE, str(place)), self.timeline, self.disk, network)
         names = (*world.outputs, *world.rescue)
         self.peers = {name: Peer(name, self.timeline) for name in names}
         self.faults: list[str] = []
         self.events: list[tuple[float, str]] = []
-        self._repeats = Repeats(state, self.peers, self.letters)
+        if world.network == "server":
+            network.servers[PORT] = ForwardServer(self.peers[world.outputs[0]]).accept
+        self.sender = Sender(SPEECHES.get(world.network, Forward)(), network, self.timeline)
+        self._repeats = Repeats(state, self.peers, self.letters, self.sender.times)
         self._quiet_since = 0.0
         self._trouble = False
 
@@ -167,6 +174,7 @@ class Trial(Actions):
     def _down(self) -> None:
         if not self.engine.runs:
             return
+        self.sender.cut()
         self.engine.crash()
         if self.timeline.is_stuck:
             self.faults.append("it does not come to rest")
@@ -186,6 +194,7 @@ class Trial(Actions):
         self.do_space()
         self.disk.failing = ""
         self.timeline.crash_at = self.disk.crash_at = -1
+        self.sender.mood = "ok"
         for peer in self.peers.values():
             peer.mood = "ok"
         for name, file in list(self.writer.by_name.items()):
@@ -197,6 +206,8 @@ class Trial(Actions):
             self._make_followed()
             self._wait_for_all()
         self.pass_time(SETTLING)
+        if not self.sender.is_done:
+            self.faults.append(f"the sender is not told of {[*self.sender.sent, *self.sender.waiting]}")
         if self.engine.runs and not self.missing() and "held" not in self.world.slack:
             self.faults += self._held()
         self.do_stop()

@@ -44,6 +44,9 @@ class World:
     """Whether there are buffers in files."""
     attempts: int = 0
     """Attempts that are made before an event is given up which nobody has refused."""
+    network: str = ""
+    """Who is at the other end of a stream: a `server` that the first output forwards to, or a sender by `forward` or
+    `http`, whose lines are in no file."""
     patience: float = 90.0
     """Seconds after the last action within which everything arrives."""
     slack: frozenset[str] = field(default_factory=frozenset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.simulation import forwarding, senders
 from tests.simulation.world import World
 
 _NONE: Final = "@type none"
@@ -49,6 +50,41 @@ def match(inside: str) -> str:
 
 
 ERROR_LABEL: Final = f"<label @ERROR>\n<match **>{scripted('rescue')}</match>\n</label>\n"
+
+
+def forward(buffer: str) -> str:
+    """Return the inside of an output that forwards, and waits for acknowledgements."""
+    return f"""
+  @type forward
+  require_ack_response true
+  ack_response_timeout 3s
+  heartbeat_type none
+  recover_wait 1s
+  <server>
+    host 127.0.0.1
+    port {forwarding.PORT}
+  </server>
+  <buffer>
+    {buffer}
+    flush_interval 1s
+    retry_wait 1s
+    retry_max_interval 4s
+  </buffer>
+"""
+
+
+def listening(kind: str, more: str = "") -> str:
+    """Return a source that senders connect to."""
+    return f"""
+<source>
+  @type {kind}
+  bind 127.0.0.1
+  port {senders.PORT}
+  {more}
+</source>
+"""
+
+
 COPY: Final = """
   @type copy
   <store>{}</store>
@@ -58,6 +94,7 @@ COPY: Final = """
 CRASHES: Final = ("crash:1", "crash:2", "crash:7", "crash:20", "die:1", "die:2", "die:4")
 MOODS: Final = ("out:fail", "out:fail1", "out:lost", "out:part", "out:silent", "out:slow", "out:cancel", "out:ok")
 WRITING: Final = ("append", "append:app.log:5", "half", "rotate", "cut", "delete", "create", "move")
+SENDING: Final = ("send", "send:5", "sender:deaf", "sender:gone", "sender:torn", "sender:ok")
 RUNNING: Final = ("restart", "crash", "reload", "flush", "stop", "start", "wait", "tick")
 
 _ALL: Final = (
@@ -230,6 +267,46 @@ _ALL: Final = (
         actions=("append:app.log:40", "append", "restart", "rotate", "crash"),
         lengths=(4, 3),
         also=(*RUNNING, "crash:7"),
+    ),
+    World(
+        name="acks",
+        about="tail and an output that forwards, to a server whose acknowledgements are late, lost, or never made",
+        config=tail() + match(forward("@type memory")),
+        network="server",
+        actions=("append", "out:lost", "out:slow", "out:fail1", "restart", "crash", "crash:7"),
+        lengths=(4, 3),
+        also=("rotate", *CRASHES, "out:fail", "out:part", "out:silent", "out:ok", *RUNNING),
+    ),
+    World(
+        name="forwarded",
+        about="a sender that forwards, and sends again what is not acknowledged, before a buffer in files",
+        config=listening("forward") + match(scripted(buffer="@type file\n    path /PLACE/state/out")),
+        network="forward",
+        keeps=True,
+        opening=("send", "start", "wait"),
+        actions=("send", "sender:gone", "out:lost", "restart", "reload", "crash", "crash:7"),
+        lengths=(4, 3),
+        also=(*SENDING, *CRASHES, *MOODS, *RUNNING, "full", "space", "eio:fdatasync"),
+    ),
+    World(
+        name="kept",
+        about="the same before a buffer in memory",
+        config=listening("forward") + match(scripted()),
+        network="forward",
+        opening=("send", "start", "wait"),
+        actions=("send", "sender:deaf", "out:fail1", "restart", "reload", "crash", "crash:7"),
+        lengths=(4, 3),
+        also=(*SENDING, *CRASHES, *MOODS, *RUNNING),
+    ),
+    World(
+        name="posted",
+        about="a sender by HTTP, who is told 200 when it is safe, and sends again what has no such answer",
+        config=listening("http", "answer_when settled") + match(scripted()),
+        network="http",
+        opening=("send", "start", "wait"),
+        actions=("send", "sender:gone", "out:lost", "restart", "reload", "crash", "crash:7"),
+        lengths=(4, 3),
+        also=(*SENDING, *CRASHES, *MOODS, *RUNNING),
     ),
 )
 

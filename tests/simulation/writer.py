@@ -131,6 +131,14 @@ class Writer:
             file.lines.append(line)
             self.lines[text] = line
 
+    def say(self, count: int) -> list[str]:
+        """Return new lines that are in no file, and must arrive."""
+        said = File(0, "", set(), set())
+        texts = [f"sent {len(self.lines) + number:03} {PADDING}" for number in range(count)]
+        for text in texts:
+            self.lines[text] = Line(len(self.lines), self._timeline.elapsed, text, said, 0, "must")
+        return texts
+
     def half(self, name: str = "app.log") -> None:
         """Begin a line."""
         file = self._file(name)
