@@ -123,6 +123,8 @@ class Actions:
             if not self.sender.times:  # what it has sent waits for the next graph
                 self._note_end(in_trouble=in_trouble)
             self.writer.went_down(crashed=False)
+            if self.engine.runs:
+                self.writer.started()
 
     def do_flush(self) -> None:
         if self.engine.graph is not None:
