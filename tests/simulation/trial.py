@@ -304,6 +304,9 @@ class Trial(Actions):
                 if line.number < newest.get(part, -1):
                     disorder.append(each.text)
                 newest[part] = line.number
+        if disorder:  # what was given up, and is read again after a crash, comes behind what followed it
+            given_up = self.letters()
+            disorder = [text for text in disorder if text not in given_up]
         if self.world.ordered and disorder:
             yield f"{name}: out of order: {disorder}"
         if "repeats" not in self.world.slack:
