@@ -18,7 +18,7 @@ from logpipe.config.diagnostic import Position
 from logpipe.config.element import Element
 from logpipe.engine.building.build import FLUENT_LOG
 from logpipe.engine.building.construction import ERROR, ROOT
-from logpipe.engine.dead_letters.letters import default_base
+from logpipe.engine.dead_letters.files import default_base
 from logpipe.engine.system import SystemOptions
 from logpipe.tag_pattern import InvalidPatternError, compile_pattern
 
