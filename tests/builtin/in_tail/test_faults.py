@@ -348,11 +348,11 @@ async def test_a_file_that_was_given_up_and_gets_its_name_back(
         await run.until(lambda: run.host.metric("behind_bytes") == 3)
         failing = True
         log.rename(away)
-        await run.tick_until(lambda: run.host.metric("abandoned_bytes") == 3)
+        await run.tick_until(lambda: run.host.metric("abandoned_bytes") == 3, step=5)
         failing = False
         run.append(away, "\n")
         away.rename(log)
-        await run.tick_until(lambda: len(run.host.lines) == 1001)
+        await run.tick_until(lambda: len(run.host.lines) == 1001, step=5)
         assert run.host.metric("abandoned_bytes") == 0
         account = run.accounts()[str(log)]
         assert (account.written, account.read, account.unexplained) == (4004, 4004, 0)
