@@ -38,6 +38,8 @@ ELSEWHERE: Final = {
     ("output", "rdkafka"): "logpipe-kafka",
     ("output", "rdkafka2"): "logpipe-kafka",
     ("filter", "kubernetes_metadata"): "logpipe-kubernetes",
+    ("input", "systemd"): "logpipe-systemd",
+    ("filter", "systemd_entry"): "logpipe-systemd",
     **{
         (kind, name): "logpipe-community"
         for kind, names in {
