@@ -19,6 +19,9 @@ DROPPING: Final = frozenset({"concat", "detect_exceptions", "sampling", "samplin
 REPEATING: Final = ("filter concat", "filter detect_exceptions", "output fork", "output route")
 """Stages behind which a mark may stand in several events, or beside others."""
 
+JOINING: Final = ("parser multiline", "filter concat", "filter detect_exceptions")
+"""Stages behind which an event, or a text that is unmatched, may be made of several lines."""
+
 _TAGS: Final = ("re.${tag}", "re.${tag_parts[1]}", "re.x", "re.${hostname}", "re.${tag_suffix[1]}")
 
 CHOICES: Final[Mapping[str, Callable[[Place], str]]] = {
@@ -43,7 +46,14 @@ CHOICES: Final[Mapping[str, Callable[[Place], str]]] = {
 }
 """As those of `settings.py`."""
 
-ALWAYS: Final = frozenset({"filter concat.multiline_start_regexp", "output route.route.@label"})
+ALWAYS: Final = frozenset(
+    {
+        "filter concat.multiline_start_regexp",
+        "filter concat.flush_interval",  # else a buffer before it owes what waits there for another line, until the end
+        "filter detect_exceptions.multiline_flush_interval",
+        "output route.route.@label",
+    }
+)
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "filter concat.(n_lines|*partial_*|buffer_*)": "excludes the expressions: the plugin's tests have it",

@@ -20,7 +20,7 @@ from logpipe import Event
 from logpipe.testing import Pipeline
 from logpipe.testing.collector import Collector
 from logpipe.testing.http_peer import HttpPeer
-from tests.fuzz.community import DROPPING, REPEATING
+from tests.fuzz.community import DROPPING, JOINING, REPEATING
 from tests.fuzz.place import Place
 from tests.fuzz.tap import Tap, marks_in
 from tests.services import topics
@@ -134,8 +134,8 @@ def judge(account: Account) -> list[str]:
         seen.update(sink)
     missing = [mark for mark in given if mark not in seen and not account.errors[mark] and not account.letters[mark]]
     explained = sum(account.counted.values()) + sum(_dropped(account).values())
-    if account.place.stages["parser multiline"] and account.counted["unmatched_lines"]:
-        explained += len(account.lines)  # without format_firstline, a text of many lines is one that is unmatched
+    if explained and any(account.place.stages[name] for name in JOINING):
+        explained += len(given)  # one that is let go may hold many
     if len(missing) > explained:
         problems.append(
             f"{len(missing)} events are nowhere, {explained} explained {dict(+account.counted)}: {missing[:5]}"
