@@ -87,6 +87,19 @@ REFUSED_HERE: Final = {
         "wild/srujith07+td-agent__out.conf",
         "wild/vmware+kube-fluentd-operator__config-reloader_examples_manifests_kfo-test.yaml__fluent~2.conf",
     ),
+    "s3 refuses it without s3_bucket, by its code; it was not installed where the verdicts were recorded": (
+        "docs/configuration__config-file-yaml.md__8.yaml",
+        "docs/configuration__config-file.md__12.conf",
+        "docs/deployment__multi-process-workers.md__6.conf",
+        *(f"docs/readme__fluent-plugin-s3__docs__credentials.md__{number}.conf" for number in (1, 2, 4, 6, 9)),
+    ),
+    "<true/false>, as a recipe has it, is neither; fluentd takes it for false": (
+        *(
+            f"{old}recipe-{name}-to-s3.txt__2.conf"
+            for old in _OLD
+            for name in ("apache-logs", "csv", "http-rest-api", "json", "nginx", "syslog", "tsv")
+        ),
+    ),
     "secure_forward of today refuses it, by its code; it was not installed where the verdicts were recorded": (
         *(f"{old}forwarding-over-ssl.txt__{number}.conf" for old in _OLD for number in (1, 2)),
         *(f"{_SECURE}{number}.conf" for number in (13, 14, 15, 16)),

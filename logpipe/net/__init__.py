@@ -23,9 +23,11 @@ from logpipe.net.client.answers import Answer as Answer
 from logpipe.net.client.answers import RequestFailedError as RequestFailedError
 from logpipe.net.client.answers import Verdict as Verdict
 from logpipe.net.client.aws_keys import AwsKeys as AwsKeys
+from logpipe.net.client.aws_keys import AwsSts as AwsSts
 from logpipe.net.client.client import HttpClient as HttpClient
 from logpipe.net.client.client import check_header as check_header
 from logpipe.net.client.credentials import AwsCredentials as AwsCredentials
+from logpipe.net.client.credentials import NoCredentialsError as NoCredentialsError
 from logpipe.net.client.proxy import environment_proxy as environment_proxy
 from logpipe.net.client.settings import ClientSettings as ClientSettings
 from logpipe.net.client.sigv4 import AwsSigner as AwsSigner

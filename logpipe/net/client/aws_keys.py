@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from urllib.parse import quote, urlencode
 from logpipe.net.client.answers import Answer, RequestFailedError
 from logpipe.net.client.client import HttpClient
 from logpipe.net.client.credentials import AwsCredentials, NoCredentialsError, find_credentials
+from logpipe.net.client.proxy import environment_proxy
 from logpipe.net.client.settings import ClientSettings
 from logpipe.net.client.sigv4 import AwsSigner
 
@@ -31,6 +33,20 @@ _ROLES: Final = "/latest/meta-data/iam/security-credentials/"
 _PARTS: Final = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 
 
+@dataclass(frozen=True, slots=True)
+class AwsSts:
+    """How STS is asked for a role's keys."""
+
+    region: str = ""
+    """Where; "" where the keys are used."""
+    endpoint: str = ""
+    """Its URL; "" for `AWS_ENDPOINT_URL_STS`, else the region's."""
+    proxy: str | None = field(default=None, repr=False)
+    """The URL of a proxy on the way; None for what the environment says."""
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """More of the question: RoleSessionName, ExternalId, Policy, DurationSeconds."""
+
+
 class AwsKeys:
     """Finds keys as AWS's own libraries do, and keeps those that end until shortly before that.
 
@@ -43,14 +59,22 @@ class AwsKeys:
         region: where STS is asked.
         clock: returns nanoseconds since the epoch.
         role: the ARN of a role to assume; "" for none.
+        sts: how it is asked for that role, or without one for that of the token.
     """
 
-    def __init__(
-        self, environ: Mapping[str, str], home: Path, region: str, clock: Callable[[], int], role: str = ""
+    def __init__(  # noqa: PLR0917 - in the order in which they are looked at
+        self,
+        environ: Mapping[str, str],
+        home: Path,
+        region: str,
+        clock: Callable[[], int],
+        role: str = "",
+        sts: AwsSts = AwsSts(),
     ) -> None:
         self._environ = environ
         self._home = home
-        self._region = region
+        self._region = sts.region or region
+        self._sts = sts
         self._clock = clock
         self._role = role
         self._kept: AwsCredentials | None = None
@@ -67,7 +91,7 @@ class AwsKeys:
             if self._kept is None or self._clock() / _NANOS > self._until - EARLY:
                 client = HttpClient(_QUICK, _LOG)
                 try:
-                    self._kept, self._until = await self._assumed(client, await self._own(client))
+                    self._kept, self._until = await self._assumed(await self._own(client))
                 except RequestFailedError as problem:
                     raise NoCredentialsError(f"no keys for AWS: {problem}") from problem
                 finally:
@@ -79,7 +103,7 @@ class AwsKeys:
         token_file = environ.get("AWS_WEB_IDENTITY_TOKEN_FILE")
         has_keys = environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY")
         if token_file and not has_keys:
-            return await self._by_token(client, token_file)
+            return await self._by_token(token_file)
         try:
             return await asyncio.to_thread(find_credentials, environ, self._home), 0.0  # they may change at any time
         except NoCredentialsError:
@@ -88,34 +112,45 @@ class AwsKeys:
                 raise
             return found
 
-    async def _assumed(self, client: HttpClient, own: tuple[AwsCredentials, float]) -> tuple[AwsCredentials, float]:
+    async def _assumed(self, own: tuple[AwsCredentials, float]) -> tuple[AwsCredentials, float]:
         if not self._role:
             return own
-        body = _form(Action="AssumeRole", RoleArn=self._role, RoleSessionName=SESSION)
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        signer = AwsSigner("sts", self._region)
-        url = self._sts()
-        signed = signer.sign("POST", url, headers, (body,), credentials=own[0], now=self._clock())
-        return _of_xml(await client.request("POST", url, headers={**headers, **signed}, body=body))
+        fields = {"RoleSessionName": SESSION, **self._sts.fields}
+        return await self._ask_sts(own[0], Action="AssumeRole", RoleArn=self._role, **fields)
 
-    async def _by_token(self, client: HttpClient, file: str) -> tuple[AwsCredentials, float]:
+    async def _by_token(self, file: str) -> tuple[AwsCredentials, float]:
         environ = self._environ
         try:
             token = (await asyncio.to_thread(Path(file).read_text, "utf-8")).strip()
         except (OSError, UnicodeDecodeError) as problem:
             raise NoCredentialsError(f"no keys for AWS: {file}: {problem}") from problem
-        body = _form(
+        return await self._ask_sts(
+            None,
             Action="AssumeRoleWithWebIdentity",
             RoleArn=environ.get("AWS_ROLE_ARN", ""),
-            RoleSessionName=environ.get("AWS_ROLE_SESSION_NAME") or SESSION,
             WebIdentityToken=token,
+            **{
+                "RoleSessionName": environ.get("AWS_ROLE_SESSION_NAME") or SESSION,
+                **({} if self._role else self._sts.fields),
+            },
         )
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return _of_xml(await client.request("POST", self._sts(), headers=headers, body=body))
 
-    def _sts(self) -> str:
+    async def _ask_sts(self, signed_with: AwsCredentials | None, **fields: str) -> tuple[AwsCredentials, float]:
+        url, body = self._sts_url(), _form(**fields)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if signed_with is not None:
+            signer = AwsSigner("sts", self._region)
+            headers |= signer.sign("POST", url, headers, (body,), credentials=signed_with, now=self._clock())
+        proxy = self._sts.proxy or environment_proxy(url, self._environ)
+        client = HttpClient(replace(_QUICK, proxy=proxy), _LOG)
+        try:
+            return _of_xml(await client.request("POST", url, headers=headers, body=body))
+        finally:
+            await client.stop()
+
+    def _sts_url(self) -> str:
         end = ".cn" if self._region.startswith("cn-") else ""
-        given = self._environ.get("AWS_ENDPOINT_URL_STS", "").rstrip("/")
+        given = (self._sts.endpoint or self._environ.get("AWS_ENDPOINT_URL_STS", "")).rstrip("/")
         return f"{given or f'https://sts.{self._region}.amazonaws.com{end}'}/"
 
     async def _of_container(self, client: HttpClient) -> tuple[AwsCredentials, float] | None:
