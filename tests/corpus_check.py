@@ -170,7 +170,10 @@ class Checked:
         if any(diagnostic.code == "unknown-plugin" for diagnostic in self.diagnostics):
             return "foreign"
         if self.errors:
-            return "both" if self.verdict == "refused" else "we" if _is_among(self.file, REFUSED_HERE) else "wrong"
+            # a label that is not there is an error in fluentd whatever plugins are installed: root_agent.rb, find_label
+            if self.verdict == "refused" or {each.code for each in self.errors} == {"unknown-label"}:
+                return "both"
+            return "we" if _is_among(self.file, REFUSED_HERE) else "wrong"
         if self.verdict == "refused":
             return "fluentd" if _is_among(self.file, ACCEPTED_HERE) else "wrong"
         return "nobody"
