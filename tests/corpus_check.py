@@ -117,6 +117,7 @@ ACCEPTED_HERE: Final = {
         "docs/old__docs__v0.10__out_rewrite_tag_filter.txt__1.conf",
         "docs/old__docs__v0.10__out_rewrite_tag_filter.txt__3.conf",
         f"{_OPENSHIFT}retag-journal.conf",
+        "wild/upmc-enterprises+kubernetes-fluentd__fluent_s3.conf",
         *(
             f"wild/innossh+docker-fluentd-multiprocess__fluentd-multi_etc_fluent{number}.d_in-forward.conf"
             for number in (1, 2)
