@@ -54,8 +54,9 @@ INTO_ROUTER: Final = frozenset({"buffer", "copy", "relabel", "rewrite_tag_filter
 _NOT_TRIED: Final = (
     # no line is written in their formats, so that the judge would not find its mark
     *(f"logpipe_community.{name}" for name in ("grok.", "parser_")),
-    "logpipe_aws.",
-    "logpipe_elasticsearch.",  # there is no server to look into
+    "logpipe_aws.",  # there is no server to look into
+    "logpipe_elasticsearch.",  # as above
+    "logpipe_systemd.in_systemd",  # it reads no lines
     "logpipe.builtin.in_exec",  # random texts are no commands to run
     "logpipe.builtin.out_exec",
 )
