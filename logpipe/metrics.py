@@ -89,6 +89,10 @@ class SourceAccount:
     """What could not be read any more and is lost, by reason."""
     waiting: int = 0
     """What is still to be read."""
+    position: int | None = field(default=None, compare=False)
+    """Up to where its present file is read and safe: where a new run would begin. None where there is no such file."""
+    inode: int | None = field(default=None, compare=False)
+    """That file's inode."""
 
     @property
     def unexplained(self) -> int:

@@ -16,7 +16,7 @@ from logpipe.config.options import PluginConf
 from logpipe.errors import ParseError
 from logpipe.event import EventBatch, LineBatch, Receipt, Record, Time
 from logpipe.files import Files
-from logpipe.metrics import Counter, Measurement
+from logpipe.metrics import Counter, Measurement, SourceAccount
 from logpipe.plugin.chunk import Chunk
 from logpipe.plugin.service import Discovery
 from logpipe.sockets.address import Address
@@ -180,6 +180,9 @@ class PluginState(Protocol):
 
     def timekeys(self) -> Sequence[int] | None:
         """Return the time slices in its buffer, seconds since the epoch in order; None where there is no buffer."""
+
+    def accounts(self) -> Iterable[SourceAccount]:
+        """Return what an input says of its sources; see `Input.accounts`."""
 
 
 class Monitor(Protocol):

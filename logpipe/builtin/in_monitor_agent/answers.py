@@ -10,7 +10,7 @@ from logpipe import InputHost, Record
 from logpipe.builtin.in_monitor_agent import prometheus
 from logpipe.builtin.in_monitor_agent.states import Shown, show
 from logpipe.codec import dump_record
-from logpipe.monitor import Monitor, PluginState
+from logpipe.monitor import CONTENT_TYPE, Monitor, PluginState
 from logpipe.net import Handler, Reply, Request, Route
 
 LTSV: Final = "text/plain; charset=utf-8"
@@ -69,7 +69,7 @@ class Answers:
         return plugins if type_name is None else [state for state in plugins if state.type == type_name]
 
     def _metrics(self, _query: Query) -> Reply:
-        return Reply(prometheus.expose(self._monitor).encode("utf-8", "replace"), prometheus.CONTENT_TYPE)
+        return Reply(prometheus.expose(self._monitor).encode("utf-8", "replace"), CONTENT_TYPE)
 
 
 def _handler(page: Page) -> Handler:

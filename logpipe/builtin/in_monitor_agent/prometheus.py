@@ -1,15 +1,12 @@
-"""Prometheus' text exposition format, version 0.0.4."""
+"""All numbers as Prometheus reads them."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
-from logpipe.monitor import Measurement, Monitor
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+from logpipe.monitor import Measurement, Monitor, head_text, labels_text, sample_text
 
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_]")
 
@@ -41,23 +38,6 @@ def _name(measurement: Measurement) -> str:
 def _family(name: str, members: Iterable[tuple[Labels, Measurement]]) -> Iterator[str]:
     members = list(members)
     doc = next((each.doc for _, each in members if each.doc), "")
-    if doc:
-        yield f"# HELP {name} {_escaped(doc)}\n"
-    yield f"# TYPE {name} {members[0][1].kind}\n"
+    yield head_text(name, members[0][1].kind, doc)
     for labels, each in members:
-        inside = ",".join(f'{key}="{_quoted(value)}"' for key, value in (*labels, *each.labels))
-        yield f"{name}{{{inside}}} {_number(each.value)}\n" if inside else f"{name} {_number(each.value)}\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n")
-
-
-def _quoted(text: str) -> str:
-    return _escaped(text).replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    if math.isfinite(value):
-        return str(value)
-    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+        yield sample_text(name, labels_text((*labels, *each.labels)), each.value)

@@ -9,6 +9,7 @@ Nothing goes to `@ERROR` here: a line that is in no format is warned about, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from logpipe import Host
@@ -144,6 +145,10 @@ class Books:
             for ledger in (trail.ledger, *(each.ledger for each in trail.generations)):
                 total.absorb(ledger, 0)
             size = sum(each.known_size for each in trail.generations)
-            yield total.account(trail.name, size=size, waiting=sum(each.waiting for each in trail.generations))
+            account = total.account(trail.name, size=size, waiting=sum(each.waiting for each in trail.generations))
+            if (live := trail.live) is not None:
+                place = live.settlement.position
+                account = replace(account, position=place, inode=live.identity.inode)
+            yield account
         if self._past.departed:
             yield self._past.account(UNFOLLOWED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from logpipe.config.element import Unset
@@ -16,8 +16,8 @@ from logpipe.engine.running.ledger import Ledger
 from logpipe.engine.secrets import masked, secret_finder
 from logpipe.engine.sizes import SIZE
 from logpipe.engine.system import SystemOptions
-from logpipe.metrics import Measurement, measure
-from logpipe.plugin import PluginState, RetryState
+from logpipe.metrics import Measurement, SourceAccount, measure
+from logpipe.plugin import Input, PluginState, RetryState
 from logpipe.version import __version__
 
 OF_INPUTS: Final = frozenset({"emitted_records", SIZE[0]})
@@ -82,6 +82,11 @@ class StageState:
     def timekeys(self) -> list[int] | None:
         """Return the time slices in its buffer."""
         return None if self._outlet is None else self._outlet.staging.timekeys
+
+    def accounts(self) -> Iterable[SourceAccount]:
+        """Return the sources of an input."""
+        plugin = self._stage.plugin
+        return plugin.accounts() if isinstance(plugin, Input) else ()
 
 
 class GraphMonitor:
