@@ -41,6 +41,8 @@ ELSEWHERE: Final = {
     ("filter", "kubernetes_metadata"): "logpipe-kubernetes",
     ("input", "systemd"): "logpipe-systemd",
     ("filter", "systemd_entry"): "logpipe-systemd",
+    **{(kind, "prometheus"): "logpipe-prometheus" for kind in ("input", "filter", "output")},
+    **{("input", f"prometheus_{name}monitor"): "logpipe-prometheus" for name in ("", "output_", "tail_")},
     **{
         (kind, name): "logpipe-community"
         for kind, names in {
