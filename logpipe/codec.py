@@ -11,6 +11,7 @@ from logpipe.event import Edit as Edit
 from logpipe.event import Encoded as Encoded
 from logpipe.event import LineBatch as LineBatch
 from logpipe.event import Payloads as Payloads
+from logpipe.event import by_tag as by_tag
 from logpipe.event import joined as joined
 from logpipe.event import lengths_of as lengths_of
 from logpipe.event import pieces_in as pieces_in
@@ -28,6 +29,7 @@ from logpipe.inject import InjectOptions as InjectOptions
 from logpipe.inject import compile_inject as compile_inject
 from logpipe.parse.fields import FieldParser as FieldParser
 from logpipe.parse.lines import LineRecordParser as LineRecordParser
+from logpipe.parse.messages import MessageParser as MessageParser
 from logpipe.parse.multiline import MultilinePatternParser as MultilinePatternParser
 from logpipe.parse.multiline import joined_by_first as joined_by_first
 from logpipe.parse.options import ParseOptions as ParseOptions

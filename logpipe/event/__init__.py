@@ -21,3 +21,4 @@ from logpipe.event.lines import Edit as Edit
 from logpipe.event.lines import LineBatch as LineBatch
 from logpipe.event.lines import spans_of as spans_of
 from logpipe.event.packed import unpack_records as unpack_records
+from logpipe.event.tagging import by_tag as by_tag

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from logpipe import EventBatch, InputHost, ParseError, PluginConf, Record, Time, failure_of
-from logpipe.builtin.message_inputs.by_tag import by_tag
 from logpipe.builtin.message_inputs.delivery import Delivery
 from logpipe.builtin.message_limit import MessageLimit, shortened
 from logpipe.builtin.parsers.splitting import LineSplitter
-from logpipe.codec import ExtractOptions, Splitter, compile_extract_tag, compile_extract_time, readable
+from logpipe.codec import ExtractOptions, Splitter, by_tag, compile_extract_tag, compile_extract_time, readable
 from logpipe.processes import Child
 
 _NO_TIME: Final[Time] = -(1 << 80)

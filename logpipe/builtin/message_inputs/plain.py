@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from logpipe import EventBatch, InputHost, InvalidSetting, PluginConf, Record, Time, failure_of
-from logpipe.builtin.message_inputs.by_tag import by_tag
 from logpipe.builtin.message_inputs.options import MessageOptions
 from logpipe.builtin.message_inputs.plugin import MessageInput
 from logpipe.builtin.message_inputs.receiving import Fields
-from logpipe.codec import ExtractOptions, compile_extract_tag, readable
+from logpipe.codec import ExtractOptions, by_tag, compile_extract_tag, readable
 
 O = TypeVar("O", bound=MessageOptions)  # noqa: E741 - the one letter that reads as "options"
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
 from logpipe import EventBatch, Input, InputHost, PluginConf, Time
+from logpipe.builtin.message_inputs.complaints import Complaints
 from logpipe.builtin.message_inputs.delivery import Delivery
-from logpipe.builtin.message_inputs.events import Complaints, MessageParser
 from logpipe.builtin.message_inputs.framing import Framing
 from logpipe.builtin.message_inputs.options import MessageOptions
 from logpipe.builtin.message_inputs.receiving import DatagramReceiver, Fields, Senders, StreamReceiver
 from logpipe.builtin.peers import Networks
+from logpipe.codec import MessageParser
 from logpipe.net import Address, TransportOptions
 
 O = TypeVar("O", bound=MessageOptions)  # noqa: E741 - the one letter that reads as "options"

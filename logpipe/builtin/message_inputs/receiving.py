@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias, cast
 
 from logpipe import InputHost
+from logpipe.builtin.message_inputs.complaints import Complaints
 from logpipe.builtin.message_inputs.delivery import Delivery
-from logpipe.builtin.message_inputs.events import Complaints
 from logpipe.builtin.message_inputs.framing import BrokenFrameError, Framing
 from logpipe.builtin.peers import Networks, PeerNames
 from logpipe.net import Connection, Datagrams, Endpoint, Limits, Listener, TransportOptions

@@ -1,12 +1,13 @@
-"""Messages to events: what a parser makes of them, and what is done about those that are in no format."""
+"""Messages to events: what a parser makes of them; one that breaks it costs no other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from logpipe import InputHost, PluginConf, Record, Time
-from logpipe.builtin.message_limit import MessageLimit, shortened
+from logpipe.config.options import PluginConf
+from logpipe.event import Record, Time
+from logpipe.plugin import InputHost
 
 _NO_TIME: Final[Time] = -(1 << 80)
 """What stands for the time of a message that has none; no parser makes it."""
@@ -84,28 +85,3 @@ def _timed(found: Numbered) -> Numbered:
     without = {number for time, number in zip(found.times, found.numbers, strict=True) if time == _NO_TIME}
     times, records, numbers = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
     return Numbered(times, records, numbers, sorted(without.union(found.unmatched)))
-
-
-class Complaints:
-    """Counts and logs what strangers send, and never more of it than a log bears."""
-
-    def __init__(self, host: InputHost, place: str) -> None:
-        self._host = host
-        self._place = place
-        self._limit = MessageLimit(host.log, host.clock)
-        self._unmatched = host.counter("unmatched_lines", "Messages that are not in the parser's format.")
-
-    def unmatched(self, what: str, messages: Sequence[bytes]) -> None:
-        """Count and log messages that are in no format."""
-        self._unmatched.add(len(messages))
-        for message in messages[: self.allowed(what, len(messages))]:
-            self._host.log.warning("%s: %s", what, shortened(message))
-
-    def allowed(self, what: str, count: int = 1) -> int:
-        """Return how many of `count` things of a kind may be logged now; the rest is told later, as a number."""
-        self._limit.sum_up()
-        return self._limit.allowed(self._place, what, count)
-
-    def sum_up(self) -> None:
-        """Say how much was left out."""
-        self._limit.sum_up(everything=True)

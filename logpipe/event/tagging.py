@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from logpipe import EventBatch, Record, Time
+from logpipe.event.batch import EventBatch, Record, Time
 
 
 def by_tag(tags: Iterable[str | None], times: Iterable[Time], records: Iterable[Record]) -> list[EventBatch]:
