@@ -68,6 +68,7 @@ class MockKafka:
         if not self._client:
             raise RuntimeError(f"librdkafka would not start: {reason.value.decode()}")
         self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, brokers)
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 1)
 
     @property
     def bootstrap(self) -> str:
@@ -173,6 +174,7 @@ def _library() -> ctypes.CDLL:
         "mock_cluster_new": (pointer, [pointer, number]),
         "mock_cluster_destroy": (None, [pointer]),
         "mock_cluster_bootstraps": (text, [pointer]),
+        "mock_group_initial_rebalance_delay_ms": (None, [pointer, number]),
         "mock_topic_create": (number, [pointer, text, number, number]),
         "mock_topic_set_error": (None, [pointer, text, number]),
         "mock_push_request_errors_array": (None, [pointer, short, size, pointer]),

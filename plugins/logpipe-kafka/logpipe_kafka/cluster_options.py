@@ -1,4 +1,4 @@
-"""Settings of connection, security and acknowledgement, common to all outputs."""
+"""Settings of connection and security, common to all stages, and of acknowledgement, common to all outputs."""
 
 from __future__ import annotations
 
@@ -74,32 +74,14 @@ def is_address(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None
 
 
-class ClusterOptions(Options):
-    """Settings of every Kafka output."""
+class ConnectionOptions(Options):
+    """Settings of every Kafka stage."""
 
     without_brokers: ClassVar[Literal["error", "warning"]] = "warning"
     """The severity of a missing broker: `"#{ENV['X']}"` in public configurations may be empty."""
 
     brokers: list[str] = param("Bootstrap brokers, `host:port,host:port`.", default="localhost:9092", convert=listed)
     client_id: str = param("Name of this client for the brokers.", default="kafka")
-    required_acks: int = param(
-        "Which replicas must have written a message before it counts as delivered: -1 (or `all`) all in sync, 1 the "
-        "leader, 0 none, which can lose events.",
-        default=-1,
-        convert=_acks,
-    )
-    ack_timeout: Seconds | None = param("Time that the leader may wait for its replicas; unset: 30 s.", default=None)
-    compression_codec: str | None = param(
-        "Compression of batches: `gzip`, `snappy`, `lz4`, `zstd` or `none`.", default=None, convert=_codec
-    )
-    max_send_retries: int = param(
-        "How many more attempts, a second apart, until a chunk goes back to its buffer, or events that a topic refuses "
-        "go to `@ERROR`; without a buffer, temporary failures are retried without limit.",
-        default=2,
-    )
-    max_send_limit_bytes: Size | None = param(
-        "Largest payload; a larger one goes to `@ERROR`. Unset or 0: the topic's limit.", default=None
-    )
     ssl_ca_cert: list[str] = param("Files of the authorities to trust, PEM; enables TLS.", default=[], convert=listed)
     ssl_client_cert: str | None = param(
         "File of the client certificate, PEM; enables TLS.", default=None, convert=unset_if_empty
@@ -127,20 +109,12 @@ class ClusterOptions(Options):
     scram_mechanism: str | None = param(
         "`sha256` or `sha512` for SASL SCRAM; unset: PLAIN.", default=None, convert=unset_if_empty
     )
-    idempotent: bool = param("Let the brokers drop duplicates from this producer.", default=False)
     sasl_over_ssl: bool = param("Refuse to authenticate without TLS.", default=True)
     get_kafka_client_log: bool = param("Write aiokafka's own messages to the log.", default=False)
-    active_support_notification_regex: str | None = param(
-        "Accepted for compatibility; logpipe's own metrics say how much was sent.", default=None, deprecated=NOT_USED
-    )
 
     def check(self) -> Iterator[str | InvalidSetting]:
         """Yield settings that contradict each other."""
         yield from self._broker_problems()
-        if self.idempotent and self.required_acks != -1:
-            # Brokers refuse such requests.
-            message = f"idempotent true needs required_acks -1, and it is {self.required_acks}: change one of them"
-            yield InvalidSetting(message, param="idempotent")
         yield from self._security_problems()
 
     def _broker_problems(self) -> Iterator[InvalidSetting]:
@@ -204,6 +178,41 @@ class ClusterOptions(Options):
     def needs_brokers(self) -> bool:
         """Whether `brokers` is the only source of addresses."""
         return True
+
+
+class ClusterOptions(ConnectionOptions):
+    """Settings of every Kafka output."""
+
+    required_acks: int = param(
+        "Which replicas must have written a message before it counts as delivered: -1 (or `all`) all in sync, 1 the "
+        "leader, 0 none, which can lose events.",
+        default=-1,
+        convert=_acks,
+    )
+    ack_timeout: Seconds | None = param("Time that the leader may wait for its replicas; unset: 30 s.", default=None)
+    compression_codec: str | None = param(
+        "Compression of batches: `gzip`, `snappy`, `lz4`, `zstd` or `none`.", default=None, convert=_codec
+    )
+    max_send_retries: int = param(
+        "How many more attempts, a second apart, until a chunk goes back to its buffer, or events that a topic refuses "
+        "go to `@ERROR`; without a buffer, temporary failures are retried without limit.",
+        default=2,
+    )
+    max_send_limit_bytes: Size | None = param(
+        "Largest payload; a larger one goes to `@ERROR`. Unset or 0: the topic's limit.", default=None
+    )
+    idempotent: bool = param("Let the brokers drop duplicates from this producer.", default=False)
+    active_support_notification_regex: str | None = param(
+        "Accepted for compatibility; logpipe's own metrics say how much was sent.", default=None, deprecated=NOT_USED
+    )
+
+    def check(self) -> Iterator[str | InvalidSetting]:
+        """Yield settings that contradict each other."""
+        yield from super().check()
+        if self.idempotent and self.required_acks != -1:
+            # Brokers refuse such requests.
+            message = f"idempotent true needs required_acks -1, and it is {self.required_acks}: change one of them"
+            yield InvalidSetting(message, param="idempotent")
 
     @property
     def codec(self) -> int:

@@ -134,7 +134,7 @@ class ZooKeeperBrokers:
         if client is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
-                    await self._host.in_thread(_close, client)
+                    await self._host.in_thread(close, client)
 
     async def _follow(self, on_change: Callable[[object], None]) -> None:
         """Read the registrations whenever they may have changed; retry while that fails."""
@@ -149,9 +149,7 @@ class ZooKeeperBrokers:
             try:
                 found_any = self._update(await self._host.in_thread(self._read, on_change))
             except Exception as error:  # noqa: BLE001 - kazoo's errors have no common base; each is tried again
-                self._warn_once(
-                    f"can't read the brokers from ZooKeeper {self._hosts} {self._path}: {_description(error)}"
-                )
+                self._warn_once(f"can't read the brokers from ZooKeeper {self._hosts} {self._path}: {reason_of(error)}")
                 found_any = False
             if found_any:
                 pause = FIRST_PAUSE
@@ -231,7 +229,7 @@ def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], object]
     return hand_over
 
 
-def _description(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return the description of one of kazoo's errors, whose names are more informative than their texts."""
     name = type(error).__name__
     if "Timeout" in name:
@@ -243,6 +241,7 @@ def _joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _close(client: Any) -> None:
+def close(client: Any) -> None:
+    """Close one of kazoo's clients; to be called in a thread."""
     client.stop()
     client.close()

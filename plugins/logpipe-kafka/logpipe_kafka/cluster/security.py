@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from logpipe import InvalidSetting
-from logpipe_kafka.cluster_options import ClusterOptions
+from logpipe_kafka.cluster_options import ConnectionOptions
 
 
-def arguments(options: ClusterOptions) -> dict[str, Any]:
+def arguments(options: ConnectionOptions) -> dict[str, Any]:
     """Return aiokafka's arguments; reads the files that the settings name.
 
     Raises:
@@ -36,7 +36,7 @@ def arguments(options: ClusterOptions) -> dict[str, Any]:
     return found
 
 
-def _tls_context(options: ClusterOptions) -> ssl.SSLContext:
+def _tls_context(options: ConnectionOptions) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = options.ssl_verify_hostname
@@ -60,7 +60,7 @@ def _naming(param: str, path: str) -> Iterator[None]:
         raise InvalidSetting(message, param=param) from error
 
 
-def _load_client_certificate(context: ssl.SSLContext, options: ClusterOptions) -> None:
+def _load_client_certificate(context: ssl.SSLContext, options: ConnectionOptions) -> None:
     cert, key = str(options.ssl_client_cert), str(options.ssl_client_cert_key)
     together = b""
     for param, path in (("ssl_client_cert", cert), ("ssl_client_cert_chain", options.ssl_client_cert_chain)):
