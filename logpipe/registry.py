@@ -33,6 +33,7 @@ ELSEWHERE: Final = {
     ("output", "opensearch_data_stream"): "logpipe-elasticsearch",
     ("filter", "elasticsearch_genid"): "logpipe-elasticsearch",
     ("filter", "opensearch_genid"): "logpipe-elasticsearch",
+    ("output", "splunk_hec"): "logpipe-http-services",
     ("output", "kafka"): "logpipe-kafka",
     ("output", "kafka2"): "logpipe-kafka",
     ("output", "kafka_buffered"): "logpipe-kafka",

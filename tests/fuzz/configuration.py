@@ -58,6 +58,8 @@ _NOT_TRIED: Final = (
     "logpipe_elasticsearch.",  # as above
     "logpipe_systemd.in_systemd",  # it reads no lines
     "logpipe_prometheus.out_",  # keeps nothing that could be looked into
+    "logpipe_elasticsearch.",  # there is no server to look into
+    "logpipe_http_services.",  # likewise
     "logpipe.builtin.in_exec",  # random texts are no commands to run
     "logpipe.builtin.out_exec",
 )

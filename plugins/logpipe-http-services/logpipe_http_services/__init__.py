@@ -1,0 +1,1 @@
+"""Outputs to services that take logs over HTTP: `splunk_hec`, in `splunk/`."""
