@@ -43,4 +43,6 @@ FOUND: Final = (
             10348,
         ),
     ),
+    # of what a slow output was about to take for the second time, the sender was to be told at once
+    ("kept", Schedule(("out:slow", "send", "die:1"), 3.0)),
 )

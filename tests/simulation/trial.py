@@ -201,10 +201,11 @@ class Trial(Actions):
             if file.half and self.world.wants(name, self.timeline.now()):
                 self.writer.append(name)
         self.do_start()
-        self._wait_for_all()
+        self._wait_while(self.missing)
         if self.missing():  # what came and went while nobody looked is read when its path leads somewhere again
             self._make_followed()
-            self._wait_for_all()
+            self._wait_while(self.missing)
+        self._wait_while(lambda: not self.sender.is_done)
         self.pass_time(SETTLING)
         if not self.sender.is_done:
             self.faults.append(f"the sender is not told of {[*self.sender.sent, *self.sender.waiting]}")
@@ -216,14 +217,12 @@ class Trial(Actions):
 
     def _held(self) -> list[str]:
         """Return what buffers hold when they had the time to send again what a crash has left in them."""
-        until = self.timeline.elapsed + self.world.patience
-        while (held := list(self.engine.held())) and self.timeline.elapsed < until and not self.timeline.is_stuck:
-            self.pass_time(1.0)
-        return held
+        self._wait_while(lambda: any(self.engine.held()))
+        return list(self.engine.held())
 
-    def _wait_for_all(self) -> None:
+    def _wait_while(self, lacks: Callable[[], object]) -> None:
         until = self.timeline.elapsed + self.world.patience
-        while self.timeline.elapsed < until and self.missing() and not self.timeline.is_stuck:
+        while self.timeline.elapsed < until and lacks() and not self.timeline.is_stuck:
             self.pass_time(1.0)
 
     def _make_followed(self) -> None:
