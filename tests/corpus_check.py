@@ -76,6 +76,13 @@ REFUSED_HERE: Final = {
         "wild/cmachler+fluentd-kubernetes-coreos-secure__td-agent.conf",
     ),
     "events go round for ever": ("wild/Tivix+docker-fluentd__fluent.conf",),
+    "its labels are in another file; fluentd was not asked, as a plugin was not installed there": (
+        "wild/butschi84+fluentd-sample-pipeline__example_pipeline_1.conf.d_03-dispatch.conf",
+        "wild/fluent+helm-charts__charts_fluentd_values.yaml__03_dispatch.conf",
+    ),
+    "throttle refuses a period of 0, by its code, as its variable is not set; it was not installed there": (
+        "wild/cloudposse-archives+fluentd-kubernetes-logformat__conf.d_throttle.conf",
+    ),
     "its patterns lie in another file": ("wild/ViaQ+docker-fluentd__data_config.d_forward_osp-filers.conf",),
     "the plugin refuses it, by its code; it was not installed where the verdicts were recorded": (
         "docs/readme__fluent-plugin-grok-parser__README.md__8.conf",
