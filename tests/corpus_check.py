@@ -90,6 +90,20 @@ REFUSED_HERE: Final = {
         "docs/readme__fluent-plugin-multi-format-parser__README.md__5.conf",
     ),
     "no proxy is spoken to": (f"{_SECURE}17.conf", f"{_SECURE_EXAMPLES}client_proxy.conf"),
+    "splunk_hec requires hec_token, by its code; two of these are for another gem of that type": (
+        "daemonset/v0.12__alpine-splunkhec__fluent.conf",
+        "daemonset/v0.12__debian-splunkhec__fluent.conf",
+        "docs/readme__fluent-plugin-splunk-hec__README.md__14.conf",
+        "docs/readme__fluent-plugin-splunk-hec__README.md__17.conf",
+    ),
+    "the labels of these parts stand in another file; systemd was not there where verdicts were recorded": (
+        *(
+            f"wild/openshift+origin-aggregated-logging__fluentd_configs.d_openshift_input-pre-systemd{number}.conf"
+            for number in ("", "~2", "~3", "~4")
+        ),
+        "wild/splunk+splunk-connect-for-kubernetes__manifests_splunk-kubernetes-logging_configMap.yaml__"
+        "source.journald.conf",
+    ),
     "elasticsearch refuses a user without a password, by its code; it was not there where verdicts were recorded": (
         "wild/srujith07+td-agent__out.conf",
         "wild/vmware+kube-fluentd-operator__config-reloader_examples_manifests_kfo-test.yaml__fluent~2.conf",
