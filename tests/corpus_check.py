@@ -85,6 +85,7 @@ REFUSED_HERE: Final = {
     ),
     "its patterns lie in another file": ("wild/ViaQ+docker-fluentd__data_config.d_forward_osp-filers.conf",),
     "the plugin refuses it, by its code; it was not installed where the verdicts were recorded": (
+        "wild/DailyHotel+elb-to-elasticsearch__kafka-to-es_fluent.conf",
         "docs/readme__fluent-plugin-grok-parser__README.md__8.conf",
         "docs/readme__fluent-plugin-multi-format-parser__README.md__3.conf",
         "docs/readme__fluent-plugin-multi-format-parser__README.md__5.conf",
@@ -95,14 +96,6 @@ REFUSED_HERE: Final = {
         "daemonset/v0.12__debian-splunkhec__fluent.conf",
         "docs/readme__fluent-plugin-splunk-hec__README.md__14.conf",
         "docs/readme__fluent-plugin-splunk-hec__README.md__17.conf",
-    ),
-    "the labels of these parts stand in another file; systemd was not there where verdicts were recorded": (
-        *(
-            f"wild/openshift+origin-aggregated-logging__fluentd_configs.d_openshift_input-pre-systemd{number}.conf"
-            for number in ("", "~2", "~3", "~4")
-        ),
-        "wild/splunk+splunk-connect-for-kubernetes__manifests_splunk-kubernetes-logging_configMap.yaml__"
-        "source.journald.conf",
     ),
     "elasticsearch refuses a user without a password, by its code; it was not there where verdicts were recorded": (
         "wild/srujith07+td-agent__out.conf",
