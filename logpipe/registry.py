@@ -34,6 +34,7 @@ ELSEWHERE: Final = {
     ("filter", "elasticsearch_genid"): "logpipe-elasticsearch",
     ("filter", "opensearch_genid"): "logpipe-elasticsearch",
     ("output", "splunk_hec"): "logpipe-http-services",
+    ("parser", "text"): "logpipe-kafka",
     **{("input", name): "logpipe-kafka" for name in ("kafka", "kafka_group", "rdkafka_group")},
     ("output", "kafka"): "logpipe-kafka",
     ("output", "kafka2"): "logpipe-kafka",

@@ -57,7 +57,7 @@ _NOT_TRIED: Final = (
     "logpipe_aws.",  # there is no server to look into
     "logpipe_elasticsearch.",  # as above, and so with the next one
     "logpipe_http_services.",
-    "logpipe_systemd.in_systemd",  # it reads no lines
+    "logpipe_systemd.",  # one reads no lines, and one lets go of the fields that the mark is in
     "logpipe_prometheus.out_",  # keeps nothing that could be looked into
     "logpipe.builtin.in_exec",  # random texts are no commands to run
     "logpipe.builtin.out_exec",
