@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from contextlib import suppress
 from typing import Any, Final
 
 import msgpack
@@ -28,16 +27,21 @@ class ForwardServer:
     async def _serve(self, sock: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=sock)
         unpacker = msgpack.Unpacker(raw=True, strict_map_key=False)
-        with suppress(ConnectionError):
+        answered: list[Delivery] = []
+        try:
             while data := await reader.read(65536):
                 unpacker.feed(data)
                 for tag, block, option in unpacker:
-                    events = _events(tag.decode(), block)
+                    answered, events = [], _events(tag.decode(), block)
                     await self._peer.give(events)
                     if reader.at_eof() or writer.is_closing():
                         self._peer.note_unheard(events)
                     else:
                         writer.write(msgpack.packb({"ack": option[b"chunk"].decode()}))
+                        answered = events
+        except ConnectionError:  # also of who closes a connection in which there is something to read: the answer
+            if answered:
+                self._peer.note_unheard(answered)
         writer.transport.abort()
 
 

@@ -45,4 +45,9 @@ FOUND: Final = (
     ),
     # of what a slow output was about to take for the second time, the sender was to be told at once
     ("kept", Schedule(("out:slow", "send", "die:1"), 3.0)),
+    # an acknowledgement that was written when the connection was given up: the server took it for heard
+    (
+        "acks",
+        _schedule("die:4 die:4 out:silent stop restart die:2 restart append crash:2 out:silent start", 3.0, 70128),
+    ),
 )
