@@ -42,7 +42,8 @@ class ForwardServer:
         except ConnectionError:  # also of who closes a connection in which there is something to read: the answer
             if answered:
                 self._peer.note_unheard(answered)
-        writer.transport.abort()
+        finally:
+            writer.transport.abort()
 
 
 PEER: Final = "peer"
