@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from logpipe import BufferFull, Chunk, EventBatch, Filter, Options, Output, PermanentError, Record, RetryLater, Time
 from logpipe.engine.running.ledger import Ledger, OutputLine, RouteLine
+from logpipe.monitor import SourceAccount
 from logpipe.testing import Pipeline, pipeline
 
 OWN_LOG = "<label @FLUENT_LOG>\n<match **>\n@type test\nname own\n</match>\n</label>\n"
@@ -277,3 +278,14 @@ async def test_an_input_counts_its_unmatched_lines(tmp_path: Path) -> None:
     ledger = running.graph.ledger()
     assert "ledger of input t: emitted=1 unmatched=2" in ledger.lines()
     assert ledger.sums()["unmatched_lines"] == 2
+
+
+def test_sources_are_named_where_bytes_are_lost_or_unexplained() -> None:
+    """One of the two is enough; a source that was read as it should be is in the sums alone."""
+    fine = SourceAccount("fine", written=1, read=1)
+    cut = SourceAccount("cut", written=3, read=1, abandoned={"truncated": 2})
+    odd = SourceAccount("odd", written=2, read=1)
+    assert Ledger((fine, cut, odd), inputs=(), routes=(), outputs=()).lines()[:-1] == [
+        "ledger of source cut: written=3 read=1 abandoned.truncated=2",
+        "ledger of source odd: written=2 read=1 unexplained=1",
+    ]
