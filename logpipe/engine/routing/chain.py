@@ -154,11 +154,10 @@ def problem_of(passed: Any, stage: str) -> TypeError | None:
         return TypeError(f"{stage}.process returned a batch of {lengths}: both must be as many")
     if isinstance(passed, LineBatch) and passed.is_unread:
         return None
-    if passed.records and not {*map(type, passed.records)} <= {dict}:
-        records: list[Any] = passed.records
-        odd = {type(each).__name__ for each in records if not isinstance(each, dict)}
-        if odd:
-            return TypeError(f"{stage}.process returned a {odd.pop()} in the place of a record: records are dicts")
+    records: list[Any] = passed.records
+    for kind in {*map(type, records)}:
+        if not issubclass(kind, dict):
+            return TypeError(f"{stage}.process returned a {kind.__name__} in the place of a record: records are dicts")
     return None
 
 
