@@ -215,6 +215,8 @@ async def follow(
         if not running.killed:
             await tail.stop()
         assert running.balanced()
+        errors = host.capture.texts("error")
+        assert not any(text.startswith("unexpected error") for text in errors), errors  # the next turn may hide them
     finally:
         tail.following.watch.stop()
         await tail.registry.files.close_all()
