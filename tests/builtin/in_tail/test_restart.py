@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from logpipe.builtin.in_tail.decide import CLOCK_GRAIN
 from logpipe.builtin.in_tail.disk import born
 from tests.builtin.in_tail.harness import rows
 
@@ -222,6 +224,26 @@ async def test_a_copy_of_what_was_delivered_is_not_read_again(tmp_path: Path, fo
         assert await run.lines(1) == ["2"]
         await run.idle()
         assert run.host.lines == ["2"]
+
+
+async def test_a_file_that_lay_beside_one_that_was_cut_is_not_read(tmp_path: Path, follow: Any, scripted: Any) -> None:
+    """It was no copy of that: it is nobody's in the next run too, though not all was delivered of what was cut."""
+    log, other, host = tmp_path / "a.log", tmp_path / "a.log.7", scripted()
+    log.write_text("one\n")
+    host.keep_receipts = True
+    async with follow(tmp_path, host=host) as run:
+        await run.lines(1)
+        other.write_text("another\n")
+        await run.until(lambda: run.tail.registry.table.by_path[str(log)].arrived)
+        await run.until(lambda: time.time_ns() > other.stat().st_ctime_ns + 2 * CLOCK_GRAIN)
+        run.append(log, "two\n")
+        await run.lines(2)
+        log.write_text("3\n")
+        assert await run.lines(3) == ["one", "two", "3"]
+    async with follow(tmp_path) as run:
+        await run.lines(1)
+        await run.idle()
+        assert run.host.lines == ["3"]
 
 
 async def test_a_reused_inode_is_told_by_its_head(tmp_path: Path, follow: Any) -> None:
