@@ -91,6 +91,21 @@ async def test_a_short_file_that_was_not_open(tmp_path: Path, follow: Any, scrip
         assert host.metric("abandoned_bytes") == 0
 
 
+async def test_a_file_that_is_followed_itself_is_no_copy_of_a_short_one(
+    tmp_path: Path, follow: Any, scripted: Any
+) -> None:
+    """Though it begins the same and is called like it: what was in the other one is lost, and said to be."""
+    log, other, host = tmp_path / "app.log", tmp_path / "app.log.gz", scripted()
+    log.write_text("on")
+    other.write_text("on its own\n")
+    async with follow(tmp_path, "open_on_every_update true", path="app.log*", host=host) as run:
+        await run.until(lambda: host.metric("closed_file_count") == 2 and host.metric("open_file_count") == 0)
+        log.unlink()
+        await run.tick_until(lambda: run.accounts()[str(log)].waiting == 0)
+        assert run.accounts()[str(log)].abandoned == {"gone": 2}
+        assert host.lines == ["on its own"]
+
+
 async def test_two_that_begin_as_a_row_says(tmp_path: Path, follow: Any, append: Any) -> None:
     """One is taken for the file that was left, the other one came and went: both are read."""
     log, banner = tmp_path / "app.log", "the service is started\n"
