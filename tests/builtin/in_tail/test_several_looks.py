@@ -126,6 +126,29 @@ async def test_rotations_within_each_look(tmp_path: Path, follow: Any, monkeypat
         assert run.host.lines == [expected[0], "late", "next", *expected[1:]]
 
 
+async def test_a_new_file_that_is_renamed_after_it_was_listed(
+    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells of names: it is not found where it was listed, and the next list has it under another name."""
+    log, old, older, survey = tmp_path / "a.log", tmp_path / "a.log.1", tmp_path / "a.log.2", disk.survey
+
+    def renamed(base: str) -> disk.Survey:
+        seen = survey(base)
+        if old.exists():
+            old.rename(older)
+        return seen
+
+    log.write_text("1\n")
+    async with follow(tmp_path, "enable_stat_watcher false", path="a.log") as run:
+        await run.lines(1)
+        monkeypatch.setattr(disk, "survey", renamed)
+        log.rename(tmp_path / "a.log.3")
+        old.write_text("2\n")
+        log.write_text("3\n")
+        await run.tick_until(lambda: "3" in run.host.lines)
+        assert run.host.lines == ["1", "2", "3"]
+
+
 def test_files_of_one_moment_in_several_looks() -> None:
     """A look that misses a file does not put it behind one that came after it; clocks are too coarse to tell."""
     first, second, third = (Found(name, Identity(1, number), number, 4, 9) for number, name in enumerate("abc", 1))
