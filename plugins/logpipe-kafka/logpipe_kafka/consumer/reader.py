@@ -159,8 +159,10 @@ class PartitionsInput(Input[O]):
         await self._end()
         self._client_log.detach()
 
-    def begin(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> PartitionReader:
-        """Begin to read a partition."""
+    def begin(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+        """Begin to read a partition; nothing where the session has ended meanwhile."""
+        if self._group is None:
+            return
         reader = PartitionReader(
             partition,
             consumer,
@@ -171,10 +173,8 @@ class PartitionsInput(Input[O]):
             settled=self._settled,
         )
         self.readers[partition] = reader
-        assert self._group is not None  # noqa: S101 - `open` was called
         name = f"{partition.topic}/{partition.partition}"
         self._tasks[partition] = self._group.create_task(reader.run(self.place), name=name)
-        return reader
 
     async def leave(self, partitions: Iterable[TopicPartition]) -> None:
         """Let go of partitions: what settles within a moment is saved, the rest is read again by whoever has them."""
@@ -205,7 +205,10 @@ class PartitionsInput(Input[O]):
                         }
                     )
                 self._client_log.pop_last()
-                await asyncio.Future()
+                try:
+                    await asyncio.Future()
+                finally:
+                    self._group = None
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
         finally:
