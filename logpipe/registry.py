@@ -25,6 +25,7 @@ KINDS: Final = ("input", "filter", "output", "parser", "formatter", "buffer", "s
 GROUPS: Final = {kind: f"logpipe.{kind}" for kind in KINDS}
 
 ELSEWHERE: Final = {
+    ("output", "cloudwatch_logs"): "logpipe-aws",
     ("output", "s3"): "logpipe-aws",
     ("output", "elasticsearch"): "logpipe-elasticsearch",
     ("output", "elasticsearch_data_stream"): "logpipe-elasticsearch",

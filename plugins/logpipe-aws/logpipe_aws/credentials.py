@@ -16,7 +16,7 @@ _OWN: Final = frozenset(
 )
 """Variables that go before what the settings choose."""
 _NO_FILES: Final = {"AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_CONFIG_FILE": os.devnull}
-_NO_SERVICE: Final = {"AWS_EC2_METADATA_DISABLED": "true"}
+_NO_MACHINE: Final = {"AWS_EC2_METADATA_DISABLED": "true"}
 TIMES: Final = "a connection has 2 seconds and an answer 5, and keys are asked for again with each attempt"
 
 
@@ -107,44 +107,57 @@ class CredentialOptions(Options):
             region: the service's.
             clock: returns nanoseconds since the epoch.
         """
-        if self._is_by_command():
-            return CommandKeys(self._command or "", clock)
-        environ, role, sts = self._source(os.environ)
-        home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises an error for a user without a folder
-        return AwsKeys(environ, home, region, clock, role, sts)
-
-    @property
-    def _command(self) -> str | None:
-        return getattr(self, "aws_credential_process", None)
-
-    def _is_by_command(self) -> bool:
-        has_others = self.assume_role_credentials is not None or getattr(self, "aws_profile", None)
-        return bool(self._command) and not has_others and not (self.aws_key_id and self.aws_sec_key)
-
-    def _source(self, environ: Mapping[str, str]) -> tuple[Mapping[str, str], str, AwsSts]:
-        rest = {name: text for name, text in environ.items() if name not in _OWN}
+        token, profile = getattr(self, "aws_ses_token", None), getattr(self, "aws_profile", None)
         own = {"AWS_ACCESS_KEY_ID": self.aws_key_id or "", "AWS_SECRET_ACCESS_KEY": self.aws_sec_key or ""}
-        token = getattr(self, "aws_ses_token", None)
-        given = {**rest, **own, "AWS_SESSION_TOKEN": token or ""} if all(own.values()) else None
-        profile = getattr(self, "aws_profile", None)
+        given = own_only({**own, "AWS_SESSION_TOKEN": token or ""}) if all(own.values()) else {}
         if (assumed := self.assume_role_credentials) is not None:
-            return given or environ, assumed.role_arn, assumed.sts()
-        if given is not None:
-            return given, "", AwsSts()
+            return found_by(given, region, clock, role=assumed.role_arn, sts=assumed.sts())
+        if given:
+            return found_by(given, region, clock)
         if profile:
-            return {**rest, "AWS_PROFILE": profile}, "", AwsSts()
+            return found_by(own_only({"AWS_PROFILE": profile}), region, clock)
+        if command := getattr(self, "aws_credential_process", None):
+            return CommandKeys(command, clock)
         if (web := self.web_identity_credentials) is not None:
-            token_file = {"AWS_WEB_IDENTITY_TOKEN_FILE": web.web_identity_token_file, "AWS_ROLE_ARN": web.role_arn}
-            return {**rest, **token_file}, "", web.sts()
+            chosen = {"AWS_WEB_IDENTITY_TOKEN_FILE": web.web_identity_token_file, "AWS_ROLE_ARN": web.role_arn}
+            return found_by(own_only(chosen), region, clock, sts=web.sts())
         if (machine := self.instance_profile_credentials) is not None:
-            return {**rest, **_NO_FILES, **_service_of(machine)}, "", AwsSts()
+            return found_by(own_only(_service_of(machine), files=False), region, clock)
         if (shared := self.shared_credentials) is not None:
-            chosen = {"AWS_SHARED_CREDENTIALS_FILE": shared.path, "AWS_PROFILE": shared.profile_name}
-            found = {name: text for name, text in chosen.items() if text}
-            without_service = {name: text for name, text in rest.items() if not name.startswith("AWS_CONTAINER_")}
-            nothing_else = {"AWS_CONFIG_FILE": os.devnull, **_NO_SERVICE}
-            return {**without_service, **nothing_else, **found}, "", AwsSts()
-        return environ, "", AwsSts()
+            chosen = {"AWS_SHARED_CREDENTIALS_FILE": shared.path or "", "AWS_PROFILE": shared.profile_name or ""}
+            chosen = {name: text for name, text in chosen.items() if text}
+            chosen["AWS_CONFIG_FILE"] = os.devnull
+            return found_by(own_only(chosen, container=False, machine=False), region, clock)
+        return found_by({}, region, clock)
+
+
+def own_only(
+    chosen: Mapping[str, str], *, files: bool = True, container: bool = True, machine: bool = True
+) -> dict[str, str]:
+    """Return the environment with what is chosen, and without the keys that it has of its own.
+
+    Args:
+        chosen: by variable.
+        files: whether those of AWS's command line count.
+        container: whether the container's service counts.
+        machine: whether the machine's does.
+    """
+    found = {name: text for name, text in os.environ.items() if name not in _OWN}
+    if not files:
+        found |= _NO_FILES
+    if not container:
+        found = {name: text for name, text in found.items() if not name.startswith("AWS_CONTAINER_")}
+    if not machine:
+        found |= _NO_MACHINE
+    return found | dict(chosen)
+
+
+def found_by(
+    environ: Mapping[str, str], region: str, clock: Callable[[], int], *, role: str = "", sts: AwsSts | None = None
+) -> AwsKeys:
+    """Return what finds keys by an environment; by the process's own where it is empty."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises an error for a user without a folder
+    return AwsKeys(environ or os.environ, home, region, clock, role, sts or AwsSts())
 
 
 def _service_of(machine: InstanceProfileOptions) -> dict[str, str]:

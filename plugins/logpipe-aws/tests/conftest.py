@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from logpipe_aws.testing import S3Peer
+from logpipe_aws.testing import LogsPeer, S3Peer
 
 
 @pytest.fixture(autouse=True)
@@ -22,4 +22,11 @@ def _nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 async def s3() -> AsyncIterator[S3Peer]:
     """A server with the bucket `logs`."""
     async with S3Peer().serving() as peer:
+        yield peer
+
+
+@pytest.fixture
+async def logs() -> AsyncIterator[LogsPeer]:
+    """A server with the group `g` and its stream `s`."""
+    async with LogsPeer().serving() as peer:
         yield peer
