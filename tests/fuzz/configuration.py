@@ -58,7 +58,7 @@ _NOT_TRIED: Final = (
     "logpipe_elasticsearch.",  # as above, and so with the next one
     "logpipe_http_services.",
     "logpipe_systemd.",  # one reads no lines, and one lets go of the fields that the mark is in
-    "logpipe_prometheus.out_",  # keeps nothing that could be looked into
+    "logpipe_prometheus.",  # chance makes no metrics that agree with one another
     "logpipe.builtin.in_exec",  # random texts are no commands to run
     "logpipe.builtin.out_exec",
 )
