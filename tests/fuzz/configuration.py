@@ -57,7 +57,7 @@ _NOT_TRIED: Final = (
     "logpipe_aws.",  # there is no server to look into
     "logpipe_elasticsearch.",  # as above, and so with the next one
     "logpipe_http_services.",
-    "logpipe_kafka.in_",  # no topic is filled for them
+    *(f"logpipe_kafka.{name}" for name in ("in_", "parser_")),  # no topic is filled for them
     "logpipe_systemd.",  # one reads no lines, and one lets go of the fields that the mark is in
     "logpipe_prometheus.",  # chance makes no metrics that agree with one another
     "logpipe.builtin.in_exec",  # random texts are no commands to run
