@@ -50,4 +50,13 @@ FOUND: Final = (
         "acks",
         _schedule("die:4 die:4 out:silent stop restart die:2 restart append crash:2 out:silent start", 3.0, 70128),
     ),
+    # copies that were renamed when a start had not listed their folder yet were taken for new ones at the next cut
+    (
+        "files",
+        _schedule(
+            "cut append:app.log:5 cut append:app.log:5 start append:app.log.1 wait cut restart reload rotate cut",
+            0.6,
+            70091,
+        ),
+    ),
 )

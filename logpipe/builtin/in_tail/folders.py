@@ -141,6 +141,13 @@ class Member:
     """False once it was deleted, or moved out of sight."""
     became: Member | None = None
     """The compressed file that took its place."""
+    was_there: bool = False
+    """Whether it was there when its folder came to be watched, and was renamed before that was listed."""
+
+    @property
+    def key(self) -> Key:
+        """The folder and the name that it had last."""
+        return self.folder, self.name
 
     @property
     def last(self) -> str:
@@ -241,7 +248,10 @@ class Folders:
             key = (base, name)
             is_first = key not in so_far.left and key not in new.left
             if kind in {Kind.LEFT, Kind.DELETED}:
-                gone = names.pop(name, None) or Member(base, name, self._who_was_at(base, name) if is_first else None)
+                gone = names.pop(name, None)
+                if gone is None:
+                    who = self._who_was_at(base, name) if is_first else None
+                    gone = Member(base, name, who, was_there=not self.by_base[base].looked_at)
                 gone.there = False
                 new.moved[gone] = None
                 if kind is Kind.LEFT:
@@ -271,6 +281,11 @@ class Folders:
         for member in happened.moved:
             if member.there and not keep(member):
                 self.by_base[member.folder].names.pop(member.name, None)
+
+    def listed(self, member: Member) -> Member:
+        """Return what a list that was made since has in the place of a file that was told of: that is renamed later."""
+        now = self.by_base[member.folder].names.get(member.name)
+        return member if now is None or now.who != member.who else now
 
     def known(self, base: str, *, but: Collection[str] = ()) -> set[tuple[int, int]]:
         """Return inode and birth of everything that lay in a folder at the last look, some names left out."""

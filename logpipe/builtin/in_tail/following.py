@@ -288,8 +288,8 @@ class Following:
         for member in happened.moved:
             owner = self._owner(member)
             if owner is None:
-                if member not in known:
-                    self._note_arrival(member)
+                if member not in known and (not member.was_there or self.looks.has_arrived(member.key)):
+                    self._note_arrival(self.folders.listed(member))
             elif owner.replaced_at is not None:
                 owner.nameless = not member.there
                 owner.inode_path = member.last

@@ -22,6 +22,20 @@ def append(path: Path, text: str | bytes) -> None:
         file.write(text.encode() if isinstance(text, str) else text)
 
 
+def rotate(log: Path, *names: str) -> None:
+    """Rename a file and those that were it before, the oldest last."""
+    for old, new in reversed(list(zip((log.name, *names), names, strict=False))):
+        if (path := log.with_name(old)).exists():
+            path.rename(log.with_name(new))
+
+
+async def settled(run: Running) -> None:
+    """Let everything happen that would happen: rounds, and a search."""
+    for _ in range(150):
+        await run.advance(0.5)
+        await asyncio.sleep(0.002)
+
+
 def _size(record: Record) -> int:
     """Return the bytes of the line that `@type none` made a record of."""
     return len(str(record.get("message")).encode("utf-8", "surrogatepass")) + 1

@@ -10,52 +10,15 @@ from typing import Any
 
 import pytest
 
-from logpipe.builtin.in_tail import disk, plugin
+from logpipe.builtin.in_tail import plugin
 from logpipe.builtin.in_tail.disk import Status
 from logpipe.builtin.position_file import PositionFile
+from tests.builtin.in_tail.harness import rotate, settled
 
 
 def rows(folder: Path) -> dict[str, int]:
     """Return the offsets that a position file holds."""
     return {row.path: row.offset for row in PositionFile(str(folder / "state" / "tail.pos")).load().positions}
-
-
-async def settled(run: Any) -> None:
-    """Let everything happen that would happen: rounds, and a search."""
-    for _ in range(150):
-        await run.advance(0.5)
-        await asyncio.sleep(0.002)
-
-
-def rotate(log: Path, *names: str) -> None:
-    """Rename a file and those that were it before, the oldest last."""
-    for old, new in reversed(list(zip((log.name, *names), names, strict=False))):
-        if (path := log.with_name(old)).exists():
-            path.rename(log.with_name(new))
-
-
-async def test_renames_that_are_told_after_a_list_and_came_before_it(
-    tmp_path: Path, follow: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are about the names before the list: a stranger's file in it is not taken for a new one."""
-    log, old, listed = tmp_path / "app.log", tmp_path / "app.log.1", disk.survey
-    old.write_text("last week\n")
-    log.write_text("before\n")
-    rotations = iter(["after\n"])
-
-    def late(base: str) -> disk.Survey:
-        if base == f"{tmp_path}/" and (text := next(rotations, "")):
-            rotate(log, "app.log.1", "app.log.2", "app.log.3")
-            log.write_text(text)
-        return listed(base)
-
-    async with follow(tmp_path, path="app.log") as run:
-        await run.lines(1)
-    monkeypatch.setattr(disk, "survey", late)
-    async with follow(tmp_path, path="app.log") as run:
-        await run.tick_until(lambda: "after" in run.host.lines)
-        await settled(run)
-        assert run.host.lines == ["after"]
 
 
 async def test_a_file_that_lay_beside_from_the_first_is_nobodys_past(tmp_path: Path, follow: Any) -> None:
