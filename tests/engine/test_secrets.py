@@ -72,7 +72,7 @@ PUBLIC = [
     "time_key",
     "hostname_key",
     "dsnlike",
-    "aws_key_id",
+    "aws_region",
     "keep_time_key",
 ]
 
